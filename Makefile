@@ -1,0 +1,36 @@
+# Two commands for a fresh machine with Python 3.11, a C compiler and a package index:
+#   make demo    installs everything, measures the FSMN-VAD variants, ends with a report's path
+#   make test    installs everything, runs the tests
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_CALLS ?= 200
+
+.PHONY: demo test lint bench example clean
+
+demo: $(STAMP)
+	$(BIN)/leakhunt run fsmn-vad --calls $(DEMO_CALLS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench/bench_sampling.py
+
+# Installed anew when the requirements change; the package itself is editable.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "leakhunt needs Python 3.11 or newer: $(PYTHON) is missing or older; make PYTHON=... names another"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[fsmn-vad,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

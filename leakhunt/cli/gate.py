@@ -1,0 +1,37 @@
+"""``leakhunt gate``: an exit code for CI."""
+
+from __future__ import annotations
+
+import click
+
+from leakhunt import gate, store
+from leakhunt.errors import UsageError
+from leakhunt.units import parse_rate
+from leakhunt.verdict.judge import TOLERANCE
+
+
+@click.command("gate")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
+@click.option(
+    "--max-growth", required=True, metavar="RATE", help="The budget, such as '4 KiB/call'."
+)
+@click.option("--series", default="live_heap", show_default=True, help="The series it is about.")
+def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
+    r"""Check run files against a budget of growth per call.
+
+    \b
+    Exit code 0: every run is within. 1: one is over. 3: one cannot tell.
+    4: nothing was measured. 2: wrong usage.
+    """
+    if series not in TOLERANCE:
+        raise UsageError(f"--series {series!r}: use one of {', '.join(TOLERANCE)}")
+    budget = gate.Budget(series, parse_rate(max_growth))
+    files = store.find_run_files(runs)
+    findings = [gate.check(store.load(file), budget) for file in files]
+    for file, finding in zip(files, findings, strict=True):
+        word = finding.answer.name.lower().replace("_", " ")
+        click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{file}]")
+    answer = gate.overall(findings)
+    if not findings:
+        click.echo(f"nothing measured: no run file (*.run.jsonl) in {', '.join(runs)}")
+    return int(answer)

@@ -1,0 +1,84 @@
+"""``leakhunt``: the group of verbs, and the one place where errors become lines and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from leakhunt import __version__
+from leakhunt.errors import LeakhuntError
+
+INTERRUPTED = 130
+_VERBS = {
+    "run": "Measure a scenario and write a report.",
+    "list": "Show the scenarios, their variants and options.",
+    "report": "Make the reports again from run files.",
+    "gate": "Check run files against a budget of growth.",
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module only when that verb is used, so that --help answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"leakhunt.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: leakhunt list. Exit codes: 0 fine, 1 over budget, 2 wrong usage,"
+    " 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
+    " 7 cannot write, 8 the scenario's own code failed, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="leakhunt")
+def cli() -> None:
+    """Whether a machine-learning service leaks memory, what leaks, and whether the fix works."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing expected ends in a traceback."""
+    try:
+        result: Any = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="leakhunt",
+            standalone_mode=False,
+        )
+    except LeakhuntError as error:
+        return _say(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; keep the interpreter from complaining at exit.
+        sys.stdout = None
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _say(text: str, exit_code: int) -> int:
+    click.echo(f"leakhunt: {text}", err=True)
+    return exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""``leakhunt report``: the reports again, from run files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from leakhunt import store
+from leakhunt.cli.output import report_on, show, write_report
+from leakhunt.errors import CannotWrite
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the reports; default: that of the first run file, where they are replaced.",
+)
+def command(runs: tuple[str, ...], out: Path | None) -> None:
+    """Make the reports again from run files, on any machine.
+
+    Needs neither torch nor the scenario. Several folders make one report of all their runs.
+    """
+    files = store.find_run_files(runs)
+    report = report_on([store.load(file) for file in files], runs[0])
+    folder = out or files[0].parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{folder}: {error.strerror}; name another with --out") from error
+    show(Console(), report, write_report(report, folder))

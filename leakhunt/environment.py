@@ -1,0 +1,88 @@
+"""What machine, versions and settings a run was made with: facts that a report must show.
+
+Environment variables are kept by allow-list only, so that no secret reaches a file; neither host
+name nor user name nor paths are kept.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = (
+    "leakhunt",
+    "numpy",
+    "psutil",
+    "soundfile",
+    "torch",
+    "torchaudio",
+    "torchvision",
+    "funasr",
+    "modelscope",
+    "transformers",
+)
+# Settings that change how memory behaves. LD_PRELOAD is told by its file names alone.
+_VARIABLES = (
+    "PYTHONMALLOC",
+    "PYTHONHASHSEED",
+    "MALLOC_ARENA_MAX",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "GLIBC_TUNABLES",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
+    "LRU_CACHE_CAPACITY",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_MODULE_LOADING",
+)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def describe_environment() -> dict[str, str]:
+    """Facts by name, in reading order. Imports none of the packages it names."""
+    facts = {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()).strip() or "unknown",
+        "cores": str(available_cores()),
+        "memory": _memory(),
+    }
+    for package in _PACKAGES:
+        version = _version(package)
+        if version:
+            facts[package] = version
+    for name in _VARIABLES:
+        if name in os.environ:
+            facts[f"env {name}"] = os.environ[name]
+    preload = os.environ.get("LD_PRELOAD", "")
+    if preload:
+        names = (Path(part).name for part in preload.replace(":", " ").split())
+        facts["env LD_PRELOAD"] = " ".join(names)
+    return facts
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return "unknown"
+    return f"{total / (1 << 30):.1f} GiB"

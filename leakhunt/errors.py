@@ -1,0 +1,64 @@
+"""What can go wrong outside our own code: one line for the person, one exit code for the shell.
+
+Raised anywhere, printed in one place (`leakhunt.cli`). A message says the cause, the place and what
+to do. Exit codes 0, 1 and 3 are results, not errors: see `leakhunt.gate`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LeakhuntError(Exception):
+    """Anything that leakhunt can explain; shown as one line, without a traceback."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(LeakhuntError):
+    """The command cannot mean anything: a wrong name, a wrong value, a missing path."""
+
+    exit_code = 2
+
+
+class NothingMeasured(LeakhuntError):
+    """There is not one sample to speak of."""
+
+    exit_code = 4
+
+
+class MissingRequirement(LeakhuntError):
+    """Something this needs is not on the machine: an extra, a GPU, the hub."""
+
+    exit_code = 5
+
+
+class BadFile(LeakhuntError):
+    """A file is there but is not what it should be: empty, foreign, from a newer version."""
+
+    exit_code = 6
+
+
+class CannotWrite(LeakhuntError):
+    """The place for the results does not take them: full, read-only, already used."""
+
+    exit_code = 7
+
+
+class ScenarioFailed(LeakhuntError):
+    """The scenario's own code raised before anything could be measured."""
+
+    exit_code = 8
+
+
+BY_EXIT_CODE: dict[int, type[LeakhuntError]] = {
+    kind.exit_code: kind
+    for kind in (
+        UsageError,
+        NothingMeasured,
+        MissingRequirement,
+        BadFile,
+        CannotWrite,
+        ScenarioFailed,
+    )
+}

@@ -1,0 +1,80 @@
+"""A budget for memory growth, and whether a run keeps it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from leakhunt.model import Ending, Run
+from leakhunt.units import format_rate
+from leakhunt.verdict import judge
+
+
+class Answer(IntEnum):
+    """The gate's answers, which are also its exit codes."""
+
+    WITHIN = 0
+    OVER = 1
+    CANNOT_TELL = 3
+    NOTHING_MEASURED = 4
+
+
+# Which answer of several is the answer for all: a run over budget first, then what was not seen.
+_GRAVEST_FIRST = (Answer.OVER, Answer.NOTHING_MEASURED, Answer.CANNOT_TELL, Answer.WITHIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `rate` units of `series` per call."""
+
+    series: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The gate's answer on one run, with its reason."""
+
+    variant: str
+    answer: Answer
+    reason: str
+
+
+def check(run: Run, budget: Budget) -> Finding:
+    """Whether `run` keeps `budget`.
+
+    Over: the lower bound of the rate is above the budget. Within: the upper bound is not, and the
+    run went to its end. An empty run never passes.
+    """
+    trend = judge(run).trends.get(budget.series)
+    if not run.calls_done:
+        answer, reason = Answer.NOTHING_MEASURED, f"no sample: {run.outcome.reason or 'empty run'}"
+    elif trend is None:
+        answer, reason = Answer.NOTHING_MEASURED, f"the run has no series {budget.series!r}"
+    elif trend.rate_low is None or trend.rate_high is None or trend.rate is None:
+        answer, reason = Answer.CANNOT_TELL, trend.reason
+    else:
+        limit = format_rate(budget.rate, trend.unit)
+        rate = format_rate(trend.rate, trend.unit)
+        low, high = (
+            format_rate(trend.rate_low, trend.unit),
+            format_rate(trend.rate_high, trend.unit),
+        )
+        if trend.rate_low > budget.rate:
+            answer, reason = Answer.OVER, f"{rate}, at least {low}; the budget is {limit}"
+        elif trend.rate_high > budget.rate:
+            answer = Answer.CANNOT_TELL
+            reason = f"between {low} and {high}; the budget is {limit}: measure more calls"
+        elif run.outcome.ending is not Ending.OK:
+            answer = Answer.CANNOT_TELL
+            reason = f"at most {high} so far, but it ended early: {run.outcome.reason}"
+        else:
+            answer, reason = Answer.WITHIN, f"at most {high}; the budget is {limit}"
+    return Finding(run.plan.variant, answer, reason)
+
+
+def overall(findings: Sequence[Finding]) -> Answer:
+    """The answer for all of them; nothing measured if there are none."""
+    answers = {finding.answer for finding in findings}
+    return next((answer for answer in _GRAVEST_FIRST if answer in answers), Answer.NOTHING_MEASURED)

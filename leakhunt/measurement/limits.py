@@ -1,0 +1,237 @@
+"""A memory limit for one worker: a memory cgroup where one may be made, else RLIMIT_AS.
+
+A cgroup limits what is resident and the kernel kills at the limit, as a container does. RLIMIT_AS
+limits address space: allocations fail with an error instead, and a CUDA build of torch needs many
+GiB of it from the start. The two are not the same, so the run says which it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from leakhunt.units import format_bytes
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_REMOVE_ATTEMPTS = 50
+_REMOVE_PAUSE_SECONDS = 0.02
+
+
+class Limit(Protocol):
+    """A limit in force for one worker."""
+
+    @property
+    def name(self) -> str:
+        """What enforces it, for the report."""
+
+    def enter(self, pid: int) -> None:
+        """Put the worker under the limit, before it allocates."""
+
+    def kernel_words(self) -> str | None:
+        """What the kernel counted against the worker, once it has ended."""
+
+    def remove(self) -> None:
+        """Take the limit away."""
+
+
+def memory_limit(size_bytes: int | None, label: str) -> Limit:
+    """The strongest limit that this process may set. `label` tells concurrent runs apart."""
+    if size_bytes is None:
+        return NoLimit()
+    for attempt in (_CgroupV2.make, _CgroupV1.make):
+        made = attempt(size_bytes, label)
+        if made is not None:
+            return made
+    return AddressSpaceLimit(size_bytes)
+
+
+class NoLimit:
+    """No limit."""
+
+    name = "none"
+
+    def enter(self, pid: int) -> None:
+        """Nothing to do."""
+
+    def kernel_words(self) -> str | None:
+        """The kernel counts nothing."""
+        return None
+
+    def remove(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpaceLimit:
+    """RLIMIT_AS: allocations beyond it fail with MemoryError or std::bad_alloc."""
+
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What enforces it."""
+        return f"RLIMIT_AS {format_bytes(self.size_bytes)} (no memory cgroup may be made here)"
+
+    def enter(self, pid: int) -> None:
+        """Set the limit of another process; Linux only."""
+        if sys.platform == "linux":
+            resource.prlimit(pid, resource.RLIMIT_AS, (self.size_bytes, self.size_bytes))
+
+    def kernel_words(self) -> str | None:
+        """The kernel counts nothing for RLIMIT_AS."""
+        return None
+
+    def remove(self) -> None:
+        """It ends with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cgroup:
+    """A memory cgroup of one worker; `kills` reads its count of OOM kills."""
+
+    folder: Path
+    size_bytes: int
+    version: int
+    kills: Callable[[Path], int]
+
+    @property
+    def name(self) -> str:
+        """What enforces it."""
+        return f"cgroup v{self.version}, {format_bytes(self.size_bytes)}"
+
+    def enter(self, pid: int) -> None:
+        """Move the worker into the group."""
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def kernel_words(self) -> str | None:
+        """The group's own count of OOM kills."""
+        kills = self.kills(self.folder)
+        if not kills:
+            return None
+        return (
+            f"the kernel's OOM killer ended it: {kills} kill in its memory cgroup,"
+            f" limit {format_bytes(self.size_bytes)}"
+        )
+
+    def remove(self) -> None:
+        """Remove the group; the kernel takes a moment to see that its last process is gone."""
+        for _ in range(_REMOVE_ATTEMPTS):
+            try:
+                self.folder.rmdir()
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(_REMOVE_PAUSE_SECONDS)
+
+
+class _CgroupV2:
+    @staticmethod
+    def make(size_bytes: int, label: str) -> _Cgroup | None:
+        own = _own_cgroup("")
+        if own is None:
+            return None
+        # A group with processes may not hand controllers to children: go beside it, then above.
+        for parent in (own, own.parent):
+            settings = {"memory.max": size_bytes, "memory.swap.max": 0, "memory.oom.group": 1}
+            folder = _make_group(parent, label, settings, needed="memory.max")
+            if folder is not None:
+                return _Cgroup(folder, size_bytes, 2, _CgroupV2.kills)
+        return None
+
+    @staticmethod
+    def kills(folder: Path) -> int:
+        return _count(folder / "memory.events", r"^oom_kill (\d+)")
+
+
+class _CgroupV1:
+    @staticmethod
+    def make(size_bytes: int, label: str) -> _Cgroup | None:
+        own = _own_cgroup("memory")
+        if own is None:
+            return None
+        settings = {
+            "memory.limit_in_bytes": size_bytes,
+            "memory.memsw.limit_in_bytes": size_bytes,
+        }
+        folder = _make_group(own, label, settings, needed="memory.limit_in_bytes")
+        return _Cgroup(folder, size_bytes, 1, _CgroupV1.kills) if folder else None
+
+    @staticmethod
+    def kills(folder: Path) -> int:
+        return _count(folder / "memory.oom_control", r"^oom_kill (\d+)")
+
+
+def _own_cgroup(controller: str) -> Path | None:
+    """The group folder of this process for a v1 `controller`, or with ``""`` of the v2 hierarchy."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controller not in controllers.split(","):
+            continue
+        bases = (_CGROUP_ROOT / controller,) if controller else (_CGROUP_ROOT,)
+        for base in bases:
+            for folder in (base / path.lstrip("/"), base):
+                if (folder / "cgroup.procs").exists():
+                    return folder
+    return None
+
+
+def _make_group(parent: Path, label: str, settings: dict[str, int], needed: str) -> Path | None:
+    folder = parent / f"leakhunt-{os.getpid()}-{re.sub(r'[^A-Za-z0-9_-]', '-', label)}"
+    try:
+        folder.mkdir()
+    except OSError:
+        return None
+    if not (folder / needed).exists():
+        folder.rmdir()
+        return None
+    for name, value in settings.items():
+        try:
+            (folder / name).write_text(str(value))
+        except OSError:  # swap accounting may be off; the limit itself may not
+            if name == needed:
+                folder.rmdir()
+                return None
+    return folder
+
+
+def _count(file: Path, pattern: str) -> int:
+    try:
+        match = re.search(pattern, file.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0
+
+
+def kernel_log_line(pid: int) -> str | None:
+    """What the kernel's log says of killing `pid`, where it may be read."""
+    try:
+        descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    found = None
+    pattern = re.compile(rf"[Kk]illed process {pid} \(.*")
+    try:
+        while True:
+            try:
+                record = os.read(descriptor, 8192).decode("utf-8", "replace")
+            except BlockingIOError:
+                return found
+            except OSError:  # EPIPE: the record was overwritten while we read; go on
+                continue
+            match = pattern.search(record)
+            if match:
+                found = match[0].partition("\n")[0]
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+"""Full readings at the two ends of a run, and what each step of letting go gives back.
+
+Worker side. The differences between the steps say what kind of memory it was: cyclic garbage
+(collected), a framework's cache (emptied), freed but kept by malloc (trimmed); the rest is live.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from leakhunt.model import Reading
+
+_STATUS_NAMES = {
+    "VmRSS": "rss",
+    "VmHWM": "rss_peak",
+    "RssAnon": "rss_anonymous",
+    "RssFile": "rss_file",
+    "RssShmem": "rss_shared",
+}
+_PYMALLOC_LINES = {
+    "python_live": re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
+    "python_arenas": re.compile(r"arenas \* \d+ bytes/arena\s*=\s*([\d,]+)"),
+}
+
+
+def start_reading() -> Reading:
+    """Collect, trim, and read: what is there before the first call."""
+    gc.collect()
+    trim_malloc()
+    return full_reading("start")
+
+
+def settle() -> Iterator[Reading]:
+    """The readings after the last call, one a step, each taken just after its step."""
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("end", lambda: None),
+        ("collected", gc.collect),
+        ("emptied", empty_framework_caches),
+        ("trimmed", trim_malloc),
+    )
+    for name, step in steps:
+        step()
+        yield full_reading(name)
+
+
+def full_reading(step: str) -> Reading:
+    """Everything that costs too much to read at every call; what cannot be read is absent."""
+    values = {**_kernel_values(), **_pymalloc_values()}
+    if hasattr(sys, "getallocatedblocks"):
+        values["python_blocks"] = sys.getallocatedblocks()
+    if hasattr(psutil, "heap_info"):
+        info = psutil.heap_info()
+        values["live_heap"] = info.heap_used + info.mmap_used
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        values["cuda_allocated"] = torch.cuda.memory_allocated()
+        values["cuda_reserved"] = torch.cuda.memory_reserved()
+        free, total = torch.cuda.mem_get_info()
+        values["cuda_device_used"] = total - free
+    return Reading(step, values)
+
+
+def empty_framework_caches() -> None:
+    """Ask the frameworks that are loaded to hand back what they keep for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def trim_malloc() -> None:
+    """``malloc_trim(0)`` where the C library has it (glibc); thread arenas are trimmed too."""
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _kernel_values() -> dict[str, int]:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return {"rss": psutil.Process().memory_info().rss}
+    values = {}
+    for line in status.read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name in _STATUS_NAMES:
+            values[_STATUS_NAMES[name]] = int(rest.split()[0]) * 1024
+    return values
+
+
+def _pymalloc_values() -> dict[str, int]:
+    """Live bytes and arena bytes of pymalloc, which CPython only prints, to the C stderr."""
+    report = getattr(sys, "_debugmallocstats", None)
+    if report is None:
+        return {}
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as stream:
+            os.dup2(stream.fileno(), 2)
+            try:
+                report()
+            finally:
+                os.dup2(kept, 2)
+            stream.seek(0)
+            text = stream.read().decode("ascii", "replace")
+    finally:
+        os.close(kept)
+    return {
+        name: int(match[1].replace(",", ""))
+        for name, pattern in _PYMALLOC_LINES.items()
+        if (match := pattern.search(text))
+    }

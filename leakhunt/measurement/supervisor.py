@@ -1,0 +1,236 @@
+"""The parent's side: start a worker, limit it, watch it, and write down how it ended.
+
+Never imports the scenario or a framework. Whatever happens to the worker is an outcome in its run
+file, not an error of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from leakhunt import store
+from leakhunt.environment import describe_environment
+from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
+from leakhunt.measurement.limits import Limit, kernel_log_line, memory_limit
+from leakhunt.measurement.order import Order, write_order
+from leakhunt.measurement.tail import Tail
+from leakhunt.model import Ending, Outcome, Plan
+from leakhunt.probes import DURATION, choose
+
+POLL_SECONDS = 0.1
+# How long a worker that was asked to stop may take for its last call and for settling.
+GRACE_SECONDS = 20.0
+# How long the stack of a hung worker takes to reach its log.
+DUMP_SECONDS = 1.0
+DISK_FULL = "the disk is full"
+
+Progress = Callable[[int, Mapping[str, int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a scenario's ``prepare`` settled: the device in use and facts for every header."""
+
+    device: str
+    facts: Mapping[str, str]
+
+
+def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None) -> Prepared:
+    """Run the scenario's ``prepare`` in a process of its own.
+
+    Raises:
+        LeakhuntError: what the scenario said is wrong, under its own kind.
+        ScenarioFailed: it ended without an answer.
+    """
+    with _start(order, log) as worker:
+        try:
+            worker.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise ScenarioFailed(
+                f"prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise --timeout"
+            ) from None
+        finally:
+            _kill_group(worker)
+    try:
+        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ScenarioFailed(
+            f"prepare() ended without an answer ({_how(worker.returncode)}); see {log}"
+        ) from None
+    if "error" in told:
+        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(told["error"])
+    return Prepared(told["device"], told["facts"])
+
+
+def measure(
+    plan: Plan, order: Order, log: Path, facts: Mapping[str, str], progress: Progress
+) -> Outcome:
+    """Run one variant in a fresh process; its run file is whole when this returns.
+
+    Ctrl-C (KeyboardInterrupt) asks the worker to stop, lets it settle, and ends as an outcome.
+
+    Raises:
+        CannotWrite: the disk does not take the run file (every sample so far is in it).
+    """
+    chosen = choose(plan.device)
+    limit = memory_limit(plan.memory_limit_bytes, plan.variant)
+    try:
+        header = {
+            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "plan": asdict(plan),
+            "facts": {**facts, "memory limit": limit.name},
+            "environment": describe_environment(),
+            "series": [asdict(series) for series in (*chosen.series, DURATION)],
+            "unavailable": dict(chosen.unavailable),
+        }
+        store.create(order.run_file, header)
+        started = time.monotonic()
+        outcome = _watched(plan, order, log, limit, progress)
+        store.finish(order.run_file, outcome, time.monotonic() - started)
+        if outcome.reason.startswith(DISK_FULL):
+            raise CannotWrite(
+                f"{outcome.reason}; every sample so far is in {order.run_file}: free some space,"
+                f" then 'leakhunt report {order.run_file.parent}'"
+            )
+    finally:
+        limit.remove()
+        store.ballast_of(order.run_file).unlink(missing_ok=True)
+    return outcome
+
+
+def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progress) -> Outcome:
+    with _start(order, log, limit) as worker:
+        try:
+            return _watch(worker, plan, order, limit, progress)
+        except KeyboardInterrupt:
+            return _interrupt(worker)
+        finally:
+            _kill_group(worker)
+
+
+def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Popen[bytes]:
+    try:
+        stream: IO[bytes] = open(log, "ab")  # noqa: SIM115 - handed to the child, closed below
+    except OSError as error:
+        raise CannotWrite(f"{log}: {error.strerror}; free some space or use --out") from error
+    with stream:
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "leakhunt.measurement.worker"],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(order),
+        )
+    # The worker waits for its order, so it is under the limit before it allocates anything.
+    if limit is not None:
+        limit.enter(worker.pid)
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
+        worker.stdin.write(write_order(order))
+        worker.stdin.close()
+    return worker
+
+
+def _environment(order: Order) -> dict[str, str]:
+    threads = str(order.context.threads)
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONHASHSEED": str(order.context.seed % 2**32),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _watch(
+    worker: subprocess.Popen[bytes], plan: Plan, order: Order, limit: Limit, progress: Progress
+) -> Outcome:
+    with Tail(order.run_file) as tail:
+        last_news = time.monotonic()
+        while worker.poll() is None:
+            time.sleep(POLL_SECONDS)
+            if tail.follow():
+                last_news = time.monotonic()
+                progress(tail.calls, tail.latest)
+            elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
+                return _hung(worker, tail, plan.timeout_seconds)
+        tail.follow()
+        progress(tail.calls, tail.latest)
+        return _ended(worker, tail, limit)
+
+
+def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:
+    worker.send_signal(signal.SIGUSR1)  # faulthandler writes every thread's stack to the log
+    time.sleep(DUMP_SECONDS)
+    return Outcome(
+        Ending.TIMEOUT,
+        f"no sample for {seconds:g} s {_place(tail)}; the log holds its stack at that moment",
+    )
+
+
+def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
+    try:
+        worker.terminate()
+        worker.wait(GRACE_SECONDS)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        return Outcome(Ending.INTERRUPTED, "interrupted by the user; the worker had to be killed")
+    return Outcome(Ending.INTERRUPTED, "interrupted by the user")
+
+
+def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome:
+    code = worker.returncode
+    if "disk-full" in tail.notes:
+        return Outcome(
+            Ending.INTERRUPTED,
+            f"{DISK_FULL} ({tail.notes['disk-full']}) {_place(tail)}",
+            exit_code=code,
+        )
+    if code < 0:
+        name = _signal_name(-code)
+        kernel = limit.kernel_words() or kernel_log_line(worker.pid)
+        by = f"; {kernel}" if kernel else ""
+        ending = Ending.KILLED if -code in _FROM_OUTSIDE else Ending.CRASHED
+        return Outcome(ending, f"{name} {_place(tail)}{by}", name, kernel, code)
+    if code or ("stopped" not in tail.notes and tail.calls < tail.planned):
+        how = tail.notes.get("error", f"it left with exit code {code}")
+        return Outcome(Ending.CRASHED, f"{how} {_place(tail)}", exit_code=code)
+    if "stopped" in tail.notes:
+        return Outcome(Ending.INTERRUPTED, f"asked to stop {_place(tail)}", exit_code=code)
+    return Outcome(Ending.OK, exit_code=code)
+
+
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def _place(tail: Tail) -> str:
+    return f"after call {tail.calls} of {tail.planned}" if tail.calls else "before the first call"
+
+
+def _how(code: int) -> str:
+    return _signal_name(-code) if code < 0 else f"exit code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _kill_group(worker: subprocess.Popen[bytes]) -> None:
+    """End the worker and whatever it started: it leads a process group of its own."""
+    with contextlib.suppress(ProcessLookupError):  # all of it may be gone already
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()

@@ -1,0 +1,238 @@
+"""The worker: a fresh process that runs one variant and writes its readings as they come.
+
+Started as ``python -m leakhunt.measurement.worker`` with one JSON order on standard input. The loop
+does three things: call, read, write; it keeps nothing. Its standard output and error are the
+scenario's own and go to a log file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import faulthandler
+import gc
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+import objgraph
+
+from leakhunt import scenario
+from leakhunt.errors import LeakhuntError, MissingRequirement
+from leakhunt.measurement.order import Order, read_order
+from leakhunt.measurement.settle import full_reading, settle, start_reading
+from leakhunt.model import Reading
+from leakhunt.probes import Probe, choose
+from leakhunt.store import Appender, DiskFull, encode
+
+_PR_SET_PDEATHSIG = 1
+_TYPES_SHOWN = 12
+
+
+class Stop:
+    """Whether the supervisor asked for an early end; settling still follows."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def main() -> int:
+    """Carry out the order on standard input; the exit code is 0 unless something failed."""
+    order = read_order(sys.stdin.buffer.read())
+    _end_with(order.supervisor)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    if order.prepare:
+        return _prepare(order)
+    appender = Appender(order.run_file)
+    try:
+        _measure(order, appender)
+    except DiskFull as error:
+        _tell(appender, {"kind": "disk-full", "text": str(error)})
+        return 1
+    except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
+        _tell(appender, _error_note(error))
+        traceback.print_exc()
+        return 1
+    finally:
+        appender.close()
+    return 0
+
+
+def _end_with(supervisor: int) -> None:
+    """Let the kernel end this process when its supervisor dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        raise SystemExit("the supervisor is gone")
+
+
+def _prepare(order: Order) -> int:
+    """Settle the device, run the scenario's ``prepare``; leave facts or an error as JSON."""
+    answer: dict[str, Any]
+    try:
+        device, facts = _settle_device(order.context.device, order.devices)
+        module = scenario.load(order.scenario_file)
+        if hasattr(module, "prepare"):
+            facts |= module.prepare(_with_device(order, device).context)
+        answer = {"device": device, "facts": {name: str(fact) for name, fact in facts.items()}}
+    except LeakhuntError as error:
+        answer = {"error": str(error), "exit_code": error.exit_code}
+    except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
+        traceback.print_exc()
+        answer = {"error": f"{_describe(error)} in prepare()", "exit_code": 8}
+    order.run_file.write_text(json.dumps(answer), encoding="utf-8")
+    return 0
+
+
+def _with_device(order: Order, device: str) -> Order:
+    return replace(order, context=replace(order.context, device=device))
+
+
+def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    if "cuda" not in possible or asked == "cpu":
+        return "cpu", {}
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": str(torch.version.cuda),
+        }
+    if asked == "auto":
+        return "cpu", {}
+    raise MissingRequirement(
+        "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with a GPU"
+    )
+
+
+def _measure(order: Order, appender: Appender) -> None:
+    stop = Stop()
+    module = scenario.load(order.scenario_file)
+    state = module.setup(order.context)
+    calls = _Calls(order, module, state, appender)
+    _append_reading(appender, start_reading())
+    half = (order.warmup + order.context.calls) // 2
+    calls.run(range(order.warmup), stop)
+    # What is live is known only just after a collection, and the collector keeps its own pace: so
+    # there is one before, half-way through and after the calls that are judged.
+    types_before = _count_types()
+    _append_reading(appender, full_reading("warm"))
+    done = calls.run(range(order.warmup, half), stop)
+    gc.collect()
+    _append_reading(appender, full_reading("half"))
+    done += calls.run(range(half, order.context.calls), stop)
+    for reading in settle():
+        _append_reading(appender, reading)
+    _append_types(appender, types_before, done)
+    if stop.asked:
+        appender.append(encode({"record": "note", "kind": "stopped"}))
+    if hasattr(module, "teardown"):
+        module.teardown(state)
+
+
+class _Calls:
+    """The measured loop, with everything it needs looked up beforehand."""
+
+    def __init__(self, order: Order, module: ModuleType, state: Any, appender: Appender) -> None:
+        self._supervisor = order.supervisor
+        self._state = state
+        self._function: Callable[[Any, Any], Any] = getattr(module, order.function)
+        self._make_input: Callable[[Any, int], Any] = getattr(
+            module, "make_input", lambda state, call: call
+        )
+        self._summarize: Callable[[Any, Any], Any] | None = getattr(module, "summarize", None)
+        self._write = appender.append
+        kinds = choose(order.context.device).kinds
+        self._probes: list[tuple[Probe, int]] = []
+        width = 0
+        for kind in kinds:
+            self._probes.append((kind(), width))
+            width += len(kind.series)
+        self._values = array("q", [0]) * (width + 1)
+        self._line = b'{"record":"sample","call":%d,"values":[' + b",".join([b"%d"] * (width + 1))
+        self._line += b"]}\n"
+
+    def run(self, calls: range, stop: Stop) -> int:
+        """Call, read, write, until the calls are done or an early end is asked for.
+
+        Returns how many were done.
+        """
+        clock = time.perf_counter_ns
+        values = self._values
+        for call in calls:
+            if stop.asked or os.getppid() != self._supervisor:
+                return call - calls.start
+            item = self._make_input(self._state, call)
+            started = clock()
+            result = self._function(self._state, item)
+            values[-1] = clock() - started
+            summary = b"" if self._summarize is None else self._summary(call, result)
+            del item, result
+            for probe, at in self._probes:
+                probe.read(values, at)
+            self._write(self._line % (call, *values) + summary)
+            del summary
+        return len(calls)
+
+    def _summary(self, call: int, result: Any) -> bytes:
+        assert self._summarize is not None
+        value = self._summarize(self._state, result)
+        return encode({"record": "result", "call": call, "value": value})
+
+
+def _append_reading(appender: Appender, reading: Reading) -> None:
+    appender.append(encode({"record": "settle", **asdict(reading)}))
+
+
+def _count_types() -> Counter[str]:
+    gc.collect()
+    return Counter(objgraph.typestats(shortnames=False))
+
+
+def _append_types(appender: Appender, before: Counter[str], calls: int) -> None:
+    """Which types of tracked objects there are more of than at the end of the warm-up."""
+    growth = (_count_types() - before).most_common(_TYPES_SHOWN)
+    note = {"record": "note", "kind": "types", "calls": calls, "growth": growth}
+    appender.append(encode(note))
+
+
+def _tell(appender: Appender, note: dict[str, Any]) -> None:
+    with contextlib.suppress(DiskFull):  # the note is in the file all the same
+        appender.append(encode({"record": "note", **note}))
+
+
+def _error_note(error: Exception) -> dict[str, Any]:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {"kind": "disk-full", "text": str(error)}
+    code = error.exit_code if isinstance(error, LeakhuntError) else 8
+    text = str(error) if isinstance(error, LeakhuntError) else _describe(error)
+    return {"kind": "error", "text": text, "exit_code": code}
+
+
+def _describe(error: BaseException) -> str:
+    """``ValueError: no such key (scenario.py:31)``: the deepest frame that is not a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    where = (own or frames)[-1] if frames else None
+    place = f" ({Path(where.filename).name}:{where.lineno})" if where else ""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,72 @@
+"""Probes read numbers about the process they live in. One file a source.
+
+To add one: a class with `series` and `read`, named in `_KINDS`. A probe is built inside the worker,
+before the first call; what it needs it allocates there, and `read` keeps nothing, so that the
+instrument does not show up in its own readings.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from leakhunt.model import Series, Unit
+from leakhunt.probes.cuda import CudaProbe
+from leakhunt.probes.heap import LiveHeapProbe
+from leakhunt.probes.process import DescriptorsProbe, RssProbe, ThreadsProbe
+from leakhunt.probes.python_blocks import PythonBlocksProbe
+
+# Read by the worker's loop itself, around the call; always the last value of a sample.
+DURATION = Series(
+    "duration", Unit.NANOSECONDS, "time per call", "what happens between calls, such as input"
+)
+
+
+class Probe(Protocol):
+    """A source of one or more series."""
+
+    series: ClassVar[tuple[Series, ...]]
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this probe cannot read here, in a few words; None if it can."""
+
+    def read(self, into: array[int], at: int) -> None:
+        """Write one reading for each of `series` into `into`, from index `at` on."""
+
+
+_Kinds = tuple[type[Probe], ...]
+_KINDS: _Kinds = (
+    RssProbe,
+    LiveHeapProbe,
+    PythonBlocksProbe,
+    ThreadsProbe,
+    DescriptorsProbe,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The probes that can read here, and why the others cannot (by series name)."""
+
+    kinds: _Kinds
+    unavailable: Mapping[str, str]
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The series of the chosen probes, in the order of a sample."""
+        return tuple(series for kind in self.kinds for series in kind.series)
+
+
+def choose(device: str) -> Choice:
+    """The default probes for a worker on this machine and `device`. Imports no framework."""
+    kinds: _Kinds = (*_KINDS, CudaProbe) if device == "cuda" else _KINDS
+    unavailable = {
+        series.name: reason
+        for kind in kinds
+        if (reason := kind.unavailable()) is not None
+        for series in kind.series
+    }
+    return Choice(tuple(kind for kind in kinds if kind.unavailable() is None), unavailable)

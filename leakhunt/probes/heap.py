@@ -1,0 +1,36 @@
+"""The live heap: bytes that malloc has handed out and that were not freed."""
+
+from __future__ import annotations
+
+from array import array
+from typing import ClassVar
+
+import psutil
+
+from leakhunt.model import Series, Unit
+
+
+class LiveHeapProbe:
+    """``psutil.heap_info``: in-use bytes of malloc's heaps and of its own mmaps (mallinfo2)."""
+
+    series: ClassVar[tuple[Series, ...]] = (
+        Series(
+            "live_heap",
+            Unit.BYTES,
+            "live heap (malloc in use)",
+            "pymalloc's arenas (small Python objects), raw mmap, preloaded allocators such as"
+            " jemalloc, CUDA memory",
+        ),
+    )
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why the allocator cannot be asked here (musl, old psutil), or None."""
+        if hasattr(psutil, "heap_info"):
+            return None
+        return "the C library does not tell what malloc has in use (no mallinfo2)"
+
+    def read(self, into: array[int], at: int) -> None:
+        """Bytes."""
+        info = psutil.heap_info()
+        into[at] = info.heap_used + info.mmap_used

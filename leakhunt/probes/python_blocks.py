@@ -1,0 +1,35 @@
+"""Python's small objects, which malloc does not see."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import ClassVar
+
+from leakhunt.model import Series, Unit
+
+
+class PythonBlocksProbe:
+    """``sys.getallocatedblocks``: live blocks of pymalloc (objects up to 512 bytes)."""
+
+    series: ClassVar[tuple[Series, ...]] = (
+        Series(
+            "python_blocks",
+            Unit.BLOCKS,
+            "Python blocks",
+            "anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc",
+        ),
+    )
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this interpreter does not count its blocks, or None."""
+        if sys.implementation.name != "cpython":
+            return "only CPython counts its allocated blocks"
+        if not sys.getallocatedblocks():
+            return "pymalloc is switched off (PYTHONMALLOC=malloc)"
+        return None
+
+    def read(self, into: array[int], at: int) -> None:
+        """A count of blocks."""
+        into[at] = sys.getallocatedblocks()

@@ -1,0 +1,296 @@
+"""Scenarios: found and described without running them, loaded only inside a worker.
+
+A scenario is one Python file (or a folder with a ``scenario.py`` and helpers beside it)::
+
+    \"\"\"What this workload is, in one line.\"\"\"
+    from leakhunt import variant
+
+    def setup(context):              # once; what it returns is handed to every call
+        return {}
+
+    def make_input(state, call):     # optional: the input of call 0, 1, 2 ..., outside the timing
+        return f"key-{call}"
+
+    @variant                         # the first variant is the reference of all others
+    def naive(state, item):
+        \"\"\"One line for ``leakhunt list``.\"\"\"
+        state[item] = bytearray(1000)
+
+Optional functions: ``teardown(state)``; ``summarize(state, result)``, a JSON value by which a
+call's result is compared with the reference's; ``prepare(context)``, run once in a process of its
+own before all variants, which may leave files in ``context.scratch`` and returns facts (text by
+name) for the header of every run.
+
+Optional constants, each a literal, since the file is described without being run: ``EXTRA`` and
+``REQUIRES`` (the pip extra and the modules it needs), ``DEVICES``, ``OPTIONS``, ``RESULT``
+(``"intervals"``: the summary is a list of [start, end] in milliseconds; default ``"equal"``) and
+``CALLS`` (how many calls unless the user says otherwise).
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+from leakhunt.errors import BadFile, ScenarioFailed, UsageError
+from leakhunt.model import Option, Scenario, Variant
+
+DEFAULT_CALLS = 200
+RESULT_KINDS = ("equal", "intervals")
+_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a scenario's ``setup`` and ``prepare`` are told.
+
+    `device` is ``cpu`` or ``cuda``; `scratch` is a folder shared by all variants of this run and
+    removed after it, `folder` this worker's own, likewise removed.
+    """
+
+    variant: str
+    calls: int
+    seed: int
+    threads: int
+    device: str
+    options: Mapping[str, str]
+    scratch: Path
+    folder: Path
+
+
+@overload
+def variant(function: _Function) -> _Function: ...
+@overload
+def variant(
+    *, name: str = ..., devices: tuple[str, ...] = ...
+) -> Callable[[_Function], _Function]: ...
+def variant(
+    function: _Function | None = None, *, name: str = "", devices: tuple[str, ...] = ()
+) -> _Function | Callable[[_Function], _Function]:
+    """Mark a function of a scenario file as a variant.
+
+    It is called as ``function(state, item)``. `name` is the function's own with hyphens unless
+    given; `devices` are those it makes sense on (default: all of the scenario's). The mark is read
+    from the source, so its arguments must be literals; at run time it changes nothing.
+    """
+    if function is not None:
+        return function
+    return lambda decorated: decorated
+
+
+def builtin_folder() -> Path:
+    """The folder of the built-in scenarios: inside the wheel, or beside the package in a clone."""
+    inside = Path(__file__).parent / "scenarios"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "scenarios"
+
+
+def builtin() -> Iterator[Scenario]:
+    """The built-in scenarios, by name."""
+    for folder in sorted(builtin_folder().iterdir()):
+        if (folder / "scenario.py").is_file():
+            yield describe(folder / "scenario.py")
+
+
+def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
+    """The scenario and the variants that ``NAME_OR_FILE[:variant,...]`` names.
+
+    Without variants: all of them.
+
+    Raises:
+        UsageError: no such scenario, file or variant.
+        BadFile: the file is no scenario.
+    """
+    place, names = target, ""
+    if not Path(target).exists() and ":" in target:
+        place, _, names = target.rpartition(":")
+    scenario = _find_scenario(place)
+    if not names:
+        return scenario, scenario.variants
+    return scenario, tuple(_find_variant(scenario, name) for name in names.split(","))
+
+
+def _find_scenario(place: str) -> Scenario:
+    known = {found.name: found for found in builtin()}
+    if place in known:
+        return known[place]
+    path = Path(place)
+    if path.is_dir():
+        path = path / "scenario.py"
+    if path.is_file():
+        return describe(path)
+    if path.suffix == ".py" or "/" in place:
+        raise UsageError(f"{place}: no such scenario file; check the path")
+    raise UsageError(f"no scenario {place!r}{_hint(place, known)}; 'leakhunt list' shows them")
+
+
+def _find_variant(scenario: Scenario, name: str) -> Variant:
+    known = {found.name: found for found in scenario.variants}
+    if name not in known:
+        raise UsageError(
+            f"scenario {scenario.name} has no variant {name!r}{_hint(name, known)};"
+            f" it has {', '.join(known)}"
+        )
+    return known[name]
+
+
+def _hint(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def describe(file: Path) -> Scenario:
+    """Read a scenario's description from its source, without running it.
+
+    Raises:
+        BadFile: it is no Python, has no variant, or a constant is no literal of the right kind.
+    """
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise BadFile(f"{file}{where}: not a Python file ({error}); mend it") from error
+    constants = _constants(tree, file)
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    devices = _texts(constants, "DEVICES", file) or ("cpu",)
+    variants = tuple(_variants(tree, devices, file))
+    if not variants:
+        raise BadFile(f"{file}: no variant; mark one function with @variant from leakhunt")
+    if "setup" not in functions:
+        raise BadFile(f"{file}: no setup(context) function; add one, it may return None")
+    result_kind = constants.get("RESULT", "equal")
+    if result_kind not in RESULT_KINDS:
+        raise BadFile(f"{file}: RESULT is {result_kind!r}; use one of {', '.join(RESULT_KINDS)}")
+    calls = constants.get("CALLS", DEFAULT_CALLS)
+    if not isinstance(calls, int) or calls < 1:
+        raise BadFile(f"{file}: CALLS is {calls!r}; use a whole number above 0")
+    stem = file.parent.name if file.name == "scenario.py" else file.stem
+    return Scenario(
+        name=stem.replace("_", "-"),
+        file=str(file),
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        variants=variants,
+        options=tuple(_options(constants.get("OPTIONS", {}), file)),
+        devices=devices,
+        extra=constants.get("EXTRA"),
+        requires=_texts(constants, "REQUIRES", file),
+        result_kind=result_kind,
+        default_calls=calls,
+        prepares="prepare" in functions,
+    )
+
+
+def _constants(tree: ast.Module, file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target: ast.expr = node.targets[0]
+        elif isinstance(node, ast.AnnAssign):
+            target = node.target
+        else:
+            continue
+        if isinstance(target, ast.Name) and target.id in _CONSTANTS and node.value:
+            found[target.id] = _literal(node.value, target.id, file)
+    return found
+
+
+def _literal(node: ast.expr, what: str, file: Path) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise BadFile(
+            f"{file}:{node.lineno}: {what} must be a literal, since it is read without running the"
+            " file; write the value itself"
+        ) from None
+
+
+def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ...]:
+    value = constants.get(name, ())
+    if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
+        raise BadFile(f"{file}: {name} is {value!r}; use a tuple of words")
+    return tuple(value)
+
+
+def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            call = decorator if isinstance(decorator, ast.Call) else None
+            if not _is_mark(call.func if call else decorator):
+                continue
+            marks = {
+                keyword.arg: _literal(keyword.value, f"{keyword.arg} of @variant", file)
+                for keyword in (call.keywords if call else ())
+            }
+            yield Variant(
+                name=marks.get("name") or node.name.replace("_", "-"),
+                function=node.name,
+                summary=(ast.get_docstring(node) or "").partition("\n")[0],
+                devices=tuple(marks.get("devices") or devices),
+            )
+
+
+def _is_mark(node: ast.expr) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr == "variant"
+    return isinstance(node, ast.Name) and node.id == "variant"
+
+
+def _options(declared: Any, file: Path) -> Iterator[Option]:
+    if not isinstance(declared, dict):
+        raise BadFile(f"{file}: OPTIONS is no dict of name -> (default, choices, help)")
+    for name, value in declared.items():
+        try:
+            default, choices, text = value
+        except (TypeError, ValueError):
+            raise BadFile(
+                f"{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)"
+            ) from None
+        yield Option(str(name), str(default), tuple(map(str, choices)), str(text))
+
+
+def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, str]:
+    """The scenario's options with `given` over the defaults.
+
+    Raises:
+        UsageError: an option it does not have, or a word it does not know.
+    """
+    known = {option.name: option for option in scenario.options}
+    for name, value in given.items():
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise UsageError(
+                f"scenario {scenario.name} has no option {name!r}{_hint(name, known)}; {has}"
+            )
+        choices = known[name].choices
+        if choices and value not in choices:
+            raise UsageError(f"{name}={value!r}: use one of {', '.join(choices)}")
+    return {name: given.get(name, option.default) for name, option in known.items()}
+
+
+def load(file: str) -> ModuleType:
+    """Run the scenario file, as ``python FILE`` would: its folder comes first on the path.
+
+    Only a worker calls this.
+
+    Raises:
+        ScenarioFailed: the file cannot be imported.
+    """
+    path = Path(file).resolve()
+    sys.path.insert(0, str(path.parent))
+    name = f"leakhunt_scenario_{path.parent.name if path.name == 'scenario.py' else path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ScenarioFailed(f"{file}: cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,287 @@
+"""The run file: one JSON record a line, appended as things happen.
+
+It is the only link between the process that measures and the code that judges.
+
+Format history
+    1 (2026-11): header, series, sample, result, settle, note, footer.
+
+A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
+refuses a newer format. Written by three hands, never two at a time: the supervisor (header), the
+worker (everything between), the supervisor again (footer).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from leakhunt.errors import BadFile, CannotWrite, UsageError
+from leakhunt.model import Ending, Outcome, Plan, Reading, Run, Series, Unit
+
+FORMAT = 1
+SUFFIX = ".run.jsonl"
+# Room kept aside beside the run file while it is written: on a full disk it is given up, so that
+# the sample in hand, the reason and the footer still fit. A few records are a few KiB.
+BALLAST_BYTES = 32 << 10
+_INT64 = range(-(2**63), 2**63)
+
+
+def ballast_of(file: Path) -> Path:
+    """The file that keeps the room aside."""
+    return file.with_name(f".{file.name}.ballast")
+
+
+def create(file: Path, header: Mapping[str, Any]) -> None:
+    """Start a run file with its header, and its ballast.
+
+    Raises:
+        CannotWrite: it exists already, or the disk does not take it.
+    """
+    try:
+        with open(file, "xb") as stream:
+            stream.write(encode({"record": "header", "format": FORMAT, **header}))
+        with open(ballast_of(file), "wb") as stream:
+            stream.write(os.urandom(BALLAST_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        raise CannotWrite(f"{file}: exists already; nothing is overwritten, name another") from None
+    except OSError as error:
+        raise CannotWrite(f"{file}: {error.strerror}; free some space or name another") from error
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """One line of a run file."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+class DiskFull(Exception):
+    """The disk took no more; everything handed over so far is in the file all the same."""
+
+
+class Appender:
+    """Appends whole lines to a run file, one write each, through one descriptor."""
+
+    def __init__(self, file: Path) -> None:
+        self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._ballast = ballast_of(file)
+
+    def append(self, lines: bytes) -> None:
+        """Write `lines` (whole lines) and return when the kernel has them.
+
+        Raises:
+            DiskFull: no space is left. The lines were written into the room kept aside.
+            OSError: they could not be written at all; the file ends with its last whole line.
+        """
+        before = os.fstat(self._descriptor).st_size
+        try:
+            self._write(lines)
+        except OSError as error:
+            os.ftruncate(self._descriptor, before)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._ballast.exists():
+                raise
+            self._ballast.unlink()
+            self._write(lines)
+            raise DiskFull(os.strerror(error.errno or errno.ENOSPC)) from error
+
+    def _write(self, lines: bytes) -> None:
+        written = os.write(self._descriptor, lines)
+        while written < len(lines):
+            written += os.write(self._descriptor, lines[written:])
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)
+
+
+def finish(file: Path, outcome: Outcome, seconds: float) -> None:
+    """Append the footer, after a line that a killed worker may have left unfinished.
+
+    Raises:
+        CannotWrite: the disk does not take it; the samples before it are safe.
+    """
+    record = encode({"record": "footer", "seconds": round(seconds, 3), **asdict(outcome)})
+    ballast = ballast_of(file)
+    ballast.unlink(missing_ok=True)
+    try:
+        with open(file, "r+b") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(size - 1, 0))
+            unfinished = size > 0 and stream.read(1) != b"\n"
+            stream.seek(0, os.SEEK_END)
+            stream.write(b"\n" + record if unfinished else record)
+    except OSError as error:
+        raise CannotWrite(
+            f"{file}: {error.strerror}; the samples so far are in it, without the footer"
+        ) from error
+
+
+def find_run_files(places: Iterable[str]) -> list[Path]:
+    """The run files that `places` (files or folders) name, in the order given.
+
+    Raises:
+        UsageError: a place does not exist.
+    """
+    files: list[Path] = []
+    for place in places:
+        path = Path(place)
+        if path.is_dir():
+            files.extend(sorted(path.glob(f"*{SUFFIX}")))
+        elif path.exists():
+            files.append(path)
+        else:
+            raise UsageError(f"{place}: no such run file or folder; check the path")
+    return files
+
+
+def load(file: Path) -> Run:
+    """Read a run file, whole or cut off.
+
+    Raises:
+        BadFile: it is no run file, or from a newer version.
+    """
+    damaged = 0
+    parts = _Parts()
+    try:
+        with open(file, "rb") as stream:
+            for line in stream:
+                record = _decode(line)
+                if record is None:
+                    damaged += 1
+                elif not parts.header:
+                    parts.header = _checked_header(record, file)
+                else:
+                    damaged += not parts.take(record)
+    except OSError as error:
+        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+    if not parts.header:
+        raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
+    try:
+        return parts.run(file, damaged)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadFile(f"{file}: the header is damaged ({error!r}); measure again") from error
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "record" in record else None
+
+
+def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
+    version = record.get("format")
+    if record["record"] != "header" or not isinstance(version, int):
+        raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
+    if version > FORMAT:
+        raise BadFile(
+            f"{file}: run file format {version}, this leakhunt reads up to {FORMAT};"
+            " read it with a newer leakhunt"
+        )
+    return record
+
+
+class _Parts:
+    """A run while its lines are read."""
+
+    def __init__(self) -> None:
+        self.header: dict[str, Any] = {}
+        self.rows: list[Sequence[int]] = []
+        self.last_call = -1
+        self.results: dict[int, Any] = {}
+        self.readings: list[Reading] = []
+        self.notes: list[dict[str, Any]] = []
+        self.footer: dict[str, Any] | None = None
+
+    def take(self, record: dict[str, Any]) -> bool:
+        """Put a record in its place. False: it is of a known kind and makes no sense."""
+        try:
+            match record["record"]:
+                case "sample":
+                    return self._take_sample(record)
+                case "result":
+                    self.results[int(record["call"])] = record["value"]
+                case "settle":
+                    values = {str(name): int(size) for name, size in record["values"].items()}
+                    self.readings.append(Reading(str(record["step"]), values))
+                case "note":
+                    self.notes.append(record)
+                case "footer":
+                    self.footer = record
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return False
+        return True
+
+    def _take_sample(self, record: dict[str, Any]) -> bool:
+        values = record["values"]
+        if len(values) != len(self.header["series"]):
+            return False
+        if record["call"] <= self.last_call:
+            return False
+        if not all(type(value) is int and value in _INT64 for value in values):
+            return False
+        self.last_call = record["call"]
+        self.rows.append(values)
+        return True
+
+    def run(self, file: Path, damaged: int) -> Run:
+        """The finished noun."""
+        series = tuple(
+            Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"])
+            for item in self.header["series"]
+        )
+        samples = {
+            item.name: array("q", [row[column] for row in self.rows])
+            for column, item in enumerate(series)
+        }
+        return Run(
+            plan=_plan(self.header["plan"]),
+            outcome=_outcome(self.footer),
+            series=series,
+            samples=samples,
+            readings=tuple(self.readings),
+            results=self.results,
+            facts=_texts(self.header.get("facts", {})),
+            environment=_texts(self.header.get("environment", {})),
+            unavailable=_texts(self.header.get("unavailable", {})),
+            notes=tuple(self.notes),
+            started_at=str(self.header.get("started_at", "")),
+            damaged_lines=damaged,
+            file=str(file),
+        )
+
+
+def _plan(fields: Mapping[str, Any]) -> Plan:
+    known = {name: fields[name] for name in Plan.__dataclass_fields__ if name in fields}
+    plan = Plan(**known)
+    if not all(isinstance(n, int) and n >= 0 for n in (plan.calls, plan.warmup)):
+        raise ValueError("plan")
+    return plan
+
+
+def _outcome(footer: Mapping[str, Any] | None) -> Outcome:
+    if footer is None:
+        return Outcome(
+            Ending.INTERRUPTED,
+            "no footer: the supervisor itself ended, or is still at work, or the file was cut off",
+        )
+    known = dict(_fields(footer, Outcome.__dataclass_fields__))
+    return Outcome(**{**known, "ending": Ending(footer["ending"])})
+
+
+def _fields(record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, record[name]) for name in names if name in record)
+
+
+def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in facts.items()}

@@ -1,0 +1,88 @@
+"""Bytes, seconds and rates, read from people and written for people."""
+
+from __future__ import annotations
+
+import re
+
+from leakhunt.errors import UsageError
+from leakhunt.model import Unit
+
+_BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+_DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SCALES = _BINARY | _DECIMAL
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[A-Za-z]*)")
+_SYMBOLS = {Unit.BLOCKS: "blocks", Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``512``, ``4 KiB``, ``1.5GiB`` (powers of 1024) or ``4 MB`` (powers of 1000).
+
+    Raises:
+        UsageError: the text is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    scale = _SCALES.get(match["scale"].upper()) if match else None
+    if match is None or scale is None:
+        raise UsageError(f"{text!r} is no size; write it like '512 MiB' or '1.5 GB'")
+    return round(float(match["number"]) * scale)
+
+
+def parse_rate(text: str) -> float:
+    """Units per call from ``4 KiB/call``, ``256/call`` or ``0.5 blocks/call``.
+
+    Raises:
+        UsageError: the text is no rate per call.
+    """
+    amount, slash, per = text.partition("/")
+    if not slash or per.strip() != "call":
+        raise UsageError(f"{text!r} is no growth per call; write it like '4 KiB/call'")
+    number, _, word = amount.strip().partition(" ")
+    if word.strip() in ("block", "blocks", "count"):
+        try:
+            return float(number)
+        except ValueError:
+            raise UsageError(f"{text!r}: {number!r} is no number of {word}") from None
+    match = _SIZE.fullmatch(amount.strip())
+    scale = _SCALES.get(match["scale"].upper()) if match else None
+    if match is None or scale is None:
+        raise UsageError(f"{text!r} is no growth per call; write it like '4 KiB/call'")
+    return float(match["number"]) * scale
+
+
+def format_bytes(size: float) -> str:
+    """``0 B``, ``-312 B``, ``64.1 KiB``, ``1.25 GiB``: three digits or a little more."""
+    magnitude = abs(size)
+    for power, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if magnitude >= power:
+            scaled = size / power
+            return f"{scaled:.{1 if abs(scaled) >= 10 else 2}f} {name}"
+    if magnitude and magnitude < 10 and size != round(size):
+        return f"{size:.1f} B"
+    return f"{size:.0f} B" if round(size) else "0 B"
+
+
+def format_seconds(seconds: float) -> str:
+    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def format_amount(amount: float, unit: Unit) -> str:
+    """A number of a series with its unit, for people."""
+    if unit is Unit.BYTES:
+        return format_bytes(amount)
+    if unit is Unit.NANOSECONDS:
+        sign = "-" if amount < 0 else ""
+        return sign + format_seconds(abs(amount) / 1e9)
+    return f"{amount:.3g} {_SYMBOLS[unit]}".strip()
+
+
+def format_rate(rate: float, unit: Unit) -> str:
+    """`format_amount` per call: ``64.1 KiB/call``."""
+    return f"{format_amount(rate, unit)}/call"

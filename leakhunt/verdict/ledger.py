@@ -1,0 +1,126 @@
+"""Where the growth in RSS went, from the full readings at the two ends of a run.
+
+RSS at the end less RSS at the start is split by what let it go (collect, empty, trim) and by what
+is still live. Every line is measured on its own, so they need not add up; the last line is what is
+missing or counted twice, and it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leakhunt.model import Ledger, LedgerLine, Run
+
+_UNEXPLAINED = (
+    "unexplained",
+    "unexplained",
+    "raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice",
+)
+
+
+def ledger(run: Run) -> Ledger | None:
+    """The ledger of a run, or None if it has no sample or no reading before the first call."""
+    start = run.reading("start")
+    rss = run.samples.get("rss", ())
+    if start is None or not rss:
+        return None
+    steps = {step: run.reading(step) for step in ("end", "collected", "emptied", "trimmed")}
+    readings = {step: reading.values for step, reading in steps.items() if reading is not None}
+    if len(readings) < len(steps):
+        return _from_samples(run, start.values)
+    growth = readings["end"]["rss"] - start.values["rss"]
+    lines = _settled_lines(start.values, readings)
+    return Ledger(
+        growth, _with_rest(lines, growth), complete=True, peak_bytes=readings["end"].get("rss_peak")
+    )
+
+
+def _settled_lines(
+    start: Mapping[str, int], readings: Mapping[str, Mapping[str, int]]
+) -> list[LedgerLine]:
+    end, collected = readings["end"], readings["collected"]
+    emptied, trimmed = readings["emptied"], readings["trimmed"]
+    heap_garbage = _drop(end, collected, "live_heap")
+    python_garbage = _drop(end, collected, "python_live")
+    framework = max(_drop(collected, emptied, "rss"), 0)
+    # RSS given back by collecting and trimming, less what was garbage and not kept by malloc.
+    kept = _drop(end, collected, "rss") + _drop(emptied, trimmed, "rss") - heap_garbage
+    lines = [
+        LedgerLine(
+            "live_python",
+            "live Python heap",
+            _gain(start, trimmed, "python_live"),
+            "Python objects up to 512 bytes that are still referenced (pymalloc)",
+        ),
+        LedgerLine(
+            "live_native",
+            "live native heap",
+            _gain(start, trimmed, "live_heap"),
+            "malloc blocks still in use: native code, and Python objects over 512 bytes",
+        ),
+        LedgerLine(
+            "garbage",
+            "cyclic garbage",
+            heap_garbage + python_garbage,
+            "freed by one gc.collect() after the last call",
+        ),
+        LedgerLine(
+            "kept_by_malloc",
+            "freed but kept by malloc",
+            kept,
+            "given back to the kernel by malloc_trim",
+        ),
+        LedgerLine(
+            "kept_by_python",
+            "freed but kept by Python",
+            _gain(start, trimmed, "python_arenas")
+            - _gain(start, trimmed, "python_live")
+            - python_garbage,
+            "room in pymalloc's arenas that live objects hold open",
+        ),
+        LedgerLine(
+            "file_backed",
+            "file-backed",
+            _gain(start, end, "rss_file") + _gain(start, end, "rss_shared"),
+            "pages of libraries, mapped files and shared memory touched since the start",
+        ),
+    ]
+    if "cuda_reserved" in end:
+        lines.append(
+            LedgerLine(
+                "framework_cache",
+                "framework cache",
+                framework,
+                "host memory given back by emptying the CUDA allocator's cache",
+            )
+        )
+    return lines
+
+
+def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
+    growth = run.samples["rss"][-1] - start["rss"]
+    lines = []
+    if "live_heap" in run.samples and "live_heap" in start:
+        lines.append(
+            LedgerLine(
+                "live_or_garbage",
+                "live heap or garbage",
+                run.samples["live_heap"][-1] - start["live_heap"],
+                "malloc blocks in use at the last sample; nothing was collected",
+            )
+        )
+    return Ledger(growth, _with_rest(lines, growth), complete=False, peak_bytes=None)
+
+
+def _with_rest(lines: list[LedgerLine], growth: int) -> tuple[LedgerLine, ...]:
+    name, title, explanation = _UNEXPLAINED
+    rest = growth - sum(line.size_bytes for line in lines)
+    return (*lines, LedgerLine(name, title, rest, explanation))
+
+
+def _gain(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:
+    return after.get(name, 0) - before.get(name, 0)
+
+
+def _drop(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:
+    return before.get(name, 0) - after.get(name, 0)

@@ -1,0 +1,63 @@
+"""Whether a variant still returns what the reference returns, and by how much not.
+
+A remedy that changes the results is not a remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leakhunt.model import Difference, Run
+
+Interval = Sequence[float]
+
+
+def difference(reference: Run, run: Run) -> Difference | None:
+    """`run`'s results against `reference`'s, over the calls both finished; None without any."""
+    calls = sorted(reference.results.keys() & run.results.keys())
+    if not calls:
+        return None
+    pairs = [(reference.results[call], run.results[call]) for call in calls]
+    if run.plan.result_kind != "intervals":
+        return Difference(len(pairs), sum(expected != found for expected, found in pairs))
+    apart = [disagreement(expected, found) for expected, found in pairs]
+    return Difference(
+        compared=len(pairs),
+        differing=sum(milliseconds > 0 for milliseconds in apart),
+        worst=max(apart),
+        total=sum(apart),
+        reference_total=sum(_covered(expected) for expected, _ in pairs),
+    )
+
+
+def disagreement(left: Sequence[Interval], right: Sequence[Interval]) -> float:
+    """The time that exactly one of two lists of [start, end] covers; in their unit."""
+    return _covered(left) + _covered(right) - 2 * _overlap(_merged(left), _merged(right))
+
+
+def _covered(intervals: Sequence[Interval]) -> float:
+    return sum(end - start for start, end in _merged(intervals))
+
+
+def _merged(intervals: Sequence[Interval]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted((float(start), float(end)) for start, end in intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _overlap(left: list[tuple[float, float]], right: list[tuple[float, float]]) -> float:
+    total = 0.0
+    one = other = 0
+    while one < len(left) and other < len(right):
+        start = max(left[one][0], right[other][0])
+        end = min(left[one][1], right[other][1])
+        total += max(end - start, 0.0)
+        if left[one][1] < right[other][1]:
+            one += 1
+        else:
+            other += 1
+    return total

@@ -1,0 +1,187 @@
+"""Audio for the FSMN-VAD scenario: recordings that the user names, or generated clips.
+
+Every call's input is a file, as a service gets an upload. Which stretch of sound call k gets
+depends on the seed and k alone, so all variants hear the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from leakhunt.errors import BadFile, UsageError
+
+RATE_HZ = 16_000
+SHORTEST_SECONDS = 1.0
+LONGEST_SECONDS = 40.0
+FIXED_SECONDS = 5.0
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+
+# Generated sound: bursts with harmonics of a gliding pitch and a syllable-like envelope, pauses
+# longer than the detector's end silence, and noise 60 dB below full scale beneath it all.
+_NOISE_LEVEL = 0.001
+_BURST_SECONDS = (0.6, 3.0)
+_PAUSE_SECONDS = (1.0, 3.0)
+_PITCH_HZ = (90.0, 220.0)
+_HARMONICS = 12
+_SYLLABLES_PER_SECOND = 4.0
+
+Sound = npt.NDArray[np.float32]
+
+
+def quiet_noise(seconds: float, seed: int) -> Sound:
+    """Mono noise at the generator's floor, float32."""
+    generator = np.random.default_rng([seed, 1])
+    return _noise(round(seconds * RATE_HZ), generator)
+
+
+def _noise(samples: int, generator: np.random.Generator) -> Sound:
+    noise: Sound = generator.standard_normal(samples, dtype=np.float32) * np.float32(_NOISE_LEVEL)
+    return noise
+
+
+def generated(seconds: float, seed: int) -> Sound:
+    """Mono float32 sound at `RATE_HZ`: voiced bursts, pauses, noise."""
+    generator = np.random.default_rng([seed, 0])
+    sound = _noise(round(seconds * RATE_HZ), generator)
+    at = round(generator.uniform(*_PAUSE_SECONDS) * RATE_HZ)
+    while at < len(sound):
+        burst = _burst(generator.uniform(*_BURST_SECONDS), generator)[: len(sound) - at]
+        sound[at : at + len(burst)] += burst
+        at += len(burst) + round(generator.uniform(*_PAUSE_SECONDS) * RATE_HZ)
+    return sound
+
+
+def _burst(seconds: float, generator: np.random.Generator) -> Sound:
+    time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    pitch = np.interp(time, (0, seconds), generator.uniform(*_PITCH_HZ, size=2))
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE_HZ
+    voice = sum(np.sin(order * phase) / order for order in range(1, _HARMONICS + 1))
+    syllables = 0.6 + 0.4 * np.sin(2 * np.pi * _SYLLABLES_PER_SECOND * time)
+    edges = np.minimum(1.0, np.minimum(time, seconds - time) / 0.03)
+    burst: Sound = (0.2 * voice * syllables * edges).astype(np.float32)
+    return burst
+
+
+def recordings(place: str) -> tuple[Path, ...]:
+    """The audio files that `place` (a file or a folder) names, each checked to be readable.
+
+    Raises:
+        UsageError: no such file or folder.
+        BadFile: a file that is no audio, or holds no sound; a folder without audio.
+    """
+    path = Path(place)
+    if path.is_file():
+        files = [path]
+    elif path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    else:
+        raise UsageError(f"--audio {place}: no such file or folder; check the path")
+    if not files:
+        raise BadFile(f"--audio {place}: no {', '.join(SUFFIXES)} file in this folder")
+    for file in files:
+        _check(file)
+    return tuple(file.resolve() for file in files)
+
+
+def _check(file: Path) -> None:
+    try:
+        info = soundfile.info(str(file))
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = str(error).rpartition(": ")[2]
+        raise BadFile(f"{file}: not readable as audio ({reason}); give wav, flac or mp3") from None
+    if not info.frames:
+        raise BadFile(f"{file}: holds no sound; leave it out or record it again")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Part of a recording: `frames` from `first`, at the recording's own rate."""
+
+    source: int
+    first: int
+    frames: int
+
+
+class Clips:
+    """The inputs of a run, one file per call.
+
+    `lengths` is ``varied`` (a length of its own for every call), ``fixed`` (one length) or
+    ``as-recorded`` (the user's files as they are, in turn).
+    """
+
+    def __init__(
+        self, files: Sequence[Path], lengths: str, calls: int, seed: int, folder: Path
+    ) -> None:
+        self._files = tuple(files)
+        self._sounds = [_Sound.read(file) for file in files] if files else [_Sound.made(seed)]
+        self._clip = folder / "clip.wav"
+        self._stretches = _stretches(self._sounds, lengths, calls, seed)
+
+    @property
+    def longest_seconds(self) -> float:
+        """The longest clip of the run."""
+        if not self._stretches:
+            return max(sound.seconds for sound in self._sounds)
+        return max(
+            stretch.frames / self._sounds[stretch.source].rate_hz for stretch in self._stretches
+        )
+
+    def file(self, call: int) -> Path:
+        """The file of this call; the same path is written anew each time unless as recorded."""
+        if not self._stretches:
+            return self._files[call % len(self._files)]
+        stretch = self._stretches[call]
+        sound = self._sounds[stretch.source]
+        data = sound.data[stretch.first : stretch.first + stretch.frames]
+        soundfile.write(str(self._clip), data, sound.rate_hz, subtype="PCM_16")
+        return self._clip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    data: npt.NDArray[Any]
+    rate_hz: int
+
+    @classmethod
+    def read(cls, file: Path) -> _Sound:
+        data, rate_hz = soundfile.read(str(file), dtype="int16")
+        return cls(data, rate_hz)
+
+    @classmethod
+    def made(cls, seed: int) -> _Sound:
+        return cls(generated(2 * LONGEST_SECONDS, seed), RATE_HZ)
+
+    @property
+    def seconds(self) -> float:
+        return len(self.data) / self.rate_hz
+
+
+def _stretches(
+    sounds: Sequence[_Sound], lengths: str, calls: int, seed: int
+) -> tuple[Stretch, ...]:
+    """One stretch a call; none if the files are to be used as recorded."""
+    if lengths == "as-recorded":
+        return ()
+    generator = np.random.default_rng([seed, 2])
+    if lengths == "fixed":
+        frames = min(round(FIXED_SECONDS * sounds[0].rate_hz), len(sounds[0].data))
+        first = int(generator.integers(len(sounds[0].data) - frames + 1))
+        return (Stretch(0, first, frames),) * calls
+    return tuple(_varied(sounds, call, generator) for call in range(calls))
+
+
+def _varied(sounds: Sequence[_Sound], call: int, generator: np.random.Generator) -> Stretch:
+    source = call % len(sounds)
+    sound = sounds[source]
+    longest = min(LONGEST_SECONDS, sound.seconds)
+    shortest = min(SHORTEST_SECONDS, longest)
+    frames = round(generator.uniform(shortest, longest) * sound.rate_hz)
+    first = int(generator.integers(len(sound.data) - frames + 1))
+    return Stretch(source, first, frames)
