@@ -98,7 +98,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a worker ended, in one sentence, with the signal and the kernel's word if there is one."""
+    """How a worker ended: a sentence, with the signal and the kernel's word if there is one."""
 
     ending: Ending
     reason: str = ""
@@ -113,8 +113,9 @@ class Reading:
 
     Steps, in order: ``start`` (collected and trimmed, before the first call), ``warm`` (collected,
     before the first call that is judged), ``half`` (collected, half-way through the judged calls,
-    before call (warm-up + calls) // 2), ``end`` (after the last call, nothing done), ``collected`` (after ``gc.collect``), ``emptied`` (after the
-    framework's caches were emptied), ``trimmed`` (after ``malloc_trim``).
+    before call (warm-up + calls) // 2), ``end`` (after the last call, nothing done), ``collected``
+    (after ``gc.collect``), ``emptied`` (after the framework's caches were emptied), ``trimmed``
+    (after ``malloc_trim``).
     """
 
     step: str

@@ -170,7 +170,7 @@ class _CgroupV1:
 
 
 def _own_cgroup(controller: str) -> Path | None:
-    """The group folder of this process for a v1 `controller`, or with ``""`` of the v2 hierarchy."""
+    """Folder of our own group for a v1 `controller`, or with ``""`` in the v2 hierarchy."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,0 +1,83 @@
+"""``report.md``: short enough for an issue or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from leakhunt.model import JudgedRun, Report
+from leakhunt.reporting.words import SIGNS, first_facts, headings, remedies, row
+from leakhunt.units import format_bytes
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
+
+
+def render(report: Report) -> bytes:
+    """UTF-8 GitHub-flavoured Markdown."""
+    return ("\n".join(_lines(report)) + "\n").encode()
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## leakhunt: {_escaped(report.title)}"
+    yield ""
+    for entry in report.entries:
+        sign = SIGNS[entry.verdict.status]
+        yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(entry.verdict.sentence)}"
+    yield ""
+    yield from _table(headings(report), (row(entry, report) for entry in report.entries))
+    yield ""
+    for name, text in first_facts(report):
+        yield f"- {_escaped(name)}: {_escaped(text)}"
+    yield from _remedies(report)
+    for entry in report.entries:
+        yield from _ledger(entry)
+    yield ""
+    yield f"Repeat it: {_code(report.command)} ({_escaped(report.generator)})"
+
+
+def _remedies(report: Report) -> Iterator[str]:
+    rows = [(each.variant, each.saves, each.costs, each.results) for each in remedies(report)]
+    if rows:
+        yield ""
+        yield from _table(("remedy", "saves", "costs", "results"), rows)
+
+
+def _ledger(entry: JudgedRun) -> Iterator[str]:
+    if entry.ledger is None:
+        return
+    growth = format_bytes(entry.ledger.growth_bytes)
+    yield ""
+    yield "<details>"
+    yield f"<summary>Where the {growth} of RSS went: {_html(entry.variant)}</summary>"
+    yield ""
+    lines = ((line.title, format_bytes(line.size_bytes)) for line in entry.ledger.lines)
+    yield from _table(("kind of memory", "size"), lines)
+    if not entry.ledger.complete:
+        yield ""
+        yield "Incomplete: the worker did not live to settle."
+    yield ""
+    yield "</details>"
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    heads = list(heads)
+    yield f"| {' | '.join(map(_escaped, heads))} |"
+    yield f"|{' --- |' * len(heads)}"
+    for cells in rows:
+        yield f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _html(text: str) -> str:
+    return _escaped(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def _code(text: str) -> str:
+    """Inline code whose fence is longer than any run of backticks inside."""
+    text = " ".join(text.split())
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text}{pad}{fence}"

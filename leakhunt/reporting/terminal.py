@@ -1,0 +1,65 @@
+"""The summary on a terminal, as rich objects; nothing here prints."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from leakhunt.model import JudgedRun, Report, Status, Trend
+from leakhunt.reporting.words import NOTHING, SIGNS, cost_cell, first_facts, short_difference_cell
+from leakhunt.units import format_amount
+
+_STYLES = {
+    Status.GROWING: "bold red",
+    Status.BOUNDED: "yellow",
+    Status.FLAT: "green",
+    Status.TOO_SHORT: "magenta",
+}
+_RATES = {"live_heap": "heap", "rss": "RSS", "cuda_allocated": "CUDA", "cuda_reserved": "kept"}
+
+
+def summary_table(report: Report) -> Table:
+    """One row a variant; narrow enough for 80 columns, so the bounds are in `verdict_lines`."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    read = {name for entry in report.entries for name in entry.verdict.trends}
+    rates = {name: title for name, title in _RATES.items() if name in read}
+    table.add_column("variant", no_wrap=True)
+    table.add_column("verdict")
+    for title in rates.values():
+        table.add_column(f"{title}/call", justify="right", no_wrap=True)
+    table.add_column("time/call", justify="right", no_wrap=True)
+    table.add_column("results", no_wrap=True)
+    for entry in report.entries:
+        trends = entry.verdict.trends
+        table.add_row(
+            Text(entry.variant, "bold"),
+            Text(_verdict(entry), _STYLES[entry.verdict.status]),
+            *(Text(_rate(trends.get(name))) for name in rates),
+            Text(cost_cell(entry.cost)),
+            Text(short_difference_cell(entry)),
+        )
+    return table
+
+
+def _verdict(entry: JudgedRun) -> str:
+    return f"{SIGNS[entry.verdict.status]} {entry.verdict.status}"
+
+
+def _rate(trend: Trend | None) -> str:
+    if trend is None or trend.rate is None:
+        return NOTHING
+    return format_amount(trend.rate, trend.unit)
+
+
+def verdict_lines(report: Report) -> list[Text]:
+    """A sentence a variant, then the facts about the inputs. Never read as markup."""
+    lines = [
+        Text.assemble(
+            (f"{SIGNS[entry.verdict.status]} {entry.variant}: ", _STYLES[entry.verdict.status]),
+            entry.verdict.sentence,
+        )
+        for entry in report.entries
+    ]
+    lines += [Text(f"{name}: {text}", "dim") for name, text in first_facts(report)]
+    return lines

@@ -1,0 +1,229 @@
+"""The cells and phrases that every format shares: one way to say a thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leakhunt.model import (
+    Cost,
+    Difference,
+    Ending,
+    JudgedRun,
+    Plan,
+    Report,
+    Status,
+    Trend,
+    Unit,
+)
+from leakhunt.units import format_amount, format_bytes, format_rate, format_seconds
+
+NOTHING = "–"
+# A word always, a sign beside it: never told by colour alone.
+SIGNS: Mapping[Status, str] = {
+    Status.GROWING: "▲",
+    Status.BOUNDED: "◆",
+    Status.FLAT: "●",
+    Status.TOO_SHORT: "?",
+}
+HEADINGS = (
+    "variant",
+    "verdict",
+    "live heap per call",
+    "RSS per call",
+    "Python blocks per call",
+    "time per call",
+    "results",
+    "ended",
+)
+CUDA_HEADINGS = ("CUDA allocated per call", "CUDA reserved per call")
+# The facts that a reader must see first, in this order.
+FIRST_FACTS = ("weights", "weights_sha256")
+
+
+def headings(report: Report) -> tuple[str, ...]:
+    """The columns of the summary table."""
+    return (*HEADINGS, *CUDA_HEADINGS) if _on_cuda(report) else HEADINGS
+
+
+def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
+    """The cells of one variant, as many as `headings`."""
+    trends = entry.verdict.trends
+    cells = (
+        entry.variant,
+        f"{SIGNS[entry.verdict.status]} {entry.verdict.status}",
+        trend_cell(trends.get("live_heap")),
+        trend_cell(trends.get("rss")),
+        trend_cell(trends.get("python_blocks")),
+        cost_cell(entry.cost),
+        difference_cell(entry),
+        outcome_cell(entry),
+    )
+    if not _on_cuda(report):
+        return cells
+    return (
+        *cells,
+        trend_cell(trends.get("cuda_allocated")),
+        trend_cell(trends.get("cuda_reserved")),
+    )
+
+
+def _on_cuda(report: Report) -> bool:
+    return any("cuda_allocated" in entry.verdict.trends for entry in report.entries)
+
+
+def trend_cell(trend: Trend | None) -> str:
+    """``64.1 KiB [63.2 KiB, 65.0 KiB]``, or why there is no figure."""
+    if trend is None:
+        return "not read"
+    if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
+        return NOTHING
+    low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
+    if trend.unit is Unit.BLOCKS:
+        low, high = low.removesuffix(" blocks"), high.removesuffix(" blocks")
+        return f"{trend.rate:.3g} [{low}, {high}]"
+    return f"{format_amount(trend.rate, trend.unit)} [{low}, {high}]"
+
+
+def cost_cell(cost: Cost | None) -> str:
+    """``18.4 ms (1.9 x)``."""
+    if cost is None:
+        return NOTHING
+    ratio = "" if cost.ratio is None else f" ({cost.ratio:.3g} ×)"
+    return f"{format_seconds(cost.median_seconds)}{ratio}"
+
+
+def difference_cell(entry: JudgedRun) -> str:
+    """``same in 200 calls``, or by how much the results differ from the reference's."""
+    if entry.variant == entry.run.plan.reference:
+        return "the reference"
+    difference = entry.difference
+    if difference is None:
+        return NOTHING
+    if not difference.differing:
+        return f"same in {difference.compared} calls"
+    told = f"differ in {difference.differing} of {difference.compared} calls"
+    return told + _amount_apart(difference)
+
+
+def short_difference_cell(entry: JudgedRun) -> str:
+    """``same``, or the share of the results that differs; for narrow places."""
+    if entry.variant == entry.run.plan.reference:
+        return "reference"
+    difference = entry.difference
+    if difference is None:
+        return NOTHING
+    if not difference.differing:
+        return "same"
+    if difference.total is None or not difference.reference_total:
+        return f"{difference.differing} differ"
+    return f"{100 * difference.total / difference.reference_total:.2g} % differ"
+
+
+def _amount_apart(difference: Difference) -> str:
+    if difference.worst is None or difference.total is None or not difference.reference_total:
+        return ""
+    share = 100 * difference.total / difference.reference_total
+    return f", by {format_seconds(difference.worst / 1e3)} at most, {share:.2g} % of the speech"
+
+
+def outcome_cell(entry: JudgedRun) -> str:
+    """``200 calls``, or how it ended before."""
+    done, planned = entry.run.calls_done, entry.run.plan.calls
+    outcome = entry.run.outcome
+    if outcome.ending is Ending.OK:
+        return f"{done} calls"
+    return f"{outcome.ending} after {done} of {planned}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a variant saves against the reference and what it costs, in words."""
+
+    variant: str
+    saves: str
+    costs: str
+    results: str
+
+
+def remedies(report: Report) -> tuple[Remedy, ...]:
+    """One a variant other than the reference, where both can be compared."""
+    if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
+        return ()
+    base = report.entries[0].verdict.trends.get("live_heap")
+    return tuple(
+        Remedy(
+            entry.variant,
+            _saving(base, entry.verdict.trends.get("live_heap")) + _elsewhere(entry),
+            _price(entry.cost),
+            difference_cell(entry),
+        )
+        for entry in report.entries[1:]
+    )
+
+
+def _saving(base: Trend | None, trend: Trend | None) -> str:
+    if base is None or trend is None or base.rate is None or trend.rate is None:
+        return "cannot be told: too few calls"
+    assert base.rate_low is not None and base.rate_high is not None
+    assert trend.rate_low is not None and trend.rate_high is not None
+    if base.rate_high <= base.tolerance and trend.rate_high <= trend.tolerance:
+        return "nothing: the reference does not grow either"
+    if trend.rate_high < base.rate_low:
+        saved = base.rate - trend.rate
+        share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
+        return f"{format_rate(saved, base.unit)} of live heap{share}"
+    if trend.rate_low > base.rate_high:
+        return f"nothing: {format_rate(trend.rate - base.rate, base.unit)} more than the reference"
+    return "nothing that can be told from the reference"
+
+
+def _elsewhere(entry: JudgedRun) -> str:
+    """What grows all the same, beside the live heap."""
+    grows = [
+        trend.series.replace("_", " ")
+        for trend in entry.verdict.trends.values()
+        if trend.status is Status.GROWING and trend.series not in ("live_heap", "rss")
+    ]
+    return f"; but {', '.join(grows)} grow" if grows else ""
+
+
+def _price(cost: Cost | None) -> str:
+    if cost is None or cost.ratio is None:
+        return NOTHING
+    return f"{cost.ratio:.3g} × the time of the reference"
+
+
+def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
+    """What every report must say of its inputs: the weights first. Name and text."""
+    facts = dict(report.entries[0].run.facts) if report.entries else {}
+    names = [name for name in FIRST_FACTS if name in facts]
+    names += [name for name in facts if name not in FIRST_FACTS]
+    return tuple((name.replace("_", " "), facts[name]) for name in names)
+
+
+def plan_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """The plan in reading order. Name and text."""
+    options = ", ".join(f"{name}={value or '(default)'}" for name, value in plan.options.items())
+    limit = plan.memory_limit_bytes
+    return (
+        ("calls", f"{plan.calls}, of which the first {plan.warmup} are warm-up and not judged"),
+        ("device", plan.device),
+        ("threads", str(plan.threads)),
+        ("seed", str(plan.seed)),
+        ("options", options or "none"),
+        ("memory limit", format_bytes(limit) if limit is not None else "none"),
+    )
+
+
+def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float | None], ...]:
+    """Types of which there are more after the judged calls: name, how many, how many per call."""
+    for note in entry.run.notes:
+        if note.get("kind") != "types":
+            continue
+        calls = int(note.get("calls") or 0)
+        return tuple(
+            (str(name), int(count), int(count) / calls if calls else None)
+            for name, count in note.get("growth", ())
+        )
+    return ()
