@@ -149,6 +149,16 @@ class Run:
         """Calls that left a sample."""
         return min((len(values) for values in self.samples.values()), default=0)
 
+    @property
+    def judged_from(self) -> int:
+        """The first call that is judged: the end of the warm-up.
+
+        A run that ended early may not have got there; then a quarter of what it did is warm-up.
+        """
+        if self.calls_done >= self.plan.calls:
+            return self.plan.warmup
+        return min(self.plan.warmup, self.calls_done // 4)
+
     def reading(self, step: str) -> Reading | None:
         """The full reading of that step, if the worker lived to take it."""
         return next((reading for reading in self.readings if reading.step == step), None)

@@ -87,7 +87,7 @@ def measure(
     limit = memory_limit(plan.memory_limit_bytes, plan.variant)
     try:
         header = {
-            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "plan": asdict(plan),
             "facts": {**facts, "memory limit": limit.name},
             "environment": describe_environment(),

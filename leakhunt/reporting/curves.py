@@ -2,8 +2,7 @@
 
 Every curve is the change since the first call after the warm-up, so that variants with different
 bases can be compared and the one-off growth of the warm-up does not flatten what follows; where it
-leaves
-the panel it is cut off there, and the panel says so.
+leaves the panel it is cut off there, and the panel says so.
 """
 
 from __future__ import annotations
@@ -117,7 +116,7 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
             zorder=3 if index == 0 else 2,
         )
         ends.append((index, entry, len(heights), heights[-1]))
-    warmup = max(entry.run.plan.warmup for _, entry in runs)
+    warmup = max(entry.run.judged_from for _, entry in runs)
     longest = max(len(heights) for heights in curves.values())
     axes.set_xlim(0, max(longest, 2))
     if warmup:
@@ -138,7 +137,7 @@ def _heights(entry: JudgedRun, name: str) -> list[float]:
     values = entry.run.samples[name]
     if name == "duration":
         return [seconds / 1e9 for seconds in _smoothed(values)]
-    base = values[min(entry.run.plan.warmup, len(values) - 1)]
+    base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
 
 
@@ -170,7 +169,7 @@ def _spread(curves: Sequence[Sequence[float]], entries: Sequence[JudgedRun]) -> 
         (
             abs(height)
             for heights, entry in zip(curves, entries, strict=True)
-            for height in (heights[entry.run.plan.warmup :] or heights)
+            for height in (heights[entry.run.judged_from :] or heights)
         ),
         default=0.0,
     )

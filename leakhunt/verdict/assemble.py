@@ -18,10 +18,10 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     `generator` names the program and version that judged.
     """
     reference = next((run for run in runs if run.plan.variant == run.plan.reference), None)
-    ordered = sorted(runs, key=lambda run: run is not reference)
+    ordered = sorted(runs, key=lambda run: (run is not reference, run.started_at))
     entries = tuple(_judged(run, reference) for run in ordered)
     title = " and ".join(dict.fromkeys(run.plan.scenario for run in ordered))
-    return Report(title, entries, _command([run.plan for run in runs]), generator)
+    return Report(title, entries, _command([run.plan for run in ordered]), generator)
 
 
 def _judged(run: Run, reference: Run | None) -> JudgedRun:

@@ -22,5 +22,5 @@ def cost(run: Run, reference: Run | None) -> Cost | None:
 
 def _seconds(run: Run) -> list[float]:
     durations = run.samples.get("duration", ())
-    measured = durations[run.plan.warmup :] or durations
+    measured = durations[run.judged_from :] or durations
     return [duration / _NANOSECONDS for duration in measured]

@@ -46,7 +46,7 @@ def judge(run: Run) -> Verdict:
     """The verdict on a run: one trend a series, the status of the whole, one sentence."""
     trends = {
         series.name: _without_garbage(
-            judge_trend(series.name, series.unit, run.samples[series.name][run.plan.warmup :]), run
+            judge_trend(series.name, series.unit, run.samples[series.name][run.judged_from :]), run
         )
         for series in run.series
         if series.name in TOLERANCE
@@ -55,7 +55,7 @@ def judge(run: Run) -> Verdict:
     if not run.calls_done:
         sentence = "Nothing was measured."
     if run.outcome.ending is not Ending.OK:
-        sentence = f"{sentence} It ended early ({run.outcome.ending}): {run.outcome.reason}."
+        sentence = f"{sentence} {_early_end(run)}"
     return Verdict(status, sentence, trends)
 
 
@@ -146,7 +146,7 @@ def _whole(trends: Mapping[str, Trend]) -> tuple[Status, str]:
     for status in (Status.TOO_SHORT, Status.BOUNDED):
         found = [trend for trend in live if trend.status is status]
         if found:
-            told = "; ".join(f"{_title(trend)}: {trend.reason}" for trend in found)
+            told = _told_once(found)
             lead = "Too short to say" if status is Status.TOO_SHORT else "Bounded so far"
             return status, f"{lead} ({told})."
     retained = [trend for trend in kept if trend.status is Status.GROWING]
@@ -161,6 +161,26 @@ def _whole(trends: Mapping[str, Trend]) -> tuple[Status, str]:
         if trend.unit in (Unit.BYTES, Unit.BLOCKS)
     )
     return Status.FLAT, f"Nothing grows ({bounds}, 99 % bound)."
+
+
+def _told_once(trends: Sequence[Trend]) -> str:
+    """Each reason once, after the series it holds for; all series need no list."""
+    reasons: dict[str, list[str]] = {}
+    for trend in trends:
+        reasons.setdefault(trend.reason, []).append(_title(trend))
+    if len(reasons) == 1 and len(trends) > 1:
+        return trends[0].reason
+    return "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+
+
+def _early_end(run: Run) -> str:
+    outcome = run.outcome
+    told = f"It ended early ({outcome.ending}): {outcome.reason}."
+    rss = run.samples.get("rss")
+    if not rss:
+        return told
+    first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
+    return f"{told} In its {len(rss)} calls RSS went from {first} to {last}."
 
 
 def _told(trend: Trend) -> str:
