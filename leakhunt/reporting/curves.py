@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.model import Ending, JudgedRun, Report
@@ -38,7 +38,7 @@ _WIDTH_INCHES = 9.0
 _PANEL_INCHES = 2.5
 _PNG_DOTS_PER_INCH = 150
 # Labels at the right end stand at least this share of the panel's height apart.
-_LABEL_SPACING = 0.095
+_LABEL_SPACING = 0.09
 _SMOOTHED_CALLS = 9
 _LOGARITHMIC_FROM_RATIO = 8.0
 _STYLE: Any = {
@@ -247,15 +247,21 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[int, JudgedRun, int, float]]) -
 
 
 def spread_out(places: Sequence[float], spacing: float) -> list[float]:
-    """`places` (rising) moved as little as needed to stand `spacing` apart, kept within 0 to 1."""
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + spacing) if moved else place)
-    over = max(moved[-1] - 1.0, 0.0) if moved else 0.0
-    for index in range(len(moved) - 1, -1, -1):
-        ceiling = 1.0 if index == len(moved) - 1 else moved[index + 1] - spacing
-        moved[index] = min(moved[index], ceiling) if over else moved[index]
-    return moved
+    """`places` (rising), moved as little as needed to stand `spacing` apart, within 0 to 1.
+
+    Least squares: with the wanted distances taken off, neighbours in the wrong order are pooled at
+    their mean (pool adjacent violators).
+    """
+    spacing = min(spacing, 1 / max(len(places) - 1, 1))
+    pools: list[list[float]] = []
+    for index, place in enumerate(places):
+        pools.append([place - index * spacing])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    even = [fmean(pool) for pool in pools for _ in pool]
+    ceiling = 1.0 - (len(places) - 1) * spacing
+    return [max(min(place, ceiling), 0.0) + index * spacing for index, place in enumerate(even)]
 
 
 def _label(entry: JudgedRun) -> str:

@@ -21,11 +21,11 @@ _RATES = {"live_heap": "heap", "rss": "RSS", "cuda_allocated": "CUDA", "cuda_res
 
 def summary_table(report: Report) -> Table:
     """One row a variant; narrow enough for 80 columns, so the bounds are in `verdict_lines`."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     read = {name for entry in report.entries for name in entry.verdict.trends}
     rates = {name: title for name, title in _RATES.items() if name in read}
     table.add_column("variant", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column("verdict", min_width=9)
     for title in rates.values():
         table.add_column(f"{title}/call", justify="right", no_wrap=True)
     table.add_column("time/call", justify="right", no_wrap=True)

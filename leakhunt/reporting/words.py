@@ -89,7 +89,7 @@ def cost_cell(cost: Cost | None) -> str:
     """``18.4 ms (1.9 x)``."""
     if cost is None:
         return NOTHING
-    ratio = "" if cost.ratio is None else f" ({cost.ratio:.3g} ×)"
+    ratio = "" if cost.ratio is None else f" ({cost.ratio:.2g} ×)"
     return f"{format_seconds(cost.median_seconds)}{ratio}"
 
 

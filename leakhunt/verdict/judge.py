@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from leakhunt.model import Ending, Run, Status, Trend, Unit, Verdict
 from leakhunt.units import format_amount, format_rate
-from leakhunt.verdict.trend import floors, theil_sen
+from leakhunt.verdict.trend import Slope, floors, theil_sen
 
 # Below this the blocks hold fewer than five samples each and any transient decides.
 MIN_SAMPLES = 40
@@ -70,7 +70,7 @@ def judge_trend(name: str, unit: Unit, values: Sequence[int]) -> Trend:
         )
     heights, places = floors(values)
     slope = theil_sen(heights, places)
-    status, reason = _shape(heights, slope.low, slope.high, tolerance, unit)
+    status, reason = _shape(heights, slope, tolerance, len(values), unit)
     return Trend(
         name, unit, status, len(values), tolerance, net, slope.rate, slope.low, slope.high, reason
     )
@@ -112,17 +112,19 @@ def _after_collections(series: str, run: Run) -> tuple[int, int, int] | None:
 
 
 def _shape(
-    heights: Sequence[int], low: float, high: float, tolerance: float, unit: Unit
+    heights: Sequence[int], slope: Slope, tolerance: float, calls: int, unit: Unit
 ) -> tuple[Status, str]:
+    low, high = slope.low, slope.high
     growth = heights[-1] - heights[0]
     total = format_amount(growth, unit)
     largest = max(later - earlier for earlier, later in pairwise(heights))
     middle = len(heights) // 2
     earlier_half = heights[middle] - heights[0]
     later_half = heights[-1] - heights[middle - 1]
+    in_one_step = growth > tolerance * calls and largest > LARGEST_STEP_SHARE * growth
+    if high > tolerance and in_one_step:
+        return Status.BOUNDED, f"{total}, but most of it in one step"
     if low > tolerance:
-        if largest > LARGEST_STEP_SHARE * growth:
-            return Status.BOUNDED, f"{total}, but most of it in one step"
         if later_half < LEAST_LATER_SHARE * earlier_half:
             return Status.BOUNDED, f"{total}, but slowing down: a cache that fills, or a warm-up"
         return Status.GROWING, f"the floor rises steadily, by {total} in these calls"

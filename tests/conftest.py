@@ -1,0 +1,138 @@
+"""Runs built from numbers, scenario files built from text, and workers for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakhunt import store
+from leakhunt.model import Ending, Outcome, Plan, Reading, Run, Series, Unit
+
+UNITS = {"python_blocks": Unit.BLOCKS, "threads": Unit.COUNT, "descriptors": Unit.COUNT}
+
+MakeRun = Callable[..., Run]
+WriteScenario = Callable[[str], Path]
+Leakhunt = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def plan(**changes: Any) -> Plan:
+    """A plan of 200 calls with 50 of warm-up, unless changed."""
+    fields: dict[str, Any] = {
+        "scenario": "made",
+        "variant": "naive",
+        "calls": 200,
+        "warmup": 50,
+        "seed": 0,
+        "threads": 1,
+        "device": "cpu",
+        "options": {},
+        "result_kind": "equal",
+        "reference": "naive",
+    }
+    return Plan(**(fields | changes))
+
+
+def _make_run(
+    readings: Mapping[str, Mapping[str, int]] | None = None,
+    outcome: Outcome | None = None,
+    results: Mapping[int, Any] | None = None,
+    plan_changes: Mapping[str, Any] | None = None,
+    **samples: Sequence[int],
+) -> Run:
+    calls = max((len(values) for values in samples.values()), default=0)
+    changes = {"calls": max(calls, 1), "warmup": calls // 4} | dict(plan_changes or {})
+    names = samples or {"live_heap": (), "rss": ()}
+    return Run(
+        plan=plan(**changes),
+        outcome=outcome or Outcome(Ending.OK),
+        series=tuple(
+            Series(name, UNITS.get(name, Unit.BYTES), f"title of {name}", "nothing")
+            for name in names
+        ),
+        samples={name: array("q", values) for name, values in names.items()},
+        readings=tuple(Reading(step, values) for step, values in (readings or {}).items()),
+        results=results or {},
+    )
+
+
+@pytest.fixture
+def make_run() -> MakeRun:
+    """A finished run from series by name; `readings` by step."""
+    return _make_run
+
+
+@pytest.fixture
+def write_scenario(tmp_path: Path) -> WriteScenario:
+    """A scenario file whose variants are `body`; setup and imports are given."""
+
+    def write(body: str) -> Path:
+        path = tmp_path / "made.py"
+        head = '"""Made for a test."""\nimport os, sys, time\nfrom leakhunt import variant\n\n'
+        path.write_text(f"{head}KEPT = []\n\ndef setup(context):\n    return context\n\n{body}")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def leakhunt(tmp_path: Path) -> Leakhunt:
+    """Run the command line in an empty folder; output and exit code come back."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "leakhunt", *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the command line in the background; whatever still runs is killed after the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "leakhunt", *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def only_run(folder: Path) -> Run:
+    """The one run in a folder."""
+    (file,) = store.find_run_files([str(folder)])
+    return store.load(file)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"

@@ -1,0 +1,106 @@
+"""Wrong input: one clear line on the error stream, an exit code, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Leakhunt, WriteScenario
+
+NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "told"),
+    [
+        (["run", "fsmn-vat"], 2, "did you mean 'fsmn-vad'"),
+        (["run", "null:nothin"], 2, "did you mean 'nothing'"),
+        (["run", "nowhere.py"], 2, "no such scenario file"),
+        (["run", "null", "--option", "a"], 2, "NAME=VALUE"),
+        (["run", "null", "--lengths", "fixed"], 2, "no option 'lengths'; it has none"),
+        (["run", "null", "--calls", "0"], 2, "--calls"),
+        (["run", "null", "--calls", "9", "--warmup", "9"], 2, "leaves none of 9 calls"),
+        (["run", "null", "--device", "cuda"], 2, "runs on cpu, not on cuda"),
+        (["run", "null", "--memory-limit", "lots"], 2, "is no size"),
+        (["run", "broken.py"], 6, "broken.py:1: not a Python file"),
+        (["run", "null", "--out", "used"], 7, "nothing is overwritten"),
+        (["run", "null", "--out", "broken.py"], 7, "broken.py"),
+        (["run"], 2, "Missing argument"),
+        (["sing"], 2, "No such command"),
+        (["report", "nowhere"], 2, "no such run file or folder"),
+        (["report", "empty"], 4, "no run file"),
+        (["report", "used/file"], 6, "not a leakhunt run file"),
+        (["gate", "nowhere", "--max-growth", "1/call"], 2, "no such run file or folder"),
+        (["gate", "empty", "--max-growth", "4"], 2, "no growth per call"),
+        (["gate", "empty", "--max-growth", "4/call", "--series", "x"], 2, "use one of live_heap"),
+        (["gate", "used/file", "--max-growth", "4/call"], 6, "not a leakhunt run file"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line(
+    leakhunt: Leakhunt, tmp_path: Path, arguments: list[str], exit_code: int, told: str
+) -> None:
+    (tmp_path / "broken.py").write_text("def :\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").write_text("mine")
+    done = leakhunt(*arguments)
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("leakhunt: ")
+    assert told in line
+    assert (tmp_path / "used" / "file").read_text() == "mine"
+    assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports").iterdir())
+
+
+def test_an_empty_folder_never_passes_the_gate(leakhunt: Leakhunt, tmp_path: Path) -> None:
+    done = leakhunt("gate", tmp_path, "--max-growth", "1 GiB/call")
+    assert done.returncode == 4
+    assert "nothing measured" in done.stdout
+
+
+def test_a_scenario_whose_modules_are_missing_names_the_extra(
+    write_scenario: WriteScenario, leakhunt: Leakhunt
+) -> None:
+    file = write_scenario('EXTRA = "big"\nREQUIRES = ("no_such_module",)\n' + NAIVE)
+    done = leakhunt("run", file)
+    assert done.returncode == 5
+    assert "needs no_such_module; install the extra: pip install 'leakhunt[big]'" in done.stderr
+
+
+def test_run_report_and_gate_work_one_after_the_other(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    leaky = "@variant\ndef leaky(state, item):\n    KEPT.append(bytearray(5000))\n"
+    file = write_scenario(NAIVE + leaky)
+    run = leakhunt("run", file)
+    assert run.returncode == 0, run.stderr
+    (folder,) = (tmp_path / "reports").iterdir()
+    assert run.stdout.splitlines()[-1].endswith(f"{folder.name}/report.html")
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "curves.png", "report.md", "report.json"} <= names
+    assert not {name for name in names if name.startswith(".")}
+    before = (folder / "report.html").read_bytes()
+    assert leakhunt("report", folder).returncode == 0
+    assert (folder / "report.html").read_bytes() == before
+    gate = leakhunt("gate", folder, "--max-growth", "4 KiB/call")
+    assert gate.returncode == 1
+    assert "over: leaky live_heap" in gate.stdout
+    assert "within: naive live_heap" in gate.stdout
+    passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
+    assert passing.returncode == 0
+
+
+def test_the_list_names_scenarios_variants_and_options(leakhunt: Leakhunt) -> None:
+    done = leakhunt("list")
+    assert done.returncode == 0
+    for word in ("fsmn-vad", ":fixed-shape", "--option lengths=", "null"):
+        assert word in done.stdout
+
+
+def test_no_path_of_this_machine_gets_into_a_run_file(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    leakhunt("run", write_scenario(NAIVE), "--calls", 3, "--out", "out")
+    text = (tmp_path / "out" / "naive.run.jsonl").read_text()
+    assert str(tmp_path) not in text
+    assert str(Path.home()) not in text

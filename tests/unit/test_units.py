@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from leakhunt.errors import UsageError
+from leakhunt.model import Unit
+from leakhunt.units import format_amount, format_bytes, format_seconds, parse_rate, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512", 512), ("4 KiB", 4096), ("1.5GiB", 3 << 29), ("4 MB", 4_000_000), ("2gib", 2 << 30)],
+)
+def test_sizes_are_read_with_binary_and_decimal_units(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "4 XiB", "-1 KiB", "4 KiB/call", "1e3"])
+def test_a_size_that_makes_no_sense_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("4 KiB/call", 4096.0), ("256/call", 256.0), ("0.5 blocks/call", 0.5), ("0 B / call", 0.0)],
+)
+def test_rates_per_call_are_read(text: str, rate: float) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["4 KiB", "4 KiB/s", "many blocks/call", "/call"])
+def test_a_rate_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (-0.2, "-0.2 B"),
+        (0.4, "0.4 B"),
+        (-312, "-312 B"),
+        (65_638, "64.1 KiB"),
+        (1 << 30, "1.00 GiB"),
+    ],
+)
+def test_sizes_are_written_for_people(size: float, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3.2e-6, "3.2 µs"), (0.0184, "18.4 ms"), (1.25, "1.25 s"), (125, "2 min 5 s")],
+)
+def test_times_are_written_for_people(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_an_amount_carries_the_unit_of_its_series() -> None:
+    assert format_amount(3, Unit.BLOCKS) == "3 blocks"
+    assert format_amount(2, Unit.COUNT) == "2"
+    assert format_amount(2e6, Unit.NANOSECONDS) == "2 ms"
