@@ -31,13 +31,14 @@ import objgraph
 from leakhunt import scenario
 from leakhunt.errors import LeakhuntError, MissingRequirement
 from leakhunt.measurement.order import Order, read_order
-from leakhunt.measurement.settle import full_reading, settle, start_reading
+from leakhunt.measurement.settle import collected_reading, settle, start_reading
 from leakhunt.model import Reading
 from leakhunt.probes import Probe, choose
 from leakhunt.store import Appender, DiskFull, encode
 
 _PR_SET_PDEATHSIG = 1
 _TYPES_SHOWN = 12
+_FILLING_ROUNDS = 3
 
 
 class Stop:
@@ -131,14 +132,13 @@ def _measure(order: Order, appender: Appender) -> None:
     # What is live is known only just after a collection, and the collector keeps its own pace: so
     # there is one before, half-way through and after the calls that are judged.
     types_before = _count_types()
-    _append_reading(appender, full_reading("warm"))
-    done = calls.run(range(order.warmup, half), stop)
-    gc.collect()
-    _append_reading(appender, full_reading("half"))
-    done += calls.run(range(half, order.context.calls), stop)
+    _append_reading(appender, collected_reading("warm"))
+    calls.run(range(order.warmup, half), stop)
+    _append_reading(appender, collected_reading("half"))
+    calls.run(range(half, order.context.calls), stop)
     for reading in settle():
         _append_reading(appender, reading)
-    _append_types(appender, types_before, done)
+    _append_types(appender, types_before)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
     if hasattr(module, "teardown"):
@@ -167,16 +167,14 @@ class _Calls:
         self._line = b'{"record":"sample","call":%d,"values":[' + b",".join([b"%d"] * (width + 1))
         self._line += b"]}\n"
 
-    def run(self, calls: range, stop: Stop) -> int:
-        """Call, read, write, until the calls are done or an early end is asked for.
-
-        Returns how many were done.
-        """
+    def run(self, calls: range, stop: Stop) -> None:
+        """Call, read, write, until the calls are done or an early end is asked for."""
         clock = time.perf_counter_ns
         values = self._values
+        self._fill_free_lists()
         for call in calls:
             if stop.asked or os.getppid() != self._supervisor:
-                return call - calls.start
+                return
             item = self._make_input(self._state, call)
             started = clock()
             result = self._function(self._state, item)
@@ -187,7 +185,16 @@ class _Calls:
                 probe.read(values, at)
             self._write(self._line % (call, *values) + summary)
             del summary
-        return len(calls)
+
+    def _fill_free_lists(self) -> None:
+        """Read and format without writing: a collection has emptied the interpreter's free lists.
+
+        Their refilling would show as growth of a block or two in the first samples after it.
+        """
+        for _ in range(_FILLING_ROUNDS):
+            for probe, at in self._probes:
+                probe.read(self._values, at)
+            _ = self._line % (0, *self._values)
 
     def _summary(self, call: int, result: Any) -> bytes:
         assert self._summarize is not None
@@ -204,11 +211,10 @@ def _count_types() -> Counter[str]:
     return Counter(objgraph.typestats(shortnames=False))
 
 
-def _append_types(appender: Appender, before: Counter[str], calls: int) -> None:
+def _append_types(appender: Appender, before: Counter[str]) -> None:
     """Which types of tracked objects there are more of than at the end of the warm-up."""
     growth = (_count_types() - before).most_common(_TYPES_SHOWN)
-    note = {"record": "note", "kind": "types", "calls": calls, "growth": growth}
-    appender.append(encode(note))
+    appender.append(encode({"record": "note", "kind": "types", "growth": growth}))
 
 
 def _tell(appender: Appender, note: dict[str, Any]) -> None:

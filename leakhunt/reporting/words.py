@@ -218,12 +218,12 @@ def plan_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float | None], ...]:
     """Types of which there are more after the judged calls: name, how many, how many per call."""
+    calls = entry.run.calls_done - entry.run.plan.warmup
     for note in entry.run.notes:
         if note.get("kind") != "types":
             continue
-        calls = int(note.get("calls") or 0)
         return tuple(
-            (str(name), int(count), int(count) / calls if calls else None)
+            (str(name), int(count), int(count) / calls if calls > 0 else None)
             for name, count in note.get("growth", ())
         )
     return ()
