@@ -28,7 +28,6 @@ PROJ_DIM = 128
 LAYERS = 4
 LEFT_ORDER = 20
 OUTPUT_DIM = 248
-TENSORS = 24
 
 # Mean log-mel energy: about 11.4 on the generator's quiet noise, 13 to 15 on voiced sound
 # (measured through funasr's own front end, which scales samples by 32768). The threshold lies
@@ -188,6 +187,20 @@ def checksum(model: Path) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def check_loaded(directory: Path, module: Any) -> None:
+    """Every tensor of the model came from ``model.pt``: funasr only warns of one that did not.
+
+    Raises:
+        BadFile: a tensor of the model is not in the file, or has another shape there.
+    """
+    import torch
+
+    stored = torch.load(directory / "model.pt", map_location="cpu", weights_only=True)
+    for name, tensor in module.state_dict().items():
+        if name not in stored or stored[name].shape != tensor.shape:
+            raise BadFile(f"model.pt holds no fitting {name}; use weights made for this model")
 
 
 def stand_in_tensors() -> dict[str, Any]:

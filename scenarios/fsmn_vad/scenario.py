@@ -106,14 +106,16 @@ def setup(context: Context) -> State:
     lengths = context.options["lengths"] or ("as-recorded" if files else "varied")
     clips = audio.Clips(files, lengths, context.calls, context.seed, context.folder)
     model = json.loads((context.scratch / "weights.json").read_text())
+    loaded = pipeline(
+        task=Tasks.voice_activity_detection,
+        model=model,
+        device=context.device,
+        disable_update=True,
+        disable_pbar=True,
+    )
+    weights.check_loaded(Path(model), loaded.model.model.model)
     return State(
-        pipeline=pipeline(
-            task=Tasks.voice_activity_detection,
-            model=model,
-            device=context.device,
-            disable_update=True,
-            disable_pbar=True,
-        ),
+        pipeline=loaded,
         threads=context.threads,
         clips=clips,
         noise=audio.quiet_noise(_bucket_seconds(clips.longest_seconds), context.seed),

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import sys
+from array import array
+from types import SimpleNamespace
+
+import pytest
+
+from leakhunt.probes import choose
+
+
+def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scripted torch: this machine may have no GPU."""
+    readings = {
+        "allocated_bytes.all.current": 10,
+        "reserved_bytes.all.current": 30,
+        "active_bytes.all.current": 20,
+        "allocated_bytes.all.peak": 99,
+    }
+    cuda = SimpleNamespace(init=lambda: None, memory_stats=lambda: readings)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    chosen = choose("cuda")
+    names = [series.name for series in chosen.series]
+    into = array("q", [0]) * len(names)
+    chosen.kinds[-1]().read(into, len(names) - 3)
+    found = dict(zip(names, into, strict=True))
+    assert found["cuda_allocated"] == 10
+    assert found["cuda_reserved"] == 30
+    assert found["cuda_active"] == 20
+
+
+def test_a_probe_that_cannot_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("psutil.heap_info")
+    chosen = choose("cpu")
+    assert "live_heap" not in {series.name for series in chosen.series}
+    assert "mallinfo2" in chosen.unavailable["live_heap"]
