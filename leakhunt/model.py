@@ -218,13 +218,15 @@ class Ledger:
 
     The sizes of `lines` add up to `growth_bytes` exactly; the last line is the unexplained rest.
     `complete` is False when the worker did not live to settle, so that fewer lines can be told
-    apart. `peak_bytes` is the highest RSS of the worker's life.
+    apart. `peak_bytes` is the highest RSS of the worker's life; `anonymous_bytes` is the memory
+    that no file backs, before the first call and after the last.
     """
 
     growth_bytes: int
     lines: tuple[LedgerLine, ...]
     complete: bool
     peak_bytes: int | None
+    anonymous_bytes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,13 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[int, JudgedRun, int, float]]) -
             fontsize=9,
             weight="bold" if index == 0 else "normal",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "alpha": 0.6,
+                "relpos": (0, 0.5),
+            },
         )
         if entry.run.outcome.ending is not Ending.OK:
             axes.plot([call], [height], marker="X", markersize=8, color=colour, zorder=4)

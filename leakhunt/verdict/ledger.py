@@ -30,8 +30,13 @@ def ledger(run: Run) -> Ledger | None:
         return _from_samples(run, start.values)
     growth = readings["end"]["rss"] - start.values["rss"]
     lines = _settled_lines(start.values, readings)
+    ends = (start.values.get("rss_anonymous"), readings["end"].get("rss_anonymous"))
     return Ledger(
-        growth, _with_rest(lines, growth), complete=True, peak_bytes=readings["end"].get("rss_peak")
+        growth,
+        _with_rest(lines, growth),
+        complete=True,
+        peak_bytes=readings["end"].get("rss_peak"),
+        anonymous_bytes=(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None,
     )
 
 
