@@ -7,9 +7,9 @@ GiB of it from the start. The two are not the same, so the run says which it was
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from leakhunt.errors import MissingRequirement
 from leakhunt.units import format_bytes
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -42,9 +43,15 @@ class Limit(Protocol):
 
 
 def memory_limit(size_bytes: int | None, label: str) -> Limit:
-    """The strongest limit that this process may set. `label` tells concurrent runs apart."""
+    """The strongest limit that this process may set. `label` tells concurrent runs apart.
+
+    Raises:
+        MissingRequirement: a limit is asked for on a system where none can be set.
+    """
     if size_bytes is None:
         return NoLimit()
+    if sys.platform != "linux":
+        raise MissingRequirement("--memory-limit needs Linux; leave it out here")
     for attempt in (_CgroupV2.make, _CgroupV1.make):
         made = attempt(size_bytes, label)
         if made is not None:
@@ -80,9 +87,10 @@ class AddressSpaceLimit:
         return f"RLIMIT_AS {format_bytes(self.size_bytes)} (no memory cgroup may be made here)"
 
     def enter(self, pid: int) -> None:
-        """Set the limit of another process; Linux only."""
-        if sys.platform == "linux":
-            resource.prlimit(pid, resource.RLIMIT_AS, (self.size_bytes, self.size_bytes))
+        """Set the limit of another process."""
+        import resource
+
+        resource.prlimit(pid, resource.RLIMIT_AS, (self.size_bytes, self.size_bytes))
 
     def kernel_words(self) -> str | None:
         """The kernel counts nothing for RLIMIT_AS."""
@@ -189,6 +197,8 @@ def _own_cgroup(controller: str) -> Path | None:
 
 def _make_group(parent: Path, label: str, settings: dict[str, int], needed: str) -> Path | None:
     folder = parent / f"leakhunt-{os.getpid()}-{re.sub(r'[^A-Za-z0-9_-]', '-', label)}"
+    with contextlib.suppress(OSError):  # left by a supervisor that was killed
+        folder.rmdir()
     try:
         folder.mkdir()
     except OSError:

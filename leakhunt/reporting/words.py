@@ -37,6 +37,7 @@ HEADINGS = (
     "ended",
 )
 CUDA_HEADINGS = ("CUDA allocated per call", "CUDA reserved per call")
+LEAST_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
 FIRST_FACTS = ("weights", "weights_sha256")
 
@@ -216,14 +217,18 @@ def plan_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float | None], ...]:
-    """Types of which there are more after the judged calls: name, how many, how many per call."""
+def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
+    """Types of which there are more after the judged calls: name, how many, how many per call.
+
+    Without those that grew by less than one object in ten calls: no leak that this tool can find.
+    """
     calls = entry.run.calls_done - entry.run.plan.warmup
     for note in entry.run.notes:
         if note.get("kind") != "types":
             continue
         return tuple(
-            (str(name), int(count), int(count) / calls if calls > 0 else None)
+            (str(name), int(count), int(count) / calls)
             for name, count in note.get("growth", ())
+            if calls > 0 and int(count) >= LEAST_OBJECTS_PER_CALL * calls
         )
     return ()

@@ -66,7 +66,7 @@ def reports(make_run: MakeRun) -> dict[str, Report]:
         facts={"weights": HOSTILE, HOSTILE: HOSTILE},
         environment={HOSTILE: HOSTILE},
         unavailable={HOSTILE: HOSTILE},
-        notes=({"record": "note", "kind": "types", "calls": 9, "growth": [[HOSTILE, 3]]},),
+        notes=({"record": "note", "kind": "types", "growth": [[HOSTILE, 300]]},),
         started_at=HOSTILE,
         damaged_lines=2,
     )
@@ -160,6 +160,14 @@ def test_the_waterfall_starts_at_zero_and_ends_at_the_growth(reports: dict[str, 
     ends = {round(last.left, 6), round(last.left + last.width, 6)}
     assert round(total.left + total.width, 6) in ends
     assert all(0 <= bar.left <= 100 and bar.left + bar.width <= 100.000001 for bar in drawn)
+
+
+def test_types_that_grow_with_the_calls_are_shown_and_others_are_not(make_run: MakeRun) -> None:
+    notes = {"kind": "types", "growth": [["their.Segment", 300], ["our.Reading", 1]]}
+    run = replace(make_run(**leak(0)), notes=(notes,))
+    page = text_of("report.html", assemble([run], "test"))
+    assert "their.Segment" in page and "<td>2</td>" in page
+    assert "our.Reading" not in page
 
 
 def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(

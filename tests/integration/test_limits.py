@@ -1,0 +1,40 @@
+"""Where no memory cgroup may be made, the address space is limited, and the run says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from leakhunt.measurement import limits
+
+GROWS = "import sys; sys.stdin.read(); kept = [bytearray(1 << 20) for _ in range(4096)]"
+
+
+def test_without_a_cgroup_allocations_fail_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_own_cgroup", lambda controller: None)
+    limit = limits.memory_limit(400 << 20, "test")
+    assert "RLIMIT_AS 400.0 MiB" in limit.name
+    worker = subprocess.Popen(
+        [sys.executable, "-c", GROWS], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    limit.enter(worker.pid)
+    _, errors = worker.communicate()
+    assert worker.returncode == 1
+    assert b"MemoryError" in errors
+    assert limit.kernel_words() is None
+    limit.remove()
+
+
+def test_no_limit_is_said_to_be_none() -> None:
+    assert limits.memory_limit(None, "test").name == "none"
+
+
+def test_a_cgroup_is_gone_after_the_run() -> None:
+    limit = limits.memory_limit(400 << 20, "test")
+    if not isinstance(limit, limits._Cgroup):
+        pytest.skip("no memory cgroup may be made here")
+    assert limit.folder.is_dir()
+    limit.remove()
+    assert not limit.folder.exists()
