@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -50,8 +51,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def describe_environment() -> dict[str, str]:
-    """Facts by name, in reading order. Imports none of the packages it names."""
+def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Facts by name, in reading order; `variables` are the environment of the worker.
+
+    Imports none of the packages it names.
+    """
     facts = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -64,9 +68,9 @@ def describe_environment() -> dict[str, str]:
         if version:
             facts[package] = version
     for name in _VARIABLES:
-        if name in os.environ:
-            facts[f"env {name}"] = os.environ[name]
-    preload = os.environ.get("LD_PRELOAD", "")
+        if name in variables:
+            facts[f"env {name}"] = variables[name]
+    preload = variables.get("LD_PRELOAD", "")
     if preload:
         names = (Path(part).name for part in preload.replace(":", " ").split())
         facts["env LD_PRELOAD"] = " ".join(names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -39,6 +38,7 @@ INTERRUPTED = 130
 DEFAULT_TIMEOUT_SECONDS = 600.0
 # The verdict drops this part of the samples: warm-up (see the study in ARCHITECTURE.md).
 WARMUP_SHARE = 0.25
+PREPARE_LOG = "prepare.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,11 @@ def _run(settings: Settings, folder: Path, console: Console) -> int:
         try:
             prepared = _prepare(settings, folder, Path(scratch), console)
             variants = _variants_for(settings, prepared.device)
-        except BaseException as error:
-            if not isinstance(error, ScenarioFailed):  # whose log is in there
-                shutil.rmtree(folder, ignore_errors=True)
+        except ScenarioFailed:
+            raise  # the log in the folder tells more
+        except BaseException:
+            (folder / PREPARE_LOG).unlink(missing_ok=True)
+            folder.rmdir()
             raise
         width = max(len(variant.name) for variant in variants)
         outcomes: list[Outcome] = []
@@ -209,7 +211,7 @@ def _prepare(settings: Settings, folder: Path, scratch: Path, console: Console) 
         return Prepared("cpu", {})
     console.print(f"preparing {settings.scenario.name} ...", markup=False, highlight=False)
     answer = scratch / "prepared.json"
-    log = folder / "prepare.log"
+    log = folder / PREPARE_LOG
     order = _order(settings, settings.variants[0], settings.device, scratch, answer)
     prepared = prepare(replace(order, prepare=True), answer, log, settings.timeout_seconds)
     for name, fact in prepared.facts.items():

@@ -90,7 +90,7 @@ def measure(
             "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "plan": asdict(plan),
             "facts": {**facts, "memory limit": limit.name},
-            "environment": describe_environment(),
+            "environment": describe_environment(_environment(order)),
             "series": [asdict(series) for series in (*chosen.series, DURATION)],
             "unavailable": dict(chosen.unavailable),
         }
