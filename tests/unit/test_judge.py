@@ -122,6 +122,23 @@ def test_growth_is_told_from_cyclic_garbage_by_what_collections_leave(
     assert verdict.status is status
 
 
+@pytest.mark.parametrize(("rate_bytes", "status"), [(100, Status.FLAT), (300, Status.GROWING)])
+def test_blocks_are_judged_by_their_bytes_where_those_are_known(
+    make_run: MakeRun, rate_bytes: int, status: Status
+) -> None:
+    verdict = judge(
+        make_run(
+            readings={
+                step: {"python_blocks": 1000 + call, "python_live": 9000 + rate_bytes * call}
+                for step, call in (("warm", 75), ("half", 187), ("collected", 300))
+            },
+            live_heap=[BASE] * CALLS,
+            python_blocks=[1000 + call for call in range(CALLS)],
+        )
+    )
+    assert verdict.status is status
+
+
 def test_a_killed_run_is_judged_on_what_it_left_and_says_how_it_ended(make_run: MakeRun) -> None:
     values = [BASE + 64 * KIB * call for call in range(100)]
     verdict = judge(
