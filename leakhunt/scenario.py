@@ -32,6 +32,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from leakhunt.model import Option, Scenario, Variant
 DEFAULT_CALLS = 200
 RESULT_KINDS = ("equal", "intervals")
 _CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
+_NAME = re.compile(r"\w[\w.-]*")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -163,6 +165,7 @@ def describe(file: Path) -> Scenario:
     variants = tuple(_variants(tree, devices, file))
     if not variants:
         raise BadFile(f"{file}: no variant; mark one function with @variant from leakhunt")
+    _check_names(variants, file)
     if "setup" not in functions:
         raise BadFile(f"{file}: no setup(context) function; add one, it may return None")
     result_kind = constants.get("RESULT", "equal")
@@ -236,6 +239,18 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
                 summary=(ast.get_docstring(node) or "").partition("\n")[0],
                 devices=tuple(marks.get("devices") or devices),
             )
+
+
+def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
+    """Each name once, and fit for a file name and the command line."""
+    seen = set()
+    for variant_found in variants:
+        name = variant_found.name
+        if not _NAME.fullmatch(name):
+            raise BadFile(f"{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'")
+        if name in seen:
+            raise BadFile(f"{file}: two variants are named {name!r}; rename one")
+        seen.add(name)
 
 
 def _is_mark(node: ast.expr) -> bool:

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.pipeline,
     pytest.mark.skipif(find_spec("funasr") is None, reason="the extra fsmn-vad is not installed"),
 ]
-CALLS = 60
+CALLS = 104
 KIB = 1024
 
 

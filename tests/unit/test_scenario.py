@@ -47,6 +47,8 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
         (HEAD, "no variant; mark one"),
         ("from leakhunt import variant\n" + VARIANT, "no setup"),
         (HEAD + VARIANT + 'RESULT = "maybe"\n', "RESULT is 'maybe'; use one of equal, intervals"),
+        (HEAD + VARIANT + VARIANT, "two variants are named 'naive'"),
+        (HEAD + VARIANT.replace("@variant", "@variant(name='../a')"), "variant name '../a'"),
         (HEAD + VARIANT + "CALLS = 0\n", "CALLS is 0"),
         (HEAD + VARIANT + "CALLS = int('3')\n", "CALLS must be a literal"),
         (HEAD + VARIANT + 'DEVICES = "cpu"\n', "use a tuple of words"),
