@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from leakhunt.verdict.trend import floors, kendall_critical, theil_sen
+from leakhunt.verdict.trend import ALPHA, floors, kendall_critical, theil_sen
 
 
 @pytest.mark.parametrize(("count", "alpha"), [(5, 0.05), (6, 0.01), (7, 0.01)])
@@ -26,6 +26,19 @@ def test_too_few_points_for_the_level_are_refused() -> None:
 def test_the_slope_of_a_line_is_found_exactly() -> None:
     slope = theil_sen([10.0 + 3 * place for place in range(8)], range(8))
     assert (slope.rate, slope.low, slope.high) == (3, 3, 3)
+
+
+def test_the_bounds_are_where_kendalls_test_begins_to_reject() -> None:
+    heights = [0.0, 3.0, 2.0, 7.0, 5.0, 11.0, 9.0, 14.0]
+
+    def score(slope: float) -> int:
+        straightened = [height - slope * place for place, height in enumerate(heights)]
+        return sum(1 if later > earlier else -1 for earlier, later in combinations(straightened, 2))
+
+    found = theil_sen(heights, range(8))
+    critical = kendall_critical(8, ALPHA)
+    assert score(found.low - 1e-9) >= critical > score(found.low + 1e-9)
+    assert score(found.high + 1e-9) <= -critical < score(found.high - 1e-9)
 
 
 def test_one_wild_floor_does_not_move_the_slope() -> None:
