@@ -70,7 +70,11 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one worker does. Everything that decides the readings is in here."""
+    """What one worker does. Everything that decides the readings is in here.
+
+    `source` is how the scenario is named on the command line: a built-in one's name, or a file's
+    name without its folders, which are nobody else's business.
+    """
 
     scenario: str
     variant: str
@@ -82,6 +86,7 @@ class Plan:
     options: Mapping[str, str]
     result_kind: str
     reference: str
+    source: str = ""
     memory_limit_bytes: int | None = None
     timeout_seconds: float | None = None
 

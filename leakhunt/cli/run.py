@@ -249,6 +249,7 @@ def _measure(
         options=settings.options,
         result_kind=settings.scenario.result_kind,
         reference=settings.scenario.variants[0].name,
+        source=_source(settings.scenario),
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
     )
@@ -258,6 +259,13 @@ def _measure(
     outcome = measure(plan, order, log, prepared.facts, follower)
     display.ended(variant.name, follower, outcome)
     return outcome
+
+
+def _source(described: Scenario) -> str:
+    file = Path(described.file)
+    if scenario.builtin_folder() in file.parents:
+        return described.name
+    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
 
 
 def _order(

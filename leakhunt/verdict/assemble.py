@@ -46,7 +46,13 @@ def _command(plans: Sequence[Plan]) -> str:
         return ""
     plan = plans[0]
     variants = ",".join(other.variant for other in plans)
-    words = ["leakhunt", "run", f"{plan.scenario}:{variants}", "--calls", str(plan.calls)]
+    words = [
+        "leakhunt",
+        "run",
+        f"{plan.source or plan.scenario}:{variants}",
+        "--calls",
+        str(plan.calls),
+    ]
     words += ["--warmup", str(plan.warmup), "--seed", str(plan.seed)]
     words += ["--threads", str(plan.threads), "--device", plan.device]
     for name, value in plan.options.items():

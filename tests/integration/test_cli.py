@@ -86,6 +86,7 @@ def test_run_report_and_gate_work_one_after_the_other(
     assert gate.returncode == 1
     assert "over: leaky live_heap" in gate.stdout
     assert "within: naive live_heap" in gate.stdout
+    assert "leakhunt run made.py:naive,leaky --calls 200" in (folder / "report.html").read_text()
     passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
     assert passing.returncode == 0
 

@@ -1,4 +1,4 @@
-"""What a report is made of, beside verdict and ledger: order, price, the command that repeats it."""
+"""What a report holds beside verdict and ledger: order, price, the command that repeats it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,12 @@ def test_runs_on_other_inputs_are_not_compared(make_run: MakeRun) -> None:
 
 
 def test_the_command_repeats_the_runs(make_run: MakeRun) -> None:
-    changes = {"calls": 9, "warmup": 2, "options": {"lengths": "fixed; rm -rf"}, "threads": 3}
+    changes = {
+        "source": "made.py", "calls": 9, "warmup": 2, "options": {"lengths": "fixed; rm -rf"},
+        "threads": 3,
+    }  # fmt: skip
     command = assemble([make_run(plan_changes=changes, rss=[1])], "test").command
     assert command == (
-        "leakhunt run made:naive --calls 9 --warmup 2 --seed 0 --threads 3 --device cpu"
+        "leakhunt run made.py:naive --calls 9 --warmup 2 --seed 0 --threads 3 --device cpu"
         " --option 'lengths=fixed; rm -rf'"
     )
