@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it.
+INTERRUPTED = 130
+
 
 class LeakhuntError(Exception):
     """Anything that leakhunt can explain; shown as one line, without a traceback."""

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from leakhunt import __version__
-from leakhunt.errors import LeakhuntError
+from leakhunt.errors import INTERRUPTED, LeakhuntError
 
-INTERRUPTED = 130
 _VERBS = {
     "run": "Measure a scenario and write a report.",
     "list": "Show the scenarios, their variants and options.",

@@ -1,0 +1,178 @@
+"""Measuring the variants of a scenario one after the other, and reporting on them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from leakhunt import scenario, store
+from leakhunt.cli.output import report_on, show, write_report
+from leakhunt.cli.progress import Display
+from leakhunt.errors import (
+    INTERRUPTED,
+    LeakhuntError,
+    MissingRequirement,
+    NothingMeasured,
+    ScenarioFailed,
+)
+from leakhunt.measurement.order import Order
+from leakhunt.measurement.supervisor import Prepared, measure, prepare
+from leakhunt.model import Ending, Outcome, Plan, Scenario, Variant
+from leakhunt.scenario import Context
+
+PREPARE_LOG = "prepare.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for, checked."""
+
+    scenario: Scenario
+    variants: tuple[Variant, ...]
+    named: bool
+    calls: int
+    warmup: int
+    seed: int
+    threads: int
+    device: str
+    options: Mapping[str, str]
+    memory_limit_bytes: int | None
+    timeout_seconds: float
+
+
+def measure_all(settings: Settings, folder: Path, console: Console) -> int:
+    """Measure every variant into `folder`, report, and return the exit code.
+
+    Raises:
+        LeakhuntError: the scenario cannot start here, or the disk does not take the results.
+    """
+    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
+        try:
+            prepared = _prepare(settings, folder, Path(scratch), console)
+            variants = _variants_for(settings, prepared.device)
+        except ScenarioFailed:
+            raise  # the log in the folder tells more
+        except BaseException:
+            (folder / PREPARE_LOG).unlink(missing_ok=True)
+            folder.rmdir()
+            raise
+        width = max(len(variant.name) for variant in variants)
+        outcomes: list[Outcome] = []
+        with Display(console, width) as display:
+            for variant in variants:
+                outcomes.append(
+                    _measure(settings, variant, prepared, folder, Path(scratch), display)
+                )
+                if outcomes[-1].ending is Ending.INTERRUPTED:
+                    break
+    runs = [store.load(file) for file in store.find_run_files([str(folder)])]
+    report = report_on(runs, str(folder))
+    show(console, report, write_report(report, folder))
+    return _exit_code(outcomes, [run.calls_done for run in runs])
+
+
+def _prepare(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:
+    choosable = "cuda" in settings.scenario.devices and settings.device != "cpu"
+    if not settings.scenario.prepares and not choosable:
+        return Prepared("cpu", {})
+    console.print(f"preparing {settings.scenario.name} ...", markup=False, highlight=False)
+    answer = scratch / "prepared.json"
+    log = folder / PREPARE_LOG
+    order = _order(settings, settings.variants[0], settings.device, scratch, answer)
+    prepared = prepare(replace(order, prepare=True), answer, log, settings.timeout_seconds)
+    for name, fact in prepared.facts.items():
+        console.print(f"  {name}: {fact}", markup=False, highlight=False, soft_wrap=True)
+    return prepared
+
+
+def _variants_for(settings: Settings, device: str) -> list[Variant]:
+    fit = [variant for variant in settings.variants if device in variant.devices]
+    unfit = [variant.name for variant in settings.variants if device not in variant.devices]
+    if unfit and (settings.named or not fit):
+        raise MissingRequirement(
+            f"variant {unfit[0]} makes no sense on {device}; it needs a machine with a CUDA GPU"
+        )
+    return fit
+
+
+def _measure(
+    settings: Settings,
+    variant: Variant,
+    prepared: Prepared,
+    folder: Path,
+    scratch: Path,
+    display: Display,
+) -> Outcome:
+    run_file = folder / f"{variant.name}{store.SUFFIX}"
+    plan = Plan(
+        scenario=settings.scenario.name,
+        variant=variant.name,
+        calls=settings.calls,
+        warmup=settings.warmup,
+        seed=settings.seed,
+        threads=settings.threads,
+        device=prepared.device,
+        options=settings.options,
+        result_kind=settings.scenario.result_kind,
+        reference=settings.scenario.variants[0].name,
+        source=_source(settings.scenario),
+        memory_limit_bytes=settings.memory_limit_bytes,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    order = _order(settings, variant, prepared.device, scratch, run_file)
+    follower = display.variant(variant.name, settings.calls)
+    log = folder / f"{variant.name}.log"
+    outcome = measure(plan, order, log, prepared.facts, follower)
+    display.ended(variant.name, follower, outcome)
+    return outcome
+
+
+def _source(described: Scenario) -> str:
+    file = Path(described.file)
+    if scenario.builtin_folder() in file.parents:
+        return described.name
+    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
+
+
+def _order(
+    settings: Settings, variant: Variant, device: str, scratch: Path, run_file: Path
+) -> Order:
+    own = scratch / variant.name
+    own.mkdir(exist_ok=True)
+    context = Context(
+        variant=variant.name,
+        calls=settings.calls,
+        seed=settings.seed,
+        threads=settings.threads,
+        device=device,
+        options=settings.options,
+        scratch=scratch,
+        folder=own,
+    )
+    return Order(
+        prepare=False,
+        supervisor=os.getpid(),
+        scenario_file=settings.scenario.file,
+        function=variant.function,
+        devices=settings.scenario.devices,
+        run_file=run_file,
+        warmup=settings.warmup,
+        context=context,
+    )
+
+
+def _exit_code(outcomes: Sequence[Outcome], calls_done: Sequence[int]) -> int:
+    """A killed worker is a result; one that failed by itself, or measured nothing, is not."""
+    if any(outcome.ending is Ending.INTERRUPTED for outcome in outcomes):
+        return INTERRUPTED
+    failures: list[type[LeakhuntError]] = []
+    if any(outcome.ending is Ending.CRASHED for outcome in outcomes):
+        failures.append(ScenarioFailed)
+    if not all(calls_done):
+        failures.append(NothingMeasured)
+    return failures[0].exit_code if failures else 0
