@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 
 from leakhunt import store
 from leakhunt.model import Ending, Outcome, Plan, Reading, Run, Series, Unit
+
+# A bound for what hangs, not a measure of anything.
+PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.002
 
 UNITS = {"python_blocks": Unit.BLOCKS, "threads": Unit.COUNT, "descriptors": Unit.COUNT}
 
@@ -126,6 +131,17 @@ def only_run(folder: Path) -> Run:
     """The one run in a folder."""
     (file,) = store.find_run_files([str(folder)])
     return store.load(file)
+
+
+def wait_until(
+    condition: Callable[[], object], process: subprocess.Popen[str] | None = None
+) -> None:
+    """Poll until `condition` holds; fail if `process` ends before, or after `PATIENCE_SECONDS`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert process is None or process.poll() is None, "it ended before"
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(POLL_SECONDS)
 
 
 def is_alive(pid: int) -> bool:

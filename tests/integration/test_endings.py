@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Leakhunt, WriteScenario, only_run
+from conftest import Leakhunt, WriteScenario, only_run, wait_until
 
 from leakhunt.model import Ending
 
@@ -71,8 +71,7 @@ def test_an_interrupted_run_settles_and_reports(
     body = variant("open('going', 'w').close(); time.sleep(0.01)")
     file = write_scenario(body + body.replace("naive", "second"))
     supervisor = started("run", file, "--calls", 100_000, "--out", "out")
-    while not (tmp_path / "going").exists():
-        assert supervisor.poll() is None, supervisor.communicate()
+    wait_until((tmp_path / "going").exists, supervisor)
     supervisor.send_signal(number)
     output, errors = supervisor.communicate(timeout=60)
     run = only_run(tmp_path / "out")

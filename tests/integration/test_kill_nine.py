@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import WriteScenario, is_alive, only_run
+from conftest import WriteScenario, is_alive, only_run, wait_until
 
 from leakhunt import store
 from leakhunt.model import Ending
@@ -36,6 +36,20 @@ def samples_in(file: Path) -> int:
                if line.endswith(b"\n"))  # fmt: skip
 
 
+def is_told(pid_file: Path) -> bool:
+    return pid_file.exists() and pid_file.read_text().endswith("\n")
+
+
+def kill_at(folder: Path, variant: str, moment: int, supervisor: subprocess.Popen[str]) -> int:
+    """Kill the worker once `moment` samples are in its file; how many are in it just after."""
+    pid_file = folder / f"pid-{variant}"
+    run_file = folder / "out" / f"{variant}{store.SUFFIX}"
+    wait_until(lambda: is_told(pid_file), supervisor)
+    wait_until(lambda: samples_in(run_file) >= moment, supervisor)
+    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    return samples_in(run_file)
+
+
 def test_a_worker_killed_at_a_hundred_random_moments_loses_no_flushed_sample(
     write_scenario: WriteScenario, started: Start, tmp_path: Path
 ) -> None:
@@ -45,17 +59,10 @@ def test_a_worker_killed_at_a_hundred_random_moments_loses_no_flushed_sample(
     )
     supervisor = started("run", write_scenario(BODY + variants), "--calls", CALLS, "--out", "out")
     source = random.Random(20261120)
-    flushed: dict[str, int] = {}
-    for number in range(MOMENTS):
-        moment = source.randrange(CALLS - 50)
-        pid_file = tmp_path / f"pid-v{number}"
-        run_file = tmp_path / "out" / f"v{number}{store.SUFFIX}"
-        while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
-            assert supervisor.poll() is None, supervisor.communicate()
-        while samples_in(run_file) < moment:
-            assert supervisor.poll() is None, supervisor.communicate()
-        os.kill(int(pid_file.read_text()), signal.SIGKILL)
-        flushed[f"v{number}"] = samples_in(run_file)
+    flushed = {
+        f"v{number}": kill_at(tmp_path, f"v{number}", source.randrange(CALLS - 50), supervisor)
+        for number in range(MOMENTS)
+    }
     _, errors = supervisor.communicate(timeout=120)
     assert (supervisor.returncode, errors) == (0, "")
     runs = [store.load(file) for file in store.find_run_files([str(tmp_path / "out")])]
@@ -78,15 +85,12 @@ def test_a_worker_ends_with_its_supervisor_and_the_run_file_stays_readable(
     supervisor = started("run", write_scenario(body), "--calls", 1_000_000, "--out", "out")
     pid_file = tmp_path / "pid-naive"
     run_file = tmp_path / "out" / f"naive{store.SUFFIX}"
-    while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
-        assert supervisor.poll() is None, supervisor.communicate()
-    while samples_in(run_file) < 20:
-        assert supervisor.poll() is None
+    wait_until(lambda: is_told(pid_file), supervisor)
+    wait_until(lambda: samples_in(run_file) >= 20, supervisor)
+    worker = int(pid_file.read_text())
     supervisor.kill()
     supervisor.wait()
-    worker = int(pid_file.read_text())
-    while is_alive(worker):
-        pass
+    wait_until(lambda: not is_alive(worker))
     run = only_run(tmp_path / "out")
     assert run.calls_done >= 20
     assert run.outcome.ending is Ending.INTERRUPTED
