@@ -138,17 +138,16 @@ def _shape(
     middle = len(heights) // 2
     earlier_half = heights[middle] - heights[0]
     later_half = heights[-1] - heights[middle - 1]
-    in_one_step = growth > tolerance * calls and largest > LARGEST_STEP_SHARE * growth
-    if high > tolerance and in_one_step:
-        return Status.BOUNDED, f"{total}, but most of it in one step"
-    if low > tolerance:
-        if later_half < LEAST_LATER_SHARE * earlier_half:
-            return Status.BOUNDED, f"{total}, but slowing down: a cache that fills, or a warm-up"
-        return Status.GROWING, f"the floor rises steadily, by {total} in these calls"
+    matters = growth > tolerance * calls
+    slowing = later_half < LEAST_LATER_SHARE * earlier_half
     if high <= tolerance:
         return Status.FLAT, f"no growth above {format_rate(max(high, tolerance), unit)}"
-    if growth > 0 and later_half < LEAST_LATER_SHARE * earlier_half:
-        return Status.BOUNDED, f"{total}, and it has slowed down or stopped"
+    if slowing and (matters or low > tolerance):
+        return Status.BOUNDED, f"{total}, but slowing down: a cache that fills, or a warm-up"
+    if matters and largest > LARGEST_STEP_SHARE * growth:
+        return Status.BOUNDED, f"{total}, but most of it in one step"
+    if low > tolerance:
+        return Status.GROWING, f"the floor rises steadily, by {total} in these calls"
     return (
         Status.TOO_SHORT,
         f"between {format_rate(low, unit)} and {format_rate(high, unit)}: more calls would tell",
@@ -162,16 +161,16 @@ def _whole(trends: Mapping[str, Trend]) -> tuple[Status, str]:
     if growing:
         rates = "; ".join(_told(trend) for trend in growing)
         return Status.GROWING, f"Live memory grows: {rates}."
+    retained = [trend for trend in kept if trend.status is Status.GROWING]
+    kept_told = "; ".join(_told(trend) for trend in retained)
     for status in (Status.TOO_SHORT, Status.BOUNDED):
         found = [trend for trend in live if trend.status is status]
         if found:
-            told = _told_once(found)
             lead = "Too short to say" if status is Status.TOO_SHORT else "Bounded so far"
-            return status, f"{lead} ({told})."
-    retained = [trend for trend in kept if trend.status is Status.GROWING]
+            more = f" Memory is kept, not used: {kept_told}." if retained else ""
+            return status, f"{lead} ({_told_once(found)}).{more}"
     if retained:
-        told = "; ".join(_told(trend) for trend in retained)
-        return Status.BOUNDED, f"Nothing live grows, but memory is kept: {told}."
+        return Status.BOUNDED, f"Nothing live grows, but memory is kept: {kept_told}."
     if not live:
         return Status.TOO_SHORT, "No series that shows live memory can be read on this system."
     bounds = "; ".join(_bound(trend) for trend in live if trend.unit is not Unit.COUNT)

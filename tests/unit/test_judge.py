@@ -46,12 +46,16 @@ def test_noise_without_growth_is_not_called_a_leak() -> None:
 
 def test_one_late_step_is_not_called_a_leak() -> None:
     step = [0.0 if call < 200 else 8 << 20 for call in range(CALLS)]
-    assert live_heap(noisy(step, sigma=KIB)) is Status.BOUNDED
+    trend = judge_trend("live_heap", Unit.BYTES, noisy(step, sigma=KIB))
+    assert trend.status is Status.BOUNDED
+    assert "in one step" in trend.reason
 
 
 def test_a_filling_cache_is_not_called_a_leak() -> None:
     cache = [(20 << 20) * (1 - math.exp(-call / 60)) for call in range(CALLS)]
-    assert live_heap(noisy(cache, sigma=KIB)) is Status.BOUNDED
+    trend = judge_trend("live_heap", Unit.BYTES, noisy(cache, sigma=KIB))
+    assert trend.status is Status.BOUNDED
+    assert "slowing down" in trend.reason
 
 
 def test_a_collector_sawtooth_is_flat() -> None:
@@ -89,6 +93,14 @@ def test_growth_in_rss_alone_is_memory_that_is_kept(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=[BASE] * CALLS, rss=rising))
     assert verdict.status is Status.BOUNDED
     assert "memory is kept: RSS" in verdict.sentence
+
+
+def test_a_full_cache_beside_rising_rss_is_told_as_memory_that_is_kept(make_run: MakeRun) -> None:
+    full = [BASE + min(call, 120) * 64 * KIB for call in range(CALLS)]
+    rising = [BASE + 100 * KIB * call for call in range(CALLS)]
+    verdict = judge(make_run(live_heap=full, rss=rising))
+    assert verdict.status is Status.BOUNDED
+    assert "Memory is kept, not used: RSS by 100.0 KiB/call" in verdict.sentence
 
 
 def test_growth_in_python_blocks_alone_is_growing(make_run: MakeRun) -> None:
