@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_CALLS ?= 200
 
-.PHONY: demo test lint bench example clean
+.PHONY: demo test lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/leakhunt run fsmn-vad --calls $(DEMO_CALLS)
