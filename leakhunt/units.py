@@ -11,6 +11,12 @@ _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB":
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SCALES = _BINARY | _DECIMAL
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[A-Za-z]*)")
+_EXAMPLES = {
+    Unit.BYTES: "4 KiB/call",
+    Unit.BLOCKS: "0.5 blocks/call",
+    Unit.COUNT: "0.1/call",
+    Unit.NANOSECONDS: "9/call",
+}
 _SYMBOLS = {Unit.BLOCKS: "blocks", Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
 
 
@@ -27,25 +33,26 @@ def parse_size(text: str) -> int:
     return round(float(match["number"]) * scale)
 
 
-def parse_rate(text: str) -> float:
-    """Units per call from ``4 KiB/call``, ``256/call`` or ``0.5 blocks/call``.
+def parse_rate(text: str, unit: Unit) -> float:
+    """Units per call for a series of `unit`: ``4 KiB/call``, ``256/call``, ``0.5 blocks/call``.
 
     Raises:
-        UsageError: the text is no rate per call.
+        UsageError: the text is no rate per call, or one in another unit.
     """
     amount, slash, per = text.partition("/")
-    if not slash or per.strip() != "call":
-        raise UsageError(f"{text!r} is no growth per call; write it like '4 KiB/call'")
-    number, _, word = amount.strip().partition(" ")
-    if word.strip() in ("block", "blocks", "count"):
-        try:
-            return float(number)
-        except ValueError:
-            raise UsageError(f"{text!r}: {number!r} is no number of {word}") from None
     match = _SIZE.fullmatch(amount.strip())
-    scale = _SCALES.get(match["scale"].upper()) if match else None
-    if match is None or scale is None:
-        raise UsageError(f"{text!r} is no growth per call; write it like '4 KiB/call'")
+    if match is None or not slash or per.strip() != "call":
+        raise UsageError(f"{text!r} is no growth per call; write it like {_EXAMPLES[unit]!r}")
+    word = match["scale"]
+    if unit is Unit.BYTES:
+        scale = _SCALES.get(word.upper())
+    else:
+        scale = 1 if word in ("", "count", str(unit)) else None
+    if scale is None:
+        raise UsageError(
+            f"{text!r} is no growth per call of a series in {unit}; write it like"
+            f" {_EXAMPLES[unit]!r}"
+        )
     return float(match["number"]) * scale
 
 

@@ -20,6 +20,7 @@ LAYERS = {
     "measurement": 2,
     "cli": 3,
 }  # fmt: skip
+NOUNS = {"errors", "model", "units"}
 PURE = ("verdict", "gate", "reporting")
 EFFECTS = {"os", "sys", "subprocess", "time", "datetime", "socket", "tempfile", "psutil", "random"}
 FRAMEWORKS = {"torch", "torchaudio", "modelscope", "funasr", "transformers"}
@@ -86,6 +87,46 @@ def test_only_the_command_line_prints(module: Path) -> None:
     called = {node.func.id for node in ast.walk(tree)
               if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
     assert not called & {"print", "exit", "quit"}
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if part_of(module) in NOUNS], ids=name_of
+)
+def test_the_nouns_know_the_standard_library_only(module: Path) -> None:
+    packages = {name.split(".")[0] for name in imports(module)} - {"leakhunt"}
+    assert packages <= sys.stdlib_module_names
+    assert set(own_parts(module)) <= NOUNS
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_the_terminal_is_for_the_command_line_and_its_tables_only(module: Path) -> None:
+    if part_of(module) == "cli" or name_of(module) == "reporting/terminal.py":
+        return
+    assert not {name.split(".")[0] for name in imports(module)} & {"rich", "click"}
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if part_of(module) in PURE], ids=name_of
+)
+def test_judging_and_reporting_open_no_file(module: Path) -> None:
+    called = {
+        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+    }
+    assert not called & {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
+
+
+def test_the_parents_side_loads_no_framework() -> None:
+    code = (
+        "import sys, leakhunt.cli.run, leakhunt.measurement.supervisor;"
+        "import leakhunt.measurement.tail, leakhunt.measurement.limits; print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "leakhunt.measurement.supervisor" in loaded
+    assert not FRAMEWORKS & set(loaded)
 
 
 def test_importing_leakhunt_loads_nothing_heavy() -> None:

@@ -6,6 +6,7 @@ import click
 
 from leakhunt import gate, store
 from leakhunt.errors import UsageError
+from leakhunt.probes import unit_of
 from leakhunt.units import parse_rate
 from leakhunt.verdict.judge import TOLERANCE
 
@@ -25,13 +26,17 @@ def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
     """
     if series not in TOLERANCE:
         raise UsageError(f"--series {series!r}: use one of {', '.join(TOLERANCE)}")
-    budget = gate.Budget(series, parse_rate(max_growth))
-    files = store.find_run_files(runs)
-    findings = [gate.check(store.load(file), budget) for file in files]
-    for file, finding in zip(files, findings, strict=True):
-        word = finding.answer.name.lower().replace("_", " ")
-        click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{file}]")
-    answer = gate.overall(findings)
-    if not findings:
-        click.echo(f"nothing measured: no run file (*.run.jsonl) in {', '.join(runs)}")
-    return int(answer)
+    budget = gate.Budget(series, parse_rate(max_growth, unit_of(series)))
+    findings = []
+    for place in runs:
+        files = store.find_run_files([place])
+        if not files:
+            reason = "no run file (*.run.jsonl) here"
+            findings.append(gate.Finding(place, gate.Answer.NOTHING_MEASURED, reason))
+            click.echo(f"nothing measured: {reason} [{place}]")
+        for file in files:
+            finding = gate.check(store.load(file), budget)
+            findings.append(finding)
+            word = finding.answer.name.lower().replace("_", " ")
+            click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{file}]")
+    return int(gate.overall(findings))

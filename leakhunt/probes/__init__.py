@@ -47,6 +47,13 @@ _KINDS: _Kinds = (
 )
 
 
+def unit_of(name: str) -> Unit:
+    """The unit of a series, whether or not it can be read here."""
+    kinds: _Kinds = (*_KINDS, CudaProbe)
+    series = (each for kind in kinds for each in kind.series)
+    return next(each.unit for each in series if each.name == name)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The probes that can read here, and why the others cannot (by series name)."""

@@ -89,6 +89,9 @@ def test_run_report_and_gate_work_one_after_the_other(
     assert "leakhunt run made.py:naive,leaky --calls 200" in (folder / "report.html").read_text()
     passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
     assert passing.returncode == 0
+    (tmp_path / "empty").mkdir()
+    beside = leakhunt("gate", folder / "naive.run.jsonl", "empty", "--max-growth", "4 KiB/call")
+    assert beside.returncode == 4
 
 
 def test_the_list_names_scenarios_variants_and_options(leakhunt: Leakhunt) -> None:

@@ -23,16 +23,27 @@ def test_a_size_that_makes_no_sense_is_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("4 KiB/call", 4096.0), ("256/call", 256.0), ("0.5 blocks/call", 0.5), ("0 B / call", 0.0)],
+    [("4 KiB/call", 4096.0), ("256/call", 256.0), ("0 B / call", 0.0)],
 )
 def test_rates_per_call_are_read(text: str, rate: float) -> None:
-    assert parse_rate(text) == rate
+    assert parse_rate(text, Unit.BYTES) == rate
 
 
-@pytest.mark.parametrize("text", ["4 KiB", "4 KiB/s", "many blocks/call", "/call"])
+def test_a_rate_of_blocks_is_read_for_a_series_of_blocks() -> None:
+    assert parse_rate("0.5 blocks/call", Unit.BLOCKS) == 0.5
+    assert parse_rate("2/call", Unit.COUNT) == 2
+
+
+@pytest.mark.parametrize("text", ["4 KiB/call", "nan blocks/call", "inf/call", "-1 blocks/call"])
+def test_a_budget_that_is_no_number_of_blocks_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_rate(text, Unit.BLOCKS)
+
+
+@pytest.mark.parametrize("text", ["4 KiB", "4 KiB/s", "9 blocks/call", "/call", "nan/call"])
 def test_a_rate_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_rate(text)
+        parse_rate(text, Unit.BYTES)
 
 
 @pytest.mark.parametrize(

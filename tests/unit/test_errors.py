@@ -1,0 +1,32 @@
+"""Exit codes: each failure has its own, and none can be taken for a result."""
+
+from __future__ import annotations
+
+from leakhunt import errors
+from leakhunt.cli.main import cli
+from leakhunt.errors import BY_EXIT_CODE, INTERRUPTED, LeakhuntError
+from leakhunt.gate import Answer
+
+KINDS = LeakhuntError.__subclasses__()
+
+
+def test_each_failure_has_an_exit_code_of_its_own() -> None:
+    codes = [kind.exit_code for kind in KINDS] + [INTERRUPTED]
+    assert len(codes) == len(set(codes)) == 7
+
+
+def test_every_failure_is_found_by_its_exit_code() -> None:
+    assert set(BY_EXIT_CODE.values()) == set(KINDS)
+    assert all(kind.exit_code == code for code, kind in BY_EXIT_CODE.items())
+
+
+def test_no_failure_looks_like_a_result() -> None:
+    results = {Answer.WITHIN, Answer.OVER, Answer.CANNOT_TELL}
+    assert not results & {*BY_EXIT_CODE, INTERRUPTED}
+    assert errors.NothingMeasured.exit_code == Answer.NOTHING_MEASURED
+
+
+def test_the_help_names_every_exit_code() -> None:
+    told = cli.epilog or ""
+    for code in {*BY_EXIT_CODE, *map(int, Answer), INTERRUPTED}:
+        assert f" {code} " in told

@@ -1,0 +1,39 @@
+"""A run file of format 1, written once and kept: whatever reads it must find the same in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leakhunt import store
+from leakhunt.gate import Answer, Budget, check
+from leakhunt.model import Run, Status
+from leakhunt.verdict import judge, ledger
+
+
+@pytest.fixture(scope="module")
+def golden() -> Run:
+    return store.load(Path(__file__).parent / "data" / "format-1.run.jsonl")
+
+
+def test_every_line_of_it_is_understood(golden: Run) -> None:
+    assert golden.damaged_lines == 0
+    assert {len(values) for values in golden.samples.values()} == {60}
+    assert [series.name for series in golden.series] == list(golden.samples)
+    assert list(golden.samples)[-1] == "duration"
+
+
+def test_its_verdict_is_the_one_of_a_short_run(golden: Run) -> None:
+    verdict = judge(golden)
+    assert golden.judged_from == golden.plan.warmup
+    assert verdict.status is Status.TOO_SHORT
+    assert check(golden, Budget("live_heap", 1e9)).answer is Answer.CANNOT_TELL
+
+
+def test_its_ledger_adds_up(golden: Run) -> None:
+    made = ledger(golden)
+    start, end = golden.reading("start"), golden.reading("end")
+    assert made is not None and made.complete and start is not None and end is not None
+    assert made.growth_bytes == end.values["rss"] - start.values["rss"]
+    assert sum(line.size_bytes for line in made.lines) == made.growth_bytes

@@ -1,0 +1,73 @@
+"""Following a run file: only whole lines count, however they arrive."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from conftest import plan
+
+from leakhunt import store
+from leakhunt.measurement.tail import Tail
+
+SERIES = [
+    {"name": "rss", "unit": "bytes", "title": "RSS", "blind_to": "much"},
+    {"name": "duration", "unit": "ns", "title": "time", "blind_to": "more"},
+]
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    file = tmp_path / f"naive{store.SUFFIX}"
+    store.create(file, {"plan": asdict(plan(calls=9)), "series": SERIES})
+    return file
+
+
+def add(file: Path, data: bytes) -> None:
+    with open(file, "ab") as stream:
+        stream.write(data)
+
+
+def sample(call: int) -> bytes:
+    return store.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
+
+
+def test_the_header_tells_the_planned_calls(run_file: Path) -> None:
+    with Tail(run_file) as tail:
+        assert tail.follow()
+        assert (tail.planned, tail.calls, tail.latest) == (9, 0, {})
+
+
+def test_a_sample_counts_once_its_line_is_whole(run_file: Path) -> None:
+    with Tail(run_file) as tail:
+        tail.follow()
+        line = sample(0)
+        add(run_file, line[:-9])
+        assert not tail.follow()
+        assert tail.calls == 0
+        add(run_file, line[-9:])
+        assert tail.follow()
+        assert (tail.calls, tail.latest) == (1, {"rss": 100, "duration": 7})
+
+
+def test_nothing_new_is_no_news(run_file: Path) -> None:
+    with Tail(run_file) as tail:
+        tail.follow()
+        assert not tail.follow()
+
+
+def test_many_lines_at_once_are_all_counted_and_the_last_is_the_latest(run_file: Path) -> None:
+    add(run_file, b"".join(map(sample, range(7))))
+    with Tail(run_file) as tail:
+        tail.follow()
+        assert (tail.calls, tail.latest["rss"]) == (7, 106)
+
+
+def test_notes_are_kept_by_kind_and_other_records_are_news_only(run_file: Path) -> None:
+    add(run_file, store.encode({"record": "note", "kind": "error", "text": "KeyError"}))
+    add(run_file, store.encode({"record": "note", "kind": "stopped"}))
+    add(run_file, store.encode({"record": "hologram"}))
+    with Tail(run_file) as tail:
+        assert tail.follow()
+        assert (tail.notes, tail.calls) == ({"error": "KeyError", "stopped": ""}, 0)
