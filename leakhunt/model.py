@@ -31,14 +31,37 @@ class Series:
     blind_to: str
 
 
+class Kind(StrEnum):
+    """What a run as a whole is: who grew, or why nothing did."""
+
+    PYTHON_LEAK = "leak in Python"
+    NATIVE_LEAK = "leak in native code"
+    CUDA_LEAK = "leak in CUDA"
+    MAPPING_GROWTH = "mapping growth outside malloc and Python"
+    RESOURCE_GROWTH = "descriptors, threads or children growing"
+    BOUNDED_CACHE = "bounded cache"
+    ALLOCATOR_RETENTION = "allocator retention"
+    CUDA_RETENTION = "CUDA caching or fragmentation"
+    GARBAGE = "cyclic garbage only"
+    CLEAN = "clean"
+    INCONCLUSIVE = "inconclusive"
+    KILLED = "killed while growing"
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of calling the workload. `devices` are those it makes sense on."""
+    """One way of calling the workload. `devices` are those it makes sense on.
+
+    Where the truth about it is known, `expect` is what a right verdict says (any of them) and
+    `rate` the growth a call, in bytes or a count of what grows.
+    """
 
     name: str
     function: str
     summary: str
     devices: tuple[str, ...]
+    expect: tuple[Kind, ...] = ()
+    rate: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,13 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
 from leakhunt.errors import BadFile, ScenarioFailed, UsageError
-from leakhunt.model import Option, Scenario, Variant
+from leakhunt.model import Kind, Option, Scenario, Variant
 
 DEFAULT_CALLS = 200
 RESULT_KINDS = ("equal", "intervals")
@@ -72,16 +72,28 @@ class Context:
 def variant(function: _Function) -> _Function: ...
 @overload
 def variant(
-    *, name: str = ..., devices: tuple[str, ...] = ...
+    *,
+    name: str = ...,
+    devices: tuple[str, ...] = ...,
+    expect: str | tuple[str, ...] = ...,
+    rate: float = ...,
 ) -> Callable[[_Function], _Function]: ...
 def variant(
-    function: _Function | None = None, *, name: str = "", devices: tuple[str, ...] = ()
+    function: _Function | None = None,
+    *,
+    name: str = "",
+    devices: tuple[str, ...] = (),
+    expect: str | tuple[str, ...] = (),
+    rate: float = 0,
 ) -> _Function | Callable[[_Function], _Function]:
     """Mark a function of a scenario file as a variant.
 
     It is called as ``function(state, item)``. `name` is the function's own with hyphens unless
-    given; `devices` are those it makes sense on (default: all of the scenario's). The mark is read
-    from the source, so its arguments must be literals; at run time it changes nothing.
+    given; `devices` are those it makes sense on (default: all of the scenario's). Where the truth is
+    known, `expect` is what the verdict must be (a `leakhunt.model.Kind`, or several that are right)
+    and `rate` the growth a call in bytes (or descriptors, threads, children): ``leakhunt truth``
+    holds the verdict against them. The mark is read from the source, so its arguments must be
+    literals; at run time it changes nothing.
     """
     if function is not None:
         return function
@@ -95,10 +107,11 @@ def builtin_folder() -> Path:
 
 
 def builtin() -> Iterator[Scenario]:
-    """The built-in scenarios, by name."""
-    for folder in sorted(builtin_folder().iterdir()):
-        if (folder / "scenario.py").is_file():
-            yield describe(folder / "scenario.py")
+    """The built-in scenarios, by name: a folder's, or for a folder of scenarios both joined."""
+    for file in sorted(builtin_folder().rglob("scenario.py")):
+        described = describe(file)
+        family = file.parts[len(builtin_folder().parts) : -2]
+        yield replace(described, name="-".join((*family, described.name)).replace("_", "-"))
 
 
 def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
@@ -238,7 +251,19 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
                 function=node.name,
                 summary=(ast.get_docstring(node) or "").partition("\n")[0],
                 devices=tuple(marks.get("devices") or devices),
+                expect=_kinds(marks.get("expect", ()), node.name, file),
+                rate=marks.get("rate", 0),
             )
+
+
+def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
+    words = (expected,) if isinstance(expected, str) else expected
+    try:
+        return tuple(Kind(word) for word in words)
+    except (TypeError, ValueError):
+        raise BadFile(
+            f"{file}: expect={expected!r} of {function}; use one of {', '.join(Kind)}"
+        ) from None
 
 
 def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
