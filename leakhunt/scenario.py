@@ -89,8 +89,8 @@ def variant(
     """Mark a function of a scenario file as a variant.
 
     It is called as ``function(state, item)``. `name` is the function's own with hyphens unless
-    given; `devices` are those it makes sense on (default: all of the scenario's). Where the truth is
-    known, `expect` is what the verdict must be (a `leakhunt.model.Kind`, or several that are right)
+    given; `devices` are those it makes sense on (default: all of the scenario's). Where the truth
+    is known, `expect` is what the verdict must be (a `leakhunt.model.Kind`, or several)
     and `rate` the growth a call in bytes (or descriptors, threads, children): ``leakhunt truth``
     holds the verdict against them. The mark is read from the source, so its arguments must be
     literals; at run time it changes nothing.
