@@ -47,7 +47,7 @@ def check(run: Run, budget: Budget) -> Finding:
     Over: the lower bound of the rate is above the budget. Within: the upper bound is not, and the
     run went to its end. An empty run never passes.
     """
-    trend = judge(run).trends.get(budget.series)
+    trend = judge(run, power=False).trends.get(budget.series)
     if not run.calls_done:
         answer, reason = Answer.NOTHING_MEASURED, f"no sample: {run.outcome.reason or 'empty run'}"
     elif trend is None:

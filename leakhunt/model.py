@@ -87,7 +87,7 @@ class Scenario:
     extra: str | None
     requires: tuple[str, ...]
     result_kind: str
-    default_calls: int
+    default_calls: int | None
     prepares: bool
 
 
@@ -95,14 +95,19 @@ class Scenario:
 class Plan:
     """What one worker does. Everything that decides the readings is in here.
 
+    `calls` is a number that is kept to, of which the first `warmup` are not judged; None: as many
+    as the verdict needs, and with `resolve` until it is no longer inconclusive. `calls_per_sample`
+    is None where it is chosen by how long a call takes; `collect` says whether a full collection
+    comes before each reading: ``always``, ``never`` or ``auto``.
+
     `source` is how the scenario is named on the command line: a built-in one's name, or a file's
     name without its folders, which are nobody else's business.
     """
 
     scenario: str
     variant: str
-    calls: int
-    warmup: int
+    calls: int | None
+    warmup: int | None
     seed: int
     threads: int
     device: str
@@ -110,6 +115,9 @@ class Plan:
     result_kind: str
     reference: str
     source: str = ""
+    calls_per_sample: int | None = 1
+    collect: str = "never"
+    resolve: bool = False
     memory_limit_bytes: int | None = None
     timeout_seconds: float | None = None
 
@@ -139,95 +147,190 @@ class Outcome:
 class Reading:
     """A full reading between calls: `step` says where; `values` by name, bytes but for blocks.
 
-    Steps, in order: ``start`` (collected and trimmed, before the first call), ``warm`` (collected,
-    before the first call that is judged), ``half`` (collected, half-way through the judged calls,
-    before call (warm-up + calls) // 2), ``end`` (after the last call, nothing done), ``collected``
-    (after ``gc.collect``), ``emptied`` (after the framework's caches were emptied), ``trimmed``
-    (after ``malloc_trim``).
+    Steps, in order: ``start`` (collected and trimmed, before the first call), then at every pause
+    ``look`` (nothing done) and ``look_collected`` (after ``gc.collect``), at last ``end`` (nothing
+    done), ``collected`` (after ``gc.collect``), ``emptied`` (after the framework's caches were
+    emptied), ``trimmed`` (after ``malloc_trim``). `sample` counts the samples before it.
     """
 
     step: str
     values: Mapping[str, int]
+    sample: int = 0
+
+
+class Purpose(StrEnum):
+    """What the samples of a phase are for."""
+
+    WARM_UP = "warm-up"
+    JUDGED = "judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """So many `samples` (or fewer, if the run ended), taken one way from `first_sample` on.
+
+    `calls_per_sample` is above one where a call is too short to read after each; `collects`: a full
+    collection comes before each reading.
+    """
+
+    first_sample: int
+    samples: int
+    purpose: Purpose
+    calls_per_sample: int
+    collects: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one worker left behind.
 
-    `samples` maps a series' name to its readings, one a call, in call order. `results` maps a call
-    to the scenario's summary of what that call returned.
+    `samples` maps a series' name to its readings in order; `calls` says how many calls had been
+    made at each. `results` maps a call to the scenario's summary of what that call returned.
+    `limits` are the bounds of RSS, in bytes, by what sets them.
     """
 
     plan: Plan
     outcome: Outcome
     series: tuple[Series, ...]
     samples: Mapping[str, Sequence[int]]
+    calls: Sequence[int]
+    phases: tuple[Phase, ...] = ()
     readings: tuple[Reading, ...] = ()
     results: Mapping[int, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Mapping[str, Any], ...] = ()
     started_at: str = ""
     damaged_lines: int = 0
     file: str = ""
 
     @property
-    def calls_done(self) -> int:
-        """Calls that left a sample."""
+    def samples_done(self) -> int:
+        """Whole samples."""
         return min((len(values) for values in self.samples.values()), default=0)
 
     @property
-    def judged_from(self) -> int:
-        """The first call that is judged: the end of the warm-up.
+    def calls_done(self) -> int:
+        """Calls that the last sample comes after."""
+        return self.calls[self.samples_done - 1] if self.samples_done else 0
 
-        A run that ended early may not have got there; then a quarter of what it did is warm-up.
+    @property
+    def judged_from(self) -> int:
+        """The first sample that is judged: where the last way of judged sampling began.
+
+        A run that ended before has none; then a quarter of what it did is warm-up.
         """
-        if self.calls_done >= self.plan.calls:
-            return self.plan.warmup
-        return min(self.plan.warmup, self.calls_done // 4)
+        judged = [phase for phase in self.phases if phase.purpose is Purpose.JUDGED]
+        phases = judged or self.phases
+        same = [phase for phase in phases if _sampling(phase) == _sampling(phases[-1])]
+        first = same[0].first_sample if same else 0
+        if judged and first < self.samples_done:
+            return first
+        return max(self.samples_done // 4, min(first, self.samples_done))
+
+    @property
+    def calls_per_sample(self) -> int:
+        """Calls between two of the judged samples."""
+        return self.phases[-1].calls_per_sample if self.phases else 1
+
+    @property
+    def collects(self) -> bool:
+        """Whether a collection came before each of the judged readings."""
+        return bool(self.phases) and self.phases[-1].collects
 
     def reading(self, step: str) -> Reading | None:
         """The full reading of that step, if the worker lived to take it."""
         return next((reading for reading in self.readings if reading.step == step), None)
 
 
+def _sampling(phase: Phase) -> tuple[int, bool]:
+    return phase.calls_per_sample, phase.collects
+
+
 class Status(StrEnum):
     """What can be said of a series, or of a run as a whole."""
 
-    GROWING = "growing"
-    BOUNDED = "bounded"
+    LEAK = "leak"
+    NO_LEAK = "no leak"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Shape(StrEnum):
+    """What a curve looks like: only labels that the truth suite found right 19 times in 20."""
+
     FLAT = "flat"
-    TOO_SHORT = "too short to say"
+    WARM_UP = "warm-up"
+    FILLING_CACHE = "filling cache"
+    ONE_OFF_STEP = "one-off step"
+    RETENTION = "retention"
+    SAWTOOTH = "sawtooth"
+    LINEAR = "linear"
+    STEPWISE = "stepwise"
+    LATE_START = "late start"
+    ACCELERATING = "accelerating"
+    UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What one series does after the warm-up.
+    """What one series does; figures are in the series' unit per call.
 
-    `rate`, `rate_low` and `rate_high` are in the series' unit per call; the bounds are one-sided,
-    99 % each. All three are None when there are too few samples. `net` is last less first sample.
+    `rate_low` and `rate_high` are one-sided 99 % bounds. `upper_bound` is what a leak can be at
+    most ("no leak above"), at the stricter level that looking several times asks for. `detectable`
+    is the leak that this series would have shown with 95 %. `calls_needed` is how many more calls
+    would decide, where the status is inconclusive. All of them are None when there are too few
+    samples to say. `net` is last less first sample.
     """
 
     series: str
     unit: Unit
     status: Status
+    shape: Shape
     samples: int
     tolerance: float
-    net: int | None
+    net: int | float | None
     rate: float | None
     rate_low: float | None
     rate_high: float | None
+    upper_bound: float | None
+    detectable: float | None
+    calls_needed: int | None
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """When the memory runs out if it grows on like this.
+
+    `limit` names what stands in the way and `limit_bytes` says where. The calls are counted from
+    the end of the run; `calls_latest` is None where the lower bound of the rate is no growth.
+    """
+
+    limit: str
+    limit_bytes: int
+    calls: int
+    calls_soonest: int
+    calls_latest: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What can be said of a run: its status, a sentence, and the trend of each judged series."""
+    """What can be said of a run.
+
+    `kind` is its class, `also` the further ones that hold as well; `sentence` says it all in words.
+    `trends` has every judged series. `calls_needed`: as for a trend.
+    """
 
     status: Status
+    kind: Kind
+    also: tuple[Kind, ...]
     sentence: str
     trends: Mapping[str, Trend]
+    calls_needed: int | None = None
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True)

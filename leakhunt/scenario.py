@@ -24,7 +24,10 @@ name) for the header of every run.
 Optional constants, each a literal, since the file is described without being run: ``EXTRA`` and
 ``REQUIRES`` (the pip extra and the modules it needs), ``DEVICES``, ``OPTIONS``, ``RESULT``
 (``"intervals"``: the summary is a list of [start, end] in milliseconds; default ``"equal"``) and
-``CALLS`` (how many calls unless the user says otherwise).
+``CALLS`` (how many calls unless the user says otherwise; default: as many as the verdict needs).
+
+What is only reached on an error path, or only for new keys or new shapes, leaks only there: let
+``make_input`` bring about the error, or give each call a key of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +46,6 @@ from typing import Any, TypeVar, overload
 from leakhunt.errors import BadFile, ScenarioFailed, UsageError
 from leakhunt.model import Kind, Option, Scenario, Variant
 
-DEFAULT_CALLS = 200
 RESULT_KINDS = ("equal", "intervals")
 _CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
 _NAME = re.compile(r"\w[\w.-]*")
@@ -54,12 +56,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class Context:
     """What a scenario's ``setup`` and ``prepare`` are told.
 
-    `device` is ``cpu`` or ``cuda``; `scratch` is a folder shared by all variants of this run and
-    removed after it, `folder` this worker's own, likewise removed.
+    `calls` is None where there will be as many as the verdict needs. `device` is ``cpu`` or
+    ``cuda``; `scratch` is a folder shared by all variants of this run and removed after it,
+    `folder` this worker's own, likewise removed.
     """
 
     variant: str
-    calls: int
+    calls: int | None
     seed: int
     threads: int
     device: str
@@ -184,8 +187,8 @@ def describe(file: Path) -> Scenario:
     result_kind = constants.get("RESULT", "equal")
     if result_kind not in RESULT_KINDS:
         raise BadFile(f"{file}: RESULT is {result_kind!r}; use one of {', '.join(RESULT_KINDS)}")
-    calls = constants.get("CALLS", DEFAULT_CALLS)
-    if not isinstance(calls, int) or calls < 1:
+    calls = constants.get("CALLS")
+    if calls is not None and (not isinstance(calls, int) or calls < 1):
         raise BadFile(f"{file}: CALLS is {calls!r}; use a whole number above 0")
     stem = file.parent.name if file.name == "scenario.py" else file.stem
     return Scenario(

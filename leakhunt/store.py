@@ -4,6 +4,9 @@ It is the only link between the process that measures and the code that judges.
 
 Format history
     1 (2026-11): header, series, sample, result, settle, note, footer.
+    2 (2026-11): phase records say how the samples after them are taken; a sample's call is the last
+        of those it stands for; a pause has two readings, look and look_collected (before: warm and
+        half, collected); limits in the header.
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
 refuses a newer format. Written by three hands, never two at a time: the supervisor (header), the
@@ -22,9 +25,21 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile, CannotWrite, UsageError
-from leakhunt.model import Ending, Outcome, Plan, Reading, Run, Series, Unit
+from leakhunt.model import (
+    Ending,
+    Outcome,
+    Phase,
+    Plan,
+    Purpose,
+    Reading,
+    Run,
+    Series,
+    Unit,
+)
 
-FORMAT = 1
+FORMAT = 2
+# The readings of format 1 by their names of today.
+_OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
@@ -197,7 +212,8 @@ class _Parts:
     def __init__(self) -> None:
         self.header: dict[str, Any] = {}
         self.rows: list[Sequence[int]] = []
-        self.last_call = -1
+        self.calls = array("q")
+        self.phases: list[Phase] = []
         self.results: dict[int, Any] = {}
         self.readings: list[Reading] = []
         self.notes: list[dict[str, Any]] = []
@@ -213,7 +229,10 @@ class _Parts:
                     self.results[int(record["call"])] = record["value"]
                 case "settle":
                     values = {str(name): int(size) for name, size in record["values"].items()}
-                    self.readings.append(Reading(str(record["step"]), values))
+                    step = _OLD_STEPS.get(record["step"], str(record["step"]))
+                    self.readings.append(Reading(step, values, len(self.rows)))
+                case "phase":
+                    self.phases.append(_phase(record))
                 case "note":
                     self.notes.append(record)
                 case "footer":
@@ -226,11 +245,11 @@ class _Parts:
         values = record["values"]
         if len(values) != len(self.header["series"]):
             return False
-        if record["call"] <= self.last_call:
+        if record["call"] + 1 <= (self.calls[-1] if self.calls else 0):
             return False
         if not all(type(value) is int and value in _INT64 for value in values):
             return False
-        self.last_call = record["call"]
+        self.calls.append(record["call"] + 1)
         self.rows.append(values)
         return True
 
@@ -244,16 +263,20 @@ class _Parts:
             item.name: array("q", [row[column] for row in self.rows])
             for column, item in enumerate(series)
         }
+        plan = _plan(self.header["plan"])
         return Run(
-            plan=_plan(self.header["plan"]),
+            plan=plan,
             outcome=_outcome(self.footer),
             series=series,
             samples=samples,
+            calls=self.calls,
+            phases=tuple(self.phases) or _old_phases(plan),
             readings=tuple(self.readings),
             results=self.results,
             facts=_texts(self.header.get("facts", {})),
             environment=_texts(self.header.get("environment", {})),
             unavailable=_texts(self.header.get("unavailable", {})),
+            limits={str(name): int(size) for name, size in self.header.get("limits", {}).items()},
             notes=tuple(self.notes),
             started_at=str(self.header.get("started_at", "")),
             damaged_lines=damaged,
@@ -264,9 +287,29 @@ class _Parts:
 def _plan(fields: Mapping[str, Any]) -> Plan:
     known = {name: fields[name] for name in Plan.__dataclass_fields__ if name in fields}
     plan = Plan(**known)
-    if not all(isinstance(n, int) and n >= 0 for n in (plan.calls, plan.warmup)):
+    if not all(n is None or (isinstance(n, int) and n >= 0) for n in (plan.calls, plan.warmup)):
         raise ValueError("plan")
     return plan
+
+
+def _phase(record: Mapping[str, Any]) -> Phase:
+    return Phase(
+        first_sample=int(record["first_sample"]),
+        samples=int(record["samples"]),
+        purpose=Purpose(record["purpose"]),
+        calls_per_sample=int(record["calls_per_sample"]),
+        collects=bool(record["collects"]),
+    )
+
+
+def _old_phases(plan: Plan) -> tuple[Phase, ...]:
+    """The phases of a run of format 1, or of one that ended before its first."""
+    if plan.calls is None or plan.warmup is None:
+        return ()
+    return (
+        Phase(0, plan.warmup, Purpose.WARM_UP, 1, collects=False),
+        Phase(plan.warmup, plan.calls - plan.warmup, Purpose.JUDGED, 1, collects=False),
+    )
 
 
 def _outcome(footer: Mapping[str, Any] | None) -> Outcome:

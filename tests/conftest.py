@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 
 from leakhunt import store
-from leakhunt.model import Ending, Outcome, Plan, Reading, Run, Series, Unit
+from leakhunt.model import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
 
 # A bound for what hangs, not a measure of anything.
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.002
 
-UNITS = {"python_blocks": Unit.BLOCKS, "threads": Unit.COUNT, "descriptors": Unit.COUNT}
+UNITS = {
+    "python_blocks": Unit.BLOCKS,
+    "threads": Unit.COUNT,
+    "descriptors": Unit.COUNT,
+    "children": Unit.COUNT,
+}
 
 MakeRun = Callable[..., Run]
 WriteScenario = Callable[[str], Path]
@@ -45,7 +50,8 @@ def plan(**changes: Any) -> Plan:
 
 
 def _make_run(
-    readings: Mapping[str, Mapping[str, int]] | None = None,
+    readings: Mapping[str, Mapping[str, int]] | Sequence[Reading] = (),
+    limits: Mapping[str, int] | None = None,
     outcome: Outcome | None = None,
     results: Mapping[int, Any] | None = None,
     plan_changes: Mapping[str, Any] | None = None,
@@ -62,14 +68,25 @@ def _make_run(
             for name in names
         ),
         samples={name: array("q", values) for name, values in names.items()},
-        readings=tuple(Reading(step, values) for step, values in (readings or {}).items()),
+        calls=range(1, calls + 1),
+        phases=(
+            Phase(0, changes["warmup"], Purpose.WARM_UP, 1, collects=False),
+            Phase(changes["warmup"], calls - changes["warmup"], Purpose.JUDGED, 1, collects=False),
+        ),
+        limits=limits or {},
+        readings=tuple(
+            Reading(step, values, 0 if step == "start" else calls)
+            for step, values in readings.items()
+        )
+        if isinstance(readings, Mapping)
+        else tuple(readings),
         results=results or {},
     )
 
 
 @pytest.fixture
 def make_run() -> MakeRun:
-    """A finished run from series by name; `readings` by step."""
+    """A finished run of one call a sample, from series by name; `readings` by step, or as such."""
     return _make_run
 
 

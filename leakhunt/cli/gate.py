@@ -8,7 +8,7 @@ from leakhunt import gate, store
 from leakhunt.errors import UsageError
 from leakhunt.probes import unit_of
 from leakhunt.units import parse_rate
-from leakhunt.verdict.judge import TOLERANCE
+from leakhunt.verdict.judge import JUDGED_SERIES
 
 
 @click.command("gate")
@@ -24,8 +24,8 @@ def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
     Exit code 0: every run is within. 1: one is over. 3: one cannot tell.
     4: nothing was measured. 2: wrong usage.
     """
-    if series not in TOLERANCE:
-        raise UsageError(f"--series {series!r}: use one of {', '.join(TOLERANCE)}")
+    if series not in JUDGED_SERIES:
+        raise UsageError(f"--series {series!r}: use one of {', '.join(JUDGED_SERIES)}")
     budget = gate.Budget(series, parse_rate(max_growth, unit_of(series)))
     findings = []
     for place in runs:

@@ -48,7 +48,7 @@ class Display:
     ) -> None:
         self._bars.stop()
 
-    def variant(self, name: str, calls: int) -> Follower:
+    def variant(self, name: str, calls: int | None) -> Follower:
         """Start the line of a variant."""
         task = self._bars.add_task(
             f"{name:<{self._width}}", total=calls, figures="starting the worker"

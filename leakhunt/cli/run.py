@@ -15,7 +15,7 @@ from rich.console import Console
 
 from leakhunt import scenario
 from leakhunt.cli.list import install_hint, missing_modules
-from leakhunt.cli.variants import Settings, measure_all
+from leakhunt.cli.variants import Sampling, Settings, measure_all
 from leakhunt.environment import available_cores
 from leakhunt.errors import (
     CannotWrite,
@@ -31,8 +31,27 @@ WARMUP_SHARE = 0.25
 
 @click.command("run")
 @click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")
-@click.option("--calls", type=click.IntRange(min=1), help="Calls per variant.")
-@click.option("--warmup", type=click.IntRange(min=0), help="Calls not judged; default: a quarter.")
+@click.option(
+    "--calls", type=click.IntRange(min=1), help="So many per variant; default: as many as needed."
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    help="Of --calls, so many not judged; default: a quarter.",
+)
+@click.option(
+    "--calls-per-sample",
+    type=click.IntRange(min=1),
+    help="Read after so many calls; default: by their time, with --calls 1.",
+)
+@click.option(
+    "--collect",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="gc.collect() before each reading; auto: if garbage hides the rest and it is cheap.",
+)
+@click.option("--resolve", is_flag=True, help="Go on until the verdict is no longer inconclusive.")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="auto")
 @click.option("--lengths", help="Clip lengths, where the scenario has them: fixed or varied.")
 @click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3).")
@@ -53,6 +72,9 @@ def command(
     target: str,
     calls: int | None,
     warmup: int | None,
+    calls_per_sample: int | None,
+    collect: str,
+    resolve: bool,
     device: str,
     lengths: str | None,
     audio: str | None,
@@ -68,17 +90,14 @@ def command(
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
     found, variants = scenario.find(target)
-    planned = calls or found.default_calls
-    unjudged = int(planned * WARMUP_SHARE) if warmup is None else warmup
-    if unjudged >= planned:
-        raise UsageError(f"--warmup {unjudged} leaves none of {planned} calls; use a smaller one")
     given = _given_options(pairs, {"lengths": lengths, "audio": audio})
     settings = Settings(
         scenario=found,
         variants=variants,
         named=len(variants) < len(found.variants),
-        calls=planned,
-        warmup=unjudged,
+        sampling=_sampling(
+            calls or found.default_calls, warmup, calls_per_sample, collect, resolve
+        ),
         seed=seed,
         threads=threads or available_cores(),
         device=device,
@@ -90,6 +109,27 @@ def command(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
     return measure_all(settings, _new_folder(out, found.name), Console())
+
+
+def _sampling(
+    calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
+) -> Sampling:
+    """How many calls, and how they are sampled; what cannot go together is refused."""
+    if calls is None:
+        if warmup is not None:
+            raise UsageError(
+                "--warmup goes with --calls; without, the warm-up ends when it is quiet"
+            )
+        return Sampling(None, None, each, collect, resolve)
+    if resolve:
+        raise UsageError("--resolve takes as many calls as it needs; leave out --calls")
+    each = each or 1
+    if calls % each:
+        raise UsageError(f"--calls {calls} is no multiple of --calls-per-sample {each}; use one")
+    unjudged = int(calls * WARMUP_SHARE) if warmup is None else warmup
+    if unjudged >= calls:
+        raise UsageError(f"--warmup {unjudged} leaves none of {calls} calls; use a smaller one")
+    return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
 
 
 def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -29,14 +29,24 @@ PREPARE_LOG = "prepare.log"
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How many calls, and how they are sampled, as in `Plan`."""
+
+    calls: int | None
+    warmup: int | None
+    calls_per_sample: int | None
+    collect: str
+    resolve: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the user asked for, checked."""
 
     scenario: Scenario
     variants: tuple[Variant, ...]
     named: bool
-    calls: int
-    warmup: int
+    sampling: Sampling
     seed: int
     threads: int
     device: str
@@ -112,8 +122,7 @@ def _measure(
     plan = Plan(
         scenario=settings.scenario.name,
         variant=variant.name,
-        calls=settings.calls,
-        warmup=settings.warmup,
+        **asdict(settings.sampling),
         seed=settings.seed,
         threads=settings.threads,
         device=prepared.device,
@@ -125,7 +134,7 @@ def _measure(
         timeout_seconds=settings.timeout_seconds,
     )
     order = _order(settings, variant, prepared.device, scratch, run_file)
-    follower = display.variant(variant.name, settings.calls)
+    follower = display.variant(variant.name, settings.sampling.calls)
     log = folder / f"{variant.name}.log"
     outcome = measure(plan, order, log, prepared.facts, follower)
     display.ended(variant.name, follower, outcome)
@@ -146,7 +155,7 @@ def _order(
     own.mkdir(exist_ok=True)
     context = Context(
         variant=variant.name,
-        calls=settings.calls,
+        calls=settings.sampling.calls,
         seed=settings.seed,
         threads=settings.threads,
         device=device,
@@ -161,7 +170,6 @@ def _order(
         function=variant.function,
         devices=settings.scenario.devices,
         run_file=run_file,
-        warmup=settings.warmup,
         context=context,
     )
 

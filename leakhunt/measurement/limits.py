@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
 from leakhunt.errors import MissingRequirement
 from leakhunt.units import format_bytes
 
@@ -31,6 +33,10 @@ class Limit(Protocol):
     @property
     def name(self) -> str:
         """What enforces it, for the report."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The most memory a worker may have; None without a limit."""
 
     def enter(self, pid: int) -> None:
         """Put the worker under the limit, before it allocates."""
@@ -59,10 +65,45 @@ def memory_limit(size_bytes: int | None, label: str) -> Limit:
     return AddressSpaceLimit(size_bytes)
 
 
+# A cgroup v1 without a limit shows one of about 2**63 bytes.
+_NO_LIMIT_BYTES = 1 << 60
+
+
+def memory_bounds(limit: Limit) -> dict[str, int]:
+    """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
+    bounds = {"the memory free on this machine": psutil.virtual_memory().available}
+    if limit.size_bytes is not None:
+        bounds[f"the limit ({limit.name})"] = limit.size_bytes
+    for controller, names in (
+        ("", ("memory.max", "memory.current")),
+        ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    ):
+        own = _own_cgroup(controller)
+        sizes = [_size(own / name) if own else None for name in names]
+        if sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
+            bounds["what is left of the memory cgroup"] = sizes[0] - sizes[1]
+    if sys.platform == "linux":
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if soft != resource.RLIM_INFINITY:
+            bounds["RLIMIT_AS"] = soft
+    return bounds
+
+
+def _size(file: Path) -> int | None:
+    """The number in a cgroup file; None without one (``max``)."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 class NoLimit:
     """No limit."""
 
     name = "none"
+    size_bytes = None
 
     def enter(self, pid: int) -> None:
         """Nothing to do."""

@@ -1,12 +1,14 @@
-"""What the supervisor tells a worker, as one JSON object on the worker's standard input."""
+"""What the supervisor tells a worker, as lines of JSON on the worker's standard input."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from leakhunt.model import Phase, Purpose
 from leakhunt.scenario import Context
 
 
@@ -15,8 +17,8 @@ class Order:
     """One worker's task.
 
     `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
-    is the variant's function in the scenario file; `devices` are those the scenario knows; `warmup`
-    is the number of calls after which the judged ones begin.
+    is the variant's function in the scenario file; `devices` are those the scenario knows. The
+    steps of the run follow it on the same channel, one each time the worker pauses.
     """
 
     prepare: bool
@@ -25,21 +27,45 @@ class Order:
     function: str
     devices: tuple[str, ...]
     run_file: Path
-    warmup: int
     context: Context
 
 
 def write_order(order: Order) -> bytes:
-    """The order as JSON."""
-    return json.dumps(asdict(order), default=str).encode()
+    """The order as a line of JSON."""
+    return json.dumps(asdict(order), default=str).encode() + b"\n"
 
 
-def read_order(data: bytes) -> Order:
-    """The order that `write_order` wrote."""
-    fields: dict[str, Any] = json.loads(data)
-    context = fields.pop("context")
-    context["scratch"] = Path(context["scratch"])
-    context["folder"] = Path(context["folder"])
-    fields["run_file"] = Path(fields["run_file"])
-    fields["devices"] = tuple(fields["devices"])
-    return Order(**fields, context=Context(**context))
+def write_phase(phase: Phase | None) -> bytes:
+    """What to do next, as a line of JSON; None: settle and end."""
+    return json.dumps(None if phase is None else asdict(phase)).encode() + b"\n"
+
+
+class Channel:
+    """The worker's end: the order first, then a phase each time it asks."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def order(self) -> Order:
+        """The order that `write_order` wrote."""
+        fields: dict[str, Any] = json.loads(self._stream.readline())
+        context = fields.pop("context")
+        context["scratch"] = Path(context["scratch"])
+        context["folder"] = Path(context["folder"])
+        fields["run_file"] = Path(fields["run_file"])
+        fields["devices"] = tuple(fields["devices"])
+        return Order(**fields, context=Context(**context))
+
+    def next_phase(self) -> Phase | None:
+        """Wait for the next phase; None: settle and end, also where the supervisor hung up."""
+        fields = json.loads(self._stream.readline() or b"null")
+        return None if fields is None else Phase(**fields | {"purpose": Purpose(fields["purpose"])})
+
+
+def open_channel() -> Channel:
+    """Take standard input for ourselves; the scenario's own code finds it empty."""
+    stream = os.fdopen(os.dup(0), "rb")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return Channel(stream)

@@ -12,7 +12,9 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 
@@ -40,23 +42,53 @@ def start_reading() -> Reading:
     return full_reading("start")
 
 
-def collected_reading(step: str) -> Reading:
-    """Collect, and read."""
+def look() -> tuple[Reading, Reading]:
+    """Read, collect, and read again; the second says how long the collection took (ns)."""
+    before = full_reading("look")
+    started = time.perf_counter_ns()
     gc.collect()
-    return full_reading(step)
+    taken = time.perf_counter_ns() - started
+    after = full_reading("look_collected")
+    return before, replace(after, values={**after.values, "collect_ns": taken})
 
 
-def settle() -> Iterator[Reading]:
-    """The readings after the last call, one a step, each taken just after its step."""
-    steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("end", lambda: None),
-        ("collected", gc.collect),
-        ("emptied", empty_framework_caches),
-        ("trimmed", trim_malloc),
-    )
-    for name, step in steps:
-        step()
-        yield full_reading(name)
+def settle(last_look: tuple[Reading, Reading]) -> Iterator[Reading]:
+    """The readings after the last call, one a step, each taken just after its step.
+
+    The last look has just read and collected: its readings are the first two.
+    """
+    before, after = last_look
+    yield replace(before, step="end")
+    yield replace(after, step="collected")
+    empty_framework_caches()
+    yield full_reading("emptied")
+    trim_malloc()
+    yield full_reading("trimmed")
+
+
+def mappings() -> dict[str, tuple[int, int]]:
+    """The process's mappings by what they map: how many, and their resident bytes. Linux only.
+
+    Files go by their names without folders, anonymous memory by its permissions.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    kind = ""
+    try:
+        lines = open("/proc/self/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError:
+        return {}
+    with lines:
+        for line in lines:
+            words = line.split()
+            if not words[0].endswith(":"):
+                name = " ".join(words[5:]).rpartition("/")[2]
+                kind = name or f"anonymous {words[1]}"
+                count, size = found.get(kind, (0, 0))
+                found[kind] = (count + 1, size)
+            elif words[0] == "Rss:":
+                count, size = found[kind]
+                found[kind] = (count, size + int(words[1]) * 1024)
+    return found
 
 
 def full_reading(step: str) -> Reading:

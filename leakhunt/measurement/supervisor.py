@@ -22,13 +22,15 @@ from typing import IO, Any
 from leakhunt import store
 from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
-from leakhunt.measurement.limits import Limit, kernel_log_line, memory_limit
-from leakhunt.measurement.order import Order, write_order
+from leakhunt.measurement.limits import Limit, kernel_log_line, memory_bounds, memory_limit
+from leakhunt.measurement.order import Order, write_order, write_phase
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Ending, Outcome, Plan
 from leakhunt.probes import DURATION, choose
+from leakhunt.verdict.looks import next_phase
 
-POLL_SECONDS = 0.1
+# How often the run file is looked at; a worker that pauses waits so long for its answer.
+POLL_SECONDS = 0.02
 # How long a worker that was asked to stop may take for its last call and for settling.
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
@@ -93,6 +95,7 @@ def measure(
             "environment": describe_environment(_environment(order)),
             "series": [asdict(series) for series in (*chosen.series, DURATION)],
             "unavailable": dict(chosen.unavailable),
+            "limits": memory_bounds(limit),
         }
         store.create(order.run_file, header)
         started = time.monotonic()
@@ -139,7 +142,7 @@ def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Po
     assert worker.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
         worker.stdin.write(write_order(order))
-        worker.stdin.close()
+        worker.stdin.flush()
     return worker
 
 
@@ -159,16 +162,29 @@ def _watch(
 ) -> Outcome:
     with Tail(order.run_file) as tail:
         last_news = time.monotonic()
+        answered = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
             if tail.follow():
                 last_news = time.monotonic()
                 progress(tail.calls, tail.latest)
+                if tail.pauses > answered:
+                    answered = tail.pauses
+                    _answer(worker, order)
             elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
                 return _hung(worker, tail, plan.timeout_seconds)
         tail.follow()
         progress(tail.calls, tail.latest)
         return _ended(worker, tail, limit)
+
+
+def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
+    """Tell a worker that has paused how to go on, from what its run file says."""
+    assert worker.stdin is not None
+    phase = next_phase(store.load(order.run_file))
+    with contextlib.suppress(BrokenPipeError):  # it died meanwhile: its exit status tells how
+        worker.stdin.write(write_phase(phase))
+        worker.stdin.flush()
 
 
 def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:
@@ -181,8 +197,10 @@ def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcom
 
 
 def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
+    assert worker.stdin is not None
     try:
         worker.terminate()
+        worker.stdin.close()  # it may be waiting for its next phase
         worker.wait(GRACE_SECONDS)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
         return Outcome(Ending.INTERRUPTED, "interrupted by the user; the worker had to be killed")
@@ -203,7 +221,7 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome
         by = f"; {kernel}" if kernel else ""
         ending = Ending.KILLED if -code in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, f"{name} {_place(tail)}{by}", name, kernel, code)
-    if code or ("stopped" not in tail.notes and tail.calls < tail.planned):
+    if code or ("stopped" not in tail.notes and not tail.settled):
         how = tail.notes.get("error", f"it left with exit code {code}")
         return Outcome(Ending.CRASHED, f"{how} {_place(tail)}", exit_code=code)
     if "stopped" in tail.notes:
@@ -215,7 +233,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _place(tail: Tail) -> str:
-    return f"after call {tail.calls} of {tail.planned}" if tail.calls else "before the first call"
+    return f"after call {tail.calls}" if tail.calls else "before the first call"
 
 
 def _how(code: int) -> str:

@@ -8,20 +8,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+# The full readings after which the worker waits.
+PAUSES = ("start", "look_collected")
+
 
 class Tail:
     """What the run file says so far.
 
-    `calls` counts samples, `latest` is the last one by series name, `notes` the text of each note
-    by its kind, `planned` the calls of the plan in the header.
+    `calls` have been made, `latest` is the last sample by series name, `notes` the text of each
+    note by its kind, `settled` whether it settled at its end, `pauses` how often the worker has
+    paused and waits to be told how to go on.
     """
 
     def __init__(self, file: Path) -> None:
         self._stream = open(file, "rb")  # noqa: SIM115 - closed in __exit__
         self._rest = b""
         self._names: tuple[str, ...] = ()
-        self.planned = 0
         self.calls = 0
+        self.pauses = 0
+        self.settled = False
         self.latest: Mapping[str, int] = {}
         self.notes: dict[str, str] = {}
 
@@ -47,9 +52,11 @@ class Tail:
         match record["record"]:
             case "header":
                 self._names = tuple(series["name"] for series in record["series"])
-                self.planned = record["plan"]["calls"]
+            case "settle":
+                self.pauses += record["step"] in PAUSES
+                self.settled |= record["step"] == "trimmed"
             case "sample":
-                self.calls += 1
+                self.calls = record["call"] + 1
                 self.latest = dict(zip(self._names, record["values"], strict=True))
             case "note":
                 self.notes[record["kind"]] = str(record.get("text", ""))

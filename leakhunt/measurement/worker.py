@@ -1,8 +1,8 @@
 """The worker: a fresh process that runs one variant and writes its readings as they come.
 
-Started as ``python -m leakhunt.measurement.worker`` with one JSON order on standard input. The loop
-does three things: call, read, write; it keeps nothing. Its standard output and error are the
-scenario's own and go to a log file.
+Started as ``python -m leakhunt.measurement.worker`` with one JSON order on standard input, and
+after it the steps of the run, one each time it pauses. The loop does three things: call, read,
+write; it keeps nothing. Its standard output and error are the scenario's own and go to a log file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -30,14 +31,15 @@ import objgraph
 
 from leakhunt import scenario
 from leakhunt.errors import LeakhuntError, MissingRequirement
-from leakhunt.measurement.order import Order, read_order
-from leakhunt.measurement.settle import collected_reading, settle, start_reading
-from leakhunt.model import Reading
+from leakhunt.measurement.order import Channel, Order, open_channel
+from leakhunt.measurement.settle import full_reading, look, mappings, settle, start_reading
+from leakhunt.model import Phase, Purpose, Reading
 from leakhunt.probes import Probe, choose
 from leakhunt.store import Appender, DiskFull, encode
 
 _PR_SET_PDEATHSIG = 1
 _TYPES_SHOWN = 12
+_MAPPINGS_SHOWN = 5
 _FILLING_ROUNDS = 3
 
 
@@ -54,14 +56,15 @@ class Stop:
 
 def main() -> int:
     """Carry out the order on standard input; the exit code is 0 unless something failed."""
-    order = read_order(sys.stdin.buffer.read())
+    channel = open_channel()
+    order = channel.order()
     _end_with(order.supervisor)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     if order.prepare:
         return _prepare(order)
     appender = Appender(order.run_file)
     try:
-        _measure(order, appender)
+        _measure(order, channel, appender)
     except DiskFull as error:
         _tell(appender, {"kind": "disk-full", "text": str(error)})
         return 1
@@ -121,24 +124,27 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
     )
 
 
-def _measure(order: Order, appender: Appender) -> None:
+def _measure(order: Order, channel: Channel, appender: Appender) -> None:
     stop = Stop()
     module = scenario.load(order.scenario_file)
     state = module.setup(order.context)
     calls = _Calls(order, module, state, appender)
-    _append_reading(appender, start_reading())
-    half = (order.warmup + order.context.calls) // 2
-    calls.run(range(order.warmup), stop)
-    # What is live is known only just after a collection, and the collector keeps its own pace: so
-    # there is one before, half-way through and after the calls that are judged.
-    types_before = _count_types()
-    _append_reading(appender, collected_reading("warm"))
-    calls.run(range(order.warmup, half), stop)
-    _append_reading(appender, collected_reading("half"))
-    calls.run(range(half, order.context.calls), stop)
-    for reading in settle():
+    before: _Inventory | None = None
+    readings = (start_reading(), full_reading("start"))
+    _append_reading(appender, readings[0])
+    while not stop.asked and (phase := channel.next_phase()) is not None:
+        if before is None and phase.purpose is Purpose.JUDGED:
+            before = _Inventory()
+        appender.append(encode({"record": "phase", **asdict(phase)}))
+        calls.run(phase, stop)
+        # What is live is known only just after a collection, and the collector keeps its own pace.
+        readings = look()
+        for reading in readings:
+            _append_reading(appender, reading)
+    for reading in settle(readings):
         _append_reading(appender, reading)
-    _append_types(appender, types_before)
+    if before is not None:
+        before.append_growth(appender)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
     if hasattr(module, "teardown"):
@@ -157,6 +163,7 @@ class _Calls:
         )
         self._summarize: Callable[[Any, Any], Any] | None = getattr(module, "summarize", None)
         self._write = appender.append
+        self._count = count()
         kinds = choose(order.context.device).kinds
         self._probes: list[tuple[Probe, int]] = []
         width = 0
@@ -167,24 +174,32 @@ class _Calls:
         self._line = b'{"record":"sample","call":%d,"values":[' + b",".join([b"%d"] * (width + 1))
         self._line += b"]}\n"
 
-    def run(self, calls: range, stop: Stop) -> None:
-        """Call, read, write, until the calls are done or an early end is asked for."""
-        clock = time.perf_counter_ns
+    def run(self, phase: Phase, stop: Stop) -> None:
+        """Call, read, write, until the samples are taken or an early end is asked for."""
         values = self._values
         self._fill_free_lists()
-        for call in calls:
+        for _ in range(phase.samples):
             if stop.asked or os.getppid() != self._supervisor:
                 return
-            item = self._make_input(self._state, call)
-            started = clock()
-            result = self._function(self._state, item)
-            values[-1] = clock() - started
-            summary = b"" if self._summarize is None else self._summary(call, result)
-            del item, result
+            values[-1] = 0
+            summary = b""
+            for _ in range(phase.calls_per_sample):
+                call = next(self._count)
+                summary = self._call(call)
+            if phase.collects:
+                gc.collect()
             for probe, at in self._probes:
                 probe.read(values, at)
             self._write(self._line % (call, *values) + summary)
             del summary
+
+    def _call(self, call: int) -> bytes:
+        """One call; its time is added to the sample's, its result summarized if that is wanted."""
+        item = self._make_input(self._state, call)
+        started = time.perf_counter_ns()
+        result = self._function(self._state, item)
+        self._values[-1] += time.perf_counter_ns() - started
+        return b"" if self._summarize is None else self._summary(call, result)
 
     def _fill_free_lists(self) -> None:
         """Read and format without writing: a collection has emptied the interpreter's free lists.
@@ -206,15 +221,30 @@ def _append_reading(appender: Appender, reading: Reading) -> None:
     appender.append(encode({"record": "settle", **asdict(reading)}))
 
 
+class _Inventory:
+    """What there is when the judged part begins, to be compared with what there is at its end."""
+
+    def __init__(self) -> None:
+        self._mappings = mappings()
+        self._types = _count_types()
+
+    def append_growth(self, appender: Appender) -> None:
+        """Which types of tracked objects there are more of, and which mappings grew most."""
+        types = (_count_types() - self._types).most_common(_TYPES_SHOWN)
+        appender.append(encode({"record": "note", "kind": "types", "growth": types}))
+        grown = [
+            (kind, number - self._mappings.get(kind, (0, 0))[0], size - before)
+            for kind, (number, size) in mappings().items()
+            if size > (before := self._mappings.get(kind, (0, 0))[1])
+        ]
+        grown.sort(key=lambda entry: -entry[2])
+        note = {"record": "note", "kind": "mappings", "growth": grown[:_MAPPINGS_SHOWN]}
+        appender.append(encode(note))
+
+
 def _count_types() -> Counter[str]:
     gc.collect()
     return Counter(objgraph.typestats(shortnames=False))
-
-
-def _append_types(appender: Appender, before: Counter[str]) -> None:
-    """Which types of tracked objects there are more of than at the end of the warm-up."""
-    growth = (_count_types() - before).most_common(_TYPES_SHOWN)
-    appender.append(encode({"record": "note", "kind": "types", "growth": growth}))
 
 
 def _tell(appender: Appender, note: dict[str, Any]) -> None:
@@ -241,4 +271,7 @@ def _describe(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    # Not through the interpreter's own end, which would wait for threads that a scenario left.
+    ctypes.CDLL(None).fflush(None)
+    os._exit(code)

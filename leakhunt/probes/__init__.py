@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from leakhunt.model import Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
-from leakhunt.probes.process import DescriptorsProbe, RssProbe, ThreadsProbe
+from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
 
 # Read by the worker's loop itself, around the call; always the last value of a sample.
@@ -44,6 +44,7 @@ _KINDS: _Kinds = (
     PythonBlocksProbe,
     ThreadsProbe,
     DescriptorsProbe,
+    ChildrenProbe,
 )
 
 

@@ -1,4 +1,4 @@
-"""What the kernel says of this process: resident memory, threads, open descriptors.
+"""What the kernel says of this process: resident memory, threads, descriptors, children.
 
 On Linux from ``/proc/self`` through descriptors that stay open: opening the file on every reading
 leaves blocks behind and costs ten times as much. Elsewhere through psutil.
@@ -18,6 +18,8 @@ from leakhunt.model import Series, Unit
 _PROC = Path("/proc/self")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _READ_BYTES = 512
+# Room for the numbers of some thousand children.
+_CHILDREN_BYTES = 64 << 10
 
 
 class RssProbe:
@@ -102,3 +104,34 @@ class DescriptorsProbe:
         else:
             windows = not hasattr(self._process, "num_fds")
             into[at] = getattr(self._process, "num_handles" if windows else "num_fds")()
+
+
+class ChildrenProbe:
+    """Child processes that were not waited for, zombies among them. Linux only."""
+
+    series: ClassVar[tuple[Series, ...]] = (
+        Series("children", Unit.COUNT, "child processes", "grandchildren; what they hold"),
+    )
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why the kernel does not list the children here, or None."""
+        # /proc/self is the process's own, and its first thread has its number.
+        if (_PROC / "task" / str(os.getpid()) / "children").exists():
+            return None
+        return "the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)"
+
+    def __init__(self) -> None:
+        self._tasks = os.open(_PROC / "task", os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, into: array[int], at: int) -> None:
+        """A count, over all threads: each lists the children it started."""
+        found = 0
+        for task in os.listdir(self._tasks):  # noqa: PTH208 - a descriptor
+            try:
+                listed = os.open(f"{task}/children", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._tasks)
+            except FileNotFoundError:  # the thread has ended meanwhile
+                continue
+            found += os.read(listed, _CHILDREN_BYTES).count(b" ")
+            os.close(listed)
+        into[at] = found

@@ -8,7 +8,7 @@ leaves the panel it is cut off there, and the panel says so.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,8 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     ends = []
     for index, entry in runs:
         heights = [height / scale for height in curves[index]]
-        calls, shown = decimated(heights)
+        places, shown = decimated(heights)
+        calls = [entry.run.calls[place] for place in places]
         axes.plot(
             calls,
             shown,
@@ -115,15 +116,20 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
             linewidth=2.4 if index == 0 else 1.6,
             zorder=3 if index == 0 else 2,
         )
-        ends.append((index, entry, len(heights), heights[-1]))
-    warmup = max(entry.run.judged_from for _, entry in runs)
-    longest = max(len(heights) for heights in curves.values())
-    axes.set_xlim(0, max(longest, 2))
+        ends.append((index, entry, calls[-1], heights[-1]))
+    warmup = max(_warm_up_calls(entry) for _, entry in runs)
+    axes.set_xlim(0, max(*(call for _, _, call, _ in ends), 2))
     if warmup:
         axes.axvspan(0, warmup, color="#f0f0f0", zorder=0, linewidth=0)
     axes.set_title(_title(name, runs[0][1]), loc="left", fontsize=10)
     axes.set_ylabel(unit)
-    _set_limits(axes, name, [[h / scale for h in heights] for heights in curves.values()], warmup)
+    scaled = [[height / scale for height in heights] for heights in curves.values()]
+    judged = [
+        height
+        for heights, (_, entry) in zip(scaled, runs, strict=True)
+        for height in (heights[entry.run.judged_from :] or heights)
+    ]
+    _set_limits(axes, name, judged, min(map(min, scaled)))
     if warmup:
         axes.text(
             warmup / 2, 0.95, "warm-up", transform=axes.get_xaxis_transform(),
@@ -132,13 +138,29 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     _label_ends(axes, ends)
 
 
+def _warm_up_calls(entry: JudgedRun) -> int:
+    first = entry.run.judged_from
+    return entry.run.calls[first - 1] if first else 0
+
+
 def _heights(entry: JudgedRun, name: str) -> list[float]:
     """Seconds as they are (smoothed), anything else as change since the end of the warm-up."""
     values = entry.run.samples[name]
     if name == "duration":
-        return [seconds / 1e9 for seconds in _smoothed(values)]
+        each = _calls_of_samples(entry)
+        return [
+            seconds / calls / 1e9 for seconds, calls in zip(_smoothed(values), each, strict=False)
+        ]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
+
+
+def _calls_of_samples(entry: JudgedRun) -> Iterator[int]:
+    """How many calls each sample stands for."""
+    before = 0
+    for calls in entry.run.calls:
+        yield max(calls - before, 1)
+        before = calls
 
 
 def _smoothed(values: Sequence[int]) -> list[float]:
@@ -150,9 +172,9 @@ def _smoothed(values: Sequence[int]) -> list[float]:
 
 
 def decimated(heights: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Calls (from 1) and heights, thinned to the lowest and highest of each bucket, in order."""
+    """Places and heights, thinned to the lowest and highest of each bucket, in order."""
     if len(heights) <= MOST_POINTS:
-        return list(range(1, len(heights) + 1)), list(heights)
+        return list(range(len(heights))), list(heights)
     size = -(-len(heights) * 2 // MOST_POINTS)
     kept: list[int] = []
     for first in range(0, len(heights), size):
@@ -160,7 +182,7 @@ def decimated(heights: Sequence[float]) -> tuple[list[int], list[float]]:
         low = min(bucket, key=heights.__getitem__)
         high = max(bucket, key=heights.__getitem__)
         kept += sorted({low, high})
-    return [place + 1 for place in kept], [heights[place] for place in kept]
+    return kept, [heights[place] for place in kept]
 
 
 def _spread(curves: Sequence[Sequence[float]], entries: Sequence[JudgedRun]) -> float:
@@ -194,10 +216,9 @@ def _title(name: str, entry: JudgedRun) -> str:
     return _plain(f"{title}, change since the warm-up")
 
 
-def _set_limits(axes: Axes, name: str, curves: Sequence[Sequence[float]], warmup: int) -> None:
+def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    judged = [height for heights in curves for height in (heights[warmup:] or heights)]
     low, high = min(judged), max(judged)
     if name == "duration":
         if low > 0 and high / low >= _LOGARITHMIC_FROM_RATIO:
@@ -212,7 +233,7 @@ def _set_limits(axes: Axes, name: str, curves: Sequence[Sequence[float]], warmup
     room = max(high - low, 1.0)
     axes.set_ylim(low - 0.12 * room, high + 0.12 * room)
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
-    if min(min(heights) for heights in curves) < low - 0.12 * room:
+    if lowest < low - 0.12 * room:
         axes.text(
             0.995, 0.03, "growth during the warm-up is cut off", transform=axes.transAxes,
             ha="right", va="bottom", color="#666666", fontsize=8,

@@ -6,15 +6,21 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.model import JudgedRun, Report, Status, Trend
-from leakhunt.reporting.words import NOTHING, SIGNS, cost_cell, first_facts, short_difference_cell
+from leakhunt.model import Report, Status, Trend
+from leakhunt.reporting.words import (
+    NOTHING,
+    SIGNS,
+    cost_cell,
+    first_facts,
+    short_difference_cell,
+    verdict_cell,
+)
 from leakhunt.units import format_amount
 
 _STYLES = {
-    Status.GROWING: "bold red",
-    Status.BOUNDED: "yellow",
-    Status.FLAT: "green",
-    Status.TOO_SHORT: "magenta",
+    Status.LEAK: "bold red",
+    Status.NO_LEAK: "green",
+    Status.INCONCLUSIVE: "magenta",
 }
 _RATES = {"live_heap": "heap", "rss": "RSS", "cuda_allocated": "CUDA", "cuda_reserved": "kept"}
 
@@ -34,16 +40,12 @@ def summary_table(report: Report) -> Table:
         trends = entry.verdict.trends
         table.add_row(
             Text(entry.variant, "bold"),
-            Text(_verdict(entry), _STYLES[entry.verdict.status]),
+            Text(verdict_cell(entry), _STYLES[entry.verdict.status]),
             *(Text(_rate(trends.get(name))) for name in rates),
             Text(cost_cell(entry.cost)),
             Text(short_difference_cell(entry)),
         )
     return table
-
-
-def _verdict(entry: JudgedRun) -> str:
-    return f"{SIGNS[entry.verdict.status]} {entry.verdict.status}"
 
 
 def _rate(trend: Trend | None) -> str:

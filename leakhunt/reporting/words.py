@@ -10,8 +10,8 @@ from leakhunt.model import (
     Difference,
     Ending,
     JudgedRun,
-    Plan,
     Report,
+    Run,
     Status,
     Trend,
     Unit,
@@ -21,10 +21,9 @@ from leakhunt.units import format_amount, format_bytes, format_rate, format_seco
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
 SIGNS: Mapping[Status, str] = {
-    Status.GROWING: "▲",
-    Status.BOUNDED: "◆",
-    Status.FLAT: "●",
-    Status.TOO_SHORT: "?",
+    Status.LEAK: "▲",
+    Status.NO_LEAK: "●",
+    Status.INCONCLUSIVE: "?",
 }
 HEADINGS = (
     "variant",
@@ -52,7 +51,7 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     trends = entry.verdict.trends
     cells = (
         entry.variant,
-        f"{SIGNS[entry.verdict.status]} {entry.verdict.status}",
+        verdict_cell(entry),
         trend_cell(trends.get("live_heap")),
         trend_cell(trends.get("rss")),
         trend_cell(trends.get("python_blocks")),
@@ -67,6 +66,11 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
         trend_cell(trends.get("cuda_allocated")),
         trend_cell(trends.get("cuda_reserved")),
     )
+
+
+def verdict_cell(entry: JudgedRun) -> str:
+    """``▲ leak in Python``."""
+    return f"{SIGNS[entry.verdict.status]} {entry.verdict.kind}"
 
 
 def _on_cuda(report: Report) -> bool:
@@ -134,7 +138,7 @@ def outcome_cell(entry: JudgedRun) -> str:
     outcome = entry.run.outcome
     if outcome.ending is Ending.OK:
         return f"{done} calls"
-    return f"{outcome.ending} after {done} of {planned}"
+    return f"{outcome.ending} after {done}" + (f" of {planned}" if planned else " calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ def _elsewhere(entry: JudgedRun) -> str:
     grows = [
         trend.series.replace("_", " ")
         for trend in entry.verdict.trends.values()
-        if trend.status is Status.GROWING and trend.series not in ("live_heap", "rss")
+        if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss")
     ]
     return f"; but {', '.join(grows)} grow" if grows else ""
 
@@ -203,12 +207,13 @@ def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
     return tuple((name.replace("_", " "), facts[name]) for name in names)
 
 
-def plan_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
+def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
     """The plan in reading order. Name and text."""
+    plan = run.plan
     options = ", ".join(f"{name}={value or '(default)'}" for name, value in plan.options.items())
     limit = plan.memory_limit_bytes
     return (
-        ("calls", f"{plan.calls}, of which the first {plan.warmup} are warm-up and not judged"),
+        ("calls", calls_fact(run)),
         ("device", plan.device),
         ("threads", str(plan.threads)),
         ("seed", str(plan.seed)),
@@ -217,12 +222,25 @@ def plan_facts(plan: Plan) -> tuple[tuple[str, str], ...]:
     )
 
 
+def calls_fact(run: Run) -> str:
+    """How many calls there were, and how they were sampled."""
+    warm_up = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
+    told = f"{run.calls_done}, of which the first {warm_up} are warm-up and not judged"
+    if run.calls_per_sample > 1:
+        told += f"; a sample every {run.calls_per_sample} calls"
+    if run.collects:
+        look = run.reading("collected")
+        cost = look.values.get("collect_ns", 0) if look is not None else 0
+        told += f"; gc.collect() before each reading, {format_seconds(cost / 1e9)} each"
+    return told
+
+
 def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
     """Types of which there are more after the judged calls: name, how many, how many per call.
 
     Without those that grew by less than one object in ten calls: no leak that this tool can find.
     """
-    calls = entry.run.calls_done - entry.run.plan.warmup
+    calls = (entry.run.samples_done - entry.run.judged_from) * entry.run.calls_per_sample
     for note in entry.run.notes:
         if note.get("kind") != "types":
             continue

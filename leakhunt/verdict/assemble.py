@@ -50,10 +50,16 @@ def _command(plans: Sequence[Plan]) -> str:
         "leakhunt",
         "run",
         f"{plan.source or plan.scenario}:{variants}",
-        "--calls",
-        str(plan.calls),
     ]
-    words += ["--warmup", str(plan.warmup), "--seed", str(plan.seed)]
+    if plan.calls is not None:
+        words += ["--calls", str(plan.calls), "--warmup", str(plan.warmup or 0)]
+    if plan.calls_per_sample is not None and (plan.calls is None or plan.calls_per_sample > 1):
+        words += ["--calls-per-sample", str(plan.calls_per_sample)]
+    if plan.collect != ("auto" if plan.calls is None else "never"):
+        words += ["--collect", plan.collect]
+    if plan.resolve:
+        words.append("--resolve")
+    words += ["--seed", str(plan.seed)]
     words += ["--threads", str(plan.threads), "--device", plan.device]
     for name, value in plan.options.items():
         words += ["--option", f"{name}={value}"]

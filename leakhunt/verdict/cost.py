@@ -23,4 +23,4 @@ def cost(run: Run, reference: Run | None) -> Cost | None:
 def _seconds(run: Run) -> list[float]:
     durations = run.samples.get("duration", ())
     measured = durations[run.judged_from :] or durations
-    return [duration / _NANOSECONDS for duration in measured]
+    return [duration / run.calls_per_sample / _NANOSECONDS for duration in measured]

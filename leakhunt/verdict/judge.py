@@ -1,180 +1,291 @@
-"""Growing, bounded, flat, or too short to say: first for one series, then for a run.
+"""The verdict on a run: its series judged one by one, then put together into a class.
 
-False positives this guards against, each seen in practice: a warm-up (first part dropped, slope
-must not fall off), one late step (no block may hold most of the growth), a collector sawtooth
-(only floors count). What still fools it: a ramp that stops soon after the run does, and a cache
-that fills over more calls than half the run. It says so: `growing` is about the calls it saw.
+No single series sees every leak, so several are judged, each at its part of alpha. RSS and CUDA
+reserved are what the OOM killer and the driver see, but they also hold what is free; live heap,
+Python blocks and CUDA allocated say what is in use. Where the two disagree, the sentence says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from leakhunt.model import Ending, Run, Status, Trend, Unit, Verdict
-from leakhunt.units import format_amount, format_rate
-from leakhunt.verdict.trend import Slope, floors, theil_sen
+from leakhunt.model import Ending, Forecast, Kind, Run, Shape, Status, Trend, Unit, Verdict
+from leakhunt.units import format_amount, format_rate, format_seconds
+from leakhunt.verdict.collections import garbage_matters, remains, without_garbage
+from leakhunt.verdict.forecast import forecast
+from leakhunt.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
+from leakhunt.verdict.trend import ALPHA
 
-# 100 calls less a quarter of warm-up. The study behind this rule saw it call 5 % of the worst
-# bounded family a leak at 100 calls and 18 % at 50; FSMN-VAD's Python blocks look like one at 60.
-MIN_SAMPLES = 75
-# What a clean process still creeps by (json/re/numpy loop: 96 bytes a call of live heap). RSS moves
-# in pages and keeps what malloc keeps, so it is given a quarter of a page a call.
-TOLERANCE: Mapping[str, float] = {
-    "live_heap": 256.0,
-    "rss": 1024.0,
-    "python_blocks": 0.75,
-    "threads": 0.0,
-    "descriptors": 0.0,
-    "cuda_allocated": 256.0,
-    "cuda_reserved": 1024.0,
-    "cuda_active": 256.0,
-}
-# No step between two floors may be more than this share of the net growth: else it is one-off.
-LARGEST_STEP_SHARE = 0.5
-# The later half must grow at this share of the earlier half's rate or faster: else it slows down.
-LEAST_LATER_SHARE = 0.6
-# Growth of which a collection leaves no more than this share is called cyclic garbage.
-LIVE_SHARE = 0.2
-# Blocks are counted at every call, their bytes only at the full readings. Growth in blocks that
-# comes to less than the live heap's tolerance in bytes is no growth.
-BYTES_OF = {"python_blocks": "python_live"}
-
-# In these a leak is live memory; RSS and CUDA reserved only say what is kept.
-LIVE_SERIES = ("live_heap", "python_blocks", "cuda_allocated", "threads", "descriptors")
+# In these, growth is live memory, or something that holds it.
+LIVE_SERIES = ("live_heap", "python_blocks", "cuda_allocated", "threads", "descriptors", "children")
+_MEMORY_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
+_RESOURCE_SERIES = ("threads", "descriptors", "children")
+# RSS and CUDA reserved only say what is kept.
 KEPT_SERIES = ("rss", "cuda_reserved")
+JUDGED_SERIES = (*LIVE_SERIES, *KEPT_SERIES)
+# RSS moves in pages and keeps what malloc keeps: a quarter of a page a sample.
+_KEPT_TOLERANCE_BYTES = 1024.0
+# Live memory that grew by more than this since the start, and then stopped, is a cache.
+_CACHE_BYTES = 256 << 10
+# RSS that grew by more than this without live memory, and is given back by a trim, is retention.
+_RETAINED_BYTES = 8 << 20
+# Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
+_OUTSIDE_SHARE = 0.5
+# A leak of malloc memory is Python's if about one block comes with each leaking call.
+_BLOCKS_PER_LEAK = 0.75
+
+_TITLES = {
+    "live_heap": "live heap",
+    "rss": "RSS",
+    "python_blocks": "Python blocks",
+    "cuda_allocated": "CUDA allocated",
+    "cuda_reserved": "CUDA reserved",
+}
 
 
-def judge(run: Run) -> Verdict:
-    """The verdict on a run: one trend a series, the status of the whole, one sentence."""
+def judge(run: Run, power: bool = True) -> Verdict:
+    """The verdict on a run; `power`: work out what each clean series would have shown."""
+    names = [series.name for series in run.series if series.name in JUDGED_SERIES]
+    alpha = ALPHA / max(len(names), 1)
     trends = {
-        series.name: _with_collections(
-            judge_trend(series.name, series.unit, run.samples[series.name][run.judged_from :]), run
-        )
+        series.name: _trend(run, series.name, series.unit, alpha, power)
         for series in run.series
-        if series.name in TOLERANCE
+        if series.name in JUDGED_SERIES
     }
-    status, sentence = _whole(trends)
-    if not run.calls_done:
+    if not run.samples_done:
         sentence = "Nothing was measured."
-    if run.outcome.ending is not Ending.OK:
-        sentence = f"{sentence} {_early_end(run)}"
-    return Verdict(status, sentence, trends)
-
-
-def judge_trend(name: str, unit: Unit, values: Sequence[int]) -> Trend:
-    """The trend of the samples after the warm-up, in call order."""
-    tolerance = TOLERANCE[name]
-    net = values[-1] - values[0] if values else None
-    if len(values) < MIN_SAMPLES:
-        reason = f"{len(values)} samples after the warm-up; {MIN_SAMPLES} are needed"
-        return Trend(
-            name, unit, Status.TOO_SHORT, len(values), tolerance, net, None, None, None, reason
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), _ended(sentence, run), trends)
+    verdict = _leak(run, trends) or _unclear(run, trends) or _clean(run, trends)
+    if run.outcome.ending is Ending.KILLED and _was_growing(trends):
+        also = tuple(
+            kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
         )
-    heights, places = floors(values)
-    slope = theil_sen(heights, places)
-    status, reason = _shape(heights, slope, tolerance, len(values), unit)
-    return Trend(
-        name, unit, status, len(values), tolerance, net, slope.rate, slope.low, slope.high, reason
+        verdict = replace(verdict, kind=Kind.KILLED, also=also)
+    return replace(verdict, sentence=_ended(verdict.sentence, run))
+
+
+def tolerance_of(series: str, unit: Unit, calls_per_sample: int) -> float:
+    """Growth per call that is no leak, for a series of a run."""
+    if series in KEPT_SERIES:
+        return _KEPT_TOLERANCE_BYTES / calls_per_sample
+    return default_tolerance(unit, calls_per_sample)
+
+
+def _trend(run: Run, name: str, unit: Unit, alpha: float, power: bool) -> Trend:
+    trend = judge_series(
+        run.samples[name][run.judged_from : run.samples_done],
+        unit=unit,
+        tolerance=tolerance_of(name, unit, run.calls_per_sample),
+        calls_per_sample=run.calls_per_sample,
+        alpha=alpha,
+        name=name,
+        power=power,
     )
+    return without_garbage(trend, run)
 
 
-def _with_collections(trend: Trend, run: Run) -> Trend:
-    """The trend, mended by what the collections before, half-way and after the judged calls left.
+def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
+    leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
+    live = [trend for trend in leaking if trend.series in LIVE_SERIES]
+    kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
+    told = [f"{_capitalized(kinds[0])}: {_told_all(live)}"] if kinds else []
+    if not kinds and trends.get("rss") in leaking and _outside(run, trends):
+        kinds = [Kind.MAPPING_GROWTH]
+        told = [f"Memory grows outside malloc and Python: {_told_all([trends['rss']])}"]
+        told += _mapping_evidence(run)
+    if not kinds:
+        return None
+    told += _contradictions(run, trends)
+    ahead = forecast(run, trends)
+    if ahead is not None:
+        room = format_amount(ahead.limit_bytes, Unit.BYTES)
+        told.append(f"At this rate {ahead.limit} ({room}) is reached in {_calls_ahead(ahead)}")
+    sentence = ". ".join(told) + "."
+    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
 
-    Objects in cycles pile up until the collector comes round to its oldest generation, which in a
-    process with half a million objects may take thousands of calls. And beneath that pile a slow
-    warm-up does not show: FSMN-VAD's Python blocks fill over some 500 calls.
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _calls_ahead(ahead: Forecast) -> str:
+    latest = "never" if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
+    pace = "" if ahead.seconds is None else f", {format_seconds(ahead.seconds)} at this pace"
+    return f"about {ahead.calls:,} calls ({ahead.calls_soonest:,} to {latest}){pace}"
+
+
+def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
+    """The gravest first: what holds memory before the memory it holds."""
+    if live & set(_RESOURCE_SERIES):
+        yield Kind.RESOURCE_GROWTH
+    if "cuda_allocated" in live:
+        yield Kind.CUDA_LEAK
+    if "python_blocks" in live or ("live_heap" in live and _blocks_follow(run, trends)):
+        yield Kind.PYTHON_LEAK
+    elif "live_heap" in live:
+        yield Kind.NATIVE_LEAK
+
+
+def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
+    """Whether Python objects come with the leaking calls, though less than one a call.
+
+    A leak of a megabyte in one call of ten adds a tenth of a block a call: far below the tolerance
+    of blocks, but as many as there are leaking calls.
     """
-    live = _after_collections(trend.series, run)
-    if trend.status is Status.FLAT or trend.rate is None or live is None:
-        return trend
-    in_bytes = _after_collections(BYTES_OF.get(trend.series, ""), run)
-    if in_bytes is not None:
-        left = (in_bytes[2] - in_bytes[1]) / (run.plan.calls - _half_way(run))
-        if left <= TOLERANCE["live_heap"]:
-            reason = f"what collections leave grows by {format_rate(max(left, 0.0), Unit.BYTES)}"
-            return replace(trend, status=Status.FLAT, reason=reason)
-    if trend.status is not Status.GROWING:
-        return trend
-    warm, half, end = live
-    left = (end - warm) / trend.samples
-    told = (
-        f"{format_rate(trend.rate, trend.unit)} between collections, of which gc.collect() leaves"
-        f" {format_rate(left, trend.unit)}"
-    )
-    if left <= max(trend.tolerance, LIVE_SHARE * trend.rate):
-        reason = f"{told}: cyclic garbage that the collector has not come round to"
-        return replace(trend, status=Status.BOUNDED, reason=reason)
-    if end - half < LEAST_LATER_SHARE * (half - warm):
-        reason = f"{told}, and that is slowing down: a warm-up or a cache that fills"
-        return replace(trend, status=Status.BOUNDED, reason=reason)
-    return trend
+    if "python_blocks" not in trends:
+        return False
+    heap = run.samples["live_heap"][run.judged_from : run.samples_done]
+    rate = trends["live_heap"].rate or 0.0
+    moves = [later - earlier for earlier, later in pairwise(heap)]
+    events = sum(move > rate * run.calls_per_sample for move in moves) / max(len(moves), 1)
+    left = remains(run, "python_blocks")
+    if left is not None:
+        return min(left.pieces) * run.calls_per_sample >= _BLOCKS_PER_LEAK * events > 0
+    low = trends["python_blocks"].rate_low
+    return low is not None and low * run.calls_per_sample >= _BLOCKS_PER_LEAK * events > 0
 
 
-def _half_way(run: Run) -> int:
-    """The call before which the worker collected half-way."""
-    return (run.plan.warmup + run.plan.calls) // 2
-
-
-def _after_collections(series: str, run: Run) -> tuple[int, int, int] | None:
-    """The series just after the collections before, half-way and after the judged calls."""
-    readings = [run.reading(step) for step in ("warm", "half", "collected")]
-    if run.calls_done < run.plan.calls:
-        return None  # the second half is shorter than the first
-    values = [reading.values.get(series) for reading in readings if reading is not None]
-    known = [value for value in values if value is not None]
-    return (known[0], known[1], known[2]) if len(known) == len(readings) else None
-
-
-def _shape(
-    heights: Sequence[int], slope: Slope, tolerance: float, calls: int, unit: Unit
-) -> tuple[Status, str]:
-    low, high = slope.low, slope.high
-    growth = heights[-1] - heights[0]
-    total = format_amount(growth, unit)
-    largest = max(later - earlier for earlier, later in pairwise(heights))
-    middle = len(heights) // 2
-    earlier_half = heights[middle] - heights[0]
-    later_half = heights[-1] - heights[middle - 1]
-    matters = growth > tolerance * calls
-    slowing = later_half < LEAST_LATER_SHARE * earlier_half
-    if high <= tolerance:
-        return Status.FLAT, f"no growth above {format_rate(max(high, tolerance), unit)}"
-    if slowing and (matters or low > tolerance):
-        return Status.BOUNDED, f"{total}, but slowing down: a cache that fills, or a warm-up"
-    if matters and largest > LARGEST_STEP_SHARE * growth:
-        return Status.BOUNDED, f"{total}, but most of it in one step"
-    if low > tolerance:
-        return Status.GROWING, f"the floor rises steadily, by {total} in these calls"
-    return (
-        Status.TOO_SHORT,
-        f"between {format_rate(low, unit)} and {format_rate(high, unit)}: more calls would tell",
-    )
-
-
-def _whole(trends: Mapping[str, Trend]) -> tuple[Status, str]:
+def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
+    """Inconclusive, if a series that shows live memory is, or if what RSS does is not yet clear."""
+    memory = [trends[name] for name in _MEMORY_SERIES if name in trends]
     live = [trends[name] for name in LIVE_SERIES if name in trends]
-    kept = [trends[name] for name in KEPT_SERIES if name in trends]
-    growing = [trend for trend in live if trend.status is Status.GROWING]
-    if growing:
-        rates = "; ".join(_told(trend) for trend in growing)
-        return Status.GROWING, f"Live memory grows: {rates}."
-    retained = [trend for trend in kept if trend.status is Status.GROWING]
-    kept_told = "; ".join(_told(trend) for trend in retained)
-    for status in (Status.TOO_SHORT, Status.BOUNDED):
-        found = [trend for trend in live if trend.status is status]
-        if found:
-            lead = "Too short to say" if status is Status.TOO_SHORT else "Bounded so far"
-            more = f" Memory is kept, not used: {kept_told}." if retained else ""
-            return status, f"{lead} ({_told_once(found)}).{more}"
-    if retained:
-        return Status.BOUNDED, f"Nothing live grows, but memory is kept: {kept_told}."
-    if not live:
-        return Status.TOO_SHORT, "No series that shows live memory can be read on this system."
-    bounds = "; ".join(_bound(trend) for trend in live if trend.unit is not Unit.COUNT)
-    return Status.FLAT, f"Nothing grows ({bounds})."
+    unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
+    rss = trends.get("rss")
+    if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
+        growth = _growth_outside(run)
+        if growth is None or growth > rss.tolerance * _calls_judged(run):
+            unsure = [rss]
+    if memory and not unsure:
+        return None
+    if not memory:
+        sentence = "No series that shows live memory can be read on this system."
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+    needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
+    lead = "Too short to say" if unsure[0].samples < FEWEST_SAMPLES else "Inconclusive"
+    told = [f"{lead} ({_told_once(unsure)})", *_contradictions(run, trends)]
+    sentence = ". ".join(told) + "."
+    return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
+
+
+def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
+    kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
+    seen = "; ".join(
+        f"{_title(trend)} at most {format_rate(trend.upper_bound or 0.0, trend.unit)}"
+        + _would_have_seen(trend)
+        for name in _MEMORY_SERIES
+        if (trend := trends.get(name)) is not None
+    )
+    lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {kinds[0]}"
+    told = [f"{lead}: {seen}", *_contradictions(run, trends)]
+    retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
+    shown = {
+        name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
+        for name, trend in trends.items()
+    }
+    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), ". ".join(told) + ".", shown)
+
+
+def _would_have_seen(trend: Trend) -> str:
+    if trend.detectable is None:
+        return ""
+    return f" (would have seen {format_rate(trend.detectable, trend.unit)} with 95 %)"
+
+
+def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
+    reserved = trends.get("cuda_reserved")
+    if reserved is not None and reserved.status is not Status.NO_LEAK:
+        yield Kind.CUDA_RETENTION
+    live = _gain(run, "live_heap", "trimmed") + _gain(run, "python_live", "trimmed")
+    retained = _gain(run, "rss", "emptied") - _gain(run, "rss", "trimmed")
+    rss = trends.get("rss")
+    if max(retained, _gain(run, "rss", "end") - live) > _RETAINED_BYTES or (
+        rss is not None and rss.status is Status.LEAK
+    ):
+        yield Kind.ALLOCATOR_RETENTION
+    if live > _CACHE_BYTES:
+        yield Kind.BOUNDED_CACHE
+    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in _MEMORY_SERIES if name in trends)
+    if (teeth or run.collects) and garbage_matters(run):
+        yield Kind.GARBAGE
+
+
+def _gain(run: Run, name: str, step: str) -> int:
+    """Growth of a full reading since the start; 0 where it was not taken."""
+    start, end = run.reading("start"), run.reading(step)
+    if start is None or end is None:
+        return 0
+    return end.values.get(name, 0) - start.values.get(name, 0)
+
+
+def _growth_outside(run: Run) -> int | None:
+    """Growth of RSS that a trim does not give back, and no heap and no arena accounts for.
+
+    From the end of the warm-up to the end, in bytes; None without settling.
+    """
+    first = next((r for r in run.readings if r.step == "look_collected" and r.sample), None)
+    before = first or run.reading("start")
+    after = run.reading("trimmed")
+    if before is None or after is None:
+        return None
+    grown = {
+        name: after.values.get(name, 0) - before.values.get(name, 0)
+        for name in ("rss", "live_heap", "python_arenas")
+    }
+    return grown["rss"] - max(grown["live_heap"], 0) - max(grown["python_arenas"], 0)
+
+
+def _outside(run: Run, trends: Mapping[str, Trend]) -> bool:
+    growth = _growth_outside(run)
+    rss = trends["rss"]
+    if growth is None or rss.rate is None:
+        return False
+    return growth > _OUTSIDE_SHARE * rss.rate * _calls_judged(run)
+
+
+def _calls_judged(run: Run) -> int:
+    return (run.samples_done - run.judged_from) * run.calls_per_sample
+
+
+def _mapping_evidence(run: Run) -> list[str]:
+    """The mappings that grew most, as the worker compared them."""
+    for note in run.notes:
+        if note.get("kind") == "mappings" and note.get("growth"):
+            name, count, size = note["growth"][0]
+            grown = format_amount(size, Unit.BYTES)
+            return [f"Most of it in {name} mappings: {grown} more, {count:+d} mappings"]
+    return []
+
+
+def _contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
+    """Where RSS and live memory disagree, in words."""
+    rss = trends.get("rss")
+    heap = trends.get("live_heap")
+    if rss is None or heap is None or rss.rate is None:
+        return []
+    live_leak = any(trends[name].status is Status.LEAK for name in _MEMORY_SERIES if name in trends)
+    if rss.status is Status.LEAK and not live_leak:
+        if run.reading("trimmed") is None:
+            return [f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live is seen to"]
+        if _outside(run, trends):
+            return []
+        return [
+            f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live does:"
+            " freed memory that the allocators keep"
+        ]
+    if heap.status is Status.LEAK and rss.status is Status.NO_LEAK:
+        return ["RSS does not show it: the leak still fits into freed or untouched pages"]
+    return []
+
+
+def _was_growing(trends: Mapping[str, Trend]) -> bool:
+    """Whether memory grew for certain up to the end, leak or not."""
+    return any(
+        trend.status is Status.LEAK or (trend.rate_low or 0.0) > trend.tolerance
+        for trend in trends.values()
+        if trend.unit is Unit.BYTES
+    )
 
 
 def _told_once(trends: Sequence[Trend]) -> str:
@@ -187,38 +298,32 @@ def _told_once(trends: Sequence[Trend]) -> str:
     return "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
 
 
-def _early_end(run: Run) -> str:
+def _ended(sentence: str, run: Run) -> str:
+    """`sentence`, and how the run ended if that was early."""
     outcome = run.outcome
-    told = f"It ended early ({outcome.ending}): {outcome.reason}."
+    if outcome.ending is Ending.OK:
+        return sentence
+    told = f"{sentence} It ended early ({outcome.ending}): {outcome.reason}."
     rss = run.samples.get("rss")
     if not rss:
         return told
     first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
-    return f"{told} In its {len(rss)} calls RSS went from {first} to {last}."
+    return f"{told} In its {run.calls_done} calls RSS went from {first} to {last}."
 
 
-def _bound(trend: Trend) -> str:
-    high = max(trend.rate_high or 0.0, 0.0)
-    if high > trend.tolerance:
-        return f"{_title(trend)}: {trend.reason}"
-    return f"{_title(trend)} at most {format_rate(high, trend.unit)}"
+def _told_all(trends: Sequence[Trend]) -> str:
+    return "; ".join(map(_told, trends))
 
 
 def _told(trend: Trend) -> str:
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
     return (
-        f"{_title(trend)} by {format_rate(trend.rate, trend.unit)}"
+        f"{_title(trend)} grow{'' if _title(trend).endswith('s') else 's'}"
+        f" by {format_rate(trend.rate, trend.unit)}"
         f" (between {format_amount(trend.rate_low, trend.unit)}"
-        f" and {format_amount(trend.rate_high, trend.unit)})"
+        f" and {format_amount(trend.rate_high, trend.unit)}), {trend.shape}"
     )
 
 
 def _title(trend: Trend) -> str:
-    return {
-        "live_heap": "live heap",
-        "rss": "RSS",
-        "python_blocks": "Python blocks",
-        "cuda_allocated": "CUDA allocated",
-        "cuda_reserved": "CUDA reserved",
-        "cuda_active": "CUDA active",
-    }.get(trend.series, trend.series)
+    return _TITLES.get(trend.series, trend.series)

@@ -116,32 +116,39 @@ class Clips:
     ``as-recorded`` (the user's files as they are, in turn).
     """
 
-    def __init__(
-        self, files: Sequence[Path], lengths: str, calls: int, seed: int, folder: Path
-    ) -> None:
+    def __init__(self, files: Sequence[Path], lengths: str, seed: int, folder: Path) -> None:
         self._files = tuple(files)
         self._sounds = [_Sound.read(file) for file in files] if files else [_Sound.made(seed)]
         self._clip = folder / "clip.wav"
-        self._stretches = _stretches(self._sounds, lengths, calls, seed)
+        self._lengths = lengths
+        self._seed = seed
 
     @property
     def longest_seconds(self) -> float:
-        """The longest clip of the run."""
-        if not self._stretches:
-            return max(sound.seconds for sound in self._sounds)
-        return max(
-            stretch.frames / self._sounds[stretch.source].rate_hz for stretch in self._stretches
-        )
+        """The longest clip there can be."""
+        longest = max(sound.seconds for sound in self._sounds)
+        if self._lengths == "as-recorded":
+            return longest
+        return min(FIXED_SECONDS if self._lengths == "fixed" else LONGEST_SECONDS, longest)
 
     def file(self, call: int) -> Path:
         """The file of this call; the same path is written anew each time unless as recorded."""
-        if not self._stretches:
+        if self._lengths == "as-recorded":
             return self._files[call % len(self._files)]
-        stretch = self._stretches[call]
+        stretch = self._stretch(call)
         sound = self._sounds[stretch.source]
         data = sound.data[stretch.first : stretch.first + stretch.frames]
         soundfile.write(str(self._clip), data, sound.rate_hz, subtype="PCM_16")
         return self._clip
+
+    def _stretch(self, call: int) -> Stretch:
+        """Decided by the seed and the call alone, so that every variant gets the same."""
+        if self._lengths == "fixed":
+            sound = self._sounds[0]
+            frames = min(round(FIXED_SECONDS * sound.rate_hz), len(sound.data))
+            generator = np.random.default_rng([self._seed, 2])
+            return Stretch(0, int(generator.integers(len(sound.data) - frames + 1)), frames)
+        return _varied(self._sounds, call, np.random.default_rng([self._seed, 2, call]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +168,6 @@ class _Sound:
     @property
     def seconds(self) -> float:
         return len(self.data) / self.rate_hz
-
-
-def _stretches(
-    sounds: Sequence[_Sound], lengths: str, calls: int, seed: int
-) -> tuple[Stretch, ...]:
-    """One stretch a call; none if the files are to be used as recorded."""
-    if lengths == "as-recorded":
-        return ()
-    generator = np.random.default_rng([seed, 2])
-    if lengths == "fixed":
-        frames = min(round(FIXED_SECONDS * sounds[0].rate_hz), len(sounds[0].data))
-        first = int(generator.integers(len(sounds[0].data) - frames + 1))
-        return (Stretch(0, first, frames),) * calls
-    return tuple(_varied(sounds, call, generator) for call in range(calls))
 
 
 def _varied(sounds: Sequence[_Sound], call: int, generator: np.random.Generator) -> Stretch:

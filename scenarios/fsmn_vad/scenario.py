@@ -21,7 +21,6 @@ EXTRA = "fsmn-vad"
 REQUIRES = ("torch", "torchaudio", "funasr", "modelscope", "addict")
 DEVICES = ("cpu", "cuda")
 RESULT = "intervals"
-CALLS = 200
 OPTIONS = {
     "lengths": (
         "",
@@ -104,7 +103,7 @@ def setup(context: Context) -> State:
     torch.set_num_threads(context.threads)
     files = audio.recordings(context.options["audio"]) if context.options["audio"] else ()
     lengths = context.options["lengths"] or ("as-recorded" if files else "varied")
-    clips = audio.Clips(files, lengths, context.calls, context.seed, context.folder)
+    clips = audio.Clips(files, lengths, context.seed, context.folder)
     model = json.loads((context.scratch / "weights.json").read_text())
     loaded = pipeline(
         task=Tasks.voice_activity_detection,

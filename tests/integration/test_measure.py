@@ -38,7 +38,7 @@ def measured(tmp_path: Path) -> Measure:
         context = Context("naive", calls, 0, 1, "cpu", {}, tmp_path, tmp_path)
         order = Order(
             prepare=False, supervisor=os.getpid(), scenario_file=str(file), function="naive",
-            devices=("cpu",), run_file=out / f"naive{store.SUFFIX}", warmup=calls // 4,
+            devices=("cpu",), run_file=out / f"naive{store.SUFFIX}",
             context=context,
         )  # fmt: skip
         made = plan(calls=calls, warmup=calls // 4, memory_limit_bytes=limit, timeout_seconds=60.0)
@@ -55,7 +55,8 @@ def test_a_finished_run_is_whole_and_leaves_nothing_beside_it(
     assert outcome == run.outcome == Outcome(Ending.OK, exit_code=0)
     assert (run.calls_done, run.damaged_lines, run.facts["weights"]) == (20, 0, "none")
     steps = [reading.step for reading in run.readings]
-    assert steps == ["start", "warm", "half", "end", "collected", "emptied", "trimmed"]
+    looks = ["look", "look_collected"] * 3
+    assert steps == ["start", *looks, "end", "collected", "emptied", "trimmed"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "naive.log",
         "naive.run.jsonl",

@@ -17,8 +17,8 @@ sys.path.insert(0, str(FOLDER))
 import fsmn_vad_audio as audio  # noqa: E402
 
 
-def clips(folder: Path, lengths: str, seed: int = 0, calls: int = 30) -> audio.Clips:
-    return audio.Clips((), lengths, calls, seed, folder)
+def clips(folder: Path, lengths: str, seed: int = 0) -> audio.Clips:
+    return audio.Clips((), lengths, seed, folder)
 
 
 def lengths_of(made: audio.Clips, calls: int = 30) -> list[int]:

@@ -1,174 +1,229 @@
-"""The verdict on curves whose truth is known. The seeded noise makes every case repeatable."""
+"""The verdict on whole runs: which class, and what the witnesses say of each other."""
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Sequence
 
 import pytest
 from conftest import MakeRun
 
-from leakhunt.model import Ending, Outcome, Status, Unit
-from leakhunt.verdict.judge import MIN_SAMPLES, judge, judge_trend
+from leakhunt.model import Ending, Kind, Outcome, Reading, Shape, Status
+from leakhunt.verdict.judge import judge
 
 KIB = 1024
+MIB = KIB * KIB
 BASE = 200 << 20
 CALLS = 300
+WARM_UP = CALLS // 4
+
+Values = dict[str, int]
 
 
-def noisy(values: Sequence[float], sigma: float, seed: int = 0) -> list[int]:
-    source = random.Random(seed)
-    return [round(BASE + value + source.gauss(0, sigma)) for value in values]
+def rising(rate: float, calls: int = CALLS, start: int = BASE) -> list[int]:
+    return [start + round(rate * call) for call in range(calls)]
 
 
-def live_heap(values: Sequence[int]) -> Status:
-    return judge_trend("live_heap", Unit.BYTES, values).status
+def flat(calls: int = CALLS, at: int = BASE) -> list[int]:
+    return [at] * calls
 
 
-def test_a_steady_leak_is_growing_and_its_rate_is_within_the_bounds() -> None:
-    values = noisy([64 * KIB * call for call in range(CALLS)], sigma=100 * KIB)
-    trend = judge_trend("live_heap", Unit.BYTES, values)
-    assert trend.status is Status.GROWING
-    assert trend.rate_low is not None and trend.rate_high is not None
-    assert trend.rate_low < 64 * KIB < trend.rate_high
-    assert trend.net == values[-1] - values[0]
+def looks(**rates: float) -> list[Reading]:
+    """Collected readings before, within and after the judged calls, growing at these rates."""
+    places = ((WARM_UP, "look_collected"), (200, "look_collected"), (CALLS, "collected"))
+    return [
+        Reading(step, {name: round(1000 + rate * call) for name, rate in rates.items()}, call)
+        for call, step in places
+    ]
 
 
-def test_a_series_that_never_moves_is_flat() -> None:
-    assert live_heap([BASE] * CALLS) is Status.FLAT
+def settled(before: Values, after: Values) -> list[Reading]:
+    steps = ("end", "collected", "emptied", "trimmed")
+    return [
+        Reading("start", before, 0),
+        Reading("look_collected", before, WARM_UP),
+        *(Reading(step, after, CALLS) for step in steps),
+    ]
 
 
-def test_noise_without_growth_is_not_called_a_leak() -> None:
-    statuses = {live_heap(noisy([0.0] * CALLS, sigma=50 * KIB, seed=seed)) for seed in range(40)}
-    assert Status.GROWING not in statuses
-
-
-def test_one_late_step_is_not_called_a_leak() -> None:
-    step = [0.0 if call < 200 else 8 << 20 for call in range(CALLS)]
-    trend = judge_trend("live_heap", Unit.BYTES, noisy(step, sigma=KIB))
-    assert trend.status is Status.BOUNDED
-    assert "in one step" in trend.reason
-
-
-def test_a_filling_cache_is_not_called_a_leak() -> None:
-    cache = [(20 << 20) * (1 - math.exp(-call / 60)) for call in range(CALLS)]
-    trend = judge_trend("live_heap", Unit.BYTES, noisy(cache, sigma=KIB))
-    assert trend.status is Status.BOUNDED
-    assert "slowing down" in trend.reason
-
-
-def test_a_collector_sawtooth_is_flat() -> None:
-    sawtooth = [KIB * 40 * (call % 17) for call in range(CALLS)]
-    assert live_heap([BASE + height for height in sawtooth]) is Status.FLAT
-
-
-def test_a_leak_beneath_a_sawtooth_is_growing() -> None:
-    values = [BASE + KIB * 4 * (call % 17) + 8 * KIB * call for call in range(CALLS)]
-    assert live_heap(values) is Status.GROWING
-
-
-def test_a_leak_of_one_call_in_ten_is_growing() -> None:
-    values = [BASE + 30 * KIB * (call // 10) for call in range(CALLS)]
-    assert live_heap(values) is Status.GROWING
-
-
-def test_growth_below_the_tolerance_is_flat() -> None:
-    assert live_heap([BASE + 96 * call for call in range(CALLS)]) is Status.FLAT
-
-
-def test_few_samples_are_too_short_to_say() -> None:
-    trend = judge_trend("live_heap", Unit.BYTES, [BASE + 99999 * n for n in range(MIN_SAMPLES - 1)])
-    assert (trend.status, trend.rate) == (Status.TOO_SHORT, None)
-
-
-def test_an_empty_run_says_that_nothing_was_measured(make_run: MakeRun) -> None:
+def test_a_run_without_a_sample_says_that_nothing_was_measured(make_run: MakeRun) -> None:
     verdict = judge(make_run())
-    assert verdict.status is Status.TOO_SHORT
+    assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
     assert "Nothing was measured" in verdict.sentence
 
 
-def test_growth_in_rss_alone_is_memory_that_is_kept(make_run: MakeRun) -> None:
-    rising = [BASE + 100 * KIB * call for call in range(CALLS)]
-    verdict = judge(make_run(live_heap=[BASE] * CALLS, rss=rising))
-    assert verdict.status is Status.BOUNDED
-    assert "memory is kept: RSS" in verdict.sentence
+def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
+    make_run: MakeRun,
+) -> None:
+    verdict = judge(make_run(live_heap=flat(), rss=flat(), python_blocks=flat(at=1000)))
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
+    assert "would have seen 256 B/call with 95 %" in verdict.sentence
 
 
-def test_a_full_cache_beside_rising_rss_is_told_as_memory_that_is_kept(make_run: MakeRun) -> None:
-    full = [BASE + min(call, 120) * 64 * KIB for call in range(CALLS)]
-    rising = [BASE + 100 * KIB * call for call in range(CALLS)]
-    verdict = judge(make_run(live_heap=full, rss=rising))
-    assert verdict.status is Status.BOUNDED
-    assert "Memory is kept, not used: RSS by 100.0 KiB/call" in verdict.sentence
+def test_live_heap_alone_is_a_leak_in_native_code(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(4 * KIB), python_blocks=flat(at=1000)))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
+    assert "4.00 KiB/call" in verdict.sentence
 
 
-def test_growth_in_python_blocks_alone_is_growing(make_run: MakeRun) -> None:
-    verdict = judge(make_run(live_heap=[BASE] * CALLS, python_blocks=list(range(CALLS))))
-    assert verdict.status is Status.GROWING
-    assert "Python blocks by 1 blocks/call" in verdict.sentence
+def test_python_blocks_make_it_a_leak_in_python(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=flat(), python_blocks=rising(1, start=1000)))
+    assert verdict.kind is Kind.PYTHON_LEAK
+    assert "Python blocks grow by 1 blocks/call" in verdict.sentence
+
+
+def test_one_large_object_in_ten_calls_is_still_a_leak_in_python(make_run: MakeRun) -> None:
+    heap = [BASE + MIB * (call // 10) for call in range(CALLS)]
+    blocks = [1000 + call // 10 for call in range(CALLS)]
+    assert judge(make_run(live_heap=heap, python_blocks=blocks)).kind is Kind.PYTHON_LEAK
+
+
+def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run: MakeRun) -> None:
+    blocks = [1000 + call // 20 for call in range(CALLS)]
+    run = make_run(live_heap=rising(64 * KIB), python_blocks=blocks)
+    assert judge(run).kind is Kind.NATIVE_LEAK
+
+
+@pytest.mark.parametrize("series", ["descriptors", "threads", "children"])
+def test_one_more_of_what_holds_memory_comes_before_the_memory(
+    make_run: MakeRun, series: str
+) -> None:
+    held = {series: rising(1, start=7)}
+    verdict = judge(make_run(live_heap=rising(KIB), python_blocks=rising(2), **held))
+    assert (verdict.kind, verdict.also) == (Kind.RESOURCE_GROWTH, (Kind.PYTHON_LEAK,))
+
+
+def test_growth_of_cuda_allocated_is_a_leak_in_cuda(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=flat(), cuda_allocated=rising(MIB)))
+    assert verdict.kind is Kind.CUDA_LEAK
+
+
+def test_growth_of_cuda_reserved_alone_is_caching(make_run: MakeRun) -> None:
+    run = make_run(live_heap=flat(), cuda_allocated=flat(), cuda_reserved=rising(MIB))
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CUDA_RETENTION)
+    assert verdict.trends["cuda_reserved"].shape is Shape.RETENTION
+
+
+def test_rss_that_a_trim_gives_back_is_retention(make_run: MakeRun) -> None:
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    end = settled(before, before | {"rss": BASE + 30 * MIB})
+    run = make_run(
+        readings=[*end[:-1], Reading("trimmed", before, CALLS)],
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.ALLOCATOR_RETENTION)
+    assert "RSS grows by 100.0 KiB/call while nothing live does" in verdict.sentence
+    assert verdict.trends["rss"].shape is Shape.RETENTION
+
+
+def test_rss_that_no_heap_accounts_for_after_a_trim_is_mapped(make_run: MakeRun) -> None:
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    run = make_run(
+        readings=settled(before, before | {"rss": BASE + 225 * 100 * KIB}),
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.MAPPING_GROWTH)
+
+
+def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(KIB), rss=flat()))
+    assert "RSS does not show it" in verdict.sentence
+
+
+def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
+    readings = settled({"rss": BASE, "live_heap": 0}, {"rss": BASE, "live_heap": MIB})
+    verdict = judge(make_run(readings=[readings[0], *readings[2:]], live_heap=flat(), rss=flat()))
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
+
+
+def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
+    verdict = judge(make_run(threads=flat(at=1), descriptors=flat(at=7)))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "No series that shows live memory" in verdict.sentence
 
 
 @pytest.mark.parametrize(
-    ("after_collections", "status"),
-    [
-        ((1000, 1000, 1010), Status.BOUNDED),
-        ((1000, 1400, 1500), Status.BOUNDED),
-        ((1000, 1600, 2200), Status.GROWING),
-    ],
-    ids=["all garbage", "what is left slows down", "what is left grows on"],
+    ("left", "status"), [(0.1, Status.NO_LEAK), (2.0, Status.LEAK)], ids=["nothing", "a leak"]
 )
 def test_growth_is_told_from_cyclic_garbage_by_what_collections_leave(
-    make_run: MakeRun, after_collections: tuple[int, int, int], status: Status
+    make_run: MakeRun, left: float, status: Status
 ) -> None:
-    steps = ("warm", "half", "collected")
-    verdict = judge(
-        make_run(
-            readings={
-                step: {"python_blocks": blocks}
-                for step, blocks in zip(steps, after_collections, strict=True)
-            },
-            python_blocks=[1000 + 6 * call for call in range(CALLS)],
-        )
+    run = make_run(
+        readings=looks(python_blocks=left),
+        live_heap=flat(),
+        python_blocks=rising(6, start=1000),
     )
-    assert verdict.status is status
+    assert judge(run).status is status
 
 
-@pytest.mark.parametrize(("rate_bytes", "status"), [(100, Status.FLAT), (300, Status.GROWING)])
+def test_a_steady_leak_beneath_five_times_as_much_garbage_is_a_leak(make_run: MakeRun) -> None:
+    run = make_run(readings=looks(live_heap=195 * KIB), live_heap=rising(MIB))
+    verdict = judge(run)
+    assert verdict.status is Status.LEAK
+    assert verdict.trends["live_heap"].rate == pytest.approx(195 * KIB, rel=0.01)
+
+
+def test_what_collections_leave_and_slows_down_is_inconclusive(make_run: MakeRun) -> None:
+    points = [(WARM_UP, 1000, "look_collected"), (200, 1600, "look_collected")]
+    readings = [
+        Reading(step, {"python_blocks": blocks}, at)
+        for at, blocks, step in [*points, (CALLS, 1700, "collected")]
+    ]
+    verdict = judge(make_run(readings=readings, live_heap=flat(), python_blocks=rising(6)))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "slows down" in verdict.sentence
+
+
+@pytest.mark.parametrize(("rate_bytes", "status"), [(100, Status.NO_LEAK), (300, Status.LEAK)])
 def test_blocks_are_judged_by_their_bytes_where_those_are_known(
     make_run: MakeRun, rate_bytes: int, status: Status
 ) -> None:
-    verdict = judge(
-        make_run(
-            readings={
-                step: {"python_blocks": 1000 + call, "python_live": 9000 + rate_bytes * call}
-                for step, call in (("warm", 75), ("half", 187), ("collected", 300))
-            },
-            live_heap=[BASE] * CALLS,
-            python_blocks=[1000 + call for call in range(CALLS)],
-        )
+    run = make_run(
+        readings=looks(python_blocks=1, python_live=rate_bytes),
+        live_heap=flat(),
+        python_blocks=rising(1, start=1000),
     )
-    assert verdict.status is status
+    assert judge(run).status is status
 
 
-def test_a_killed_run_is_judged_on_what_it_left_and_says_how_it_ended(make_run: MakeRun) -> None:
-    values = [BASE + 64 * KIB * call for call in range(100)]
-    verdict = judge(
-        make_run(
-            outcome=Outcome(Ending.KILLED, "SIGKILL after call 100 of 500"),
-            plan_changes={"calls": 500, "warmup": 125},
-            live_heap=values,
-            rss=values,
-        )
+def killed(values: Sequence[int], make_run: MakeRun) -> Kind:
+    run = make_run(
+        outcome=Outcome(Ending.KILLED, "SIGKILL after call 100 of 500"),
+        live_heap=values,
+        rss=values,
     )
-    assert verdict.status is Status.GROWING
-    assert "killed" in verdict.sentence and "SIGKILL after call 100" in verdict.sentence
-    assert "RSS went from 200.0 MiB to 206.2 MiB" in verdict.sentence
+    verdict = judge(run)
+    assert "It ended early (killed): SIGKILL after call 100" in verdict.sentence
+    assert "In its 100 calls RSS went from" in verdict.sentence
+    return verdict.kind
 
 
-def test_an_open_descriptor_per_call_is_growing(make_run: MakeRun) -> None:
-    verdict = judge(
-        make_run(live_heap=[BASE] * CALLS, descriptors=[7 + call for call in range(CALLS)])
+def test_a_run_killed_while_its_memory_grew_says_so(make_run: MakeRun) -> None:
+    assert killed(rising(64 * KIB, 100), make_run) is Kind.KILLED
+
+
+def test_a_run_killed_while_nothing_grew_is_not_blamed(make_run: MakeRun) -> None:
+    assert killed(flat(100), make_run) is not Kind.KILLED
+
+
+def test_the_calls_to_out_of_memory_have_an_interval(make_run: MakeRun) -> None:
+    run = make_run(
+        limits={"the limit (cgroup v2)": BASE + 500 * MIB, "something larger": BASE + 900 * MIB},
+        live_heap=rising(MIB),
+        rss=rising(MIB),
+        duration=flat(at=2_000_000),
     )
-    assert verdict.status is Status.GROWING
-    assert "descriptors by 1/call" in verdict.sentence
+    ahead = judge(run).forecast
+    assert ahead is not None
+    assert (ahead.limit, ahead.calls) == ("the limit (cgroup v2)", 500 - (CALLS - 1))
+    assert ahead.calls_latest is not None
+    assert ahead.calls_soonest <= ahead.calls <= ahead.calls_latest
+    assert ahead.seconds == pytest.approx(ahead.calls * 0.002)
+
+
+def test_a_clean_run_meets_no_limit(make_run: MakeRun) -> None:
+    assert judge(make_run(limits={"x": BASE}, live_heap=flat(), rss=flat())).forecast is None

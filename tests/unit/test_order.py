@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
-from leakhunt.measurement.order import Order, read_order, write_order
+from leakhunt.measurement.order import Channel, Order, write_order, write_phase
+from leakhunt.model import Phase, Purpose
 from leakhunt.scenario import Context
 
 
@@ -18,6 +20,11 @@ def test_an_order_arrives_as_it_was_given(option: str) -> None:
     )  # fmt: skip
     order = Order(
         prepare=True, supervisor=42, scenario_file="made.py", function="naive",
-        devices=("cpu", "cuda"), run_file=Path("out/naive.run.jsonl"), warmup=2, context=context,
+        devices=("cpu", "cuda"), run_file=Path("out/naive.run.jsonl"), context=context,
     )  # fmt: skip
-    assert read_order(write_order(order)) == order
+    phase = Phase(20, 80, Purpose.JUDGED, 7, collects=True)
+    channel = Channel(io.BytesIO(write_order(order) + write_phase(phase) + write_phase(None)))
+    assert channel.order() == order
+    assert channel.next_phase() == phase
+    assert channel.next_phase() is None
+    assert channel.next_phase() is None, "a supervisor that hung up asks for the end"

@@ -33,10 +33,23 @@ def sample(call: int) -> bytes:
     return store.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
 
 
-def test_the_header_tells_the_planned_calls(run_file: Path) -> None:
+def test_a_header_is_news_without_a_call(run_file: Path) -> None:
     with Tail(run_file) as tail:
         assert tail.follow()
-        assert (tail.planned, tail.calls, tail.latest) == (9, 0, {})
+        assert (tail.calls, tail.latest, tail.pauses) == (0, {}, 0)
+
+
+def test_a_worker_pauses_after_its_start_and_after_each_look_and_settles_at_last(
+    run_file: Path,
+) -> None:
+    for step in ("start", "look", "look_collected", "look", "look_collected"):
+        add(run_file, store.encode({"record": "settle", "step": step, "values": {}}))
+    with Tail(run_file) as tail:
+        tail.follow()
+        assert (tail.pauses, tail.settled) == (3, False)
+        add(run_file, store.encode({"record": "settle", "step": "trimmed", "values": {}}))
+        tail.follow()
+        assert (tail.pauses, tail.settled) == (3, True)
 
 
 def test_a_sample_counts_once_its_line_is_whole(run_file: Path) -> None:

@@ -2,9 +2,20 @@ from __future__ import annotations
 
 from itertools import combinations, permutations
 
+import numpy as np
 import pytest
 
-from leakhunt.verdict.trend import ALPHA, floors, kendall_critical, theil_sen
+from leakhunt.verdict.trend import (
+    ALPHA,
+    FINE_BLOCKS,
+    fine_floors,
+    floors,
+    kendall_critical,
+    later_share,
+    mostly_one_step,
+    theil_sen,
+    warm_up_profile,
+)
 
 
 @pytest.mark.parametrize(("count", "alpha"), [(5, 0.05), (6, 0.01), (7, 0.01)])
@@ -23,39 +34,72 @@ def test_too_few_points_for_the_level_are_refused() -> None:
         kendall_critical(3, 0.01)
 
 
+def heights(*values: float) -> np.ndarray:
+    return np.array(values, dtype=float)
+
+
 def test_the_slope_of_a_line_is_found_exactly() -> None:
-    slope = theil_sen([10.0 + 3 * place for place in range(8)], range(8))
+    slope = theil_sen(10 + 6 * np.arange(8.0), width=2)
     assert (slope.rate, slope.low, slope.high) == (3, 3, 3)
 
 
 def test_the_bounds_are_where_kendalls_test_begins_to_reject() -> None:
-    heights = [0.0, 3.0, 2.0, 7.0, 5.0, 11.0, 9.0, 14.0]
+    uneven = heights(0, 3, 2, 7, 5, 11, 9, 14)
 
     def score(slope: float) -> int:
-        straightened = [height - slope * place for place, height in enumerate(heights)]
+        straightened = uneven - slope * np.arange(8)
         return sum(1 if later > earlier else -1 for earlier, later in combinations(straightened, 2))
 
-    found = theil_sen(heights, range(8))
+    found = theil_sen(uneven, width=1)
     critical = kendall_critical(8, ALPHA)
     assert score(found.low - 1e-9) >= critical > score(found.low + 1e-9)
     assert score(found.high + 1e-9) <= -critical < score(found.high - 1e-9)
 
 
 def test_one_wild_floor_does_not_move_the_slope() -> None:
-    heights: list[float] = [float(place) for place in range(8)]
-    heights[3] = 1000.0
-    slope = theil_sen(heights, range(8))
+    slope = theil_sen(heights(0, 1, 2, 1000, 4, 5, 6, 7), width=1)
     assert slope.rate == pytest.approx(1.0, abs=0.5)
     assert slope.low <= 1.0 <= slope.high
 
 
 def test_a_floor_is_the_lowest_sample_of_its_block() -> None:
-    sawtooth = [place % 10 for place in range(80)]
-    heights, places = floors(sawtooth)
-    assert heights == [0] * 8
-    assert places == [4.5 + 10 * block for block in range(8)]
+    fine, width = fine_floors(np.arange(240.0) % 10)
+    assert (width, len(fine)) == (10, FINE_BLOCKS)
+    assert set(fine) == {0}
+    assert list(floors(np.arange(24.0))) == [0, 3, 6, 9, 12, 15, 18, 21]
 
 
 def test_samples_that_do_not_fill_the_blocks_are_left_out_at_the_start() -> None:
-    heights, _ = floors([-100, -100, -100, *range(80)])
-    assert min(heights) == 0
+    fine, _ = fine_floors(np.array([-100.0] * 3 + list(range(48))))
+    assert fine.min() == 0
+
+
+def test_a_ramp_that_stopped_half_way_has_no_later_share() -> None:
+    assert later_share(heights(0, 1, 2, 3, 4, 4, 4, 4)) == 0
+    assert later_share(np.arange(8.0)) == 1
+    assert later_share(heights(0, 0, 0, 0, 1, 2, 3, 4)) == np.inf
+
+
+def test_one_step_is_told_from_even_growth() -> None:
+    assert mostly_one_step(heights(0, 0, 0, 9, 9, 9, 9, 9))
+    assert not mostly_one_step(np.arange(8.0))
+
+
+@pytest.mark.parametrize("time_constant", [2.0, 6.0, 12.0])
+def test_a_warm_up_leaves_no_slope_of_its_own(time_constant: float) -> None:
+    curve = 100 * (1 - np.exp(-np.arange(FINE_BLOCKS) / time_constant))
+    noise = np.random.default_rng(1).normal(0, 0.5, FINE_BLOCKS)
+    assert warm_up_profile(curve + noise, width=1).low < 0.2
+
+
+def test_a_line_keeps_its_slope_whatever_warm_up_is_tried() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.5, FINE_BLOCKS)
+    profile = warm_up_profile(10 * np.arange(FINE_BLOCKS) + noise, width=5)
+    assert 1 < profile.low <= 2
+
+
+def test_a_warm_up_before_a_leak_takes_nothing_from_its_slope() -> None:
+    times = np.arange(FINE_BLOCKS)
+    noise = np.random.default_rng(1).normal(0, 0.1, FINE_BLOCKS)
+    low = warm_up_profile(50 * (1 - np.exp(-times / 3)) + times + noise, width=1).low
+    assert 0.8 < low < 1.1

@@ -1,0 +1,113 @@
+"""What full collections leave: live memory without the garbage that waits for the collector.
+
+Objects in cycles pile up between collections, so a clean service's heap rises. The readings just
+after a collection are free of that: few, but without noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from leakhunt.model import Run, Shape, Status, Trend, Unit
+from leakhunt.units import format_rate
+from leakhunt.verdict.series import default_tolerance
+from leakhunt.verdict.trend import LEAST_LATER_SHARE
+
+_COLLECTED_STEPS = ("look_collected", "collected")
+# Before, within and after: fewer show no course.
+_FEWEST_POINTS = 3
+# Blocks are counted at every sample, their bytes only at the full readings. Growth in blocks that
+# comes to less than the tolerance in bytes is no growth.
+_BYTES_OF = {"python_blocks": "python_live"}
+
+# A collection also empties the interpreter's free lists, of some hundred blocks: that is no
+# garbage.
+_LEAST_GARBAGE = {"live_heap": 64 << 10, "python_blocks": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """The growth per call that collections leave: over all judged calls, and between the readings.
+
+    `pieces` are the rates between neighbouring readings, in order.
+    """
+
+    rate: float
+    pieces: tuple[float, ...]
+
+
+def remains(run: Run, name: str) -> Remains | None:
+    """What the collections of the judged part left of `name`; None with fewer than three."""
+    points = [
+        (run.calls[reading.sample - 1] if reading.sample else 0, reading.values[name])
+        for reading in run.readings
+        if reading.step in _COLLECTED_STEPS
+        and run.judged_from <= reading.sample <= run.samples_done
+        and name in reading.values
+    ]
+    spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
+    spans = [(calls, growth) for calls, growth in spans if calls > 0]
+    if len(spans) < _FEWEST_POINTS - 1:
+        return None
+    calls, growth = (sum(column) for column in zip(*spans, strict=True))
+    return Remains(growth / calls, tuple(growth / calls for calls, growth in spans))
+
+
+def without_garbage(trend: Trend, run: Run) -> Trend:
+    """`trend`, corrected by what the collections left, where they say something else."""
+    in_bytes = _in_bytes(trend, run)
+    if in_bytes is not None:
+        return in_bytes
+    left = remains(run, trend.series)
+    if left is None or trend.status is Status.NO_LEAK:
+        return trend
+    told = f"gc.collect() leaves {format_rate(left.rate, trend.unit)}"
+    if max(left.pieces) <= trend.tolerance:
+        reason = f"{told} of it: cyclic garbage between collections"
+        return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
+    if trend.status is not Status.LEAK or run.collects:
+        return trend
+    if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
+        reason = f"{told}, and that slows down: a warm-up or a cache that fills"
+        return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
+    return _by_collections(trend, left, Status.LEAK, trend.shape, f"{trend.reason}; {told}")
+
+
+def _by_collections(
+    trend: Trend, left: Remains, status: Status, shape: Shape, reason: str
+) -> Trend:
+    return replace(
+        trend,
+        status=status,
+        shape=shape,
+        rate=left.rate,
+        rate_low=min(left.pieces),
+        rate_high=max(left.pieces),
+        upper_bound=max(*left.pieces, 0.0),
+        calls_needed=trend.samples if status is Status.INCONCLUSIVE else None,
+        reason=reason,
+    )
+
+
+def _in_bytes(trend: Trend, run: Run) -> Trend | None:
+    """The trend of blocks that come to less than the tolerance in bytes; else None."""
+    if trend.series not in _BYTES_OF or trend.status is Status.NO_LEAK:
+        return None
+    left = remains(run, _BYTES_OF[trend.series])
+    if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
+        return None
+    blocks = remains(run, trend.series) or left
+    reason = f"what collections leave grows by {format_rate(max(left.rate, 0.0), Unit.BYTES)}"
+    return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
+
+
+def garbage_matters(run: Run) -> bool:
+    """Whether a collection at a look freed so much that it could hide a leak or look like one."""
+    before = {r.sample: r.values for r in run.readings if r.step == "look"}
+    after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
+    return any(
+        before[sample].get(name, 0) - after[sample].get(name, 0) > least
+        for sample in before.keys() & after.keys()
+        for name, least in _LEAST_GARBAGE.items()
+    )
