@@ -47,6 +47,20 @@ class Kind(StrEnum):
     INCONCLUSIVE = "inconclusive"
     KILLED = "killed while growing"
 
+    @property
+    def is_leak(self) -> bool:
+        """Whether something grows for good."""
+        return self in _LEAKS
+
+
+_LEAKS = (
+    Kind.PYTHON_LEAK,
+    Kind.NATIVE_LEAK,
+    Kind.CUDA_LEAK,
+    Kind.MAPPING_GROWTH,
+    Kind.RESOURCE_GROWTH,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

@@ -16,6 +16,7 @@ _VERBS = {
     "run": "Measure a scenario and write a report.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
+    "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
 }
 

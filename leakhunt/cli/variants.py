@@ -21,7 +21,7 @@ from leakhunt.errors import (
     ScenarioFailed,
 )
 from leakhunt.measurement.order import Order
-from leakhunt.measurement.supervisor import Prepared, measure, prepare
+from leakhunt.measurement.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.model import Ending, Outcome, Plan, Scenario, Variant
 from leakhunt.scenario import Context
 
@@ -63,7 +63,7 @@ def measure_all(settings: Settings, folder: Path, console: Console) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         try:
-            prepared = _prepare(settings, folder, Path(scratch), console)
+            prepared = prepared_for(settings, folder, Path(scratch), console)
             variants = _variants_for(settings, prepared.device)
         except ScenarioFailed:
             raise  # the log in the folder tells more
@@ -75,9 +75,11 @@ def measure_all(settings: Settings, folder: Path, console: Console) -> int:
         outcomes: list[Outcome] = []
         with Display(console, width) as display:
             for variant in variants:
+                follower = display.variant(variant.name, settings.sampling.calls)
                 outcomes.append(
-                    _measure(settings, variant, prepared, folder, Path(scratch), display)
+                    measure_one(settings, variant, prepared, folder, Path(scratch), follower)
                 )
+                display.ended(variant.name, follower, outcomes[-1])
                 if outcomes[-1].ending is Ending.INTERRUPTED:
                     break
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
@@ -86,7 +88,8 @@ def measure_all(settings: Settings, folder: Path, console: Console) -> int:
     return _exit_code(outcomes, [run.calls_done for run in runs])
 
 
-def _prepare(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:
+def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:
+    """What the scenario's ``prepare`` settled, or nothing where there is nothing to settle."""
     choosable = "cuda" in settings.scenario.devices and settings.device != "cpu"
     if not settings.scenario.prepares and not choosable:
         return Prepared("cpu", {})
@@ -110,14 +113,15 @@ def _variants_for(settings: Settings, device: str) -> list[Variant]:
     return fit
 
 
-def _measure(
+def measure_one(
     settings: Settings,
     variant: Variant,
     prepared: Prepared,
     folder: Path,
     scratch: Path,
-    display: Display,
+    progress: Progress,
 ) -> Outcome:
+    """Measure one variant into a run file in `folder`, named after it."""
     run_file = folder / f"{variant.name}{store.SUFFIX}"
     plan = Plan(
         scenario=settings.scenario.name,
@@ -134,11 +138,7 @@ def _measure(
         timeout_seconds=settings.timeout_seconds,
     )
     order = _order(settings, variant, prepared.device, scratch, run_file)
-    follower = display.variant(variant.name, settings.sampling.calls)
-    log = folder / f"{variant.name}.log"
-    outcome = measure(plan, order, log, prepared.facts, follower)
-    display.ended(variant.name, follower, outcome)
-    return outcome
+    return measure(plan, order, folder / f"{variant.name}.log", prepared.facts, progress)
 
 
 def _source(described: Scenario) -> str:

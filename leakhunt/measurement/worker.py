@@ -129,22 +129,22 @@ def _measure(order: Order, channel: Channel, appender: Appender) -> None:
     module = scenario.load(order.scenario_file)
     state = module.setup(order.context)
     calls = _Calls(order, module, state, appender)
-    before: _Inventory | None = None
+    # Kept from before the readings it would otherwise show up in.
+    inventory = _Inventory()
     readings = (start_reading(), full_reading("start"))
     _append_reading(appender, readings[0])
     while not stop.asked and (phase := channel.next_phase()) is not None:
-        if before is None and phase.purpose is Purpose.JUDGED:
-            before = _Inventory()
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
+        if phase.purpose is Purpose.WARM_UP:
+            inventory = _Inventory()
         # What is live is known only just after a collection, and the collector keeps its own pace.
         readings = look()
         for reading in readings:
             _append_reading(appender, reading)
     for reading in settle(readings):
         _append_reading(appender, reading)
-    if before is not None:
-        before.append_growth(appender)
+    inventory.append_growth(appender)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
     if hasattr(module, "teardown"):
@@ -222,7 +222,7 @@ def _append_reading(appender: Appender, reading: Reading) -> None:
 
 
 class _Inventory:
-    """What there is when the judged part begins, to be compared with what there is at its end."""
+    """What there is at the end of the warm-up, to be compared with what there is at the end."""
 
     def __init__(self) -> None:
         self._mappings = mappings()

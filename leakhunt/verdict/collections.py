@@ -17,6 +17,9 @@ from leakhunt.verdict.trend import LEAST_LATER_SHARE
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
 _FEWEST_POINTS = 3
+# Growth in every one of so many stretches between looks, which each are half as long again as the
+# one before, is a leak.
+_STEADY_PIECES = 4
 # Blocks are counted at every sample, their bytes only at the full readings. Growth in blocks that
 # comes to less than the tolerance in bytes is no growth.
 _BYTES_OF = {"python_blocks": "python_live"}
@@ -37,13 +40,17 @@ class Remains:
     pieces: tuple[float, ...]
 
 
-def remains(run: Run, name: str) -> Remains | None:
-    """What the collections of the judged part left of `name`; None with fewer than three."""
+def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | None:
+    """What the collections of the judged part (or from `first_sample` on) left of `name`.
+
+    None with fewer than three of them.
+    """
+    first = run.judged_from if first_sample is None else first_sample
     points = [
         (run.calls[reading.sample - 1] if reading.sample else 0, reading.values[name])
         for reading in run.readings
         if reading.step in _COLLECTED_STEPS
-        and run.judged_from <= reading.sample <= run.samples_done
+        and first <= reading.sample <= run.samples_done
         and name in reading.values
     ]
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
@@ -56,22 +63,39 @@ def remains(run: Run, name: str) -> Remains | None:
 
 def without_garbage(trend: Trend, run: Run) -> Trend:
     """`trend`, corrected by what the collections left, where they say something else."""
-    in_bytes = _in_bytes(trend, run)
-    if in_bytes is not None:
+    if trend.status is Status.NO_LEAK:
+        return trend
+    if (in_bytes := _in_bytes(trend, run)) is not None:
         return in_bytes
     left = remains(run, trend.series)
-    if left is None or trend.status is Status.NO_LEAK:
+    if left is None:
         return trend
     told = f"gc.collect() leaves {format_rate(left.rate, trend.unit)}"
     if max(left.pieces) <= trend.tolerance:
         reason = f"{told} of it: cyclic garbage between collections"
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
+    if trend.status is not Status.LEAK and _is_steady(left, trend.tolerance):
+        return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, f"{told} at every look")
     if trend.status is not Status.LEAK or run.collects:
         return trend
+    return _leak_without_garbage(trend, left, told)
+
+
+def _leak_without_garbage(trend: Trend, left: Remains, told: str) -> Trend:
     if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
         reason = f"{told}, and that slows down: a warm-up or a cache that fills"
         return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
     return _by_collections(trend, left, Status.LEAK, trend.shape, f"{trend.reason}; {told}")
+
+
+def _is_steady(left: Remains, tolerance: float) -> bool:
+    """Whether growth showed evenly between so many looks that garbage need not be waited out."""
+    least, most = min(left.pieces), max(left.pieces)
+    return (
+        len(left.pieces) >= _STEADY_PIECES
+        and least > tolerance
+        and least >= LEAST_LATER_SHARE * most
+    )
 
 
 def _by_collections(
@@ -92,7 +116,7 @@ def _by_collections(
 
 def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     """The trend of blocks that come to less than the tolerance in bytes; else None."""
-    if trend.series not in _BYTES_OF or trend.status is Status.NO_LEAK:
+    if trend.series not in _BYTES_OF:
         return None
     left = remains(run, _BYTES_OF[trend.series])
     if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):

@@ -35,6 +35,9 @@ _RETAINED_BYTES = 8 << 20
 _OUTSIDE_SHARE = 0.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call.
 _BLOCKS_PER_LEAK = 0.75
+# ... and they come as fast at the end as this share of their pace after the first samples: torch
+# and funasr make ever fewer objects for hundreds of calls.
+_LASTING_SHARE = 0.4
 
 _TITLES = {
     "live_heap": "live heap",
@@ -140,11 +143,14 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     rate = trends["live_heap"].rate or 0.0
     moves = [later - earlier for earlier, later in pairwise(heap)]
     events = sum(move > rate * run.calls_per_sample for move in moves) / max(len(moves), 1)
+    least = _BLOCKS_PER_LEAK * events / run.calls_per_sample
     left = remains(run, "python_blocks")
     if left is not None:
-        return min(left.pieces) * run.calls_per_sample >= _BLOCKS_PER_LEAK * events > 0
+        ever = remains(run, "python_blocks", first_sample=1) or left
+        lasts = left.pieces[-1] >= _LASTING_SHARE * ever.pieces[0]
+        return lasts and min(left.pieces) >= least > 0
     low = trends["python_blocks"].rate_low
-    return low is not None and low * run.calls_per_sample >= _BLOCKS_PER_LEAK * events > 0
+    return low is not None and low >= least > 0
 
 
 def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:

@@ -45,9 +45,9 @@ def _fixed_phase(run: Run) -> Phase | None:
     total = plan.calls // each
     warm_up = min((plan.warmup or 0) // each, total - 1)
     half = warm_up + ceil((total - warm_up) * _FORCED_LOOK_SHARE)
-    for end in (warm_up, half, total):
+    for end in (min(WARM_UP_STEP, warm_up), warm_up, half, total):
         if run.samples_done < end:
-            purpose = Purpose.WARM_UP if end == warm_up else Purpose.JUDGED
+            purpose = Purpose.WARM_UP if end <= warm_up else Purpose.JUDGED
             left = end - run.samples_done
             return Phase(run.samples_done, left, purpose, each, plan.collect == "always")
     return None

@@ -98,7 +98,7 @@ def judged_samples(run: Run) -> int:
 def test_a_forced_number_of_calls_is_kept_to_with_a_look_on_the_way() -> None:
     run = played(leaking, calls=200, warmup=50, calls_per_sample=1, collect="never")
     assert (run.calls_done, run.judged_from) == (200, 50)
-    assert [phase.first_sample for phase in run.phases] == [0, 50, 150]
+    assert [phase.first_sample for phase in run.phases] == [0, 20, 50, 150]
 
 
 def test_a_quiet_service_is_warm_after_one_step_and_clean_at_the_first_look_for_it() -> None:

@@ -139,7 +139,7 @@ def test_the_page_shows_verdict_ledger_and_price(reports: dict[str, Report]) -> 
     page = text_of("report.html", reports["usual"])
     for shown in (
         "naive: leak in native code",
-        "fixed-shape: flat",
+        "fixed-shape: inconclusive",
         "64.0 KiB [64.0 KiB, 64.0 KiB]",
         "64.0 KiB/call of live heap, 100 %",
         "differ in 1 of 2 calls",

@@ -1,0 +1,197 @@
+"""``leakhunt truth``: the verdict held against workloads whose truth is known."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from leakhunt import __version__, scenario, store
+from leakhunt.cli.list import missing_modules
+from leakhunt.cli.variants import Sampling, Settings, measure_one, prepared_for
+from leakhunt.environment import available_cores, describe_environment
+from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.model import Scenario, Variant
+from leakhunt.reporting import truth_table
+from leakhunt.verdict import judge
+from leakhunt.trials import Trial
+from leakhunt.verdict.truth import confusion, score, trial
+
+ZOO = "leak-zoo-"
+TIMEOUT_SECONDS = 300.0
+
+_Job = tuple[Settings, Variant, int]
+
+
+@click.command("truth")
+@click.argument("targets", nargs=-1, metavar="[NAME_OR_FILE[:VARIANT,...]]...")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs of each leaking workload, each with a seed of its own.",
+)
+@click.option(
+    "--clean-repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs of each workload that does not leak.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="At a time; default: the cores there are.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the trials to this new JSON file.",
+)
+def command(
+    targets: tuple[str, ...], repeats: int, clean_repeats: int, jobs: int | None, out: Path | None
+) -> int:
+    """Run workloads whose truth is known, and print how often the verdict is right.
+
+    Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
+    expect: @variant(expect="leak in Python", rate=320).
+
+    Exit code 0: all right. 1: a false alarm, a leak not found or put in the wrong class.
+    """
+    if out is not None and out.exists():
+        raise CannotWrite(f"{out}: exists already; nothing is overwritten, name another")
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
+        planned = list(_jobs(_chosen(targets), repeats, clean_repeats, Path(scratch), console))
+        if not planned:
+            raise UsageError(
+                "no workload that says what to expect runs here; see 'leakhunt truth -h'"
+            )
+        trials = _carried_out(planned, jobs or available_cores(), Path(scratch), console)
+    _show(console, trials)
+    if out is not None:
+        _write(out, trials)
+    return int(bool(truth_table.wrong(trials)))
+
+
+def _chosen(targets: tuple[str, ...]) -> Iterator[tuple[Scenario, tuple[Variant, ...]]]:
+    if targets:
+        yield from map(scenario.find, targets)
+        return
+    for found in scenario.builtin():
+        if found.name.startswith(ZOO):
+            yield found, found.variants
+
+
+def _jobs(
+    chosen: Iterator[tuple[Scenario, tuple[Variant, ...]]],
+    repeats: int,
+    clean_repeats: int,
+    scratch: Path,
+    console: Console,
+) -> Iterator[_Job]:
+    for found, variants in chosen:
+        told = [variant for variant in variants if variant.expect]
+        settings = _settings(found, tuple(told))
+        missing = missing_modules(found)
+        if missing:
+            console.print(f"left out: {found.name} needs {', '.join(missing)}", markup=False)
+            continue
+        try:
+            prepared_for(settings, scratch, scratch, Console(quiet=True))
+        except LeakhuntError as error:
+            console.print(f"left out: {found.name}: {error}", markup=False)
+            continue
+        for variant in told:
+            for seed in range(repeats if variant.expect[0].is_leak else clean_repeats):
+                yield replace(settings, seed=seed), variant, seed
+
+
+def _settings(found: Scenario, variants: tuple[Variant, ...]) -> Settings:
+    return Settings(
+        scenario=found,
+        variants=variants,
+        named=True,
+        sampling=Sampling(None, None, None, "auto", resolve=False),
+        seed=0,
+        threads=1,
+        device="cuda" if found.devices == ("cuda",) else "cpu",
+        options=scenario.settle_options(found, {}),
+        memory_limit_bytes=None,
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
+
+
+def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console) -> list[Trial]:
+    stop = threading.Event()
+
+    def go_on(calls: int, latest: Mapping[str, int]) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+
+    def carry_out(job: _Job) -> Trial:
+        settings, variant, seed = job
+        folder = scratch / f"{settings.scenario.name}-{variant.name}-{seed}"
+        folder.mkdir()
+        prepared = prepared_for(settings, folder, scratch, Console(quiet=True))
+        measure_one(settings, variant, prepared, folder, folder, go_on)
+        run = store.load(folder / f"{variant.name}{store.SUFFIX}")
+        return trial(run, judge(run, power=False), variant)
+
+    trials: list[Trial] = []
+    with Progress(console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task("measuring", total=len(planned))
+        with ThreadPoolExecutor(jobs) as pool:
+            running: list[Future[Trial]] = [pool.submit(carry_out, job) for job in planned]
+            try:
+                for done in as_completed(running):
+                    trials.append(done.result())
+                    bars.advance(task)
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return trials
+
+
+def _show(console: Console, trials: list[Trial]) -> None:
+    console.print(_table(truth_table.HEADINGS, truth_table.rows(trials)))
+    headings, body = truth_table.confusion_rows(confusion(trials))
+    console.print(_table(headings, body))
+    for each in truth_table.wrong(trials):
+        console.print(
+            f"wrong: {each.scenario}:{each.variant} seed {each.seed}: expected"
+            f" {' or '.join(each.expect)}, found {each.status}, {each.kind}",
+            markup=False,
+            soft_wrap=True,
+        )
+    for line in truth_table.summary(score(trials)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(headings: Iterable[str], body: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for cells in body:
+        table.add_row(*cells)
+    return table
+
+
+def _write(out: Path, trials: list[Trial]) -> None:
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "leakhunt": __version__,
+        **describe_environment(os.environ),
+    }
+    try:
+        with open(out, "xb") as stream:
+            stream.write(truth_table.to_json(trials, facts, score(trials)))
+    except OSError as error:
+        raise CannotWrite(f"{out}: {error.strerror}; name another with --out") from error

@@ -1,0 +1,109 @@
+"""The tables of ``leakhunt truth``: for the terminal and as Markdown, and the trials as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from leakhunt.model import Kind, Status
+from leakhunt.trials import Score, Trial
+from leakhunt.units import format_bytes
+
+HEADINGS = ("workload", "truth", "found", "rate per call", "true rate", "calls", "right")
+FORMAT = 1
+
+
+def rows(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
+    """One row a workload, over all of its runs."""
+    ordered = sorted(trials, key=lambda each: (each.scenario, each.variant))
+    return [
+        _row(name, list(group))
+        for name, group in groupby(ordered, key=lambda each: f"{each.scenario}:{each.variant}")
+    ]
+
+
+def _row(name: str, group: list[Trial]) -> tuple[str, ...]:
+    first = group[0]
+    right = sum(each.is_right for each in group)
+    return (
+        name.removeprefix("leak-zoo-"),
+        " / ".join(first.expect),
+        ", ".join(dict.fromkeys(each.kind for each in group)),
+        _amount(first.found_rate, first),
+        _amount(first.rate, first) if first.leaks else "–",
+        f"{sorted(each.calls for each in group)[len(group) // 2]:,}",
+        f"{right} of {len(group)}",
+    )
+
+
+def _amount(rate: float | None, trial: Trial) -> str:
+    if rate is None:
+        return "–"
+    return f"{rate:.3g}" if trial.expect[0] is Kind.RESOURCE_GROWTH else format_bytes(rate)
+
+
+def summary(score: Score) -> list[str]:
+    """The score in sentences."""
+    bound = 100 * score.false_alarm_bound
+    return [
+        f"clean: {score.false_alarms} false alarms in {score.clean_runs} runs (the true rate is"
+        f" below {bound:.2g} % with 95 %); {score.certified} certified, after"
+        f" {score.median_clean_samples:.0f} samples in the median",
+        f"leaking: {score.found} of {score.leaking_runs} found, {score.classed} in the right class;"
+        f" median {score.median_samples:.0f} samples, {score.median_calls:,.0f} calls",
+    ]
+
+
+def confusion_rows(
+    table: Mapping[Kind, Mapping[Kind, int]],
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The confusion matrix (expected class, then found): headings, and a row an expected class."""
+    columns = [kind for kind in Kind if any(kind in found for found in table.values())]
+    body = [
+        (expected.value, *(str(table[expected].get(kind, 0) or "·") for kind in columns))
+        for expected in Kind
+        if expected in table
+    ]
+    return ["truth \\ found", *columns], body
+
+
+def wrong(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that were not right."""
+    return [each for each in trials if not each.is_right]
+
+
+def to_json(trials: Sequence[Trial], facts: dict[str, str], score: Score) -> bytes:
+    """The trials as data: UTF-8 JSON."""
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "facts": facts,
+        "score": asdict(score),
+        "trials": [asdict(each) for each in trials],
+    }
+    text = json.dumps(document, ensure_ascii=False, default=float)
+    return text.replace('{"scenario"', '\n{"scenario"').encode() + b"\n"
+
+
+def from_json(data: bytes) -> list[Trial]:
+    """The trials that `to_json` wrote."""
+    return [
+        Trial(
+            **fields
+            | {
+                "expect": tuple(map(Kind, fields["expect"])),
+                "status": Status(fields["status"]),
+                "kind": Kind(fields["kind"]),
+            }
+        )
+        for fields in json.loads(data)["trials"]
+    ]
+
+
+def markdown(headings: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A GitHub table."""
+    lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
+    lines += [f"| {' | '.join(cells)} |" for cells in body]
+    return "\n".join(lines)
