@@ -1,4 +1,4 @@
-"""The nouns of ``leakhunt truth``: a run of a workload whose truth is known, and what many come to."""
+"""The nouns of ``leakhunt truth``: a run of a workload that is known, and what many come to."""
 
 from __future__ import annotations
 

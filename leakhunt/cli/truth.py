@@ -24,8 +24,8 @@ from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model import Scenario, Variant
 from leakhunt.reporting import truth_table
-from leakhunt.verdict import judge
 from leakhunt.trials import Trial
+from leakhunt.verdict import judge
 from leakhunt.verdict.truth import confusion, score, trial
 
 ZOO = "leak-zoo-"

@@ -74,11 +74,11 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
     if max(left.pieces) <= trend.tolerance:
         reason = f"{told} of it: cyclic garbage between collections"
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
-    if trend.status is not Status.LEAK and _is_steady(left, trend.tolerance):
-        return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, f"{told} at every look")
-    if trend.status is not Status.LEAK or run.collects:
-        return trend
-    return _leak_without_garbage(trend, left, told)
+    if trend.status is Status.LEAK:
+        return trend if run.collects else _leak_without_garbage(trend, left, told)
+    steady = _is_steady(left, trend.tolerance)
+    linear = _by_collections(trend, left, Status.LEAK, Shape.LINEAR, f"{told} at every look")
+    return linear if steady else trend
 
 
 def _leak_without_garbage(trend: Trend, left: Remains, told: str) -> Trend:

@@ -7,10 +7,11 @@ that goes on until it is resolved are the same loop.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil
 from statistics import median
 
-from leakhunt.model import Phase, Purpose, Run, Status, Unit
+from leakhunt.model import Phase, Purpose, Run, Series, Status, Unit
 from leakhunt.verdict.collections import garbage_matters
 from leakhunt.verdict.judge import judge
 from leakhunt.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
@@ -27,6 +28,8 @@ MOST_SAMPLES = 20_000
 # 32 bytes a call adds up to more than a process creeps by.
 SAMPLE_NANOSECONDS = 1_000_000
 MOST_CALLS_PER_SAMPLE = 1000
+# Growth that shows plainly in one sample; more calls would only fill the memory.
+SAMPLE_GROWTH_BYTES = 64 << 10
 # A collection before each reading may cost as much as the calls, or this much in any case.
 CHEAP_COLLECTION_NANOSECONDS = 20_000_000
 # In a run of a fixed number of calls: the look before the last one.
@@ -81,11 +84,30 @@ def _decided(run: Run, judged: int) -> bool:
 
 
 def _calls_per_sample(run: Run) -> int:
-    """From the times of the first phase, which has one call a sample."""
+    """From the times and the growth of the first phase, which has one call a sample.
+
+    Calls that plainly leak, or open and start things, are not taken by the thousand: they would
+    meet a limit before they are judged.
+    """
     first = run.samples.get("duration", ())[:WARM_UP_STEP]
     if len(first) < WARM_UP_STEP:
         return 1
-    return min(ceil(SAMPLE_NANOSECONDS / max(median(first), 1)), MOST_CALLS_PER_SAMPLE)
+    if any(_typical_growth(run, series.name) > 0 for series in run.series if _counts(series)):
+        return 1
+    by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
+    growth = max(_typical_growth(run, name) for name in ("live_heap", "rss"))
+    by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
+    return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
+
+
+def _counts(series: Series) -> bool:
+    return series.unit is Unit.COUNT
+
+
+def _typical_growth(run: Run, name: str) -> float:
+    """The median growth from call to call in the first phase; 0 where it was not read."""
+    first = run.samples.get(name, (0, 0))[:WARM_UP_STEP]
+    return median(later - earlier for earlier, later in pairwise(first))
 
 
 def _is_warm(run: Run, calls_per_sample: int) -> bool:
