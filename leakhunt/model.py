@@ -293,9 +293,10 @@ class Trend:
 
     `rate_low` and `rate_high` are one-sided 99 % bounds. `upper_bound` is what a leak can be at
     most ("no leak above"), at the stricter level that looking several times asks for. `detectable`
-    is the leak that this series would have shown with 95 %. `calls_needed` is how many more calls
-    would decide, where the status is inconclusive. All of them are None when there are too few
-    samples to say. `net` is last less first sample.
+    is the leak that this series would have shown with 95 %. `slowest_warm_up`: a leak's curve may
+    also be a warm-up whose time constant is above so many calls. `calls_needed` is how many more
+    calls would decide, where the status is inconclusive. All of them are None when there are too
+    few samples to say. `net` is last less first sample.
     """
 
     series: str
@@ -312,6 +313,7 @@ class Trend:
     detectable: float | None
     calls_needed: int | None
     reason: str
+    slowest_warm_up: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

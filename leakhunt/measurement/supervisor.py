@@ -233,7 +233,9 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _place(tail: Tail) -> str:
-    return f"after call {tail.calls}" if tail.calls else "before the first call"
+    if not tail.calls:
+        return "before the first call"
+    return f"after call {tail.calls}" + (f" of {tail.planned}" if tail.planned else "")
 
 
 def _how(code: int) -> str:

@@ -24,6 +24,7 @@ class Tail:
         self._stream = open(file, "rb")  # noqa: SIM115 - closed in __exit__
         self._rest = b""
         self._names: tuple[str, ...] = ()
+        self.planned: int | None = None
         self.calls = 0
         self.pauses = 0
         self.settled = False
@@ -52,6 +53,7 @@ class Tail:
         match record["record"]:
             case "header":
                 self._names = tuple(series["name"] for series in record["series"])
+                self.planned = record["plan"]["calls"]
             case "settle":
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"

@@ -8,6 +8,7 @@ from leakhunt.model import Ledger, Report
 from leakhunt.reporting.curves import curves_svg
 from leakhunt.reporting.words import (
     SIGNS,
+    calls_fact,
     first_facts,
     headings,
     plan_facts,
@@ -56,6 +57,7 @@ def render(report: Report) -> bytes:
         bars=bars,
         plan_facts=plan_facts,
         type_growth=type_growth,
+        calls_fact=calls_fact,
         format_bytes=format_bytes,
         damaged=[entry for entry in report.entries if entry.run.damaged_lines],
         shared=_shared_environment(report),

@@ -2,6 +2,8 @@
 
 Format history
     1 (2026-11): first.
+    2 (2026-11): the status is leak, no leak or inconclusive; kind, also, calls_needed, forecast,
+        phases, limits; a trend has shape, upper_bound, detectable, calls_needed, slowest_warm_up.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 from leakhunt.model import JudgedRun, Report
 
-FORMAT = 1
+FORMAT = 2
 
 
 def render(report: Report) -> bytes:
@@ -32,7 +34,11 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
     return {
         "variant": entry.variant,
         "status": entry.verdict.status,
+        "kind": entry.verdict.kind,
+        "also": list(entry.verdict.also),
         "sentence": entry.verdict.sentence,
+        "calls_needed": entry.verdict.calls_needed,
+        "forecast": asdict(entry.verdict.forecast) if entry.verdict.forecast else None,
         "calls_done": run.calls_done,
         "outcome": asdict(run.outcome),
         "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
@@ -41,6 +47,8 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "cost": asdict(entry.cost) if entry.cost else None,
         "readings": [asdict(reading) for reading in run.readings],
         "plan": asdict(run.plan),
+        "phases": [asdict(phase) for phase in run.phases],
+        "limits": dict(run.limits),
         "facts": dict(run.facts),
         "environment": dict(run.environment),
         "unavailable": dict(run.unavailable),

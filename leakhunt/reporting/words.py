@@ -213,7 +213,7 @@ def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
     options = ", ".join(f"{name}={value or '(default)'}" for name, value in plan.options.items())
     limit = plan.memory_limit_bytes
     return (
-        ("calls", calls_fact(run)),
+        ("calls", f"{plan.calls} each" if plan.calls else "as many as the verdict needs"),
         ("device", plan.device),
         ("threads", str(plan.threads)),
         ("seed", str(plan.seed)),

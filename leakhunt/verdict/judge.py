@@ -101,6 +101,11 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if not kinds:
         return None
     told += _contradictions(run, trends)
+    slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
+    if slowest:
+        told.append(
+            f"Only a warm-up with a time constant above {slowest:,.0f} calls would look the same"
+        )
     ahead = forecast(run, trends)
     if ahead is not None:
         room = format_amount(ahead.limit_bytes, Unit.BYTES)
@@ -184,13 +189,23 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         if (trend := trends.get(name)) is not None
     )
     lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {kinds[0]}"
-    told = [f"{lead}: {seen}", *_contradictions(run, trends)]
+    told = [f"{lead}: {seen}", *(_contradictions(run, trends) or _retained(run, kinds))]
     retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
         for name, trend in trends.items()
     }
     return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), ". ".join(told) + ".", shown)
+
+
+def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
+    """How much of RSS is kept though it is free, where that is what there is to say."""
+    if Kind.ALLOCATOR_RETENTION not in kinds:
+        return []
+    live = _gain(run, "live_heap", "trimmed") + _gain(run, "python_live", "trimmed")
+    grown = format_amount(_gain(run, "rss", "end"), Unit.BYTES)
+    kept = format_amount(_gain(run, "rss", "end") - live, Unit.BYTES)
+    return [f"Of {grown} that RSS grew by since the start, {kept} are not in use any more"]
 
 
 def _would_have_seen(trend: Trend) -> str:

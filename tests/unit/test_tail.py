@@ -36,7 +36,7 @@ def sample(call: int) -> bytes:
 def test_a_header_is_news_without_a_call(run_file: Path) -> None:
     with Tail(run_file) as tail:
         assert tail.follow()
-        assert (tail.calls, tail.latest, tail.pauses) == (0, {}, 0)
+        assert (tail.planned, tail.calls, tail.latest, tail.pauses) == (9, 0, {}, 0)
 
 
 def test_a_worker_pauses_after_its_start_and_after_each_look_and_settles_at_last(

@@ -1,0 +1,94 @@
+"""The leak zoo: a quick part of it for real, and the committed table of all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Leakhunt
+
+from leakhunt import scenario
+from leakhunt.model import Kind
+from leakhunt.reporting.truth_table import from_json, wrong
+from leakhunt.verdict.truth import score
+
+DATA = Path(__file__).parents[2] / "reports" / "truth" / "zoo.json"
+ZOO = [found for found in scenario.builtin() if found.name.startswith("leak-zoo-")]
+QUICK = (
+    "leak-zoo-python-heap:list-append,list-cleared,tiny-object,cycles-dropped,one-call-in-ten,"
+    "beneath-a-sawtooth,starting-late,exceptions-with-tracebacks",
+    "leak-zoo-native:malloc-lost,malloc-freed,mmap-kept,reference-leaked-in-c,views-that-pin",
+    "leak-zoo-resources:files-left-open,threads-that-never-end,children-not-waited-for,tasks-finished",
+    "leak-zoo-bounded:lru-cache-that-fills,vocabulary-that-saturates,one-late-step,cyclic-trees,"
+    "json-re-numpy",
+)
+
+
+def test_a_quick_part_of_the_zoo_is_judged_right(leakhunt: Leakhunt) -> None:
+    done = leakhunt("truth", *QUICK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 false alarms in 9 runs" in done.stdout
+    assert "13 of 13 found, 13 in the right class" in done.stdout
+
+
+def test_the_committed_trials_cover_the_zoo_and_are_right() -> None:
+    trials = from_json(DATA.read_bytes())
+    tried = {(trial.scenario, trial.variant) for trial in trials}
+    known = {
+        (found.name, variant.name)
+        for found in ZOO
+        if "cpu" in found.devices
+        for variant in found.variants
+    }
+    assert tried == known
+    found = score(trials)
+    assert (found.false_alarms, found.found) == (0, found.leaking_runs)
+    assert found.clean_runs >= 500
+    assert not wrong(trials)
+
+
+def test_every_workload_of_the_zoo_says_what_to_expect() -> None:
+    for found in ZOO:
+        for variant in found.variants:
+            assert variant.expect, f"{found.name}:{variant.name}"
+            assert (variant.rate > 0) == variant.expect[0].is_leak, f"{found.name}:{variant.name}"
+            assert variant.summary
+
+
+def test_the_zoo_has_forty_workloads_and_every_class() -> None:
+    expected = [variant.expect for found in ZOO for variant in found.variants]
+    assert len(expected) >= 40
+    missing = set(Kind) - {kind for kinds in expected for kind in kinds}
+    assert missing <= {Kind.INCONCLUSIVE, Kind.KILLED}
+
+
+def test_a_wrong_answer_is_told_and_fails(leakhunt: Leakhunt, tmp_path: Path) -> None:
+    (tmp_path / "lying.py").write_text(
+        '"""Made."""\nfrom leakhunt import variant\n\ndef setup(context):\n    return []\n\n'
+        '@variant(expect="clean")\ndef leaks(state, item):\n    state.append(bytearray(5000))\n'
+    )
+    done = leakhunt("truth", "lying.py", "--out", "trials.json")
+    assert done.returncode == 1
+    assert "wrong: lying:leaks seed 0: expected clean, found leak, leak in Python" in done.stdout
+    assert score(from_json((tmp_path / "trials.json").read_bytes())).false_alarms == 1
+    again = leakhunt("truth", "lying.py", "--out", "trials.json")
+    assert (again.returncode, again.stderr.count("\n")) == (7, 1)
+
+
+def test_a_scenario_that_does_not_say_what_to_expect_is_refused(leakhunt: Leakhunt) -> None:
+    done = leakhunt("truth", "null")
+    assert done.returncode == 2
+    assert "says what to expect" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["'leak'", "['clean', 3]", "3"])
+def test_an_expectation_that_is_no_class_is_refused(
+    leakhunt: Leakhunt, tmp_path: Path, word: str
+) -> None:
+    (tmp_path / "odd.py").write_text(
+        '"""Made."""\nfrom leakhunt import variant\n\ndef setup(context):\n    return []\n\n'
+        f"@variant(expect={word})\ndef odd(state, item):\n    pass\n"
+    )
+    done = leakhunt("truth", "odd.py")
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert "use one of leak in Python" in done.stderr
