@@ -42,14 +42,13 @@ def start_reading() -> Reading:
     return full_reading("start")
 
 
-def look() -> tuple[Reading, Reading]:
-    """Read, collect, and read again; the second says how long the collection took (ns)."""
-    before = full_reading("look")
+def collected_reading() -> Reading:
+    """Collect, and read; the reading says how long the collection took (ns)."""
     started = time.perf_counter_ns()
     gc.collect()
     taken = time.perf_counter_ns() - started
     after = full_reading("look_collected")
-    return before, replace(after, values={**after.values, "collect_ns": taken})
+    return replace(after, values={**after.values, "collect_ns": taken})
 
 
 def settle(last_look: tuple[Reading, Reading]) -> Iterator[Reading]:

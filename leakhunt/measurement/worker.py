@@ -32,7 +32,13 @@ import objgraph
 from leakhunt import scenario
 from leakhunt.errors import LeakhuntError, MissingRequirement
 from leakhunt.measurement.order import Channel, Order, open_channel
-from leakhunt.measurement.settle import full_reading, look, mappings, settle, start_reading
+from leakhunt.measurement.settle import (
+    collected_reading,
+    full_reading,
+    mappings,
+    settle,
+    start_reading,
+)
 from leakhunt.model import Phase, Purpose, Reading
 from leakhunt.probes import Probe, choose
 from leakhunt.store import Appender, DiskFull, encode
@@ -136,10 +142,11 @@ def _measure(order: Order, channel: Channel, appender: Appender) -> None:
     while not stop.asked and (phase := channel.next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
+        before = full_reading("look")
         if phase.purpose is Purpose.WARM_UP:
             inventory = _Inventory()
         # What is live is known only just after a collection, and the collector keeps its own pace.
-        readings = look()
+        readings = (before, collected_reading())
         for reading in readings:
             _append_reading(appender, reading)
     for reading in settle(readings):

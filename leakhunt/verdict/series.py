@@ -26,14 +26,15 @@ from leakhunt.verdict.trend import (
     BLOCKS,
     FINE_BLOCKS,
     LEAST_LATER_SHARE,
+    SLOWEST_WARM_UP_SHARE,
     Floats,
     Slope,
     fine_floors,
     floors,
     later_share,
     mostly_one_step,
+    slope_beyond_warm_up,
     theil_sen,
-    warm_up_profile,
 )
 
 # When a run is looked at, in samples after the warm-up; each look is 1.5 times the one before it,
@@ -129,7 +130,6 @@ class Sight:
 
     slope: Slope
     obstacle: str | None
-    slowest_warm_up: float
 
 
 def look(values: Floats, tolerance: float, alpha: float) -> Sight:
@@ -154,15 +154,14 @@ def _look_at_floors(fine: Floats, width: int, tolerance: float, alpha: float) ->
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
-        return Sight(slope, "not above the tolerance for certain", 0)
+        return Sight(slope, "not above the tolerance for certain")
     if mostly_one_step(heights):
-        return Sight(slope, "most of it came in one step", 0)
+        return Sight(slope, "most of it came in one step")
     if later_share(heights) < LEAST_LATER_SHARE:
-        return Sight(slope, "it slows down", 0)
-    profile = warm_up_profile(fine, width)
-    if not profile.low > tolerance:
-        return Sight(slope, "a slow warm-up fits as well", profile.time_constant)
-    return Sight(slope, None, profile.time_constant)
+        return Sight(slope, "it slows down")
+    if not slope_beyond_warm_up(fine, width) > tolerance:
+        return Sight(slope, "a slow warm-up fits as well")
+    return Sight(slope, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +220,16 @@ class _Judgement:
             detectable=None if detectable is None else detectable / calls,
             calls_needed=None if needed is None else needed * calls,
             reason=self._reason(sight, status, bound, needed),
-            slowest_warm_up=sight.slowest_warm_up * calls if status is Status.LEAK else None,
+            slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
         )
 
     def _discarded(self) -> int:
         return int(len(self.heights) * DISCARDED_SHARE)
+
+    def _slowest_warm_up(self) -> float:
+        """Calls: a warm-up with a longer time constant looks like a leak still."""
+        judged = len(self.heights) - self._discarded()
+        return SLOWEST_WARM_UP_SHARE * judged * self.calls_per_sample
 
     def _status(self, sight: Sight, bound: float) -> Status:
         if bound <= self.tolerance and len(self.heights) >= FEWEST_FOR_CLEAN:
@@ -280,12 +284,9 @@ class _Judgement:
         judged = len(self.heights) - self._discarded()
         if status is Status.LEAK:
             rate = format_rate(sight.slope.rate / calls, self.unit)
-            slowest = sight.slowest_warm_up * calls
-            if not slowest:
-                return f"the floor rises steadily, at {rate}"
             return (
-                f"the floor rises steadily, at {rate}; only a warm-up slower than"
-                f" {slowest:.0f} calls looks like it"
+                f"the floor rises steadily, at {rate}; only a warm-up with a time constant above"
+                f" {self._slowest_warm_up():,.0f} calls looks like it"
             )
         if status is Status.NO_LEAK:
             return f"no leak above {most}"

@@ -124,32 +124,24 @@ def _median_slope(heights: Floats) -> float:
     return float(np.median((heights[other] - heights[one]) / (other - one)))
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What is left of a slope if a warm-up may explain part of it.
+# Warm-ups with time constants up to this share of the samples are told from a leak.
+SLOWEST_WARM_UP_SHARE = float(_TIME_CONSTANTS[-1]) / FINE_BLOCKS
 
-    `low` is the 95 % lower bound of b in a + b t + c exp(-t / tau) with c <= 0, in units per
-    sample, the least over all tau that the floors do not rule out; `time_constant` is that tau in
-    samples, 0 if even a straight line gave less.
+
+def slope_beyond_warm_up(fine: Floats, width: int) -> float:
+    """What is left of the slope if a warm-up explains as much of the growth as it can.
+
+    The 95 % lower bound of b in a + b t + c exp(-t / tau) with c <= 0, in units per sample: the
+    least over all tau that the fine floors do not rule out, and over the straight line.
     """
-
-    low: float
-    time_constant: float
-
-
-def warm_up_profile(fine: Floats, width: int) -> Profile:
-    """Fit a line with an exponential approach of every time constant to the fine floors."""
-    line, curves = _line(), _curves()
-    slopes, squares = line.fit(fine)
+    curves = _curves()
+    slopes, squares = _line().fit(fine)
     bent_slopes, bent_squares = curves.fit(fine)
     downwards = curves.solve(fine)[:, 2] <= 0
     lows = np.concatenate([slopes, bent_slopes[downwards]])
     left = np.concatenate([squares, bent_squares[downwards]])
-    constants = np.concatenate([[0.0], _TIME_CONSTANTS[downwards]])
-    allowed = left.min() * (1 + _F_RATIO / (FINE_BLOCKS - 3))
-    lows[left > allowed] = np.inf
-    worst = int(lows.argmin())
-    return Profile(float(lows[worst]) / width, float(constants[worst]) * width)
+    allowed = left <= left.min() * (1 + _F_RATIO / (FINE_BLOCKS - 3))
+    return float(lows[allowed].min()) / width
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,12 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
         (["run", "null", "--lengths", "fixed"], 2, "no option 'lengths'; it has none"),
         (["run", "null", "--calls", "0"], 2, "--calls"),
         (["run", "null", "--calls", "9", "--warmup", "9"], 2, "leaves none of 9 calls"),
+        (["run", "broken.py", "--warmup", "9"], 6, "not a Python file"),
+        (["run", "null", "--calls", "9", "--calls-per-sample", "2"], 2, "no multiple of"),
+        (["run", "null", "--calls", "9", "--resolve"], 2, "leave out --calls"),
+        (["run", "null", "--resolve"], 2, "leave out --calls"),
+        (["run", "leak-zoo-bounded", "--warmup", "9"], 2, "--warmup goes with --calls"),
+        (["run", "null", "--collect", "often"], 2, "--collect"),
         (["run", "null", "--device", "cuda"], 2, "runs on cpu, not on cuda"),
         (["run", "null", "--memory-limit", "lots"], 2, "is no size"),
         (["run", "broken.py"], 6, "broken.py:1: not a Python file"),
@@ -86,7 +92,7 @@ def test_run_report_and_gate_work_one_after_the_other(
     assert gate.returncode == 1
     assert "over: leaky live_heap" in gate.stdout
     assert "within: naive live_heap" in gate.stdout
-    assert "leakhunt run made.py:naive,leaky --calls 200" in (folder / "report.html").read_text()
+    assert "leakhunt run made.py:naive,leaky --seed 0" in (folder / "report.html").read_text()
     passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
     assert passing.returncode == 0
     (tmp_path / "empty").mkdir()

@@ -13,9 +13,11 @@ import soundfile
 from conftest import Leakhunt
 
 from leakhunt import store
-from leakhunt.model import Run, Status
+from leakhunt.model import Kind, Run, Status
 from leakhunt.verdict import judge
+from leakhunt.verdict.looks import MOST_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.verdict.results import difference
+from leakhunt.verdict.series import LOOKS
 
 pytestmark = [
     pytest.mark.pipeline,
@@ -47,9 +49,18 @@ def test_a_new_length_every_call_grows_the_live_heap_by_some_64_kib(
     varied: dict[str, Run], variant: str
 ) -> None:
     trend = judge(varied[variant]).trends["live_heap"]
-    assert trend.status is Status.LEAK
     assert trend.rate is not None
     assert 45 * KIB < trend.rate < 80 * KIB
+
+
+def test_the_naive_pipeline_is_known_to_grow_in_native_code_after_a_few_hundred_calls(
+    tmp_path: Path,
+) -> None:
+    run = run_pipeline(tmp_path / "out", "fsmn-vad:naive")["naive"]
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
+    assert run.calls_done <= MOST_WARM_UP_STEPS * WARM_UP_STEP + LOOKS[2]
+    assert verdict.forecast is not None and verdict.forecast.calls > 1000
 
 
 def test_one_shape_keeps_the_live_heap_level(varied: dict[str, Run]) -> None:

@@ -13,8 +13,8 @@ from leakhunt.verdict.trend import (
     kendall_critical,
     later_share,
     mostly_one_step,
+    slope_beyond_warm_up,
     theil_sen,
-    warm_up_profile,
 )
 
 
@@ -89,17 +89,16 @@ def test_one_step_is_told_from_even_growth() -> None:
 def test_a_warm_up_leaves_no_slope_of_its_own(time_constant: float) -> None:
     curve = 100 * (1 - np.exp(-np.arange(FINE_BLOCKS) / time_constant))
     noise = np.random.default_rng(1).normal(0, 0.5, FINE_BLOCKS)
-    assert warm_up_profile(curve + noise, width=1).low < 0.2
+    assert slope_beyond_warm_up(curve + noise, width=1) < 0.2
 
 
 def test_a_line_keeps_its_slope_whatever_warm_up_is_tried() -> None:
     noise = np.random.default_rng(1).normal(0, 0.5, FINE_BLOCKS)
-    profile = warm_up_profile(10 * np.arange(FINE_BLOCKS) + noise, width=5)
-    assert 1 < profile.low <= 2
+    assert 1 < slope_beyond_warm_up(10 * np.arange(FINE_BLOCKS) + noise, width=5) <= 2
 
 
 def test_a_warm_up_before_a_leak_takes_nothing_from_its_slope() -> None:
     times = np.arange(FINE_BLOCKS)
     noise = np.random.default_rng(1).normal(0, 0.1, FINE_BLOCKS)
-    low = warm_up_profile(50 * (1 - np.exp(-times / 3)) + times + noise, width=1).low
+    low = slope_beyond_warm_up(50 * (1 - np.exp(-times / 3)) + times + noise, width=1)
     assert 0.8 < low < 1.1

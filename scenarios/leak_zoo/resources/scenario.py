@@ -149,7 +149,7 @@ def thread_locals_replaced(state: State, item: int) -> None:
     state.local.buffer = bytearray(1000)
 
 
-@variant(expect="leak in Python", rate=900)
+@variant(expect="leak in Python", rate=957)
 def tasks_never_finished(state: State, item: int) -> None:
     """An asyncio task per request waits for a future that nobody resolves."""
     work()
