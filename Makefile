@@ -5,12 +5,11 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEMO_CALLS ?= 200
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench truth clean
 
 demo: $(STAMP)
-	$(BIN)/leakhunt run fsmn-vad --calls $(DEMO_CALLS)
+	$(BIN)/leakhunt run fsmn-vad
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -22,6 +21,15 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_sampling.py
+	$(BIN)/python tests/bench/bench_judge.py
+
+# The tables of reports/truth/, anew: some 25 minutes on two cores.
+truth: $(STAMP)
+	rm -f reports/truth/zoo.json
+	$(BIN)/leakhunt truth --repeats 4 --clean-repeats 10 --out reports/truth/zoo.json
+	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
+	$(BIN)/python tests/truth/curve_table.py
+	$(BIN)/python tests/truth/tables.py
 
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt

@@ -134,7 +134,11 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     scenario = _find_scenario(place)
     if not names:
         return scenario, scenario.variants
-    return scenario, tuple(_find_variant(scenario, name) for name in names.split(","))
+    listed = names.split(",")
+    twice = next((name for name in listed if listed.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"variant {twice} is named twice; name each once")
+    return scenario, tuple(_find_variant(scenario, name) for name in listed)
 
 
 def _find_scenario(place: str) -> Scenario:
@@ -173,8 +177,10 @@ def describe(file: Path) -> Scenario:
         BadFile: it is no Python, has no variant, or a constant is no literal of the right kind.
     """
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except OSError as error:
+        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+    except (SyntaxError, ValueError, RecursionError) as error:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
         raise BadFile(f"{file}{where}: not a Python file ({error}); mend it") from error
     constants = _constants(tree, file)
@@ -200,7 +206,7 @@ def describe(file: Path) -> Scenario:
         variants=variants,
         options=tuple(_options(constants.get("OPTIONS", {}), file)),
         devices=devices,
-        extra=constants.get("EXTRA"),
+        extra=_text(constants, "EXTRA", file),
         requires=_texts(constants, "REQUIRES", file),
         result_kind=result_kind,
         default_calls=calls,
@@ -225,7 +231,7 @@ def _constants(tree: ast.Module, file: Path) -> dict[str, Any]:
 def _literal(node: ast.expr, what: str, file: Path) -> Any:
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         raise BadFile(
             f"{file}:{node.lineno}: {what} must be a literal, since it is read without running the"
             " file; write the value itself"
@@ -239,6 +245,13 @@ def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ..
     return tuple(value)
 
 
+def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
+    value = constants.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadFile(f"{file}: {name} is {value!r}; use a word in quotes")
+    return value
+
+
 def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
@@ -248,16 +261,19 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
             if not _is_mark(call.func if call else decorator):
                 continue
             marks = {
-                keyword.arg: _literal(keyword.value, f"{keyword.arg} of @variant", file)
+                str(keyword.arg): _literal(keyword.value, f"{keyword.arg} of @variant", file)
                 for keyword in (call.keywords if call else ())
             }
+            rate = marks.get("rate", 0)
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+                raise BadFile(f"{file}: rate={rate!r} of {node.name}; use a number")
             yield Variant(
-                name=marks.get("name") or node.name.replace("_", "-"),
+                name=_text(marks, "name", file) or node.name.replace("_", "-"),
                 function=node.name,
                 summary=(ast.get_docstring(node) or "").partition("\n")[0],
-                devices=tuple(marks.get("devices") or devices),
+                devices=_texts(marks, "devices", file) or devices,
                 expect=_kinds(marks.get("expect", ()), node.name, file),
-                rate=marks.get("rate", 0),
+                rate=rate,
             )
 
 
@@ -295,11 +311,12 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
     for name, value in declared.items():
         try:
             default, choices, text = value
+            words = tuple(map(str, choices))
         except (TypeError, ValueError):
             raise BadFile(
                 f"{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)"
             ) from None
-        yield Option(str(name), str(default), tuple(map(str, choices)), str(text))
+        yield Option(str(name), str(default), words, str(text))
 
 
 def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, str]:

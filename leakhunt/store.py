@@ -92,7 +92,8 @@ class Appender:
         """Write `lines` (whole lines) and return when the kernel has them.
 
         Raises:
-            DiskFull: no space is left. The lines were written into the room kept aside.
+            DiskFull: no space is left. The lines were written into the room kept aside, or left out
+                where they are longer than that.
             OSError: they could not be written at all; the file ends with its last whole line.
         """
         before = os.fstat(self._descriptor).st_size
@@ -103,7 +104,11 @@ class Appender:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._ballast.exists():
                 raise
             self._ballast.unlink()
-            self._write(lines)
+            try:
+                self._write(lines)
+            except OSError as again:  # more than the room kept aside: a whole line less, no stump
+                os.ftruncate(self._descriptor, before)
+                raise DiskFull(os.strerror(again.errno or errno.ENOSPC)) from again
             raise DiskFull(os.strerror(error.errno or errno.ENOSPC)) from error
 
     def _write(self, lines: bytes) -> None:
@@ -180,7 +185,7 @@ def load(file: Path) -> Run:
         raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
     try:
         return parts.run(file, damaged)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadFile(f"{file}: the header is damaged ({error!r}); measure again") from error
 
 
@@ -189,14 +194,14 @@ def _decode(line: bytes) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and "record" in record else None
 
 
 def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
     version = record.get("format")
-    if record["record"] != "header" or not isinstance(version, int):
+    if record["record"] != "header" or type(version) is not int:
         raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
     if version > FORMAT:
         raise BadFile(
@@ -236,14 +241,17 @@ class _Parts:
                 case "note":
                     self.notes.append(record)
                 case "footer":
+                    Ending(record["ending"])
                     self.footer = record
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return False
         return True
 
     def _take_sample(self, record: dict[str, Any]) -> bool:
         values = record["values"]
         if len(values) != len(self.header["series"]):
+            return False
+        if type(record["call"]) is not int or record["call"] not in _INT64:
             return False
         if record["call"] + 1 <= (self.calls[-1] if self.calls else 0):
             return False
@@ -288,6 +296,8 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
     known = {name: fields[name] for name in Plan.__dataclass_fields__ if name in fields}
     plan = Plan(**known)
     if not all(n is None or (isinstance(n, int) and n >= 0) for n in (plan.calls, plan.warmup)):
+        raise ValueError("plan")
+    if plan.calls == 0 or not isinstance(plan.options, dict):
         raise ValueError("plan")
     return plan
 

@@ -11,6 +11,8 @@ _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB":
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SCALES = _BINARY | _DECIMAL
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[A-Za-z]*)")
+# What the kernel's interfaces take: a signed 64-bit number.
+_MOST_BYTES = 2**63
 _EXAMPLES = {
     Unit.BYTES: "4 KiB/call",
     Unit.BLOCKS: "0.5 blocks/call",
@@ -28,9 +30,10 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text.strip())
     scale = _SCALES.get(match["scale"].upper()) if match else None
-    if match is None or scale is None:
+    size = float(match["number"]) * scale if match and scale else 0.0
+    if not 1 <= size < _MOST_BYTES:
         raise UsageError(f"{text!r} is no size; write it like '512 MiB' or '1.5 GB'")
-    return round(float(match["number"]) * scale)
+    return round(size)
 
 
 def parse_rate(text: str, unit: Unit) -> float:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 
 from leakhunt import __version__
-from leakhunt.errors import INTERRUPTED, LeakhuntError
+from leakhunt.cli.lasting import Lasting, OutputFull
+from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 
 _VERBS = {
     "run": "Measure a scenario and write a report.",
@@ -53,12 +56,17 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; nothing expected ends in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        result: Any = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="leakhunt",
-            standalone_mode=False,
-        )
+        with contextlib.redirect_stdout(cast("TextIO", Lasting(sys.stdout))):
+            result: Any = cli.main(
+                args=None if arguments is None else list(arguments),
+                prog_name="leakhunt",
+                standalone_mode=False,
+            )
+            sys.stdout.flush()
     except LeakhuntError as error:
         return _say(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -68,10 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep the interpreter from complaining at exit.
-        sys.stdout = None
-        return 0
+    except OutputFull as error:
+        return _say(f"{error}; what was measured is safe in the run files", CannotWrite.exit_code)
     return result if isinstance(result, int) else 0
 
 

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from leakhunt import store
 from leakhunt.cli.output import report_on, show, write_report
-from leakhunt.errors import CannotWrite
+from leakhunt.errors import BadFile, CannotWrite
+from leakhunt.model import Run
 
 
 @click.command("report")
@@ -25,10 +26,21 @@ def command(runs: tuple[str, ...], out: Path | None) -> None:
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     """
     files = store.find_run_files(runs)
-    report = report_on([store.load(file) for file in files], runs[0])
+    report = report_on([run for file in files if (run := _loaded(file, runs))], runs[0])
     folder = out or files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{folder}: {error.strerror}; name another with --out") from error
     show(Console(), report, write_report(report, folder))
+
+
+def _loaded(file: Path, named: tuple[str, ...]) -> Run | None:
+    """The run of a file; a damaged one is left out with a line, unless it was named itself."""
+    try:
+        return store.load(file)
+    except BadFile as error:
+        if str(file) in named:
+            raise
+        click.echo(f"leakhunt: left out: {error}", err=True)
+        return None

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -90,6 +91,8 @@ def command(
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
     found, variants = scenario.find(target)
+    if not isfinite(timeout):
+        raise UsageError(f"--timeout {timeout}: use a number of seconds")
     given = _given_options(pairs, {"lengths": lengths, "audio": audio})
     settings = Settings(
         scenario=found,

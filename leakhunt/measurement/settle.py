@@ -6,6 +6,7 @@ Worker side. The differences between the steps say what kind of memory it was: c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -146,23 +147,38 @@ def _pymalloc_values() -> dict[str, int]:
     report = getattr(sys, "_debugmallocstats", None)
     if report is None:
         return {}
-    sys.stderr.flush()
-    kept, catch = os.dup(2), _nameless_file()
+    catch = _nameless_file()
     try:
-        os.dup2(catch, 2)
-        try:
+        with _standard_error_into(catch):
             report()
-        finally:
-            os.dup2(kept, 2)
         text = os.pread(catch, _REPORT_BYTES, 0).decode("ascii", "replace")
     finally:
-        os.close(kept)
         os.close(catch)
     return {
         name: int(match[1].replace(",", ""))
         for name, pattern in _PYMALLOC_LINES.items()
         if (match := pattern.search(text))
     }
+
+
+@contextlib.contextmanager
+def _standard_error_into(descriptor: int) -> Iterator[None]:
+    """Let descriptor 2 lead elsewhere for a while; a scenario may have closed it."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        kept = None
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        if kept is None:
+            os.close(2)
+        else:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _nameless_file() -> int:

@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import sysconfig
 import time
 import traceback
 from array import array
@@ -47,6 +48,12 @@ _PR_SET_PDEATHSIG = 1
 _TYPES_SHOWN = 12
 _MAPPINGS_SHOWN = 5
 _FILLING_ROUNDS = 3
+# Where the standard library, installed packages, leakhunt itself and frozen modules are.
+_NOT_THE_SCENARIOS = (
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    str(Path(__file__).parents[1] / "measurement"),
+    "<frozen",
+)
 
 
 class Stop:
@@ -268,9 +275,9 @@ def _error_note(error: Exception) -> dict[str, Any]:
 
 
 def _describe(error: BaseException) -> str:
-    """``ValueError: no such key (scenario.py:31)``: the deepest frame that is not a library's."""
+    """``ValueError: no such key (scenario.py:31)``: the deepest frame of the scenario's own."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_SCENARIOS)]
     where = (own or frames)[-1] if frames else None
     place = f" ({Path(where.filename).name}:{where.lineno})" if where else ""
     text = " ".join(str(error).split())[:500]

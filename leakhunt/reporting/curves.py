@@ -300,5 +300,5 @@ def _label(entry: JudgedRun) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with its dollar signs shown, not read as mathematics."""
-    return text.replace("$", r"\$")
+    """`text` with its dollar signs shown, not read as mathematics, and nothing no font can take."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")

@@ -62,7 +62,7 @@ def render(report: Report) -> bytes:
         damaged=[entry for entry in report.entries if entry.run.damaged_lines],
         shared=_shared_environment(report),
     )
-    return page.encode()
+    return page.encode("utf-8", "backslashreplace")
 
 
 def bars(ledger: Ledger) -> list[Bar]:

@@ -26,7 +26,9 @@ def render(report: Report) -> bytes:
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _run(entry: JudgedRun) -> dict[str, Any]:

@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode()
+    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _lines(report: Report) -> Iterator[str]:

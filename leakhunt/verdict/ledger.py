@@ -22,11 +22,11 @@ def ledger(run: Run) -> Ledger | None:
     """The ledger of a run, or None if it has no sample or no reading before the first call."""
     start = run.reading("start")
     rss = run.samples.get("rss", ())
-    if start is None or not rss:
+    if start is None or "rss" not in start.values or not rss:
         return None
     steps = {step: run.reading(step) for step in ("end", "collected", "emptied", "trimmed")}
     readings = {step: reading.values for step, reading in steps.items() if reading is not None}
-    if len(readings) < len(steps):
+    if len(readings) < len(steps) or not all("rss" in values for values in readings.values()):
         return _from_samples(run, start.values)
     growth = readings["end"]["rss"] - start.values["rss"]
     lines = _settled_lines(start.values, readings)

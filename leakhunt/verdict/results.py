@@ -6,6 +6,7 @@ A remedy that changes the results is not a remedy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from leakhunt.model import Difference, Run
 
@@ -18,7 +19,8 @@ def difference(reference: Run, run: Run) -> Difference | None:
     if not calls:
         return None
     pairs = [(reference.results[call], run.results[call]) for call in calls]
-    if run.plan.result_kind != "intervals":
+    values = [value for pair in pairs for value in pair]
+    if run.plan.result_kind != "intervals" or not all(map(_is_intervals, values)):
         return Difference(len(pairs), sum(expected != found for expected, found in pairs))
     apart = [disagreement(expected, found) for expected, found in pairs]
     return Difference(
@@ -27,6 +29,16 @@ def difference(reference: Run, run: Run) -> Difference | None:
         worst=max(apart),
         total=sum(apart),
         reference_total=sum(_covered(expected) for expected, _ in pairs),
+    )
+
+
+def _is_intervals(value: Any) -> bool:
+    """Whether a scenario's summary is the list of [start, end] that it said it would be."""
+    return isinstance(value, list) and all(
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(isinstance(end, (int, float)) for end in pair)
+        for pair in value
     )
 
 

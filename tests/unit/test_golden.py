@@ -1,4 +1,4 @@
-"""A run file of format 1, written once and kept: whatever reads it must find the same in it."""
+"""A run file of each format, written once and kept: whatever reads it must find the same in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from leakhunt import store
 from leakhunt.gate import Answer, Budget, check
-from leakhunt.model import Run, Status
+from leakhunt.model import Kind, Run, Status
 from leakhunt.verdict import judge, ledger
 
 
@@ -37,3 +37,17 @@ def test_its_ledger_adds_up(golden: Run) -> None:
     assert made is not None and made.complete and start is not None and end is not None
     assert made.growth_bytes == end.values["rss"] - start.values["rss"]
     assert sum(line.size_bytes for line in made.lines) == made.growth_bytes
+
+
+def test_the_golden_file_of_format_2_still_says_the_same() -> None:
+    run = store.load(Path(__file__).parent / "data" / "format-2.run.jsonl")
+    assert (run.damaged_lines, run.samples_done, run.calls_done) == (0, 160, 800)
+    assert (run.judged_from, run.calls_per_sample, run.collects) == (0, 5, True)
+    assert [phase.samples for phase in run.phases] == [107, 53]
+    assert [reading.step for reading in run.readings] == [
+        "start", *["look", "look_collected"] * 2, "end", "collected", "emptied", "trimmed",
+    ]  # fmt: skip
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
+    assert verdict.trends["live_heap"].rate == pytest.approx(4100, abs=100)
+    assert run.limits and verdict.forecast is not None

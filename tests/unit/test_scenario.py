@@ -6,6 +6,7 @@ import pytest
 
 from leakhunt import scenario
 from leakhunt.errors import BadFile, UsageError
+from leakhunt.model import Kind
 
 HEAD = "from leakhunt import variant\n\ndef setup(context):\n    return None\n\n"
 VARIANT = "@variant\ndef naive(state, item):\n    '''As it is.'''\n"
@@ -103,3 +104,52 @@ def test_options_are_checked_against_the_scenario() -> None:
         scenario.settle_options(fsmn_vad, {"lengths": "long"})
     with pytest.raises(UsageError, match="no option 'lenghts', did you mean 'lengths'"):
         scenario.settle_options(fsmn_vad, {"lenghts": "fixed"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VARIANT + 'OPTIONS = {"a": ("b", None, "help")}\n',
+        VARIANT + "OPTIONS = {[]: 1}\n",
+        VARIANT.replace("@variant", "@variant(devices=3)"),
+        VARIANT.replace("@variant", "@variant(name=5)"),
+        VARIANT.replace("@variant", '@variant(devices="cpu")'),
+        VARIANT + "EXTRA = 3\n",
+        VARIANT.replace("@variant", "@variant(rate='much')"),
+    ],
+    ids=["no choices", "unhashable", "devices", "name", "devices a word", "extra", "rate"],
+)
+def test_a_constant_of_the_wrong_kind_is_a_bad_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadFile):
+        scenario.describe(write(tmp_path, HEAD + text))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\xef\xbb\xbf", b"# -*- coding: latin-1 -*-\n# caf\xe9\n"],
+    ids=["byte order mark", "declared encoding"],
+)
+def test_a_source_that_python_runs_is_described(tmp_path: Path, head: bytes) -> None:
+    file = write(tmp_path, HEAD + VARIANT)
+    file.write_bytes(head + file.read_bytes())
+    compile(file.read_bytes(), file, "exec")
+    assert scenario.describe(file).variants[0].name == "naive"
+
+
+def test_a_long_list_of_variants_is_no_file_name(tmp_path: Path) -> None:
+    names = [f"variant_{number:03}" for number in range(60)]
+    marked = "".join(f"@variant\ndef {name}(state, item):\n    pass\n" for name in names)
+    file = write(tmp_path, HEAD + marked)
+    target = f"{file}:{','.join(names).replace('_', '-')}"
+    assert len(scenario.find(target)[1]) == 60
+
+
+def test_what_is_expected_of_a_variant_is_read(tmp_path: Path) -> None:
+    mark = '@variant(expect=("clean", "bounded cache"), rate=2.5)'
+    (found,) = scenario.describe(write(tmp_path, HEAD + VARIANT.replace("@variant", mark))).variants
+    assert found.expect == (Kind.CLEAN, Kind.BOUNDED_CACHE)
+    assert found.rate == 2.5
+
+
+def test_scenarios_in_a_family_carry_its_name() -> None:
+    assert "leak-zoo-python-heap" in {found.name for found in scenario.builtin()}

@@ -12,7 +12,7 @@ from conftest import plan
 
 from leakhunt import store
 from leakhunt.errors import BadFile, CannotWrite, UsageError
-from leakhunt.model import Ending, Outcome, Unit
+from leakhunt.model import Ending, Outcome, Phase, Purpose, Unit
 
 GOLDEN = Path(__file__).parent / "data" / "format-1.run.jsonl"
 SERIES = [
@@ -189,3 +189,86 @@ def test_the_golden_file_of_format_1_still_says_the_same() -> None:
     assert [reading.step for reading in run.readings] == [
         "start", "look_collected", "look_collected", "end", "collected", "emptied", "trimmed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"record":"footer","ending":"melted"}\n',
+        b'{"record":"footer"}\n',
+        b'{"record":"result","call":Infinity,"value":1}\n',
+        b'{"record":"settle","step":"end","values":{"rss":Infinity}}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+    ids=["unknown ending", "no ending", "endless call", "endless reading", "too deep"],
+)
+def test_a_damaged_line_of_any_kind_costs_only_itself(run_file: Path, line: bytes) -> None:
+    with open(run_file, "ab") as stream:
+        stream.write(line)
+    run = store.load(run_file)
+    assert (run.calls_done, run.damaged_lines) == (3, 1)
+
+
+@pytest.mark.parametrize("field", ["facts", "environment", "unavailable"])
+def test_a_header_with_a_list_for_a_mapping_is_a_bad_file(tmp_path: Path, field: str) -> None:
+    header = {"plan": asdict(plan()), "series": SERIES, field: []}
+    file = tmp_path / f"x{store.SUFFIX}"
+    file.write_text(json.dumps({"record": "header", "format": 1} | header) + "\n")
+    with pytest.raises(BadFile):
+        store.load(file)
+
+
+def test_lines_longer_than_the_room_kept_aside_leave_no_stump(
+    run_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_write = os.write
+    room = store.BALLAST_BYTES
+
+    def write(descriptor: int, data: bytes) -> int:
+        nonlocal room
+        if store.ballast_of(run_file).exists() or not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written, room = real_write(descriptor, data[:room]), 0
+        return written
+
+    appender = store.Appender(run_file)
+    line = store.encode({"record": "result", "call": 0, "value": "x" * 100_000})
+    with monkeypatch.context() as patch, pytest.raises((OSError, store.DiskFull)):
+        patch.setattr(os, "write", write)
+        appender.append(line)
+    appender.close()
+    assert run_file.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"options": None}, {"calls": 0}, {"calls": 1.5}, {"warmup": -1}],
+    ids=["no options", "no calls", "half a call", "negative"],
+)
+def test_a_plan_that_cannot_be_is_a_bad_file(tmp_path: Path, change: dict[str, Any]) -> None:
+    file = tmp_path / f"x{store.SUFFIX}"
+    header = {"plan": asdict(plan()) | change, "series": SERIES}
+    file.write_text(json.dumps({"record": "header", "format": 2} | header) + "\n")
+    with pytest.raises(BadFile, match="header is damaged"):
+        store.load(file)
+
+
+def test_phases_say_how_the_samples_after_them_were_taken(run_file: Path) -> None:
+    phase = Phase(3, 2, Purpose.JUDGED, 100, collects=True)
+    add(run_file, store.encode({"record": "phase", **asdict(phase)}))
+    add(run_file, sample(102) + sample(202))
+    add(run_file, store.encode({"record": "settle", "step": "look", "values": {"rss": 9}}))
+    run = store.load(run_file)
+    assert run.phases == (phase,)
+    assert list(run.calls) == [1, 2, 3, 103, 203]
+    assert (run.judged_from, run.calls_per_sample, run.collects) == (3, 100, True)
+    assert (run.samples_done, run.calls_done, run.readings[-1].sample) == (5, 203, 5)
+
+
+@pytest.mark.parametrize("change", [{"purpose": "play"}, {"samples": None}])
+def test_a_phase_that_makes_no_sense_is_counted_not_believed(
+    run_file: Path, change: dict[str, Any]
+) -> None:
+    phase = asdict(Phase(3, 2, Purpose.JUDGED, 1, collects=False)) | change
+    add(run_file, store.encode({"record": "phase", **phase}))
+    assert store.load(run_file).damaged_lines == 1
