@@ -85,7 +85,11 @@ def curves_figure(report: Report) -> Figure:
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, report, name)
-    panels[-1].set_xlabel("call")
+    label = "call"
+    if _by_sample(report):
+        each = sorted({entry.run.calls_per_sample for entry in report.entries})
+        label = f"sample (of {each[0]:,} to {each[-1]:,} calls, by variant)"
+    panels[-1].set_xlabel(label)
     figure.suptitle(f"{_plain(report.title)}: memory call by call", fontsize=12, weight="bold")
     return figure
 
@@ -107,17 +111,21 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     for index, entry in runs:
         heights = [height / scale for height in curves[index]]
         places, shown = decimated(heights)
-        calls = [entry.run.calls[place] for place in places]
+        along = _along(entry, report)
         axes.plot(
-            calls,
+            [along[place] for place in places],
             shown,
             color=_COLOURS[index % len(_COLOURS)],
             linestyle=_DASHES[index % len(_DASHES)],
             linewidth=2.4 if index == 0 else 1.6,
             zorder=3 if index == 0 else 2,
         )
-        ends.append((index, entry, calls[-1], heights[-1]))
-    warmup = max(_warm_up_calls(entry) for _, entry in runs)
+        ends.append((index, entry, along[len(heights) - 1], heights[-1]))
+        first = entry.run.judged_from
+        if name != "duration" and 0 < first < len(heights):
+            colour = _COLOURS[index % len(_COLOURS)]
+            axes.plot([along[first]], [heights[first]], marker=".", color=colour, zorder=4)
+    warmup = min(_warm_up_end(entry, report) for _, entry in runs)
     axes.set_xlim(0, max(*(call for _, _, call, _ in ends), 2))
     if warmup:
         axes.axvspan(0, warmup, color="#f0f0f0", zorder=0, linewidth=0)
@@ -138,9 +146,21 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     _label_ends(axes, ends)
 
 
-def _warm_up_calls(entry: JudgedRun) -> int:
+def _by_sample(report: Report) -> bool:
+    """Whether calls are no common measure: a sample is one call here and a thousand there."""
+    return len({entry.run.calls_per_sample for entry in report.entries}) > 1
+
+
+def _along(entry: JudgedRun, report: Report) -> Sequence[int]:
+    """Where each sample stands on the axis."""
+    if _by_sample(report):
+        return range(1, entry.run.samples_done + 1)
+    return entry.run.calls
+
+
+def _warm_up_end(entry: JudgedRun, report: Report) -> int:
     first = entry.run.judged_from
-    return entry.run.calls[first - 1] if first else 0
+    return _along(entry, report)[first - 1] if first else 0
 
 
 def _heights(entry: JudgedRun, name: str) -> list[float]:

@@ -35,7 +35,7 @@ def summary_table(report: Report) -> Table:
     for title in rates.values():
         table.add_column(f"{title}/call", justify="right", no_wrap=True)
     table.add_column("time/call", justify="right", no_wrap=True)
-    table.add_column("results", no_wrap=True)
+    table.add_column("results", no_wrap=True, min_width=9)
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(

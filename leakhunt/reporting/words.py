@@ -94,8 +94,12 @@ def cost_cell(cost: Cost | None) -> str:
     """``18.4 ms (1.9 x)``."""
     if cost is None:
         return NOTHING
-    ratio = "" if cost.ratio is None else f" ({cost.ratio:.2g} ×)"
+    ratio = "" if cost.ratio is None else f" ({_ratio(cost.ratio)} ×)"
     return f"{format_seconds(cost.median_seconds)}{ratio}"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def difference_cell(entry: JudgedRun) -> str:
@@ -114,7 +118,7 @@ def difference_cell(entry: JudgedRun) -> str:
 def short_difference_cell(entry: JudgedRun) -> str:
     """``same``, or the share of the results that differs; for narrow places."""
     if entry.variant == entry.run.plan.reference:
-        return "reference"
+        return "ref."
     difference = entry.difference
     if difference is None:
         return NOTHING

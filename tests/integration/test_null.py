@@ -10,7 +10,9 @@ from conftest import Leakhunt, only_run
 CALLS = 10_000
 
 
-@pytest.mark.parametrize("series", ["live_heap", "python_blocks", "threads", "descriptors"])
+@pytest.mark.parametrize(
+    "series", ["live_heap", "python_blocks", "threads", "descriptors", "children"]
+)
 def test_doing_nothing_ten_thousand_times_grows_by_nothing(null_run: Path, series: str) -> None:
     run = only_run(null_run)
     assert run.calls_done == CALLS
