@@ -11,10 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from leakhunt.model import Ending, Forecast, Kind, Run, Shape, Status, Trend, Unit, Verdict
-from leakhunt.units import format_amount, format_rate, format_seconds
+from leakhunt.model import Ending, Kind, Run, Shape, Status, Trend, Unit, Verdict
+from leakhunt.units import format_amount, format_rate
 from leakhunt.verdict.collections import garbage_matters, remains, without_garbage
 from leakhunt.verdict.forecast import forecast
+from leakhunt.verdict.sentences import (
+    calls_ahead,
+    capitalized,
+    title,
+    told_all,
+    told_once,
+    with_ending,
+    would_have_seen,
+)
 from leakhunt.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
 from leakhunt.verdict.trend import ALPHA
 
@@ -39,14 +48,6 @@ _BLOCKS_PER_LEAK = 0.75
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
 
-_TITLES = {
-    "live_heap": "live heap",
-    "rss": "RSS",
-    "python_blocks": "Python blocks",
-    "cuda_allocated": "CUDA allocated",
-    "cuda_reserved": "CUDA reserved",
-}
-
 
 def judge(run: Run, power: bool = True) -> Verdict:
     """The verdict on a run; `power`: work out what each clean series would have shown."""
@@ -59,14 +60,16 @@ def judge(run: Run, power: bool = True) -> Verdict:
     }
     if not run.samples_done:
         sentence = "Nothing was measured."
-        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), _ended(sentence, run), trends)
+        return Verdict(
+            Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), with_ending(sentence, run), trends
+        )
     verdict = _leak(run, trends) or _unclear(run, trends) or _clean(run, trends)
     if run.outcome.ending is Ending.KILLED and _was_growing(trends):
         also = tuple(
             kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
         )
         verdict = replace(verdict, kind=Kind.KILLED, also=also)
-    return replace(verdict, sentence=_ended(verdict.sentence, run))
+    return replace(verdict, sentence=with_ending(verdict.sentence, run))
 
 
 def tolerance_of(series: str, unit: Unit, calls_per_sample: int) -> float:
@@ -93,10 +96,10 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
     live = [trend for trend in leaking if trend.series in LIVE_SERIES]
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
-    told = [f"{_capitalized(kinds[0])}: {_told_all(live)}"] if kinds else []
+    told = [f"{capitalized(kinds[0])}: {told_all(live)}"] if kinds else []
     if not kinds and trends.get("rss") in leaking and _outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
-        told = [f"Memory grows outside malloc and Python: {_told_all([trends['rss']])}"]
+        told = [f"Memory grows outside malloc and Python: {told_all([trends['rss']])}"]
         told += _mapping_evidence(run)
     if not kinds:
         return None
@@ -109,19 +112,9 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     ahead = forecast(run, trends)
     if ahead is not None:
         room = format_amount(ahead.limit_bytes, Unit.BYTES)
-        told.append(f"At this rate {ahead.limit} ({room}) is reached in {_calls_ahead(ahead)}")
+        told.append(f"At this rate {ahead.limit} ({room}) is reached in {calls_ahead(ahead)}")
     sentence = ". ".join(told) + "."
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
-
-
-def _capitalized(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _calls_ahead(ahead: Forecast) -> str:
-    latest = "never" if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
-    pace = "" if ahead.seconds is None else f", {format_seconds(ahead.seconds)} at this pace"
-    return f"about {ahead.calls:,} calls ({ahead.calls_soonest:,} to {latest}){pace}"
 
 
 def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
@@ -175,7 +168,7 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
         return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
     needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
     lead = "Too short to say" if unsure[0].samples < FEWEST_SAMPLES else "Inconclusive"
-    told = [f"{lead} ({_told_once(unsure)})", *_contradictions(run, trends)]
+    told = [f"{lead} ({told_once(unsure)})", *_contradictions(run, trends)]
     sentence = ". ".join(told) + "."
     return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
 
@@ -183,8 +176,8 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
     seen = "; ".join(
-        f"{_title(trend)} at most {format_rate(trend.upper_bound or 0.0, trend.unit)}"
-        + _would_have_seen(trend)
+        f"{title(trend)} at most {format_rate(trend.upper_bound or 0.0, trend.unit)}"
+        + would_have_seen(trend)
         for name in _MEMORY_SERIES
         if (trend := trends.get(name)) is not None
     )
@@ -206,12 +199,6 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
     grown = format_amount(_gain(run, "rss", "end"), Unit.BYTES)
     kept = format_amount(_gain(run, "rss", "end") - live, Unit.BYTES)
     return [f"Of {grown} that RSS grew by since the start, {kept} are not in use any more"]
-
-
-def _would_have_seen(trend: Trend) -> str:
-    if trend.detectable is None:
-        return ""
-    return f" (would have seen {format_rate(trend.detectable, trend.unit)} with 95 %)"
 
 
 def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
@@ -307,44 +294,3 @@ def _was_growing(trends: Mapping[str, Trend]) -> bool:
         for trend in trends.values()
         if trend.unit is Unit.BYTES
     )
-
-
-def _told_once(trends: Sequence[Trend]) -> str:
-    """Each reason once, after the series it holds for; all series need no list."""
-    reasons: dict[str, list[str]] = {}
-    for trend in trends:
-        reasons.setdefault(trend.reason, []).append(_title(trend))
-    if len(reasons) == 1 and len(trends) > 1:
-        return trends[0].reason
-    return "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
-
-
-def _ended(sentence: str, run: Run) -> str:
-    """`sentence`, and how the run ended if that was early."""
-    outcome = run.outcome
-    if outcome.ending is Ending.OK:
-        return sentence
-    told = f"{sentence} It ended early ({outcome.ending}): {outcome.reason}."
-    rss = run.samples.get("rss")
-    if not rss:
-        return told
-    first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
-    return f"{told} In its {run.calls_done} calls RSS went from {first} to {last}."
-
-
-def _told_all(trends: Sequence[Trend]) -> str:
-    return "; ".join(map(_told, trends))
-
-
-def _told(trend: Trend) -> str:
-    assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
-    return (
-        f"{_title(trend)} grow{'' if _title(trend).endswith('s') else 's'}"
-        f" by {format_rate(trend.rate, trend.unit)}"
-        f" (between {format_amount(trend.rate_low, trend.unit)}"
-        f" and {format_amount(trend.rate_high, trend.unit)}), {trend.shape}"
-    )
-
-
-def _title(trend: Trend) -> str:
-    return _TITLES.get(trend.series, trend.series)

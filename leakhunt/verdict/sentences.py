@@ -1,0 +1,79 @@
+"""The words of a verdict, made from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leakhunt.model import Ending, Forecast, Run, Trend, Unit
+from leakhunt.units import format_amount, format_rate, format_seconds
+
+_TITLES = {
+    "live_heap": "live heap",
+    "rss": "RSS",
+    "python_blocks": "Python blocks",
+    "cuda_allocated": "CUDA allocated",
+    "cuda_reserved": "CUDA reserved",
+}
+
+
+def told_all(trends: Sequence[Trend]) -> str:
+    """The growth of each, in one line."""
+    return "; ".join(map(told_growth, trends))
+
+
+def told_growth(trend: Trend) -> str:
+    """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
+    assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
+    return (
+        f"{title(trend)} grow{'' if title(trend).endswith('s') else 's'}"
+        f" by {format_rate(trend.rate, trend.unit)}"
+        f" (between {format_amount(trend.rate_low, trend.unit)}"
+        f" and {format_amount(trend.rate_high, trend.unit)}), {trend.shape}"
+    )
+
+
+def told_once(trends: Sequence[Trend]) -> str:
+    """Each reason once, after the series it holds for; all series need no list."""
+    reasons: dict[str, list[str]] = {}
+    for trend in trends:
+        reasons.setdefault(trend.reason, []).append(title(trend))
+    if len(reasons) == 1 and len(trends) > 1:
+        return trends[0].reason
+    return "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+
+
+def would_have_seen(trend: Trend) -> str:
+    """In brackets, the leak that a clean series would have shown."""
+    if trend.detectable is None:
+        return ""
+    return f" (would have seen {format_rate(trend.detectable, trend.unit)} with 95 %)"
+
+
+def calls_ahead(ahead: Forecast) -> str:
+    """``about 500 calls (480 to 530), 25 s at this pace``."""
+    latest = "never" if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
+    pace = "" if ahead.seconds is None else f", {format_seconds(ahead.seconds)} at this pace"
+    return f"about {ahead.calls:,} calls ({ahead.calls_soonest:,} to {latest}){pace}"
+
+
+def with_ending(sentence: str, run: Run) -> str:
+    """`sentence`, and how the run ended if that was early."""
+    outcome = run.outcome
+    if outcome.ending is Ending.OK:
+        return sentence
+    told = f"{sentence} It ended early ({outcome.ending}): {outcome.reason}."
+    rss = run.samples.get("rss")
+    if not rss:
+        return told
+    first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
+    return f"{told} In its {run.calls_done} calls RSS went from {first} to {last}."
+
+
+def title(trend: Trend) -> str:
+    """The series as people call it."""
+    return _TITLES.get(trend.series, trend.series)
+
+
+def capitalized(text: str) -> str:
+    """`text` with a capital first letter and the others as they are."""
+    return text[0].upper() + text[1:]
