@@ -267,7 +267,7 @@ class Status(StrEnum):
     """What can be said of a series, or of a run as a whole."""
 
     LEAK = "leak"
-    NO_LEAK = "no leak"
+    NO_LEAK = "no_leak"
     INCONCLUSIVE = "inconclusive"
 
 

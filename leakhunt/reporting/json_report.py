@@ -2,7 +2,7 @@
 
 Format history
     1 (2026-11): first.
-    2 (2026-11): the status is leak, no leak or inconclusive; kind, also, calls_needed, forecast,
+    2 (2026-11): the status is leak, no_leak or inconclusive; kind, also, calls_needed, forecast,
         phases, limits; a trend has shape, upper_bound, detectable, calls_needed, slowest_warm_up.
 """
 

@@ -42,6 +42,8 @@ _CACHE_BYTES = 256 << 10
 _RETAINED_BYTES = 8 << 20
 # Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
 _OUTSIDE_SHARE = 0.5
+# RSS that grows for certain by so many times as much as the live heap needs a word.
+_FASTER = 1.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call.
 _BLOCKS_PER_LEAK = 0.75
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
@@ -181,7 +183,7 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         for name in _MEMORY_SERIES
         if (trend := trends.get(name)) is not None
     )
-    lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {kinds[0]}"
+    lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {' and '.join(kinds)}"
     told = [f"{lead}: {seen}", *(_contradictions(run, trends) or _retained(run, kinds))]
     retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
     shown = {
@@ -272,18 +274,27 @@ def _contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
     heap = trends.get("live_heap")
     if rss is None or heap is None or rss.rate is None:
         return []
-    live_leak = any(trends[name].status is Status.LEAK for name in _MEMORY_SERIES if name in trends)
-    if rss.status is Status.LEAK and not live_leak:
-        if run.reading("trimmed") is None:
-            return [f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live is seen to"]
-        if _outside(run, trends):
-            return []
-        return [
-            f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live does:"
-            " freed memory that the allocators keep"
-        ]
-    if heap.status is Status.LEAK and rss.status is Status.NO_LEAK:
+    if any(trends[name].status is Status.LEAK for name in _MEMORY_SERIES if name in trends):
+        return _beside_a_leak(rss, heap)
+    if rss.status is not Status.LEAK or _outside(run, trends):
+        return []
+    grows = f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live"
+    if run.reading("trimmed") is None:
+        return [f"{grows} is seen to"]
+    return [f"{grows} does: freed memory that the allocators keep"]
+
+
+def _beside_a_leak(rss: Trend, heap: Trend) -> list[str]:
+    """What RSS does while live memory leaks."""
+    if heap.status is not Status.LEAK:
+        return []
+    if rss.status is Status.NO_LEAK:
         return ["RSS does not show it: the leak still fits into freed or untouched pages"]
+    if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
+        return [
+            f"RSS grows faster still, by {format_rate(rss.rate or 0.0, rss.unit)}: freed memory"
+            " that the allocators keep comes on top"
+        ]
     return []
 
 

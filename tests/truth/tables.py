@@ -111,12 +111,14 @@ def _beside_psleak() -> Iterator[str]:
 def _curves() -> Iterator[str]:
     document = json.loads((FOLDER / "curves.json").read_bytes())
     yield (
-        f"{document['curves_a_cell']} curves of each family and cell; sigma is the standard"
-        f" deviation of one sample, growth up to {document['tolerance_sigma']} sigma a call is"
-        " tolerated. Every transient of a bounded family is over within 100 calls or is one event"
+        f"{document['curves']} curves of each family for our rule, {document['curves_of_others']}"
+        " for the others, which follow their sources (`tests/truth/rival_rules.py`). Sigma is the"
+        f" standard deviation of one sample; {document['tolerance_sigma']} sigma a call are"
+        " tolerated. Every transient of a bounded family is over in 100 calls or is one event"
         f" anywhere. `looks`: at {', '.join(map(str, document['looks']))} samples, until it knows,"
         " as a run does by default. The rule was settled on the families of `curves.py`; those of"
-        " `held_out_curves.py` were written afterwards."
+        " `held_out_curves.py` were written by another hand that had not seen the rule, and were"
+        " not looked at before it stood."
     )
     yield ""
     heads = ["rule", "samples", "false alarms, mean %", "worst family %"]

@@ -51,19 +51,9 @@ def test_the_committed_table_is_that_of_this_rule(families: str) -> None:
             assert cell["detected"][slope][name] == pytest.approx(share, abs=25), (slope, name)
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_steep_line_is_a_leak_by_every_rule(name: str) -> None:
-    line = 3.0 * np.arange(300) + np.random.default_rng(0).normal(size=300)
-    assert RIVALS[name](line)
-
-
-@pytest.mark.parametrize("name", RIVALS)
-def test_white_noise_is_rarely_a_leak_by_any_rule(name: str) -> None:
-    noises = [np.random.default_rng(seed).normal(size=300) for seed in range(40)]
-    assert sum(RIVALS[name](noise) for noise in noises) <= 4
-
-
-@pytest.mark.parametrize("name", ["end minus start", "least squares", "Mann-Kendall", "Theil-Sen"])
+@pytest.mark.parametrize(
+    "name", [name for name in RIVALS if name.startswith(("end", "least", "Mann", "Theil"))]
+)
 def test_a_finished_warm_up_fools_the_tests_for_a_trend(name: str) -> None:
     warm_up = 30 * (1 - np.exp(-np.arange(300) / 20))
     curve = warm_up + np.random.default_rng(0).normal(size=300)

@@ -134,6 +134,12 @@ def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
     assert "RSS does not show it" in verdict.sentence
 
 
+def test_rss_that_outruns_a_leak_is_told_so(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(KIB), rss=rising(10 * KIB)))
+    assert verdict.kind is Kind.NATIVE_LEAK
+    assert "RSS grows faster still, by 10.0 KiB/call" in verdict.sentence
+
+
 def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
     readings = settled({"rss": BASE, "live_heap": 0}, {"rss": BASE, "live_heap": MIB})
     verdict = judge(make_run(readings=[readings[0], *readings[2:]], live_heap=flat(), rss=flat()))
