@@ -45,8 +45,8 @@ class _Verbs(click.Group):
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: leakhunt list. Exit codes: 0 fine, 1 over budget (truth: a wrong verdict), 2 wrong usage,"
-    " 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
+    epilog="Start with: leakhunt list. Exit codes: 0 fine, 1 over budget (truth: a wrong verdict),"
+    " 2 wrong usage, 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
     " 7 cannot write, 8 the scenario's own code failed, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="leakhunt")
