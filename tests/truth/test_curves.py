@@ -32,7 +32,7 @@ def test_false_alarms_are_rarer_than_one_in_two_hundred(families: str) -> None:
 
 
 @pytest.mark.parametrize("families", SETS)
-@pytest.mark.parametrize(("slope", "least"), zip(SLOPES, (70, 88, 96), strict=True))
+@pytest.mark.parametrize(("slope", "least"), [*zip(SLOPES, (70, 88, 96), strict=True)])
 def test_leaks_are_found(families: str, slope: float, least: float) -> None:
     assert np.mean(list(ours(families).detected[f"{slope:g}"].values())) >= least
 
