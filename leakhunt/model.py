@@ -272,7 +272,7 @@ class Status(StrEnum):
 
 
 class Shape(StrEnum):
-    """What a curve looks like: only labels that the truth suite found right 19 times in 20."""
+    """What a curve looks like; each label is right about nine times in ten on known curves."""
 
     FLAT = "flat"
     WARM_UP = "warm-up"

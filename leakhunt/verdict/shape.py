@@ -20,6 +20,9 @@ _VISIBLE = 5.0
 # A curve accelerates if a parabola beats a line by this ratio of squares, and starts late if a line
 # that begins with a flat part does.
 _BETTER_FIT = 3.5
+# ... and if its later half is so much steeper than its earlier half. Irregular leaks bend by
+# chance.
+_ACCELERATES = 1.5
 # A leak comes in steps if this share of its growth comes in one sample of ten or fewer.
 _IN_STEPS = 0.8
 _STEPS_SHARE = 0.1
@@ -42,7 +45,7 @@ def leak_shape(values: Floats) -> Shape:
     least = max(line, 1e-9 * float(np.var(heights)) * len(heights)) / _BETTER_FIT
     if hinge <= min(least, parabola) and start >= len(heights) // 8:
         return Shape.LATE_START
-    if min(parabola, bends) <= least and later_share(heights) > 1:
+    if min(parabola, bends) <= least and later_share(heights) >= _ACCELERATES:
         return Shape.ACCELERATING
     return Shape.STEPWISE if _in_steps(values) else Shape.LINEAR
 
@@ -70,7 +73,7 @@ def bounded_shape(values: Floats, discarded: int, tolerance: float) -> Shape:
     seen = max(_VISIBLE * noise, tolerance * width * BLOCKS)
     growth = float(np.median(judged[-3:]) - np.median(judged[:3]))
     if growth > seen:
-        return _growing_shape(heights)
+        return _growing_shape(judged, heights)
     if -growth > seen:
         return Shape.UNLABELLED
     if _is_sawtooth(values[discarded:]):
@@ -80,12 +83,23 @@ def bounded_shape(values: Floats, discarded: int, tolerance: float) -> Shape:
     return Shape.WARM_UP if rise > max(3 * float(np.std(rest)), seen) else Shape.FLAT
 
 
-def _growing_shape(heights: Floats) -> Shape:
+def _growing_shape(judged: Floats, heights: Floats) -> Shape:
     if mostly_one_step(heights):
         return Shape.ONE_OFF_STEP
-    if later_share(heights) < LEAST_LATER_SHARE:
+    if later_share(heights) < LEAST_LATER_SHARE and _fills(judged):
         return Shape.FILLING_CACHE
     return Shape.UNLABELLED
+
+
+def _fills(judged: Floats) -> bool:
+    """Whether an approach to a limit fits far better than a line; leaks slow down by chance."""
+    times = np.arange(len(judged), dtype=float)
+    line = _squares(judged, [times])
+    approach = min(
+        _squares(judged, [np.exp(-times / constant)])
+        for constant in np.geomspace(2, len(judged), 12)
+    )
+    return line > _BETTER_FIT * approach
 
 
 def _noise(fine: Floats) -> float:
