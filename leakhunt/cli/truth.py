@@ -163,7 +163,11 @@ def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console
 
 
 def _show(console: Console, trials: list[Trial]) -> None:
-    console.print(_table(truth_table.HEADINGS, truth_table.rows(trials)))
+    # Without the truth: where it is another, a line below says so.
+    narrow = [tuple(row[:1] + row[2:]) for row in (truth_table.HEADINGS, *truth_table.rows(trials))]
+    table = _table(narrow[0], narrow[1:])
+    table.columns[0].no_wrap = True
+    console.print(table)
     headings, body = truth_table.confusion_rows(confusion(trials))
     console.print(_table(headings, body))
     for each in truth_table.wrong(trials):
@@ -178,7 +182,9 @@ def _show(console: Console, trials: list[Trial]) -> None:
 
 
 def _table(headings: Iterable[str], body: Iterable[tuple[str, ...]]) -> Table:
-    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     for cells in body:
         table.add_row(*cells)
     return table

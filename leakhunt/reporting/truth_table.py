@@ -12,7 +12,7 @@ from leakhunt.model import Kind, Status
 from leakhunt.trials import Score, Trial
 from leakhunt.units import format_bytes
 
-HEADINGS = ("workload", "truth", "found", "rate per call", "true rate", "calls", "right")
+HEADINGS = ("workload", "truth", "found", "rate/call", "true rate", "calls", "right")
 FORMAT = 1
 
 
