@@ -73,7 +73,7 @@ def memory_bounds(limit: Limit) -> dict[str, int]:
     """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
     bounds = {"the memory free on this machine": psutil.virtual_memory().available}
     if limit.size_bytes is not None:
-        bounds[f"the limit ({limit.name})"] = limit.size_bytes
+        bounds["the memory limit of this run"] = limit.size_bytes
     for controller, names in (
         ("", ("memory.max", "memory.current")),
         ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),

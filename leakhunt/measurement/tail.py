@@ -28,7 +28,7 @@ class Tail:
         self.calls = 0
         self.pauses = 0
         self.settled = False
-        self.latest: Mapping[str, int] = {}
+        self.latest: dict[str, int] = {}
         self.notes: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -58,7 +58,9 @@ class Tail:
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"
             case "sample":
-                self.calls = record["call"] + 1
+                each = record["call"] + 1 - self.calls
+                self.calls += each
                 self.latest = dict(zip(self._names, record["values"], strict=True))
+                self.latest["duration"] //= each
             case "note":
                 self.notes[record["kind"]] = str(record.get("text", ""))

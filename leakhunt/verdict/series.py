@@ -19,7 +19,7 @@ from math import ceil, isfinite
 import numpy as np
 
 from leakhunt.model import Shape, Status, Trend, Unit
-from leakhunt.units import format_amount, format_rate
+from leakhunt.units import format_rate
 from leakhunt.verdict.shape import bounded_shape, leak_shape
 from leakhunt.verdict.trend import (
     ALPHA,
@@ -281,7 +281,6 @@ class _Judgement:
     def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> str:
         calls = self.calls_per_sample
         most = format_rate(max(bound, 0.0) / calls, self.unit)
-        judged = len(self.heights) - self._discarded()
         if status is Status.LEAK:
             rate = format_rate(sight.slope.rate / calls, self.unit)
             return (
@@ -292,10 +291,12 @@ class _Judgement:
             return f"no leak above {most}"
         assert needed is not None
         more = f"{needed * calls} more calls would tell"
-        growth = format_amount(sight.slope.rate * judged, self.unit)
         if sight.slope.low > self.tolerance:
+            rate = format_rate(sight.slope.rate / calls, self.unit)
             why = sight.obstacle or "it may yet be a warm-up"
-            return f"it grew by {growth}, but {why}; {more}"
+            return f"it grows by {rate}, but {why}; {more}"
+        if bound <= self.tolerance:
+            return f"no leak above {most} so far; {more}"
         return f"no leak above {most}, which is not below the tolerance; {more}"
 
 

@@ -64,6 +64,14 @@ def test_a_sample_counts_once_its_line_is_whole(run_file: Path) -> None:
         assert (tail.calls, tail.latest) == (1, {"rss": 100, "duration": 7})
 
 
+def test_the_time_of_a_batch_is_told_per_call(run_file: Path) -> None:
+    line = {"record": "sample", "call": 9, "values": [100, 70]}
+    add(run_file, sample(4) + store.encode(line))
+    with Tail(run_file) as tail:
+        tail.follow()
+        assert (tail.calls, tail.latest) == (10, {"rss": 100, "duration": 14})
+
+
 def test_nothing_new_is_no_news(run_file: Path) -> None:
     with Tail(run_file) as tail:
         tail.follow()
