@@ -180,7 +180,7 @@ def describe(file: Path) -> Scenario:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
         raise BadFile(f"{file}: {error.strerror}; check the path") from error
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
         raise BadFile(f"{file}{where}: not a Python file ({error}); mend it") from error
     constants = _constants(tree, file)
@@ -311,6 +311,8 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
     for name, value in declared.items():
         try:
             default, choices, text = value
+            if isinstance(choices, str):
+                raise TypeError(choices)
             words = tuple(map(str, choices))
         except (TypeError, ValueError):
             raise BadFile(

@@ -11,35 +11,44 @@ from typing import Any
 from leakhunt.model import Difference, Run
 
 Interval = Sequence[float]
+# Above this a sum of intervals could be infinite, which no report can hold.
+_MOST_MILLISECONDS = 1e290
 
 
 def difference(reference: Run, run: Run) -> Difference | None:
-    """`run`'s results against `reference`'s, over the calls both finished; None without any."""
+    """`run`'s results against `reference`'s, over the calls both finished; None without any.
+
+    Where a summary is no list of intervals though it should be, that call is compared as it is, and
+    no amount is told: one over the other calls alone would look like that of all.
+    """
     calls = sorted(reference.results.keys() & run.results.keys())
     if not calls:
         return None
     pairs = [(reference.results[call], run.results[call]) for call in calls]
-    values = [value for pair in pairs for value in pair]
-    if run.plan.result_kind != "intervals" or not all(map(_is_intervals, values)):
+    if run.plan.result_kind != "intervals":
         return Difference(len(pairs), sum(expected != found for expected, found in pairs))
-    apart = [disagreement(expected, found) for expected, found in pairs]
+    apart = [disagreement(*pair) for pair in pairs if all(map(_are_intervals, pair))]
+    others = [pair for pair in pairs if not all(map(_are_intervals, pair))]
+    differing = sum(milliseconds > 0 for milliseconds in apart)
+    if others:
+        return Difference(len(pairs), differing + sum(one != other for one, other in others))
     return Difference(
         compared=len(pairs),
-        differing=sum(milliseconds > 0 for milliseconds in apart),
+        differing=differing,
         worst=max(apart),
         total=sum(apart),
         reference_total=sum(_covered(expected) for expected, _ in pairs),
     )
 
 
-def _is_intervals(value: Any) -> bool:
-    """Whether a scenario's summary is the list of [start, end] that it said it would be."""
-    return isinstance(value, list) and all(
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(isinstance(end, (int, float)) for end in pair)
-        for pair in value
+def _are_intervals(summary: Any) -> bool:
+    return isinstance(summary, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in summary
     )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _MOST_MILLISECONDS
 
 
 def disagreement(left: Sequence[Interval], right: Sequence[Interval]) -> float:
