@@ -23,7 +23,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_sampling.py
 	$(BIN)/python tests/bench/bench_judge.py
 
-# The tables of reports/truth/, anew: some 25 minutes on two cores.
+# The tables of reports/truth/, anew: some 20 minutes on two cores.
 truth: $(STAMP)
 	rm -f reports/truth/zoo.json
 	$(BIN)/leakhunt truth --repeats 4 --clean-repeats 10 --out reports/truth/zoo.json

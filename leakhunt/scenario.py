@@ -1,4 +1,4 @@
-"""Scenarios: found and described without running them, loaded only inside a worker.
+"""Scenarios: the contract, finding them by name, and loading them, which only a worker does.
 
 A scenario is one Python file (or a folder with a ``scenario.py`` and helpers beside it)::
 
@@ -32,11 +32,9 @@ What is only reached on an error path, or only for new keys or new shapes, leaks
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -44,12 +42,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, overload
 
-from leakhunt.errors import BadFile, ScenarioFailed, UsageError
-from leakhunt.model import Kind, Option, Scenario, Variant
+from leakhunt.description import describe
+from leakhunt.errors import ScenarioFailed, UsageError
+from leakhunt.model import Scenario, Variant
 
-RESULT_KINDS = ("equal", "intervals")
-_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
-_NAME = re.compile(r"\w[\w.-]*")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -168,157 +164,6 @@ def _find_variant(scenario: Scenario, name: str) -> Variant:
 def _hint(word: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f", did you mean {close[0]!r}?" if close else ""
-
-
-def describe(file: Path) -> Scenario:
-    """Read a scenario's description from its source, without running it.
-
-    Raises:
-        BadFile: it is no Python, has no variant, or a constant is no literal of the right kind.
-    """
-    try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
-    except OSError as error:
-        raise BadFile(f"{file}: {error.strerror}; check the path") from error
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise BadFile(f"{file}{where}: not a Python file ({error}); mend it") from error
-    constants = _constants(tree, file)
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    devices = _texts(constants, "DEVICES", file) or ("cpu",)
-    variants = tuple(_variants(tree, devices, file))
-    if not variants:
-        raise BadFile(f"{file}: no variant; mark one function with @variant from leakhunt")
-    _check_names(variants, file)
-    if "setup" not in functions:
-        raise BadFile(f"{file}: no setup(context) function; add one, it may return None")
-    result_kind = constants.get("RESULT", "equal")
-    if result_kind not in RESULT_KINDS:
-        raise BadFile(f"{file}: RESULT is {result_kind!r}; use one of {', '.join(RESULT_KINDS)}")
-    calls = constants.get("CALLS")
-    if calls is not None and (not isinstance(calls, int) or calls < 1):
-        raise BadFile(f"{file}: CALLS is {calls!r}; use a whole number above 0")
-    stem = file.parent.name if file.name == "scenario.py" else file.stem
-    return Scenario(
-        name=stem.replace("_", "-"),
-        file=str(file),
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
-        variants=variants,
-        options=tuple(_options(constants.get("OPTIONS", {}), file)),
-        devices=devices,
-        extra=_text(constants, "EXTRA", file),
-        requires=_texts(constants, "REQUIRES", file),
-        result_kind=result_kind,
-        default_calls=calls,
-        prepares="prepare" in functions,
-    )
-
-
-def _constants(tree: ast.Module, file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target: ast.expr = node.targets[0]
-        elif isinstance(node, ast.AnnAssign):
-            target = node.target
-        else:
-            continue
-        if isinstance(target, ast.Name) and target.id in _CONSTANTS and node.value:
-            found[target.id] = _literal(node.value, target.id, file)
-    return found
-
-
-def _literal(node: ast.expr, what: str, file: Path) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        raise BadFile(
-            f"{file}:{node.lineno}: {what} must be a literal, since it is read without running the"
-            " file; write the value itself"
-        ) from None
-
-
-def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ...]:
-    value = constants.get(name, ())
-    if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
-        raise BadFile(f"{file}: {name} is {value!r}; use a tuple of words")
-    return tuple(value)
-
-
-def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
-    value = constants.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadFile(f"{file}: {name} is {value!r}; use a word in quotes")
-    return value
-
-
-def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for decorator in node.decorator_list:
-            call = decorator if isinstance(decorator, ast.Call) else None
-            if not _is_mark(call.func if call else decorator):
-                continue
-            marks = {
-                str(keyword.arg): _literal(keyword.value, f"{keyword.arg} of @variant", file)
-                for keyword in (call.keywords if call else ())
-            }
-            rate = marks.get("rate", 0)
-            if isinstance(rate, bool) or not isinstance(rate, (int, float)):
-                raise BadFile(f"{file}: rate={rate!r} of {node.name}; use a number")
-            yield Variant(
-                name=_text(marks, "name", file) or node.name.replace("_", "-"),
-                function=node.name,
-                summary=(ast.get_docstring(node) or "").partition("\n")[0],
-                devices=_texts(marks, "devices", file) or devices,
-                expect=_kinds(marks.get("expect", ()), node.name, file),
-                rate=rate,
-            )
-
-
-def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
-    words = (expected,) if isinstance(expected, str) else expected
-    try:
-        return tuple(Kind(word) for word in words)
-    except (TypeError, ValueError):
-        raise BadFile(
-            f"{file}: expect={expected!r} of {function}; use one of {', '.join(Kind)}"
-        ) from None
-
-
-def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
-    """Each name once, and fit for a file name and the command line."""
-    seen = set()
-    for variant_found in variants:
-        name = variant_found.name
-        if not _NAME.fullmatch(name):
-            raise BadFile(f"{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'")
-        if name in seen:
-            raise BadFile(f"{file}: two variants are named {name!r}; rename one")
-        seen.add(name)
-
-
-def _is_mark(node: ast.expr) -> bool:
-    if isinstance(node, ast.Attribute):
-        return node.attr == "variant"
-    return isinstance(node, ast.Name) and node.id == "variant"
-
-
-def _options(declared: Any, file: Path) -> Iterator[Option]:
-    if not isinstance(declared, dict):
-        raise BadFile(f"{file}: OPTIONS is no dict of name -> (default, choices, help)")
-    for name, value in declared.items():
-        try:
-            default, choices, text = value
-            if isinstance(choices, str):
-                raise TypeError(choices)
-            words = tuple(map(str, choices))
-        except (TypeError, ValueError):
-            raise BadFile(
-                f"{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)"
-            ) from None
-        yield Option(str(name), str(default), words, str(text))
 
 
 def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, str]:

@@ -27,6 +27,12 @@ UNITS = {
     "children": Unit.COUNT,
 }
 
+# The series of a header, as a run file made by hand has them.
+TWO_SERIES = [
+    {"name": "rss", "unit": "bytes", "title": "RSS", "blind_to": "much"},
+    {"name": "duration", "unit": "ns", "title": "time", "blind_to": "more"},
+]
+
 MakeRun = Callable[..., Run]
 WriteScenario = Callable[[str], Path]
 Leakhunt = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,4 +1,4 @@
-"""A standard output that outlasts its reader, so that the exit code is the command's own."""
+"""A standard output that outlasts its reader, so that the command ends by itself."""
 
 from __future__ import annotations
 
@@ -6,30 +6,23 @@ import os
 from typing import Any, TextIO
 
 
-class OutputFull(Exception):
-    """The output takes no more, for another reason than that nobody reads it."""
-
-
 class Lasting:
-    """Passes everything on; once nobody reads any more (head, less), to nowhere.
+    """Passes everything on; once the stream takes no more, everything goes nowhere.
 
-    click and rich end the process with exit code 1 then, which for the gate means "over budget".
+    click and rich end the process with exit code 1 when nobody reads any more (head, less), which
+    for the gate means "over budget"; and a run must not end because its progress cannot be shown.
+    `failure` is what went wrong, if that was anything else than a reader who went away.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._full: OutputFull | None = None
+        self.failure: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or drop it.
-
-        Raises:
-            OutputFull: the disk behind it is full.
-        """
-        self._raise_if_full()
+        """Write, or drop it."""
         try:
             return self._stream.write(text)
         except OSError as error:
@@ -37,12 +30,7 @@ class Lasting:
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what is left.
-
-        Raises:
-            OutputFull: the disk behind it is full.
-        """
-        self._raise_if_full()
+        """Flush, or drop what is left."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -53,10 +41,4 @@ class Lasting:
         os.dup2(nowhere, self._stream.fileno())  # what is buffered still, at exit too, goes there
         os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
-            self._full = OutputFull(f"the output cannot be written: {error.strerror}")
-            self._raise_if_full()
-
-    def _raise_if_full(self) -> None:
-        """Again at every use: click swallows an error of its first, probing write."""
-        if self._full is not None:
-            raise self._full
+            self.failure = error

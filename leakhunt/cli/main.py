@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 import click
 
 from leakhunt import __version__
-from leakhunt.cli.lasting import Lasting, OutputFull
+from leakhunt.cli.lasting import Lasting
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 
 _VERBS = {
@@ -59,14 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    output = Lasting(sys.stdout)
     try:
-        with contextlib.redirect_stdout(cast("TextIO", Lasting(sys.stdout))):
+        with contextlib.redirect_stdout(cast("TextIO", output)):
             result: Any = cli.main(
                 args=None if arguments is None else list(arguments),
                 prog_name="leakhunt",
                 standalone_mode=False,
             )
-            sys.stdout.flush()
+        output.flush()
     except LeakhuntError as error:
         return _say(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -76,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
-    except OutputFull as error:
-        return _say(f"{error}; what was measured is safe in the run files", CannotWrite.exit_code)
+    if output.failure is not None:
+        reason = output.failure.strerror
+        return _say(f"the output: {reason}; send it somewhere else", CannotWrite.exit_code)
     return result if isinstance(result, int) else 0
 
 

@@ -15,9 +15,10 @@ PAUSES = ("start", "look_collected")
 class Tail:
     """What the run file says so far.
 
-    `calls` have been made, `latest` is the last sample by series name, `notes` the text of each
-    note by its kind, `settled` whether it settled at its end, `pauses` how often the worker has
-    paused and waits to be told how to go on.
+    `planned` is the number of calls it is held to, if any; `calls` have been made; `latest` is the
+    last sample by series name, its duration per call; `notes` the text of each note by its kind;
+    `settled` whether it settled at its end; `pauses` how often the worker has paused to be told how
+    to go on.
     """
 
     def __init__(self, file: Path) -> None:

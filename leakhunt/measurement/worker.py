@@ -144,8 +144,9 @@ def _measure(order: Order, channel: Channel, appender: Appender) -> None:
     calls = _Calls(order, module, state, appender)
     # Kept from before the readings it would otherwise show up in.
     inventory = _Inventory()
-    readings = (start_reading(), full_reading("start"))
-    _append_reading(appender, readings[0])
+    start = start_reading()
+    readings = (start, start)
+    _append_reading(appender, start)
     while not stop.asked and (phase := channel.next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
@@ -196,10 +197,11 @@ class _Calls:
             if stop.asked or os.getppid() != self._supervisor:
                 return
             values[-1] = 0
-            summary = b""
             for _ in range(phase.calls_per_sample):
                 call = next(self._count)
-                summary = self._call(call)
+                result = self._call(call)
+            summary = b"" if self._summarize is None else self._summary(call, result)
+            del result
             if phase.collects:
                 gc.collect()
             for probe, at in self._probes:
@@ -207,13 +209,13 @@ class _Calls:
             self._write(self._line % (call, *values) + summary)
             del summary
 
-    def _call(self, call: int) -> bytes:
-        """One call; its time is added to the sample's, its result summarized if that is wanted."""
+    def _call(self, call: int) -> Any:
+        """The result of one call; its time is added to the sample's."""
         item = self._make_input(self._state, call)
         started = time.perf_counter_ns()
         result = self._function(self._state, item)
         self._values[-1] += time.perf_counter_ns() - started
-        return b"" if self._summarize is None else self._summary(call, result)
+        return result
 
     def _fill_free_lists(self) -> None:
         """Read and format without writing: a collection has emptied the interpreter's free lists.

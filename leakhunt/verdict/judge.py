@@ -18,11 +18,10 @@ from leakhunt.verdict.forecast import forecast
 from leakhunt.verdict.sentences import (
     calls_ahead,
     capitalized,
-    title,
     told_all,
+    told_bound,
     told_once,
     with_ending,
-    would_have_seen,
 )
 from leakhunt.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
 from leakhunt.verdict.trend import ALPHA
@@ -177,12 +176,7 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    seen = "; ".join(
-        f"{title(trend)} at most {format_rate(trend.upper_bound or 0.0, trend.unit)}"
-        + would_have_seen(trend)
-        for name in _MEMORY_SERIES
-        if (trend := trends.get(name)) is not None
-    )
+    seen = "; ".join(told_bound(trends[name]) for name in _MEMORY_SERIES if name in trends)
     lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {' and '.join(kinds)}"
     told = [f"{lead}: {seen}", *(_contradictions(run, trends) or _retained(run, kinds))]
     retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}

@@ -47,8 +47,8 @@ FEWEST_FOR_LEAK = LOOKS[1]
 FEWEST_FOR_CLEAN = LOOKS[0]
 # The first part of every series is warm-up, whatever was dropped before it.
 DISCARDED_SHARE = 0.25
-# What the look before must have seen is less than what this one must: with the full test at both, a
-# third of the leaks of 0.1 sigma were lost at 300 samples, and no false alarm fewer was counted.
+# What the look before must have seen is less than what this one must: the full test at both loses a
+# quarter to a third of the leaks of 0.1 sigma at 300 samples, and not one false alarm fewer came.
 _EARLIER_ALPHA = 0.05
 _EARLIER_LATER_SHARE = 0.4
 # A clean verdict may come at any look, so its bound has a part of alpha each time.

@@ -60,7 +60,7 @@ def _squares(heights: Floats, columns: list[Floats]) -> float:
 def _in_steps(values: Floats) -> bool:
     moves = np.diff(values)
     net = values[-1] - values[0]
-    largest = np.sort(moves)[-max(int(len(moves) * _STEPS_SHARE) + 1, 1) :]
+    largest = np.sort(moves)[-(int(len(moves) * _STEPS_SHARE) + 1) :]
     rest = np.abs(moves).sum() - np.abs(largest).sum()
     return bool(largest.sum() >= _IN_STEPS * net and rest < (1 - _IN_STEPS) * net)
 

@@ -184,6 +184,19 @@ def test_what_collections_leave_and_slows_down_is_inconclusive(make_run: MakeRun
     assert "slows down" in verdict.sentence
 
 
+def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
+    make_run: MakeRun,
+) -> None:
+    run = make_run(
+        readings=looks(python_blocks=2, python_live=100),
+        live_heap=flat(),
+        python_blocks=rising(2, start=1000),
+    )
+    sentence = judge(run).sentence
+    assert "Python blocks: what collections leave grows by 100 B/call" in sentence
+    assert "with 95 %" not in sentence.partition("Python blocks")[2]
+
+
 @pytest.mark.parametrize(("rate_bytes", "status"), [(100, Status.NO_LEAK), (300, Status.LEAK)])
 def test_blocks_are_judged_by_their_bytes_where_those_are_known(
     make_run: MakeRun, rate_bytes: int, status: Status

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt import scenario
+from leakhunt.description import describe
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model import Kind
 
@@ -29,7 +30,7 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
         + '@variant(name="other", devices=("cuda",))\ndef second(state, item):\n    pass\n'
         "def helper(state, item):\n    pass\n",
     )
-    found = scenario.describe(file)
+    found = describe(file)
     assert (found.name, found.summary, found.default_calls) == ("my-load", "What it is.", 7)
     assert (found.extra, found.requires, found.result_kind) == ("big", ("torch",), "intervals")
     assert [(v.name, v.function, v.devices) for v in found.variants] == [
@@ -61,7 +62,7 @@ def test_a_file_that_is_no_scenario_is_refused_with_place_and_remedy(
     tmp_path: Path, text: str, cause: str
 ) -> None:
     with pytest.raises(BadFile, match=cause) as raised:
-        scenario.describe(write(tmp_path, text))
+        describe(write(tmp_path, text))
     assert "\n" not in str(raised.value)
 
 
@@ -121,7 +122,7 @@ def test_options_are_checked_against_the_scenario() -> None:
 )
 def test_a_constant_of_the_wrong_kind_is_a_bad_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadFile):
-        scenario.describe(write(tmp_path, HEAD + text))
+        describe(write(tmp_path, HEAD + text))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_source_that_python_runs_is_described(tmp_path: Path, head: bytes) -> 
     file = write(tmp_path, HEAD + VARIANT)
     file.write_bytes(head + file.read_bytes())
     compile(file.read_bytes(), file, "exec")
-    assert scenario.describe(file).variants[0].name == "naive"
+    assert describe(file).variants[0].name == "naive"
 
 
 def test_a_long_list_of_variants_is_no_file_name(tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_long_list_of_variants_is_no_file_name(tmp_path: Path) -> None:
 
 def test_what_is_expected_of_a_variant_is_read(tmp_path: Path) -> None:
     mark = '@variant(expect=("clean", "bounded cache"), rate=2.5)'
-    (found,) = scenario.describe(write(tmp_path, HEAD + VARIANT.replace("@variant", mark))).variants
+    (found,) = describe(write(tmp_path, HEAD + VARIANT.replace("@variant", mark))).variants
     assert found.expect == (Kind.CLEAN, Kind.BOUNDED_CACHE)
     assert found.rate == 2.5
 

@@ -8,24 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import plan
+from conftest import TWO_SERIES, plan
 
 from leakhunt import store
 from leakhunt.errors import BadFile, CannotWrite, UsageError
 from leakhunt.model import Ending, Outcome, Phase, Purpose, Unit
 
 GOLDEN = Path(__file__).parent / "data" / "format-1.run.jsonl"
-SERIES = [
-    {"name": "rss", "unit": "bytes", "title": "RSS", "blind_to": "much"},
-    {"name": "duration", "unit": "ns", "title": "time", "blind_to": "more"},
-]
 
 
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
     """A run file with its header and three samples, as a worker leaves it."""
     file = tmp_path / f"naive{store.SUFFIX}"
-    store.create(file, {"plan": asdict(plan()), "series": SERIES, "facts": {"weights": "none"}})
+    store.create(file, {"plan": asdict(plan()), "series": TWO_SERIES, "facts": {"weights": "none"}})
     appender = store.Appender(file)
     for call in range(3):
         appender.append(sample(call))
@@ -211,7 +207,7 @@ def test_a_damaged_line_of_any_kind_costs_only_itself(run_file: Path, line: byte
 
 @pytest.mark.parametrize("field", ["facts", "environment", "unavailable"])
 def test_a_header_with_a_list_for_a_mapping_is_a_bad_file(tmp_path: Path, field: str) -> None:
-    header = {"plan": asdict(plan()), "series": SERIES, field: []}
+    header = {"plan": asdict(plan()), "series": TWO_SERIES, field: []}
     file = tmp_path / f"x{store.SUFFIX}"
     file.write_text(json.dumps({"record": "header", "format": 1} | header) + "\n")
     with pytest.raises(BadFile):
@@ -247,7 +243,7 @@ def test_lines_longer_than_the_room_kept_aside_leave_no_stump(
 )
 def test_a_plan_that_cannot_be_is_a_bad_file(tmp_path: Path, change: dict[str, Any]) -> None:
     file = tmp_path / f"x{store.SUFFIX}"
-    header = {"plan": asdict(plan()) | change, "series": SERIES}
+    header = {"plan": asdict(plan()) | change, "series": TWO_SERIES}
     file.write_text(json.dumps({"record": "header", "format": 2} | header) + "\n")
     with pytest.raises(BadFile, match="header is damaged"):
         store.load(file)

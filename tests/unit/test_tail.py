@@ -6,21 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from conftest import plan
+from conftest import TWO_SERIES, plan
 
 from leakhunt import store
 from leakhunt.measurement.tail import Tail
-
-SERIES = [
-    {"name": "rss", "unit": "bytes", "title": "RSS", "blind_to": "much"},
-    {"name": "duration", "unit": "ns", "title": "time", "blind_to": "more"},
-]
 
 
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
     file = tmp_path / f"naive{store.SUFFIX}"
-    store.create(file, {"plan": asdict(plan(calls=9)), "series": SERIES})
+    store.create(file, {"plan": asdict(plan(calls=9)), "series": TWO_SERIES})
     return file
 
 
