@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from leakhunt.findings import Attribution, Ceiling, Finding, Instrument, RemedyTrial
+
 
 class Unit(StrEnum):
     """What one number of a series counts."""
@@ -105,6 +107,15 @@ class Scenario:
     prepares: bool
 
 
+class Role(StrEnum):
+    """What a run is for: a verdict, or to verify a ceiling or a remedy."""
+
+    MEASURE = "measure"
+    CEILING = "ceiling"
+    BEFORE = "before"
+    AFTER = "after"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one worker does. Everything that decides the readings is in here.
@@ -115,7 +126,10 @@ class Plan:
     comes before each reading: ``always``, ``never`` or ``auto``.
 
     `source` is how the scenario is named on the command line: a built-in one's name, or a file's
-    name without its folders, which are nobody else's business.
+    name without its folders, which are nobody else's business. `instrument` is what watches the
+    run, whose memory is then not judged; `environment` are variables that the worker is started
+    with, beside its own. `role` is what the run is for; of a `remedy` that is tried, there are
+    rounds of a run before and one after.
     """
 
     scenario: str
@@ -134,6 +148,16 @@ class Plan:
     resolve: bool = False
     memory_limit_bytes: int | None = None
     timeout_seconds: float | None = None
+    instrument: Instrument | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    role: Role = Role.MEASURE
+    remedy: str = ""
+    round: int = 0
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its run is there to be judged, and not to explain or to verify."""
+        return self.instrument is None and self.role is Role.MEASURE
 
 
 class Ending(StrEnum):
@@ -200,6 +224,7 @@ class Run:
 
     `samples` maps a series' name to its readings in order; `calls` says how many calls had been
     made at each. `results` maps a call to the scenario's summary of what that call returned.
+    `findings` are what its instrument found, if it had one.
     `limits` are the bounds of RSS, in bytes, by what sets them.
     """
 
@@ -210,6 +235,7 @@ class Run:
     calls: Sequence[int]
     phases: tuple[Phase, ...] = ()
     readings: tuple[Reading, ...] = ()
+    findings: tuple[Finding, ...] = ()
     results: Mapping[int, Any] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -411,6 +437,8 @@ class JudgedRun:
     ledger: Ledger | None
     difference: Difference | None
     cost: Cost | None
+    attribution: Attribution | None = None
+    ceiling: Ceiling | None = None
 
     @property
     def variant(self) -> str:
@@ -420,9 +448,13 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a renderer gets. The first of `entries` is the reference if it was run."""
+    """What a renderer gets. The first of `entries` is the reference if it was run.
+
+    `trials` are the remedies that were tried, before against after.
+    """
 
     title: str
     entries: tuple[JudgedRun, ...]
     command: str
     generator: str
+    trials: tuple[RemedyTrial, ...] = ()

@@ -7,6 +7,8 @@ Format history
     2 (2026-11): phase records say how the samples after them are taken; a sample's call is the last
         of those it stands for; a pause has two readings, look and look_collected (before: warm and
         half, collected); limits in the header.
+    3 (2026-11): a plan may have an instrument, whose findings are records; such a run's readings
+        are not judged. A plan has an environment, and a role: ceiling, before, after.
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
 refuses a newer format. Written by three hands, never two at a time: the supervisor (header), the
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile, CannotWrite, UsageError
+from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
 from leakhunt.model import (
     Ending,
     Outcome,
@@ -32,12 +35,13 @@ from leakhunt.model import (
     Plan,
     Purpose,
     Reading,
+    Role,
     Run,
     Series,
     Unit,
 )
 
-FORMAT = 2
+FORMAT = 3
 # The readings of format 1 by their names of today.
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"
@@ -219,6 +223,7 @@ class _Parts:
         self.rows: list[Sequence[int]] = []
         self.calls = array("q")
         self.phases: list[Phase] = []
+        self.findings: list[Finding] = []
         self.results: dict[int, Any] = {}
         self.readings: list[Reading] = []
         self.notes: list[dict[str, Any]] = []
@@ -236,6 +241,8 @@ class _Parts:
                     values = {str(name): int(size) for name, size in record["values"].items()}
                     step = _OLD_STEPS.get(record["step"], str(record["step"]))
                     self.readings.append(Reading(step, values, len(self.rows)))
+                case "finding":
+                    self.findings.append(_finding(record))
                 case "phase":
                     self.phases.append(_phase(record))
                 case "note":
@@ -280,6 +287,7 @@ class _Parts:
             calls=self.calls,
             phases=tuple(self.phases) or _old_phases(plan),
             readings=tuple(self.readings),
+            findings=tuple(self.findings),
             results=self.results,
             facts=_texts(self.header.get("facts", {})),
             environment=_texts(self.header.get("environment", {})),
@@ -294,10 +302,14 @@ class _Parts:
 
 def _plan(fields: Mapping[str, Any]) -> Plan:
     known = {name: fields[name] for name in Plan.__dataclass_fields__ if name in fields}
+    if known.get("instrument") is not None:
+        known["instrument"] = Instrument(known["instrument"])
+    known["role"] = Role(known.get("role", Role.MEASURE))
     plan = Plan(**known)
     if not all(n is None or (isinstance(n, int) and n >= 0) for n in (plan.calls, plan.warmup)):
         raise ValueError("plan")
-    if plan.calls == 0 or not isinstance(plan.options, dict):
+    tables = (plan.options, plan.environment)
+    if plan.calls == 0 or not all(isinstance(table, dict) for table in tables):
         raise ValueError("plan")
     return plan
 
@@ -309,6 +321,31 @@ def _phase(record: Mapping[str, Any]) -> Phase:
         purpose=Purpose(record["purpose"]),
         calls_per_sample=int(record["calls_per_sample"]),
         collects=bool(record["collects"]),
+    )
+
+
+def _finding(record: Mapping[str, Any]) -> Finding:
+    return Finding(
+        instrument=Instrument(record["instrument"]),
+        sort=Sort(record["sort"]),
+        what=str(record["what"]),
+        calls=tuple(map(int, record["calls"])),
+        counts=tuple(map(int, record["counts"])),
+        sizes=tuple(map(int, record["sizes"])),
+        stack=tuple(
+            Frame(
+                str(frame["file"]),
+                int(frame["line"]),
+                str(frame["function"]),
+                str(frame["source"]),
+                Origin(frame["origin"]),
+            )
+            for frame in record["stack"]
+        ),
+        chain=tuple(map(str, record["chain"])),
+        key=str(record["key"]),
+        keeps=tuple(map(str, record["keeps"])),
+        facts=dict(record["facts"]),
     )
 
 

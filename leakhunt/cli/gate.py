@@ -29,14 +29,15 @@ def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
     budget = gate.Budget(series, parse_rate(max_growth, unit_of(series)))
     findings = []
     for place in runs:
-        files = store.find_run_files([place])
-        if not files:
+        runs_here = [store.load(file) for file in store.find_run_files([place])]
+        measured = [run for run in runs_here if run.plan.is_measured]
+        if not measured:
             reason = "no run file (*.run.jsonl) here"
             findings.append(gate.Finding(place, gate.Answer.NOTHING_MEASURED, reason))
             click.echo(f"nothing measured: {reason} [{place}]")
-        for file in files:
-            finding = gate.check(store.load(file), budget)
+        for run in measured:
+            finding = gate.check(run, budget)
             findings.append(finding)
             word = finding.answer.name.lower().replace("_", " ")
-            click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{file}]")
+            click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{run.file}]")
     return int(gate.overall(findings))

@@ -17,6 +17,7 @@ from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 
 _VERBS = {
     "run": "Measure a scenario and write a report.",
+    "hunt": "Find out who keeps the memory, and whether a remedy helps.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
     "truth": "Hold the verdict against workloads of known truth.",

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from leakhunt import __version__
+from leakhunt.assemble import assemble
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.model import Report, Run
 from leakhunt.reporting import RENDERERS
-from leakhunt.reporting.terminal import summary_table, verdict_lines
-from leakhunt.verdict.assemble import assemble
+from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -54,7 +54,7 @@ def show(console: Console, report: Report, written: list[Path]) -> None:
     """The summary on the terminal; the path of the HTML report comes last."""
     console.print()
     console.print(summary_table(report))
-    for line in verdict_lines(report):
+    for line in (*verdict_lines(report), *suspect_lines(report)):
         console.print(line)
     for path in reversed(written):
         console.print(str(path), soft_wrap=True, markup=False, highlight=False)

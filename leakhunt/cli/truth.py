@@ -19,7 +19,7 @@ from rich.table import Table
 
 from leakhunt import __version__, scenario, store
 from leakhunt.cli.list import missing_modules
-from leakhunt.cli.variants import Sampling, Settings, measure_one, prepared_for
+from leakhunt.cli.variants import Sampling, Session, Settings, plan_of, prepared_for
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model import Scenario, Variant
@@ -142,7 +142,9 @@ def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console
         folder = scratch / f"{settings.scenario.name}-{variant.name}-{seed}"
         folder.mkdir()
         prepared = prepared_for(settings, folder, scratch, Console(quiet=True))
-        measure_one(settings, variant, prepared, folder, folder, go_on)
+        one = Session(settings, prepared, (variant,), folder, folder)
+        plan = plan_of(settings, variant, prepared.device)
+        one.carry_out(variant, plan, variant.name, go_on)
         run = store.load(folder / f"{variant.name}{store.SUFFIX}")
         return trial(run, judge(run, power=False), variant)
 

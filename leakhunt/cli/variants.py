@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -55,37 +56,82 @@ class Settings:
     timeout_seconds: float
 
 
-def measure_all(settings: Settings, folder: Path, console: Console) -> int:
-    """Measure every variant into `folder`, report, and return the exit code.
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A scenario that is prepared, and where its runs go."""
+
+    settings: Settings
+    prepared: Prepared
+    variants: tuple[Variant, ...]
+    folder: Path
+    scratch: Path
+
+    def carry_out(
+        self,
+        variant: Variant,
+        plan: Plan,
+        name: str,
+        progress: Progress,
+        folder: Path | None = None,
+    ) -> Outcome:
+        """Carry out a plan of a variant into the run file `name`, in `folder` or the session's."""
+        into = folder or self.folder
+        run_file = into / f"{name}{store.SUFFIX}"
+        settings = replace(self.settings, options=plan.options)
+        order = replace(
+            _order(settings, variant, self.prepared.device, self.scratch, run_file),
+            instrument=plan.instrument,
+            environment=plan.environment,
+        )
+        return measure(plan, order, into / f"{name}.log", self.prepared.facts, progress)
+
+
+@contextmanager
+def session(settings: Settings, folder: Path, console: Console) -> Iterator[Session]:
+    """Prepare the scenario; its scratch folder lasts as long as the session.
 
     Raises:
-        LeakhuntError: the scenario cannot start here, or the disk does not take the results.
+        LeakhuntError: the scenario cannot start here.
     """
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         try:
             prepared = prepared_for(settings, folder, Path(scratch), console)
-            variants = _variants_for(settings, prepared.device)
+            variants = tuple(_variants_for(settings, prepared.device))
         except ScenarioFailed:
             raise  # the log in the folder tells more
         except BaseException:
             (folder / PREPARE_LOG).unlink(missing_ok=True)
             folder.rmdir()
             raise
-        width = max(len(variant.name) for variant in variants)
-        outcomes: list[Outcome] = []
-        with Display(console, width) as display:
-            for variant in variants:
-                follower = display.variant(variant.name, settings.sampling.calls)
-                outcomes.append(
-                    measure_one(settings, variant, prepared, folder, Path(scratch), follower)
-                )
-                display.ended(variant.name, follower, outcomes[-1])
-                if outcomes[-1].ending is Ending.INTERRUPTED:
-                    break
+        yield Session(settings, prepared, variants, folder, Path(scratch))
+
+
+def measure_all(settings: Settings, folder: Path, console: Console) -> int:
+    """Measure every variant into `folder`, report, and return the exit code.
+
+    Raises:
+        LeakhuntError: the scenario cannot start here, or the disk does not take the results.
+    """
+    with session(settings, folder, console) as prepared:
+        outcomes = measure_variants(prepared, console)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
     show(console, report, write_report(report, folder))
-    return _exit_code(outcomes, [run.calls_done for run in runs])
+    return exit_code(outcomes, [run.calls_done for run in runs])
+
+
+def measure_variants(prepared: Session, console: Console) -> list[Outcome]:
+    """Measure every variant of a session, until one is interrupted."""
+    outcomes: list[Outcome] = []
+    with Display(console, max(len(variant.name) for variant in prepared.variants)) as display:
+        for variant in prepared.variants:
+            follower = display.variant(variant.name, prepared.settings.sampling.calls)
+            plan = plan_of(prepared.settings, variant, prepared.prepared.device)
+            outcomes.append(prepared.carry_out(variant, plan, variant.name, follower))
+            display.ended(variant.name, follower, outcomes[-1])
+            if outcomes[-1].ending is Ending.INTERRUPTED:
+                break
+    return outcomes
 
 
 def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:
@@ -113,23 +159,15 @@ def _variants_for(settings: Settings, device: str) -> list[Variant]:
     return fit
 
 
-def measure_one(
-    settings: Settings,
-    variant: Variant,
-    prepared: Prepared,
-    folder: Path,
-    scratch: Path,
-    progress: Progress,
-) -> Outcome:
-    """Measure one variant into a run file in `folder`, named after it."""
-    run_file = folder / f"{variant.name}{store.SUFFIX}"
-    plan = Plan(
+def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
+    """What measuring a variant means."""
+    return Plan(
         scenario=settings.scenario.name,
         variant=variant.name,
         **asdict(settings.sampling),
         seed=settings.seed,
         threads=settings.threads,
-        device=prepared.device,
+        device=device,
         options=settings.options,
         result_kind=settings.scenario.result_kind,
         reference=settings.scenario.variants[0].name,
@@ -137,8 +175,6 @@ def measure_one(
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
     )
-    order = _order(settings, variant, prepared.device, scratch, run_file)
-    return measure(plan, order, folder / f"{variant.name}.log", prepared.facts, progress)
 
 
 def _source(described: Scenario) -> str:
@@ -174,7 +210,7 @@ def _order(
     )
 
 
-def _exit_code(outcomes: Sequence[Outcome], calls_done: Sequence[int]) -> int:
+def exit_code(outcomes: Sequence[Outcome], calls_done: Sequence[int]) -> int:
     """A killed worker is a result; one that failed by itself, or measured nothing, is not."""
     if any(outcome.ending is Ending.INTERRUPTED for outcome in outcomes):
         return INTERRUPTED

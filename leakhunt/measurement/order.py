@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from leakhunt.findings import Instrument
 from leakhunt.model import Phase, Purpose
 from leakhunt.scenario import Context
 
@@ -17,8 +19,9 @@ class Order:
     """One worker's task.
 
     `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
-    is the variant's function in the scenario file; `devices` are those the scenario knows. The
-    steps of the run follow it on the same channel, one each time the worker pauses.
+    is the variant's function in the scenario file; `devices` are those the scenario knows;
+    `instrument` watches the run, if it is not to be measured; `environment` is added to the
+    worker's. The steps of the run follow it on the same channel, one each time the worker pauses.
     """
 
     prepare: bool
@@ -28,6 +31,8 @@ class Order:
     devices: tuple[str, ...]
     run_file: Path
     context: Context
+    instrument: Instrument | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_order(order: Order) -> bytes:
@@ -54,6 +59,8 @@ class Channel:
         context["folder"] = Path(context["folder"])
         fields["run_file"] = Path(fields["run_file"])
         fields["devices"] = tuple(fields["devices"])
+        if fields["instrument"] is not None:
+            fields["instrument"] = Instrument(fields["instrument"])
         return Order(**fields, context=Context(**context))
 
     def next_phase(self) -> Phase | None:

@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import psutil
@@ -28,7 +28,8 @@ _STATUS_NAMES = {
     "RssFile": "rss_file",
     "RssShmem": "rss_shared",
 }
-_STATUS_BYTES = 64 << 10
+_ROLLUP_NAMES = {"AnonHugePages": "huge_pages"}
+_TEXT_BYTES = 64 << 10
 _REPORT_BYTES = 1 << 20
 _PYMALLOC_LINES = {
     "python_live": re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
@@ -125,20 +126,28 @@ def trim_malloc() -> None:
 
 
 def _kernel_values() -> dict[str, int]:
+    values = _sizes_in("/proc/self/status", _STATUS_NAMES)
+    if not values:
+        return {"rss": psutil.Process().memory_info().rss}
+    return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
+
+
+def _sizes_in(path: str, names: Mapping[str, str]) -> dict[str, int]:
+    """The sizes in bytes of a file of ``Name:  123 kB``, under names of ours; none without it."""
     try:
         # Not open(): each call of it leaves a block behind, which the noise floor would show.
-        descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return {"rss": psutil.Process().memory_info().rss}
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return {}
     try:
-        text = os.read(descriptor, _STATUS_BYTES).decode("ascii", "replace")
+        text = os.read(descriptor, _TEXT_BYTES).decode("ascii", "replace")
     finally:
         os.close(descriptor)
     values = {}
     for line in text.splitlines():
         name, _, rest = line.partition(":")
-        if name in _STATUS_NAMES:
-            values[_STATUS_NAMES[name]] = int(rest.split()[0]) * 1024
+        if name in names:
+            values[names[name]] = int(rest.split()[0]) * 1024
     return values
 
 

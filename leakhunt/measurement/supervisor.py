@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from leakhunt import store
+from leakhunt.attribution.stretches import next_stretch
 from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.measurement.limits import Limit, kernel_log_line, memory_bounds, memory_limit
@@ -150,6 +151,7 @@ def _environment(order: Order) -> dict[str, str]:
     threads = str(order.context.threads)
     return {
         **os.environ,
+        **order.environment,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "PYTHONHASHSEED": str(order.context.seed % 2**32),
@@ -181,7 +183,8 @@ def _watch(
 def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
     assert worker.stdin is not None
-    phase = next_phase(store.load(order.run_file))
+    run = store.load(order.run_file)
+    phase = next_phase(run) if order.instrument is None else next_stretch(run)
     with contextlib.suppress(BrokenPipeError):  # it died meanwhile: its exit status tells how
         worker.stdin.write(write_phase(phase))
         worker.stdin.flush()

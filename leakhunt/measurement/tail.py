@@ -17,8 +17,8 @@ class Tail:
 
     `planned` is the number of calls it is held to, if any; `calls` have been made; `latest` is the
     last sample by series name, its duration per call; `notes` the text of each note by its kind;
-    `settled` whether it settled at its end; `pauses` how often the worker has paused to be told how
-    to go on.
+    `settled` whether it settled at its end, or told its findings; `pauses` how often the worker has
+    paused to be told how to go on.
     """
 
     def __init__(self, file: Path) -> None:
@@ -58,6 +58,8 @@ class Tail:
             case "settle":
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"
+            case "mark":
+                self.pauses += 1
             case "sample":
                 each = record["call"] + 1 - self.calls
                 self.calls += each
@@ -65,3 +67,4 @@ class Tail:
                 self.latest["duration"] //= each
             case "note":
                 self.notes[record["kind"]] = str(record.get("text", ""))
+                self.settled |= record["kind"] == "watched"

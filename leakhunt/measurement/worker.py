@@ -21,9 +21,8 @@ import time
 import traceback
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from itertools import count
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -32,6 +31,8 @@ import objgraph
 
 from leakhunt import scenario
 from leakhunt.errors import LeakhuntError, MissingRequirement
+from leakhunt.instruments import Watched, watch
+from leakhunt.instruments.frames import Places
 from leakhunt.measurement.order import Channel, Order, open_channel
 from leakhunt.measurement.settle import (
     collected_reading,
@@ -42,7 +43,7 @@ from leakhunt.measurement.settle import (
 )
 from leakhunt.model import Phase, Purpose, Reading
 from leakhunt.probes import Probe, choose
-from leakhunt.store import Appender, DiskFull, encode
+from leakhunt.store import SUFFIX, Appender, DiskFull, encode
 
 _PR_SET_PDEATHSIG = 1
 _TYPES_SHOWN = 12
@@ -77,7 +78,7 @@ def main() -> int:
         return _prepare(order)
     appender = Appender(order.run_file)
     try:
-        _measure(order, channel, appender)
+        _carry_out(order, channel, appender)
     except DiskFull as error:
         _tell(appender, {"kind": "disk-full", "text": str(error)})
         return 1
@@ -137,33 +138,86 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
     )
 
 
-def _measure(order: Order, channel: Channel, appender: Appender) -> None:
+def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
     stop = Stop()
     module = scenario.load(order.scenario_file)
     state = module.setup(order.context)
     calls = _Calls(order, module, state, appender)
-    # Kept from before the readings it would otherwise show up in.
-    inventory = _Inventory()
-    start = start_reading()
-    readings = (start, start)
-    _append_reading(appender, start)
+    observer = _Watched(order, module, calls) if order.instrument else _Measured()
+    for line in observer.start():
+        appender.append(line)
     while not stop.asked and (phase := channel.next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
-        before = full_reading("look")
-        if phase.purpose is Purpose.WARM_UP:
-            inventory = _Inventory()
-        # What is live is known only just after a collection, and the collector keeps its own pace.
-        readings = (before, collected_reading())
-        for reading in readings:
-            _append_reading(appender, reading)
-    for reading in settle(readings):
-        _append_reading(appender, reading)
-    inventory.append_growth(appender)
+        for line in observer.pause(phase):
+            appender.append(line)
+    for line in observer.end():
+        appender.append(line)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
     if hasattr(module, "teardown"):
         module.teardown(state)
+
+
+class _Measured:
+    """What a measured run writes beside its samples: full readings, and what there is more of."""
+
+    def start(self) -> Iterator[bytes]:
+        """The reading before the first call."""
+        # Kept from before the readings it would otherwise show up in.
+        self._inventory = _Inventory()
+        start = start_reading()
+        self._last = (start, start)
+        yield _reading(start)
+
+    def pause(self, phase: Phase) -> Iterator[bytes]:
+        """The readings after a phase."""
+        before = full_reading("look")
+        if phase.purpose is Purpose.WARM_UP:
+            self._inventory = _Inventory()
+        # What is live is known only just after a collection, and the collector keeps its own pace.
+        self._last = (before, collected_reading())
+        yield from map(_reading, self._last)
+
+    def end(self) -> Iterator[bytes]:
+        """The settling, and the inventory."""
+        yield from map(_reading, settle(self._last))
+        yield from self._inventory.growth()
+
+
+class _Watched:
+    """What a run under an instrument writes beside its samples: its marks and its findings."""
+
+    def __init__(self, order: Order, module: ModuleType, calls: _Calls) -> None:
+        assert order.instrument is not None
+        self._calls = calls
+        self._watch = watch(
+            Watched(
+                instrument=order.instrument,
+                state=calls.state,
+                module=module,
+                places=Places(order.scenario_file),
+                capture=order.run_file.with_name(order.run_file.name.removesuffix(SUFFIX)),
+                scratch=order.context.folder,
+            )
+        )
+
+    def start(self) -> Iterator[bytes]:
+        """Start the instrument."""
+        self._calls.function = self._watch.start(self._calls.function)
+        yield encode({"record": "mark", "calls": 0})
+
+    def pause(self, phase: Phase) -> Iterator[bytes]:
+        """Count, once the warm-up is over."""
+        del phase
+        self._watch.mark(self._calls.done)
+        yield encode({"record": "mark", "calls": self._calls.done})
+
+    def end(self) -> Iterator[bytes]:
+        """What was found."""
+        for finding in self._watch.findings():
+            yield encode({"record": "finding", **asdict(finding)})
+        yield encode({"record": "note", "kind": "watched"})
 
 
 class _Calls:
@@ -171,14 +225,14 @@ class _Calls:
 
     def __init__(self, order: Order, module: ModuleType, state: Any, appender: Appender) -> None:
         self._supervisor = order.supervisor
-        self._state = state
-        self._function: Callable[[Any, Any], Any] = getattr(module, order.function)
+        self.state = state
+        self.function: Callable[[Any, Any], Any] = getattr(module, order.function)
+        self.done = 0
         self._make_input: Callable[[Any, int], Any] = getattr(
             module, "make_input", lambda state, call: call
         )
         self._summarize: Callable[[Any, Any], Any] | None = getattr(module, "summarize", None)
         self._write = appender.append
-        self._count = count()
         kinds = choose(order.context.device).kinds
         self._probes: list[tuple[Probe, int]] = []
         width = 0
@@ -198,8 +252,9 @@ class _Calls:
                 return
             values[-1] = 0
             for _ in range(phase.calls_per_sample):
-                call = next(self._count)
+                call = self.done
                 result = self._call(call)
+                self.done = call + 1
             summary = b"" if self._summarize is None else self._summary(call, result)
             del result
             if phase.collects:
@@ -211,9 +266,9 @@ class _Calls:
 
     def _call(self, call: int) -> Any:
         """The result of one call; its time is added to the sample's."""
-        item = self._make_input(self._state, call)
+        item = self._make_input(self.state, call)
         started = time.perf_counter_ns()
-        result = self._function(self._state, item)
+        result = self.function(self.state, item)
         self._values[-1] += time.perf_counter_ns() - started
         return result
 
@@ -229,12 +284,12 @@ class _Calls:
 
     def _summary(self, call: int, result: Any) -> bytes:
         assert self._summarize is not None
-        value = self._summarize(self._state, result)
+        value = self._summarize(self.state, result)
         return encode({"record": "result", "call": call, "value": value})
 
 
-def _append_reading(appender: Appender, reading: Reading) -> None:
-    appender.append(encode({"record": "settle", **asdict(reading)}))
+def _reading(reading: Reading) -> bytes:
+    return encode({"record": "settle", **asdict(reading)})
 
 
 class _Inventory:
@@ -244,18 +299,17 @@ class _Inventory:
         self._mappings = mappings()
         self._types = _count_types()
 
-    def append_growth(self, appender: Appender) -> None:
+    def growth(self) -> Iterator[bytes]:
         """Which types of tracked objects there are more of, and which mappings grew most."""
         types = (_count_types() - self._types).most_common(_TYPES_SHOWN)
-        appender.append(encode({"record": "note", "kind": "types", "growth": types}))
+        yield encode({"record": "note", "kind": "types", "growth": types})
         grown = [
             (kind, number - self._mappings.get(kind, (0, 0))[0], size - before)
             for kind, (number, size) in mappings().items()
             if size > (before := self._mappings.get(kind, (0, 0))[1])
         ]
         grown.sort(key=lambda entry: -entry[2])
-        note = {"record": "note", "kind": "mappings", "growth": grown[:_MAPPINGS_SHOWN]}
-        appender.append(encode(note))
+        yield encode({"record": "note", "kind": "mappings", "growth": grown[:_MAPPINGS_SHOWN]})
 
 
 def _count_types() -> Counter[str]:

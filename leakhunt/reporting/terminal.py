@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from leakhunt.model import Report, Status, Trend
+from leakhunt.reporting.suspects import blind_spots, cards, closing_lines
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
@@ -52,6 +55,21 @@ def _rate(trend: Trend | None) -> str:
     if trend is None or trend.rate is None:
         return NOTHING
     return format_amount(trend.rate, trend.unit)
+
+
+def suspect_lines(report: Report) -> Iterator[Text]:
+    """The suspects of every variant that was hunted, then the remedies that were tried."""
+    for entry in report.entries:
+        for line in closing_lines(entry):
+            yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
+        for card in cards(entry):
+            yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
+            for name, text in card.facts:
+                yield Text.assemble((f"     {name}: ", "dim"), text)
+        for blind in blind_spots(entry):
+            yield Text(f"  blind spot: {blind}", "dim")
+    for trial in report.trials:
+        yield Text.assemble(("= ", "bold"), trial.sentence)
 
 
 def verdict_lines(report: Report) -> list[Text]:

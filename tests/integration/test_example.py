@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from leakhunt import store
+from leakhunt.assemble import assemble
 from leakhunt.cli.output import GENERATOR
 from leakhunt.model import Status
 from leakhunt.reporting import RENDERERS
-from leakhunt.verdict.assemble import assemble
 
 EXAMPLE = Path(__file__).parents[2] / "reports" / "examples" / "fsmn-vad-cpu"
 RUNS = [store.load(file) for file in store.find_run_files([str(EXAMPLE)])]

@@ -12,9 +12,9 @@ from pathlib import Path
 from conftest import WriteScenario, is_alive, only_run, wait_until
 
 from leakhunt import store
+from leakhunt.assemble import assemble
 from leakhunt.model import Ending
 from leakhunt.reporting import RENDERERS
-from leakhunt.verdict.assemble import assemble
 
 Start = Callable[..., subprocess.Popen[str]]
 MOMENTS = 100

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from conftest import MakeRun
 
-from leakhunt.verdict.assemble import assemble
+from leakhunt.assemble import assemble
 from leakhunt.verdict.cost import cost
 
 MS = 1_000_000

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from conftest import MakeRun
 
+from leakhunt.assemble import assemble
 from leakhunt.model import Ending, Outcome, Report
 from leakhunt.reporting import RENDERERS, Renderer
 from leakhunt.reporting.curves import MOST_POINTS, decimated, spread_out
 from leakhunt.reporting.html import bars
 from leakhunt.reporting.terminal import summary_table, verdict_lines
-from leakhunt.verdict.assemble import assemble
 
 HOSTILE = "<script>alert(1)</script>|`[bold]$x$\"'&"
 MIB = 1 << 20

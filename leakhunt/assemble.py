@@ -5,7 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from leakhunt.model import JudgedRun, Plan, Report, Run
+from leakhunt.attribution import attribute
+from leakhunt.attribution.ceiling import ceiling
+from leakhunt.attribution.remedy import remedy_trials
+from leakhunt.findings import Attribution, Ceiling
+from leakhunt.model import JudgedRun, Plan, Report, Role, Run
 from leakhunt.verdict.cost import cost
 from leakhunt.verdict.judge import judge
 from leakhunt.verdict.ledger import ledger
@@ -15,24 +19,49 @@ from leakhunt.verdict.results import difference
 def assemble(runs: Sequence[Run], generator: str) -> Report:
     """The report on `runs`; the reference variant of the first run's scenario comes first.
 
-    `generator` names the program and version that judged.
+    Runs under an instrument are no entries: they attribute what the measured run of the same plan
+    grows by. `generator` names the program and version that judged.
     """
-    reference = next((run for run in runs if run.plan.variant == run.plan.reference), None)
-    ordered = sorted(runs, key=lambda run: (run is not reference, run.started_at))
-    entries = tuple(_judged(run, reference) for run in ordered)
+    measured = [run for run in runs if run.plan.is_measured]
+    reference = next((run for run in measured if run.plan.variant == run.plan.reference), None)
+    ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
+    entries = tuple(_judged(run, reference, runs) for run in ordered)
     title = " and ".join(dict.fromkeys(run.plan.scenario for run in ordered))
-    return Report(title, entries, _command([run.plan for run in ordered]), generator)
+    hunted = any(entry.attribution is not None for entry in entries)
+    command = command_for([run.plan for run in ordered], "hunt" if hunted else "run")
+    return Report(title, entries, command, generator, remedy_trials(runs))
 
 
-def _judged(run: Run, reference: Run | None) -> JudgedRun:
+def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     comparable = reference is not None and _same_inputs(reference.plan, run.plan)
     base = reference if comparable else None
+    verdict = judge(run)
+    same = [each for each in runs if _same_work(each.plan, run.plan)]
+    watched = [each for each in same if each.plan.instrument is not None]
+    told = attribute(run, verdict, watched) if watched else None
     return JudgedRun(
         run=run,
-        verdict=judge(run),
+        verdict=verdict,
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
+        attribution=told,
+        ceiling=_ceiling(run, told, runs),
+    )
+
+
+def _ceiling(run: Run, told: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
+    """What the run past the ceiling says, if there is one."""
+    if told is None or told.ceiling_bytes is None:
+        return None
+    past = (each for each in runs if each.plan.role is Role.CEILING)
+    last = next((each for each in past if _same_work(each.plan, run.plan)), None)
+    return ceiling(last, judge(last), told.ceiling_bytes) if last is not None else None
+
+
+def _same_work(one: Plan, other: Plan) -> bool:
+    return (one.variant, one.environment) == (other.variant, other.environment) and _same_inputs(
+        one, other
     )
 
 
@@ -40,15 +69,15 @@ def _same_inputs(one: Plan, other: Plan) -> bool:
     return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
 
 
-def _command(plans: Sequence[Plan]) -> str:
-    """The command that repeats the runs."""
+def command_for(plans: Sequence[Plan], verb: str = "run") -> str:
+    """The command that repeats the runs of these plans."""
     if not plans:
         return ""
     plan = plans[0]
     variants = ",".join(other.variant for other in plans)
     words = [
         "leakhunt",
-        "run",
+        verb,
         f"{plan.source or plan.scenario}:{variants}",
     ]
     if plan.calls is not None:

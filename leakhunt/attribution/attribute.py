@@ -1,0 +1,306 @@
+"""The suspects of a run, from the findings of its instrumented runs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from leakhunt.attribution.causes import catalogue, entries_per_call, frame_of, known_cause
+from leakhunt.attribution.clusters import Cluster, clusters, holder_frame, merged, own_frame
+from leakhunt.findings import (
+    Attribution,
+    Cause,
+    Finding,
+    Frame,
+    Instrument,
+    Origin,
+    Sort,
+    Suspect,
+)
+from leakhunt.model import Kind, Run, Status, Unit, Verdict
+from leakhunt.units import format_amount, format_bytes, format_rate
+from leakhunt.verdict.collections import remains
+from leakhunt.verdict.judge import tolerance_of
+from leakhunt.verdict.ledger import ledger
+
+# Another instrument is asked when less than this part of the growth is explained.
+EXPLAINED_SHARE = 0.8
+# Suspects below this part of the growth are not worth a line; nor is what no page would show.
+_LEAST_SHARE = 0.01
+_LEAST_BYTES = 8.0
+# From this part on, a growth that known bounded caches explain is reported as bounded.
+_BOUNDED_SHARE = 0.8
+MOST_SUSPECTS = 8
+# What is kept without leaking is worth a word from here on.
+_KEPT_BYTES = 8 << 20
+
+BLIND_TO = {
+    Instrument.TRACEMALLOC: "tracemalloc does not see torch's CPU tensors, nor anything else that"
+    " native code allocates",
+    Instrument.OBJGRAPH: "objgraph counts objects, not bytes, and none without references of their"
+    " own (bytes, str, numbers)",
+    Instrument.MEMRAY: "memray does not see calls that reach malloc by its address (ctypes), nor"
+    " single objects inside pymalloc's arenas",
+    Instrument.CUDA: "the CUDA history does not see the context, NCCL, or libraries with an"
+    " allocator of their own",
+    Instrument.RESOURCES: "what C code opens or starts by itself has no stack",
+    Instrument.LINES: "memory-profiler reads RSS, in whole pages: what fits into freed pages does"
+    " not show",
+}
+
+
+def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution:
+    """Whom the findings of `watched`, runs of the same plan under instruments, make suspect.
+
+    No suspects where the measured `run` does not grow: what an instrument finds then only replaces
+    something else.
+    """
+    instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
+    blind = tuple(BLIND_TO[instrument] for instrument in instruments)
+    growth = growth_per_call(run, verdict)
+    if not is_growing(verdict):
+        sentence = "Nothing grows, so there is no suspect."
+        return Attribution(
+            (), None, None, False, None, None, sentence, _beside(run, verdict), blind, instruments
+        )
+    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    found = merged([each for one in watched for each in clusters(one.findings, mappings)])
+    suspects = sorted(
+        (_suspect(each, growth) for each in found if _matters(each, growth)),
+        key=lambda suspect: _rank(suspect, verdict),
+    )[:MOST_SUSPECTS]
+    explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
+    told = Attribution(
+        suspects=tuple(suspects),
+        growth=growth,
+        explained=explained if growth is not None else None,
+        bounded=_is_bounded(suspects, growth),
+        ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
+        ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
+        sentence="",
+        beside=_beside(run, verdict),
+        blind=blind,
+        instruments=instruments,
+    )
+    return replace(told, sentence=_sentence(told))
+
+
+def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
+    """The known causes of what is kept without leaking."""
+    shown = {str(kind) for kind in (verdict.kind, *verdict.also)}
+    told = ledger(run)
+    shown |= {line.name for line in told.lines if line.size_bytes > _KEPT_BYTES} if told else set()
+    start, end = run.reading("start"), run.reading("end")
+    if start is not None and end is not None:
+        huge = end.values.get("huge_pages", 0) - start.values.get("huge_pages", 0)
+        shown |= {"huge_pages"} if huge > _KEPT_BYTES else set()
+    return tuple(cause for cause in catalogue() if shown & set(cause.shows))
+
+
+def is_growing(verdict: Verdict) -> bool:
+    """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
+    return verdict.status is Status.LEAK or any(
+        trend.status is Status.INCONCLUSIVE and (trend.rate_low or 0.0) > trend.tolerance
+        for trend in verdict.trends.values()
+    )
+
+
+def growth_per_call(run: Run, verdict: Verdict) -> float | None:
+    """The bytes per call that stay, over all heaps; None where what grows is no memory.
+
+    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; for mappings, RSS.
+    """
+    total = 0.0
+    for name in ("live_heap", "cuda_allocated"):
+        trend = verdict.trends.get(name)
+        if trend is not None and trend.status is not Status.NO_LEAK:
+            total += max(trend.rate or 0.0, 0.0)
+    left = remains(run, "python_live")
+    blocks = verdict.trends.get("python_blocks")
+    if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
+        total += max(left.rate, 0.0)
+    if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
+        total += max(verdict.trends["rss"].rate or 0.0, 0.0)
+    least = tolerance_of("live_heap", Unit.BYTES, run.calls_per_sample)
+    return total if total > least else None
+
+
+def is_explained(attribution: Attribution) -> bool:
+    """Whether the suspects account for (nearly) all that grows."""
+    if not attribution.suspects:
+        return False
+    if attribution.growth is None:
+        return True
+    return (attribution.explained or 0.0) >= EXPLAINED_SHARE * attribution.growth
+
+
+def _matters(cluster: Cluster, growth: float | None) -> bool:
+    if cluster.lead.sort in (Sort.GRAPH, Sort.RESOURCE):
+        return True
+    return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
+
+
+def _rank(suspect: Suspect, verdict: Verdict) -> tuple[bool, bool, float]:
+    """Resources first where they grow, and a graph before the blocks it keeps; then by bytes."""
+    resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
+    is_resource = suspect.bytes_per_call is None
+    return not (resources and is_resource), suspect.cause is None, -(suspect.bytes_per_call or 0.0)
+
+
+def _suspect(cluster: Cluster, growth: float | None) -> Suspect:
+    cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    where = cluster.where
+    stack = _stack(cluster)
+    holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
+    is_memory = cluster.lead.sort is not Sort.RESOURCE
+    entries = entries_per_call(cluster.sites, cause.bound) if cause and cause.bound else 0.0
+    ceiling = None
+    if cause is not None and cause.bound is not None and entries > 0:
+        ceiling = cluster.bytes_per_call / entries * cause.bound.entries
+    return Suspect(
+        fingerprint=_fingerprint(cluster, cause, stack),
+        title=_title(cluster, cause, where),
+        origin=_origin(cluster, cause, where, holder),
+        per_call=cluster.kept.per_call,
+        exact=cluster.kept.exact,
+        bytes_per_call=cluster.bytes_per_call if is_memory else None,
+        share=cluster.bytes_per_call / growth if is_memory and growth else None,
+        where=where,
+        holder=holder,
+        chain=cluster.lead.chain,
+        stack=stack,
+        cause=cause,
+        ceiling_bytes=ceiling,
+        ceiling_calls=round(cause.bound.entries / entries)
+        if cause and cause.bound and entries > 0
+        else None,
+        evidence=tuple(_evidence(cluster)),
+        instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
+    )
+
+
+def _stack(cluster: Cluster) -> tuple[Frame, ...]:
+    stacks = (cluster.lead.stack, *(site.stack for site, _ in cluster.sites))
+    return next((stack for stack in stacks if stack), ())
+
+
+def _origin(
+    cluster: Cluster, cause: Cause | None, where: Frame | None, holder: Frame | None
+) -> Origin:
+    """Whose code keeps it: a bounded cache's is the library's, whoever called."""
+    if cause is not None and cause.bound is not None:
+        return Origin.LIBRARY
+    if own_frame(cluster.lead.stack[:1]) is not None or where is None:
+        return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
+    inner = next(iter(cluster.lead.stack), None)
+    if cluster.lead.sort is Sort.CONTAINER or inner is None:
+        return Origin.YOURS
+    return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
+
+
+def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) -> str:
+    """Twelve hex digits: the same for the same suspect on any machine, wherever its lines stand."""
+    where = cluster.where
+    parts = [cause.id if cause else "", *(cluster.lead.chain[:2])]
+    if where is not None:
+        parts += [where.file, where.function, where.source]
+    else:
+        parts += [frame.function for frame in stack[:5]]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
+    lead = cluster.lead
+    if lead.sort is Sort.RESOURCE:
+        what = f"{lead.what} ({lead.facts.get('name', '')})"
+    elif lead.chain:
+        what = " -> ".join(lead.chain)
+    elif lead.stack:
+        what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
+        what = _shortened(what)
+    else:
+        what = lead.what
+    known = f"{cause.title}: " if cause is not None else ""
+    came = f", from {where}" if where is not None and str(where) != what else ""
+    return f"{known}{what}{came}"
+
+
+def _shortened(text: str, most: int = 110) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _evidence(cluster: Cluster) -> Iterator[str]:
+    lead = cluster.lead
+    yield _counted(lead, cluster.kept.per_call, cluster.kept.exact)
+    if cluster.sites:
+        blocks = sum(per_call for _, per_call in cluster.sites)
+        size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
+        calls = lead.calls[-1] - lead.calls[0]
+        instrument = cluster.sites[0][0].instrument
+        stacks = f"{len(cluster.sites)} stack{'s' if len(cluster.sites) > 1 else ''}"
+        rate = format_rate(size / calls, Unit.BYTES)
+        yield f"{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}"
+    if lead.facts.get("native_bytes"):
+        kept_bytes = format_bytes(lead.facts["native_bytes"])
+        yield f"each item keeps {kept_bytes} of tensor storage, which tracemalloc does not see"
+    if "pins_bytes" in lead.facts:
+        yield f"a view that keeps {format_bytes(lead.facts['pins_bytes'])} alive"
+    if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
+        yield "no container grew by it: held by native code, or by a reference that C code lost"
+    for other in cluster.more:
+        if other.sort is Sort.TYPE:
+            gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
+            yield f"objgraph: {gained:.3g} more {other.what} a call"
+        elif other.instrument is not lead.instrument:
+            yield f"{other.instrument} sees it as well"
+
+
+def _counted(lead: Finding, per_call: float, exact: bool) -> str:
+    watched = lead.calls[-1] - lead.calls[0]
+    how = f"in each of {len(lead.calls) - 1} stretches of {watched:,} calls"
+    if lead.sort is Sort.LINE:
+        return f"{lead.instrument}: {format_rate(per_call, Unit.BYTES)} at this line, {how}"
+    what = {
+        Sort.CONTAINER: "items",
+        Sort.GRAPH: "nodes of an autograd graph",
+        Sort.RESOURCE: f"open {lead.what}s",
+    }.get(lead.sort, "blocks")
+    since = lead.facts.get("since_call")
+    told = f", the first since call {since:,}" if since else ""
+    if exact:
+        return f"{lead.instrument}: exactly {per_call:.0f} more {what} a call {how}{told}"
+    return f"{lead.instrument}: {per_call:.3g} more {what} a call {how}{told}"
+
+
+def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
+    """Whether bounded caches explain (nearly) all, and nothing else is suspect."""
+    ends = [suspect for suspect in suspects if suspect.ceiling_bytes is not None]
+    others = [suspect for suspect in suspects if suspect.ceiling_bytes is None]
+    if not ends or others or growth is None:
+        return False
+    return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
+
+
+def _sentence(told: Attribution) -> str:
+    if not told.suspects:
+        return "It grows, but no instrument that was used finds who keeps it."
+    first = told.suspects[0].title
+    if told.growth is None:
+        return f"First suspect: {first}."
+    share = min((told.explained or 0.0) / told.growth, 1.0)
+    grows = format_rate(told.growth, Unit.BYTES)
+    rest = max(told.growth - (told.explained or 0.0), 0.0)
+    explained = f"The suspects explain {share:.0%} of {grows}"
+    if share < 1:
+        explained += f"; {format_rate(rest, Unit.BYTES)} stay unexplained"
+    if told.bounded and told.ceiling_bytes is not None:
+        names = " and ".join(
+            dict.fromkeys(suspect.cause.title for suspect in told.suspects if suspect.cause)
+        )
+        size = format_amount(told.ceiling_bytes, Unit.BYTES)
+        return (
+            f"Bounded cache, ceiling about {size} after some {told.ceiling_calls:,} calls with"
+            f" shapes or keys of their own: {names}. {explained}."
+        )
+    return f"First suspect: {first}. {explained}."

@@ -1,0 +1,51 @@
+"""Whether a bounded cache ends where its entries say: a run past the ceiling. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+from leakhunt.findings import Ceiling
+from leakhunt.model import Plan, Role, Run, Status, Verdict
+from leakhunt.units import format_bytes
+
+# The run goes on for so much longer than the cache takes to fill, and is judged from there on.
+_FULL = 1.15
+_LENGTH = 1.6
+_FEWEST_CALLS = 200
+# Measured and predicted may differ by this part: what else warmed up is in the one only.
+_AGREES = 0.25
+
+
+def ceiling_plan(plan: Plan, calls: int) -> Plan:
+    """The plan of a run that goes on past the ceiling, which comes after about so many `calls`."""
+    total = max(ceil(calls * _LENGTH), _FEWEST_CALLS)
+    return replace(
+        plan,
+        calls=total,
+        warmup=min(ceil(calls * _FULL), total // 2),
+        calls_per_sample=1,
+        collect="never",
+        resolve=False,
+        role=Role.CEILING,
+    )
+
+
+def ceiling(run: Run, verdict: Verdict, predicted_bytes: float) -> Ceiling | None:
+    """What a run past the ceiling says of it; None where it did not live to settle."""
+    start, end = run.reading("start"), run.reading("trimmed")
+    if start is None or end is None:
+        return None
+    found = sum(end.values.get(name, 0) - start.values.get(name, 0) for name in _LIVE)
+    level = verdict.status is Status.NO_LEAK
+    what = f"{format_bytes(found)} above the start, predicted {format_bytes(predicted_bytes)}"
+    if not level:
+        sentence = f"Ceiling not confirmed: after {run.calls_done:,} calls {what}; {verdict.kind}."
+    elif abs(found - predicted_bytes) <= _AGREES * predicted_bytes:
+        sentence = f"Ceiling confirmed: level after {run.judged_from:,} calls, {what}."
+    else:
+        sentence = f"Ceiling corrected: level after {run.judged_from:,} calls, {what}."
+    return Ceiling(predicted_bytes, found, run.judged_from, level, sentence)
+
+
+_LIVE = ("live_heap", "python_live")

@@ -1,0 +1,118 @@
+"""Under which instrument, and over which calls, a run is watched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil, isqrt
+
+from leakhunt.findings import Instrument
+from leakhunt.model import Kind, Phase, Plan, Purpose, Run, Status, Verdict
+
+# The watched calls are a prime number from this one on; more where only some calls leak, so that
+# about so many of them do.
+FEWEST_CALLS = 31
+MOST_CALLS = 1009
+_LEAKING_CALLS = 24
+# The stretches of the watched calls between the marks, as parts of them: none like another.
+_STRETCHES = (0.27, 0.33, 0.40)
+
+_INSTRUMENTS: Mapping[Kind, Instrument] = {
+    Kind.RESOURCE_GROWTH: Instrument.RESOURCES,
+    Kind.PYTHON_LEAK: Instrument.TRACEMALLOC,
+    Kind.NATIVE_LEAK: Instrument.MEMRAY,
+    Kind.MAPPING_GROWTH: Instrument.MEMRAY,
+    Kind.CUDA_LEAK: Instrument.CUDA,
+}
+# For a series that is not decided yet but rises for certain.
+_BY_SERIES: Mapping[str, Instrument] = {
+    "cuda_allocated": Instrument.CUDA,
+    "python_blocks": Instrument.TRACEMALLOC,
+    "live_heap": Instrument.MEMRAY,
+}
+
+
+def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
+    """The instruments that see what grows, the first to be used first; none where nothing does."""
+    kinds = [_INSTRUMENTS[kind] for kind in (verdict.kind, *verdict.also) if kind in _INSTRUMENTS]
+    rising = [
+        instrument
+        for name, instrument in _BY_SERIES.items()
+        if (trend := verdict.trends.get(name)) is not None
+        and trend.status is Status.INCONCLUSIVE
+        and (trend.rate_low or 0.0) > trend.tolerance
+    ]
+    return tuple(dict.fromkeys((*kinds, *(rising if not kinds else ()))))
+
+
+def watched_plan(run: Run, instrument: Instrument) -> Plan:
+    """The plan of `run` again, its last calls watched: the same inputs, in the same order.
+
+    The calls before are watched too, but not counted: what replaces older things is then told from
+    what comes on top.
+    """
+    each = run.calls_per_sample
+    watched = _watched_calls(run)
+    before = max(run.calls_done - watched, 0) // each * each
+    return replace(
+        run.plan,
+        calls=before + watched,
+        warmup=before,
+        calls_per_sample=each,
+        collect="never",
+        resolve=False,
+        instrument=instrument,
+    )
+
+
+def next_stretch(run: Run) -> Phase | None:
+    """What a worker under an instrument does next; None: it tells what it found."""
+    plan = run.plan
+    before = plan.warmup or 0
+    assert plan.calls is not None
+    if run.calls_done < before:
+        samples = before // (plan.calls_per_sample or 1)
+        return Phase(0, samples, Purpose.WARM_UP, plan.calls_per_sample or 1, collects=False)
+    for end in stretches(before, plan.calls):
+        if run.calls_done < end:
+            left = end - run.calls_done
+            # Long stretches of short calls are one sample each: their readings are not judged.
+            each = left if (plan.calls_per_sample or 1) > 1 else 1
+            return Phase(run.samples_done, left // each, Purpose.JUDGED, each, collects=False)
+    return None
+
+
+def stretches(before: int, calls: int) -> list[int]:
+    """The calls after which each stretch of the watched calls ends, the start included."""
+    watched = calls - before
+    ends = [before]
+    for share in _STRETCHES[:-1]:
+        ends.append(ends[-1] + max(round(share * watched), 1))
+    return sorted({*(end for end in ends if end < calls), calls})
+
+
+def _watched_calls(run: Run) -> int:
+    if run.calls_per_sample > 1:
+        return MOST_CALLS
+    share = _leaking_share(run)
+    wanted = max(FEWEST_CALLS, ceil(_LEAKING_CALLS / share))
+    return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, FEWEST_CALLS)))
+
+
+def _leaking_share(run: Run) -> float:
+    """The part of the judged samples in which memory grew by its mean growth or more."""
+    shares = []
+    for name in ("live_heap", "python_blocks", "cuda_allocated"):
+        values = run.samples.get(name, ())[run.judged_from : run.samples_done]
+        moves = [later - earlier for earlier, later in pairwise(values)]
+        if moves and (mean := (values[-1] - values[0]) / len(moves)) > 0:
+            shares.append(sum(move >= mean for move in moves) / len(moves))
+    return max(min(shares, default=1.0), _LEAKING_CALLS / MOST_CALLS)
+
+
+def prime_from(number: int) -> int:
+    """The smallest prime that is not below `number`."""
+    while number < 2 or any(number % divisor == 0 for divisor in range(2, isqrt(number) + 1)):
+        number += 1
+    return number

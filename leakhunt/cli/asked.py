@@ -1,0 +1,208 @@
+"""What ``run`` and ``hunt`` are asked for: their common options, checked."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from leakhunt import scenario
+from leakhunt.cli.list import install_hint, missing_modules
+from leakhunt.cli.variants import Sampling, Settings
+from leakhunt.environment import available_cores
+from leakhunt.errors import CannotWrite, MissingRequirement, UsageError
+from leakhunt.units import parse_size
+
+DEFAULT_TIMEOUT_SECONDS = 600.0
+# The part of the calls that is warm-up and not judged, unless the user says otherwise.
+WARMUP_SHARE = 0.25
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option(
+        "--calls",
+        type=click.IntRange(min=1),
+        help="So many per variant; default: as many as needed.",
+    ),
+    click.option(
+        "--warmup",
+        type=click.IntRange(min=0),
+        help="Of --calls, so many not judged; default: a quarter.",
+    ),
+    click.option(
+        "--calls-per-sample",
+        type=click.IntRange(min=1),
+        help="Read after so many calls; default: by their time, with --calls 1.",
+    ),
+    click.option(
+        "--collect",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="gc.collect() before each reading; auto: if garbage hides the rest and it is cheap.",
+    ),
+    click.option(
+        "--resolve", is_flag=True, help="Go on until the verdict is no longer inconclusive."
+    ),
+    click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="auto"),
+    click.option("--lengths", help="Clip lengths, where the scenario has them: fixed or varied."),
+    click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)."),
+    click.option(
+        "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="See 'leakhunt list'."
+    ),
+    click.option("--threads", type=click.IntRange(min=1), help="Default: the cores there are."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option(
+        "--memory-limit", metavar="SIZE", help="End a worker above this, such as '2 GiB'."
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=DEFAULT_TIMEOUT_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="A worker without a new sample for so long has hung.",
+    ),
+    click.option(
+        "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
+    ),
+)
+
+
+def measuring_options(command: _Command) -> _Command:
+    """Give a command the argument TARGET and the options that say how to measure."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")(command)
+
+
+def settings_for(
+    target: str,
+    calls: int | None,
+    warmup: int | None,
+    calls_per_sample: int | None,
+    collect: str,
+    resolve: bool,
+    device: str,
+    lengths: str | None,
+    audio: str | None,
+    pairs: tuple[str, ...],
+    threads: int | None,
+    seed: int,
+    memory_limit: str | None,
+    timeout: float,
+) -> Settings:
+    """The settings that these options ask for; from now on a signal to end is an interrupt.
+
+    Raises:
+        UsageError: they make no sense, or name what is not there.
+        MissingRequirement: what the scenario needs is not installed.
+    """
+    found, variants = scenario.find(target)
+    if not isfinite(timeout):
+        raise UsageError(f"--timeout {timeout}: use a number of seconds")
+    given = _given_options(pairs, {"lengths": lengths, "audio": audio})
+    settings = Settings(
+        scenario=found,
+        variants=variants,
+        named=len(variants) < len(found.variants),
+        sampling=_sampling(
+            calls or found.default_calls, warmup, calls_per_sample, collect, resolve
+        ),
+        seed=seed,
+        threads=threads or available_cores(),
+        device=device,
+        options=scenario.settle_options(found, given),
+        memory_limit_bytes=parse_size(memory_limit) if memory_limit else None,
+        timeout_seconds=timeout,
+    )
+    _refuse_what_cannot_be(settings)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+    return settings
+
+
+def _sampling(
+    calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
+) -> Sampling:
+    """How many calls, and how they are sampled; what cannot go together is refused."""
+    if calls is None:
+        if warmup is not None:
+            raise UsageError(
+                "--warmup goes with --calls; without, the warm-up ends when it is quiet"
+            )
+        return Sampling(None, None, each, collect, resolve)
+    if resolve:
+        raise UsageError("--resolve takes as many calls as it needs; leave out --calls")
+    each = each or 1
+    if calls % each:
+        raise UsageError(f"--calls {calls} is no multiple of --calls-per-sample {each}; use one")
+    unjudged = int(calls * WARMUP_SHARE) if warmup is None else warmup
+    if unjudged >= calls:
+        raise UsageError(f"--warmup {unjudged} leaves none of {calls} calls; use a smaller one")
+    return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
+
+
+def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:
+    given = {name: value for name, value in named.items() if value is not None}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--option {pair!r}: write it as NAME=VALUE")
+        given[name] = value
+    return given
+
+
+def _refuse_what_cannot_be(settings: Settings) -> None:
+    if os.name != "posix":
+        raise MissingRequirement("measuring needs Linux or macOS; 'report' and 'gate' work here")
+    missing = missing_modules(settings.scenario)
+    if missing:
+        raise MissingRequirement(
+            f"scenario {settings.scenario.name} needs {', '.join(missing)};"
+            f" {install_hint(settings.scenario)}"
+        )
+    if settings.device not in (*settings.scenario.devices, "auto"):
+        raise UsageError(
+            f"scenario {settings.scenario.name} runs on {', '.join(settings.scenario.devices)},"
+            f" not on {settings.device}"
+        )
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """An empty folder of our own.
+
+    Raises:
+        CannotWrite: it cannot be made, or holds something already.
+    """
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            if any(out.iterdir()):
+                raise CannotWrite(
+                    f"{out}: holds files already; nothing is overwritten, name another"
+                )
+            return out
+        base = Path("reports") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
+        base.parent.mkdir(exist_ok=True)
+        for folder in (base, *(base.with_name(f"{base.name}-{count}") for count in range(2, 100))):
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        where = out or Path("reports")
+        raise CannotWrite(f"{where}: {error.strerror}; name another with --out") from error
+    raise CannotWrite(f"{base}: too many runs in one second; name a folder with --out")

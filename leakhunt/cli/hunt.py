@@ -1,0 +1,152 @@
+"""``leakhunt hunt``: measure, then run again under the instruments that see who keeps memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from leakhunt import store
+from leakhunt.attribution import attribute
+from leakhunt.attribution.attribute import is_explained, is_growing
+from leakhunt.attribution.ceiling import ceiling_plan
+from leakhunt.attribution.stretches import instruments_for, watched_plan
+from leakhunt.cli.asked import measuring_options, new_folder, settings_for
+from leakhunt.cli.output import report_on, show, write_report
+from leakhunt.cli.progress import Display
+from leakhunt.cli.remedies import remedies_asked, try_remedies
+from leakhunt.cli.variants import Session, exit_code, measure_variants, session
+from leakhunt.errors import UsageError
+from leakhunt.findings import Instrument
+from leakhunt.model import Ending, Outcome, Run
+from leakhunt.verdict import judge
+
+# When the first instrument does not explain the growth: these, in this order.
+_FURTHER = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
+
+
+@click.command("hunt")
+@measuring_options
+@click.option(
+    "--with",
+    "named",
+    metavar="INSTRUMENT,...",
+    help=f"Use these, also where nothing grows: {', '.join(Instrument)}.",
+)
+@click.option(
+    "--try",
+    "tried",
+    multiple=True,
+    metavar="REMEDY",
+    help="Run before and after, interleaved: NAME=VALUE,... (environment), option:NAME=VALUE,"
+    " variant:NAME, or the id of a known cause.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=2),
+    default=3,
+    show_default=True,
+    help="Of --try, so many pairs of runs.",
+)
+@click.option(
+    "--until-ceiling", is_flag=True, help="Verify a bounded cache by a run past its ceiling."
+)
+def command(
+    target: str,
+    out: Path | None,
+    named: str | None,
+    tried: tuple[str, ...],
+    rounds: int,
+    until_ceiling: bool,
+    **asked: Any,
+) -> int:
+    """Find out who keeps the memory, with evidence, and whether a remedy helps.
+
+    Measures as 'run' does; where something grows, runs the same plan again under the instrument
+    that sees it, and names the suspects. Exit codes as for 'run'.
+    """
+    wanted = _instruments_named(named)
+    settings = settings_for(target, **asked)
+    remedies = remedies_asked(tried, settings)
+    folder = new_folder(out, settings.scenario.name)
+    console = Console()
+    with session(settings, folder, console) as prepared:
+        outcomes = measure_variants(prepared, console)
+        measured = [
+            _loaded(prepared, variant.name) for variant in prepared.variants[: len(outcomes)]
+        ]
+        further = chain(
+            *(_watch(prepared, run, wanted, until_ceiling, console) for run in measured),
+            try_remedies(prepared, measured, remedies, rounds, console),
+        )
+        while outcomes[-1].ending is not Ending.INTERRUPTED:
+            outcome = next(further, None)
+            if outcome is None:
+                break
+            outcomes.append(outcome)
+    runs = [store.load(file) for file in store.find_run_files([str(folder)])]
+    report = report_on(runs, str(folder))
+    show(console, report, write_report(report, folder))
+    return exit_code(outcomes, [run.calls_done for run in measured])
+
+
+def _instruments_named(named: str | None) -> tuple[Instrument, ...]:
+    try:
+        return tuple(Instrument(word) for word in named.split(",")) if named else ()
+    except ValueError:
+        raise UsageError(f"--with {named}: use some of {', '.join(Instrument)}") from None
+
+
+def _watch(
+    prepared: Session,
+    run: Run,
+    wanted: tuple[Instrument, ...],
+    until_ceiling: bool,
+    console: Console,
+) -> Iterator[Outcome]:
+    """Run a measured variant again, under one instrument after the other."""
+    variant = next(v for v in prepared.variants if v.name == run.plan.variant)
+    verdict = judge(run)
+    if not run.calls_done or not (wanted or is_growing(verdict)):
+        return
+    watched: list[Run] = []
+    waiting = list(wanted or instruments_for(verdict))
+    with Display(console, len(variant.name) + len(" under tracemalloc")) as display:
+        while waiting:
+            instrument = waiting.pop(0)
+            plan = watched_plan(run, instrument)
+            name = f"{variant.name} under {instrument}"
+            follower = display.variant(name, plan.calls)
+            file_name = f"{variant.name}.{instrument}"
+            outcome = prepared.carry_out(variant, plan, file_name, follower)
+            display.ended(name, follower, outcome)
+            yield outcome
+            if outcome.ending is Ending.INTERRUPTED:
+                return
+            watched.append(_loaded(prepared, file_name))
+            if not wanted and not waiting:
+                waiting = _further(run, watched)
+        told = attribute(run, verdict, watched)
+        if until_ceiling and told.ceiling_calls is not None:
+            name = f"{variant.name} until the ceiling"
+            plan = ceiling_plan(run.plan, told.ceiling_calls)
+            follower = display.variant(name, plan.calls)
+            outcome = prepared.carry_out(variant, plan, f"{variant.name}.ceiling", follower)
+            display.ended(name, follower, outcome)
+            yield outcome
+
+
+def _further(run: Run, watched: Sequence[Run]) -> list[Instrument]:
+    """The next instrument, while the growth is not explained."""
+    if is_explained(attribute(run, judge(run), watched)):
+        return []
+    used = [each.plan.instrument for each in watched]
+    return [instrument for instrument in _FURTHER if instrument not in used][:1]
+
+
+def _loaded(prepared: Session, name: str) -> Run:
+    return store.load(prepared.folder / f"{name}{store.SUFFIX}")

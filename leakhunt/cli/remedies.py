@@ -1,0 +1,131 @@
+"""``hunt --try``: what may be tried, and trying it: before and after in turns, the same inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console
+
+from leakhunt import scenario
+from leakhunt.attribution.causes import catalogue
+from leakhunt.cli.progress import Display
+from leakhunt.cli.variants import Session, Settings
+from leakhunt.errors import UsageError
+from leakhunt.model import Ending, Outcome, Plan, Role, Run, Variant
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A remedy as it was named: an environment, options, or another variant."""
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    variant: Variant | None = None
+
+
+def remedies_asked(words: Sequence[str], settings: Settings) -> tuple[Tried, ...]:
+    """The remedies that these words name.
+
+    Raises:
+        UsageError: one names nothing that can be tried.
+    """
+    return tuple(_asked(word, settings) for word in words)
+
+
+def _asked(word: str, settings: Settings) -> Tried:
+    known = {cause.id: cause for cause in catalogue()}
+    if word in known:
+        environment = known[word].remedy.environment
+        if not environment:
+            raise UsageError(
+                f"--try {word}: this remedy is a change of the code; put it into a variant of its"
+                " own, and use --try variant:NAME"
+            )
+        return Tried(word, environment=environment)
+    kind, _, rest = word.partition(":")
+    if kind == "variant":
+        found, (variant,) = scenario.find(f"{settings.scenario.file}:{rest.partition(',')[0]}")
+        del found
+        return Tried(word, variant=variant)
+    if kind == "option":
+        name, _, value = rest.partition("=")
+        return Tried(word, options=scenario.settle_options(settings.scenario, {name: value}))
+    pairs = [pair.partition("=") for pair in word.split(",")]
+    if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
+        raise UsageError(
+            f"--try {word!r}: write NAME=VALUE (environment), option:NAME=VALUE, variant:NAME, or"
+            " the id of a known cause"
+        )
+    return Tried(word, environment={name: value for name, _, value in pairs})
+
+
+def try_remedies(
+    prepared: Session,
+    measured: Sequence[Run],
+    remedies: Sequence[Tried],
+    rounds: int,
+    console: Console,
+) -> Iterator[Outcome]:
+    """Run every remedy on every measured run's plan, before and after in turns."""
+    variants = {variant.name: variant for variant in prepared.variants}
+    for run in measured:
+        for number, tried in enumerate(remedies, 1):
+            for outcome in _try(
+                prepared, variants[run.plan.variant], run, tried, number, rounds, console
+            ):
+                yield outcome
+                if outcome.ending is Ending.INTERRUPTED:
+                    return
+
+
+def _try(
+    prepared: Session,
+    variant: Variant,
+    run: Run,
+    tried: Tried,
+    number: int,
+    rounds: int,
+    console: Console,
+) -> Iterator[Outcome]:
+    before = _plan(run, tried)
+    after = replace(
+        before,
+        role=Role.AFTER,
+        environment={**before.environment, **tried.environment},
+        options=tried.options or before.options,
+        variant=tried.variant.name if tried.variant else before.variant,
+    )
+    with Display(console, len(f"{variant.name} before {rounds}")) as display:
+        for turn in range(1, rounds + 1):
+            # Before first, then after first, so that a machine that slows down slows down both.
+            for plan in (before, after) if turn % 2 else (after, before):
+                chosen = tried.variant if plan is after and tried.variant else variant
+                name = f"{variant.name} {plan.role} {turn}"
+                follower = display.variant(name, plan.calls)
+                file_name = f"{variant.name}.try{number}-{plan.role}-{turn}"
+                outcome = prepared.carry_out(chosen, replace(plan, round=turn), file_name, follower)
+                display.ended(name, follower, outcome)
+                yield outcome
+                if outcome.ending is Ending.INTERRUPTED:
+                    return
+
+
+def _plan(run: Run, tried: Tried) -> Plan:
+    """The run's own calls again, as a fixed number; the reference is what is compared with."""
+    each = run.calls_per_sample
+    return replace(
+        run.plan,
+        calls=run.calls_done // each * each,
+        warmup=(run.calls[run.judged_from - 1] if run.judged_from else 0) // each * each,
+        calls_per_sample=each,
+        collect="never",
+        resolve=False,
+        reference=run.plan.variant,
+        role=Role.BEFORE,
+        remedy=tried.name,
+    )

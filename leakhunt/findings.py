@@ -1,0 +1,221 @@
+"""The nouns of attribution: what an instrument found, and whom that makes suspect.
+
+An instrument's run leaves `Finding`s in its run file, as counted at its marks; `attribute()` turns
+them, beside the measured run, into `Suspect`s. Frozen, standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Instrument(StrEnum):
+    """What watches an instrumented run; a measured run has none."""
+
+    TRACEMALLOC = "tracemalloc"
+    OBJGRAPH = "objgraph"
+    MEMRAY = "memray"
+    CUDA = "cuda"
+    RESOURCES = "resources"
+    LINES = "lines"
+
+
+class Sort(StrEnum):
+    """What a finding counts."""
+
+    SITE = "site"
+    CONTAINER = "container"
+    TYPE = "type"
+    GRAPH = "graph"
+    RESOURCE = "resource"
+    LINE = "line"
+
+
+class Origin(StrEnum):
+    """Whose code a frame is."""
+
+    YOURS = "yours"
+    LIBRARY = "library"
+    INTERPRETER = "interpreter"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A place in the code: `file` without the folders of the machine, `source` the line's text."""
+
+    file: str
+    line: int
+    function: str
+    source: str
+    origin: Origin
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{self.function} ({where})" if where else self.function
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that an instrument counted at each of its marks.
+
+    `calls` are the marks, `counts` the blocks (items, objects, descriptors ...) and `sizes` the
+    bytes alive at each. `stack` says where they came from, innermost frame first; `chain` who
+    holds them, from a module, frame, thread or the scenario's state down. `key` names a site, and
+    `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen.
+    """
+
+    instrument: Instrument
+    sort: Sort
+    what: str
+    calls: tuple[int, ...]
+    counts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    stack: tuple[Frame, ...] = ()
+    chain: tuple[str, ...] = ()
+    key: str = ""
+    keeps: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What ends the growth of a cache: so many `entries`.
+
+    An entry is told by `blocks` allocations whose stack names `frame` (a regular expression).
+    """
+
+    entries: int
+    frame: str
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What helps: in words, and as the environment where that is enough."""
+
+    text: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A known cause, from the catalogue. A finding matches if it has all that is asked for.
+
+    Regular expressions: `frames` in one frame of the stack each, `native` likewise but before the
+    first Python frame, `types` in one of the types held or holding, `chain` in the retention chain.
+    `facts` are names of facts that must be there; `sorts` what kinds of finding may match. A cause
+    that `shows` in a verdict's class or a line of the ledger explains what is kept without leaking.
+    """
+
+    id: str
+    title: str
+    reason: str
+    remedy: Remedy
+    verify: str
+    link: str
+    versions: str = ""
+    sorts: tuple[Sort, ...] = ()
+    frames: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    chain: str = ""
+    facts: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    bound: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Who keeps memory, and how we know.
+
+    `where` is the deepest frame of the user's own code, `holder` the deepest of the library that
+    holds it. `bytes_per_call` is None where what grows is no memory; `share` is its part of the
+    growth that the measured run saw (None where that is not known). `exact`: the blocks per call
+    came to the same whole number in every stretch. `ceiling_bytes`: where a bounded cache is full.
+    """
+
+    fingerprint: str
+    title: str
+    origin: Origin
+    per_call: float
+    exact: bool
+    bytes_per_call: float | None
+    share: float | None
+    where: Frame | None
+    holder: Frame | None
+    chain: tuple[str, ...]
+    stack: tuple[Frame, ...]
+    cause: Cause | None
+    ceiling_bytes: float | None
+    ceiling_calls: int | None
+    evidence: tuple[str, ...]
+    instruments: tuple[Instrument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The suspects of a run, the gravest first, set against its growth.
+
+    `growth` is the bytes per call to be explained (None: what grows is no memory, or nothing
+    grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
+    caches that end; `ceiling_bytes` is then what they come to. `beside` are known causes of what is
+    kept without leaking. `blind` are the blind spots that matter here.
+    """
+
+    suspects: tuple[Suspect, ...]
+    growth: float | None
+    explained: float | None
+    bounded: bool
+    ceiling_bytes: float | None
+    ceiling_calls: int | None
+    sentence: str
+    beside: tuple[Cause, ...]
+    blind: tuple[str, ...]
+    instruments: tuple[Instrument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """A bounded cache's ceiling, verified by a run past it: bytes of live memory above the start.
+
+    `is_level`: nothing grew any more after `calls`.
+    """
+
+    predicted_bytes: float
+    found_bytes: int
+    calls: int
+    is_level: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval, over the rounds."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class RemedyTrial:
+    """A remedy, run before and after on the same inputs, in so many interleaved `rounds`.
+
+    `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
+    what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
+    that before. Of `compared` calls, `differing` returned something else.
+    """
+
+    variant: str
+    remedy: str
+    rounds: int
+    before: float
+    after: float
+    saved: Interval
+    saved_rss_bytes: Interval
+    time_ratio: Interval
+    compared: int
+    differing: int
+    sentence: str

@@ -1,0 +1,70 @@
+"""Instruments: they watch an instrumented run, worker side, and leave findings.
+
+One instrument a run. It is started before the first call, so that what replaces older things is
+told from what comes on top; it counts at its marks; at the end it says what it found. Its run's
+memory figures are never judged.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from leakhunt.findings import Finding, Instrument
+from leakhunt.instruments.frames import Places
+
+# A call of the variant: what the loop calls, and what an instrument may wrap.
+Call = Callable[[Any, Any], Any]
+
+_MODULES = {
+    Instrument.TRACEMALLOC: "python_heap",
+    Instrument.OBJGRAPH: "python_heap",
+    Instrument.MEMRAY: "native_heap",
+    Instrument.CUDA: "cuda_heap",
+    Instrument.RESOURCES: "resources",
+    Instrument.LINES: "lines",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What an instrument needs to know of the run it watches.
+
+    `state` is what the scenario's ``setup`` returned, and ends retention chains; `module` is the
+    scenario file's; `capture` is where a capture file may be left (its suffix is the
+    instrument's); `scratch` a folder that goes after the run.
+    """
+
+    instrument: Instrument
+    state: Any
+    module: Any
+    places: Places
+    capture: Path
+    scratch: Path
+
+
+class Watch(Protocol):
+    """One instrument at work."""
+
+    def start(self, call: Call) -> Call:
+        """Begin to watch, before the first call; what is returned is called instead of `call`."""
+
+    def mark(self, calls: int) -> None:
+        """Count what is alive after so many calls."""
+
+    def findings(self) -> Iterable[Finding]:
+        """Stop watching and say what was found."""
+
+
+def watch(watched: Watched) -> Watch:
+    """The instrument for a run.
+
+    Raises:
+        MissingRequirement: it is not installed, or cannot work here.
+    """
+    name = _MODULES[watched.instrument]
+    made: Watch = importlib.import_module(f"leakhunt.instruments.{name}").make(watched)
+    return made

@@ -1,0 +1,76 @@
+"""Places in the code, told so that another machine and another version of the file know them."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+from leakhunt.findings import Frame, Origin
+
+_PACKAGE = str(Path(__file__).parents[1])
+_STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+# How the sources of CPython are named in its debug information.
+_CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "Include/", "Parser/")
+
+
+class Places:
+    """Frames from file names and lines, seen from the scenario's folder."""
+
+    def __init__(self, scenario_file: str) -> None:
+        self._folder = str(Path(scenario_file).resolve().parent)
+
+    def frame(self, file: str, line: int, function: str = "") -> Frame | None:
+        """The frame, with its function and source looked up; None: it is leakhunt's own."""
+        if not file.endswith((".py", ".pyx")) and not file.startswith("<"):
+            return self._native(function, file, line)
+        name, origin = self._named(file)
+        if origin is None:
+            return None
+        source = linecache.getline(file, line).strip()
+        return Frame(name, line, function or _function_at(file, line), source, origin)
+
+    def _named(self, file: str) -> tuple[str, Origin | None]:
+        """The name without the machine's folders, and whose it is; None: leakhunt's own."""
+        if file.startswith(self._folder + "/"):
+            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
+        if file.startswith(_PACKAGE + "/"):
+            return file, None
+        for folder in _INSTALLED:
+            if file.startswith(folder + "/"):
+                return file[len(folder) + 1 :], Origin.LIBRARY
+        for folder in _STDLIB:
+            if file.startswith(folder + "/"):
+                return file[len(folder) + 1 :], Origin.INTERPRETER
+        if file.startswith("<frozen"):
+            return file, Origin.INTERPRETER
+        return "/".join(Path(file).parts[-2:]), Origin.YOURS
+
+    def _native(self, symbol: str, file: str, line: int) -> Frame | None:
+        if file.startswith(_CPYTHON):
+            return None  # the interpreter's own loop, between two Python frames
+        known = "" if file.startswith(("<", "..", "/")) else file
+        return Frame(known, line if known else 0, symbol, "", Origin.LIBRARY)
+
+
+@cache
+def _spans(file: str) -> tuple[tuple[int, int, str], ...]:
+    """First line, last line and name of every function of a file; inner ones later."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+    return tuple(
+        (node.lineno, node.end_lineno or node.lineno, node.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def _function_at(file: str, line: int) -> str:
+    """The innermost function around a line; ``<module>`` outside of all."""
+    around = [span for span in _spans(file) if span[0] <= line <= span[1]]
+    return min(around, key=lambda span: span[1] - span[0])[2] if around else "<module>"

@@ -1,0 +1,131 @@
+"""The native heap: memray with native traces, and what of it is alive at each mark."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from leakhunt.errors import MissingRequirement
+from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.instruments import Call, Watched
+
+# memray stamps its records so often; a mark waits a few of them, so that it lies between two.
+INTERVAL_MS = 10
+_PAUSE_SECONDS = 5 * INTERVAL_MS / 1000
+# A capture of more than this ends the watch early; what was seen until then is told.
+MOST_CAPTURE_BYTES = 1 << 30
+MOST_SITES = 400
+SUFFIX = ".memray.bin"
+# Where pymalloc gets its arenas: they are Python's heap, which is told by its own instrument.
+_ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
+
+
+def make(watched: Watched) -> NativeHeap:
+    """Memray at work.
+
+    Raises:
+        MissingRequirement: memray is not installed here (it works on Linux and macOS).
+    """
+    try:
+        import memray  # noqa: F401
+    except ImportError as error:
+        raise MissingRequirement(
+            f"instrument memray: {error}; pip install memray (Linux and macOS)"
+        ) from error
+    return NativeHeap(watched)
+
+
+class NativeHeap:
+    """One tracker for the whole run, read back by the times of the marks."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._places = watched.places
+        self._file = watched.capture.with_suffix(SUFFIX)
+        self._calls: list[int] = []
+        self._times_ms: list[float] = []
+        self._tracker: Any = None
+
+    def start(self, call: Call) -> Call:
+        """Track every allocation of the process from here on."""
+        import memray
+
+        self._tracker = memray.Tracker(
+            destination=memray.FileDestination(self._file, overwrite=True, compress_on_exit=False),
+            native_traces=True,
+            memory_interval_ms=INTERVAL_MS,
+        )
+        self._tracker.__enter__()
+        return call
+
+    def mark(self, calls: int) -> None:
+        """Note the time, in a silence that is longer than memray's stamps are apart."""
+        if self._tracker is None:
+            return
+        time.sleep(_PAUSE_SECONDS)
+        self._calls.append(calls)
+        self._times_ms.append(time.time() * 1000)
+        time.sleep(_PAUSE_SECONDS)
+        if os.path.getsize(self._file) > MOST_CAPTURE_BYTES:  # noqa: PTH202
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._tracker is not None:
+            self._tracker.__exit__(None, None, None)
+            self._tracker = None
+
+    def findings(self) -> Iterator[Finding]:
+        """Every stack with more blocks or bytes alive at the last mark than at the first."""
+        self._stop()
+        if len(self._calls) < 2:
+            return
+        for allocator, counts, sizes, stack in self._grown(self._file):
+            frames = tuple(self._frames(stack))
+            if any(frame.function.startswith(_ARENAS) for frame in frames):
+                continue
+            yield Finding(
+                instrument=Instrument.MEMRAY,
+                sort=Sort.SITE,
+                what="mapping" if allocator == "MMAP" else "malloc",
+                calls=tuple(self._calls),
+                counts=counts,
+                sizes=sizes,
+                stack=frames,
+                key=str(stack),
+            )
+
+    def _grown(self, file: Path) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...], Any]]:
+        import memray
+
+        with memray.FileReader(file) as reader:
+            stamps = [snapshot.time for snapshot in reader.get_memory_snapshots()]
+            marks = [sum(stamp <= time_ms for stamp in stamps) for time_ms in self._times_ms]
+            grown = []
+            for record in reader.get_temporal_allocation_records(merge_threads=True):
+                counts, sizes = _alive(record, marks)
+                if sizes[-1] > sizes[0]:
+                    grown.append((sizes[-1] - sizes[0], counts, sizes, record))
+            grown.sort(key=lambda entry: -entry[0])
+            for _, counts, sizes, record in grown[:MOST_SITES]:
+                name = memray.AllocatorType(record.allocator).name
+                yield name, counts, sizes, record.hybrid_stack_trace()
+
+    def _frames(self, stack: list[tuple[str, str, int]]) -> Iterator[Frame]:
+        for function, file, line in stack:
+            frame = self._places.frame(file, line, function)
+            if frame is not None:
+                yield frame
+
+
+def _alive(record: Any, marks: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Blocks and bytes alive at each mark; a mark is the number of stamps before it."""
+    counts, sizes = [0] * len(marks), [0] * len(marks)
+    for interval in record.intervals:
+        for number, mark in enumerate(marks):
+            ended = interval.deallocated_before_snapshot
+            if interval.allocated_before_snapshot < mark and (ended is None or ended >= mark):
+                counts[number] += interval.n_allocations
+                sizes[number] += interval.n_bytes
+    return tuple(counts), tuple(sizes)

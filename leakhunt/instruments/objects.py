@@ -1,0 +1,361 @@
+"""Which containers and which types of objects grow, and the chain of references that holds them.
+
+Containers are followed by their lengths, since what they hold (bytes, arrays) is often not tracked
+by the collector; types by objgraph's counts. The chains are objgraph's too, from a module, a frame,
+a thread or the scenario's state down.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+import tracemalloc
+import types
+import weakref
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from typing import Any
+
+import objgraph
+
+from leakhunt.findings import Finding, Sort
+from leakhunt.instruments import Watched
+from leakhunt.instruments.traits import graph_nodes, native_bytes, tensors_with_graphs, traits
+
+_CONTAINERS = (list, dict, set, deque)
+_WEAK = (weakref.WeakSet, weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
+# So many of the fastest growing containers, and types, are looked at.
+MOST_CONTAINERS = 12
+MOST_TYPES = 6
+# What hangs on an item is followed to so many objects.
+MOST_REACHED = 400
+ITEMS_LOOKED_AT = 3
+# The search for who holds an object goes through all objects at every step.
+CHAIN_SECONDS = 15.0
+MOST_LINKS = 12
+_TRACES = Mapping[tracemalloc.Traceback, str]
+
+
+class Objects:
+    """Counts at each mark; chains at the end."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._state = watched.state
+        self._module = watched.module
+        self._places = watched.places
+        self._instrument = watched.instrument
+        self._calls: list[int] = []
+        self._lengths: list[dict[int, int]] = []
+        self._types: list[Counter[str]] = []
+        self._nodes: list[int] = []
+
+    def mark(self, calls: int) -> None:
+        """The length of every container, the number of objects of every type."""
+        gc.collect()
+        objects = gc.get_objects()
+        own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
+        own |= set(map(id, self._lengths)) | set(map(id, self._types))
+        self._calls.append(calls)
+        self._types.append(Counter(objgraph.typestats(objects, shortnames=False)))
+        self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
+        self._lengths.append(
+            {
+                id(each): len(each)
+                for each in objects
+                if issubclass(type(each), _CONTAINERS) and id(each) not in own and _can_tell(each)
+            }
+        )
+
+    def findings(self, sites: _TRACES | None = None) -> Iterator[Finding]:
+        """Containers with what they keep, types, and autograd graphs; `sites` name tracebacks."""
+        gc.collect()
+        lengths = self._grown_lengths()
+        ids = set(lengths)
+        containers = [each for each in gc.get_objects() if id(each) in ids]
+        for each in containers:
+            yield self._container(each, lengths[id(each)], sites or {})
+        del containers
+        yield from self._type_findings()
+        yield from self._graph_findings()
+
+    def _grown_lengths(self) -> dict[int, tuple[int, ...]]:
+        """The containers that were longer at every mark, the fastest first, by id."""
+        if not self._lengths:
+            return {}
+        grown = {}
+        for name in self._lengths[-1]:
+            course = tuple(marked.get(name, 0) for marked in self._lengths)
+            if _rises(course):
+                grown[name] = course
+        fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
+        return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
+
+    def _container(self, container: Any, course: tuple[int, ...], sites: _TRACES) -> Finding:
+        links = self._chain(container)
+        items = list(newest(container))
+        reached = [list(self._reached(item, [container, *links])) for item in items]
+        kept: dict[str, None] = {}
+        allocated = None
+        for each in (one for group in reached for one in group):
+            traceback = tracemalloc.get_object_traceback(each)
+            if traceback is not None and traceback in sites:
+                allocated = allocated or traceback
+                kept[sites[traceback]] = None
+        native = sum(native_bytes(group) for group in reached) / max(len(items), 1)
+        facts: dict[str, Any] = {
+            "items": [type_name(item) for item in items],
+            "native_bytes": round(native),
+            **{name: told for item in items for name, told in traits(item).items()},
+        }
+        if is_weak(links) or all(_is_weak_reference(item) for item in items):
+            facts["weak"] = "weak references only"
+        frames = (
+            self._places.frame(place.filename, place.lineno) for place in reversed(allocated or ())
+        )
+        return Finding(
+            instrument=self._instrument,
+            sort=Sort.CONTAINER,
+            what=type_name(container),
+            calls=tuple(self._calls),
+            counts=course,
+            sizes=(0,) * len(course),
+            stack=tuple(frame for frame in frames if frame is not None),
+            chain=self._told(links, items),
+            keeps=tuple(kept),
+            facts=facts,
+        )
+
+    def _type_findings(self) -> Iterator[Finding]:
+        growth = self._types[-1] - self._types[0]
+        for name, _ in growth.most_common(MOST_TYPES * 3):
+            counts = tuple(marked[name] for marked in self._types)
+            if not _rises(counts):
+                continue
+            example = objgraph.by_type(name)[-1:]
+            links = self._chain(example[0]) if example else []
+            yield Finding(
+                instrument=self._instrument,
+                sort=Sort.TYPE,
+                what=name,
+                calls=tuple(self._calls),
+                counts=counts,
+                sizes=(0,) * len(counts),
+                chain=self._told(links, ()),
+                facts=traits(example[0]) if example else {},
+            )
+
+    def _graph_findings(self) -> Iterator[Finding]:
+        """Autograd graphs that grow behind a tensor: their nodes are no Python objects."""
+        if not self._nodes or self._nodes[-1] <= self._nodes[0]:
+            return
+        objects = gc.get_objects()
+        tensor = max(tensors_with_graphs(objects), key=graph_nodes, default=None)
+        del objects
+        links = self._chain(tensor) if tensor is not None else []
+        yield Finding(
+            instrument=self._instrument,
+            sort=Sort.GRAPH,
+            what="autograd graph",
+            calls=tuple(self._calls),
+            counts=tuple(self._nodes),
+            sizes=(0,) * len(self._nodes),
+            chain=self._told(links, ()),
+            facts={"grad_fn": type_name(getattr(tensor, "grad_fn", None))},
+        )
+
+    def _reached(self, item: Any, above: Sequence[Any]) -> Iterator[Any]:
+        """What an item keeps alive: everything below it but what is everybody's."""
+        seen = {id(each) for each in above} | {id(self._state), id(self._module)}
+        seen |= {id(vars(self._module)), id(getattr(self._state, "__dict__", None))}
+        queue = deque([item])
+        while queue and len(seen) < MOST_REACHED:
+            each = queue.popleft()
+            if id(each) in seen or (each is not item and _is_everybodys(each)):
+                continue
+            seen.add(id(each))
+            yield each
+            queue.extend(gc.get_referents(each))
+
+    def _chain(self, held: Any) -> list[Any]:
+        """From a root down to `held`; `held` alone where nothing in Python holds it."""
+        deadline = time.monotonic() + CHAIN_SECONDS
+        frames = _own_frames()
+
+        def is_root(candidate: Any) -> bool:
+            if time.monotonic() > deadline:
+                raise _TooLongError
+            return candidate is not held and (
+                candidate is self._state
+                or objgraph.is_proper_module(candidate)
+                or isinstance(candidate, types.FrameType | threading.Thread)
+            )
+
+        if held is self._state:
+            return [held]
+        try:
+            links: list[Any] = objgraph.find_backref_chain(
+                held, is_root, max_depth=MOST_LINKS, extra_ignore=frames
+            )
+        except _TooLongError:
+            return [held]
+        if len(links) == 1:
+            return _in_thread_local(held) or links
+        return links
+
+    def _told(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
+        """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
+        held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
+        return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
+
+
+def _rises(course: Sequence[int]) -> bool:
+    return all(earlier < later for earlier, later in pairwise(course))
+
+
+class _TooLongError(Exception):
+    """The search for a chain takes too long."""
+
+
+def newest(container: Any) -> Iterator[Any]:
+    """The items that came last, as far as the container knows: of a dict, keys and values."""
+    if isinstance(container, dict):
+        for key, value in islice(reversed(container.items()), ITEMS_LOOKED_AT):
+            yield value if not isinstance(value, bool | int | None) else key
+    elif isinstance(container, set):
+        traced = (each for each in container if tracemalloc.get_object_traceback(each) is not None)
+        yield from islice(traced if tracemalloc.is_tracing() else container, ITEMS_LOOKED_AT)
+    else:
+        yield from islice(reversed(container), ITEMS_LOOKED_AT)
+
+
+def path_of(links: Sequence[Any], state: Any) -> str:
+    """The chain as an expression: ``State.kept``, ``logging.root.manager.loggerDict['zoo']``."""
+    text = _root_name(links[0], state)
+    owner = None  # whose attributes the link above is
+    for above, below in pairwise(links):
+        if _are_attributes(above, below):
+            owner = above
+            continue
+        name = f".{_key_of(above, below)}" if owner is not None else edge_name(above, below)
+        text += name or f" -> {type_name(below)}"
+        owner = None
+    return text
+
+
+def _are_attributes(above: Any, below: Any) -> bool:
+    return isinstance(below, dict) and (isinstance(above, type) or vars_of(above) is below)
+
+
+def edge_name(holder: Any, held: Any) -> str:
+    """How `holder` refers to `held`: ``.name``, ``[...]``, ``['key']``; empty where C code does."""
+    kind = type(holder)
+    if issubclass(kind, dict):
+        return f"[{_key_of(holder, held)!r}]"
+    if issubclass(kind, list | tuple | deque):
+        return "[...]"
+    if issubclass(kind, set | frozenset):
+        return "{...}"
+    for name in _EDGES.get(kind, ()) or _slots_of(kind):
+        if getattr(holder, name, None) is held:
+            return f".{name}"
+    names = holder.f_locals if kind is types.FrameType else vars_of(holder) or {}
+    return f".{_key_of(names, held)}" if any(v is held for v in names.values()) else ""
+
+
+# The attributes by which these refer to others, which no dict of theirs shows.
+_EDGES: Mapping[type, tuple[str, ...]] = {
+    types.CellType: ("cell_contents",),
+    types.MethodType: ("__self__", "__func__"),
+    types.FunctionType: ("__closure__", "__defaults__", "__kwdefaults__"),
+    types.TracebackType: ("tb_frame", "tb_next"),
+    types.GeneratorType: ("gi_frame",),
+    types.CoroutineType: ("cr_frame", "cr_await"),
+}
+
+
+def _slots_of(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        yield from (slots,) if isinstance(slots, str) else slots
+
+
+def vars_of(each: Any) -> dict[str, Any] | None:
+    """The attributes of an instance, module or class; None where it has none of its own."""
+    try:
+        attributes = vars(each)
+    except TypeError:
+        return None
+    return attributes if isinstance(attributes, dict) else dict(attributes)
+
+
+def type_name(each: Any) -> str:
+    """``bytearray``, ``numpy.ndarray``, ``State``: without the scenario's module."""
+    kind = type(each)
+    module = kind.__module__
+    plain = module == "builtins" or module.startswith("leakhunt_scenario_")
+    return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
+
+
+def is_weak(links: Sequence[Any]) -> bool:
+    """Whether the last link is the inside of a weak set or dict, which holds nothing alive."""
+    return any(isinstance(link, _WEAK) for link in links[-3:-1])
+
+
+def _is_weak_reference(item: Any) -> bool:
+    return isinstance(item, weakref.ReferenceType) and item.__callback__ is None
+
+
+def _can_tell(container: Any) -> bool:
+    """Whether its length is a plain one: a subclass may say anything."""
+    return type(container).__len__ in (kind.__len__ for kind in _CONTAINERS)
+
+
+def _is_everybodys(each: Any) -> bool:
+    """Modules, classes and what a module defines are kept by all, not by one item."""
+    return isinstance(each, types.ModuleType | type) or (
+        isinstance(each, dict) and "__builtins__" in each
+    )
+
+
+def _key_of(attributes: Mapping[Any, Any], held: Any) -> Any:
+    """The key of `held`; a key that is no word is cut short."""
+    for key, value in list(attributes.items()):
+        if value is held or key is held:
+            return key if isinstance(key, str) and len(key) < 60 else type_name(key)
+    return "..."
+
+
+def _root_name(root: Any, state: Any) -> str:
+    if root is state:
+        return type_name(root) if vars_of(root) is not None else "state"
+    if isinstance(root, types.ModuleType):
+        return root.__name__.removeprefix("leakhunt_scenario_")
+    if isinstance(root, types.FrameType):
+        return f"frame of {root.f_code.co_qualname}()"
+    if isinstance(root, threading.Thread):
+        return f"thread {root.name}"
+    return f"{type_name(root)} that C code holds"
+
+
+def _own_frames() -> list[int]:
+    """Our own frames on the stack, which refer to everything we look at."""
+    frame: types.FrameType | None = sys._getframe(1)
+    found = []
+    while frame is not None:
+        found.append(id(frame))
+        frame = frame.f_back
+    return found
+
+
+def _in_thread_local(held: Any) -> list[Any]:
+    """The chain from a thread-local's attributes, which only C code refers to."""
+    for each in gc.get_objects():
+        if isinstance(each, threading.local):
+            attributes = vars(each)
+            for value in attributes.values():
+                if value is held:
+                    return [each, held]
+    return []

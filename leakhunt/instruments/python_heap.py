@@ -1,0 +1,114 @@
+"""Python's heap: allocation sites by tracemalloc, growing types and who holds them by objgraph."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import objgraph
+
+from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.instruments import Call, Watch, Watched
+from leakhunt.instruments.objects import Objects
+
+FRAMES = 25
+# Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
+MOST_SITES = 300
+_OWN = ("instruments", "measurement", "probes")
+
+
+def make(watched: Watched) -> Watch:
+    """Allocation sites and objects together, or the objects alone, which costs no tracing."""
+    if watched.instrument is Instrument.OBJGRAPH:
+        return ObjectsOnly(watched)
+    return PythonHeap(watched)
+
+
+class ObjectsOnly:
+    """Types and containers that grow; for processes that tracing would slow down too much."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._objects = Objects(watched)
+
+    def start(self, call: Call) -> Call:
+        """Nothing to start."""
+        return call
+
+    def mark(self, calls: int) -> None:
+        """Count objects."""
+        self._objects.mark(calls)
+
+    def findings(self) -> Iterator[Finding]:
+        """Containers and types."""
+        yield from self._objects.findings()
+
+
+class PythonHeap:
+    """Sites from tracemalloc, and the objects, each told with the site it came from."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._places = watched.places
+        self._objects = Objects(watched)
+        self._calls: list[int] = []
+        self._counted: list[dict[tracemalloc.Traceback, tuple[int, int]]] = []
+        package = Path(__file__).parents[1]
+        self._own = [
+            *(tracemalloc.Filter(False, str(package / part / "*")) for part in _OWN),
+            tracemalloc.Filter(False, str(package / "store.py")),
+            tracemalloc.Filter(False, tracemalloc.__file__),
+            tracemalloc.Filter(False, objgraph.__file__),
+        ]
+
+    def start(self, call: Call) -> Call:
+        """Trace allocations from here on."""
+        tracemalloc.start(FRAMES)
+        return call
+
+    def mark(self, calls: int) -> None:
+        """Blocks and bytes alive, by traceback."""
+        self._objects.mark(calls)
+        snapshot = tracemalloc.take_snapshot().filter_traces(self._own)
+        self._calls.append(calls)
+        self._counted.append(
+            {
+                statistic.traceback: (statistic.count, statistic.size)
+                for statistic in snapshot.statistics("traceback")
+            }
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        """The sites whose blocks or bytes grew most, and the objects that keep them."""
+        sites = self._grown()
+        keys = {traceback: str(number) for number, traceback in enumerate(sites)}
+        yield from self._objects.findings(keys)
+        tracemalloc.stop()
+        for traceback, key in keys.items():
+            counted = [marked.get(traceback, (0, 0)) for marked in self._counted]
+            yield Finding(
+                instrument=Instrument.TRACEMALLOC,
+                sort=Sort.SITE,
+                what="Python",
+                calls=tuple(self._calls),
+                counts=tuple(count for count, _ in counted),
+                sizes=tuple(size for _, size in counted),
+                stack=tuple(self._frames(traceback)),
+                key=key,
+            )
+
+    def _grown(self) -> list[tracemalloc.Traceback]:
+        gc.collect()
+        first, last = self._counted[0], self._counted[-1]
+        growth = {
+            traceback: size - first.get(traceback, (0, 0))[1]
+            for traceback, (count, size) in last.items()
+            if size > first.get(traceback, (0, 0))[1]
+        }
+        return sorted(growth, key=lambda traceback: -growth[traceback])[:MOST_SITES]
+
+    def _frames(self, traceback: tracemalloc.Traceback) -> Iterator[Frame]:
+        for place in reversed(traceback):  # tracemalloc has the innermost frame last
+            frame = self._places.frame(place.filename, place.lineno)
+            if frame is not None:
+                yield frame

@@ -1,0 +1,248 @@
+"""Descriptors, threads, child processes and temporary files: what is open, since when, from where.
+
+The interpreter's audit events say who opens what; after each call what is new is matched with the
+last event of its kind. What C code opens by itself raises no event and has no stack.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.instruments import Call, Watched
+
+# Which audit events tell of which kind of resource.
+_EVENTS = {
+    "open": "descriptor",
+    "socket.__new__": "descriptor",
+    "os.pipe": "descriptor",
+    "os.memfd_create": "descriptor",
+    "_thread.start_new_thread": "thread",
+    "subprocess.Popen": "child process",
+    "os.posix_spawn": "child process",
+    "os.fork": "child process",
+    "tempfile.mkstemp": "temporary file",
+    "tempfile.mkdtemp": "temporary file",
+}
+_FRAMES = 25
+_DESCRIPTORS = Path("/proc/self/fd")
+
+Stack = tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An audit event: what was asked for, and by whom."""
+
+    kind: str
+    name: str
+    stack: Stack
+
+
+@dataclass
+class _Held:
+    """Something that was opened in a watched call."""
+
+    kind: str
+    name: str
+    since: int
+    stack: Stack
+    is_open: Any = field(repr=False, default=None)
+
+
+def make(watched: Watched) -> Resources:
+    """The resources of this process."""
+    return Resources(watched)
+
+
+class Resources:
+    """After each call: what is there that was not, and which event made it."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._places = watched.places
+        self._events: list[_Opened] = []
+        self._listening = False
+        self._call = 0
+        self._known: set[Any] = set()
+        self._held: list[_Held] = []
+        self._calls: list[int] = []
+        self._counted: list[dict[tuple[str, str, Stack], int]] = []
+
+    def start(self, call: Call) -> Call:
+        """Listen to audit events, in the calls only."""
+        sys.addaudithook(self._hear)
+        self._known = {key for key, _, _, _ in self._there()}
+
+        @wraps(call)
+        def watched(state: Any, item: Any) -> Any:
+            self._events.clear()
+            self._listening = True
+            try:
+                return call(state, item)
+            finally:
+                self._listening = False
+                self._call += 1
+                self._take_note()
+
+        return watched
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._listening or event not in _EVENTS:
+            return
+        self._listening = False  # what is done here raises events of its own
+        try:
+            frame = sys._getframe(1)
+            summary = traceback.StackSummary.extract(
+                traceback.walk_stack(frame), limit=_FRAMES, lookup_lines=False
+            )
+            stack = tuple((f.filename, f.lineno or 0, f.name) for f in summary)
+            name = str(arguments[0]) if arguments else ""
+            self._events.append(_Opened(_EVENTS[event], name, stack))
+        finally:
+            self._listening = True
+
+    def _take_note(self) -> None:
+        """Match what is new with the events of the call."""
+        for key, kind, name, is_open in self._there():
+            if key in self._known:
+                continue
+            self._known.add(key)
+            made = [each for each in self._events if each.kind == kind]
+            same = [each for each in made if each.name == name] or made
+            stack = same[-1].stack if same else ()
+            self._held.append(_Held(kind, name, self._call, stack, is_open))
+        for event in self._events:
+            if event.kind == "temporary file" and os.path.exists(event.name):  # noqa: PTH110
+                name = Path(event.name).parent.name + "/..."
+                exists = _Exists(event.name)
+                self._held.append(_Held(event.kind, name, self._call, event.stack, exists))
+        self._events.clear()
+
+    def _there(self) -> Iterator[tuple[Any, str, str, Any]]:
+        """A key, the kind, a name and a way to ask whether it is still there."""
+        for number in _descriptors():
+            try:
+                status = os.fstat(number)
+                name = os.readlink(_DESCRIPTORS / str(number))  # noqa: PTH115
+            except OSError:
+                continue
+            identity = (status.st_dev, status.st_ino)
+            yield (number, identity), "descriptor", name, _SameFile(number, identity)
+        for thread in threading.enumerate():
+            yield (
+                ("thread", thread.ident),
+                "thread",
+                _without_number(thread.name),
+                thread.is_alive,
+            )
+        # To list the children goes through all processes: only where one was started.
+        if any(event.kind == "child process" for event in self._events):
+            for child in psutil.Process().children():
+                key = (child.pid, child.create_time())
+                yield key, "child process", _name_of(child), child.is_running
+
+    def mark(self, calls: int) -> None:
+        """How many are still open, by kind, name and stack."""
+        self._held = [held for held in self._held if held.is_open()]
+        self._calls.append(calls)
+        counted: dict[tuple[str, str, Stack], int] = defaultdict(int)
+        for held in self._held:
+            counted[held.kind, _kind_of_name(held.name), held.stack] += 1
+        self._counted.append(counted)
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything of which there is more at the last mark than at the first."""
+        if not self._counted:
+            return
+        for kind, name, stack in self._counted[-1]:
+            counts = tuple(marked.get((kind, name, stack), 0) for marked in self._counted)
+            if counts[-1] <= counts[0]:
+                continue
+            since = min(
+                held.since
+                for held in self._held
+                if (held.kind, _kind_of_name(held.name), held.stack) == (kind, name, stack)
+            )
+            yield Finding(
+                instrument=Instrument.RESOURCES,
+                sort=Sort.RESOURCE,
+                what=kind,
+                calls=tuple(self._calls),
+                counts=counts,
+                sizes=(0,) * len(counts),
+                stack=tuple(self._frames(stack)),
+                facts={"name": name, "since_call": since},
+            )
+
+    def _frames(self, stack: Stack) -> Iterator[Frame]:
+        for file, line, function in stack:
+            frame = self._places.frame(file, line, function)
+            if frame is not None:
+                yield frame
+
+
+@dataclass(frozen=True, slots=True)
+class _SameFile:
+    """Whether a descriptor still leads to the same thing."""
+
+    number: int
+    identity: tuple[int, int]
+
+    def __call__(self) -> bool:
+        try:
+            status = os.fstat(self.number)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Exists:
+    """Whether a path is still there."""
+
+    path: str
+
+    def __call__(self) -> bool:
+        return os.path.lexists(self.path)
+
+
+def _descriptors() -> Iterator[int]:
+    try:
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208
+    except OSError:
+        return
+    yield from map(int, names)
+
+
+def _kind_of_name(name: str) -> str:
+    """``socket:[123]`` -> ``socket``; of a deleted or a numbered file its folder's last part."""
+    if name.endswith("]") and ":[" in name:
+        return name.partition(":[")[0]
+    if name.startswith("/dev/"):
+        return name
+    if name.startswith("/"):
+        return f"a file in {Path(name).parent.name}/"
+    return name
+
+
+def _without_number(name: str) -> str:
+    """``Thread-12 (wait)`` -> ``Thread (wait)``, so that threads of one kind are one."""
+    return " ".join(word.rstrip("0123456789_").rstrip("-") for word in name.split())
+
+
+def _name_of(child: psutil.Process) -> str:
+    try:
+        return str(child.name())
+    except psutil.Error:
+        return "ended"

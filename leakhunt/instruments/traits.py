@@ -1,0 +1,96 @@
+"""What can be told of an object beyond its type: what a view pins, what an exception keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sys
+import threading
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+# A view that keeps this many times its own size alive pins it.
+_PINS_TIMES = 4
+# Autograd graphs are counted to so many nodes.
+MOST_NODES = 50_000
+
+
+# What an object is, by the name of the fact that says so.
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "suspended": (types.GeneratorType, types.CoroutineType),
+    "callback": (types.FunctionType, types.MethodType),
+    "class_made_at_run_time": type,
+    "module": types.ModuleType,
+    "thread": threading.Thread,
+    "task": asyncio.Future,
+    "executor": concurrent.futures.Executor,
+}
+
+
+def traits(each: Any) -> dict[str, Any]:
+    """Facts about an object by name; none for one that is what it seems."""
+    # By the type: isinstance() would ask lazy proxies for their class, and so load them.
+    found: dict[str, Any] = {
+        fact: str(getattr(each, "__qualname__", type(each).__qualname__))
+        for fact, kinds in _KINDS.items()
+        if issubclass(type(each), kinds)
+    }
+    if (pinned := _pinned_bytes(each)) is not None:
+        found["pins_bytes"] = pinned
+    if isinstance(each, BaseException) and each.__traceback__ is not None:
+        found["traceback"] = type(each).__name__
+    if _is_tensor(each):
+        found["tensor"] = f"{str(each.dtype).removeprefix('torch.')}{list(each.shape)}"
+        if each.grad_fn is not None:
+            found["grad_fn"] = type(each.grad_fn).__name__
+    return found
+
+
+def native_bytes(objects: Iterable[Any]) -> int:
+    """The bytes of the tensors' storages among `objects`, each once: no Python allocation."""
+    sizes = {}
+    for each in objects:
+        if _is_tensor(each) and each.device.type == "cpu":
+            storage = each.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+    return sum(sizes.values())
+
+
+def tensors_with_graphs(objects: Iterable[Any]) -> Iterator[Any]:
+    """The tensors among `objects` that autograd could go back from."""
+    return (each for each in objects if _is_tensor(each) and each.grad_fn is not None)
+
+
+def graph_nodes(tensor: Any) -> int:
+    """How many steps autograd would go back from `tensor`, counted to `MOST_NODES`."""
+    seen: set[Any] = set()
+    waiting = [tensor.grad_fn]
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting.extend(following for following, _ in node.next_functions)
+    return len(seen)
+
+
+def _is_tensor(each: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(type(each), torch.Tensor)
+
+
+def _pinned_bytes(each: Any) -> int | None:
+    """The size of what a view keeps alive, if that is much more than the view shows."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and issubclass(type(each), numpy.ndarray):
+        whole = each
+        while issubclass(type(whole.base), numpy.ndarray):
+            whole = whole.base
+        own, kept = each.nbytes, whole.nbytes
+    elif _is_tensor(each) and each.layout is sys.modules["torch"].strided:
+        own, kept = each.numel() * each.element_size(), each.untyped_storage().nbytes()
+    elif isinstance(each, memoryview) and isinstance(each.obj, bytes | bytearray):
+        own, kept = each.nbytes, len(each.obj)
+    else:
+        return None
+    return int(kept) if kept > _PINS_TIMES * max(own, 1) else None
