@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from leakhunt.attribution import attribute
+from leakhunt.attribution.attribute import attribute, bounded
 from leakhunt.attribution.ceiling import ceiling
 from leakhunt.attribution.remedy import remedy_trials
 from leakhunt.findings import Attribution, Ceiling
@@ -39,14 +39,15 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     same = [each for each in runs if _same_work(each.plan, run.plan)]
     watched = [each for each in same if each.plan.instrument is not None]
     told = attribute(run, verdict, watched) if watched else None
+    past = _ceiling(run, told, runs)
     return JudgedRun(
         run=run,
-        verdict=verdict,
+        verdict=bounded(verdict, told, past) if told is not None else verdict,
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
         attribution=told,
-        ceiling=_ceiling(run, told, runs),
+        ceiling=past,
     )
 
 

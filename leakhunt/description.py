@@ -120,6 +120,8 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
                 devices=_texts(marks, "devices", file) or devices,
                 expect=_kinds(marks.get("expect", ()), node.name, file),
                 rate=rate,
+                culprit=_text(marks, "culprit", file) or "",
+                cause=_text(marks, "cause", file) or "",
             )
 
 

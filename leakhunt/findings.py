@@ -52,9 +52,30 @@ class Frame:
     source: str
     origin: Origin
 
+    @property
+    def is_python(self) -> bool:
+        """Whether it is Python code: native frames have no source that is known here."""
+        return self.file.endswith((".py", ".pyx")) or self.file.startswith("<")
+
     def __str__(self) -> str:
+        name = self.function if self.is_python else plain_name(self.function)
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{self.function} ({where})" if where else self.function
+        return f"{name} ({where})" if where else name
+
+
+def plain_name(symbol: str) -> str:
+    """A C++ symbol without its types: ``dnnl::impl::utils::lru_cache_t::add``."""
+    text = symbol.partition(" [clone")[0].replace("(anonymous namespace)", "{anonymous}")
+    kept, depth = [], 0
+    for letter in text:
+        depth += letter in "<("
+        if not depth:
+            kept.append(letter)
+        depth -= letter in ">)" and depth > 0
+    words = "".join(kept).removesuffix(" const").split()
+    if "operator" in words:
+        return " ".join(words[words.index("operator") :])
+    return words[-1] if words and "::" in words[-1] else text if not words else " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +176,23 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the variant's function: what RSS grows by, and how often it runs, per call."""
+
+    place: Frame
+    bytes_per_call: float
+    runs_per_call: float
+
+
+@dataclass(frozen=True, slots=True)
 class Attribution:
     """The suspects of a run, the gravest first, set against its growth.
 
     `growth` is the bytes per call to be explained (None: what grows is no memory, or nothing
     grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
     caches that end; `ceiling_bytes` is then what they come to. `beside` are known causes of what is
-    kept without leaking. `blind` are the blind spots that matter here.
+    kept without leaking. `lines` are those of the variant's function, where memory-profiler watched
+    them. `blind` are the blind spots that matter here.
     """
 
     suspects: tuple[Suspect, ...]
@@ -174,6 +205,7 @@ class Attribution:
     beside: tuple[Cause, ...]
     blind: tuple[str, ...]
     instruments: tuple[Instrument, ...]
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

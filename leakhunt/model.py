@@ -68,8 +68,9 @@ _LEAKS = (
 class Variant:
     """One way of calling the workload. `devices` are those it makes sense on.
 
-    Where the truth about it is known, `expect` is what a right verdict says (any of them) and
-    `rate` the growth a call, in bytes or a count of what grows.
+    Where the truth about it is known, `expect` is what a right verdict says (any of them), `rate`
+    the growth a call, in bytes or a count of what grows, `culprit` what the first suspect must name
+    (part of a chain or of a line) and `cause` the id of its known cause.
     """
 
     name: str
@@ -78,6 +79,8 @@ class Variant:
     devices: tuple[str, ...]
     expect: tuple[Kind, ...] = ()
     rate: float = 0
+    culprit: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,14 +77,18 @@ def variant(
     devices: tuple[str, ...] = ...,
     expect: str | tuple[str, ...] = ...,
     rate: float = ...,
+    culprit: str = ...,
+    cause: str = ...,
 ) -> Callable[[_Function], _Function]: ...
-def variant(
+def variant(  # noqa: PLR0913 - keywords that a reader of a scenario sees by name
     function: _Function | None = None,
     *,
     name: str = "",
     devices: tuple[str, ...] = (),
     expect: str | tuple[str, ...] = (),
     rate: float = 0,
+    culprit: str = "",
+    cause: str = "",
 ) -> _Function | Callable[[_Function], _Function]:
     """Mark a function of a scenario file as a variant.
 
@@ -92,7 +96,9 @@ def variant(
     given; `devices` are those it makes sense on (default: all of the scenario's). Where the truth
     is known, `expect` is what the verdict must be (a `leakhunt.model.Kind`, or several)
     and `rate` the growth a call in bytes (or descriptors, threads, children): ``leakhunt truth``
-    holds the verdict against them. The mark is read from the source, so its arguments must be
+    holds the verdict against them. `culprit` is what the first suspect must name (part of the
+    retention chain or of the line that allocates) and `cause` its id in the catalogue: for
+    ``leakhunt truth --hunt``. The mark is read from the source, so its arguments must be
     literals; at run time it changes nothing.
     """
     if function is not None:

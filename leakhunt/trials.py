@@ -8,6 +8,31 @@ from leakhunt.model import Kind, Status
 
 
 @dataclass(frozen=True, slots=True)
+class Hunted:
+    """What a hunt of a known workload found: the first suspect, and whether it is the culprit.
+
+    `culprit` and `cause` are the truth, empty where there is none. `share` is what the suspects
+    explain of the growth; None where that is no memory.
+    """
+
+    culprit: str
+    cause: str
+    suspects: int
+    first: str
+    names_culprit: bool
+    found_cause: str
+    share: float | None
+    instruments: tuple[str, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """The culprit first, of the right cause; or nobody suspected where nobody is to blame."""
+        if not self.culprit:
+            return self.suspects == 0
+        return self.names_culprit and self.found_cause == self.cause
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One run of a workload of known truth, and what the verdict said.
 
@@ -25,6 +50,7 @@ class Trial:
     found_rate: float | None
     calls: int
     samples: int
+    hunted: Hunted | None = None
 
     @property
     def leaks(self) -> bool:
@@ -33,7 +59,9 @@ class Trial:
 
     @property
     def is_right(self) -> bool:
-        """A leak found and put in the right class; or no false alarm."""
+        """A leak found, in the right class and, if hunted, with its culprit; or no false alarm."""
+        if self.hunted is not None and not self.hunted.is_right:
+            return False
         if self.leaks:
             return self.status is Status.LEAK and self.kind in self.expect
         return self.status is not Status.LEAK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.attribution.causes import catalogue, entries_per_call, frame_of, known_cause
@@ -11,9 +11,11 @@ from leakhunt.attribution.clusters import Cluster, clusters, holder_frame, merge
 from leakhunt.findings import (
     Attribution,
     Cause,
+    Ceiling,
     Finding,
     Frame,
     Instrument,
+    Line,
     Origin,
     Sort,
     Suspect,
@@ -58,11 +60,22 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
     """
     instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
     blind = tuple(BLIND_TO[instrument] for instrument in instruments)
+    lines = tuple(_lines(each for one in watched for each in one.findings))
     growth = growth_per_call(run, verdict)
     if not is_growing(verdict):
         sentence = "Nothing grows, so there is no suspect."
         return Attribution(
-            (), None, None, False, None, None, sentence, _beside(run, verdict), blind, instruments
+            suspects=(),
+            growth=None,
+            explained=None,
+            bounded=False,
+            ceiling_bytes=None,
+            ceiling_calls=None,
+            sentence=sentence,
+            beside=_beside(run, verdict),
+            blind=blind,
+            instruments=instruments,
+            lines=lines,
         )
     mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     found = merged([each for one in watched for each in clusters(one.findings, mappings)])
@@ -82,8 +95,47 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
         beside=_beside(run, verdict),
         blind=blind,
         instruments=instruments,
+        lines=lines,
     )
     return replace(told, sentence=_sentence(told))
+
+
+def _lines(findings: Iterable[Finding]) -> Iterator[Line]:
+    """The lines of the variant's function in their order, averaged over the watched calls."""
+    found = [each for each in findings if each.sort is Sort.LINE and each.stack]
+    for each in sorted(found, key=lambda finding: finding.stack[0].line):
+        calls = each.calls[-1] - each.calls[0]
+        grown, runs = each.sizes[-1] - each.sizes[0], each.counts[-1] - each.counts[0]
+        yield Line(each.stack[0], grown / calls, runs / calls)
+
+
+def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth is that of caches that end: no leak, but a ceiling.
+
+    Where a run `past` the ceiling still grows, the growth is none of the cache's: a leak.
+    """
+    if not told.bounded or told.ceiling_bytes is None or (past and not past.is_level):
+        return verdict
+    names = " and ".join(_names(told.suspects))
+    grows = format_rate(told.growth or 0.0, Unit.BYTES)
+    size = format_amount(past.found_bytes if past else told.ceiling_bytes, Unit.BYTES)
+    known = "level from then on, by a run past it" if past else "projected from its entries"
+    sentence = (
+        f"Bounded cache, ceiling about {size} after some {told.ceiling_calls:,} calls ({known}):"
+        f" {names}. Until then memory in use grows by {grows}."
+    )
+    return replace(
+        verdict,
+        status=Status.NO_LEAK,
+        kind=Kind.BOUNDED_CACHE,
+        also=tuple(kind for kind in verdict.also if not kind.is_leak),
+        sentence=sentence,
+        forecast=None,
+    )
+
+
+def _names(suspects: Sequence[Suspect]) -> list[str]:
+    return list(dict.fromkeys(suspect.cause.title for suspect in suspects if suspect.cause))
 
 
 def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
@@ -294,13 +346,4 @@ def _sentence(told: Attribution) -> str:
     explained = f"The suspects explain {share:.0%} of {grows}"
     if share < 1:
         explained += f"; {format_rate(rest, Unit.BYTES)} stay unexplained"
-    if told.bounded and told.ceiling_bytes is not None:
-        names = " and ".join(
-            dict.fromkeys(suspect.cause.title for suspect in told.suspects if suspect.cause)
-        )
-        size = format_amount(told.ceiling_bytes, Unit.BYTES)
-        return (
-            f"Bounded cache, ceiling about {size} after some {told.ceiling_calls:,} calls with"
-            f" shapes or keys of their own: {names}. {explained}."
-        )
     return f"First suspect: {first}. {explained}."

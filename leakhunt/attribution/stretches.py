@@ -1,14 +1,13 @@
-"""Under which instrument, and over which calls, a run is watched. Pure."""
+"""Over which calls an instrument watches, and where it counts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, isqrt
 
 from leakhunt.findings import Instrument
-from leakhunt.model import Kind, Phase, Plan, Purpose, Run, Status, Verdict
+from leakhunt.model import Phase, Plan, Purpose, Run
 
 # The watched calls are a prime number from this one on; more where only some calls leak, so that
 # about so many of them do.
@@ -17,33 +16,6 @@ MOST_CALLS = 1009
 _LEAKING_CALLS = 24
 # The stretches of the watched calls between the marks, as parts of them: none like another.
 _STRETCHES = (0.27, 0.33, 0.40)
-
-_INSTRUMENTS: Mapping[Kind, Instrument] = {
-    Kind.RESOURCE_GROWTH: Instrument.RESOURCES,
-    Kind.PYTHON_LEAK: Instrument.TRACEMALLOC,
-    Kind.NATIVE_LEAK: Instrument.MEMRAY,
-    Kind.MAPPING_GROWTH: Instrument.MEMRAY,
-    Kind.CUDA_LEAK: Instrument.CUDA,
-}
-# For a series that is not decided yet but rises for certain.
-_BY_SERIES: Mapping[str, Instrument] = {
-    "cuda_allocated": Instrument.CUDA,
-    "python_blocks": Instrument.TRACEMALLOC,
-    "live_heap": Instrument.MEMRAY,
-}
-
-
-def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
-    """The instruments that see what grows, the first to be used first; none where nothing does."""
-    kinds = [_INSTRUMENTS[kind] for kind in (verdict.kind, *verdict.also) if kind in _INSTRUMENTS]
-    rising = [
-        instrument
-        for name, instrument in _BY_SERIES.items()
-        if (trend := verdict.trends.get(name)) is not None
-        and trend.status is Status.INCONCLUSIVE
-        and (trend.rate_low or 0.0) > trend.tolerance
-    ]
-    return tuple(dict.fromkeys((*kinds, *(rising if not kinds else ()))))
 
 
 def watched_plan(run: Run, instrument: Instrument) -> Plan:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,26 @@ from rich.console import Console
 
 from leakhunt import store
 from leakhunt.attribution import attribute
-from leakhunt.attribution.attribute import is_explained, is_growing
+from leakhunt.attribution.attribute import is_growing
 from leakhunt.attribution.ceiling import ceiling_plan
-from leakhunt.attribution.stretches import instruments_for, watched_plan
+from leakhunt.attribution.choose import next_instrument
+from leakhunt.attribution.stretches import watched_plan
 from leakhunt.cli.asked import measuring_options, new_folder, settings_for
 from leakhunt.cli.output import report_on, show, write_report
 from leakhunt.cli.progress import Display
 from leakhunt.cli.remedies import remedies_asked, try_remedies
-from leakhunt.cli.variants import Session, exit_code, measure_variants, session
-from leakhunt.errors import UsageError
+from leakhunt.cli.variants import (
+    Session,
+    exit_code,
+    measure_variants,
+    run_name,
+    session,
+    shown,
+)
+from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.findings import Instrument
 from leakhunt.model import Ending, Outcome, Run
 from leakhunt.verdict import judge
-
-# When the first instrument does not explain the growth: these, in this order.
-_FURTHER = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
 
 
 @click.command("hunt")
@@ -70,7 +76,12 @@ def command(
     that sees it, and names the suspects. Exit codes as for 'run'.
     """
     wanted = _instruments_named(named)
+    if Instrument.CUDA in wanted and asked["device"] == "auto":
+        asked["device"] = "cuda"
     settings = settings_for(target, **asked)
+    for instrument in wanted:
+        if (reason := why_not(instrument, settings.device)) is not None:
+            raise MissingRequirement(f"--with {instrument}: {reason}")
     remedies = remedies_asked(tried, settings)
     folder = new_folder(out, settings.scenario.name)
     console = Console()
@@ -109,43 +120,37 @@ def _watch(
     console: Console,
 ) -> Iterator[Outcome]:
     """Run a measured variant again, under one instrument after the other."""
-    variant = next(v for v in prepared.variants if v.name == run.plan.variant)
     verdict = judge(run)
     if not run.calls_done or not (wanted or is_growing(verdict)):
         return
+    variant = next(v for v in prepared.variants if v.name == run.plan.variant)
+    usable = [each for each in Instrument if why_not(each, run.plan.device) is None]
     watched: list[Run] = []
-    waiting = list(wanted or instruments_for(verdict))
     with Display(console, len(variant.name) + len(" under tracemalloc")) as display:
-        while waiting:
-            instrument = waiting.pop(0)
-            plan = watched_plan(run, instrument)
-            name = f"{variant.name} under {instrument}"
-            follower = display.variant(name, plan.calls)
-            file_name = f"{variant.name}.{instrument}"
-            outcome = prepared.carry_out(variant, plan, file_name, follower)
-            display.ended(name, follower, outcome)
+        while instrument := (
+            next(iter(wanted[len(watched) :]), None)
+            if wanted
+            else next_instrument(run, verdict, watched, usable)
+        ):
+            said = f"under {instrument}"
+            outcome = shown(display, prepared, variant, watched_plan(run, instrument), said)
             yield outcome
             if outcome.ending is Ending.INTERRUPTED:
                 return
-            watched.append(_loaded(prepared, file_name))
-            if not wanted and not waiting:
-                waiting = _further(run, watched)
+            watched.append(_loaded(prepared, run_name(variant, said)))
         told = attribute(run, verdict, watched)
         if until_ceiling and told.ceiling_calls is not None:
-            name = f"{variant.name} until the ceiling"
             plan = ceiling_plan(run.plan, told.ceiling_calls)
-            follower = display.variant(name, plan.calls)
-            outcome = prepared.carry_out(variant, plan, f"{variant.name}.ceiling", follower)
-            display.ended(name, follower, outcome)
-            yield outcome
+            yield shown(display, prepared, variant, plan, "until the ceiling")
 
 
-def _further(run: Run, watched: Sequence[Run]) -> list[Instrument]:
-    """The next instrument, while the growth is not explained."""
-    if is_explained(attribute(run, judge(run), watched)):
-        return []
-    used = [each.plan.instrument for each in watched]
-    return [instrument for instrument in _FURTHER if instrument not in used][:1]
+def why_not(instrument: Instrument, device: str) -> str | None:
+    """Why an instrument cannot be used here, and what to do; None: it can."""
+    if instrument is Instrument.MEMRAY and find_spec("memray") is None:
+        return "memray is not installed here (it works on Linux and macOS); pip install memray"
+    if instrument is Instrument.CUDA and device != "cuda":
+        return f"the scenario runs on {device} here; use --device cuda on a machine with a GPU"
+    return None
 
 
 def _loaded(prepared: Session, name: str) -> Run:

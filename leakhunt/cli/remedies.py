@@ -11,7 +11,7 @@ from rich.console import Console
 from leakhunt import scenario
 from leakhunt.attribution.causes import catalogue
 from leakhunt.cli.progress import Display
-from leakhunt.cli.variants import Session, Settings
+from leakhunt.cli.variants import Session, Settings, shown
 from leakhunt.errors import UsageError
 from leakhunt.model import Ending, Outcome, Plan, Role, Run, Variant
 
@@ -100,16 +100,13 @@ def _try(
         options=tried.options or before.options,
         variant=tried.variant.name if tried.variant else before.variant,
     )
-    with Display(console, len(f"{variant.name} before {rounds}")) as display:
+    with Display(console, len(f"{variant.name} try {number} before {rounds}")) as display:
         for turn in range(1, rounds + 1):
             # Before first, then after first, so that a machine that slows down slows down both.
             for plan in (before, after) if turn % 2 else (after, before):
                 chosen = tried.variant if plan is after and tried.variant else variant
-                name = f"{variant.name} {plan.role} {turn}"
-                follower = display.variant(name, plan.calls)
-                file_name = f"{variant.name}.try{number}-{plan.role}-{turn}"
-                outcome = prepared.carry_out(chosen, replace(plan, round=turn), file_name, follower)
-                display.ended(name, follower, outcome)
+                said = f"try {number} {plan.role} {turn}"
+                outcome = shown(display, prepared, chosen, replace(plan, round=turn), said)
                 yield outcome
                 if outcome.ending is Ending.INTERRUPTED:
                     return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,15 +18,25 @@ from rich.progress import Progress
 from rich.table import Table
 
 from leakhunt import __version__, scenario, store
+from leakhunt.attribution.attribute import attribute
+from leakhunt.attribution.choose import next_instrument
+from leakhunt.attribution.stretches import watched_plan
 from leakhunt.cli.list import missing_modules
-from leakhunt.cli.variants import Sampling, Session, Settings, plan_of, prepared_for
+from leakhunt.cli.variants import (
+    Sampling,
+    Session,
+    Settings,
+    plan_of,
+    prepared_for,
+    run_name,
+)
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
-from leakhunt.model import Scenario, Variant
+from leakhunt.model import Plan, Run, Scenario, Variant, Verdict
 from leakhunt.reporting import truth_table
-from leakhunt.trials import Trial
+from leakhunt.trials import Hunted, Trial
 from leakhunt.verdict import judge
-from leakhunt.verdict.truth import confusion, score, trial
+from leakhunt.verdict.truth import confusion, hunted, score, trial
 
 ZOO = "leak-zoo-"
 TIMEOUT_SECONDS = 300.0
@@ -50,6 +60,12 @@ _Job = tuple[Settings, Variant, int]
     show_default=True,
     help="Runs of each workload that does not leak.",
 )
+@click.option(
+    "--hunt",
+    "hunts",
+    is_flag=True,
+    help="Also hunt: the first suspect must be the culprit, and nobody suspected where none is.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="At a time; default: the cores there are.")
 @click.option(
     "--out",
@@ -57,7 +73,12 @@ _Job = tuple[Settings, Variant, int]
     help="Write the trials to this new JSON file.",
 )
 def command(
-    targets: tuple[str, ...], repeats: int, clean_repeats: int, jobs: int | None, out: Path | None
+    targets: tuple[str, ...],
+    repeats: int,
+    clean_repeats: int,
+    hunts: bool,
+    jobs: int | None,
+    out: Path | None,
 ) -> int:
     """Run workloads whose truth is known, and print how often the verdict is right.
 
@@ -75,7 +96,7 @@ def command(
             raise UsageError(
                 "no workload that says what to expect runs here; see 'leakhunt truth -h'"
             )
-        trials = _carried_out(planned, jobs or available_cores(), Path(scratch), console)
+        trials = _carried_out(planned, jobs or available_cores(), hunts, Path(scratch), console)
     _show(console, trials)
     if out is not None:
         _write(out, trials)
@@ -130,7 +151,9 @@ def _settings(found: Scenario, variants: tuple[Variant, ...]) -> Settings:
     )
 
 
-def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console) -> list[Trial]:
+def _carried_out(
+    planned: list[_Job], jobs: int, hunts: bool, scratch: Path, console: Console
+) -> list[Trial]:
     stop = threading.Event()
 
     def go_on(calls: int, latest: Mapping[str, int]) -> None:
@@ -143,10 +166,16 @@ def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console
         folder.mkdir()
         prepared = prepared_for(settings, folder, scratch, Console(quiet=True))
         one = Session(settings, prepared, (variant,), folder, folder)
-        plan = plan_of(settings, variant, prepared.device)
-        one.carry_out(variant, plan, variant.name, go_on)
-        run = store.load(folder / f"{variant.name}{store.SUFFIX}")
-        return trial(run, judge(run, power=False), variant)
+
+        def run_of(plan: Plan, said: str = "") -> Run:
+            name = run_name(variant, said)
+            one.carry_out(variant, plan, name, go_on)
+            return store.load(folder / f"{name}{store.SUFFIX}")
+
+        run = run_of(plan_of(settings, variant, prepared.device))
+        verdict = judge(run, power=False)
+        found = _hunted(run, verdict, variant, run_of) if hunts else None
+        return trial(run, verdict, variant, found)
 
     trials: list[Trial] = []
     with Progress(console=console, disable=not console.is_terminal) as bars:
@@ -164,23 +193,44 @@ def _carried_out(planned: list[_Job], jobs: int, scratch: Path, console: Console
     return trials
 
 
+def _hunted(
+    run: Run, verdict: Verdict, variant: Variant, run_of: Callable[[Plan, str], Run]
+) -> Hunted:
+    """The hunt that follows a verdict."""
+    watched: list[Run] = []
+    while (instrument := next_instrument(run, verdict, watched)) is not None:
+        watched.append(run_of(watched_plan(run, instrument), f"under {instrument}"))
+    return hunted(attribute(run, verdict, watched), variant)
+
+
 def _show(console: Console, trials: list[Trial]) -> None:
     # Without the truth: where it is another, a line below says so.
     narrow = [tuple(row[:1] + row[2:]) for row in (truth_table.HEADINGS, *truth_table.rows(trials))]
     table = _table(narrow[0], narrow[1:])
     table.columns[0].no_wrap = True
     console.print(table)
+    if hunts := truth_table.hunt_rows(trials):
+        console.print(_table(truth_table.HUNT_HEADINGS, hunts))
     headings, body = truth_table.confusion_rows(confusion(trials))
     console.print(_table(headings, body))
     for each in truth_table.wrong(trials):
         console.print(
             f"wrong: {each.scenario}:{each.variant} seed {each.seed}: expected"
-            f" {' or '.join(each.expect)}, found {each.status}, {each.kind}",
+            f" {' or '.join(each.expect)}, found {each.status}, {each.kind}{_suspected(each)}",
             markup=False,
             soft_wrap=True,
         )
     for line in truth_table.summary(score(trials)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _suspected(each: Trial) -> str:
+    """Where a hunt went wrong: what it should have found, and did."""
+    hunt = each.hunted
+    if hunt is None or hunt.is_right:
+        return ""
+    wanted = f"{hunt.culprit} ({hunt.cause or 'no known cause'})" if hunt.culprit else "nobody"
+    return f"; expected {wanted}, suspected {hunt.first or 'nobody'}"
 
 
 def _table(headings: Iterable[str], body: Iterable[tuple[str, ...]]) -> Table:

@@ -72,18 +72,16 @@ class Session:
         plan: Plan,
         name: str,
         progress: Progress,
-        folder: Path | None = None,
     ) -> Outcome:
-        """Carry out a plan of a variant into the run file `name`, in `folder` or the session's."""
-        into = folder or self.folder
-        run_file = into / f"{name}{store.SUFFIX}"
+        """Carry out a plan of a variant into the run file `name`."""
+        run_file = self.folder / f"{name}{store.SUFFIX}"
         settings = replace(self.settings, options=plan.options)
         order = replace(
             _order(settings, variant, self.prepared.device, self.scratch, run_file),
             instrument=plan.instrument,
             environment=plan.environment,
         )
-        return measure(plan, order, into / f"{name}.log", self.prepared.facts, progress)
+        return measure(plan, order, self.folder / f"{name}.log", self.prepared.facts, progress)
 
 
 @contextmanager
@@ -125,13 +123,27 @@ def measure_variants(prepared: Session, console: Console) -> list[Outcome]:
     outcomes: list[Outcome] = []
     with Display(console, max(len(variant.name) for variant in prepared.variants)) as display:
         for variant in prepared.variants:
-            follower = display.variant(variant.name, prepared.settings.sampling.calls)
             plan = plan_of(prepared.settings, variant, prepared.prepared.device)
-            outcomes.append(prepared.carry_out(variant, plan, variant.name, follower))
-            display.ended(variant.name, follower, outcomes[-1])
+            outcomes.append(shown(display, prepared, variant, plan))
             if outcomes[-1].ending is Ending.INTERRUPTED:
                 break
     return outcomes
+
+
+def shown(
+    display: Display, prepared: Session, variant: Variant, plan: Plan, said: str = ""
+) -> Outcome:
+    """Carry out a plan, with a line on the display; what is `said` of it names its run file too."""
+    name = f"{variant.name} {said}".strip()
+    follower = display.variant(name, plan.calls)
+    outcome = prepared.carry_out(variant, plan, run_name(variant, said), follower)
+    display.ended(name, follower, outcome)
+    return outcome
+
+
+def run_name(variant: Variant, said: str = "") -> str:
+    """The name of a run file: ``naive``, ``naive.under-memray``."""
+    return ".".join(filter(None, (variant.name, said.replace(" ", "-"))))
 
 
 def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:

@@ -15,6 +15,9 @@ _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 # How the sources of CPython are named in its debug information.
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "Include/", "Parser/")
+# How a native frame's file is told that is not known.
+_UNKNOWN = "<unknown>"
+_BEFORE_MAIN = ("_start", "__libc_start", "start_thread", "__clone")
 
 
 class Places:
@@ -25,7 +28,7 @@ class Places:
 
     def frame(self, file: str, line: int, function: str = "") -> Frame | None:
         """The frame, with its function and source looked up; None: it is leakhunt's own."""
-        if not file.endswith((".py", ".pyx")) and not file.startswith("<"):
+        if not (file.endswith((".py", ".pyx")) or (file.startswith("<") and file != _UNKNOWN)):
             return self._native(function, file, line)
         name, origin = self._named(file)
         if origin is None:
@@ -50,7 +53,7 @@ class Places:
         return "/".join(Path(file).parts[-2:]), Origin.YOURS
 
     def _native(self, symbol: str, file: str, line: int) -> Frame | None:
-        if file.startswith(_CPYTHON):
+        if file.startswith(_CPYTHON) or symbol.startswith(_BEFORE_MAIN):
             return None  # the interpreter's own loop, between two Python frames
         known = "" if file.startswith(("<", "..", "/")) else file
         return Frame(known, line if known else 0, symbol, "", Origin.LIBRARY)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,14 @@ _PAUSE_SECONDS = 5 * INTERVAL_MS / 1000
 # A capture of more than this ends the watch early; what was seen until then is told.
 MOST_CAPTURE_BYTES = 1 << 30
 MOST_SITES = 400
+# Stacks of addresses that are looked up: many of them are the same functions.
+_MOST_STACKS = 40_000
 SUFFIX = ".memray.bin"
 # Where pymalloc gets its arenas: they are Python's heap, which is told by its own instrument.
 _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
+
+# Blocks and bytes at each mark.
+_Amounts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def make(watched: Watched) -> NativeHeap:
@@ -81,36 +88,46 @@ class NativeHeap:
         self._stop()
         if len(self._calls) < 2:
             return
-        for allocator, counts, sizes, stack in self._grown(self._file):
+        grown: dict[tuple[str, tuple[Frame, ...]], list[_Amounts]] = defaultdict(list)
+        for allocator, amounts, stack in self._grown(self._file):
             frames = tuple(self._frames(stack))
-            if any(frame.function.startswith(_ARENAS) for frame in frames):
-                continue
+            if not any(frame.function.startswith(_ARENAS) for frame in frames):
+                grown["mapping" if allocator == "MMAP" else "malloc", frames].append(amounts)
+        sites = [(*key, *_summed(parts)) for key, parts in grown.items()]
+        sites.sort(key=lambda site: site[3][0] - site[3][-1])
+        for number, (what, frames, counts, sizes) in enumerate(sites[:MOST_SITES]):
             yield Finding(
                 instrument=Instrument.MEMRAY,
                 sort=Sort.SITE,
-                what="mapping" if allocator == "MMAP" else "malloc",
+                what=what,
                 calls=tuple(self._calls),
                 counts=counts,
                 sizes=sizes,
                 stack=frames,
-                key=str(stack),
+                key=str(number),
             )
 
-    def _grown(self, file: Path) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...], Any]]:
+    def _grown(self, file: Path) -> Iterator[tuple[str, _Amounts, Any]]:
+        """The stacks that grew most: the allocator, blocks and bytes at each mark, the stack."""
         import memray
 
         with memray.FileReader(file) as reader:
             stamps = [snapshot.time for snapshot in reader.get_memory_snapshots()]
-            marks = [sum(stamp <= time_ms for stamp in stamps) for time_ms in self._times_ms]
-            grown = []
+            marks = [bisect_right(stamps, time_ms) for time_ms in self._times_ms]
+            # memray has a record for each block that is alive at the end of a stack.
+            records: dict[tuple[int, ...], list[Any]] = defaultdict(list)
             for record in reader.get_temporal_allocation_records(merge_threads=True):
-                counts, sizes = _alive(record, marks)
-                if sizes[-1] > sizes[0]:
-                    grown.append((sizes[-1] - sizes[0], counts, sizes, record))
-            grown.sort(key=lambda entry: -entry[0])
-            for _, counts, sizes, record in grown[:MOST_SITES]:
+                stack = (record.stack_id, record.native_stack_id, record.native_segment_generation)
+                records[(record.allocator, *stack)].append(record)
+            counted = [
+                (_summed([_alive(record, marks) for record in same]), same[0])
+                for same in records.values()
+            ]
+            grown = [entry for entry in counted if entry[0][1][-1] > entry[0][1][0]]
+            grown.sort(key=lambda entry: entry[0][1][0] - entry[0][1][-1])
+            for amounts, record in grown[:_MOST_STACKS]:
                 name = memray.AllocatorType(record.allocator).name
-                yield name, counts, sizes, record.hybrid_stack_trace()
+                yield name, amounts, record.hybrid_stack_trace()
 
     def _frames(self, stack: list[tuple[str, str, int]]) -> Iterator[Frame]:
         for function, file, line in stack:
@@ -119,7 +136,7 @@ class NativeHeap:
                 yield frame
 
 
-def _alive(record: Any, marks: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _alive(record: Any, marks: list[int]) -> _Amounts:
     """Blocks and bytes alive at each mark; a mark is the number of stamps before it."""
     counts, sizes = [0] * len(marks), [0] * len(marks)
     for interval in record.intervals:
@@ -129,3 +146,11 @@ def _alive(record: Any, marks: list[int]) -> tuple[tuple[int, ...], tuple[int, .
                 counts[number] += interval.n_allocations
                 sizes[number] += interval.n_bytes
     return tuple(counts), tuple(sizes)
+
+
+def _summed(parts: Sequence[_Amounts]) -> _Amounts:
+    """Blocks and bytes of all together, at each mark."""
+    return (
+        tuple(map(sum, zip(*(counts for counts, _ in parts), strict=True))),
+        tuple(map(sum, zip(*(sizes for _, sizes in parts), strict=True))),
+    )

@@ -1,8 +1,7 @@
 """Which containers and which types of objects grow, and the chain of references that holds them.
 
 Containers are followed by their lengths, since what they hold (bytes, arrays) is often not tracked
-by the collector; types by objgraph's counts. The chains are objgraph's too, from a module, a frame,
-a thread or the scenario's state down.
+by the collector; types by objgraph's counts.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import time
 import tracemalloc
 import types
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
@@ -33,9 +31,8 @@ MOST_TYPES = 6
 # What hangs on an item is followed to so many objects.
 MOST_REACHED = 400
 ITEMS_LOOKED_AT = 3
-# The search for who holds an object goes through all objects at every step.
-CHAIN_SECONDS = 15.0
-MOST_LINKS = 12
+# Objects whose referents are listed together.
+_TOGETHER = 20_000
 _TRACES = Mapping[tracemalloc.Traceback, str]
 
 
@@ -56,30 +53,34 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
+        containers = [each for each in objects if issubclass(type(each), _CONTAINERS)]
+        containers += untracked_dicts(objects)
         own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
         own |= set(map(id, self._lengths)) | set(map(id, self._types))
         self._calls.append(calls)
         self._types.append(Counter(objgraph.typestats(objects, shortnames=False)))
         self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
         self._lengths.append(
-            {
-                id(each): len(each)
-                for each in objects
-                if issubclass(type(each), _CONTAINERS) and id(each) not in own and _can_tell(each)
-            }
+            {id(each): len(each) for each in containers if id(each) not in own and _can_tell(each)}
         )
 
     def findings(self, sites: _TRACES | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, and autograd graphs; `sites` name tracebacks."""
         gc.collect()
+        objects = gc.get_objects()
         lengths = self._grown_lengths()
-        ids = set(lengths)
-        containers = [each for each in gc.get_objects() if id(each) in ids]
+        containers = [each for each in objects if id(each) in lengths]
+        containers += [each for each in untracked_dicts(objects) if id(each) in lengths]
+        examples = self._examples(objects)
+        tensor = self._tensor_with_graph(objects)
+        del objects
+        holders = Holders(self._state, [*containers, *examples.values(), tensor])
         for each in containers:
-            yield self._container(each, lengths[id(each)], sites or {})
-        del containers
-        yield from self._type_findings()
-        yield from self._graph_findings()
+            yield self._container(each, lengths[id(each)], holders.chain(each), sites or {})
+        for name, example in examples.items():
+            yield self._type(name, example, holders.chain(example))
+        if tensor is not None:
+            yield self._graph(tensor, holders.chain(tensor))
 
     def _grown_lengths(self) -> dict[int, tuple[int, ...]]:
         """The containers that were longer at every mark, the fastest first, by id."""
@@ -93,8 +94,9 @@ class Objects:
         fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
         return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
 
-    def _container(self, container: Any, course: tuple[int, ...], sites: _TRACES) -> Finding:
-        links = self._chain(container)
+    def _container(
+        self, container: Any, course: tuple[int, ...], links: Sequence[Any], sites: _TRACES
+    ) -> Finding:
         items = list(newest(container))
         reached = [list(self._reached(item, [container, *links])) for item in items]
         kept: dict[str, None] = {}
@@ -128,34 +130,37 @@ class Objects:
             facts=facts,
         )
 
-    def _type_findings(self) -> Iterator[Finding]:
+    def _examples(self, objects: Sequence[Any]) -> dict[str, Any]:
+        """The types of which there were more at every mark, each with its newest object."""
         growth = self._types[-1] - self._types[0]
-        for name, _ in growth.most_common(MOST_TYPES * 3):
-            counts = tuple(marked[name] for marked in self._types)
-            if not _rises(counts):
-                continue
-            example = objgraph.by_type(name)[-1:]
-            links = self._chain(example[0]) if example else []
-            yield Finding(
-                instrument=self._instrument,
-                sort=Sort.TYPE,
-                what=name,
-                calls=tuple(self._calls),
-                counts=counts,
-                sizes=(0,) * len(counts),
-                chain=self._told(links, ()),
-                facts=traits(example[0]) if example else {},
-            )
+        names = [
+            name
+            for name, _ in growth.most_common()
+            if _rises([marked[name] for marked in self._types])
+        ][:MOST_TYPES]
+        newest = {name: objgraph.by_type(name, objects)[-1:] for name in names}
+        return {name: found[0] for name, found in newest.items() if found}
 
-    def _graph_findings(self) -> Iterator[Finding]:
-        """Autograd graphs that grow behind a tensor: their nodes are no Python objects."""
+    def _type(self, name: str, example: Any, links: Sequence[Any]) -> Finding:
+        return Finding(
+            instrument=self._instrument,
+            sort=Sort.TYPE,
+            what=name,
+            calls=tuple(self._calls),
+            counts=tuple(marked[name] for marked in self._types),
+            sizes=(0,) * len(self._calls),
+            chain=self._told(links, ()),
+            facts=traits(example),
+        )
+
+    def _tensor_with_graph(self, objects: Sequence[Any]) -> Any:
+        """The tensor with the longest autograd graph, if graphs grew: nodes are no objects."""
         if not self._nodes or self._nodes[-1] <= self._nodes[0]:
-            return
-        objects = gc.get_objects()
-        tensor = max(tensors_with_graphs(objects), key=graph_nodes, default=None)
-        del objects
-        links = self._chain(tensor) if tensor is not None else []
-        yield Finding(
+            return None
+        return max(tensors_with_graphs(objects), key=graph_nodes, default=None)
+
+    def _graph(self, tensor: Any, links: Sequence[Any]) -> Finding:
+        return Finding(
             instrument=self._instrument,
             sort=Sort.GRAPH,
             what="autograd graph",
@@ -163,7 +168,7 @@ class Objects:
             counts=tuple(self._nodes),
             sizes=(0,) * len(self._nodes),
             chain=self._told(links, ()),
-            facts={"grad_fn": type_name(getattr(tensor, "grad_fn", None))},
+            facts={"grad_fn": type_name(tensor.grad_fn)},
         )
 
     def _reached(self, item: Any, above: Sequence[Any]) -> Iterator[Any]:
@@ -179,32 +184,6 @@ class Objects:
             yield each
             queue.extend(gc.get_referents(each))
 
-    def _chain(self, held: Any) -> list[Any]:
-        """From a root down to `held`; `held` alone where nothing in Python holds it."""
-        deadline = time.monotonic() + CHAIN_SECONDS
-        frames = _own_frames()
-
-        def is_root(candidate: Any) -> bool:
-            if time.monotonic() > deadline:
-                raise _TooLongError
-            return candidate is not held and (
-                candidate is self._state
-                or objgraph.is_proper_module(candidate)
-                or isinstance(candidate, types.FrameType | threading.Thread)
-            )
-
-        if held is self._state:
-            return [held]
-        try:
-            links: list[Any] = objgraph.find_backref_chain(
-                held, is_root, max_depth=MOST_LINKS, extra_ignore=frames
-            )
-        except _TooLongError:
-            return [held]
-        if len(links) == 1:
-            return _in_thread_local(held) or links
-        return links
-
     def _told(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
         held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
@@ -215,8 +194,56 @@ def _rises(course: Sequence[int]) -> bool:
     return all(earlier < later for earlier, later in pairwise(course))
 
 
-class _TooLongError(Exception):
-    """The search for a chain takes too long."""
+def untracked_dicts(objects: Sequence[Any]) -> Iterator[dict[Any, Any]]:
+    """The dicts that the collector does not track (of words and numbers only), below `objects`."""
+    seen: set[int] = set()
+    for first in range(0, len(objects), _TOGETHER):
+        for each in gc.get_referents(*objects[first : first + _TOGETHER]):
+            if type(each) is dict and not gc.is_tracked(each) and id(each) not in seen:
+                seen.add(id(each))
+                yield each
+
+
+class Holders:
+    """Who holds some objects: the shortest chains from the roots, in one search for all of them.
+
+    Roots are the scenario's state, modules, threads and other threads' frames. From the roots down,
+    every object is looked at once; the other way round would be once for every link.
+    """
+
+    def __init__(self, state: Any, held: Iterable[Any]) -> None:
+        own = set(map(id, _own_frames()))
+        missing = {id(each) for each in held}
+        roots = [state, *_roots()]
+        self._above: dict[int, Any] = {id(root): None for root in roots} | dict.fromkeys(own)
+        missing -= set(self._above)
+        queue = deque(roots)
+        while queue and missing:
+            each = queue.popleft()
+            for below in gc.get_referents(each):
+                name = id(below)
+                if name in self._above or not (gc.is_tracked(below) or name in missing):
+                    continue
+                self._above[name] = each
+                missing.discard(name)
+                queue.append(below)
+
+    def chain(self, held: Any) -> list[Any]:
+        """From a root down to `held`; `held` alone where nothing in Python holds it."""
+        if id(held) not in self._above:
+            return _in_thread_local(held) or [held]
+        links, above = [held], self._above[id(held)]
+        while above is not None:
+            links.append(above)
+            above = self._above[id(above)]
+        return links[::-1]
+
+
+def _roots() -> Iterator[Any]:
+    yield from (each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType))
+    yield from threading.enumerate()
+    here = threading.get_ident()
+    yield from (frame for name, frame in sys._current_frames().items() if name != here)
 
 
 def newest(container: Any) -> Iterator[Any]:
@@ -340,14 +367,12 @@ def _root_name(root: Any, state: Any) -> str:
     return f"{type_name(root)} that C code holds"
 
 
-def _own_frames() -> list[int]:
+def _own_frames() -> Iterator[types.FrameType]:
     """Our own frames on the stack, which refer to everything we look at."""
     frame: types.FrameType | None = sys._getframe(1)
-    found = []
     while frame is not None:
-        found.append(id(frame))
+        yield frame
         frame = frame.f_back
-    return found
 
 
 def _in_thread_local(held: Any) -> list[Any]:

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 from leakhunt.model import Ledger, Report
 from leakhunt.reporting.curves import curves_svg
+from leakhunt.reporting.suspects import (
+    LINE_HEADINGS,
+    TRIAL_HEADINGS,
+    blind_spots,
+    cards,
+    closing_lines,
+    line_rows,
+    trial_row,
+)
 from leakhunt.reporting.words import (
     SIGNS,
     calls_fact,
@@ -53,6 +62,14 @@ def render(report: Report) -> bytes:
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_svg(report)),  # noqa: S704
         remedies=remedies(report),
+        hunted=[entry for entry in report.entries if entry.attribution is not None],
+        closing_lines=closing_lines,
+        cards=cards,
+        blind_spots=blind_spots,
+        line_headings=LINE_HEADINGS,
+        line_rows=line_rows,
+        trial_headings=TRIAL_HEADINGS,
+        trials=[trial_row(trial) for trial in report.trials],
         entries=report.entries,
         bars=bars,
         plan_facts=plan_facts,

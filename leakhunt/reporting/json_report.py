@@ -4,6 +4,7 @@ Format history
     1 (2026-11): first.
     2 (2026-11): the status is leak, no_leak or inconclusive; kind, also, calls_needed, forecast,
         phases, limits; a trend has shape, upper_bound, detectable, calls_needed, slowest_warm_up.
+    3 (2026-11): attribution and ceiling of a run, trials of remedies.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from leakhunt.model import JudgedRun, Report
 
-FORMAT = 2
+FORMAT = 3
 
 
 def render(report: Report) -> bytes:
@@ -25,6 +26,7 @@ def render(report: Report) -> bytes:
         "title": report.title,
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
+        "trials": [asdict(trial) for trial in report.trials],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
@@ -47,6 +49,8 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "ledger": asdict(entry.ledger) if entry.ledger else None,
         "difference": asdict(entry.difference) if entry.difference else None,
         "cost": asdict(entry.cost) if entry.cost else None,
+        "attribution": asdict(entry.attribution) if entry.attribution else None,
+        "ceiling": asdict(entry.ceiling) if entry.ceiling else None,
         "readings": [asdict(reading) for reading in run.readings],
         "plan": asdict(run.plan),
         "phases": [asdict(phase) for phase in run.phases],

@@ -6,6 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 
 from leakhunt.model import JudgedRun, Report
+from leakhunt.reporting.suspects import (
+    LINE_HEADINGS,
+    TRIAL_HEADINGS,
+    blind_spots,
+    cards,
+    closing_lines,
+    line_rows,
+    trial_row,
+)
 from leakhunt.reporting.words import SIGNS, first_facts, headings, remedies, row
 from leakhunt.units import format_bytes
 
@@ -30,6 +39,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- {_escaped(name)}: {_escaped(text)}"
     yield from _remedies(report)
     for entry in report.entries:
+        yield from _suspects(entry)
+    if report.trials:
+        yield ""
+        yield from _table(TRIAL_HEADINGS, map(trial_row, report.trials))
+    for entry in report.entries:
         yield from _ledger(entry)
     yield ""
     yield f"Repeat it: {_code(report.command)} ({_escaped(report.generator)})"
@@ -40,6 +54,37 @@ def _remedies(report: Report) -> Iterator[str]:
     if rows:
         yield ""
         yield from _table(("remedy", "saves", "costs", "results"), rows)
+
+
+def _suspects(entry: JudgedRun) -> Iterator[str]:
+    """The first suspect in a line, all of them folded."""
+    closing = list(closing_lines(entry))
+    if not closing:
+        return
+    yield ""
+    yield f"**{_escaped(entry.variant)}**: {_escaped(' '.join(closing))}"
+    found = cards(entry)
+    if found:
+        yield ""
+        yield "<details>"
+        yield f"<summary>Who keeps the memory: {_html(entry.variant)}</summary>"
+        yield ""
+    for card in found:
+        yield f"{card.number}. **{_escaped(card.title)}**: keeps {_escaped(card.keeps)}"
+        if card.chain:
+            yield f"   - held by: {_code(' -> '.join(card.chain))}"
+        for name, text in card.facts:
+            yield f"   - {_escaped(name)}: {_escaped(text)}"
+    if found:
+        yield ""
+        yield "</details>"
+    lines = line_rows(entry)
+    if lines:
+        yield ""
+        yield from _table(LINE_HEADINGS, lines)
+    for blind in blind_spots(entry):
+        yield ""
+        yield f"Blind spot: {_escaped(blind)}"
 
 
 def _ledger(entry: JudgedRun) -> Iterator[str]:

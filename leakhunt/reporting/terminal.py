@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leakhunt.model import Report, Status, Trend
-from leakhunt.reporting.suspects import blind_spots, cards, closing_lines
+from leakhunt.reporting.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
@@ -64,8 +64,11 @@ def suspect_lines(report: Report) -> Iterator[Text]:
             yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
-            for name, text in card.facts:
+            chain = [("held by", " -> ".join(card.chain))] if card.chain else []
+            for name, text in (("keeps", card.keeps), *chain, *card.facts):
                 yield Text.assemble((f"     {name}: ", "dim"), text)
+        for line, grown, runs, source in line_rows(entry):
+            yield Text(f"  {grown:>14}  {runs:>5} x  {line}: {source}")
         for blind in blind_spots(entry):
             yield Text(f"  blind spot: {blind}", "dim")
     for trial in report.trials:

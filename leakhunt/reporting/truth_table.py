@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Any
 
 from leakhunt.model import Kind, Status
-from leakhunt.trials import Score, Trial
+from leakhunt.trials import Hunted, Score, Trial
 from leakhunt.units import format_bytes
 
+HUNT_HEADINGS = ("workload", "first suspect", "explained", "known cause", "right")
 HEADINGS = ("workload", "truth", "found", "rate/call", "true rate", "calls", "right")
 FORMAT = 1
 
@@ -37,6 +38,22 @@ def _row(name: str, group: list[Trial]) -> tuple[str, ...]:
         f"{sorted(each.calls for each in group)[len(group) // 2]:,}",
         f"{right} of {len(group)}",
     )
+
+
+def hunt_rows(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
+    """One row a hunted workload, by its first run."""
+    ordered = sorted(trials, key=lambda each: (each.scenario, each.variant, each.seed))
+    found: list[tuple[str, ...]] = []
+    for name, group in groupby(ordered, key=lambda each: f"{each.scenario}:{each.variant}"):
+        hunts = [each.hunted for each in group if each.hunted is not None]
+        if hunts:
+            first = hunts[0]
+            share = "–" if first.share is None else f"{first.share:.0%}"
+            right = sum(each.is_right for each in hunts)
+            suspect = first.first or "none"
+            what = (suspect, share, first.found_cause or "–", f"{right} of {len(hunts)}")
+            found.append((name.removeprefix("leak-zoo-"), *what))
+    return found
 
 
 def _amount(rate: float | None, trial: Trial) -> str:
@@ -96,10 +113,17 @@ def from_json(data: bytes) -> list[Trial]:
                 "expect": tuple(map(Kind, fields["expect"])),
                 "status": Status(fields["status"]),
                 "kind": Kind(fields["kind"]),
+                "hunted": _hunted(fields.get("hunted")),
             }
         )
         for fields in json.loads(data)["trials"]
     ]
+
+
+def _hunted(fields: dict[str, Any] | None) -> Hunted | None:
+    if fields is None:
+        return None
+    return Hunted(**fields | {"instruments": tuple(fields["instruments"])})
 
 
 def markdown(headings: Sequence[str], body: Iterable[Sequence[str]]) -> str:

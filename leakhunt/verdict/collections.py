@@ -33,11 +33,13 @@ _LEAST_GARBAGE = {"live_heap": 64 << 10, "python_blocks": 1000}
 class Remains:
     """The growth per call that collections leave: over all judged calls, and between the readings.
 
-    `pieces` are the rates between neighbouring readings, in order.
+    `pieces` are the rates between neighbouring readings, in order, each over so many calls of
+    `spans`.
     """
 
     rate: float
     pieces: tuple[float, ...]
+    spans: tuple[int, ...]
 
 
 def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | None:
@@ -58,7 +60,11 @@ def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | N
     if len(spans) < _FEWEST_POINTS - 1:
         return None
     calls, growth = (sum(column) for column in zip(*spans, strict=True))
-    return Remains(growth / calls, tuple(growth / calls for calls, growth in spans))
+    return Remains(
+        growth / calls,
+        tuple(growth / calls for calls, growth in spans),
+        tuple(calls for calls, _ in spans),
+    )
 
 
 def without_garbage(trend: Trend, run: Run) -> Trend:

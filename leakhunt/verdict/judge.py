@@ -48,6 +48,8 @@ _BLOCKS_PER_LEAK = 0.75
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
+# The first looks leave so many blocks of their own, and no more.
+_BLOCKS_OF_LOOKING = 32
 
 
 def judge(run: Run, power: bool = True) -> Verdict:
@@ -146,7 +148,8 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     left = remains(run, "python_blocks")
     if left is not None:
         ever = remains(run, "python_blocks", first_sample=1) or left
-        lasts = left.pieces[-1] >= _LASTING_SHARE * ever.pieces[0]
+        early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
+        lasts = left.pieces[-1] >= _LASTING_SHARE * early
         return lasts and min(left.pieces) >= least > 0
     low = trends["python_blocks"].rate_low
     return low is not None and low >= least > 0

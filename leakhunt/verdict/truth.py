@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import nan
 from statistics import median
 
+from leakhunt.findings import Attribution, Suspect
 from leakhunt.model import Kind, Run, Status, Trend, Unit, Variant, Verdict
-from leakhunt.trials import Score, Trial
+from leakhunt.trials import Hunted, Score, Trial
 
 # One-sided: with k false alarms of n, the true rate is below the bound with this confidence.
 _CONFIDENCE = 0.95
 _HALVINGS = 50
 
 
-def trial(run: Run, verdict: Verdict, variant: Variant) -> Trial:
+def trial(run: Run, verdict: Verdict, variant: Variant, hunted: Hunted | None = None) -> Trial:
     """The trial that `run` was, of a variant that says what to expect."""
     leaking = [trend for trend in verdict.trends.values() if trend.status is Status.LEAK]
     return Trial(
@@ -29,7 +30,30 @@ def trial(run: Run, verdict: Verdict, variant: Variant) -> Trial:
         found_rate=_shown_rate(leaking, verdict.kind),
         calls=run.calls_done,
         samples=run.samples_done,
+        hunted=hunted,
     )
+
+
+def hunted(told: Attribution, variant: Variant) -> Hunted:
+    """The attribution of a variant's growth, held against the culprit that it names."""
+    first = next(iter(told.suspects), None)
+    named = "" if first is None else " ".join((*first.chain, *_lines(first)))
+    return Hunted(
+        culprit=variant.culprit,
+        cause=variant.cause,
+        suspects=len(told.suspects),
+        first=first.title if first is not None else "",
+        names_culprit=bool(variant.culprit) and variant.culprit in named,
+        found_cause=first.cause.id if first is not None and first.cause is not None else "",
+        share=(told.explained or 0.0) / told.growth if told.growth else None,
+        instruments=told.instruments,
+    )
+
+
+def _lines(suspect: Suspect) -> Iterator[str]:
+    for frame in (suspect.where, suspect.holder):
+        if frame is not None:
+            yield f"{frame} {frame.source}"
 
 
 def _shown_rate(leaking: Sequence[Trend], kind: Kind) -> float | None:

@@ -77,6 +77,24 @@ def test_one_large_object_in_ten_calls_is_still_a_leak_in_python(make_run: MakeR
     assert judge(make_run(live_heap=heap, python_blocks=blocks)).kind is Kind.PYTHON_LEAK
 
 
+@pytest.mark.parametrize(
+    ("early", "kind"), [(17, Kind.PYTHON_LEAK), (400, Kind.NATIVE_LEAK)], ids=["looks", "warm-up"]
+)
+def test_objects_must_come_as_fast_at_the_end_but_for_those_of_the_looks(
+    make_run: MakeRun, early: int, kind: Kind
+) -> None:
+    """The first looks leave some blocks; a warm-up leaves ever fewer, for hundreds of calls."""
+    heap = [BASE + MIB * (call // 10) for call in range(CALLS)]
+    blocks = {20: 1000, 40: 1000 + early}
+    blocks |= {call: 1000 + early + call // 5 for call in (WARM_UP, 200, CALLS)}
+    readings = [
+        Reading("look_collected", {"python_blocks": count}, call) for call, count in blocks.items()
+    ]
+    series = [1000 + call // 10 for call in range(CALLS)]
+    run = make_run(live_heap=heap, python_blocks=series, readings=readings)
+    assert judge(run).kind is kind
+
+
 def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run: MakeRun) -> None:
     blocks = [1000 + call // 20 for call in range(CALLS)]
     run = make_run(live_heap=rising(64 * KIB), python_blocks=blocks)
