@@ -37,7 +37,10 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     base = reference if comparable else None
     verdict = judge(run)
     same = [each for each in runs if _same_work(each.plan, run.plan)]
-    watched = [each for each in same if each.plan.instrument is not None]
+    watched = sorted(
+        (each for each in same if each.plan.instrument is not None),
+        key=lambda each: each.started_at,
+    )
     told = attribute(run, verdict, watched) if watched else None
     past = _ceiling(run, told, runs)
     return JudgedRun(

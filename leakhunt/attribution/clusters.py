@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from leakhunt.attribution.causes import catalogue, known_cause
 from leakhunt.attribution.rule import Kept, kept
@@ -88,8 +89,18 @@ def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
         blocks = kept(finding.calls, finding.counts)
         grown = kept(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
-            calls = finding.calls[-1] - finding.calls[0]
-            yield _Site(finding, blocks, (finding.sizes[-1] - finding.sizes[0]) / calls)
+            yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
+
+
+def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
+    """What a site's blocks come to, by the stretch in which it grew least if they are exact.
+
+    The array behind a list comes from the same line as its items, and grows in jumps.
+    """
+    if blocks is None or not blocks.exact:
+        return (site.sizes[-1] - site.sizes[0]) / (site.calls[-1] - site.calls[0])
+    spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)
+    return min((after - before) / (end - start) for (start, end), (before, after) in spans)
 
 
 def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
@@ -112,16 +123,16 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
             continue
         for site in claimed:
             site.claimed = True
-        native = finding.facts.get("native_bytes", 0) * rate.per_call
-        yield _cluster(finding, rate, claimed, native)
+        each = finding.facts.get("native_bytes", 0) + finding.facts.get("slot_bytes", 0)
+        yield _cluster(finding, rate, claimed, each * rate.per_call)
 
 
-def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], native: float = 0.0) -> Cluster:
+def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], more: float = 0.0) -> Cluster:
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
         lead=lead,
         kept=rate,
-        bytes_per_call=sum(site.bytes_per_call for site in sites) + native,
+        bytes_per_call=sum(site.bytes_per_call for site in sites) + more,
         sites=tuple(
             (site.finding, site.blocks.per_call if site.blocks else 0.0) for site in ordered
         ),
@@ -211,10 +222,11 @@ def _called(stack: Sequence[Frame]) -> tuple[str, ...]:
 def merged(found: Sequence[Cluster]) -> list[Cluster]:
     """Clusters of several instruments: what has the same line of the user's code is one.
 
-    The bytes are the larger ones: two instruments that see the same blocks do not add up.
+    The one that knows a chain leads. The bytes are the larger ones: two instruments that see the
+    same blocks do not add up.
     """
     together: list[Cluster] = []
-    for cluster in found:
+    for cluster in sorted(found, key=lambda each: not each.lead.chain):
         same = next((each for each in together if _same(each, cluster)), None)
         if same is None:
             together.append(cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, isqrt
@@ -14,6 +15,9 @@ from leakhunt.model import Phase, Plan, Purpose, Run
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
+# Calls before the watched ones, in which caches turn over.
+_ENOUGH_BEFORE = 20_000
+_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 # The stretches of the watched calls between the marks, as parts of them: none like another.
 _STRETCHES = (0.27, 0.33, 0.40)
 
@@ -26,7 +30,7 @@ def watched_plan(run: Run, instrument: Instrument) -> Plan:
     """
     each = run.calls_per_sample
     watched = _watched_calls(run)
-    before = max(run.calls_done - watched, 0) // each * each
+    before = min(max(run.calls_done - watched, 0), _calls_before(run)) // each * each
     return replace(
         run.plan,
         calls=before + watched,
@@ -72,10 +76,25 @@ def _watched_calls(run: Run) -> int:
     return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, FEWEST_CALLS)))
 
 
+def _calls_before(run: Run) -> int:
+    """How many calls before the watched ones are enough: not hundreds of thousands of short ones.
+
+    Unless the growth only began later.
+    """
+    for name in _SERIES:
+        values = run.samples.get(name, ())[: run.samples_done]
+        early = bisect_left(run.calls, _ENOUGH_BEFORE)
+        if early < len(values) and (grown := values[-1] - values[0]) > 0:
+            even = grown * run.calls[early] / run.calls_done
+            if values[early] - values[0] >= even / 2:
+                return _ENOUGH_BEFORE
+    return run.calls_done
+
+
 def _leaking_share(run: Run) -> float:
     """The part of the judged samples in which memory grew by its mean growth or more."""
     shares = []
-    for name in ("live_heap", "python_blocks", "cuda_allocated"):
+    for name in _SERIES:
         values = run.samples.get(name, ())[run.judged_from : run.samples_done]
         moves = [later - earlier for earlier, later in pairwise(values)]
         if moves and (mean := (values[-1] - values[0]) / len(moves)) > 0:

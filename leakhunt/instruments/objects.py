@@ -97,8 +97,9 @@ class Objects:
     def _container(
         self, container: Any, course: tuple[int, ...], links: Sequence[Any], sites: _TRACES
     ) -> Finding:
-        items = list(newest(container))
-        reached = [list(self._reached(item, [container, *links])) for item in items]
+        found = list(newest(container))
+        items = [item[0] for item in found]
+        reached = [list(self._reached(item, [container, *links])) for item in found]
         kept: dict[str, None] = {}
         allocated = None
         for each in (one for group in reached for one in group):
@@ -110,6 +111,7 @@ class Objects:
         facts: dict[str, Any] = {
             "items": [type_name(item) for item in items],
             "native_bytes": round(native),
+            "slot_bytes": round(sys.getsizeof(container) / max(len(container), 1), 1),
             **{name: told for item in items for name, told in traits(item).items()},
         }
         if is_weak(links) or all(_is_weak_reference(item) for item in items):
@@ -149,7 +151,7 @@ class Objects:
             calls=tuple(self._calls),
             counts=tuple(marked[name] for marked in self._types),
             sizes=(0,) * len(self._calls),
-            chain=self._told(links, ()),
+            chain=self._told(links, ()) if len(links) > 1 else (),
             facts=traits(example),
         )
 
@@ -171,14 +173,14 @@ class Objects:
             facts={"grad_fn": type_name(tensor.grad_fn)},
         )
 
-    def _reached(self, item: Any, above: Sequence[Any]) -> Iterator[Any]:
-        """What an item keeps alive: everything below it but what is everybody's."""
+    def _reached(self, item: tuple[Any, ...], above: Sequence[Any]) -> Iterator[Any]:
+        """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}
         seen |= {id(vars(self._module)), id(getattr(self._state, "__dict__", None))}
-        queue = deque([item])
+        queue = deque(item)
         while queue and len(seen) < MOST_REACHED:
             each = queue.popleft()
-            if id(each) in seen or (each is not item and _is_everybodys(each)):
+            if id(each) in seen or (_is_everybodys(each) and not any(each is one for one in item)):
                 continue
             seen.add(id(each))
             yield each
@@ -246,16 +248,20 @@ def _roots() -> Iterator[Any]:
     yield from (frame for name, frame in sys._current_frames().items() if name != here)
 
 
-def newest(container: Any) -> Iterator[Any]:
-    """The items that came last, as far as the container knows: of a dict, keys and values."""
+def newest(container: Any) -> Iterator[tuple[Any, ...]]:
+    """The items that came last, as far as the container knows: of a dict, (value, key).
+
+    Of what is a plain value, the key comes first: it tells more.
+    """
     if isinstance(container, dict):
         for key, value in islice(reversed(container.items()), ITEMS_LOOKED_AT):
-            yield value if not isinstance(value, bool | int | None) else key
+            yield (key, value) if isinstance(value, bool | int | None) else (value, key)
     elif isinstance(container, set):
         traced = (each for each in container if tracemalloc.get_object_traceback(each) is not None)
-        yield from islice(traced if tracemalloc.is_tracing() else container, ITEMS_LOOKED_AT)
+        found = traced if tracemalloc.is_tracing() else container
+        yield from ((each,) for each in islice(found, ITEMS_LOOKED_AT))
     else:
-        yield from islice(reversed(container), ITEMS_LOOKED_AT)
+        yield from ((each,) for each in islice(reversed(container), ITEMS_LOOKED_AT))
 
 
 def path_of(links: Sequence[Any], state: Any) -> str:
@@ -267,7 +273,7 @@ def path_of(links: Sequence[Any], state: Any) -> str:
             owner = above
             continue
         name = f".{_key_of(above, below)}" if owner is not None else edge_name(above, below)
-        text += name or f" -> {type_name(below)}"
+        text += name or f" ({type_name(above)}) -> {type_name(below)}"
         owner = None
     return text
 

@@ -16,7 +16,13 @@ from leakhunt.instruments.objects import Objects
 FRAMES = 25
 # Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
 MOST_SITES = 300
-_OWN = ("instruments", "measurement", "probes")
+_PACKAGE = Path(__file__).parents[1]
+# What these allocate is the watching itself.
+_OWN = (
+    *(str(_PACKAGE / part) for part in ("instruments", "measurement", "probes", "store.py")),
+    tracemalloc.__file__,
+    objgraph.__file__,
+)
 
 
 def make(watched: Watched) -> Watch:
@@ -53,13 +59,6 @@ class PythonHeap:
         self._objects = Objects(watched)
         self._calls: list[int] = []
         self._counted: list[dict[tracemalloc.Traceback, tuple[int, int]]] = []
-        package = Path(__file__).parents[1]
-        self._own = [
-            *(tracemalloc.Filter(False, str(package / part / "*")) for part in _OWN),
-            tracemalloc.Filter(False, str(package / "store.py")),
-            tracemalloc.Filter(False, tracemalloc.__file__),
-            tracemalloc.Filter(False, objgraph.__file__),
-        ]
 
     def start(self, call: Call) -> Call:
         """Trace allocations from here on."""
@@ -69,12 +68,14 @@ class PythonHeap:
     def mark(self, calls: int) -> None:
         """Blocks and bytes alive, by traceback."""
         self._objects.mark(calls)
-        snapshot = tracemalloc.take_snapshot().filter_traces(self._own)
+        # Grouped first: tracemalloc's filters look at every single block.
+        grouped = tracemalloc.take_snapshot().statistics("traceback")
         self._calls.append(calls)
         self._counted.append(
             {
                 statistic.traceback: (statistic.count, statistic.size)
-                for statistic in snapshot.statistics("traceback")
+                for statistic in grouped
+                if not statistic.traceback[-1].filename.startswith(_OWN)
             }
         )
 
