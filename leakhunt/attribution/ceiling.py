@@ -19,11 +19,11 @@ _AGREES = 0.25
 
 def ceiling_plan(plan: Plan, calls: int) -> Plan:
     """The plan of a run that goes on past the ceiling, which comes after about so many `calls`."""
-    total = max(ceil(calls * _LENGTH), _FEWEST_CALLS)
+    full = ceil(calls * _FULL)
     return replace(
         plan,
-        calls=total,
-        warmup=min(ceil(calls * _FULL), total // 2),
+        calls=max(ceil(calls * _LENGTH), full + _FEWEST_CALLS),
+        warmup=full,
         calls_per_sample=1,
         collect="never",
         resolve=False,

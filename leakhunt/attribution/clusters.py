@@ -243,6 +243,8 @@ def merged(found: Sequence[Cluster]) -> list[Cluster]:
 def _same(one: Cluster, other: Cluster) -> bool:
     if one.lead.instrument is other.lead.instrument:
         return False
+    if Sort.RESOURCE in (one.lead.sort, other.lead.sort):
+        return False
     if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
         return False
     here, there = one.where, other.where

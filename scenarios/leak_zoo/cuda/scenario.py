@@ -32,7 +32,7 @@ def _tensor(numbers: int) -> Any:
     return torch.ones(numbers, device="cuda")
 
 
-@variant(expect="leak in CUDA", rate=1048576)
+@variant(expect="leak in CUDA", rate=1048576, culprit="State.kept", cause="tensors-kept")
 def tensors_kept(state: State, item: int) -> None:
     """A megabyte of results per request goes into a list."""
     state.kept.append(_tensor(1 << 18))
@@ -50,7 +50,7 @@ def sizes_that_vary(state: State, item: int) -> None:
     _tensor(state.random.randint(1, 1 << 24))
 
 
-@variant(expect="leak in CUDA", rate=1024)
+@variant(expect="leak in CUDA", rate=1024, culprit="State.kept", cause="tensors-kept")
 def small_results_kept(state: State, item: int) -> None:
     """A kilobyte per request."""
     state.kept.append(_tensor(256))

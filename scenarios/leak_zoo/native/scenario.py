@@ -33,7 +33,7 @@ def setup(context: Context) -> State:
     return State()
 
 
-@variant(expect="leak in native code", rate=4112)
+@variant(expect="leak in native code", rate=4112, culprit="_LIBC.malloc(4096)")
 def malloc_lost(state: State, item: int) -> None:
     """A C library allocates 4 KiB, and its result is never freed."""
     _LIBC.malloc(4096)
@@ -45,19 +45,24 @@ def malloc_freed(state: State, item: int) -> None:
     _LIBC.free(_LIBC.malloc(4096))
 
 
-@variant(expect="leak in native code", rate=256)
+@variant(expect="leak in native code", rate=256, culprit="_LIBC.malloc(240)")
 def small_malloc_lost(state: State, item: int) -> None:
     """A handle of 240 bytes is never freed."""
     _LIBC.malloc(240)
 
 
-@variant(expect="leak in native code", rate=1052672)
+@variant(expect="leak in native code", rate=1052672, culprit="_LIBC.malloc(1 << 20)")
 def large_malloc_lost(state: State, item: int) -> None:
     """A megabyte, which malloc maps on its own; touched, as a result would be."""
     ctypes.memset(_LIBC.malloc(1 << 20), 1, 1 << 20)
 
 
-@variant(expect="mapping growth outside malloc and Python", rate=65536)
+@variant(
+    expect="mapping growth outside malloc and Python",
+    rate=65536,
+    culprit="State.kept",
+    cause="unbounded-list",
+)
 def mmap_kept(state: State, item: int) -> None:
     """A raw mapping of 64 KiB per call, filled and kept."""
     region = mmap.mmap(-1, 1 << 16, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -73,7 +78,7 @@ def mmap_closed(state: State, item: int) -> None:
     region.close()
 
 
-@variant(expect="mapping growth outside malloc and Python", rate=65536)
+@variant(expect="mapping growth outside malloc and Python", rate=65536, culprit="_mapped(1 << 16)")
 def mmap_lost(state: State, item: int) -> None:
     """C code maps 64 KiB and forgets the address: nothing in Python knows of it."""
     address = _mapped(1 << 16)
@@ -100,7 +105,7 @@ def _mapped(size: int) -> int:
     )  # fmt: skip
 
 
-@variant(expect="leak in Python", rate=2105)
+@variant(expect="leak in Python", rate=2105, culprit="bytearray(2000)")
 def reference_leaked_in_c(state: State, item: int) -> None:
     """A C extension takes a reference too many: the object lives, and nobody refers to it."""
     result = bytearray(2000)
@@ -115,7 +120,7 @@ def reference_returned_in_c(state: State, item: int) -> None:
     ctypes.pythonapi.Py_DecRef(ctypes.py_object(result))
 
 
-@variant(expect="leak in Python", rate=80200)
+@variant(expect="leak in Python", rate=80200, culprit="State.kept", cause="view-pins-storage")
 def views_that_pin(state: State, item: int) -> None:
     """Ten numbers are kept, as a view: it pins the 80,000 bytes they were cut from."""
     state.kept.append(np.ones(10_000)[:10])

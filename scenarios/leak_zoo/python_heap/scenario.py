@@ -37,7 +37,7 @@ def work() -> bytes:
     return hashlib.pbkdf2_hmac("sha256", b"key", b"salt", 3000)
 
 
-@variant(expect="leak in Python", rate=1057)
+@variant(expect="leak in Python", rate=1057, culprit="State.kept", cause="unbounded-list")
 def list_append(state: State, item: int) -> None:
     """A result of 1,000 bytes goes into a list that nobody empties."""
     state.kept.append(bytearray(1000))
@@ -50,19 +50,19 @@ def list_cleared(state: State, item: int) -> None:
     state.kept.clear()
 
 
-@variant(expect="leak in Python", rate=24)
+@variant(expect="leak in Python", rate=24, culprit="State.kept", cause="unbounded-list")
 def tiny_object(state: State, item: int) -> None:
     """A bare object of 16 bytes, and the list's slot for it: the smallest leak there is."""
     state.kept.append(object())
 
 
-@variant(expect="leak in Python", rate=73)
+@variant(expect="leak in Python", rate=73, culprit="State.kept", cause="unbounded-list")
 def sixty_four_bytes(state: State, item: int) -> None:
     """A pair of 64 bytes, and its slot in the list."""
     state.kept.append((state, None))
 
 
-@variant(expect="leak in Python", rate=1048688)
+@variant(expect="leak in Python", rate=1048688, culprit="State.kept", cause="unbounded-list")
 def one_megabyte(state: State, item: int) -> None:
     """A megabyte per call."""
     state.kept.append(bytearray(1 << 20))
@@ -74,7 +74,7 @@ def one_megabyte_freed(state: State, item: int) -> int:
     return len(bytearray(1 << 20))
 
 
-@variant(expect="leak in Python", rate=342)
+@variant(expect="leak in Python", rate=342, culprit="State.table", cause="unbounded-dict")
 def dict_of_new_keys(state: State, item: int) -> None:
     """A memo by a key that never comes twice."""
     state.table[f"request-{item}"] = b"x" * 200 + b"%d" % item
@@ -86,7 +86,9 @@ def dict_of_known_keys(state: State, item: int) -> None:
     state.table[f"request-{item % 20}"] = b"x" * 200 + b"%d" % item
 
 
-@variant(expect="leak in Python", rate=2750)
+@variant(
+    expect="leak in Python", rate=2750, culprit="State.kept", cause="callbacks-never-unsubscribed"
+)
 def closures_kept(state: State, item: int) -> None:
     """A callback that closes over its request is registered and never removed."""
     request = bytearray(2400)
@@ -127,13 +129,13 @@ def cycle(kind: type[Node], size: int) -> Node:
     return one
 
 
-@variant(expect="leak in Python", rate=2380)
+@variant(expect="leak in Python", rate=2380, culprit="State.kept", cause="unbounded-list")
 def cycles_kept(state: State, item: int) -> None:
     """Cycles that somebody still refers to."""
     state.kept.append(cycle(Node, 1000))
 
 
-@variant(expect="leak in Python", rate=2380)
+@variant(expect="leak in Python", rate=2380, culprit="State.kept", cause="unbounded-list")
 def finalized_cycles_kept(state: State, item: int) -> None:
     """Cycles of objects with __del__ that somebody still refers to."""
     state.kept.append(cycle(Finalized, 1000))
@@ -151,7 +153,7 @@ def finalized_cycles_dropped(state: State, item: int) -> None:
     cycle(Finalized, 1000)
 
 
-@variant(expect="leak in Python", rate=2120)
+@variant(expect="leak in Python", rate=2120, culprit="State.kept", cause="unbounded-list")
 def beneath_a_sawtooth(state: State, item: int) -> None:
     """Two kilobytes leak per call while cyclic garbage comes and goes by the megabyte."""
     work()
@@ -172,7 +174,12 @@ def parsed_bounded(text: str) -> list[str]:
     return text.split("-")
 
 
-@variant(expect="leak in Python", rate=326)
+@variant(
+    expect="leak in Python",
+    rate=326,
+    culprit="python_heap.parsed",
+    cause="functools-cache-unbounded",
+)
 def cache_without_bound(state: State, item: int) -> None:
     """functools.cache on a function whose arguments never come twice."""
     parsed(f"a-b-{item}")
@@ -184,7 +191,7 @@ def cache_with_bound(state: State, item: int) -> None:
     parsed_bounded(f"a-b-{item}")
 
 
-@variant(expect="leak in Python", rate=2400)
+@variant(expect="leak in Python", rate=2400, culprit="State.kept", cause="classes-made-at-run-time")
 def class_registry(state: State, item: int) -> None:
     """A class made per call, and kept by a registry."""
     state.kept.append(type(f"Request{item}", (), {}))
@@ -196,7 +203,7 @@ def classes_dropped(state: State, item: int) -> None:
     type(f"Request{item}", (), {})
 
 
-@variant(expect="leak in Python", rate=393)
+@variant(expect="leak in Python", rate=393, culprit="State.kept", cause="weak-references-kept")
 def weakref_callbacks(state: State, item: int) -> None:
     """A weak reference with a callback to an object that lives for ever, kept per call."""
     state.kept.append(weakref.ref(State, Listener(state).forget))
@@ -213,7 +220,7 @@ def _failing(size: int) -> None:
     raise ValueError(len(buffer))
 
 
-@variant(expect="leak in Python", rate=4000)
+@variant(expect="leak in Python", rate=4000, culprit="State.kept", cause="exception-traceback-kept")
 def exceptions_with_tracebacks(state: State, item: int) -> None:
     """An error log that keeps exceptions keeps their frames, and what is local to them."""
     try:
@@ -231,7 +238,7 @@ def exceptions_as_text(state: State, item: int) -> None:
         state.kept[:] = [str(error)]
 
 
-@variant(expect="leak in Python", rate=642)
+@variant(expect="leak in Python", rate=642, culprit="State.kept", cause="exception-traceback-kept")
 def error_path(state: State, item: int) -> None:
     """Only the calls that fail, one in four, leave something behind."""
     try:
@@ -246,7 +253,7 @@ def _numbers(size: int) -> Iterator[int]:
     yield from range(len(buffer))
 
 
-@variant(expect="leak in Python", rate=1370)
+@variant(expect="leak in Python", rate=1370, culprit="State.kept", cause="generators-suspended")
 def generators_not_closed(state: State, item: int) -> None:
     """A generator that was begun, and is kept with its frame."""
     numbers = _numbers(1000)
@@ -262,7 +269,7 @@ def generators_closed(state: State, item: int) -> None:
     numbers.close()  # type: ignore[attr-defined]
 
 
-@variant(expect="leak in Python", rate=309)
+@variant(expect="leak in Python", rate=309, culprit="['zoo'].handlers", cause="logging-handlers")
 def logging_handlers(state: State, item: int) -> None:
     """A handler added to the same logger at every call."""
     work()
@@ -286,7 +293,7 @@ def _module(name: str) -> types.ModuleType:
     return module
 
 
-@variant(expect="leak in Python", rate=1340)
+@variant(expect="leak in Python", rate=1340, culprit="sys.modules", cause="modules-under-new-names")
 def modules_under_new_names(state: State, item: int) -> None:
     """A plug-in loaded again under a fresh name, as importlib recipes do."""
     work()
@@ -300,7 +307,7 @@ def modules_under_one_name(state: State, item: int) -> None:
     assert importlib.util.find_spec("json") is not None
 
 
-@variant(expect="leak in Python", rate=104863)
+@variant(expect="leak in Python", rate=104863, culprit="State.kept", cause="unbounded-list")
 def one_call_in_ten(state: State, item: int) -> None:
     """A megabyte in one call of ten."""
     work()
@@ -308,7 +315,7 @@ def one_call_in_ten(state: State, item: int) -> None:
         state.kept.append(bytearray(1 << 20))
 
 
-@variant(expect="leak in Python", rate=2062)
+@variant(expect="leak in Python", rate=2062, culprit="State.kept", cause="unbounded-list")
 def starting_late(state: State, item: int) -> None:
     """Nothing for the first calls, then two kilobytes each."""
     work()
@@ -317,7 +324,7 @@ def starting_late(state: State, item: int) -> None:
         state.kept.append(bytearray(2000))
 
 
-@variant(expect="leak in Python", rate=1062)
+@variant(expect="leak in Python", rate=1062, culprit="State.kept", cause="unbounded-list")
 def random_calls(state: State, item: int) -> None:
     """Five kilobytes in a fifth of the calls, at random."""
     work()
@@ -325,7 +332,9 @@ def random_calls(state: State, item: int) -> None:
         state.kept.append(bytearray(5000))
 
 
-@variant(expect="leak in Python", rate=249)
+@variant(
+    expect="leak in Python", rate=249, culprit="State.kept", cause="callbacks-never-unsubscribed"
+)
 def bound_methods_subscribed(state: State, item: int) -> None:
     """A listener per request is subscribed by its bound method, and so kept."""
     listener = Listener(state)

@@ -44,7 +44,12 @@ def work() -> bytes:
     return hashlib.pbkdf2_hmac("sha256", b"key", b"salt", 3000)
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="os.open(os.devnull",
+    cause="descriptors-left-open",
+)
 def files_left_open(state: State, item: int) -> None:
     """A file is opened by its descriptor, which is dropped."""
     os.open(os.devnull, os.O_RDONLY)
@@ -56,7 +61,12 @@ def files_closed(state: State, item: int) -> None:
     os.close(os.open(os.devnull, os.O_RDONLY))
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="socket.socket()",
+    cause="sockets-not-closed",
+)
 def sockets_kept(state: State, item: int) -> None:
     """A connection per call goes into a pool that nobody empties."""
     state.kept.append(socket.socket())
@@ -69,7 +79,12 @@ def sockets_closed(state: State, item: int) -> None:
         pass
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="tempfile.TemporaryFile",
+    cause="temporary-files",
+)
 def temporary_files_kept(state: State, item: int) -> None:
     """An upload is spooled to a temporary file that stays open."""
     upload = tempfile.TemporaryFile(dir=state.folder)  # noqa: SIM115 - the leak itself
@@ -84,7 +99,12 @@ def temporary_files_closed(state: State, item: int) -> None:
         upload.write(b"data")
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="threading.Thread(",
+    cause="threads-not-ended",
+)
 def threads_that_never_end(state: State, item: int) -> None:
     """A watcher thread per request, which waits for something that does not come."""
     work()
@@ -100,7 +120,12 @@ def threads_joined(state: State, item: int) -> None:
     thread.join()
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="pool.submit(work)",
+    cause="executor-not-shut-down",
+)
 def executors_not_shut_down(state: State, item: int) -> None:
     """A pool of threads per request, never shut down."""
     pool = ThreadPoolExecutor(1)
@@ -115,7 +140,12 @@ def executors_shut_down(state: State, item: int) -> None:
         pool.submit(work).result()
 
 
-@variant(expect="descriptors, threads or children growing", rate=1)
+@variant(
+    expect="descriptors, threads or children growing",
+    rate=1,
+    culprit="_child",
+    cause="children-not-reaped",
+)
 def children_not_waited_for(state: State, item: int) -> None:
     """A helper process per request, whose end nobody takes note of."""
     _child()
@@ -134,7 +164,7 @@ def _child() -> int:
     return child
 
 
-@variant(expect="leak in Python", rate=1060)
+@variant(expect="leak in Python", rate=1060, culprit="buffers", cause="thread-local-growth")
 def thread_locals_kept(state: State, item: int) -> None:
     """A buffer per request goes into a list in thread-local storage."""
     buffers = getattr(state.local, "buffers", None)
@@ -149,7 +179,7 @@ def thread_locals_replaced(state: State, item: int) -> None:
     state.local.buffer = bytearray(1000)
 
 
-@variant(expect="leak in Python", rate=957)
+@variant(expect="leak in Python", rate=957, culprit="State.kept", cause="tasks-never-finished")
 def tasks_never_finished(state: State, item: int) -> None:
     """An asyncio task per request waits for a future that nobody resolves."""
     work()

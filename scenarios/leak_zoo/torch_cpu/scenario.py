@@ -38,7 +38,7 @@ def _batch(rows: int = 32) -> Any:
     return torch.ones(rows, 64)
 
 
-@variant(expect="leak in Python", rate=8700)
+@variant(expect="leak in Python", rate=8700, culprit="State.kept", cause="tensors-kept")
 def tensors_kept(state: State, item: int) -> None:
     """The features of every request go into a list."""
     import torch
@@ -56,7 +56,7 @@ def tensors_dropped(state: State, item: int) -> None:
         state.model[0](_batch())
 
 
-@variant(expect="leak in Python", rate=23600)
+@variant(expect="leak in Python", rate=23600, culprit="State.total", cause="autograd-graph-kept")
 def graphs_kept(state: State, item: int) -> None:
     """A running total of the loss itself: it keeps every graph."""
     state.total = state.total + state.model(_batch()).mean()
@@ -68,7 +68,7 @@ def graphs_detached(state: State, item: int) -> None:
     state.total = state.total + state.model(_batch()).mean().item()
 
 
-@variant(expect="leak in Python", rate=306)
+@variant(expect="leak in Python", rate=306, culprit="_forward_hooks", cause="hooks-never-removed")
 def hooks_per_call(state: State, item: int) -> None:
     """A forward hook registered at every request, never removed."""
     state.model[0].register_forward_hook(lambda module, inputs, output: None)

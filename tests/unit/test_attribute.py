@@ -1,0 +1,361 @@
+"""From findings to suspects: who leads, what is explained, what is bounded, what is left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import MakeRun, plan
+
+from leakhunt.assemble import assemble
+from leakhunt.attribution import attribute
+from leakhunt.attribution.attribute import bounded
+from leakhunt.attribution.ceiling import ceiling, ceiling_plan
+from leakhunt.attribution.choose import instruments_for, next_instrument
+from leakhunt.findings import (
+    Attribution,
+    Finding,
+    Frame,
+    Instrument,
+    Origin,
+    Sort,
+    Suspect,
+    plain_name,
+)
+from leakhunt.model import Kind, Role, Run, Status
+from leakhunt.verdict import judge
+
+KIB = 1024
+CALLS = 300
+MARKS = (263, 273, 285, 300)
+SPAN = MARKS[-1] - MARKS[0]
+
+MINE = Frame("made.py", 7, "naive", "KEPT.append(made())", Origin.YOURS)
+THEIRS = Frame("lib/core.py", 90, "made", "return Result()", Origin.LIBRARY)
+MALLOC = Frame("", 0, "operator new(unsigned long)", "", Origin.LIBRARY)
+ONEDNN = Frame("", 0, "dnnl::impl::utils::lru_cache_t<int>::add(int)", "", Origin.LIBRARY)
+KERNEL = Frame("", 0, "dnnl::impl::cpu::kernel_t::create(int)", "", Origin.LIBRARY)
+IDEEP = Frame("", 0, "ideep::utils::lru_cache<int>::insert(int)", "", Origin.LIBRARY)
+
+
+def finding(
+    per_call: float = 1,
+    size: float = KIB,
+    sort: Sort = Sort.SITE,
+    instrument: Instrument = Instrument.TRACEMALLOC,
+    what: str = "malloc",
+    stack: Sequence[Frame] = (THEIRS, MINE),
+    **more: Any,
+) -> Finding:
+    """Something of which `per_call` blocks, each of `size` bytes, stay."""
+    counts = tuple(round(per_call * (mark - MARKS[0])) for mark in MARKS)
+    sizes = tuple(round(per_call * size * (mark - MARKS[0])) for mark in MARKS)
+    return Finding(instrument, sort, what, MARKS, counts, sizes, tuple(stack), **more)
+
+
+@pytest.fixture
+def leaking(make_run: MakeRun) -> Run:
+    """Four KiB a call in the live heap, of no Python block."""
+    return make_run(live_heap=[4 * KIB * call for call in range(CALLS)])
+
+
+@pytest.fixture
+def leaking_objects(make_run: MakeRun) -> Run:
+    """The same in Python."""
+    return make_run(
+        live_heap=[4 * KIB * call for call in range(CALLS)],
+        python_blocks=[2 * call for call in range(CALLS)],
+    )
+
+
+def watched(*findings: Finding) -> Run:
+    instrument = findings[0].instrument if findings else Instrument.TRACEMALLOC
+    made = plan(instrument=instrument, calls=CALLS)
+    return replace(_EMPTY, plan=made, findings=tuple(findings))
+
+
+_EMPTY = Run(
+    plan=plan(), outcome=None, series=(), samples={}, calls=()  # type: ignore[arg-type]
+)  # fmt: skip
+
+
+def attributed(run: Run, *findings: Finding) -> Attribution:
+    return attribute(run, judge(run), [watched(*findings)])
+
+
+def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
+    flat = make_run(live_heap=[5000] * CALLS, python_blocks=[1000] * CALLS)
+    told = attributed(flat, finding())
+    assert told.suspects == ()
+    assert "Nothing grows" in told.sentence
+
+
+def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> None:
+    site = finding(size=3 * KIB, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list", "R")
+    )
+    (suspect,) = attributed(leaking_objects, site, holder).suspects
+    assert suspect.chain == ("made.KEPT", "list", "R")
+    assert suspect.where == MINE
+    assert (suspect.per_call, suspect.exact) == (1, True)
+    assert suspect.bytes_per_call == 3 * KIB
+    assert suspect.share == pytest.approx(0.75, rel=0.01)
+    assert suspect.cause is not None and suspect.cause.id == "unbounded-list"
+    assert any("exactly 1 more items a call" in line for line in suspect.evidence)
+
+
+def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
+    site = finding(size=3 * KIB, key="5")
+    weak = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), facts={"weak": "yes"},
+        chain=("made.SEEN", "dict"),
+    )  # fmt: skip
+    (suspect,) = attributed(leaking_objects, site, weak).suspects
+    assert suspect.chain == ()
+    assert any("held by native code" in line for line in suspect.evidence)
+
+
+def test_what_is_not_kept_per_call_is_no_suspect(leaking_objects: Run) -> None:
+    buffer = replace(finding(key="1"), counts=(0, 1, 1, 1), sizes=(0, 9_000, 9_000, 9_000))
+    real = finding(size=4 * KIB, stack=(MINE,), key="2")
+    (suspect,) = attributed(leaking_objects, buffer, real).suspects
+    assert suspect.where == MINE and suspect.holder is None
+
+
+def test_what_is_not_explained_is_said(leaking: Run) -> None:
+    told = attributed(leaking, finding(size=KIB, instrument=Instrument.MEMRAY))
+    assert told.growth == pytest.approx(4 * KIB, rel=0.01)
+    assert told.explained == pytest.approx(KIB)
+    assert "explain 25% of 4.00 KiB/call; 3.00 KiB/call stay unexplained" in told.sentence
+
+
+def test_no_suspect_is_said(leaking: Run) -> None:
+    told = attributed(leaking)
+    assert told.suspects == ()
+    assert "no instrument that was used finds who keeps it" in told.sentence
+
+
+def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
+    told = attributed(leaking, finding(instrument=Instrument.MEMRAY))
+    assert any("ctypes" in line for line in told.blind)
+
+
+def test_two_instruments_that_see_the_same_line_do_not_add_up(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list")
+    )
+    native = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
+    told = attribute(
+        leaking_objects, judge(leaking_objects), [watched(native), watched(site, holder)]
+    )
+    (suspect,) = told.suspects
+    assert suspect.chain == ("made.KEPT", "list")
+    assert suspect.instruments == (Instrument.TRACEMALLOC, Instrument.MEMRAY)
+    assert told.explained == pytest.approx(4 * KIB)
+
+
+def caches(leak: float = 0) -> list[Finding]:
+    """Two entries a call of one cache and one of the other: 2 KiB and 1.9 KiB a call."""
+    found = [
+        finding(2, 128, stack=(MALLOC, ONEDNN, MINE), key="1"),
+        finding(1, 2 * KIB - 256, stack=(MALLOC, KERNEL, ONEDNN, MINE), key="2"),
+        finding(2, 64, stack=(MALLOC, IDEEP, MINE), key="3"),
+        finding(1, 2 * KIB - 256, stack=(MALLOC, KERNEL, IDEEP, MINE), key="4"),
+    ]
+    if leak:
+        found.append(finding(1, leak, stack=(MALLOC, MINE), key="5"))
+    return [replace(each, instrument=Instrument.MEMRAY) for each in found]
+
+
+def test_bounded_caches_are_reported_with_their_ceiling_and_not_as_a_leak(leaking: Run) -> None:
+    told = attributed(leaking, *caches())
+    onednn, ideep = told.suspects
+    assert onednn.cause is not None and onednn.cause.id == "onednn-primitive-cache"
+    assert onednn.ceiling_calls == 512
+    assert onednn.ceiling_bytes == pytest.approx(2 * KIB * 512)
+    assert ideep.ceiling_calls == 1024
+    assert {onednn.origin, ideep.origin} == {Origin.LIBRARY}
+    assert told.bounded and told.ceiling_calls == 1024
+    verdict = bounded(judge(leaking), told, None)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
+    assert "ceiling about 2.88 MiB after some 1,024 calls" in verdict.sentence
+    assert verdict.forecast is None
+
+
+def test_a_leak_beside_bounded_caches_stays_a_leak(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[8 * KIB * call for call in range(CALLS)])
+    told = attributed(run, *caches(leak=4 * KIB))
+    assert not told.bounded
+    assert bounded(judge(run), told, None).status is Status.LEAK
+
+
+def test_growth_that_caches_do_not_explain_stays_a_leak(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[40 * KIB * call for call in range(CALLS)])
+    assert not attributed(run, *caches()).bounded
+
+
+def level(make_run: MakeRun, top: int, rate: int = 0) -> Run:
+    calls = 400
+    heap = [top + rate * call for call in range(calls)]
+    return make_run(
+        live_heap=heap,
+        readings={"start": {"live_heap": 0}, "trimmed": {"live_heap": top + rate * calls}},
+        plan_changes={"role": Role.CEILING, "warmup": 150},
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "rate", "word"),
+    [
+        (3 * KIB * KIB, 0, "Ceiling confirmed"),
+        (9 * KIB * KIB, 0, "Ceiling corrected"),
+        (3 * KIB * KIB, 4 * KIB, "Ceiling not confirmed"),
+    ],
+)
+def test_a_run_past_the_ceiling_confirms_or_corrects_it(
+    make_run: MakeRun, top: int, rate: int, word: str
+) -> None:
+    past = level(make_run, top, rate)
+    found = ceiling(past, judge(past), 3.0 * KIB * KIB)
+    assert found is not None and found.sentence.startswith(word)
+    assert found.is_level == (rate == 0)
+
+
+def test_a_ceiling_that_is_passed_makes_it_a_leak_again(make_run: MakeRun, leaking: Run) -> None:
+    told = attributed(leaking, *caches())
+    past = level(make_run, 3 * KIB * KIB, rate=4 * KIB)
+    found = ceiling(past, judge(past), told.ceiling_bytes or 0)
+    assert bounded(judge(leaking), told, found).status is Status.LEAK
+
+
+def test_the_run_past_the_ceiling_is_judged_from_there_on() -> None:
+    made = ceiling_plan(plan(calls=None, warmup=None), 1148)
+    assert made.calls is not None and made.warmup is not None
+    assert 1148 < made.warmup < made.calls
+    assert made.calls - made.warmup > 300
+    assert not made.is_measured
+
+
+def suspect_of(run: Run, *findings: Finding) -> Suspect:
+    return attributed(run, *findings).suspects[0]
+
+
+def test_a_fingerprint_outlives_other_lines_and_other_sizes(leaking: Run) -> None:
+    moved = replace(MINE, line=99)
+    one = suspect_of(leaking, finding(size=KIB))
+    other = suspect_of(leaking, finding(size=3 * KIB, stack=(THEIRS, moved)))
+    third = suspect_of(leaking, finding(stack=(THEIRS, replace(MINE, source="other(1)"))))
+    assert one.fingerprint == other.fingerprint != third.fingerprint
+
+
+def test_what_a_library_allocates_and_nobody_holds_is_the_librarys(leaking: Run) -> None:
+    suspect = suspect_of(leaking, finding(instrument=Instrument.MEMRAY))
+    assert suspect.origin is Origin.LIBRARY
+    assert suspect.holder == THEIRS and suspect.where == MINE
+    own = suspect_of(leaking, finding(instrument=Instrument.MEMRAY, stack=(MINE,)))
+    assert own.origin is Origin.YOURS
+
+
+def test_growing_resources_come_first(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)], threads=list(range(CALLS)))
+    thread = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        facts={"name": "Thread (wait)", "since_call": 12},
+    )  # fmt: skip
+    block = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
+    told = attribute(run, judge(run), [watched(block), watched(thread)])
+    first = told.suspects[0]
+    assert first.bytes_per_call is None
+    assert first.cause is not None and first.cause.id == "threads-not-ended"
+    assert any("since call 12" in line for line in first.evidence)
+
+
+def test_a_tensor_on_the_gpu_is_told_with_who_holds_it(make_run: MakeRun) -> None:
+    """CUDA's history knows the bytes, the Python heap knows the list: one suspect."""
+    run = make_run(cuda_allocated=[KIB * KIB * call for call in range(CALLS)])
+    assert judge(run).kind is Kind.CUDA_LEAK
+    block = finding(size=KIB * KIB, instrument=Instrument.CUDA, what="CUDA", stack=(MINE,))
+    site = finding(size=80, key="1", stack=(MINE,))
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), stack=(MINE,),
+        chain=("State.kept", "list", "torch.Tensor"), facts={"tensor": "float32[262144]"},
+    )  # fmt: skip
+    verdict = judge(run)
+    assert next_instrument(run, verdict, []) is Instrument.CUDA
+    assert next_instrument(run, verdict, [watched(block)]) is Instrument.TRACEMALLOC
+    told = attribute(run, verdict, [watched(block), watched(site, holder)])
+    (suspect,) = told.suspects
+    assert suspect.chain[0] == "State.kept"
+    assert suspect.bytes_per_call == KIB * KIB
+    assert suspect.cause is not None and suspect.cause.id == "tensors-kept"
+
+
+def test_the_instrument_is_chosen_by_what_grows(
+    make_run: MakeRun, leaking: Run, leaking_objects: Run
+) -> None:
+    assert instruments_for(judge(leaking)) == (Instrument.MEMRAY,)
+    assert instruments_for(judge(leaking_objects)) == (Instrument.TRACEMALLOC,)
+    threads = make_run(live_heap=[5] * CALLS, threads=list(range(CALLS)))
+    assert instruments_for(judge(threads)) == (Instrument.RESOURCES,)
+    assert instruments_for(judge(make_run(live_heap=[5] * CALLS))) == ()
+
+
+def test_the_next_instrument_is_asked_while_the_growth_is_not_explained(leaking: Run) -> None:
+    verdict = judge(leaking)
+    some = watched(finding(size=KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE)))
+    most = watched(finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE)))
+    assert next_instrument(leaking, verdict, [some]) is Instrument.TRACEMALLOC
+    assert next_instrument(leaking, verdict, [most]) is None
+    assert next_instrument(leaking, verdict, [some], usable=[Instrument.MEMRAY]) is None
+    every = [replace(some, plan=replace(some.plan, instrument=each)) for each in Instrument]
+    assert next_instrument(leaking, verdict, every) is None
+
+
+def test_memory_that_python_asked_malloc_for_is_looked_up_in_python(leaking: Run) -> None:
+    own = watched(finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MINE,)))
+    assert next_instrument(leaking, judge(leaking), [own]) is Instrument.TRACEMALLOC
+
+
+def test_where_nothing_grows_no_instrument_is_needed(make_run: MakeRun) -> None:
+    flat = make_run(live_heap=[5000] * CALLS)
+    assert next_instrument(flat, judge(flat), []) is None
+
+
+def test_a_report_has_the_measured_run_once_with_its_suspects(leaking: Run) -> None:
+    again = replace(watched(*caches()), plan=replace(leaking.plan, instrument=Instrument.MEMRAY))
+    report = assemble([again, leaking], "test")
+    (entry,) = report.entries
+    assert entry.run is leaking
+    assert entry.attribution is not None and len(entry.attribution.suspects) == 2
+    assert entry.verdict.kind is Kind.BOUNDED_CACHE
+    assert report.command.startswith("leakhunt hunt ")
+
+
+def test_a_run_of_another_seed_attributes_nothing(leaking: Run) -> None:
+    other = replace(leaking.plan, instrument=Instrument.MEMRAY, seed=7)
+    (entry,) = assemble([leaking, replace(watched(*caches()), plan=other)], "test").entries
+    assert entry.attribution is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "plain"),
+    [
+        ("operator new(unsigned long)", "operator new"),
+        ("dnnl_status_t dnnl::pd_t::create<dnnl::k<(isa)880>, 3>(int)", "dnnl::pd_t::create"),
+        ("dnnl::desc_t::clone() const", "dnnl::desc_t::clone"),
+        ("torch::(anonymous namespace)::conv(c10::Set)", "torch::{anonymous}::conv"),
+        ("it::operator++() [clone .isra.0]", "it::operator++"),
+        ("malloc", "malloc"),
+    ],
+)
+def test_symbols_are_told_without_their_types(symbol: str, plain: str) -> None:
+    assert plain_name(symbol) == plain
+    assert str(Frame("", 0, symbol, "", Origin.LIBRARY)) == plain
+
+
+def test_python_frames_keep_their_names() -> None:
+    assert str(Frame("a.py", 3, "<lambda>", "", Origin.YOURS)) == "<lambda> (a.py:3)"
