@@ -179,10 +179,10 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
 
 
 def is_explained(attribution: Attribution) -> bool:
-    """Whether the suspects account for (nearly) all that grows."""
+    """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
     if not attribution.suspects:
         return False
-    if attribution.growth is None:
+    if attribution.growth is None or attribution.suspects[0].bytes_per_call is None:
         return True
     return (attribution.explained or 0.0) >= EXPLAINED_SHARE * attribution.growth
 

@@ -61,13 +61,16 @@ class Places:
 
 @cache
 def _spans(file: str) -> tuple[tuple[int, int, str], ...]:
-    """First line, last line and name of every function of a file; inner ones later."""
+    """First line of the body, last line and name of every function of a file.
+
+    The line of the ``def`` runs in what is around it.
+    """
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError, RecursionError):
         return ()
     return tuple(
-        (node.lineno, node.end_lineno or node.lineno, node.name)
+        (node.body[0].lineno, node.end_lineno or node.lineno, node.name)
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )

@@ -21,9 +21,17 @@ import objgraph
 
 from leakhunt.findings import Finding, Sort
 from leakhunt.instruments import Watched
-from leakhunt.instruments.traits import graph_nodes, native_bytes, tensors_with_graphs, traits
+from leakhunt.instruments.traits import (
+    graph_nodes,
+    native_bytes,
+    of_kinds,
+    referents,
+    tensors_with_graphs,
+    traits,
+)
 
 _CONTAINERS = (list, dict, set, deque)
+_LENGTHS = [kind.__len__ for kind in _CONTAINERS]
 _WEAK = (weakref.WeakSet, weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12
@@ -53,16 +61,13 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
-        containers = [each for each in objects if issubclass(type(each), _CONTAINERS)]
-        containers += untracked_dicts(objects)
+        containers = [*of_kinds(objects, _can_tell), *untracked_dicts(objects)]
         own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
         own |= set(map(id, self._lengths)) | set(map(id, self._types))
         self._calls.append(calls)
-        self._types.append(Counter(objgraph.typestats(objects, shortnames=False)))
+        self._types.append(count_types(objects))
         self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
-        self._lengths.append(
-            {id(each): len(each) for each in containers if id(each) not in own and _can_tell(each)}
-        )
+        self._lengths.append({id(each): len(each) for each in containers if id(each) not in own})
 
     def findings(self, sites: _TRACES | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, and autograd graphs; `sites` name tracebacks."""
@@ -140,8 +145,14 @@ class Objects:
             for name, _ in growth.most_common()
             if _rises([marked[name] for marked in self._types])
         ][:MOST_TYPES]
-        newest = {name: objgraph.by_type(name, objects)[-1:] for name in names}
-        return {name: found[0] for name, found in newest.items() if found}
+        kinds = {
+            kind: name for kind in set(map(type, objects)) if (name := long_name(kind)) in names
+        }
+        newest: dict[str, Any] = {}
+        for each in objects:  # the newest come last
+            if type(each) in kinds:
+                newest[kinds[type(each)]] = each
+        return newest
 
     def _type(self, name: str, example: Any, links: Sequence[Any]) -> Finding:
         return Finding(
@@ -177,14 +188,15 @@ class Objects:
         """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}
         seen |= {id(vars(self._module)), id(getattr(self._state, "__dict__", None))}
-        queue = deque(item)
+        own = [vars(each) for each in item if isinstance(each, types.ModuleType)]
+        queue = deque((*item, *own))
         while queue and len(seen) < MOST_REACHED:
             each = queue.popleft()
-            if id(each) in seen or (_is_everybodys(each) and not any(each is one for one in item)):
+            if id(each) in seen or (_is_everybodys(each) and not _is_among(each, (*item, *own))):
                 continue
             seen.add(id(each))
             yield each
-            queue.extend(gc.get_referents(each))
+            queue.extend(referents(each))
 
     def _told(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
@@ -194,6 +206,22 @@ class Objects:
 
 def _rises(course: Sequence[int]) -> bool:
     return all(earlier < later for earlier, later in pairwise(course))
+
+
+def count_types(objects: Sequence[Any]) -> Counter[str]:
+    """How many objects there are of each type, by its long name."""
+    if not tracemalloc.is_tracing():
+        return Counter(objgraph.typestats(objects, shortnames=False))
+    # objgraph makes a string for every object, and tracing would make each of them dear.
+    found: Counter[str] = Counter()
+    for kind, count in Counter(map(type, objects)).items():
+        found[long_name(kind)] += count
+    return found
+
+
+def long_name(kind: type) -> str:
+    """A type's name as objgraph tells it: with its module, ``builtins.dict``."""
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 def untracked_dicts(objects: Sequence[Any]) -> Iterator[dict[Any, Any]]:
@@ -266,6 +294,7 @@ def newest(container: Any) -> Iterator[tuple[Any, ...]]:
 
 def path_of(links: Sequence[Any], state: Any) -> str:
     """The chain as an expression: ``State.kept``, ``logging.root.manager.loggerDict['zoo']``."""
+    links = _without_dummies(links)
     text = _root_name(links[0], state)
     owner = None  # whose attributes the link above is
     for above, below in pairwise(links):
@@ -278,7 +307,20 @@ def path_of(links: Sequence[Any], state: Any) -> str:
     return text
 
 
+def _without_dummies(links: Sequence[Any]) -> Sequence[Any]:
+    """The links without what a thread-local keeps its attributes for each thread in."""
+    for at, link in enumerate(links):
+        if isinstance(link, threading.local):
+            for below in range(at + 1, len(links)):
+                inside = links[below]
+                if isinstance(inside, dict) and all(isinstance(key, str) for key in inside):
+                    return [*links[: at + 1], *links[below:]]
+    return links
+
+
 def _are_attributes(above: Any, below: Any) -> bool:
+    if isinstance(above, threading.local):
+        return isinstance(below, dict)
     return isinstance(below, dict) and (isinstance(above, type) or vars_of(above) is below)
 
 
@@ -341,9 +383,13 @@ def _is_weak_reference(item: Any) -> bool:
     return isinstance(item, weakref.ReferenceType) and item.__callback__ is None
 
 
-def _can_tell(container: Any) -> bool:
-    """Whether its length is a plain one: a subclass may say anything."""
-    return type(container).__len__ in (kind.__len__ for kind in _CONTAINERS)
+def _can_tell(kind: type) -> bool:
+    """Whether it is a container whose length is a plain one: a subclass may say anything."""
+    return issubclass(kind, _CONTAINERS) and kind.__len__ in _LENGTHS
+
+
+def _is_among(each: Any, some: Iterable[Any]) -> bool:
+    return any(each is one for one in some)
 
 
 def _is_everybodys(each: Any) -> bool:
@@ -384,7 +430,7 @@ def _own_frames() -> Iterator[types.FrameType]:
 def _in_thread_local(held: Any) -> list[Any]:
     """The chain from a thread-local's attributes, which only C code refers to."""
     for each in gc.get_objects():
-        if isinstance(each, threading.local):
+        if issubclass(type(each), threading.local):
             attributes = vars(each)
             for value in attributes.values():
                 if value is held:

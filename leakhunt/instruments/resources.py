@@ -1,7 +1,7 @@
 """Descriptors, threads, child processes and temporary files: what is open, since when, from where.
 
-The interpreter's audit events say who opens what; after each call what is new is matched with the
-last event of its kind. What C code opens by itself raises no event and has no stack.
+The interpreter's audit events (and ``Thread.start``) say who opens what; after each call what is
+new is matched with the last event of its kind. What C code opens by itself has no stack.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ _EVENTS = {
     "socket.__new__": "descriptor",
     "os.pipe": "descriptor",
     "os.memfd_create": "descriptor",
-    "_thread.start_new_thread": "thread",
     "subprocess.Popen": "child process",
     "os.posix_spawn": "child process",
     "os.fork": "child process",
@@ -82,6 +81,7 @@ class Resources:
     def start(self, call: Call) -> Call:
         """Listen to audit events, in the calls only."""
         sys.addaudithook(self._hear)
+        self._hear_of_threads()
         self._known = {key for key, _, _, _ in self._there()}
 
         @wraps(call)
@@ -97,18 +97,32 @@ class Resources:
 
         return watched
 
+    def _hear_of_threads(self) -> None:
+        """Starting a thread raises no audit event before Python 3.12."""
+        original = threading.Thread.start
+
+        def start(thread: threading.Thread) -> None:
+            if self._listening:
+                self._note("thread", _without_number(thread.name))
+            original(thread)
+
+        threading.Thread.start = start  # type: ignore[method-assign, assignment]
+        self._unhear = partial(setattr, threading.Thread, "start", original)
+
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._listening or event not in _EVENTS:
-            return
+        if self._listening and event in _EVENTS:
+            self._note(_EVENTS[event], str(arguments[0]) if arguments else "")
+
+    def _note(self, kind: str, name: str) -> None:
+        """Keep who opened it: the stack above the hook that heard of it."""
         self._listening = False  # what is done here raises events of its own
         try:
-            frame = sys._getframe(1)
+            frame = sys._getframe(2)
             summary = traceback.StackSummary.extract(
                 traceback.walk_stack(frame), limit=_FRAMES, lookup_lines=False
             )
             stack = tuple((f.filename, f.lineno or 0, f.name) for f in summary)
-            name = str(arguments[0]) if arguments else ""
-            self._events.append(_Opened(_EVENTS[event], name, stack))
+            self._events.append(_Opened(kind, name, stack))
         finally:
             self._listening = True
 
@@ -163,6 +177,7 @@ class Resources:
 
     def findings(self) -> Iterator[Finding]:
         """Everything of which there is more at the last mark than at the first."""
+        self._unhear()
         if not self._counted:
             return
         for kind, name, stack in self._counted[-1]:

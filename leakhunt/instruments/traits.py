@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import sys
 import threading
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 # A view that keeps this many times its own size alive pins it.
@@ -47,6 +48,14 @@ def traits(each: Any) -> dict[str, Any]:
     return found
 
 
+def referents(each: Any) -> list[Any]:
+    """What an object refers to, and of an array what it is a view of, which numpy does not say."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and issubclass(type(each), numpy.ndarray) and each.base is not None:
+        return [*gc.get_referents(each), each.base]
+    return gc.get_referents(each)
+
+
 def native_bytes(objects: Iterable[Any]) -> int:
     """The bytes of the tensors' storages among `objects`, each once: no Python allocation."""
     sizes = {}
@@ -57,9 +66,9 @@ def native_bytes(objects: Iterable[Any]) -> int:
     return sum(sizes.values())
 
 
-def tensors_with_graphs(objects: Iterable[Any]) -> Iterator[Any]:
+def tensors_with_graphs(objects: Sequence[Any]) -> Iterator[Any]:
     """The tensors among `objects` that autograd could go back from."""
-    return (each for each in objects if _is_tensor(each) and each.grad_fn is not None)
+    return (each for each in of_kinds(objects, _is_tensors) if each.grad_fn is not None)
 
 
 def graph_nodes(tensor: Any) -> int:
@@ -74,9 +83,19 @@ def graph_nodes(tensor: Any) -> int:
     return len(seen)
 
 
+def of_kinds(objects: Sequence[Any], accepts: Callable[[type], bool]) -> Iterator[Any]:
+    """The objects of types that are accepted; each type is asked for once."""
+    kinds = {kind for kind in set(map(type, objects)) if accepts(kind)}
+    return (each for each in objects if type(each) in kinds)
+
+
 def _is_tensor(each: Any) -> bool:
+    return _is_tensors(type(each))
+
+
+def _is_tensors(kind: type) -> bool:
     torch = sys.modules.get("torch")
-    return torch is not None and issubclass(type(each), torch.Tensor)
+    return torch is not None and issubclass(kind, torch.Tensor)
 
 
 def _pinned_bytes(each: Any) -> int | None:

@@ -15,13 +15,31 @@ from leakhunt.findings import Bound, Finding, Frame, Instrument, Origin, Sort
 MARKS = (0, 10, 22, 37)
 
 # What every catalogue of this kind must know.
-WANTED = """
-onednn-primitive-cache ideep-computation-cache autograd-graph-kept missing-no-grad
-view-pins-storage functools-cache-unbounded unbounded-dict unbounded-list lru-cache-on-method
-exception-traceback-kept threads-not-ended executor-not-shut-down cycles-with-tensors
-temporary-files matplotlib-figures http-client-per-call model-loaded-per-call dynamo-recompiles
-cuda-workspace cuda-caching glibc-retention pymalloc-arenas transparent-huge-pages
-""".split()
+WANTED = (
+    "onednn-primitive-cache",
+    "ideep-computation-cache",
+    "autograd-graph-kept",
+    "missing-no-grad",
+    "view-pins-storage",
+    "functools-cache-unbounded",
+    "unbounded-dict",
+    "unbounded-list",
+    "lru-cache-on-method",
+    "exception-traceback-kept",
+    "threads-not-ended",
+    "executor-not-shut-down",
+    "cycles-with-tensors",
+    "temporary-files",
+    "matplotlib-figures",
+    "http-client-per-call",
+    "model-loaded-per-call",
+    "dynamo-recompiles",
+    "cuda-workspace",
+    "cuda-caching",
+    "glibc-retention",
+    "pymalloc-arenas",
+    "transparent-huge-pages",
+)
 
 
 def frame(where: str, origin: Origin = Origin.LIBRARY) -> Frame:

@@ -60,8 +60,7 @@ def large_malloc_lost(state: State, item: int) -> None:
 @variant(
     expect="mapping growth outside malloc and Python",
     rate=65536,
-    culprit="State.kept",
-    cause="unbounded-list",
+    culprit="mmap.mmap(-1",
 )
 def mmap_kept(state: State, item: int) -> None:
     """A raw mapping of 64 KiB per call, filled and kept."""

@@ -1,0 +1,330 @@
+"""What instruments see, on objects and captures made for it; the whole hunts are elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import sysconfig
+import tempfile
+import threading
+import tracemalloc
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakhunt.errors import MissingRequirement
+from leakhunt.findings import Finding, Instrument, Origin, Sort
+from leakhunt.instruments import Watch, Watched, watch
+from leakhunt.instruments.cuda_heap import live_blocks
+from leakhunt.instruments.frames import Places
+from leakhunt.instruments.objects import Holders, edge_name, path_of
+from leakhunt.instruments.traits import traits
+
+MARKS = (40, 50, 62, 77)
+
+
+class State:
+    """What a scenario keeps."""
+
+    __module__ = "leakhunt_scenario_made"
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.table: dict[str, bytes] = {}
+        self.seen: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.deep = types.SimpleNamespace(inner={"jobs": deque[Any]()})
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
+    def make(instrument: Instrument, state: State) -> Watch:
+        return watch(
+            Watched(
+                instrument=instrument,
+                state=state,
+                module=sys.modules[__name__],
+                places=Places(__file__),
+                capture=tmp_path / "capture",
+                scratch=tmp_path,
+            )
+        )
+
+    yield make
+    tracemalloc.stop()
+
+
+Call = Callable[[State, int], Any]
+
+
+def hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
+    """The findings on `call`, in a thread: pytest's own stack would make every trace a deep one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_hunted, watch, state, call).result()
+
+
+def _hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
+    called = watch.start(call)
+    done = 0
+    for mark in MARKS:
+        while done < mark:
+            called(state, done)
+            done += 1
+        watch.mark(done)
+    return list(watch.findings())
+
+
+def containers(findings: list[Finding]) -> dict[str, Finding]:
+    return {each.chain[0]: each for each in findings if each.sort is Sort.CONTAINER}
+
+
+def exact(finding: Finding, per_call: int) -> bool:
+    grown = [count - finding.counts[0] for count in finding.counts]
+    return grown == [per_call * (mark - MARKS[0]) for mark in MARKS]
+
+
+@pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
+def test_a_growing_list_is_found_with_its_chain(
+    watched: Callable[..., Watch], instrument: Instrument
+) -> None:
+    state = State()
+    found = hunted(watched(instrument, state), state, lambda s, i: s.kept.append(bytearray(500)))
+    held = containers(found)["State.kept"]
+    assert held.chain == ("State.kept", "list", "bytearray")
+    assert exact(held, 1)
+
+
+def test_the_site_of_what_a_container_keeps_is_its_claim(watched: Callable[..., Watch]) -> None:
+    state = State()
+    found = hunted(
+        watched(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
+    )
+    held = containers(found)["State.kept"]
+    sites = {each.key: each for each in found if each.sort is Sort.SITE}
+    claimed = [sites[key] for key in held.keeps]
+    assert claimed
+    assert claimed[0].stack[0].file.endswith("unit/test_instruments.py")
+    assert claimed[0].stack[0].source.startswith("watched(Instrument.TRACEMALLOC")
+    assert claimed[0].stack[0].origin is Origin.YOURS
+
+
+def test_a_dict_that_the_collector_does_not_track_is_found(watched: Callable[..., Watch]) -> None:
+    """A dict of words to bytes is untracked: gc.get_objects() does not list it."""
+    state = State()
+    found = hunted(
+        watched(Instrument.OBJGRAPH, state),
+        state,
+        lambda s, i: s.table.__setitem__(f"request {i}", b"x" * 300),
+    )
+    assert not gc.is_tracked(state.table)
+    held = containers(found)["State.table"]
+    assert held.chain[1:] == ("dict", "bytes")
+    assert exact(held, 1)
+
+
+def test_a_container_deep_inside_has_its_whole_path(watched: Callable[..., Watch]) -> None:
+    state = State()
+    found = hunted(
+        watched(Instrument.OBJGRAPH, state),
+        state,
+        lambda s, i: s.deep.inner["jobs"].append(object()),
+    )
+    assert "State.deep.inner['jobs']" in containers(found)
+
+
+def test_a_set_of_weak_references_is_marked_as_one(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        each = State()
+        s.kept.append(each)
+        s.seen.add(each)
+
+    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    weak = [each for each in found.values() if "weak" in each.facts]
+    assert len(weak) == 1 and weak[0].what == "set"
+    assert "weak" not in found["State.kept"].facts
+
+
+def test_a_container_that_is_emptied_is_not_found(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(bytearray(500))
+        if i % 7 == 0:
+            s.kept.clear()
+
+    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    assert "State.kept" not in found
+
+
+def test_objects_in_thread_local_storage_are_found() -> None:
+    local = threading.local()
+    local.buffers = [1, 2, 3]
+    links = Holders(State(), [local.buffers]).chain(local.buffers)
+    assert path_of(links, None) == "_thread._local that C code holds.buffers"
+
+
+def test_the_chain_starts_at_the_nearest_root() -> None:
+    state = State()
+    state.kept.append({"a": [1]})
+    target = state.kept[0]["a"]
+    chain = Holders(state, [target]).chain(target)
+    assert chain[0] is state and chain[-1] is target
+    assert path_of(chain, state) == "State.kept[...]['a']"
+
+
+def test_what_nothing_in_python_holds_has_no_chain() -> None:
+    alone: list[int] = [1]
+    assert Holders(State(), [alone]).chain(alone) == [alone]
+
+
+def test_edges_have_the_names_of_python() -> None:
+    held = [1]
+
+    class Slotted:
+        __slots__ = ("inside",)
+
+    slotted = Slotted()
+    slotted.inside = held  # type: ignore[attr-defined]
+    assert edge_name({"key": held}, held) == "['key']"
+    assert edge_name((held,), held) == "[...]"
+    assert edge_name(slotted, held) == ".inside"
+    assert edge_name(types.SimpleNamespace(name=held), held) == ".name"
+    assert edge_name(held, State()) == "[...]"
+
+
+def test_views_say_what_they_pin() -> None:
+    numpy = pytest.importorskip("numpy")
+    whole = numpy.ones(10_000)
+    assert traits(whole[:10]) == {"pins_bytes": 80_000}
+    assert traits(whole[:10].copy()) == {}
+    assert traits(memoryview(bytes(1000))[:3]) == {"pins_bytes": 1000}
+
+
+def test_exceptions_generators_and_callbacks_are_told() -> None:
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        kept = error
+    assert traits(kept)["traceback"] == "ValueError"
+    assert "suspended" in traits(i for i in range(3))
+    assert "callback" in traits(lambda: None)
+    assert traits([1, 2]) == {}
+
+
+def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
+    watched: Callable[..., Watch], tmp_path: Path
+) -> None:
+    state = State()
+    end = threading.Event()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(open(os.devnull))  # noqa: SIM115 - left open on purpose
+        threading.Thread(target=end.wait, name=f"watcher-{i}", daemon=True).start()
+        os.close(tempfile.mkstemp(dir=tmp_path)[0])
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    end.set()
+    for each in state.kept:
+        each.close()
+    kinds = {each.what: each for each in found}
+    assert set(kinds) == {"descriptor", "thread", "temporary file"}
+    assert all(exact(each, 1) for each in found)
+    assert kinds["descriptor"].facts == {"name": "/dev/null", "since_call": 1}
+    assert kinds["thread"].facts["name"] == "watcher"
+    assert "open(os.devnull)" in kinds["descriptor"].stack[0].source
+    assert any("Thread(target=end.wait" in frame.source for frame in kinds["thread"].stack)
+
+
+def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None:
+    def call(s: State, i: int) -> None:
+        with open(os.devnull):
+            pass
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+    assert hunted(watched(Instrument.RESOURCES, State()), State(), call) == []
+
+
+def grow(state: State, item: int) -> None:
+    """A variant of two lines, one of which grows."""
+    state.kept.append(bytearray(1 << 20))
+    len(state.kept)
+
+
+def test_memory_profiler_tells_the_line_that_grows(watched: Callable[..., Watch]) -> None:
+    state = State()
+    found = hunted(watched(Instrument.LINES, state), state, grow)
+    sizes = {each.stack[0].source: each.sizes[-1] - each.sizes[0] for each in found}
+    assert sizes["state.kept.append(bytearray(1 << 20))"] > 30 * (1 << 20)
+    assert sizes["len(state.kept)"] < 4 << 20
+    assert {each.counts[-1] - each.counts[0] for each in found} == {MARKS[-1] - MARKS[0]}
+
+
+def test_cuda_without_a_gpu_is_refused_with_what_to_do(watched: Callable[..., Watch]) -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(MissingRequirement, match="use a machine with a GPU"):
+        watched(Instrument.CUDA, State())
+
+
+def block(state: str, size: int, requested: int, *frames: tuple[str, int, str]) -> dict[str, Any]:
+    names = ("filename", "line", "name")
+    return {
+        "state": state,
+        "size": size,
+        "requested_size": requested,
+        "frames": [dict(zip(names, frame, strict=True)) for frame in frames],
+    }
+
+
+def test_live_cuda_blocks_are_counted_by_stack() -> None:
+    """The layout is that of torch.cuda.memory._snapshot() in torch 2.x."""
+    mine = ("a.py", 3, "f")
+    segments = [
+        {"blocks": [block("active_allocated", 512, 400, mine), block("inactive", 512, 0, mine)]},
+        {"blocks": [block("active_allocated", 512, 500, mine)]},
+        {"blocks": [block("active_allocated", 1024, 1000), block("active_pending_free", 8, 8)]},
+    ]
+    assert live_blocks({"segments": segments}) == {(mine,): (2, 900), (): (1, 1000)}
+
+
+def test_frames_are_told_without_the_folders_of_the_machine(tmp_path: Path) -> None:
+    scenario = tmp_path / "mine" / "scenario.py"
+    scenario.parent.mkdir()
+    scenario.write_text("def f():\n    return [1]\n")
+    places = Places(str(scenario))
+    own = places.frame(str(scenario), 2)
+    assert own is not None
+    assert (own.file, own.function, own.source, own.origin) == (
+        "mine/scenario.py", "f", "return [1]", Origin.YOURS,
+    )  # fmt: skip
+    stdlib = places.frame(f"{sysconfig.get_path('stdlib')}/copy.py", 1, "deepcopy")
+    assert stdlib is not None and stdlib.file == "copy.py"
+    assert stdlib.origin is Origin.INTERPRETER
+    library = places.frame(f"{sysconfig.get_path('purelib')}/torch/nn/x.py", 1, "forward")
+    assert library is not None and library.file == "torch/nn/x.py"
+    assert library.origin is Origin.LIBRARY
+    other = places.frame("/somewhere/else/helpers/tool.py", 1, "g")
+    assert other is not None and other.file == "helpers/tool.py"
+
+
+def test_native_frames_are_a_librarys_and_the_interpreters_loop_is_left_out() -> None:
+    places = Places(__file__)
+    native = places.frame("<unknown>", 0, "dnnl::impl::malloc(unsigned long)")
+    assert native is not None and native.origin is Origin.LIBRARY and native.file == ""
+    assert places.frame("Python/ceval.c", 12, "_PyEval_EvalFrameDefault") is None
+    assert places.frame("<unknown>", 0, "_start") is None
+    frozen = places.frame("<frozen runpy>", 198, "_run_module_as_main")
+    assert frozen is not None and frozen.origin is Origin.INTERPRETER
+    own_file = sys.modules["leakhunt.store"].__file__
+    assert places.frame(str(own_file), 1, "append") is None
