@@ -30,7 +30,7 @@ def watched_plan(run: Run, instrument: Instrument) -> Plan:
     """
     each = run.calls_per_sample
     watched = _watched_calls(run)
-    before = min(max(run.calls_done - watched, 0), _calls_before(run)) // each * each
+    before = min(max(run.calls_done - watched, 0), _calls_before(run)) // each * each or each
     return replace(
         run.plan,
         calls=before + watched,

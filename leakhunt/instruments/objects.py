@@ -6,6 +6,7 @@ by the collector; types by objgraph's counts.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import threading
@@ -108,7 +109,7 @@ class Objects:
         kept: dict[str, None] = {}
         allocated = None
         for each in (one for group in reached for one in group):
-            traceback = tracemalloc.get_object_traceback(each)
+            traceback = object_traceback(each)
             if traceback is not None and traceback in sites:
                 allocated = allocated or traceback
                 kept[sites[traceback]] = None
@@ -119,6 +120,8 @@ class Objects:
             "slot_bytes": round(sys.getsizeof(container) / max(len(container), 1), 1),
             **{name: told for item in items for name, told in traits(item).items()},
         }
+        if any(isinstance(link, threading.local) for link in links):
+            facts["thread_local"] = "one for each thread"
         if is_weak(links) or all(_is_weak_reference(item) for item in items):
             facts["weak"] = "weak references only"
         frames = (
@@ -224,6 +227,32 @@ def long_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
+def object_traceback(each: Any) -> tracemalloc.Traceback | None:
+    """Where an object was allocated.
+
+    Before Python 3.12 tracemalloc does not find instances of classes written in Python: their block
+    begins two pointers (to their attributes) earlier than it looks.
+    """
+    found = tracemalloc.get_object_traceback(each)
+    if found is not None or not type(each).__flags__ & _MANAGED_DICT or not _traceback_of_block:
+        return found
+    frames = _traceback_of_block(0, id(each) - _PRE_HEADER_BYTES)
+    return tracemalloc.Traceback(frames) if frames else None
+
+
+def _traceback_getter() -> Any:
+    """CPython's own lookup by address; None where it is not exported."""
+    getter = getattr(ctypes.pythonapi, "_PyTraceMalloc_GetTraceback", None)
+    if getter is not None:
+        getter.restype, getter.argtypes = ctypes.py_object, (ctypes.c_uint, ctypes.c_size_t)
+    return getter
+
+
+_MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT
+_PRE_HEADER_BYTES = 4 * ctypes.sizeof(ctypes.c_void_p)
+_traceback_of_block = _traceback_getter()
+
+
 def untracked_dicts(objects: Sequence[Any]) -> Iterator[dict[Any, Any]]:
     """The dicts that the collector does not track (of words and numbers only), below `objects`."""
     seen: set[int] = set()
@@ -285,7 +314,7 @@ def newest(container: Any) -> Iterator[tuple[Any, ...]]:
         for key, value in islice(reversed(container.items()), ITEMS_LOOKED_AT):
             yield (key, value) if isinstance(value, bool | int | None) else (value, key)
     elif isinstance(container, set):
-        traced = (each for each in container if tracemalloc.get_object_traceback(each) is not None)
+        traced = (each for each in container if object_traceback(each) is not None)
         found = traced if tracemalloc.is_tracing() else container
         yield from ((each,) for each in islice(found, ITEMS_LOOKED_AT))
     else:

@@ -24,7 +24,7 @@ from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.objects import Holders, edge_name, path_of
+from leakhunt.instruments.objects import Holders, edge_name, object_traceback, path_of
 from leakhunt.instruments.traits import traits
 
 MARKS = (40, 50, 62, 77)
@@ -183,6 +183,17 @@ def test_the_chain_starts_at_the_nearest_root() -> None:
 def test_what_nothing_in_python_holds_has_no_chain() -> None:
     alone: list[int] = [1]
     assert Holders(State(), [alone]).chain(alone) == [alone]
+
+
+def test_instances_of_python_classes_are_traced_to_their_line() -> None:
+    tracemalloc.start(1)
+    try:
+        made = State()
+        traceback = object_traceback(made)
+    finally:
+        tracemalloc.stop()
+    assert traceback is not None
+    assert traceback[-1].filename == __file__
 
 
 def test_edges_have_the_names_of_python() -> None:

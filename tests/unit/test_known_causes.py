@@ -126,6 +126,7 @@ MATCHES: Mapping[str, Finding] = {
     "tasks-never-finished": found(sort=Sort.CONTAINER, what="list", task="Task"),
     "generators-suspended": found(sort=Sort.CONTAINER, what="list", suspended="numbers"),
     "callbacks-never-unsubscribed": found(sort=Sort.CONTAINER, what="list", callback="f"),
+    "thread-local-growth": found(sort=Sort.CONTAINER, what="list", thread_local="yes"),
     "tensors-kept": found(sort=Sort.CONTAINER, what="list", tensor="float32[3]"),
     "unbounded-list": found(sort=Sort.CONTAINER, what="list", chain=("State.kept", "list")),
     "unbounded-dict": found(sort=Sort.CONTAINER, what="dict", chain=("State.table", "dict")),
