@@ -303,7 +303,7 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
     for other in cluster.more:
         if other.sort is Sort.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
-            yield f"objgraph: {gained:.3g} more {other.what} a call"
+            yield f"types: {gained:.3g} more {other.what} a call"
         elif other.instrument is not lead.instrument:
             yield f"{other.instrument} sees it as well"
 

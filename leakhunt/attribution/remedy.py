@@ -26,7 +26,7 @@ def remedy_trials(runs: Sequence[Run]) -> tuple[RemedyTrial, ...]:
 
 def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
     tried: dict[tuple[str, str], dict[int, dict[Role, Run]]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda each: each.started_at):
         plan = run.plan
         if plan.role in (Role.BEFORE, Role.AFTER):
             rounds = tried.setdefault((plan.reference, plan.remedy), {})

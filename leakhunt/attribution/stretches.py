@@ -16,7 +16,7 @@ FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
 # Calls before the watched ones, in which caches turn over.
-_ENOUGH_BEFORE = 20_000
+_ENOUGH_BEFORE = 5_000
 _SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 # The stretches of the watched calls between the marks, as parts of them: none like another.
 _STRETCHES = (0.27, 0.33, 0.40)

@@ -14,6 +14,8 @@ from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
 
 _MIB = 1 << 20
+# The line of the ``def`` and of its decorators.
+_AROUND = "<module>"
 
 
 def make(watched: Watched) -> Lines:
@@ -64,7 +66,7 @@ class Lines:
         for (file, line), (_, runs) in (self._counted[-1] if self._counted else {}).items():
             counted = [marked.get((file, line), (0, 0)) for marked in self._counted]
             frame = self._places.frame(file, line)
-            if frame is None or runs == counted[0][1]:
+            if frame is None or frame.function == _AROUND or runs == counted[0][1]:
                 continue
             yield Finding(
                 instrument=Instrument.LINES,

@@ -1,4 +1,4 @@
-"""Python's heap: allocation sites by tracemalloc, growing types and who holds them by objgraph."""
+"""Python's heap: allocation sites by tracemalloc, and the objects that grow."""
 
 from __future__ import annotations
 
