@@ -22,11 +22,13 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_sampling.py
 	$(BIN)/python tests/bench/bench_judge.py
+	$(BIN)/python tests/bench/bench_instruments.py
 
-# The tables of reports/truth/, anew: some 20 minutes on two cores.
+# The tables of reports/truth/, anew: some 30 minutes on two cores.
 truth: $(STAMP)
-	rm -f reports/truth/zoo.json
+	rm -f reports/truth/zoo.json reports/truth/hunts.json
 	$(BIN)/leakhunt truth --repeats 4 --clean-repeats 10 --out reports/truth/zoo.json
+	$(BIN)/leakhunt truth --hunt --out reports/truth/hunts.json
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/tables.py

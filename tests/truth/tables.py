@@ -14,8 +14,10 @@ from typing import Any
 
 from leakhunt.reporting.truth_table import (
     HEADINGS,
+    HUNT_HEADINGS,
     confusion_rows,
     from_json,
+    hunt_rows,
     markdown,
     rows,
     summary,
@@ -53,12 +55,34 @@ def _lines() -> Iterator[str]:
     yield markdown(*confusion_rows(confusion(trials)))
     yield ""
     yield from _beside_psleak()
+    yield from _hunts()
     yield "## Simulated curves: against other rules"
     yield ""
     yield from _curves()
     yield "## Every workload"
     yield ""
     yield markdown(HEADINGS, rows(trials))
+
+
+def _hunts() -> Iterator[str]:
+    data = (FOLDER / "hunts.json").read_bytes()
+    trials = from_json(data)
+    leaking = [each for each in trials if each.leaks]
+    clean = [each for each in trials if not each.leaks]
+    right = sum(each.hunted is not None and each.hunted.is_right for each in leaking)
+    accused = sum(each.hunted is not None and each.hunted.suspects > 0 for each in clean)
+    yield "## Hunts: is the first suspect the culprit?"
+    yield ""
+    yield (
+        f"`leakhunt truth --hunt`, {json.loads(data)['facts']['date']}: in {right} of"
+        f" {len(leaking)} leaking workloads the first suspect names the line or the container that"
+        f" keeps the memory, and its known cause; in {accused} of {len(clean)} clean ones"
+        " somebody is suspected. A share above 100 %: the watched calls grew by more than the"
+        " judged ones."
+    )
+    yield ""
+    yield markdown(HUNT_HEADINGS, hunt_rows(leaking))
+    yield ""
 
 
 def _beside_psleak() -> Iterator[str]:

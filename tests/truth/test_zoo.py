@@ -13,6 +13,7 @@ from leakhunt.reporting.truth_table import from_json, wrong
 from leakhunt.verdict.truth import score
 
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "zoo.json"
+HUNTS = DATA.with_name("hunts.json")
 ZOO = [found for found in scenario.builtin() if found.name.startswith("leak-zoo-")]
 QUICK = (
     "leak-zoo-python-heap:list-append,list-cleared,tiny-object,cycles-dropped,one-call-in-ten,"
@@ -47,11 +48,43 @@ def test_the_committed_trials_cover_the_zoo_and_are_right() -> None:
     assert not wrong(trials)
 
 
+HUNTED = (
+    "leak-zoo-python-heap:dict-of-new-keys,cache-without-bound,logging-handlers,one-call-in-ten,"
+    "generators-closed",
+    "leak-zoo-native:malloc-lost,mmap-kept,views-that-pin,malloc-freed",
+    "leak-zoo-resources:threads-that-never-end,executors-not-shut-down,thread-locals-kept",
+)
+
+
+def test_a_quick_part_of_the_zoo_is_hunted_right(leakhunt: Leakhunt) -> None:
+    done = leakhunt("truth", "--hunt", *HUNTED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 found, 10 in the right class" in done.stdout
+
+
+def test_the_committed_hunts_cover_the_zoo_and_are_right() -> None:
+    trials = from_json(HUNTS.read_bytes())
+    hunted = {f"{each.scenario}:{each.variant}": each.hunted for each in trials}
+    known = {
+        f"{found.name}:{variant.name}": variant
+        for found in ZOO
+        if "cpu" in found.devices
+        for variant in found.variants
+    }
+    assert set(hunted) == set(known)
+    for name, variant in known.items():
+        found = hunted[name]
+        assert found is not None and found.is_right, name
+        assert (found.culprit, found.cause) == (variant.culprit, variant.cause), name
+        assert bool(found.suspects) == variant.expect[0].is_leak, name
+
+
 def test_every_workload_of_the_zoo_says_what_to_expect() -> None:
     for found in ZOO:
         for variant in found.variants:
             assert variant.expect, f"{found.name}:{variant.name}"
             assert (variant.rate > 0) == variant.expect[0].is_leak, f"{found.name}:{variant.name}"
+            assert bool(variant.culprit) == variant.expect[0].is_leak
             assert variant.summary
 
 
