@@ -16,6 +16,7 @@ _PACKAGES = (
     "leakhunt",
     "numpy",
     "psutil",
+    "memray",
     "soundfile",
     "torch",
     "torchaudio",

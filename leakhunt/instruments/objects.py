@@ -95,7 +95,8 @@ class Objects:
         grown = {}
         for name in self._lengths[-1]:
             course = tuple(marked.get(name, 0) for marked in self._lengths)
-            if _rises(course):
+            # One more at each mark is what the watching itself keeps.
+            if _rises(course) and course[-1] - course[0] > len(course):
                 grown[name] = course
         fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
         return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}

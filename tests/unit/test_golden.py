@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from leakhunt import store
+from leakhunt.attribution import attribute
+from leakhunt.findings import Instrument
 from leakhunt.gate import Answer, Budget, check
-from leakhunt.model import Kind, Run, Status
+from leakhunt.model import Kind, Phase, Purpose, Run, Status
 from leakhunt.verdict import judge, ledger
+
+# Whatever is shown to users as "the same suspect" must stay the same.
+FINGERPRINT = "3d3da0af7187"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,35 @@ def test_its_ledger_adds_up(golden: Run) -> None:
     assert made is not None and made.complete and start is not None and end is not None
     assert made.growth_bytes == end.values["rss"] - start.values["rss"]
     assert sum(line.size_bytes for line in made.lines) == made.growth_bytes
+
+
+def test_the_golden_file_of_format_3_still_says_who_keeps_the_memory() -> None:
+    run = store.load(Path(__file__).parent / "data" / "format-3.run.jsonl")
+    assert (run.damaged_lines, run.calls_done, run.plan.warmup) == (0, 60, 29)
+    assert run.plan.instrument is Instrument.TRACEMALLOC
+    assert not run.plan.is_measured
+    growing = replace(run, plan=replace(run.plan, instrument=None), findings=())
+    verdict = judge(make_leak(growing))
+    (suspect,) = attribute(growing, verdict, [run]).suspects
+    assert suspect.chain == ("made.KEPT", "list", "bytearray")
+    assert (suspect.per_call, suspect.exact) == (1, True)
+    assert suspect.where is not None and suspect.where.source == "KEPT.append(bytearray(3000))"
+    assert suspect.fingerprint == FINGERPRINT
+
+
+def make_leak(run: Run) -> Run:
+    """The run with a leak of 3,000 bytes a call in it, over enough calls to be sure."""
+    calls = 300
+    rising = {"live_heap": [3000 * call for call in range(calls)]}
+    rising["python_blocks"] = [2 * call for call in range(calls)]
+    return replace(
+        run,
+        series=tuple(series for series in run.series if series.name in rising),
+        samples=rising,
+        calls=range(1, calls + 1),
+        readings=(),
+        phases=(Phase(0, calls, Purpose.JUDGED, 1, collects=False),),
+    )
 
 
 def test_the_golden_file_of_format_2_still_says_the_same() -> None:
