@@ -59,7 +59,8 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
     something else.
     """
     instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
-    blind = tuple(BLIND_TO[instrument] for instrument in instruments)
+    caveats = (str(c) for each in watched for note in each.notes for c in note.get("caveats", ()))
+    blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in watched for each in one.findings))
     growth = growth_per_call(run, verdict)
     if not is_growing(verdict):

@@ -8,7 +8,7 @@ memory figures are never judged.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,7 +47,10 @@ class Watched:
 
 
 class Watch(Protocol):
-    """One instrument at work."""
+    """One instrument at work. `caveats` are what a reader of its findings must know."""
+
+    @property
+    def caveats(self) -> Sequence[str]: ...
 
     def start(self, call: Call) -> Call:
         """Begin to watch, before the first call; what is returned is called instead of `call`."""

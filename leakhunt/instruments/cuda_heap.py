@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ def make(watched: Watched) -> CudaHeap:
 
 class CudaHeap:
     """Live blocks at each mark, and the snapshot for PyTorch's own viewer at the end."""
+
+    caveats: Sequence[str] = ()
 
     def __init__(self, watched: Watched, memory: Any) -> None:
         self._places = watched.places

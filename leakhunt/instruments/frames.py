@@ -14,10 +14,10 @@ _PACKAGE = str(Path(__file__).parents[1])
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 # How the sources of CPython are named in its debug information.
-_CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "Include/", "Parser/")
+_CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
 # How a native frame's file is told that is not known.
 _UNKNOWN = "<unknown>"
-_BEFORE_MAIN = ("_start", "__libc_start", "start_thread", "__clone")
+_BEFORE_MAIN = ("_start", "__libc_start", "start_thread", "__clone", "clone")
 
 
 class Places:

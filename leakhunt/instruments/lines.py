@@ -6,7 +6,7 @@ Only the variant's own function is watched: memory-profiler mixes up the lines o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -25,6 +25,8 @@ def make(watched: Watched) -> Lines:
 
 class Lines:
     """RSS before and after every line of the variant's function, added up."""
+
+    caveats: Sequence[str] = ()
 
     def __init__(self, watched: Watched) -> None:
         from memory_profiler import LineProfiler

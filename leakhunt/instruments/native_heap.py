@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from bisect import bisect_right
 from collections import defaultdict
@@ -19,6 +20,8 @@ INTERVAL_MS = 10
 _PAUSE_SECONDS = 5 * INTERVAL_MS / 1000
 # A capture of more than this ends the watch early; what was seen until then is told.
 MOST_CAPTURE_BYTES = 1 << 30
+# memray itself stops when it cannot write, and says so in its log only.
+_LEAST_FREE_BYTES = 1 << 20
 MOST_SITES = 400
 # Stacks of addresses that are looked up: many of them are the same functions.
 _MOST_STACKS = 40_000
@@ -54,6 +57,7 @@ class NativeHeap:
         self._calls: list[int] = []
         self._times_ms: list[float] = []
         self._tracker: Any = None
+        self.caveats: list[str] = []
 
     def start(self, call: Call) -> Call:
         """Track every allocation of the process from here on."""
@@ -76,7 +80,13 @@ class NativeHeap:
         self._times_ms.append(time.time() * 1000)
         time.sleep(_PAUSE_SECONDS)
         if os.path.getsize(self._file) > MOST_CAPTURE_BYTES:  # noqa: PTH202
-            self._stop()
+            self._stop_early(f"its capture reached {MOST_CAPTURE_BYTES >> 20} MiB", calls)
+        elif shutil.disk_usage(self._file.parent).free < _LEAST_FREE_BYTES:
+            self._stop_early("the disk is full", calls)
+
+    def _stop_early(self, why: str, calls: int) -> None:
+        self._stop()
+        self.caveats.append(f"memray stopped after call {calls:,}, since {why}")
 
     def _stop(self) -> None:
         if self._tracker is not None:

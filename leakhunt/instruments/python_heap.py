@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import objgraph
@@ -35,6 +35,8 @@ def make(watched: Watched) -> Watch:
 class ObjectsOnly:
     """Types and containers that grow; for processes that tracing would slow down too much."""
 
+    caveats: Sequence[str] = ()
+
     def __init__(self, watched: Watched) -> None:
         self._objects = Objects(watched)
 
@@ -53,6 +55,8 @@ class ObjectsOnly:
 
 class PythonHeap:
     """Sites from tracemalloc, and the objects, each told with the site it came from."""
+
+    caveats: Sequence[str] = ()
 
     def __init__(self, watched: Watched) -> None:
         self._places = watched.places

@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -67,6 +67,8 @@ def make(watched: Watched) -> Resources:
 
 class Resources:
     """After each call: what is there that was not, and which event made it."""
+
+    caveats: Sequence[str] = ()
 
     def __init__(self, watched: Watched) -> None:
         self._places = watched.places

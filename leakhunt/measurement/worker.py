@@ -217,7 +217,8 @@ class _Watched:
         """What was found."""
         for finding in self._watch.findings():
             yield encode({"record": "finding", **asdict(finding)})
-        yield encode({"record": "note", "kind": "watched"})
+        caveats = list(self._watch.caveats)
+        yield encode({"record": "note", "kind": "watched", "caveats": caveats})
 
 
 class _Calls:

@@ -62,8 +62,7 @@ def _facts(suspect: Suspect, entry: JudgedRun) -> Iterator[tuple[str, str]]:
     if suspect.holder is not None:
         yield "in", str(suspect.holder)
     yield "whose", _WHOSE[suspect.origin]
-    for line in suspect.evidence:
-        yield "evidence", line
+    yield "evidence", "; ".join(suspect.evidence)
     if suspect.cause is not None:
         yield "why", suspect.cause.reason
         yield "remedy", suspect.cause.remedy.text

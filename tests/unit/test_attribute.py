@@ -143,6 +143,11 @@ def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
     assert any("ctypes" in line for line in told.blind)
 
 
+def test_what_an_instrument_could_not_do_is_told(leaking: Run) -> None:
+    cut = replace(watched(finding()), notes=({"kind": "watched", "caveats": ["it stopped"]},))
+    assert "it stopped" in attribute(leaking, judge(leaking), [cut]).blind
+
+
 def test_two_instruments_that_see_the_same_line_do_not_add_up(leaking_objects: Run) -> None:
     site = finding(size=4 * KIB, key="5")
     holder = finding(

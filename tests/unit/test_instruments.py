@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from leakhunt.attribution.rule import kept
 from leakhunt.errors import MissingRequirement
 from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
@@ -263,6 +264,33 @@ def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None
         thread.join()
 
     assert hunted(watched(Instrument.RESOURCES, State()), State(), call) == []
+
+
+def test_memray_tells_what_stays_of_every_call(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(bytearray(100_000))
+        bytearray(200_000)
+
+    found = hunted(watched(Instrument.MEMRAY, state), state, call)
+    largest = max(found, key=lambda each: each.sizes[-1] - each.sizes[0])
+    stays = kept(largest.calls, largest.counts)  # the list's own array may be among them
+    assert stays is not None and stays.per_call == pytest.approx(1, abs=0.05)
+    own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
+    assert own.source == "s.kept.append(bytearray(100_000))"
+    assert not any("200_000" in frame.source for each in found for frame in each.stack)
+
+
+def test_memray_says_that_the_disk_was_full(
+    watched: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
+    state = State()
+    native = watched(Instrument.MEMRAY, state)
+    assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
+    (caveat,) = native.caveats
+    assert caveat == "memray stopped after call 40, since the disk is full"
 
 
 def grow(state: State, item: int) -> None:
