@@ -207,10 +207,7 @@ def _suspect(cluster: Cluster, growth: float | None) -> Suspect:
     stack = _stack(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
     is_memory = cluster.lead.sort is not Sort.RESOURCE
-    entries = entries_per_call(cluster.sites, cause.bound) if cause and cause.bound else 0.0
-    ceiling = None
-    if cause is not None and cause.bound is not None and entries > 0:
-        ceiling = cluster.bytes_per_call / entries * cause.bound.entries
+    ends = _end(cluster, cause)
     return Suspect(
         fingerprint=_fingerprint(cluster, cause, stack),
         title=_title(cluster, cause, where),
@@ -224,13 +221,22 @@ def _suspect(cluster: Cluster, growth: float | None) -> Suspect:
         chain=cluster.lead.chain,
         stack=stack,
         cause=cause,
-        ceiling_bytes=ceiling,
-        ceiling_calls=round(cause.bound.entries / entries)
-        if cause and cause.bound and entries > 0
-        else None,
+        ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
+        ceiling_calls=round(ends) if ends is not None else None,
         evidence=tuple(_evidence(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
     )
+
+
+def _end(cluster: Cluster, cause: Cause | None) -> float | None:
+    """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
+    most = cluster.lead.facts.get("most_items")
+    if most is not None and cluster.lead.sort is Sort.CONTAINER:
+        return float(most) / cluster.kept.per_call
+    if cause is None or cause.bound is None:
+        return None
+    entries = entries_per_call(cluster.sites, cause.bound)
+    return cause.bound.entries / entries if entries > 0 else None
 
 
 def _stack(cluster: Cluster) -> tuple[Frame, ...]:

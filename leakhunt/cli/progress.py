@@ -48,12 +48,12 @@ class Display:
     ) -> None:
         self._bars.stop()
 
-    def variant(self, name: str, calls: int | None) -> Follower:
-        """Start the line of a variant."""
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> Follower:
+        """Start the line of a variant; `afterwards` says what takes time after its last call."""
         task = self._bars.add_task(
             f"{name:<{self._width}}", total=calls, figures="starting the worker"
         )
-        return Follower(self._bars, task)
+        return Follower(self._bars, task, afterwards)
 
     def ended(self, name: str, follower: Follower, outcome: Outcome) -> None:
         """Say how a variant ended, where no bar shows it."""
@@ -70,9 +70,10 @@ class Display:
 class Follower:
     """Takes the progress of one variant."""
 
-    def __init__(self, bars: Progress, task: TaskID) -> None:
+    def __init__(self, bars: Progress, task: TaskID, afterwards: str) -> None:
         self._bars = bars
         self.task = task
+        self._afterwards = afterwards
         self.calls = 0
         self.figures = ""
 
@@ -89,4 +90,6 @@ class Follower:
         if "duration" in latest:
             parts.append(format_amount(latest["duration"], Unit.NANOSECONDS) + "/call")
         self.figures = "  ".join(parts)
-        self._bars.update(self.task, completed=calls, figures=self.figures)
+        total = next(task.total for task in self._bars.tasks if task.id == self.task)
+        done = self._afterwards if calls == total else ""
+        self._bars.update(self.task, completed=calls, figures=f"{self.figures}  {done}")

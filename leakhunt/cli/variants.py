@@ -135,7 +135,8 @@ def shown(
 ) -> Outcome:
     """Carry out a plan, with a line on the display; what is `said` of it names its run file too."""
     name = f"{variant.name} {said}".strip()
-    follower = display.variant(name, plan.calls)
+    afterwards = "looking through what was seen" if plan.instrument else ""
+    follower = display.variant(name, plan.calls, afterwards)
     outcome = prepared.carry_out(variant, plan, run_name(variant, said), follower)
     display.ended(name, follower, outcome)
     return outcome

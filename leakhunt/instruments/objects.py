@@ -7,6 +7,7 @@ by the collector; types by objgraph's counts.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import sys
 import threading
@@ -32,6 +33,7 @@ from leakhunt.instruments.traits import (
 )
 
 _CONTAINERS = (list, dict, set, deque)
+_CACHE = type(functools.cache(len))
 _LENGTHS = [kind.__len__ for kind in _CONTAINERS]
 _WEAK = (weakref.WeakSet, weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
 # So many of the fastest growing containers, and types, are looked at.
@@ -121,8 +123,7 @@ class Objects:
             "slot_bytes": round(sys.getsizeof(container) / max(len(container), 1), 1),
             **{name: told for item in items for name, told in traits(item).items()},
         }
-        if any(isinstance(link, threading.local) for link in links):
-            facts["thread_local"] = "one for each thread"
+        facts |= held_in(links)
         if is_weak(links) or all(_is_weak_reference(item) for item in items):
             facts["weak"] = "weak references only"
         frames = (
@@ -402,6 +403,27 @@ def type_name(each: Any) -> str:
     module = kind.__module__
     plain = module == "builtins" or module.startswith("leakhunt_scenario_")
     return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
+
+
+def held_in(links: Sequence[Any]) -> dict[str, Any]:
+    """Facts about a container by what holds it: a thread-local, or a cache with or without end."""
+    facts: dict[str, Any] = {}
+    for link in links:
+        if isinstance(link, threading.local):
+            facts["thread_local"] = "one for each thread"
+        elif isinstance(link, _CACHE):
+            most = link.cache_parameters()["maxsize"]
+            facts |= {"unbounded_cache": True} if most is None else {"most_items": most}
+            if most is None and _is_method(link.__wrapped__):
+                facts["cached_method"] = link.__wrapped__.__qualname__
+    if isinstance(links[-1], deque) and links[-1].maxlen is not None:
+        facts["most_items"] = links[-1].maxlen
+    return facts
+
+
+def _is_method(function: Any) -> bool:
+    owner = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>")
 
 
 def is_weak(links: Sequence[Any]) -> bool:

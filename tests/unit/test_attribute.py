@@ -203,6 +203,19 @@ def test_growth_that_caches_do_not_explain_stays_a_leak(make_run: MakeRun) -> No
     assert not attributed(run, *caches()).bounded
 
 
+def test_a_cache_of_python_that_is_still_filling_has_a_ceiling(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="5")
+    cache = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+        facts={"most_items": 5000},
+    )  # fmt: skip
+    told = attributed(leaking_objects, site, cache)
+    (suspect,) = told.suspects
+    assert suspect.ceiling_calls == 5000
+    assert suspect.ceiling_bytes == 5000 * 4 * KIB
+    assert bounded(judge(leaking_objects), told, None).kind is Kind.BOUNDED_CACHE
+
+
 def level(make_run: MakeRun, top: int, rate: int = 0) -> Run:
     calls = 400
     heap = [top + rate * call for call in range(calls)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -25,7 +26,13 @@ from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.objects import Holders, edge_name, object_traceback, path_of
+from leakhunt.instruments.objects import (
+    Holders,
+    edge_name,
+    held_in,
+    object_traceback,
+    path_of,
+)
 from leakhunt.instruments.traits import traits
 
 MARKS = (40, 50, 62, 77)
@@ -195,6 +202,33 @@ def test_instances_of_python_classes_are_traced_to_their_line() -> None:
         tracemalloc.stop()
     assert traceback is not None
     assert traceback[-1].filename == __file__
+
+
+class Service:
+    """Caches on methods, and elsewhere."""
+
+    @functools.cache  # noqa: B019 - what is looked for
+    def parse(self, text: str) -> str:
+        return text
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019
+    def look(self, text: str) -> str:
+        return text
+
+
+@functools.cache
+def parse(text: str) -> str:
+    return text
+
+
+def test_caches_say_whether_they_end_and_whether_they_keep_instances() -> None:
+    assert held_in([Service.parse, {}]) == {
+        "unbounded_cache": True, "cached_method": "Service.parse",
+    }  # fmt: skip
+    assert held_in([Service.look, {}]) == {"most_items": 64}
+    assert held_in([parse, {}]) == {"unbounded_cache": True}
+    assert held_in([State(), deque([1], maxlen=9)]) == {"most_items": 9}
+    assert held_in([State(), [1]]) == {}
 
 
 def test_edges_have_the_names_of_python() -> None:

@@ -93,11 +93,11 @@ MATCHES: Mapping[str, Finding] = {
         sort=Sort.CONTAINER, what="list", grad_fn="AddBackward0", tensor="f32"
     ),
     "view-pins-storage": found(sort=Sort.CONTAINER, what="list", pins_bytes=80_000),
-    "functools-cache-unbounded": found(
-        sort=Sort.CONTAINER,
-        what="dict",
-        chain=("made.parsed (functools._lru_cache_wrapper) -> dict", "dict", "list"),
+    "functools-cache-unbounded": found(sort=Sort.CONTAINER, what="dict", unbounded_cache=True),
+    "lru-cache-on-method": found(
+        sort=Sort.CONTAINER, what="dict", unbounded_cache=True, cached_method="Service.parse"
     ),
+    "cache-that-fills": found(sort=Sort.CONTAINER, what="dict", most_items=4096),
     "exception-traceback-kept": found(sort=Sort.CONTAINER, what="list", traceback="ValueError"),
     "executor-not-shut-down": found(
         "concurrent/futures/thread.py:submit:t.start()", sort=Sort.RESOURCE, what="thread"
