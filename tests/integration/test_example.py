@@ -9,22 +9,44 @@ import pytest
 from leakhunt import store
 from leakhunt.assemble import assemble
 from leakhunt.cli.output import GENERATOR
-from leakhunt.model import Status
+from leakhunt.model import Kind, Report, Status
 from leakhunt.reporting import RENDERERS
 
-EXAMPLE = Path(__file__).parents[2] / "reports" / "examples" / "fsmn-vad-cpu"
-RUNS = [store.load(file) for file in store.find_run_files([str(EXAMPLE)])]
+EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
 
 
+def report_of(example: str) -> Report:
+    files = store.find_run_files([str(EXAMPLES / example)])
+    return assemble([store.load(file) for file in files], GENERATOR)
+
+
+@pytest.mark.parametrize("example", ["fsmn-vad-cpu", "fsmn-vad-hunt"])
 @pytest.mark.parametrize("name", ["report.md", "report.json"])
-def test_the_example_is_up_to_date(name: str) -> None:
+def test_an_example_is_up_to_date(example: str, name: str) -> None:
     (renderer,) = (renderer for renderer in RENDERERS if renderer.file_name == name)
-    fresh = renderer.render(assemble(RUNS, GENERATOR))
-    assert fresh == (EXAMPLE / name).read_bytes(), f"run: leakhunt report {EXAMPLE.name}"
+    fresh = renderer.render(report_of(example))
+    assert fresh == (EXAMPLES / example / name).read_bytes(), f"run: leakhunt report {example}"
+
+
+def test_the_hunt_shows_what_the_readme_says() -> None:
+    """Both caches first, nine tenths explained, the ceiling held by a run past it."""
+    report = report_of("fsmn-vad-hunt")
+    (entry,) = report.entries
+    told = entry.attribution
+    assert told is not None and told.growth is not None and told.explained is not None
+    causes = [suspect.cause.id for suspect in told.suspects[:2] if suspect.cause is not None]
+    assert causes == ["onednn-primitive-cache", "ideep-computation-cache"]
+    assert told.explained >= 0.9 * told.growth
+    assert entry.verdict.kind is Kind.BOUNDED_CACHE
+    assert entry.ceiling is not None and entry.ceiling.is_level
+    assert entry.ceiling.found_bytes == pytest.approx(entry.ceiling.predicted_bytes, rel=0.25)
+    caches, padding = report.trials
+    assert caches.saved.low > 0.95 * caches.before
+    assert (caches.differing, padding.differing) == (0, 681)
 
 
 def test_the_example_shows_what_the_readme_says() -> None:
-    entries = {entry.variant: entry for entry in assemble(RUNS, GENERATOR).entries}
+    entries = {entry.variant: entry for entry in report_of("fsmn-vad-cpu").entries}
     rates = {name: entry.verdict.trends["live_heap"].rate or 0.0 for name, entry in entries.items()}
     assert all(45_000 < rates[name] < 80_000 for name in ("naive", "cleaned", "chunked"))
     assert rates["fixed-shape"] < 1024
