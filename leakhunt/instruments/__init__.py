@@ -35,7 +35,7 @@ class Watched:
 
     `state` is what the scenario's ``setup`` returned, and ends retention chains; `module` is the
     scenario file's; `capture` is where a capture file may be left (its suffix is the
-    instrument's); `scratch` a folder that goes after the run.
+    instrument's).
     """
 
     instrument: Instrument
@@ -43,7 +43,6 @@ class Watched:
     module: Any
     places: Places
     capture: Path
-    scratch: Path
 
 
 class Watch(Protocol):

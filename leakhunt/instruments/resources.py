@@ -79,6 +79,8 @@ class Resources:
         self._held: list[_Held] = []
         self._calls: list[int] = []
         self._counted: list[dict[tuple[str, str, Stack], int]] = []
+        if not _DESCRIPTORS.is_dir():
+            self.caveats = ("open descriptors cannot be listed on this system",)
 
     def start(self, call: Call) -> Call:
         """Listen to audit events, in the calls only."""

@@ -198,7 +198,6 @@ class _Watched:
                 module=module,
                 places=Places(order.scenario_file),
                 capture=order.run_file.with_name(order.run_file.name.removesuffix(SUFFIX)),
-                scratch=order.context.folder,
             )
         )
 

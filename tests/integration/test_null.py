@@ -23,15 +23,16 @@ def test_doing_nothing_ten_thousand_times_grows_by_nothing(null_run: Path, serie
     assert max(judged) == min(judged)
 
 
-@pytest.mark.parametrize("series", ["live_heap", "python_blocks"])
+@pytest.mark.parametrize(("series", "most"), [("live_heap", 4096), ("python_blocks", 8)])
 def test_what_is_done_at_a_pause_does_not_show_in_the_readings_at_the_next(
-    null_run: Path, series: str
+    null_run: Path, series: str, most: int
 ) -> None:
     left = remains(only_run(null_run), series)
     assert left is not None
-    # A block or two of the interpreter's own in 10,000 calls; a pause's inventory was 3,200 blocks.
-    assert max(left.pieces) * CALLS < 8
-    assert min(left.pieces) * CALLS > -8
+    # A block or two of the interpreter's own between two pauses (one that malloc gave may be a
+    # kilobyte); what a pause's inventory left was 3,200 blocks.
+    grown = [rate * calls for rate, calls in zip(left.pieces, left.spans, strict=True)]
+    assert max(map(abs, grown)) <= most
 
 
 def test_doing_nothing_passes_the_gate_at_nothing(null_run: Path, leakhunt: Leakhunt) -> None:

@@ -60,7 +60,6 @@ def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
                 module=sys.modules[__name__],
                 places=Places(__file__),
                 capture=tmp_path / "capture",
-                scratch=tmp_path,
             )
         )
 
