@@ -147,6 +147,17 @@ def test_rss_that_no_heap_accounts_for_after_a_trim_is_mapped(make_run: MakeRun)
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.MAPPING_GROWTH)
 
 
+def test_rss_that_is_mostly_given_back_by_a_trim_is_not_mapped(make_run: MakeRun) -> None:
+    """A third of it stays after the trim: the allocators kept the rest."""
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    run = make_run(
+        readings=settled(before, before | {"rss": BASE + 225 * 33 * KIB}),
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    assert judge(run).kind is not Kind.MAPPING_GROWTH
+
+
 def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=flat()))
     assert "RSS does not show it" in verdict.sentence
@@ -156,6 +167,11 @@ def test_rss_that_outruns_a_leak_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=rising(10 * KIB)))
     assert verdict.kind is Kind.NATIVE_LEAK
     assert "RSS grows faster still, by 10.0 KiB/call" in verdict.sentence
+
+
+def test_rss_that_grows_with_a_leak_needs_no_word(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(10 * KIB), rss=rising(12 * KIB)))
+    assert "faster still" not in verdict.sentence
 
 
 def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
