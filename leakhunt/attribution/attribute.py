@@ -33,7 +33,11 @@ _LEAST_SHARE = 0.01
 _LEAST_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
+# What still grows after so many times the calls that fill it is not bounded by that.
+_PAST_THE_END = 2
 MOST_SUSPECTS = 8
+# From here on it is said that the suspects come to more than the growth.
+_TOO_MUCH = 1.25
 # What is kept without leaking is worth a word from here on.
 _KEPT_BYTES = 8 << 20
 
@@ -80,10 +84,11 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
         )
     mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     found = merged([each for one in watched for each in clusters(one.findings, mappings)])
-    suspects = sorted(
-        (_suspect(each, growth) for each in found if _matters(each, growth)),
-        key=lambda suspect: _rank(suspect, verdict),
-    )[:MOST_SUSPECTS]
+    ranked = sorted(
+        (each for each in _without_lines(found) if _matters(each, growth)),
+        key=lambda cluster: _rank(cluster, verdict),
+    )
+    suspects = [_suspect(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
     told = Attribution(
         suspects=tuple(suspects),
@@ -113,9 +118,13 @@ def _lines(findings: Iterable[Finding]) -> Iterator[Line]:
 def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
     """The verdict on a run whose growth is that of caches that end: no leak, but a ceiling.
 
-    Where a run `past` the ceiling still grows, the growth is none of the cache's: a leak.
+    A run `past` the ceiling decides, if there is one. Without, memory must suffice for it.
     """
-    if not told.bounded or told.ceiling_bytes is None or (past and not past.is_level):
+    if told.ceiling_bytes is None or told.ceiling_calls is None:
+        return verdict
+    if past is not None and not past.is_level:
+        return verdict
+    if past is None and (not told.bounded or _ends_before(verdict, told.ceiling_calls)):
         return verdict
     names = " and ".join(_names(told.suspects))
     grows = format_rate(told.growth or 0.0, Unit.BYTES)
@@ -133,6 +142,11 @@ def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdic
         sentence=sentence,
         forecast=None,
     )
+
+
+def _ends_before(verdict: Verdict, calls: int) -> bool:
+    """Whether the memory is used up before so many calls."""
+    return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
 
 
 def _names(suspects: Sequence[Suspect]) -> list[str]:
@@ -188,26 +202,38 @@ def is_explained(attribution: Attribution) -> bool:
     return (attribution.explained or 0.0) >= EXPLAINED_SHARE * attribution.growth
 
 
+def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
+    """Lines by memory-profiler are RSS: no suspects where others know the blocks themselves."""
+    others = [each for each in found if each.lead.sort is not Sort.LINE]
+    return others or found
+
+
 def _matters(cluster: Cluster, growth: float | None) -> bool:
     if cluster.lead.sort in (Sort.GRAPH, Sort.RESOURCE):
         return True
     return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
 
 
-def _rank(suspect: Suspect, verdict: Verdict) -> tuple[bool, bool, float]:
+def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float]:
     """Resources first where they grow, and a graph before the blocks it keeps; then by bytes."""
     resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
-    is_resource = suspect.bytes_per_call is None
-    return not (resources and is_resource), suspect.cause is None, -(suspect.bytes_per_call or 0.0)
+    sort = cluster.lead.sort
+    return (
+        not (resources and sort is Sort.RESOURCE),
+        sort is not Sort.GRAPH,
+        -cluster.bytes_per_call,
+    )
 
 
-def _suspect(cluster: Cluster, growth: float | None) -> Suspect:
+def _suspect(cluster: Cluster, growth: float | None, calls_done: int) -> Suspect:
     cause = cluster.cause or known_cause(cluster.findings, catalogue())
     where = cluster.where
     stack = _stack(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
     is_memory = cluster.lead.sort is not Sort.RESOURCE
     ends = _end(cluster, cause)
+    if ends is not None and calls_done > _PAST_THE_END * ends:
+        ends = None  # it should have ended long ago
     return Suspect(
         fingerprint=_fingerprint(cluster, cause, stack),
         title=_title(cluster, cause, where),
@@ -232,6 +258,8 @@ def _end(cluster: Cluster, cause: Cause | None) -> float | None:
     """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
     most = cluster.lead.facts.get("most_items")
     if most is not None and cluster.lead.sort is Sort.CONTAINER:
+        if cluster.lead.counts[-1] > most:
+            return None
         return float(most) / cluster.kept.per_call
     if cause is None or cause.bound is None:
         return None
@@ -250,6 +278,8 @@ def _origin(
     """Whose code keeps it: a bounded cache's is the library's, whoever called."""
     if cause is not None and cause.bound is not None:
         return Origin.LIBRARY
+    if "held_by" in cluster.lead.facts:
+        return Origin(cluster.lead.facts["held_by"])
     if own_frame(cluster.lead.stack[:1]) is not None or where is None:
         return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
     inner = next(iter(cluster.lead.stack), None)
@@ -261,7 +291,8 @@ def _origin(
 def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) -> str:
     """Twelve hex digits: the same for the same suspect on any machine, wherever its lines stand."""
     where = cluster.where
-    parts = [cause.id if cause else "", *(cluster.lead.chain[:2])]
+    lead = cluster.lead
+    parts = [cause.id if cause else "", lead.sort, lead.what, *(lead.chain[:2])]
     if where is not None:
         parts += [where.file, where.function, where.source]
     else:
@@ -306,7 +337,7 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
     if "pins_bytes" in lead.facts:
         yield f"a view that keeps {format_bytes(lead.facts['pins_bytes'])} alive"
     if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
-        yield "no container grew by it: held by native code, or by a reference that C code lost"
+        yield "no growing container holds it: native code, a chain of objects, or a lost reference"
     for other in cluster.more:
         if other.sort is Sort.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
@@ -347,10 +378,12 @@ def _sentence(told: Attribution) -> str:
     first = told.suspects[0].title
     if told.growth is None:
         return f"First suspect: {first}."
-    share = min((told.explained or 0.0) / told.growth, 1.0)
+    share = (told.explained or 0.0) / told.growth
     grows = format_rate(told.growth, Unit.BYTES)
     rest = max(told.growth - (told.explained or 0.0), 0.0)
-    explained = f"The suspects explain {share:.0%} of {grows}"
-    if share < 1:
+    explained = f"The suspects explain {min(share, 1.0):.0%} of {grows}"
+    if share > _TOO_MUCH:
+        explained += f" (they come to {share:.0%}: the watched calls grew by more)"
+    elif share < 1:
         explained += f"; {format_rate(rest, Unit.BYTES)} stay unexplained"
     return f"First suspect: {first}. {explained}."

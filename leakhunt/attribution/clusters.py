@@ -171,7 +171,7 @@ def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
 def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Cluster]:
     """The clusters, with the types that grow beside what they hold.
 
-    A type that no container holds (a linked list) gives its chain to the largest cluster without.
+    A type that no container holds (a linked list) gives its chain to what comes from its sites.
     """
     types = [
         finding
@@ -182,14 +182,18 @@ def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Clust
     for cluster in found:
         held = {name for word in cluster.lead.chain[-1:] for name in word.split(" | ")}
         told.append(replace(cluster, more=tuple(t for t in types if t.what in held)))
-    loose = [each for each in told if not each.lead.chain and each.lead.sort is Sort.SITE]
-    rest = [t for t in types if t.chain and not any(t in each.more for each in told)]
-    if loose and rest:
-        largest = max(loose, key=lambda each: each.bytes_per_call)
-        held_by = max(rest, key=lambda t: t.counts[-1] - t.counts[0])
-        lead = replace(largest.lead, chain=held_by.chain)
-        told[told.index(largest)] = replace(largest, lead=lead, more=(held_by,))
-    return told
+    return [_with_chain(each, types) for each in told]
+
+
+def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
+    """The cluster with the chain of a type whose objects come from its sites."""
+    if cluster.lead.chain or cluster.lead.sort is not Sort.SITE:
+        return cluster
+    keys = {site.key for site, _ in cluster.sites}
+    held_by = next((each for each in types if each.chain and keys & set(each.keeps)), None)
+    if held_by is None:
+        return cluster
+    return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
 def _native(sites: Iterable[_Site], mappings: bool) -> Iterator[Cluster]:

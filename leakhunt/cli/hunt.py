@@ -107,7 +107,8 @@ def command(
 
 def _instruments_named(named: str | None) -> tuple[Instrument, ...]:
     try:
-        return tuple(Instrument(word) for word in named.split(",")) if named else ()
+        words = dict.fromkeys(named.split(",")) if named else ()
+        return tuple(map(Instrument, words))
     except ValueError:
         raise UsageError(f"--with {named}: use some of {', '.join(Instrument)}") from None
 

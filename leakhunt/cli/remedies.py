@@ -49,12 +49,13 @@ def _asked(word: str, settings: Settings) -> Tried:
         return Tried(word, environment=environment)
     kind, _, rest = word.partition(":")
     if kind == "variant":
-        found, (variant,) = scenario.find(f"{settings.scenario.file}:{rest.partition(',')[0]}")
-        del found
-        return Tried(word, variant=variant)
+        return Tried(word, variant=_variant(rest, settings))
     if kind == "option":
-        name, _, value = rest.partition("=")
-        return Tried(word, options=scenario.settle_options(settings.scenario, {name: value}))
+        name, equals, value = rest.partition("=")
+        if not equals:
+            raise UsageError(f"--try {word}: write option:NAME=VALUE")
+        scenario.settle_options(settings.scenario, {name: value})
+        return Tried(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
@@ -62,6 +63,14 @@ def _asked(word: str, settings: Settings) -> Tried:
             " the id of a known cause"
         )
     return Tried(word, environment={name: value for name, _, value in pairs})
+
+
+def _variant(name: str, settings: Settings) -> Variant:
+    for variant in settings.scenario.variants:
+        if variant.name == name:
+            return variant
+    names = ", ".join(variant.name for variant in settings.scenario.variants)
+    raise UsageError(f"--try variant:{name}: no such variant; use one of {names}")
 
 
 def try_remedies(
@@ -74,7 +83,11 @@ def try_remedies(
     """Run every remedy on every measured run's plan, before and after in turns."""
     variants = {variant.name: variant for variant in prepared.variants}
     for run in measured:
+        if not run.calls_done:
+            continue
         for number, tried in enumerate(remedies, 1):
+            if tried.variant is not None and tried.variant.name == run.plan.variant:
+                continue  # against itself
             for outcome in _try(
                 prepared, variants[run.plan.variant], run, tried, number, rounds, console
             ):
@@ -97,7 +110,7 @@ def _try(
         before,
         role=Role.AFTER,
         environment={**before.environment, **tried.environment},
-        options=tried.options or before.options,
+        options={**before.options, **tried.options},
         variant=tried.variant.name if tried.variant else before.variant,
     )
     with Display(console, len(f"{variant.name} try {number} before {rounds}")) as display:

@@ -13,6 +13,7 @@ from leakhunt.findings import Frame, Origin
 _PACKAGE = str(Path(__file__).parents[1])
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_PACKAGES = ("/site-packages/", "/dist-packages/")
 # How the sources of CPython are named in its debug information.
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
 # How a native frame's file is told that is not known.
@@ -36,18 +37,28 @@ class Places:
         source = linecache.getline(file, line).strip()
         return Frame(name, line, function or _function_at(file, line), source, origin)
 
+    def origin(self, file: str) -> Origin:
+        """Whose a file is."""
+        return self._named(file)[1] or Origin.LIBRARY
+
     def _named(self, file: str) -> tuple[str, Origin | None]:
-        """The name without the machine's folders, and whose it is; None: leakhunt's own."""
-        if file.startswith(self._folder + "/"):
-            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
+        """The name without the machine's folders, and whose it is; None: leakhunt's own.
+
+        Installed packages first: their environment may lie in the scenario's own folder.
+        """
         if file.startswith(_PACKAGE + "/"):
             return file, None
         for folder in _INSTALLED:
             if file.startswith(folder + "/"):
                 return file[len(folder) + 1 :], Origin.LIBRARY
+        for mark in _PACKAGES:
+            if mark in file:
+                return file.rpartition(mark)[2], Origin.LIBRARY
         for folder in _STDLIB:
             if file.startswith(folder + "/"):
                 return file[len(folder) + 1 :], Origin.INTERPRETER
+        if file.startswith(self._folder + "/"):
+            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
         if file.startswith("<frozen"):
             return file, Origin.INTERPRETER
         return "/".join(Path(file).parts[-2:]), Origin.YOURS

@@ -15,8 +15,9 @@ import tracemalloc
 import types
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, islice, pairwise
 from typing import Any
 
 import objgraph
@@ -42,6 +43,9 @@ MOST_TYPES = 6
 # What hangs on an item is followed to so many objects.
 MOST_REACHED = 400
 ITEMS_LOOKED_AT = 3
+# A path has no more parts than this, and tells what is repeated so often once.
+MOST_PARTS = 12
+_FOLDED = 4
 # Objects whose referents are listed together.
 _TOGETHER = 20_000
 _TRACES = Mapping[tracemalloc.Traceback, str]
@@ -59,6 +63,7 @@ class Objects:
         self._lengths: list[dict[int, int]] = []
         self._types: list[Counter[str]] = []
         self._nodes: list[int] = []
+        self.caveats: list[str] = []
 
     def mark(self, calls: int) -> None:
         """The length of every container, the number of objects of every type."""
@@ -83,12 +88,20 @@ class Objects:
         tensor = self._tensor_with_graph(objects)
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
-        for each in containers:
-            yield self._container(each, lengths[id(each)], holders.chain(each), sites or {})
-        for name, example in examples.items():
-            yield self._type(name, example, holders.chain(example))
-        if tensor is not None:
-            yield self._graph(tensor, holders.chain(tensor))
+        told: list[Callable[[], Finding]] = [
+            *(partial(self._container, each, lengths[id(each)], holders, sites or {})
+              for each in containers),
+            *(partial(self._type, name, each, holders, sites or {})
+              for name, each in examples.items()),
+            *([partial(self._graph, tensor, holders)] if tensor is not None else []),
+        ]  # fmt: skip
+        for tell in told:
+            try:
+                yield tell()
+            except Exception as error:  # objects may do anything when they are looked at
+                self.caveats.append(
+                    f"an object could not be looked at ({type(error).__name__}: {error})"
+                )
 
     def _grown_lengths(self) -> dict[int, tuple[int, ...]]:
         """The containers that were longer at every mark, the fastest first, by id."""
@@ -104,18 +117,16 @@ class Objects:
         return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
 
     def _container(
-        self, container: Any, course: tuple[int, ...], links: Sequence[Any], sites: _TRACES
+        self, container: Any, course: tuple[int, ...], holders: Holders, sites: _TRACES
     ) -> Finding:
-        found = list(newest(container))
+        links = holders.chain(container)
+        found: Sequence[tuple[Any, ...]] = list(newest(container))
+        if (cache := cache_of(links)) is not None:
+            found = cached_items(cache, found)
         items = [item[0] for item in found]
         reached = [list(self._reached(item, [container, *links])) for item in found]
-        kept: dict[str, None] = {}
-        allocated = None
-        for each in (one for group in reached for one in group):
-            traceback = object_traceback(each)
-            if traceback is not None and traceback in sites:
-                allocated = allocated or traceback
-                kept[sites[traceback]] = None
+        traces = list(_traces(reached, sites))
+        allocated = traces[0] if traces else None
         native = sum(native_bytes(group) for group in reached) / max(len(items), 1)
         facts: dict[str, Any] = {
             "items": [type_name(item) for item in items],
@@ -124,6 +135,10 @@ class Objects:
             **{name: told for item in items for name, told in traits(item).items()},
         }
         facts |= held_in(links)
+        if issubclass(type(links[0]), types.ModuleType):
+            facts["held_by"] = self._places.origin(
+                getattr(links[0], "__file__", None) or "<frozen>"
+            )
         if is_weak(links) or all(_is_weak_reference(item) for item in items):
             facts["weak"] = "weak references only"
         frames = (
@@ -138,7 +153,7 @@ class Objects:
             sizes=(0,) * len(course),
             stack=tuple(frame for frame in frames if frame is not None),
             chain=self._told(links, items),
-            keeps=tuple(kept),
+            keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
             facts=facts,
         )
 
@@ -159,7 +174,9 @@ class Objects:
                 newest[kinds[type(each)]] = each
         return newest
 
-    def _type(self, name: str, example: Any, links: Sequence[Any]) -> Finding:
+    def _type(self, name: str, example: Any, holders: Holders, sites: _TRACES) -> Finding:
+        links = holders.chain(example)
+        traces = _traces([[example, *gc.get_referents(example)]], sites)
         return Finding(
             instrument=self._instrument,
             sort=Sort.TYPE,
@@ -168,6 +185,7 @@ class Objects:
             counts=tuple(marked[name] for marked in self._types),
             sizes=(0,) * len(self._calls),
             chain=self._told(links, ()) if len(links) > 1 else (),
+            keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
             facts=traits(example),
         )
 
@@ -177,7 +195,8 @@ class Objects:
             return None
         return max(tensors_with_graphs(objects), key=graph_nodes, default=None)
 
-    def _graph(self, tensor: Any, links: Sequence[Any]) -> Finding:
+    def _graph(self, tensor: Any, holders: Holders) -> Finding:
+        links = holders.chain(tensor)
         return Finding(
             instrument=self._instrument,
             sort=Sort.GRAPH,
@@ -193,7 +212,7 @@ class Objects:
         """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}
         seen |= {id(vars(self._module)), id(getattr(self._state, "__dict__", None))}
-        own = [vars(each) for each in item if isinstance(each, types.ModuleType)]
+        own = [vars(each) for each in item if type(each) is types.ModuleType]
         queue = deque((*item, *own))
         while queue and len(seen) < MOST_REACHED:
             each = queue.popleft()
@@ -207,6 +226,14 @@ class Objects:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
         held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
         return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
+
+
+def _traces(groups: Iterable[Iterable[Any]], sites: _TRACES) -> Iterator[tracemalloc.Traceback]:
+    """Where these objects were allocated, as far as it is one of the sites."""
+    for each in (one for group in groups for one in group):
+        traceback = object_traceback(each)
+        if traceback is not None and traceback in sites:
+            yield traceback
 
 
 def _rises(course: Sequence[int]) -> bool:
@@ -312,47 +339,71 @@ def newest(container: Any) -> Iterator[tuple[Any, ...]]:
 
     Of what is a plain value, the key comes first: it tells more.
     """
-    if isinstance(container, dict):
-        for key, value in islice(reversed(container.items()), ITEMS_LOOKED_AT):
-            yield (key, value) if isinstance(value, bool | int | None) else (value, key)
-    elif isinstance(container, set):
-        traced = (each for each in container if object_traceback(each) is not None)
-        found = traced if tracemalloc.is_tracing() else container
+    if issubclass(type(container), dict):
+        for key in islice(dict.__reversed__(container), ITEMS_LOOKED_AT):
+            value = dict.__getitem__(container, key)
+            yield (key, value) if _is_plain(value) else (value, key)
+    elif issubclass(type(container), set):
+        every = set.__iter__(container)
+        traced = (each for each in every if object_traceback(each) is not None)
+        found = traced if tracemalloc.is_tracing() else every
         yield from ((each,) for each in islice(found, ITEMS_LOOKED_AT))
     else:
-        yield from ((each,) for each in islice(reversed(container), ITEMS_LOOKED_AT))
+        backwards = deque if issubclass(type(container), deque) else list
+        newest_first = backwards.__reversed__(container)
+        yield from ((each,) for each in islice(newest_first, ITEMS_LOOKED_AT))
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or issubclass(type(value), int)
 
 
 def path_of(links: Sequence[Any], state: Any) -> str:
     """The chain as an expression: ``State.kept``, ``logging.root.manager.loggerDict['zoo']``."""
     links = _without_dummies(links)
-    text = _root_name(links[0], state)
+    parts = [_root_name(links[0], state)]
     owner = None  # whose attributes the link above is
     for above, below in pairwise(links):
         if _are_attributes(above, below):
             owner = above
             continue
-        name = f".{_key_of(above, below)}" if owner is not None else edge_name(above, below)
-        text += name or f" ({type_name(above)}) -> {type_name(below)}"
+        if issubclass(type(below), type):
+            parts = [type_name_of(below)]
+        else:
+            name = f".{_key_of(above, below)}" if owner is not None else ""
+            name = name or edge_name(above, below)
+            parts.append(name or f" ({type_name(above)}) -> {type_name(below)}")
         owner = None
-    return text
+    return "".join(_folded(parts))
+
+
+def _folded(parts: Sequence[str]) -> Iterator[str]:
+    """A path in which what comes again and again is told once, and which ends."""
+    runs = [(part, len(list(same))) for part, same in groupby(parts)]
+    if len(runs) > MOST_PARTS:
+        runs = [*runs[: MOST_PARTS - 3], (" ... ", 1), *runs[-2:]]
+    for part, times in runs:
+        yield part if times < _FOLDED else f"{part}{part}..."
+        if 1 < times < _FOLDED:
+            yield part * (times - 1)
 
 
 def _without_dummies(links: Sequence[Any]) -> Sequence[Any]:
     """The links without what a thread-local keeps its attributes for each thread in."""
     for at, link in enumerate(links):
-        if isinstance(link, threading.local):
+        if issubclass(type(link), threading.local):
             for below in range(at + 1, len(links)):
                 inside = links[below]
-                if isinstance(inside, dict) and all(isinstance(key, str) for key in inside):
+                if type(inside) is dict and all(type(key) is str for key in inside):
                     return [*links[: at + 1], *links[below:]]
     return links
 
 
 def _are_attributes(above: Any, below: Any) -> bool:
-    if isinstance(above, threading.local):
-        return isinstance(below, dict)
-    return isinstance(below, dict) and (isinstance(above, type) or vars_of(above) is below)
+    if type(below) is not dict:
+        return False
+    kind = type(above)
+    return issubclass(kind, threading.local | type) or vars_of(above) is below
 
 
 def edge_name(holder: Any, held: Any) -> str:
@@ -364,10 +415,15 @@ def edge_name(holder: Any, held: Any) -> str:
         return "[...]"
     if issubclass(kind, set | frozenset):
         return "{...}"
-    for name in _EDGES.get(kind, ()) or _slots_of(kind):
+    for name in _EDGES.get(kind, ()):
         if getattr(holder, name, None) is held:
             return f".{name}"
-    names = holder.f_locals if kind is types.FrameType else vars_of(holder) or {}
+    for name, slot in _slots_of(kind):
+        if _value_of(slot, holder) is held:
+            return f".{name}"
+    names: dict[str, Any] = (
+        dict(holder.f_locals) if kind is types.FrameType else vars_of(holder) or {}
+    )
     return f".{_key_of(names, held)}" if any(v is held for v in names.values()) else ""
 
 
@@ -382,24 +438,43 @@ _EDGES: Mapping[type, tuple[str, ...]] = {
 }
 
 
-def _slots_of(kind: type) -> Iterator[str]:
+def _slots_of(kind: type) -> Iterator[tuple[str, Any]]:
     for base in kind.__mro__:
-        slots = vars(base).get("__slots__", ())
-        yield from (slots,) if isinstance(slots, str) else slots
+        for name, member in vars(base).items():
+            if type(member) is types.MemberDescriptorType:
+                yield name, member
+
+
+def _value_of(slot: Any, holder: Any) -> Any:
+    try:
+        return slot.__get__(holder)
+    except AttributeError:
+        return None
 
 
 def vars_of(each: Any) -> dict[str, Any] | None:
-    """The attributes of an instance, module or class; None where it has none of its own."""
+    """The attributes of an instance, module or class; None where it has none of its own.
+
+    Nothing that its class defines is called.
+    """
+    if issubclass(type(each), threading.local):
+        return dict(vars(each))
+    if issubclass(type(each), type):
+        return dict(type.__getattribute__(each, "__dict__"))
     try:
-        attributes = vars(each)
-    except TypeError:
+        attributes = object.__getattribute__(each, "__dict__")
+    except Exception:  # whatever a property of that name does
         return None
-    return attributes if isinstance(attributes, dict) else dict(attributes)
+    return attributes if type(attributes) is dict else None
 
 
 def type_name(each: Any) -> str:
     """``bytearray``, ``numpy.ndarray``, ``State``: without the scenario's module."""
-    kind = type(each)
+    return type_name_of(type(each))
+
+
+def type_name_of(kind: type) -> str:
+    """The same of a type itself."""
     module = kind.__module__
     plain = module == "builtins" or module.startswith("leakhunt_scenario_")
     return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
@@ -408,17 +483,35 @@ def type_name(each: Any) -> str:
 def held_in(links: Sequence[Any]) -> dict[str, Any]:
     """Facts about a container by what holds it: a thread-local, or a cache with or without end."""
     facts: dict[str, Any] = {}
-    for link in links:
-        if isinstance(link, threading.local):
-            facts["thread_local"] = "one for each thread"
-        elif isinstance(link, _CACHE):
-            most = link.cache_parameters()["maxsize"]
-            facts |= {"unbounded_cache": True} if most is None else {"most_items": most}
-            if most is None and _is_method(link.__wrapped__):
-                facts["cached_method"] = link.__wrapped__.__qualname__
-    if isinstance(links[-1], deque) and links[-1].maxlen is not None:
+    if any(issubclass(type(link), threading.local) for link in links):
+        facts["thread_local"] = "one for each thread"
+    cache = cache_of(links)
+    if cache is not None:
+        most = cache.cache_parameters()["maxsize"]
+        facts |= {"unbounded_cache": True} if most is None else {"most_items": most}
+        if most is None and _is_method(cache.__wrapped__):
+            facts["cached_method"] = cache.__wrapped__.__qualname__
+    if issubclass(type(links[-1]), deque) and links[-1].maxlen is not None:
         facts["most_items"] = links[-1].maxlen
     return facts
+
+
+def cache_of(links: Sequence[Any]) -> Any:
+    """The functools cache whose own dict the last link is, and not what a cached object holds."""
+    if len(links) < 2 or not issubclass(type(links[-2]), _CACHE):
+        return None
+    is_own = type(links[-1]) is dict and len(links[-1]) == links[-2].cache_info().currsize
+    return links[-2] if is_own else None
+
+
+def cached_items(cache: Any, items: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """(result, key) of a bounded cache's newest items: its dict leads to C objects only."""
+    kind = next((type(item[0]) for item in items), None)
+    if kind is None or kind.__name__ != "_lru_list_elem":
+        return items
+    below = gc.get_referents(cache)  # key, result and type of each element, the oldest first
+    ends = [at for at, each in enumerate(below) if each is kind and at >= 2]
+    return [(below[at - 1], below[at - 2]) for at in ends[-ITEMS_LOOKED_AT:]]
 
 
 def _is_method(function: Any) -> bool:
@@ -428,11 +521,11 @@ def _is_method(function: Any) -> bool:
 
 def is_weak(links: Sequence[Any]) -> bool:
     """Whether the last link is the inside of a weak set or dict, which holds nothing alive."""
-    return any(isinstance(link, _WEAK) for link in links[-3:-1])
+    return any(issubclass(type(link), _WEAK) for link in links[-3:-1])
 
 
 def _is_weak_reference(item: Any) -> bool:
-    return isinstance(item, weakref.ReferenceType) and item.__callback__ is None
+    return issubclass(type(item), weakref.ReferenceType) and item.__callback__ is None
 
 
 def _can_tell(kind: type) -> bool:
@@ -446,16 +539,16 @@ def _is_among(each: Any, some: Iterable[Any]) -> bool:
 
 def _is_everybodys(each: Any) -> bool:
     """Modules, classes and what a module defines are kept by all, not by one item."""
-    return isinstance(each, types.ModuleType | type) or (
-        isinstance(each, dict) and "__builtins__" in each
+    return issubclass(type(each), types.ModuleType | type) or (
+        type(each) is dict and "__builtins__" in each
     )
 
 
-def _key_of(attributes: Mapping[Any, Any], held: Any) -> Any:
+def _key_of(attributes: dict[Any, Any], held: Any) -> Any:
     """The key of `held`; a key that is no word is cut short."""
-    for key, value in list(attributes.items()):
+    for key, value in list(dict.items(attributes)):
         if value is held or key is held:
-            return key if isinstance(key, str) and len(key) < 60 else type_name(key)
+            return key if type(key) is str and len(key) < 60 else type_name(key)
     return "..."
 
 

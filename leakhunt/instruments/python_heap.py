@@ -35,10 +35,13 @@ def make(watched: Watched) -> Watch:
 class ObjectsOnly:
     """Types and containers that grow; for processes that tracing would slow down too much."""
 
-    caveats: Sequence[str] = ()
-
     def __init__(self, watched: Watched) -> None:
         self._objects = Objects(watched)
+
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What could not be looked at."""
+        return self._objects.caveats
 
     def start(self, call: Call) -> Call:
         """Nothing to start."""
@@ -56,13 +59,16 @@ class ObjectsOnly:
 class PythonHeap:
     """Sites from tracemalloc, and the objects, each told with the site it came from."""
 
-    caveats: Sequence[str] = ()
-
     def __init__(self, watched: Watched) -> None:
         self._places = watched.places
         self._objects = Objects(watched)
         self._calls: list[int] = []
         self._counted: list[dict[tracemalloc.Traceback, tuple[int, int]]] = []
+
+    @property
+    def caveats(self) -> Sequence[str]:
+        """What could not be looked at."""
+        return self._objects.caveats
 
     def start(self, call: Call) -> Call:
         """Trace allocations from here on."""

@@ -33,16 +33,17 @@ def traits(each: Any) -> dict[str, Any]:
     """Facts about an object by name; none for one that is what it seems."""
     # By the type: isinstance() would ask lazy proxies for their class, and so load them.
     found: dict[str, Any] = {
-        fact: str(getattr(each, "__qualname__", type(each).__qualname__))
+        fact: type(each).__qualname__
         for fact, kinds in _KINDS.items()
         if issubclass(type(each), kinds)
     }
     if (pinned := _pinned_bytes(each)) is not None:
         found["pins_bytes"] = pinned
-    if isinstance(each, BaseException) and each.__traceback__ is not None:
+    if issubclass(type(each), BaseException) and each.__traceback__ is not None:
         found["traceback"] = type(each).__name__
     if _is_tensor(each):
-        found["tensor"] = f"{str(each.dtype).removeprefix('torch.')}{list(each.shape)}"
+        if _has_storage(each):
+            found["tensor"] = f"{str(each.dtype).removeprefix('torch.')}{list(each.shape)}"
         if each.grad_fn is not None:
             found["grad_fn"] = type(each.grad_fn).__name__
     return found
@@ -60,7 +61,7 @@ def native_bytes(objects: Iterable[Any]) -> int:
     """The bytes of the tensors' storages among `objects`, each once: no Python allocation."""
     sizes = {}
     for each in objects:
-        if _is_tensor(each) and each.device.type == "cpu":
+        if _is_tensor(each) and _has_storage(each) and each.device.type == "cpu":
             storage = each.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
     return sum(sizes.values())
@@ -98,6 +99,13 @@ def _is_tensors(kind: type) -> bool:
     return torch is not None and issubclass(kind, torch.Tensor)
 
 
+def _has_storage(tensor: Any) -> bool:
+    """Whether a tensor has plain storage: not sparse, not lazy, not another backend's."""
+    torch = sys.modules["torch"]
+    lazy = getattr(torch.nn.parameter, "UninitializedTensorMixin", ())
+    return tensor.layout is torch.strided and not issubclass(type(tensor), lazy)
+
+
 def _pinned_bytes(each: Any) -> int | None:
     """The size of what a view keeps alive, if that is much more than the view shows."""
     numpy = sys.modules.get("numpy")
@@ -106,9 +114,9 @@ def _pinned_bytes(each: Any) -> int | None:
         while issubclass(type(whole.base), numpy.ndarray):
             whole = whole.base
         own, kept = each.nbytes, whole.nbytes
-    elif _is_tensor(each) and each.layout is sys.modules["torch"].strided:
+    elif _is_tensor(each) and _has_storage(each):
         own, kept = each.numel() * each.element_size(), each.untyped_storage().nbytes()
-    elif isinstance(each, memoryview) and isinstance(each.obj, bytes | bytearray):
+    elif type(each) is memoryview and isinstance(each.obj, bytes | bytearray):
         own, kept = each.nbytes, len(each.obj)
     else:
         return None

@@ -76,7 +76,7 @@ def _keeps(suspect: Suspect) -> str:
         return f"{suspect.per_call:.3g} a call"
     told = format_rate(suspect.bytes_per_call, Unit.BYTES)
     if suspect.share is not None:
-        told += f", {min(suspect.share, 1.0):.0%} of the growth"
+        told += f", {suspect.share:.0%} of the growth"
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
         ceiling = format_bytes(suspect.ceiling_bytes)
         told += f"; bounded, full at about {ceiling} after {suspect.ceiling_calls:,} calls"
