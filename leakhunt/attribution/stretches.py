@@ -15,7 +15,9 @@ from leakhunt.model import Phase, Plan, Purpose, Run
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
-# Calls before the watched ones, in which caches turn over.
+# So many times as many calls come, watched but not counted, before those that are counted.
+_LED_BY = 2
+# Short calls before the watched ones, in which caches turn over.
 _ENOUGH_BEFORE = 5_000
 _SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 # The stretches of the watched calls between the marks, as parts of them: none like another.
@@ -25,8 +27,8 @@ _STRETCHES = (0.27, 0.33, 0.40)
 def watched_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of `run` again, its last calls watched: the same inputs, in the same order.
 
-    The calls before are watched too, but not counted: what replaces older things is then told from
-    what comes on top.
+    Some of the calls before are watched too, but not counted: what replaces older things is then
+    told from what comes on top.
     """
     each = run.calls_per_sample
     watched = _watched_calls(run)
@@ -43,19 +45,25 @@ def watched_plan(run: Run, instrument: Instrument) -> Plan:
 
 
 def next_stretch(run: Run) -> Phase | None:
-    """What a worker under an instrument does next; None: it tells what it found."""
+    """What a worker under an instrument does next; None: it tells what it found.
+
+    The first phase (it may have no samples) comes before the instrument starts.
+    """
     plan = run.plan
     before = plan.warmup or 0
     assert plan.calls is not None
-    if run.calls_done < before:
-        samples = before // (plan.calls_per_sample or 1)
-        return Phase(0, samples, Purpose.WARM_UP, plan.calls_per_sample or 1, collects=False)
+    each = plan.calls_per_sample or 1
+    unseen = max(before - _LED_BY * (plan.calls - before), 0) // each * each
+    for end in (unseen, before):
+        if run.calls_done < end or len(run.phases) == 0:
+            samples = (end - run.calls_done) // each
+            return Phase(run.samples_done, samples, Purpose.WARM_UP, each, collects=False)
     for end in stretches(before, plan.calls):
         if run.calls_done < end:
             left = end - run.calls_done
             # Long stretches of short calls are one sample each: their readings are not judged.
-            each = left if (plan.calls_per_sample or 1) > 1 else 1
-            return Phase(run.samples_done, left // each, Purpose.JUDGED, each, collects=False)
+            taken = left if each > 1 else 1
+            return Phase(run.samples_done, left // taken, Purpose.JUDGED, taken, collects=False)
     return None
 
 

@@ -30,9 +30,14 @@ from leakhunt.cli.variants import (
     shown,
 )
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.findings import Instrument
-from leakhunt.model import Ending, Outcome, Run
+from leakhunt.findings import Attribution, Instrument
+from leakhunt.model import Ending, Outcome, Run, Verdict
 from leakhunt.verdict import judge
+from leakhunt.verdict.cost import cost
+
+# A run past a ceiling that would be longer is not begun.
+MOST_CEILING_CALLS = 200_000
+MOST_CEILING_HOURS = 4.0
 
 
 @click.command("hunt")
@@ -140,9 +145,26 @@ def _watch(
                 return
             watched.append(_loaded(prepared, run_name(variant, said)))
         told = attribute(run, verdict, watched)
-        if until_ceiling and told.ceiling_calls is not None:
-            plan = ceiling_plan(run.plan, told.ceiling_calls)
+    if until_ceiling and told.ceiling_calls is not None:
+        too_far = _too_far(run, verdict, told)
+        if too_far:
+            console.print(f"{variant.name}: not run until the ceiling: {too_far}", soft_wrap=True)
+            return
+        plan = ceiling_plan(run.plan, told.ceiling_calls)
+        with Display(console, len(variant.name) + len(" until the ceiling")) as display:
             yield shown(display, prepared, variant, plan, "until the ceiling")
+
+
+def _too_far(run: Run, verdict: Verdict, told: Attribution) -> str:
+    """Why a ceiling cannot be verified by a run past it; empty: it can."""
+    assert told.ceiling_calls is not None
+    if verdict.forecast is not None and verdict.forecast.calls_soonest < told.ceiling_calls:
+        return f"it comes after {told.ceiling_calls:,} calls, and the memory is used up before"
+    spent = cost(run, None)
+    hours = told.ceiling_calls * (spent.median_seconds if spent else 0.0) / 3600
+    if told.ceiling_calls > MOST_CEILING_CALLS or hours > MOST_CEILING_HOURS:
+        return f"it comes after {told.ceiling_calls:,} calls, some {hours:,.1f} hours"
+    return ""
 
 
 def why_not(instrument: Instrument, device: str) -> str | None:

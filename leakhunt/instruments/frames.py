@@ -14,6 +14,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _PACKAGES = ("/site-packages/", "/dist-packages/")
+_FROZEN = "<frozen"
 # How the sources of CPython are named in its debug information.
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
 # How a native frame's file is told that is not known.
@@ -48,19 +49,16 @@ class Places:
         """
         if file.startswith(_PACKAGE + "/"):
             return file, None
-        for folder in _INSTALLED:
-            if file.startswith(folder + "/"):
-                return file[len(folder) + 1 :], Origin.LIBRARY
-        for mark in _PACKAGES:
+        for mark in (*(f"{folder}/" for folder in _INSTALLED), *_PACKAGES):
             if mark in file:
                 return file.rpartition(mark)[2], Origin.LIBRARY
+        if file.startswith(_FROZEN):
+            return file, Origin.INTERPRETER
         for folder in _STDLIB:
             if file.startswith(folder + "/"):
                 return file[len(folder) + 1 :], Origin.INTERPRETER
         if file.startswith(self._folder + "/"):
             return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
-        if file.startswith("<frozen"):
-            return file, Origin.INTERPRETER
         return "/".join(Path(file).parts[-2:]), Origin.YOURS
 
     def _native(self, symbol: str, file: str, line: int) -> Frame | None:

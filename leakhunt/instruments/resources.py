@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import psutil
@@ -22,12 +22,13 @@ import psutil
 from leakhunt.findings import Finding, Frame, Instrument, Sort
 from leakhunt.instruments import Call, Watched
 
-# Which audit events tell of which kind of resource.
+# Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
+# by the first part of the link in /proc/self/fd, or as a file.
 _EVENTS = {
-    "open": "descriptor",
-    "socket.__new__": "descriptor",
-    "os.pipe": "descriptor",
-    "os.memfd_create": "descriptor",
+    "open": "file",
+    "socket.__new__": "socket:",
+    "os.pipe": "pipe:",
+    "os.memfd_create": "/memfd:",
     "subprocess.Popen": "child process",
     "os.posix_spawn": "child process",
     "os.fork": "child process",
@@ -36,8 +37,11 @@ _EVENTS = {
 }
 _FRAMES = 25
 _DESCRIPTORS = Path("/proc/self/fd")
+_SPECIAL = ("socket:", "pipe:", "/memfd:")
 
 Stack = tuple[tuple[str, int, str], ...]
+# A key, the kind, a name and a way to ask whether it is still there.
+_Entry = tuple[Any, str, str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Resources:
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._listening and event in _EVENTS:
-            self._note(_EVENTS[event], str(arguments[0]) if arguments else "")
+            self._note(_EVENTS[event], _told_name(arguments))
 
     def _note(self, kind: str, name: str) -> None:
         """Keep who opened it: the stack above the hook that heard of it."""
@@ -132,13 +136,13 @@ class Resources:
 
     def _take_note(self) -> None:
         """Match what is new with the events of the call."""
-        for key, kind, name, is_open in self._there():
-            if key in self._known:
-                continue
-            self._known.add(key)
-            made = [each for each in self._events if each.kind == kind]
-            same = [each for each in made if each.name == name] or made
-            stack = same[-1].stack if same else ()
+        there = list(self._there())
+        new = [entry for entry in there if entry[0] not in self._known]
+        # What has gone is forgotten: its number comes again.
+        self._known = {key for key, _, _, _ in there}
+        for each in new:
+            stack = self._stack_of(each, new)
+            _, kind, name, is_open = each
             self._held.append(_Held(kind, name, self._call, stack, is_open))
         for event in self._events:
             if event.kind == "temporary file" and os.path.exists(event.name):  # noqa: PTH110
@@ -147,9 +151,22 @@ class Resources:
                 self._held.append(_Held(event.kind, name, self._call, event.stack, exists))
         self._events.clear()
 
-    def _there(self) -> Iterator[tuple[Any, str, str, Any]]:
+    def _stack_of(self, entry: _Entry, new: Sequence[_Entry]) -> Stack:
+        """The stack of the event that made it; none where that could be several."""
+        source = _source_of(entry)
+        events = [each for each in self._events if each.kind == source]
+        if source == "file":
+            events = [each for each in events if _is_same_file(entry[2], each.name)]
+        elif source == "thread":
+            events = [each for each in events if each.name == entry[2]]
+        if len({each.stack for each in events}) == 1:
+            return events[0].stack
+        alike = [each for each in new if _source_of(each) == source]
+        return events[alike.index(entry)].stack if len(alike) == len(events) else ()
+
+    def _there(self) -> Iterator[_Entry]:
         """A key, the kind, a name and a way to ask whether it is still there."""
-        for number in _descriptors():
+        for number in sorted(_descriptors()):
             try:
                 status = os.fstat(number)
                 name = os.readlink(_DESCRIPTORS / str(number))  # noqa: PTH115
@@ -159,7 +176,7 @@ class Resources:
             yield (number, identity), "descriptor", name, _SameFile(number, identity)
         for thread in threading.enumerate():
             yield (
-                ("thread", thread.ident),
+                ("thread", thread.ident, id(thread)),
                 "thread",
                 _without_number(thread.name),
                 thread.is_alive,
@@ -242,6 +259,30 @@ def _descriptors() -> Iterator[int]:
     except OSError:
         return
     yield from map(int, names)
+
+
+def _told_name(arguments: tuple[Any, ...]) -> str:
+    """The first argument of an event, if it is a path: the object itself may be half made."""
+    name = arguments[0] if arguments else ""
+    if isinstance(name, bytes):
+        return os.path.realpath(os.fsdecode(name))
+    if type(name) is str or isinstance(name, PurePath):
+        return os.path.realpath(name)
+    return ""
+
+
+def _source_of(entry: _Entry) -> str:
+    """Which kind of event makes it."""
+    _, kind, name, _ = entry
+    if kind != "descriptor":
+        return kind
+    return next((start for start in _SPECIAL if name.startswith(start)), "file")
+
+
+def _is_same_file(link: str, opened: str) -> bool:
+    """Whether a link of /proc/self/fd is what was opened; of a folder, a nameless file in it."""
+    path = link.removesuffix(" (deleted)")
+    return path == opened or (path != link and path.startswith(opened + "/#"))
 
 
 def _kind_of_name(name: str) -> str:

@@ -191,6 +191,9 @@ class _Watched:
     def __init__(self, order: Order, module: ModuleType, calls: _Calls) -> None:
         assert order.instrument is not None
         self._calls = calls
+        self._name = order.instrument
+        self._is_on = False
+        self._failures: list[str] = []
         self._watch = watch(
             Watched(
                 instrument=order.instrument,
@@ -202,22 +205,39 @@ class _Watched:
         )
 
     def start(self) -> Iterator[bytes]:
-        """Start the instrument."""
-        self._calls.function = self._watch.start(self._calls.function)
+        """Nothing is watched yet."""
         yield encode({"record": "mark", "calls": 0})
 
     def pause(self, phase: Phase) -> Iterator[bytes]:
-        """Count, once the warm-up is over."""
+        """Start to watch after the first phase; count after every other."""
         del phase
-        self._watch.mark(self._calls.done)
+        if not self._is_on:
+            self._is_on = True
+            self._calls.function = self._watch.start(self._calls.function)
+        else:
+            with self._telling("count"):
+                self._watch.mark(self._calls.done)
         yield encode({"record": "mark", "calls": self._calls.done})
 
     def end(self) -> Iterator[bytes]:
         """What was found."""
-        for finding in self._watch.findings():
-            yield encode({"record": "finding", **asdict(finding)})
-        caveats = list(self._watch.caveats)
+        with self._telling("tell what it saw"):
+            for finding in self._watch.findings():
+                yield encode({"record": "finding", **asdict(finding)})
+        caveats = [*self._watch.caveats, *self._failures]
         yield encode({"record": "note", "kind": "watched", "caveats": caveats})
+
+    @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """An instrument that fails is no failure of the scenario: it is told, and that is all."""
+        try:
+            yield
+        except (DiskFull, MissingRequirement):
+            raise
+        except Exception as error:  # it looks at objects that may do anything
+            traceback.print_exc()
+            told = f"{self._name} could not {what} ({type(error).__name__}: {error})"
+            self._failures.append(told)
 
 
 class _Calls:

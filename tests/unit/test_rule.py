@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import pytest
@@ -123,8 +124,9 @@ def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> No
 def test_the_worker_is_led_through_the_calls_before_and_every_stretch(make_run: MakeRun) -> None:
     plan_changes = {"calls": 131, "warmup": 100, "instrument": Instrument.TRACEMALLOC}
     run = make_run(plan_changes=plan_changes)
-    phase = next_stretch(run)
-    assert phase == Phase(0, 100, Purpose.WARM_UP, 1, collects=False)
+    assert next_stretch(replace(run, phases=())) == Phase(0, 38, Purpose.WARM_UP, 1, collects=False)
+    led = next_stretch(make_run(plan_changes=plan_changes, rss=[1] * 38))
+    assert led == Phase(38, 62, Purpose.WARM_UP, 1, collects=False)
     taken, ends = 100, []
     while taken < 131:
         run = make_run(plan_changes=plan_changes, rss=[1] * taken)
