@@ -152,6 +152,9 @@ def test_a_remedy_that_does_nothing_saves_nothing(
         (["--try", "tensors-kept"], "change of the code"),
         (["--try", "variant:none"], "none"),
         (["--try", "option:none=1"], "none"),
+        (["--try", "option:none"], "write option:NAME=VALUE"),
+        (["--try", "variant:"], "no such variant"),
+        (["--try", "variant:naive,fixed"], "no such variant"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(

@@ -278,6 +278,50 @@ def test_what_a_library_allocates_and_nobody_holds_is_the_librarys(leaking: Run)
     assert own.origin is Origin.YOURS
 
 
+def test_the_first_suspect_is_the_largest_known_or_not(leaking_objects: Run) -> None:
+    known = finding(size=600, key="1", stack=(MINE,))
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), chain=("made.IDS", "list")
+    )
+    elsewhere = replace(MINE, line=9, source="HEAD = Node(HEAD)")
+    unknown = finding(size=3 * KIB, key="2", stack=(elsewhere,))
+    linked = finding(
+        size=0, sort=Sort.TYPE, what="made.Node", keeps=("2",), chain=("made.HEAD.after...", "Node")
+    )
+    first, second = attributed(leaking_objects, known, holder, unknown, linked).suspects
+    assert first.chain == ("made.HEAD.after...", "Node")
+    assert first.bytes_per_call == 3 * KIB
+    assert second.cause is not None
+
+
+def test_a_type_lends_no_chain_to_what_is_not_its_own(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="2", stack=(MINE,))
+    other = finding(size=0, sort=Sort.TYPE, what="made.Node", keeps=("9",), chain=("made.H", "N"))
+    (suspect,) = attributed(leaking_objects, site, other).suspects
+    assert suspect.chain == ()
+
+
+def test_a_bound_that_is_passed_or_out_of_reach_is_none(make_run: MakeRun) -> None:
+    heap = [4 * KIB * call for call in range(CALLS)]
+    blocks = [2 * call for call in range(CALLS)]
+    run = make_run(
+        live_heap=heap, rss=heap, python_blocks=blocks, limits={"the limit": 100 * KIB * KIB}
+    )
+
+    def told(most: int) -> Attribution:
+        site = finding(size=4 * KIB, key="5")
+        cache = finding(
+            size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+            facts={"most_items": most},
+        )  # fmt: skip
+        return attributed(run, site, cache)
+
+    assert not told(10).bounded
+    verdict = judge(run)
+    assert verdict.forecast is not None
+    assert bounded(verdict, told(10**9), None).status is Status.LEAK
+
+
 def test_growing_resources_come_first(make_run: MakeRun) -> None:
     run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)], threads=list(range(CALLS)))
     thread = finding(

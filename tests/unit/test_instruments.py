@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import socket
 import sys
 import sysconfig
 import tempfile
@@ -230,6 +231,66 @@ def test_caches_say_whether_they_end_and_whether_they_keep_instances() -> None:
     assert held_in([State(), [1]]) == {}
 
 
+def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
+    @functools.lru_cache
+    def get_state() -> State:
+        return State()
+
+    kept = get_state().kept
+    assert held_in([get_state, get_state(), kept]) == {}
+
+
+def test_a_bounded_caches_results_are_its_items(watched: Callable[..., Watch]) -> None:
+    @functools.lru_cache(maxsize=5000)
+    def look(key: int) -> bytearray:
+        return bytearray(700)
+
+    state = State()
+    state.kept = [look]
+    found = hunted(watched(Instrument.TRACEMALLOC, state), state, lambda s, i: look(i))
+    (cache,) = (each for each in found if "most_items" in each.facts)
+    assert "bytearray" in cache.chain[-1]
+    assert cache.keeps
+    assert exact(cache, 1)
+
+
+class Hostile(dict[str, Any]):
+    """Raises whatever is asked of it."""
+
+    def _no(self, *_: Any) -> Any:
+        raise RuntimeError("hands off")
+
+    items = keys = values = __iter__ = __contains__ = __len__ = __reversed__ = _no
+    __repr__ = __eq__ = __bool__ = _no
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __class__ = property(_no)
+    __dict__ = property(_no)
+
+
+@pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
+def test_objects_that_resist_are_looked_at_without_their_own_code(
+    watched: Callable[..., Watch], instrument: Instrument
+) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        gone = State()
+        s.kept.append((Hostile(), weakref.proxy(gone)))
+
+    watch = watched(instrument, state)
+    found = hunted(watch, state, call)
+    assert exact(containers(found)["State.kept"], 1)
+    assert list(watch.caveats) == []
+
+
+def test_a_long_chain_is_folded() -> None:
+    links: list[Any] = [types.SimpleNamespace()]
+    for _ in range(1000):
+        links.insert(0, types.SimpleNamespace(after=links[0]))
+    path = path_of(links, links[0])
+    assert path == "types.SimpleNamespace.after.after..."
+
+
 def test_edges_have_the_names_of_python() -> None:
     held = [1]
 
@@ -286,6 +347,47 @@ def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
     assert kinds["thread"].facts["name"] == "watcher"
     assert "open(os.devnull)" in kinds["descriptor"].stack[0].source
     assert any("Thread(target=end.wait" in frame.source for frame in kinds["thread"].stack)
+
+
+def test_the_line_that_closes_properly_is_not_blamed(
+    watched: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = State()
+
+    class Peer(socket.socket):
+        """Cannot be printed before it is made."""
+
+        def __repr__(self) -> str:
+            raise AttributeError("name")
+
+    def call(s: State, i: int) -> None:
+        s.kept.append((open("left.log", "w"), Peer()))  # noqa: SIM115 - left open on purpose
+        with open(os.devnull), socket.socket():
+            pass
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    for file, peer in state.kept:
+        file.close()
+        peer.close()
+    assert {each.facts["name"].split(" in ")[0] for each in found} == {"a file", "socket"}
+    (file,) = (each for each in found if each.facts["name"] != "socket")
+    assert "left.log" in file.stack[0].source
+    assert not any("devnull" in frame.source for each in found for frame in each.stack)
+
+
+def test_a_thread_is_told_though_its_number_comes_again(watched: Callable[..., Watch]) -> None:
+    end = threading.Event()
+
+    def call(s: State, i: int) -> None:
+        threading.Thread(target=end.wait, daemon=True).start()
+        short = threading.Thread(target=int)
+        short.start()
+        short.join()
+
+    found = hunted(watched(Instrument.RESOURCES, State()), State(), call)
+    end.set()
+    assert sum(each.counts[-1] - each.counts[0] for each in found) == MARKS[-1] - MARKS[0]
 
 
 def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None:
@@ -388,6 +490,14 @@ def test_frames_are_told_without_the_folders_of_the_machine(tmp_path: Path) -> N
     assert library.origin is Origin.LIBRARY
     other = places.frame("/somewhere/else/helpers/tool.py", 1, "g")
     assert other is not None and other.file == "helpers/tool.py"
+
+
+def test_an_environment_in_the_scenarios_folder_is_not_the_users_code(tmp_path: Path) -> None:
+    places = Places(str(tmp_path / "service.py"))
+    inside = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "vendor" / "x.py"
+    frame = places.frame(str(inside), 4, "made")
+    assert frame is not None
+    assert (frame.file, frame.origin) == ("vendor/x.py", Origin.LIBRARY)
 
 
 def test_native_frames_are_a_librarys_and_the_interpreters_loop_is_left_out() -> None:
