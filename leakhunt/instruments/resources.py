@@ -159,6 +159,7 @@ class Resources:
             events = [each for each in events if _is_same_file(entry[2], each.name)]
         elif source == "thread":
             events = [each for each in events if each.name == entry[2]]
+        events = [each for each in events if not _is_within(each, events)]
         if len({each.stack for each in events}) == 1:
             return events[0].stack
         alike = [each for each in new if _source_of(each) == source]
@@ -277,6 +278,12 @@ def _source_of(entry: _Entry) -> str:
     if kind != "descriptor":
         return kind
     return next((start for start in _SPECIAL if name.startswith(start)), "file")
+
+
+def _is_within(event: _Opened, events: Sequence[_Opened]) -> bool:
+    """Whether another event came while this one was not done: an opener called by open()."""
+    length = len(event.stack)
+    return any(len(each.stack) > length and each.stack[-length:] == event.stack for each in events)
 
 
 def _is_same_file(link: str, opened: str) -> bool:
