@@ -210,7 +210,9 @@ def _show(console: Console, trials: list[Trial]) -> None:
     table.columns[0].no_wrap = True
     console.print(table)
     if hunts := truth_table.hunt_rows(trials):
-        console.print(_table(truth_table.HUNT_HEADINGS, hunts))
+        # Without the cause: the suspect's title begins with it.
+        told = [row[:3] + row[4:] for row in (truth_table.HUNT_HEADINGS, *hunts)]
+        console.print(_table(told[0], told[1:]))
     headings, body = truth_table.confusion_rows(confusion(trials))
     console.print(_table(headings, body))
     for each in truth_table.wrong(trials):
