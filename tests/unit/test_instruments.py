@@ -64,7 +64,10 @@ def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
             )
         )
 
+    # What pytest and the tests before have left is none of the instruments' business, and slow.
+    gc.freeze()
     yield make
+    gc.unfreeze()
     tracemalloc.stop()
 
 
