@@ -57,7 +57,9 @@ def _row(name: str, run: Run, base: Run, out: Path) -> str:
     whole = _whole_seconds(run) / _whole_seconds(base)
     more = max(run.samples["rss"]) - max(base.samples["rss"])
     stem = Path(run.file).name.removesuffix(store.SUFFIX)
-    kept = sum(file.stat().st_size for file in out.glob(f"{stem}.*"))
+    files = [out / f"{stem}{store.SUFFIX}"]
+    files += out.glob("*.memray.bin") if name == Instrument.MEMRAY else []
+    kept = sum(file.stat().st_size for file in files)
     return (
         f"{name:<14}{time:>10.2f} x{whole:>10.1f} x{'+' + format_bytes(max(more, 0)):>12}"
         f"{len(run.findings):>12}{format_bytes(kept):>12}"
