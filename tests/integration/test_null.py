@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,12 @@ def test_doing_nothing_ten_thousand_times_grows_by_nothing(null_run: Path, serie
 
 
 def test_doing_nothing_ten_thousand_times_keeps_no_heap(null_run: Path) -> None:
-    """In one run of many the interpreter takes or gives back a block of a kilobyte, once."""
+    """In one run of many malloc hands the same block of a kilobyte out and back, to and fro."""
     run = only_run(null_run)
     judged = run.samples["live_heap"][run.judged_from :]
-    moves = [later - earlier for earlier, later in pairwise(judged) if later != earlier]
-    assert len(moves) <= 2
-    assert max(judged) - min(judged) <= 2048
+    assert max(judged) - min(judged) <= 4096
+    half = len(judged) // 2
+    assert abs(min(judged[half:]) - min(judged[:half])) <= 2048
 
 
 @pytest.mark.parametrize(("series", "most"), [("live_heap", 4096), ("python_blocks", 8)])
