@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -25,7 +26,6 @@ from leakhunt.cli.variants import (
     Session,
     exit_code,
     measure_variants,
-    run_name,
     session,
     shown,
 )
@@ -92,22 +92,25 @@ def command(
     console = Console()
     with session(settings, folder, console) as prepared:
         outcomes = measure_variants(prepared, console)
-        measured = [
-            _loaded(prepared, variant.name) for variant in prepared.variants[: len(outcomes)]
-        ]
-        further = chain(
-            *(_watch(prepared, run, wanted, until_ceiling, console) for run in measured),
-            try_remedies(prepared, measured, remedies, rounds, console),
-        )
-        while outcomes[-1].ending is not Ending.INTERRUPTED:
-            outcome = next(further, None)
-            if outcome is None:
-                break
-            outcomes.append(outcome)
+        measured = [prepared.load(each.name) for each in prepared.variants[: len(outcomes)]]
+        hunts = (_watch(prepared, run, wanted, until_ceiling, console) for run in measured)
+        tries = (try_remedies(prepared, run, remedies, rounds, console) for run in measured)
+        for further in chain(hunts, tries):
+            with closing(further):  # an interrupted one still has its bars on the terminal
+                outcomes += _until_interrupted(outcomes[-1], further)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
     show(console, report, write_report(report, folder))
     return exit_code(outcomes, [run.calls_done for run in measured])
+
+
+def _until_interrupted(last: Outcome, further: Iterator[Outcome]) -> Iterator[Outcome]:
+    while last.ending is not Ending.INTERRUPTED:
+        following = next(further, None)
+        if following is None:
+            return
+        last = following
+        yield last
 
 
 def _instruments_named(named: str | None) -> tuple[Instrument, ...]:
@@ -124,35 +127,33 @@ def _watch(
     wanted: tuple[Instrument, ...],
     until_ceiling: bool,
     console: Console,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Run a measured variant again, under one instrument after the other."""
     verdict = judge(run)
     if not run.calls_done or not (wanted or is_growing(verdict)):
         return
-    variant = next(v for v in prepared.variants if v.name == run.plan.variant)
+    variant = run.plan.variant
     usable = [each for each in Instrument if why_not(each, run.plan.device) is None]
     watched: list[Run] = []
-    with Display(console, len(variant.name) + len(" under tracemalloc")) as display:
+    with Display(console, len(f"{variant}.under-tracemalloc")) as display:
         while instrument := (
             next(iter(wanted[len(watched) :]), None)
             if wanted
             else next_instrument(run, verdict, watched, usable)
         ):
-            said = f"under {instrument}"
-            outcome = shown(display, prepared, variant, watched_plan(run, instrument), said)
-            yield outcome
-            if outcome.ending is Ending.INTERRUPTED:
-                return
-            watched.append(_loaded(prepared, run_name(variant, said)))
+            name = f"{variant}.under-{instrument}"
+            yield shown(display, prepared, watched_plan(run, instrument), name)
+            watched.append(prepared.load(name))
         told = attribute(run, verdict, watched)
     if until_ceiling and told.ceiling_calls is not None:
         too_far = _too_far(run, verdict, told)
         if too_far:
-            console.print(f"{variant.name}: not run until the ceiling: {too_far}", soft_wrap=True)
+            console.print(f"{variant}: not run until the ceiling: {too_far}", soft_wrap=True)
             return
         plan = ceiling_plan(run.plan, told.ceiling_calls)
-        with Display(console, len(variant.name) + len(" until the ceiling")) as display:
-            yield shown(display, prepared, variant, plan, "until the ceiling")
+        name = f"{variant}.until-ceiling"
+        with Display(console, len(name)) as display:
+            yield shown(display, prepared, plan, name)
 
 
 def _too_far(run: Run, verdict: Verdict, told: Attribution) -> str:
@@ -174,7 +175,3 @@ def why_not(instrument: Instrument, device: str) -> str | None:
     if instrument is Instrument.CUDA and device != "cuda":
         return f"the scenario runs on {device} here; use --device cuda on a machine with a GPU"
     return None
-
-
-def _loaded(prepared: Session, name: str) -> Run:
-    return store.load(prepared.folder / f"{name}{store.SUFFIX}")

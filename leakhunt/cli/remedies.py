@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from leakhunt.attribution.causes import catalogue
 from leakhunt.cli.progress import Display
 from leakhunt.cli.variants import Session, Settings, shown
 from leakhunt.errors import UsageError
-from leakhunt.model import Ending, Outcome, Plan, Role, Run, Variant
+from leakhunt.model import Outcome, Plan, Role, Run, Variant
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -74,31 +74,17 @@ def _variant(name: str, settings: Settings) -> Variant:
 
 
 def try_remedies(
-    prepared: Session,
-    measured: Sequence[Run],
-    remedies: Sequence[Tried],
-    rounds: int,
-    console: Console,
-) -> Iterator[Outcome]:
-    """Run every remedy on every measured run's plan, before and after in turns."""
-    variants = {variant.name: variant for variant in prepared.variants}
-    for run in measured:
-        if not run.calls_done:
-            continue
-        for number, tried in enumerate(remedies, 1):
-            if tried.variant is not None and tried.variant.name == run.plan.variant:
-                continue  # against itself
-            for outcome in _try(
-                prepared, variants[run.plan.variant], run, tried, number, rounds, console
-            ):
-                yield outcome
-                if outcome.ending is Ending.INTERRUPTED:
-                    return
+    prepared: Session, run: Run, remedies: Sequence[Tried], rounds: int, console: Console
+) -> Generator[Outcome]:
+    """Run every remedy on a measured run's plan, before and after in turns."""
+    for number, tried in enumerate(remedies, 1):
+        against_itself = tried.variant is not None and tried.variant.name == run.plan.variant
+        if run.calls_done and not against_itself:
+            yield from _try(prepared, run, tried, number, rounds, console)
 
 
 def _try(
     prepared: Session,
-    variant: Variant,
     run: Run,
     tried: Tried,
     number: int,
@@ -113,16 +99,13 @@ def _try(
         options={**before.options, **tried.options},
         variant=tried.variant.name if tried.variant else before.variant,
     )
-    with Display(console, len(f"{variant.name} try {number} before {rounds}")) as display:
+    name = f"{run.plan.variant}.try-{number}"
+    with Display(console, len(f"{name}-before-{rounds}")) as display:
         for turn in range(1, rounds + 1):
             # Before first, then after first, so that a machine that slows down slows down both.
             for plan in (before, after) if turn % 2 else (after, before):
-                chosen = tried.variant if plan is after and tried.variant else variant
-                said = f"try {number} {plan.role} {turn}"
-                outcome = shown(display, prepared, chosen, replace(plan, round=turn), said)
-                yield outcome
-                if outcome.ending is Ending.INTERRUPTED:
-                    return
+                taken = replace(plan, round=turn)
+                yield shown(display, prepared, taken, f"{name}-{plan.role}-{turn}")
 
 
 def _plan(run: Run, tried: Tried) -> Plan:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from leakhunt import __version__, scenario, store
+from leakhunt import __version__, scenario
 from leakhunt.attribution.attribute import attribute
 from leakhunt.attribution.choose import next_instrument
 from leakhunt.attribution.stretches import watched_plan
@@ -28,7 +28,6 @@ from leakhunt.cli.variants import (
     Settings,
     plan_of,
     prepared_for,
-    run_name,
 )
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
@@ -168,9 +167,9 @@ def _carried_out(
         one = Session(settings, prepared, (variant,), folder, folder)
 
         def run_of(plan: Plan, said: str = "") -> Run:
-            name = run_name(variant, said)
-            one.carry_out(variant, plan, name, go_on)
-            return store.load(folder / f"{name}{store.SUFFIX}")
+            name = f"{variant.name}{said}"
+            one.carry_out(plan, name, go_on)
+            return one.load(name)
 
         run = run_of(plan_of(settings, variant, prepared.device))
         verdict = judge(run, power=False)
@@ -199,7 +198,7 @@ def _hunted(
     """The hunt that follows a verdict."""
     watched: list[Run] = []
     while (instrument := next_instrument(run, verdict, watched)) is not None:
-        watched.append(run_of(watched_plan(run, instrument), f"under {instrument}"))
+        watched.append(run_of(watched_plan(run, instrument), f".under-{instrument}"))
     return hunted(attribute(run, verdict, watched), variant)
 
 

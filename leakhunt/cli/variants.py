@@ -23,7 +23,7 @@ from leakhunt.errors import (
 )
 from leakhunt.measurement.order import Order
 from leakhunt.measurement.supervisor import Prepared, Progress, measure, prepare
-from leakhunt.model import Ending, Outcome, Plan, Scenario, Variant
+from leakhunt.model import Ending, Outcome, Plan, Run, Scenario, Variant
 from leakhunt.scenario import Context
 
 PREPARE_LOG = "prepare.log"
@@ -66,15 +66,10 @@ class Session:
     folder: Path
     scratch: Path
 
-    def carry_out(
-        self,
-        variant: Variant,
-        plan: Plan,
-        name: str,
-        progress: Progress,
-    ) -> Outcome:
-        """Carry out a plan of a variant into the run file `name`."""
+    def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
+        """Carry out a plan of one of the scenario's variants into the run file `name`."""
         run_file = self.folder / f"{name}{store.SUFFIX}"
+        variant = next(v for v in self.settings.scenario.variants if v.name == plan.variant)
         settings = replace(self.settings, options=plan.options)
         order = replace(
             _order(settings, variant, self.prepared.device, self.scratch, run_file),
@@ -82,6 +77,10 @@ class Session:
             environment=plan.environment,
         )
         return measure(plan, order, self.folder / f"{name}.log", self.prepared.facts, progress)
+
+    def load(self, name: str) -> Run:
+        """The run that was carried out under this name."""
+        return store.load(self.folder / f"{name}{store.SUFFIX}")
 
 
 @contextmanager
@@ -124,27 +123,19 @@ def measure_variants(prepared: Session, console: Console) -> list[Outcome]:
     with Display(console, max(len(variant.name) for variant in prepared.variants)) as display:
         for variant in prepared.variants:
             plan = plan_of(prepared.settings, variant, prepared.prepared.device)
-            outcomes.append(shown(display, prepared, variant, plan))
+            outcomes.append(shown(display, prepared, plan, variant.name))
             if outcomes[-1].ending is Ending.INTERRUPTED:
                 break
     return outcomes
 
 
-def shown(
-    display: Display, prepared: Session, variant: Variant, plan: Plan, said: str = ""
-) -> Outcome:
-    """Carry out a plan, with a line on the display; what is `said` of it names its run file too."""
-    name = f"{variant.name} {said}".strip()
+def shown(display: Display, prepared: Session, plan: Plan, name: str) -> Outcome:
+    """Carry out a plan with a line on the display, into the run file `name`."""
     afterwards = "looking through what was seen" if plan.instrument else ""
     follower = display.variant(name, plan.calls, afterwards)
-    outcome = prepared.carry_out(variant, plan, run_name(variant, said), follower)
+    outcome = prepared.carry_out(plan, name, follower)
     display.ended(name, follower, outcome)
     return outcome
-
-
-def run_name(variant: Variant, said: str = "") -> str:
-    """The name of a run file: ``naive``, ``naive.under-memray``."""
-    return ".".join(filter(None, (variant.name, said.replace(" ", "-"))))
 
 
 def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
 
 # The allocator's events that are kept; the live blocks do not depend on it.
@@ -74,16 +74,10 @@ class CudaHeap:
                     calls=tuple(self._calls),
                     counts=tuple(count for count, _ in counted),
                     sizes=tuple(size for _, size in counted),
-                    stack=tuple(self._frames(stack)),
+                    stack=self._places.frames(stack),
                     key=str(stack),
                     facts={"snapshot": Path(self._file).name},
                 )
-
-    def _frames(self, stack: Stack) -> Iterator[Frame]:
-        for file, line, function in stack:
-            frame = self._places.frame(file, line, function)
-            if frame is not None:
-                yield frame
 
 
 def live_blocks(snapshot: Mapping[str, Any]) -> dict[Stack, tuple[int, int]]:

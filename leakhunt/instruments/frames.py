@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import linecache
 import sysconfig
+import tracemalloc
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +39,15 @@ class Places:
             return None
         source = linecache.getline(file, line).strip()
         return Frame(name, line, function or _function_at(file, line), source, origin)
+
+    def frames(self, stack: Iterable[tuple[str, int, str]]) -> tuple[Frame, ...]:
+        """The frames of a stack of files, lines and functions, without leakhunt's own."""
+        found = (self.frame(file, line, function) for file, line, function in stack)
+        return tuple(frame for frame in found if frame is not None)
+
+    def traced(self, traceback: Sequence[tracemalloc.Frame]) -> tuple[Frame, ...]:
+        """Those of tracemalloc, which has the innermost last and tells no functions."""
+        return self.frames((place.filename, place.lineno, "") for place in reversed(traceback))
 
     def origin(self, file: str) -> Origin:
         """Whose a file is."""

@@ -100,7 +100,8 @@ class NativeHeap:
             return
         grown: dict[tuple[str, tuple[Frame, ...]], list[_Amounts]] = defaultdict(list)
         for allocator, amounts, stack in self._grown(self._file):
-            frames = tuple(self._frames(stack))
+            # memray tells the function first.
+            frames = self._places.frames((file, line, name) for name, file, line in stack)
             if not any(frame.function.startswith(_ARENAS) for frame in frames):
                 grown["mapping" if allocator == "MMAP" else "malloc", frames].append(amounts)
         sites = [(*key, *_summed(parts)) for key, parts in grown.items()]
@@ -138,12 +139,6 @@ class NativeHeap:
             for amounts, record in grown[:_MOST_STACKS]:
                 name = memray.AllocatorType(record.allocator).name
                 yield name, amounts, record.hybrid_stack_trace()
-
-    def _frames(self, stack: list[tuple[str, str, int]]) -> Iterator[Frame]:
-        for function, file, line in stack:
-            frame = self._places.frame(file, line, function)
-            if frame is not None:
-                yield frame
 
 
 def _alive(record: Any, marks: list[int]) -> _Amounts:

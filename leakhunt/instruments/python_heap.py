@@ -9,7 +9,7 @@ from pathlib import Path
 
 import objgraph
 
-from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watch, Watched
 from leakhunt.instruments.objects import Objects
 
@@ -104,7 +104,7 @@ class PythonHeap:
                 calls=tuple(self._calls),
                 counts=tuple(count for count, _ in counted),
                 sizes=tuple(size for _, size in counted),
-                stack=tuple(self._frames(traceback)),
+                stack=self._places.traced(traceback),
                 key=key,
             )
 
@@ -117,9 +117,3 @@ class PythonHeap:
             if size > first.get(traceback, (0, 0))[1]
         }
         return sorted(growth, key=lambda traceback: -growth[traceback])[:MOST_SITES]
-
-    def _frames(self, traceback: tracemalloc.Traceback) -> Iterator[Frame]:
-        for place in reversed(traceback):  # tracemalloc has the innermost frame last
-            frame = self._places.frame(place.filename, place.lineno)
-            if frame is not None:
-                yield frame

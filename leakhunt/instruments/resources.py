@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from leakhunt.findings import Finding, Frame, Instrument, Sort
+from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
 
 # Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
@@ -218,15 +218,9 @@ class Resources:
                 calls=tuple(self._calls),
                 counts=counts,
                 sizes=(0,) * len(counts),
-                stack=tuple(self._frames(stack)),
+                stack=self._places.frames(stack),
                 facts={"name": name, "since_call": since},
             )
-
-    def _frames(self, stack: Stack) -> Iterator[Frame]:
-        for file, line, function in stack:
-            frame = self._places.frame(file, line, function)
-            if frame is not None:
-                yield frame
 
 
 @dataclass(frozen=True, slots=True)

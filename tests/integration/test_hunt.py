@@ -131,6 +131,20 @@ def test_a_remedy_is_tried_before_against_after(
     assert [run["variant"] for run in report_in(tmp_path / "found")["runs"]] == ["naive"]
 
 
+def test_every_variant_is_tried_against_the_one_that_is_named(
+    leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
+) -> None:
+    other = LEAK.replace("def naive", "def other").partition("@variant\ndef fixed")[0]
+    done = leakhunt(
+        "hunt", write_scenario(other + LEAK), "--calls", "60", "--try", "variant:fixed",
+        "--rounds", "2", "--out", "found",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trials = report_in(tmp_path / "found")["trials"]
+    assert [trial["variant"] for trial in trials] == ["other", "naive"]
+    assert all(trial["saved"]["low"] > 2500 for trial in trials)
+
+
 def test_a_remedy_that_does_nothing_saves_nothing(
     leakhunt: Leakhunt, leaking: Path, tmp_path: Path
 ) -> None:

@@ -25,15 +25,10 @@ from leakhunt.attribution.rule import kept
 from leakhunt.errors import MissingRequirement
 from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
+from leakhunt.instruments.chains import Holders, edge_name, path_of
+from leakhunt.instruments.containers import held_in, object_traceback
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.objects import (
-    Holders,
-    edge_name,
-    held_in,
-    object_traceback,
-    path_of,
-)
 from leakhunt.instruments.traits import traits
 
 MARKS = (40, 50, 62, 77)

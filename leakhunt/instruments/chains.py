@@ -1,0 +1,222 @@
+"""Who holds an object: the chain of references from a root down, and how it is told.
+
+Nothing that a class of the user's defines is called on the way.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+# A path has no more parts than this, and tells what is repeated so often once.
+MOST_PARTS = 12
+_FOLDED = 4
+
+
+class Holders:
+    """Who holds some objects: the shortest chains from the roots, in one search for all of them.
+
+    Roots are the scenario's state, modules, threads and other threads' frames. From the roots down,
+    every object is looked at once; the other way round would be once for every link.
+    """
+
+    def __init__(self, state: Any, held: Iterable[Any]) -> None:
+        own = set(map(id, _own_frames()))
+        missing = {id(each) for each in held}
+        roots = [state, *_roots()]
+        self._above: dict[int, Any] = {id(root): None for root in roots} | dict.fromkeys(own)
+        missing -= set(self._above)
+        queue = deque(roots)
+        while queue and missing:
+            each = queue.popleft()
+            for below in gc.get_referents(each):
+                name = id(below)
+                if name in self._above or not (gc.is_tracked(below) or name in missing):
+                    continue
+                self._above[name] = each
+                missing.discard(name)
+                queue.append(below)
+
+    def chain(self, held: Any) -> list[Any]:
+        """From a root down to `held`; `held` alone where nothing in Python holds it."""
+        if id(held) not in self._above:
+            return _in_thread_local(held) or [held]
+        links, above = [held], self._above[id(held)]
+        while above is not None:
+            links.append(above)
+            above = self._above[id(above)]
+        return links[::-1]
+
+
+def _roots() -> Iterator[Any]:
+    yield from (each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType))
+    yield from threading.enumerate()
+    here = threading.get_ident()
+    yield from (frame for name, frame in sys._current_frames().items() if name != here)
+
+
+def path_of(links: Sequence[Any], state: Any) -> str:
+    """The chain as an expression: ``State.kept``, ``logging.root.manager.loggerDict['zoo']``."""
+    links = _without_dummies(links)
+    parts = [_root_name(links[0], state)]
+    owner = None  # whose attributes the link above is
+    for above, below in pairwise(links):
+        if _are_attributes(above, below):
+            owner = above
+            continue
+        if issubclass(type(below), type):
+            parts = [type_name_of(below)]
+        else:
+            name = f".{_key_of(above, below)}" if owner is not None else ""
+            name = name or edge_name(above, below)
+            parts.append(name or f" ({type_name(above)}) -> {type_name(below)}")
+        owner = None
+    return "".join(_folded(parts))
+
+
+def _folded(parts: Sequence[str]) -> Iterator[str]:
+    """A path in which what comes again and again is told once, and which ends."""
+    runs = [(part, len(list(same))) for part, same in groupby(parts)]
+    if len(runs) > MOST_PARTS:
+        runs = [*runs[: MOST_PARTS - 3], (" ... ", 1), *runs[-2:]]
+    for part, times in runs:
+        yield part if times < _FOLDED else f"{part}{part}..."
+        if 1 < times < _FOLDED:
+            yield part * (times - 1)
+
+
+def _without_dummies(links: Sequence[Any]) -> Sequence[Any]:
+    """The links without what a thread-local keeps its attributes for each thread in."""
+    for at, link in enumerate(links):
+        if issubclass(type(link), threading.local):
+            for below in range(at + 1, len(links)):
+                inside = links[below]
+                if type(inside) is dict and all(type(key) is str for key in inside):
+                    return [*links[: at + 1], *links[below:]]
+    return links
+
+
+def _are_attributes(above: Any, below: Any) -> bool:
+    if type(below) is not dict:
+        return False
+    kind = type(above)
+    return issubclass(kind, threading.local | type) or vars_of(above) is below
+
+
+def edge_name(holder: Any, held: Any) -> str:
+    """How `holder` refers to `held`: ``.name``, ``[...]``, ``['key']``; empty where C code does."""
+    kind = type(holder)
+    if issubclass(kind, dict):
+        return f"[{_key_of(holder, held)!r}]"
+    if issubclass(kind, list | tuple | deque):
+        return "[...]"
+    if issubclass(kind, set | frozenset):
+        return "{...}"
+    for name in _EDGES.get(kind, ()):
+        if getattr(holder, name, None) is held:
+            return f".{name}"
+    for name, slot in _slots_of(kind):
+        if _value_of(slot, holder) is held:
+            return f".{name}"
+    names: dict[str, Any] = (
+        dict(holder.f_locals) if kind is types.FrameType else vars_of(holder) or {}
+    )
+    return f".{_key_of(names, held)}" if any(v is held for v in names.values()) else ""
+
+
+# The attributes by which these refer to others, which no dict of theirs shows.
+_EDGES: Mapping[type, tuple[str, ...]] = {
+    types.CellType: ("cell_contents",),
+    types.MethodType: ("__self__", "__func__"),
+    types.FunctionType: ("__closure__", "__defaults__", "__kwdefaults__"),
+    types.TracebackType: ("tb_frame", "tb_next"),
+    types.GeneratorType: ("gi_frame",),
+    types.CoroutineType: ("cr_frame", "cr_await"),
+}
+
+
+def _slots_of(kind: type) -> Iterator[tuple[str, Any]]:
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            if type(member) is types.MemberDescriptorType:
+                yield name, member
+
+
+def _value_of(slot: Any, holder: Any) -> Any:
+    try:
+        return slot.__get__(holder)
+    except AttributeError:
+        return None
+
+
+def vars_of(each: Any) -> dict[str, Any] | None:
+    """The attributes of an instance, module or class; None where it has none of its own.
+
+    Nothing that its class defines is called.
+    """
+    if issubclass(type(each), threading.local):
+        return dict(vars(each))
+    if issubclass(type(each), type):
+        return dict(type.__getattribute__(each, "__dict__"))
+    try:
+        attributes = object.__getattribute__(each, "__dict__")
+    except Exception:  # whatever a property of that name does
+        return None
+    return attributes if type(attributes) is dict else None
+
+
+def type_name(each: Any) -> str:
+    """``bytearray``, ``numpy.ndarray``, ``State``: without the scenario's module."""
+    return type_name_of(type(each))
+
+
+def type_name_of(kind: type) -> str:
+    """The same of a type itself."""
+    module = kind.__module__
+    plain = module == "builtins" or module.startswith("leakhunt_scenario_")
+    return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
+
+
+def _key_of(attributes: dict[Any, Any], held: Any) -> Any:
+    """The key of `held`; a key that is no word is cut short."""
+    for key, value in list(dict.items(attributes)):
+        if value is held or key is held:
+            return key if type(key) is str and len(key) < 60 else type_name(key)
+    return "..."
+
+
+def _root_name(root: Any, state: Any) -> str:
+    if root is state:
+        return type_name(root) if vars_of(root) is not None else "state"
+    if isinstance(root, types.ModuleType):
+        return root.__name__.removeprefix("leakhunt_scenario_")
+    if isinstance(root, types.FrameType):
+        return f"frame of {root.f_code.co_qualname}()"
+    if isinstance(root, threading.Thread):
+        return f"thread {root.name}"
+    return f"{type_name(root)} that C code holds"
+
+
+def _own_frames() -> Iterator[types.FrameType]:
+    """Our own frames on the stack, which refer to everything we look at."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _in_thread_local(held: Any) -> list[Any]:
+    """The chain from a thread-local's attributes, which only C code refers to."""
+    for each in gc.get_objects():
+        if issubclass(type(each), threading.local):
+            attributes = vars(each)
+            for value in attributes.values():
+                if value is held:
+                    return [each, held]
+    return []
