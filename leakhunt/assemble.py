@@ -27,8 +27,7 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
     entries = tuple(_judged(run, reference, runs) for run in ordered)
     title = " and ".join(dict.fromkeys(run.plan.scenario for run in ordered))
-    hunted = any(entry.attribution is not None for entry in entries)
-    command = command_for([run.plan for run in ordered], "hunt" if hunted else "run")
+    command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     return Report(title, entries, command, generator, remedy_trials(runs))
 
 
@@ -54,6 +53,19 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     )
 
 
+def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
+    """What `hunt` was asked for beside the measured runs; None: it was no hunt."""
+    if all(plan.is_measured for plan in plans):
+        return None
+    tried = [plan for plan in plans if plan.remedy]
+    words = [f"--try={name}" for name in dict.fromkeys(plan.remedy for plan in tried)]
+    if tried:
+        words.append(f"--rounds={max(plan.round for plan in tried)}")
+    if any(plan.role is Role.CEILING for plan in plans):
+        words.append("--until-ceiling")
+    return words
+
+
 def _ceiling(run: Run, told: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
     """What the run past the ceiling says, if there is one."""
     if told is None or told.ceiling_bytes is None:
@@ -73,17 +85,16 @@ def _same_inputs(one: Plan, other: Plan) -> bool:
     return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
 
 
-def command_for(plans: Sequence[Plan], verb: str = "run") -> str:
-    """The command that repeats the runs of these plans."""
+def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
+    """The command that repeats the measured runs of these plans, and `others` made beside them."""
     if not plans:
         return ""
     plan = plans[0]
     variants = ",".join(other.variant for other in plans)
-    words = [
-        "leakhunt",
-        verb,
-        f"{plan.source or plan.scenario}:{variants}",
-    ]
+    hunt = _hunt_words(others)
+    words = ["leakhunt", "hunt" if hunt is not None else "run"]
+    words.append(f"{plan.source or plan.scenario}:{variants}")
+    words += hunt or []
     if plan.calls is not None:
         words += ["--calls", str(plan.calls), "--warmup", str(plan.warmup or 0)]
     if plan.calls_per_sample is not None and (plan.calls is None or plan.calls_per_sample > 1):

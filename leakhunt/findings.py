@@ -125,10 +125,10 @@ class Remedy:
 class Cause:
     """A known cause, from the catalogue. A finding matches if it has all that is asked for.
 
-    Regular expressions: `frames` in one frame of the stack each, `native` likewise but before the
-    first Python frame, `types` in one of the types held or holding, `chain` in the retention chain.
-    `facts` are names of facts that must be there; `sorts` what kinds of finding may match. A cause
-    that `shows` in a verdict's class or a line of the ledger explains what is kept without leaking.
+    Regular expressions: `frames` in one frame of the stack each, `types` in one of the types held
+    or holding, `chain` in the retention chain. `facts` are names of facts that must be there;
+    `sorts` what kinds of finding may match. A cause that `shows` in a verdict's class or a line of
+    the ledger explains what is kept without leaking.
     """
 
     id: str

@@ -344,6 +344,11 @@ class Trend:
     reason: str
     slowest_warm_up: float | None = None
 
+    @property
+    def rises_undecided(self) -> bool:
+        """Whether it grows by more than is tolerated, and only its shape is open."""
+        return self.status is Status.INCONCLUSIVE and (self.rate_low or 0.0) > self.tolerance
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:

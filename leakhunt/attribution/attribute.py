@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from leakhunt.attribution.causes import catalogue, entries_per_call, frame_of, known_cause
-from leakhunt.attribution.clusters import Cluster, clusters, holder_frame, merged, own_frame
+from leakhunt.attribution.causes import catalogue
+from leakhunt.attribution.clusters import Cluster, clusters, merged
+from leakhunt.attribution.suspects import suspect_of
 from leakhunt.findings import (
     Attribution,
     Cause,
     Ceiling,
     Finding,
-    Frame,
     Instrument,
     Line,
-    Origin,
     Sort,
     Suspect,
 )
 from leakhunt.model import Kind, Run, Status, Unit, Verdict
-from leakhunt.units import format_amount, format_bytes, format_rate
+from leakhunt.units import format_amount, format_rate
 from leakhunt.verdict.collections import remains
 from leakhunt.verdict.judge import tolerance_of
 from leakhunt.verdict.ledger import ledger
@@ -33,8 +31,6 @@ _LEAST_SHARE = 0.01
 _LEAST_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
-# What still grows after so many times the calls that fill it is not bounded by that.
-_PAST_THE_END = 2
 MOST_SUSPECTS = 8
 # From here on it is said that the suspects come to more than the growth.
 _TOO_MUCH = 1.25
@@ -88,7 +84,7 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
-    suspects = [_suspect(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
+    suspects = [suspect_of(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
     told = Attribution(
         suspects=tuple(suspects),
@@ -168,8 +164,7 @@ def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
 def is_growing(verdict: Verdict) -> bool:
     """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
     return verdict.status is Status.LEAK or any(
-        trend.status is Status.INCONCLUSIVE and (trend.rate_low or 0.0) > trend.tolerance
-        for trend in verdict.trends.values()
+        trend.rises_undecided for trend in verdict.trends.values()
     )
 
 
@@ -223,144 +218,6 @@ def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float]:
         sort is not Sort.GRAPH,
         -cluster.bytes_per_call,
     )
-
-
-def _suspect(cluster: Cluster, growth: float | None, calls_done: int) -> Suspect:
-    cause = cluster.cause or known_cause(cluster.findings, catalogue())
-    where = cluster.where
-    stack = _stack(cluster)
-    holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
-    is_memory = cluster.lead.sort is not Sort.RESOURCE
-    ends = _end(cluster, cause)
-    if ends is not None and calls_done > _PAST_THE_END * ends:
-        ends = None  # it should have ended long ago
-    return Suspect(
-        fingerprint=_fingerprint(cluster, cause, stack),
-        title=_title(cluster, cause, where),
-        origin=_origin(cluster, cause, where, holder),
-        per_call=cluster.kept.per_call,
-        exact=cluster.kept.exact,
-        bytes_per_call=cluster.bytes_per_call if is_memory else None,
-        share=cluster.bytes_per_call / growth if is_memory and growth else None,
-        where=where,
-        holder=holder,
-        chain=cluster.lead.chain,
-        stack=stack,
-        cause=cause,
-        ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
-        ceiling_calls=round(ends) if ends is not None else None,
-        evidence=tuple(_evidence(cluster)),
-        instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
-    )
-
-
-def _end(cluster: Cluster, cause: Cause | None) -> float | None:
-    """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
-    most = cluster.lead.facts.get("most_items")
-    if most is not None and cluster.lead.sort is Sort.CONTAINER:
-        if cluster.lead.counts[-1] > most:
-            return None
-        return float(most) / cluster.kept.per_call
-    if cause is None or cause.bound is None:
-        return None
-    entries = entries_per_call(cluster.sites, cause.bound)
-    return cause.bound.entries / entries if entries > 0 else None
-
-
-def _stack(cluster: Cluster) -> tuple[Frame, ...]:
-    stacks = (cluster.lead.stack, *(site.stack for site, _ in cluster.sites))
-    return next((stack for stack in stacks if stack), ())
-
-
-def _origin(
-    cluster: Cluster, cause: Cause | None, where: Frame | None, holder: Frame | None
-) -> Origin:
-    """Whose code keeps it: a bounded cache's is the library's, whoever called."""
-    if cause is not None and cause.bound is not None:
-        return Origin.LIBRARY
-    if "held_by" in cluster.lead.facts:
-        return Origin(cluster.lead.facts["held_by"])
-    if own_frame(cluster.lead.stack[:1]) is not None or where is None:
-        return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
-    inner = next(iter(cluster.lead.stack), None)
-    if cluster.lead.sort is Sort.CONTAINER or inner is None:
-        return Origin.YOURS
-    return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
-
-
-def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) -> str:
-    """Twelve hex digits: the same for the same suspect on any machine, wherever its lines stand."""
-    where = cluster.where
-    lead = cluster.lead
-    parts = [cause.id if cause else "", lead.sort, lead.what, *(lead.chain[:2])]
-    if where is not None:
-        parts += [where.file, where.function, where.source]
-    else:
-        parts += [frame.function for frame in stack[:5]]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
-    lead = cluster.lead
-    if lead.sort is Sort.RESOURCE:
-        what = f"{lead.what} ({lead.facts.get('name', '')})"
-    elif lead.chain:
-        what = " -> ".join(lead.chain)
-    elif lead.stack:
-        what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
-        what = _shortened(what)
-    else:
-        what = lead.what
-    known = f"{cause.title}: " if cause is not None else ""
-    came = f", from {where}" if where is not None and str(where) != what else ""
-    return f"{known}{what}{came}"
-
-
-def _shortened(text: str, most: int = 110) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _evidence(cluster: Cluster) -> Iterator[str]:
-    lead = cluster.lead
-    yield _counted(lead, cluster.kept.per_call, cluster.kept.exact)
-    if cluster.sites:
-        blocks = sum(per_call for _, per_call in cluster.sites)
-        size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
-        calls = lead.calls[-1] - lead.calls[0]
-        instrument = cluster.sites[0][0].instrument
-        stacks = f"{len(cluster.sites)} stack{'s' if len(cluster.sites) > 1 else ''}"
-        rate = format_rate(size / calls, Unit.BYTES)
-        yield f"{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}"
-    if lead.facts.get("native_bytes"):
-        kept_bytes = format_bytes(lead.facts["native_bytes"])
-        yield f"each item keeps {kept_bytes} of tensor storage, which tracemalloc does not see"
-    if "pins_bytes" in lead.facts:
-        yield f"a view that keeps {format_bytes(lead.facts['pins_bytes'])} alive"
-    if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
-        yield "no growing container holds it: native code, a chain of objects, or a lost reference"
-    for other in cluster.more:
-        if other.sort is Sort.TYPE:
-            gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
-            yield f"types: {gained:.3g} more {other.what} a call"
-        elif other.instrument is not lead.instrument:
-            yield f"{other.instrument} sees it as well"
-
-
-def _counted(lead: Finding, per_call: float, exact: bool) -> str:
-    watched = lead.calls[-1] - lead.calls[0]
-    how = f"in each of {len(lead.calls) - 1} stretches of {watched:,} calls"
-    if lead.sort is Sort.LINE:
-        return f"{lead.instrument}: {format_rate(per_call, Unit.BYTES)} at this line, {how}"
-    what = {
-        Sort.CONTAINER: "items",
-        Sort.GRAPH: "nodes of an autograd graph",
-        Sort.RESOURCE: f"open {lead.what}s",
-    }.get(lead.sort, "blocks")
-    since = lead.facts.get("since_call")
-    told = f", the first since call {since:,}" if since else ""
-    if exact:
-        return f"{lead.instrument}: exactly {per_call:.0f} more {what} a call {how}{told}"
-    return f"{lead.instrument}: {per_call:.3g} more {what} a call {how}{told}"
 
 
 def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from leakhunt.attribution.attribute import attribute, is_explained
 from leakhunt.findings import Attribution, Instrument
-from leakhunt.model import Kind, Run, Status, Verdict
+from leakhunt.model import Kind, Run, Verdict
 
 _INSTRUMENTS: Mapping[Kind, Instrument] = {
     Kind.RESOURCE_GROWTH: Instrument.RESOURCES,
@@ -21,10 +21,8 @@ _BY_SERIES: Mapping[str, Instrument] = {
     "python_blocks": Instrument.TRACEMALLOC,
     "live_heap": Instrument.MEMRAY,
 }
-
-
 # When the first does not explain the growth.
-_FURTHER = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
+_FURTHER: tuple[Instrument, ...] = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
 
 
 def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
@@ -33,9 +31,7 @@ def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
     rising = [
         instrument
         for name, instrument in _BY_SERIES.items()
-        if (trend := verdict.trends.get(name)) is not None
-        and trend.status is Status.INCONCLUSIVE
-        and (trend.rate_low or 0.0) > trend.tolerance
+        if (trend := verdict.trends.get(name)) is not None and trend.rises_undecided
     ]
     return tuple(dict.fromkeys((*kinds, *(rising if not kinds else ()))))
 
@@ -48,16 +44,18 @@ def next_instrument(
 ) -> Instrument | None:
     """The instrument to use after those of `watched`, among `usable`; None: nothing is open."""
     used = {each.plan.instrument for each in watched}
-    waiting = [each for each in instruments_for(verdict) if each not in used and each in usable]
-    if waiting:
-        return waiting[0]
-    if not watched and not instruments_for(verdict):
+    fitting = instruments_for(verdict)
+    if not fitting and not watched:
         return None
-    told = attribute(run, verdict, watched)
-    further = _FURTHER if not is_explained(told) else (Instrument.TRACEMALLOC,)
-    if is_explained(told) and not _is_pythons(told):
-        return None
-    return next((each for each in further if each not in used and each in usable), None)
+    open_still = [each for each in fitting if each not in used and each in usable]
+    if not open_still:
+        told = attribute(run, verdict, watched)
+        if not is_explained(told):
+            further = _FURTHER
+        else:
+            further = (Instrument.TRACEMALLOC,) if _is_pythons(told) else ()
+        open_still = [each for each in further if each not in used and each in usable]
+    return next(iter(open_still), None)
 
 
 def _is_pythons(told: Attribution) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import exp, log, sqrt
 from statistics import fmean, stdev
 
@@ -114,7 +115,4 @@ def _with_sentence(trial: RemedyTrial) -> RemedyTrial:
     else:
         told += f"; all {trial.compared:,} results are the same"
     sentence = f"{trial.variant} with {trial.remedy}: {told}."
-    return RemedyTrial(
-        **{name: getattr(trial, name) for name in RemedyTrial.__slots__ if name != "sentence"},
-        sentence=sentence,
-    )
+    return replace(trial, sentence=sentence)

@@ -51,10 +51,13 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def show(console: Console, report: Report, written: list[Path]) -> None:
-    """The summary on the terminal; the path of the HTML report comes last."""
+    """The summary on the terminal; the path of the HTML report comes last.
+
+    In a file or a pipe a sentence is a line, for grep.
+    """
     console.print()
     console.print(summary_table(report))
     for line in (*verdict_lines(report), *suspect_lines(report)):
-        console.print(line)
+        console.print(line, soft_wrap=not console.is_terminal)
     for path in reversed(written):
         console.print(str(path), soft_wrap=True, markup=False, highlight=False)

@@ -1,8 +1,8 @@
 """Instruments: they watch an instrumented run, worker side, and leave findings.
 
-One instrument a run. It is started before the first call, so that what replaces older things is
-told from what comes on top; it counts at its marks; at the end it says what it found. Its run's
-memory figures are never judged.
+One instrument a run. It is started well before the calls that it counts, so that what replaces
+older things is told from what comes on top; it counts at its marks; at the end it says what it
+found. Its run's memory figures are never judged.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Watch(Protocol):
     def caveats(self) -> Sequence[str]: ...
 
     def start(self, call: Call) -> Call:
-        """Begin to watch, before the first call; what is returned is called instead of `call`."""
+        """Begin to watch, between two calls; what is returned is called instead of `call`."""
 
     def mark(self, calls: int) -> None:
         """Count what is alive after so many calls."""

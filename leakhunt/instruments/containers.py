@@ -122,7 +122,7 @@ _PRE_HEADER_BYTES = 4 * ctypes.sizeof(ctypes.c_void_p)
 def object_traceback(each: Any) -> tracemalloc.Traceback | None:
     """Where an object was allocated.
 
-    Before Python 3.12 tracemalloc does not find instances of classes written in Python: their block
+    In Python 3.11 tracemalloc does not find instances of classes written in Python: their block
     begins two pointers (to their attributes) earlier than it looks.
     """
     found = tracemalloc.get_object_traceback(each)

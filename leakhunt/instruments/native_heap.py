@@ -49,7 +49,7 @@ def make(watched: Watched) -> NativeHeap:
 
 
 class NativeHeap:
-    """One tracker for the whole run, read back by the times of the marks."""
+    """One tracker, read back by the times of the marks."""
 
     def __init__(self, watched: Watched) -> None:
         self._places = watched.places

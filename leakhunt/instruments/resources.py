@@ -106,7 +106,7 @@ class Resources:
         return watched
 
     def _hear_of_threads(self) -> None:
-        """Starting a thread raises no audit event before Python 3.12."""
+        """Starting a thread raises no audit event in Python 3.11."""
         original = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:

@@ -127,6 +127,10 @@ def test_a_remedy_is_tried_before_against_after(
     assert variant["differing"] == 150
     assert "all 300 results are the same" in done.stdout
     assert "150 of 300 results differ" in done.stdout
+    assert (
+        "--try=MADE_KEEPS=0 --try=variant:fixed --rounds=2"
+        in report_in(tmp_path / "found")["command"]
+    )
     # The runs of a trial are not judged as runs of the scenario.
     assert [run["variant"] for run in report_in(tmp_path / "found")["runs"]] == ["naive"]
 

@@ -7,7 +7,6 @@ import gc
 import os
 import socket
 import sys
-import sysconfig
 import tempfile
 import threading
 import tracemalloc
@@ -25,11 +24,8 @@ from leakhunt.attribution.rule import kept
 from leakhunt.errors import MissingRequirement
 from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
-from leakhunt.instruments.chains import Holders, edge_name, path_of
-from leakhunt.instruments.containers import held_in, object_traceback
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.traits import traits
 
 MARKS = (40, 50, 62, 77)
 
@@ -170,74 +166,6 @@ def test_a_container_that_is_emptied_is_not_found(watched: Callable[..., Watch])
     assert "State.kept" not in found
 
 
-def test_objects_in_thread_local_storage_are_found() -> None:
-    local = threading.local()
-    local.buffers = [1, 2, 3]
-    links = Holders(State(), [local.buffers]).chain(local.buffers)
-    assert path_of(links, None) == "_thread._local that C code holds.buffers"
-
-
-def test_the_chain_starts_at_the_nearest_root() -> None:
-    state = State()
-    state.kept.append({"a": [1]})
-    target = state.kept[0]["a"]
-    chain = Holders(state, [target]).chain(target)
-    assert chain[0] is state and chain[-1] is target
-    assert path_of(chain, state) == "State.kept[...]['a']"
-
-
-def test_what_nothing_in_python_holds_has_no_chain() -> None:
-    alone: list[int] = [1]
-    assert Holders(State(), [alone]).chain(alone) == [alone]
-
-
-def test_instances_of_python_classes_are_traced_to_their_line() -> None:
-    tracemalloc.start(1)
-    try:
-        made = State()
-        traceback = object_traceback(made)
-    finally:
-        tracemalloc.stop()
-    assert traceback is not None
-    assert traceback[-1].filename == __file__
-
-
-class Service:
-    """Caches on methods, and elsewhere."""
-
-    @functools.cache  # noqa: B019 - what is looked for
-    def parse(self, text: str) -> str:
-        return text
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019
-    def look(self, text: str) -> str:
-        return text
-
-
-@functools.cache
-def parse(text: str) -> str:
-    return text
-
-
-def test_caches_say_whether_they_end_and_whether_they_keep_instances() -> None:
-    assert held_in([Service.parse, {}]) == {
-        "unbounded_cache": True, "cached_method": "Service.parse",
-    }  # fmt: skip
-    assert held_in([Service.look, {}]) == {"most_items": 64}
-    assert held_in([parse, {}]) == {"unbounded_cache": True}
-    assert held_in([State(), deque([1], maxlen=9)]) == {"most_items": 9}
-    assert held_in([State(), [1]]) == {}
-
-
-def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
-    @functools.lru_cache
-    def get_state() -> State:
-        return State()
-
-    kept = get_state().kept
-    assert held_in([get_state, get_state(), kept]) == {}
-
-
 def test_a_bounded_caches_results_are_its_items(watched: Callable[..., Watch]) -> None:
     @functools.lru_cache(maxsize=5000)
     def look(key: int) -> bytearray:
@@ -279,48 +207,6 @@ def test_objects_that_resist_are_looked_at_without_their_own_code(
     found = hunted(watch, state, call)
     assert exact(containers(found)["State.kept"], 1)
     assert list(watch.caveats) == []
-
-
-def test_a_long_chain_is_folded() -> None:
-    links: list[Any] = [types.SimpleNamespace()]
-    for _ in range(1000):
-        links.insert(0, types.SimpleNamespace(after=links[0]))
-    path = path_of(links, links[0])
-    assert path == "types.SimpleNamespace.after.after..."
-
-
-def test_edges_have_the_names_of_python() -> None:
-    held = [1]
-
-    class Slotted:
-        __slots__ = ("inside",)
-
-    slotted = Slotted()
-    slotted.inside = held  # type: ignore[attr-defined]
-    assert edge_name({"key": held}, held) == "['key']"
-    assert edge_name((held,), held) == "[...]"
-    assert edge_name(slotted, held) == ".inside"
-    assert edge_name(types.SimpleNamespace(name=held), held) == ".name"
-    assert edge_name(held, State()) == "[...]"
-
-
-def test_views_say_what_they_pin() -> None:
-    numpy = pytest.importorskip("numpy")
-    whole = numpy.ones(10_000)
-    assert traits(whole[:10]) == {"pins_bytes": 80_000}
-    assert traits(whole[:10].copy()) == {}
-    assert traits(memoryview(bytes(1000))[:3]) == {"pins_bytes": 1000}
-
-
-def test_exceptions_generators_and_callbacks_are_told() -> None:
-    try:
-        raise ValueError("x")
-    except ValueError as error:
-        kept = error
-    assert traits(kept)["traceback"] == "ValueError"
-    assert "suspended" in traits(i for i in range(3))
-    assert "callback" in traits(lambda: None)
-    assert traits([1, 2]) == {}
 
 
 def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
@@ -468,43 +354,3 @@ def test_live_cuda_blocks_are_counted_by_stack() -> None:
         {"blocks": [block("active_allocated", 1024, 1000), block("active_pending_free", 8, 8)]},
     ]
     assert live_blocks({"segments": segments}) == {(mine,): (2, 900), (): (1, 1000)}
-
-
-def test_frames_are_told_without_the_folders_of_the_machine(tmp_path: Path) -> None:
-    scenario = tmp_path / "mine" / "scenario.py"
-    scenario.parent.mkdir()
-    scenario.write_text("def f():\n    return [1]\n")
-    places = Places(str(scenario))
-    own = places.frame(str(scenario), 2)
-    assert own is not None
-    assert (own.file, own.function, own.source, own.origin) == (
-        "mine/scenario.py", "f", "return [1]", Origin.YOURS,
-    )  # fmt: skip
-    stdlib = places.frame(f"{sysconfig.get_path('stdlib')}/copy.py", 1, "deepcopy")
-    assert stdlib is not None and stdlib.file == "copy.py"
-    assert stdlib.origin is Origin.INTERPRETER
-    library = places.frame(f"{sysconfig.get_path('purelib')}/torch/nn/x.py", 1, "forward")
-    assert library is not None and library.file == "torch/nn/x.py"
-    assert library.origin is Origin.LIBRARY
-    other = places.frame("/somewhere/else/helpers/tool.py", 1, "g")
-    assert other is not None and other.file == "helpers/tool.py"
-
-
-def test_an_environment_in_the_scenarios_folder_is_not_the_users_code(tmp_path: Path) -> None:
-    places = Places(str(tmp_path / "service.py"))
-    inside = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "vendor" / "x.py"
-    frame = places.frame(str(inside), 4, "made")
-    assert frame is not None
-    assert (frame.file, frame.origin) == ("vendor/x.py", Origin.LIBRARY)
-
-
-def test_native_frames_are_a_librarys_and_the_interpreters_loop_is_left_out() -> None:
-    places = Places(__file__)
-    native = places.frame("<unknown>", 0, "dnnl::impl::malloc(unsigned long)")
-    assert native is not None and native.origin is Origin.LIBRARY and native.file == ""
-    assert places.frame("Python/ceval.c", 12, "_PyEval_EvalFrameDefault") is None
-    assert places.frame("<unknown>", 0, "_start") is None
-    frozen = places.frame("<frozen runpy>", 198, "_run_module_as_main")
-    assert frozen is not None and frozen.origin is Origin.INTERPRETER
-    own_file = sys.modules["leakhunt.store"].__file__
-    assert places.frame(str(own_file), 1, "append") is None

@@ -1,0 +1,135 @@
+"""Who holds an object, and what a container or an object says of itself."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import tracemalloc
+import types
+from collections import deque
+from typing import Any
+
+import pytest
+
+from leakhunt.instruments.chains import Holders, edge_name, path_of
+from leakhunt.instruments.containers import held_in, object_traceback
+from leakhunt.instruments.traits import traits
+
+
+class State:
+    """What a scenario keeps."""
+
+    __module__ = "leakhunt_scenario_made"
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+
+def test_objects_in_thread_local_storage_are_found() -> None:
+    local = threading.local()
+    local.buffers = [1, 2, 3]
+    links = Holders(State(), [local.buffers]).chain(local.buffers)
+    assert path_of(links, None) == "_thread._local that C code holds.buffers"
+
+
+def test_the_chain_starts_at_the_nearest_root() -> None:
+    state = State()
+    state.kept.append({"a": [1]})
+    target = state.kept[0]["a"]
+    chain = Holders(state, [target]).chain(target)
+    assert chain[0] is state and chain[-1] is target
+    assert path_of(chain, state) == "State.kept[...]['a']"
+
+
+def test_what_nothing_in_python_holds_has_no_chain() -> None:
+    alone: list[int] = [1]
+    assert Holders(State(), [alone]).chain(alone) == [alone]
+
+
+def test_instances_of_python_classes_are_traced_to_their_line() -> None:
+    tracemalloc.start(1)
+    try:
+        made = State()
+        traceback = object_traceback(made)
+    finally:
+        tracemalloc.stop()
+    assert traceback is not None
+    assert traceback[-1].filename == __file__
+
+
+class Service:
+    """Caches on methods, and elsewhere."""
+
+    @functools.cache  # noqa: B019 - what is looked for
+    def parse(self, text: str) -> str:
+        return text
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019
+    def look(self, text: str) -> str:
+        return text
+
+
+@functools.cache
+def parse(text: str) -> str:
+    return text
+
+
+def test_caches_say_whether_they_end_and_whether_they_keep_instances() -> None:
+    assert held_in([Service.parse, {}]) == {
+        "unbounded_cache": True, "cached_method": "Service.parse",
+    }  # fmt: skip
+    assert held_in([Service.look, {}]) == {"most_items": 64}
+    assert held_in([parse, {}]) == {"unbounded_cache": True}
+    assert held_in([State(), deque([1], maxlen=9)]) == {"most_items": 9}
+    assert held_in([State(), [1]]) == {}
+
+
+def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
+    @functools.lru_cache
+    def get_state() -> State:
+        return State()
+
+    kept = get_state().kept
+    assert held_in([get_state, get_state(), kept]) == {}
+
+
+def test_a_long_chain_is_folded() -> None:
+    links: list[Any] = [types.SimpleNamespace()]
+    for _ in range(1000):
+        links.insert(0, types.SimpleNamespace(after=links[0]))
+    path = path_of(links, links[0])
+    assert path == "types.SimpleNamespace.after.after..."
+
+
+def test_edges_have_the_names_of_python() -> None:
+    held = [1]
+
+    class Slotted:
+        __slots__ = ("inside",)
+
+    slotted = Slotted()
+    slotted.inside = held  # type: ignore[attr-defined]
+    assert edge_name({"key": held}, held) == "['key']"
+    assert edge_name((held,), held) == "[...]"
+    assert edge_name(slotted, held) == ".inside"
+    assert edge_name(types.SimpleNamespace(name=held), held) == ".name"
+    assert edge_name(held, State()) == "[...]"
+
+
+def test_views_say_what_they_pin() -> None:
+    numpy = pytest.importorskip("numpy")
+    whole = numpy.ones(10_000)
+    assert traits(whole[:10]) == {"pins_bytes": 80_000}
+    assert traits(whole[:10].copy()) == {}
+    assert traits(memoryview(bytes(1000))[:3]) == {"pins_bytes": 1000}
+
+
+def test_exceptions_generators_and_callbacks_are_told() -> None:
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        kept = error
+    assert traits(kept)["traceback"] == "ValueError"
+    assert "suspended" in traits(i for i in range(3))
+    assert "callback" in traits(lambda: None)
+    assert traits([1, 2]) == {}
