@@ -118,6 +118,34 @@ def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
     assert any("no growing container holds it" in line for line in suspect.evidence)
 
 
+def test_blocks_are_claimed_once_and_by_the_larger_container(leaking_objects: Run) -> None:
+    item, more = finding(size=3 * KIB, key="5"), finding(size=KIB, key="6")
+    index = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.INDEX", "dict")
+    )
+    owner = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5", "6"), chain=("made.KEPT", "list")
+    )
+    told = attributed(leaking_objects, item, more, index, owner)
+    assert [suspect.chain[0] for suspect in told.suspects] == ["made.KEPT"]
+    assert told.explained == 4 * KIB
+
+
+def test_the_array_behind_a_list_that_jumps_is_not_counted_as_its_items(
+    leaking_objects: Run,
+) -> None:
+    sizes = (0, 10 * KIB, 22 * KIB, 37 * KIB + 9_000)
+    (suspect,) = attributed(leaking_objects, replace(finding(), sizes=sizes)).suspects
+    assert suspect.bytes_per_call == KIB
+
+
+def test_a_mapping_is_no_suspect_for_a_heap_that_grows(leaking: Run) -> None:
+    mapped = finding(size=9 * KIB, instrument=Instrument.MEMRAY, what="mapping", stack=(MINE,))
+    heap = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
+    (suspect,) = attributed(leaking, mapped, heap).suspects
+    assert suspect.bytes_per_call == 4 * KIB
+
+
 def test_what_is_not_kept_per_call_is_no_suspect(leaking_objects: Run) -> None:
     buffer = replace(finding(key="1"), counts=(0, 1, 1, 1), sizes=(0, 9_000, 9_000, 9_000))
     real = finding(size=4 * KIB, stack=(MINE,), key="2")

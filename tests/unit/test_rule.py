@@ -42,8 +42,9 @@ def test_the_same_whole_number_in_every_stretch_is_exact(blocks: int) -> None:
         (50, 60, 72, 60),  # given back
         (50, 51, 52, 53),  # one a mark: the marking itself
         (50, 90, 91, 92),  # a cache that has filled
+        (50, 150, 151, 300),  # hardly anything in a stretch between
     ],
-    ids=["flat", "one-off", "pauses", "freed", "each-mark", "filled"],
+    ids=["flat", "one-off", "pauses", "freed", "each-mark", "filled", "uneven"],
 )
 def test_what_only_moves_is_not_kept(counts: tuple[int, ...]) -> None:
     assert kept(MARKS, counts) is None
