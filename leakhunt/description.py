@@ -57,6 +57,7 @@ def describe(file: Path) -> Scenario:
         result_kind=result_kind,
         default_calls=calls,
         prepares="prepare" in functions,
+        tells_audio="audio_seconds" in functions,
     )
 
 

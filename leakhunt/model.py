@@ -108,6 +108,7 @@ class Scenario:
     result_kind: str
     default_calls: int | None
     prepares: bool
+    tells_audio: bool = False
 
 
 class Role(StrEnum):

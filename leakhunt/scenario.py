@@ -17,9 +17,10 @@ A scenario is one Python file (or a folder with a ``scenario.py`` and helpers be
         state[item] = bytearray(1000)
 
 Optional functions: ``teardown(state)``; ``summarize(state, result)``, a JSON value by which a
-call's result is compared with the reference's; ``prepare(context)``, run once in a process of its
-own before all variants, which may leave files in ``context.scratch`` and returns facts (text by
-name) for the header of every run.
+call's result is compared with the reference's; ``audio_seconds(state, item)``, how much audio an
+input is, so that curves can be drawn by minutes of audio; ``prepare(context)``, run once in a
+process of its own before all variants, which may leave files in ``context.scratch`` and returns
+facts (text by name) for the header of every run.
 
 Optional constants, each a literal, since the file is described without being run: ``EXTRA`` and
 ``REQUIRES`` (the pip extra and the modules it needs), ``DEVICES``, ``OPTIONS``, ``RESULT``

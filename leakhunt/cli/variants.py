@@ -209,6 +209,7 @@ def _order(
         scenario_file=settings.scenario.file,
         function=variant.function,
         devices=settings.scenario.devices,
+        tells_audio=settings.scenario.tells_audio,
         run_file=run_file,
         context=context,
     )

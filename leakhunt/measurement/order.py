@@ -20,8 +20,9 @@ class Order:
 
     `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
     is the variant's function in the scenario file; `devices` are those the scenario knows;
-    `instrument` watches the run, if it is not to be measured; `environment` is added to the
-    worker's. The steps of the run follow it on the same channel, one each time the worker pauses.
+    `instrument` watches the run, if it is not to be measured; `tells_audio`: the scenario says how
+    much audio a call's input is; `environment` is added to the worker's. The steps of the run
+    follow it on the same channel, one each time the worker pauses.
     """
 
     prepare: bool
@@ -32,6 +33,7 @@ class Order:
     run_file: Path
     context: Context
     instrument: Instrument | None = None
+    tells_audio: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -27,7 +27,7 @@ from leakhunt.measurement.limits import Limit, kernel_log_line, memory_bounds, m
 from leakhunt.measurement.order import Order, write_order, write_phase
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Ending, Outcome, Plan
-from leakhunt.probes import DURATION, choose
+from leakhunt.probes import AUDIO, DURATION, choose
 from leakhunt.verdict.looks import next_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
@@ -87,6 +87,7 @@ def measure(
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
     chosen = choose(plan.device)
+    told = (AUDIO, DURATION) if order.tells_audio else (DURATION,)
     limit = memory_limit(plan.memory_limit_bytes, plan.variant)
     try:
         header = {
@@ -94,7 +95,7 @@ def measure(
             "plan": asdict(plan),
             "facts": {**facts, "memory limit": limit.name},
             "environment": describe_environment(_environment(order)),
-            "series": [asdict(series) for series in (*chosen.series, DURATION)],
+            "series": [asdict(series) for series in (*chosen.series, *told)],
             "unavailable": dict(chosen.unavailable),
             "limits": memory_bounds(limit),
         }

@@ -49,6 +49,7 @@ _PR_SET_PDEATHSIG = 1
 _TYPES_SHOWN = 12
 _MAPPINGS_SHOWN = 5
 _FILLING_ROUNDS = 3
+_NANOSECONDS = 1_000_000_000
 # Where the standard library, installed packages, leakhunt itself and frozen modules are.
 _NOT_THE_SCENARIOS = (
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
@@ -259,8 +260,14 @@ class _Calls:
         for kind in kinds:
             self._probes.append((kind(), width))
             width += len(kind.series)
-        self._values = array("q", [0]) * (width + 1)
-        self._line = b'{"record":"sample","call":%d,"values":[' + b",".join([b"%d"] * (width + 1))
+        self._audio_seconds: Callable[[Any, Any], float] | None = (
+            module.audio_seconds if order.tells_audio else None
+        )
+        # What is added up over the calls of a sample comes last: time, and before it audio.
+        self._added = range(width, width + (2 if order.tells_audio else 1))
+        self._values = array("q", [0]) * self._added.stop
+        self._line = b'{"record":"sample","call":%d,"values":['
+        self._line += b",".join([b"%d"] * self._added.stop)
         self._line += b"]}\n"
 
     def run(self, phase: Phase, stop: Stop) -> None:
@@ -270,7 +277,8 @@ class _Calls:
         for _ in range(phase.samples):
             if stop.asked or os.getppid() != self._supervisor:
                 return
-            values[-1] = 0
+            for at in self._added:
+                values[at] = 0
             for _ in range(phase.calls_per_sample):
                 call = self.done
                 result = self._call(call)
@@ -290,6 +298,8 @@ class _Calls:
         started = time.perf_counter_ns()
         result = self.function(self.state, item)
         self._values[-1] += time.perf_counter_ns() - started
+        if self._audio_seconds is not None:
+            self._values[-2] += round(self._audio_seconds(self.state, item) * _NANOSECONDS)
         return result
 
     def _fill_free_lists(self) -> None:

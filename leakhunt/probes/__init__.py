@@ -23,6 +23,9 @@ DURATION = Series(
     "duration", Unit.NANOSECONDS, "time per call", "what happens between calls, such as input"
 )
 
+# Told by the scenario, where it works on audio; before the time.
+AUDIO = Series("audio", Unit.NANOSECONDS, "audio per call", "nothing: the scenario tells it")
+
 
 class Probe(Protocol):
     """A source of one or more series."""

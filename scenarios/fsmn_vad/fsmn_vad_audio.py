@@ -113,7 +113,8 @@ class Clips:
     """The inputs of a run, one file per call.
 
     `lengths` is ``varied`` (a length of its own for every call), ``fixed`` (one length) or
-    ``as-recorded`` (the user's files as they are, in turn).
+    ``as-recorded`` (the user's files as they are, in turn). `seconds` is how long the clip is that
+    `file` gave last.
     """
 
     def __init__(self, files: Sequence[Path], lengths: str, seed: int, folder: Path) -> None:
@@ -122,6 +123,7 @@ class Clips:
         self._clip = folder / "clip.wav"
         self._lengths = lengths
         self._seed = seed
+        self.seconds = 0.0
 
     @property
     def longest_seconds(self) -> float:
@@ -134,9 +136,11 @@ class Clips:
     def file(self, call: int) -> Path:
         """The file of this call; the same path is written anew each time unless as recorded."""
         if self._lengths == "as-recorded":
+            self.seconds = self._sounds[call % len(self._files)].seconds
             return self._files[call % len(self._files)]
         stretch = self._stretch(call)
         sound = self._sounds[stretch.source]
+        self.seconds = stretch.frames / sound.rate_hz
         data = sound.data[stretch.first : stretch.first + stretch.frames]
         soundfile.write(str(self._clip), data, sound.rate_hz, subtype="PCM_16")
         return self._clip

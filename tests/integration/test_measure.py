@@ -63,6 +63,19 @@ def test_a_finished_run_is_whole_and_leaves_nothing_beside_it(
     ]
 
 
+def test_a_scenario_on_audio_has_its_audio_added_up_in_each_sample(
+    leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
+) -> None:
+    file = write_scenario(
+        "from pathlib import Path\ndef audio_seconds(state, item):\n    return item / 4\n" + NAIVE
+    )
+    done = leakhunt("run", str(file), "--calls", "6", "--calls-per-sample", "3", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path / "out")
+    assert list(run.samples["audio"]) == [750_000_000, 3_000_000_000]
+    assert [series.name for series in run.series][-2:] == ["audio", "duration"]
+
+
 def test_the_last_word_of_the_progress_is_the_last_sample(
     measured: Measure, write_scenario: WriteScenario
 ) -> None:

@@ -25,6 +25,16 @@ def lengths_of(made: audio.Clips, calls: int = 30) -> list[int]:
     return [soundfile.info(str(made.file(call))).frames for call in range(calls)]
 
 
+@pytest.mark.parametrize("lengths", ["varied", "fixed", "as-recorded"])
+def test_the_length_of_each_clip_is_known(tmp_path: Path, lengths: str) -> None:
+    recorded = tuple(tmp_path / f"{seconds}.wav" for seconds in (2, 3))
+    for seconds, file in enumerate(recorded, 2):
+        soundfile.write(str(file), np.zeros(seconds * 8000, dtype=np.float32), 8000)
+    made = audio.Clips(recorded, lengths, 0, tmp_path)
+    for call in range(4):
+        assert soundfile.info(str(made.file(call))).duration == pytest.approx(made.seconds)
+
+
 def test_the_same_seed_gives_the_same_clips(tmp_path: Path) -> None:
     first = clips(tmp_path, "varied").file(7).read_bytes()
     assert clips(tmp_path, "varied").file(7).read_bytes() == first
