@@ -80,6 +80,22 @@ def path_of(links: Sequence[Any], state: Any) -> str:
     return "".join(_folded(parts))
 
 
+def owner_file(links: Sequence[Any]) -> str | None:
+    """The file of the code whose container the last link is; None where that cannot be told.
+
+    The class of the nearest instance above it (not one of the standard library, which serves
+    everyone), else the module that holds it all.
+    """
+    for link in reversed(links[:-1]):
+        kind = type(link)
+        module = sys.modules.get(kind.__module__)
+        if kind.__module__.partition(".")[0] not in sys.stdlib_module_names and module is not None:
+            return getattr(module, "__file__", None)
+    if issubclass(type(links[0]), types.ModuleType):
+        return getattr(links[0], "__file__", None) or "<frozen>"
+    return None
+
+
 def _folded(parts: Sequence[str]) -> Iterator[str]:
     """A path in which what comes again and again is told once, and which ends."""
     runs = [(part, len(list(same))) for part, same in groupby(parts)]

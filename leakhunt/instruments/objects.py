@@ -20,7 +20,7 @@ import objgraph
 
 from leakhunt.findings import Finding, Sort
 from leakhunt.instruments import Watched
-from leakhunt.instruments.chains import Holders, path_of, type_name
+from leakhunt.instruments.chains import Holders, owner_file, path_of, type_name
 from leakhunt.instruments.containers import (
     cache_of,
     cached_items,
@@ -133,10 +133,8 @@ class Objects:
             **{name: told for item in items for name, told in traits(item).items()},
         }
         facts |= held_in(links)
-        if issubclass(type(links[0]), types.ModuleType):
-            facts["held_by"] = self._places.origin(
-                getattr(links[0], "__file__", None) or "<frozen>"
-            )
+        if (owner := owner_file(links)) is not None:
+            facts["held_by"] = self._places.origin(owner)
         if is_weak(links) or all(is_weak_reference(item) for item in items):
             facts["weak"] = "weak references only"
         return Finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import tracemalloc
 import types
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt.instruments.chains import Holders, edge_name, path_of
+from leakhunt.instruments.chains import Holders, edge_name, owner_file, path_of
 from leakhunt.instruments.containers import held_in, object_traceback
 from leakhunt.instruments.traits import traits
 
@@ -39,6 +40,21 @@ def test_the_chain_starts_at_the_nearest_root() -> None:
     chain = Holders(state, [target]).chain(target)
     assert chain[0] is state and chain[-1] is target
     assert path_of(chain, state) == "State.kept[...]['a']"
+
+
+class Buffers(State):
+    """As if a library had made it."""
+
+    __module__ = "pytest"
+
+
+def test_a_container_belongs_to_the_nearest_class_that_is_not_the_standard_librarys() -> None:
+    library, own = Buffers(), threading.Thread(target=print)
+    held = {"buffers": library, "thread": own}
+    assert owner_file([sys, held, library, vars(library), library.kept]) == pytest.__file__
+    assert owner_file([pytest, {"thread": own}, own, vars(own)]) == pytest.__file__
+    assert owner_file([sys, {}]) == "<frozen>"
+    assert owner_file([held, []]) is None
 
 
 def test_what_nothing_in_python_holds_has_no_chain() -> None:
