@@ -175,3 +175,18 @@ def is_alive(pid: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+@pytest.fixture
+def leaking(make_run: MakeRun) -> Run:
+    """Four KiB a call in the live heap, of no Python block."""
+    return make_run(live_heap=[4096 * call for call in range(300)])
+
+
+@pytest.fixture
+def leaking_objects(make_run: MakeRun) -> Run:
+    """The same in Python."""
+    return make_run(
+        live_heap=[4096 * call for call in range(300)],
+        python_blocks=[2 * call for call in range(300)],
+    )

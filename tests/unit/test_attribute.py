@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from conftest import MakeRun, plan
+from made_findings import (
+    CALLS,
+    IDEEP,
+    KERNEL,
+    KIB,
+    MALLOC,
+    MINE,
+    ONEDNN,
+    THEIRS,
+    attributed,
+    finding,
+    suspect_of,
+    watched,
+)
 
 from leakhunt.assemble import assemble
 from leakhunt.attribution import attribute
@@ -21,68 +33,10 @@ from leakhunt.findings import (
     Instrument,
     Origin,
     Sort,
-    Suspect,
     plain_name,
 )
 from leakhunt.model import Kind, Role, Run, Status
 from leakhunt.verdict import judge
-
-KIB = 1024
-CALLS = 300
-MARKS = (263, 273, 285, 300)
-SPAN = MARKS[-1] - MARKS[0]
-
-MINE = Frame("made.py", 7, "naive", "KEPT.append(made())", Origin.YOURS)
-THEIRS = Frame("lib/core.py", 90, "made", "return Result()", Origin.LIBRARY)
-MALLOC = Frame("", 0, "operator new(unsigned long)", "", Origin.LIBRARY)
-ONEDNN = Frame("", 0, "dnnl::impl::utils::lru_cache_t<int>::add(int)", "", Origin.LIBRARY)
-KERNEL = Frame("", 0, "dnnl::impl::cpu::kernel_t::create(int)", "", Origin.LIBRARY)
-IDEEP = Frame("", 0, "ideep::utils::lru_cache<int>::insert(int)", "", Origin.LIBRARY)
-
-
-def finding(
-    per_call: float = 1,
-    size: float = KIB,
-    sort: Sort = Sort.SITE,
-    instrument: Instrument = Instrument.TRACEMALLOC,
-    what: str = "malloc",
-    stack: Sequence[Frame] = (THEIRS, MINE),
-    **more: Any,
-) -> Finding:
-    """Something of which `per_call` blocks, each of `size` bytes, stay."""
-    counts = tuple(round(per_call * (mark - MARKS[0])) for mark in MARKS)
-    sizes = tuple(round(per_call * size * (mark - MARKS[0])) for mark in MARKS)
-    return Finding(instrument, sort, what, MARKS, counts, sizes, tuple(stack), **more)
-
-
-@pytest.fixture
-def leaking(make_run: MakeRun) -> Run:
-    """Four KiB a call in the live heap, of no Python block."""
-    return make_run(live_heap=[4 * KIB * call for call in range(CALLS)])
-
-
-@pytest.fixture
-def leaking_objects(make_run: MakeRun) -> Run:
-    """The same in Python."""
-    return make_run(
-        live_heap=[4 * KIB * call for call in range(CALLS)],
-        python_blocks=[2 * call for call in range(CALLS)],
-    )
-
-
-def watched(*findings: Finding) -> Run:
-    instrument = findings[0].instrument if findings else Instrument.TRACEMALLOC
-    made = plan(instrument=instrument, calls=CALLS)
-    return replace(_EMPTY, plan=made, findings=tuple(findings))
-
-
-_EMPTY = Run(
-    plan=plan(), outcome=None, series=(), samples={}, calls=()  # type: ignore[arg-type]
-)  # fmt: skip
-
-
-def attributed(run: Run, *findings: Finding) -> Attribution:
-    return attribute(run, judge(run), [watched(*findings)])
 
 
 def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
@@ -284,10 +238,6 @@ def test_the_run_past_the_ceiling_is_judged_from_there_on() -> None:
     assert 1148 < made.warmup < made.calls
     assert made.calls - made.warmup > 300
     assert not made.is_measured
-
-
-def suspect_of(run: Run, *findings: Finding) -> Suspect:
-    return attributed(run, *findings).suspects[0]
 
 
 def test_a_fingerprint_outlives_other_lines_and_other_sizes(leaking: Run) -> None:

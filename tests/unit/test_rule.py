@@ -117,6 +117,24 @@ def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
     assert 200 < lengths[1] <= MOST_CALLS
 
 
+def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
+    for calls in (100, 250, 600):
+        plan = watched_plan(
+            make_run(live_heap=[1000 * (call // 3) for call in range(calls)]), Instrument.MEMRAY
+        )
+        assert plan.calls is not None and plan.warmup is not None
+        watched = plan.calls - plan.warmup
+        assert prime_from(watched) == watched
+
+
+def test_of_many_short_calls_five_thousand_come_before_the_watched_ones(make_run: MakeRun) -> None:
+    early = make_run(live_heap=[1000 * call for call in range(9000)])
+    assert watched_plan(early, Instrument.MEMRAY).warmup == 5000
+    late = [0] * 7000 + [1000 * call for call in range(2000)]
+    plan = watched_plan(make_run(live_heap=late), Instrument.MEMRAY)
+    assert plan.warmup is not None and plan.warmup > 8000
+
+
 def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> None:
     plan = watched_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
     assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 1, 1)

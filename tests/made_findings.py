@@ -1,0 +1,60 @@
+"""Findings and attributions made for tests: what an instrument would have told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from conftest import plan
+
+from leakhunt.attribution import attribute
+from leakhunt.findings import Attribution, Finding, Frame, Instrument, Origin, Sort, Suspect
+from leakhunt.model import Run
+from leakhunt.verdict import judge
+
+KIB = 1024
+CALLS = 300
+MARKS = (263, 273, 285, 300)
+SPAN = MARKS[-1] - MARKS[0]
+
+MINE = Frame("made.py", 7, "naive", "KEPT.append(made())", Origin.YOURS)
+THEIRS = Frame("lib/core.py", 90, "made", "return Result()", Origin.LIBRARY)
+MALLOC = Frame("", 0, "operator new(unsigned long)", "", Origin.LIBRARY)
+ONEDNN = Frame("", 0, "dnnl::impl::utils::lru_cache_t<int>::add(int)", "", Origin.LIBRARY)
+KERNEL = Frame("", 0, "dnnl::impl::cpu::kernel_t::create(int)", "", Origin.LIBRARY)
+IDEEP = Frame("", 0, "ideep::utils::lru_cache<int>::insert(int)", "", Origin.LIBRARY)
+
+
+def finding(
+    per_call: float = 1,
+    size: float = KIB,
+    sort: Sort = Sort.SITE,
+    instrument: Instrument = Instrument.TRACEMALLOC,
+    what: str = "malloc",
+    stack: Sequence[Frame] = (THEIRS, MINE),
+    **more: Any,
+) -> Finding:
+    """Something of which `per_call` blocks, each of `size` bytes, stay."""
+    counts = tuple(round(per_call * (mark - MARKS[0])) for mark in MARKS)
+    sizes = tuple(round(per_call * size * (mark - MARKS[0])) for mark in MARKS)
+    return Finding(instrument, sort, what, MARKS, counts, sizes, tuple(stack), **more)
+
+
+def watched(*findings: Finding) -> Run:
+    instrument = findings[0].instrument if findings else Instrument.TRACEMALLOC
+    made = plan(instrument=instrument, calls=CALLS)
+    return replace(_EMPTY, plan=made, findings=tuple(findings))
+
+
+_EMPTY = Run(
+    plan=plan(), outcome=None, series=(), samples={}, calls=()  # type: ignore[arg-type]
+)  # fmt: skip
+
+
+def attributed(run: Run, *findings: Finding) -> Attribution:
+    return attribute(run, judge(run), [watched(*findings)])
+
+
+def suspect_of(run: Run, *findings: Finding) -> Suspect:
+    return attributed(run, *findings).suspects[0]
