@@ -25,6 +25,8 @@ UNITS = {
     "threads": Unit.COUNT,
     "descriptors": Unit.COUNT,
     "children": Unit.COUNT,
+    "audio": Unit.NANOSECONDS,
+    "duration": Unit.NANOSECONDS,
 }
 
 # The series of a header, as a run file made by hand has them.

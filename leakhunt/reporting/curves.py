@@ -169,7 +169,7 @@ def _heights(entry: JudgedRun, name: str) -> list[float]:
     if name == "duration":
         each = _calls_of_samples(entry)
         return [
-            seconds / calls / 1e9 for seconds, calls in zip(_smoothed(values), each, strict=False)
+            seconds / calls / 1e9 for seconds, calls in zip(smoothed(values), each, strict=False)
         ]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
@@ -183,7 +183,7 @@ def _calls_of_samples(entry: JudgedRun) -> Iterator[int]:
         before = calls
 
 
-def _smoothed(values: Sequence[int]) -> list[float]:
+def smoothed(values: Sequence[int]) -> list[float]:
     """The median of each call and its neighbours: one slow call is no curve."""
     reach = _SMOOTHED_CALLS // 2
     return [

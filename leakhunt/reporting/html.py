@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from leakhunt.model import Ledger, Report
-from leakhunt.reporting.curves import curves_svg
+from leakhunt.model import JudgedRun, Ledger, Report
+from leakhunt.reporting.curves import MOST_POINTS, curves_svg
+from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.plots import plot_data
+from leakhunt.reporting.sparkline import path, sparkline
 from leakhunt.reporting.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -27,6 +34,25 @@ from leakhunt.reporting.words import (
 )
 from leakhunt.units import format_bytes
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# The names of the axes, and what the script writes beside the curves.
+_WORDS = {
+    "call": "call",
+    "time": "time in calls (s)",
+    "audio": "audio (minutes)",
+    "warm_up": "warm-up",
+    "limit": "memory limit",
+    "from_warm-up": ", since the warm-up",
+    "from_start": ", since the first call",
+    "from_zero": "",
+}
+# The versions that a reader looks for first; the others stand under how it was measured.
+_VERSIONS = ("python", "torch", "modelscope", "funasr", "transformers", "numpy", "libc")
+_SPARK = (144.0, 35.0)
+_SPARK_POINTS = 72
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -45,6 +71,7 @@ def render(report: Report) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("leakhunt.reporting"),
@@ -53,33 +80,80 @@ def render(report: Report) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    plots = plot_data(report)
+    shared = _shared_environment(report)
+    calls = [variant["along"]["call"] for variant in plots["variants"]]
     page = environment.get_template("report.html.j2").render(
         report=report,
+        entries=report.entries,
+        summary=summary(report),
+        headline=headline,
+        sparkline=_spark,
         facts=first_facts(report),
-        headings=headings(report),
-        rows=[row(entry, report) for entry in report.entries],
+        device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
+        versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
         signs=SIGNS,
+        plots=plots,
+        words=_WORDS,
+        axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
+        first_call=min(chain(*calls), default=0),
+        last_call=max(chain(*calls), default=0),
+        common_call=min(map(max, filter(None, calls)), default=0),
+        thinned=MOST_POINTS // 2 if _is_thinned(report) else 0,
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_svg(report)),  # noqa: S704
-        remedies=remedies(report),
+        plot_json=Markup(_json({**plots, "words": _WORDS})),  # noqa: S704
+        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        headings=headings(report),
+        rows=[row(entry, report) for entry in report.entries],
         hunted=[entry for entry in report.entries if entry.attribution is not None],
         closing_lines=closing_lines,
         cards=cards,
         blind_spots=blind_spots,
         line_headings=LINE_HEADINGS,
         line_rows=line_rows,
+        board=Markup(""),
         trial_headings=TRIAL_HEADINGS,
         trials=[trial_row(trial) for trial in report.trials],
-        entries=report.entries,
+        remedies=remedies(report),
         bars=bars,
         plan_facts=plan_facts,
         type_growth=type_growth,
         calls_fact=calls_fact,
         format_bytes=format_bytes,
+        noise_headings=NOISE_HEADINGS,
+        noise=noise(report),
         damaged=[entry for entry in report.entries if entry.run.damaged_lines],
-        shared=_shared_environment(report),
+        shared=shared,
     )
     return page.encode("utf-8", "backslashreplace")
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON that ends no script element, whatever its texts hold."""
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _is_along(name: str, plots: Mapping[str, Any]) -> bool:
+    return any(name in variant["along"] for variant in plots["variants"])
+
+
+def _is_thinned(report: Report) -> bool:
+    return any(entry.run.samples_done > MOST_POINTS for entry in report.entries)
+
+
+def _spark(entry: JudgedRun) -> Markup:
+    """The memory of a run as a small picture, hidden from screen readers: the text says it."""
+    from markupsafe import Markup
+
+    width, height = _SPARK
+    drawn = sparkline(entry, _SPARK_POINTS)
+    return Markup(
+        '<svg class="spark" viewBox="0 -2 {w:g} {h:g}" preserveAspectRatio="none"'
+        ' aria-hidden="true"><rect y="-2" width="{warm:.1f}" height="{h:g}"/>'
+        '<path d="{path}"/></svg>'
+    ).format(w=width, h=height + 4, warm=width * drawn.warm_up, path=path(drawn, width, height))
 
 
 def bars(ledger: Ledger) -> list[Bar]:

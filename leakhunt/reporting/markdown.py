@@ -1,4 +1,4 @@
-"""``report.md``: short enough for an issue or a pull request."""
+"""``report.md``: short enough for an issue or a pull request: a table, and a fold for the rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from leakhunt.model import JudgedRun, Report
+from leakhunt.reporting.headline import headline, summary
+from leakhunt.reporting.sparkline import bars, sparkline
 from leakhunt.reporting.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -15,9 +17,22 @@ from leakhunt.reporting.suspects import (
     line_rows,
     trial_row,
 )
-from leakhunt.reporting.words import SIGNS, first_facts, headings, remedies, row
+from leakhunt.reporting.words import (
+    NOTHING,
+    SIGNS,
+    cost_cell,
+    first_facts,
+    headings,
+    remedies,
+    row,
+    short_difference_cell,
+    verdict_cell,
+)
 from leakhunt.units import format_bytes
 
+_SHORT_HEADINGS = ("variant", "verdict", "memory", "rate", "time per call", "results")
+# The width of a curve in the table, in characters.
+_BARS = 16
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
@@ -29,14 +44,44 @@ def render(report: Report) -> bytes:
 def _lines(report: Report) -> Iterator[str]:
     yield f"## leakhunt: {_escaped(report.title)}"
     yield ""
+    yield f"**{_escaped(summary(report))}**"
+    yield ""
+    yield from _table(_SHORT_HEADINGS, map(_short_row, report.entries))
+    yield ""
+    for entry in report.entries:
+        for card in cards(entry)[:1]:
+            yield f"- {_escaped(entry.variant)}: {_escaped(card.title)}, {_escaped(card.keeps)}"
+    for name, text in first_facts(report):
+        yield f"- {_escaped(name)}: {_escaped(text)}"
+    yield ""
+    yield "<details>"
+    yield "<summary>Verdicts, figures, suspects and remedies in full</summary>"
+    yield ""
+    yield from _details(report)
+    yield ""
+    yield "</details>"
+    yield ""
+    yield f"Repeat it: {_code(report.command)} ({_escaped(report.generator)})"
+
+
+def _short_row(entry: JudgedRun) -> tuple[str, ...]:
+    rate = headline(entry)
+    return (
+        entry.variant,
+        verdict_cell(entry),
+        bars(sparkline(entry, _BARS)),
+        f"{rate.title}: {rate.text} {rate.bounds}" if rate else NOTHING,
+        cost_cell(entry.cost),
+        short_difference_cell(entry),
+    )
+
+
+def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
         sign = SIGNS[entry.verdict.status]
         yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(entry.verdict.sentence)}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
-    yield ""
-    for name, text in first_facts(report):
-        yield f"- {_escaped(name)}: {_escaped(text)}"
     yield from _remedies(report)
     for entry in report.entries:
         yield from _suspects(entry)
@@ -45,8 +90,6 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _table(TRIAL_HEADINGS, map(trial_row, report.trials))
     for entry in report.entries:
         yield from _ledger(entry)
-    yield ""
-    yield f"Repeat it: {_code(report.command)} ({_escaped(report.generator)})"
 
 
 def _remedies(report: Report) -> Iterator[str]:

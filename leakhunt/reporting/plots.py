@@ -1,0 +1,110 @@
+"""What the page's script draws, as plain data: curves, warm-ups, ends and trends. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import accumulate
+from typing import Any
+
+from leakhunt.model import Ending, JudgedRun, Report, Series
+from leakhunt.reporting.curves import decimated, smoothed
+from leakhunt.reporting.trendline import trend_line
+
+# The series that can be drawn, in the order in which they are offered.
+DRAWN = (
+    "live_heap",
+    "rss",
+    "python_blocks",
+    "cuda_allocated",
+    "cuda_reserved",
+    "duration",
+    "descriptors",
+    "threads",
+    "children",
+)
+# Between these the script finds the time and the audio of a call.
+_KNOTS = 400
+_SECONDS = 1e9
+
+
+def plot_data(report: Report) -> dict[str, Any]:
+    """What is drawn: the series that a run has read, and every run's curves.
+
+    Values are in the series' unit. A curve with many samples is thinned as the figures are: each
+    bucket keeps its lowest and highest sample. ``along`` holds calls with the seconds spent in
+    calls (and the minutes of audio heard) until then.
+    """
+    return {
+        "series": [
+            {"name": series.name, "title": series.title, "unit": series.unit}
+            for series in _drawn_series(report)
+        ],
+        "variants": [_variant(entry) for entry in report.entries],
+    }
+
+
+def _drawn_series(report: Report) -> Iterator[Series]:
+    known = {series.name: series for entry in report.entries for series in entry.run.series}
+    for name in DRAWN:
+        if name in known and any(_moves(entry, name) for entry in report.entries):
+            yield known[name]
+
+
+def _moves(entry: JudgedRun, name: str) -> bool:
+    """Whether a series was read and, unless it is memory or time, ever changed."""
+    values = entry.run.samples.get(name, ())
+    if not len(values):
+        return False
+    return name not in ("descriptors", "threads", "children") or min(values) != max(values)
+
+
+def _variant(entry: JudgedRun) -> dict[str, Any]:
+    run = entry.run
+    drawn = [name for name in DRAWN if len(run.samples.get(name, ()))]
+    first = min(run.judged_from, max(run.samples_done - 1, 0))
+    return {
+        "name": entry.variant,
+        "ended": _ended(entry),
+        "limit": run.plan.memory_limit_bytes,
+        "judgedFrom": run.calls[first] if run.samples_done else 0,
+        "along": _along(entry),
+        "curves": {name: _curve(entry, name) for name in drawn},
+        "base": {name: run.samples[name][first] for name in drawn if name != "duration"},
+        "trends": {
+            name: asdict(line) for name in drawn if (line := trend_line(entry, name)) is not None
+        },
+    }
+
+
+def _ended(entry: JudgedRun) -> str:
+    outcome = entry.run.outcome
+    if outcome.ending is Ending.OK:
+        return ""
+    signal = f" ({outcome.signal})" if outcome.signal else ""
+    return f"{outcome.ending}{signal} after call {entry.run.calls_done:,}"
+
+
+def _along(entry: JudgedRun) -> dict[str, list[float]]:
+    run = entry.run
+    count = run.samples_done
+    knots = sorted({round(at * (count - 1) / _KNOTS) for at in range(_KNOTS + 1)}) if count else []
+    told: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
+    for name, series, unit in (("time", "duration", _SECONDS), ("audio", "audio", 60 * _SECONDS)):
+        values = run.samples.get(series, ())
+        if len(values):
+            total = list(accumulate(values))
+            told[name] = [round(total[at] / unit, 6) for at in knots]
+    return told
+
+
+def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:
+    heights = _per_call(entry) if name == "duration" else entry.run.samples[name]
+    places, shown = decimated(heights)
+    return {"call": [entry.run.calls[place] for place in places], "value": list(shown)}
+
+
+def _per_call(entry: JudgedRun) -> Sequence[float]:
+    """Nanoseconds per call, each the median of its neighbourhood."""
+    run = entry.run
+    return [value / run.calls_per_sample for value in smoothed(run.samples["duration"])]

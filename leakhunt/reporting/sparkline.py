@@ -1,0 +1,55 @@
+"""A run's memory as a curve of a word's size: for a card, a table, a terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from leakhunt.model import JudgedRun
+from leakhunt.reporting.headline import main_series
+
+_BARS = "▁▂▃▄▅▆▇█"
+# A curve that moves by less than this part of what it stands at is drawn level.
+_LEVEL = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """`heights` from 0 to 1, evenly along the run; the first `warm_up` part of it is not judged."""
+
+    heights: tuple[float, ...]
+    warm_up: float
+
+
+def sparkline(entry: JudgedRun, points: int) -> Sparkline:
+    """At most `points` heights, each the mean of its stretch of the run; none without samples."""
+    run = entry.run
+    values = run.samples.get(main_series(entry), ())
+    if not len(values):
+        return Sparkline((), 0.0)
+    return Sparkline(_scaled(_means(values, points)), run.judged_from / len(values))
+
+
+def bars(drawn: Sparkline) -> str:
+    """``▁▂▃▄▅▆▇█``: one character a height."""
+    return "".join(_BARS[min(int(height * len(_BARS)), len(_BARS) - 1)] for height in drawn.heights)
+
+
+def path(drawn: Sparkline, width: float, height: float) -> str:
+    """The ``d`` of an SVG path in a box of this size."""
+    step = width / max(len(drawn.heights) - 1, 1)
+    places = (f"{at * step:.1f},{height * (1 - each):.1f}" for at, each in enumerate(drawn.heights))
+    return "M" + " L".join(places) if drawn.heights else ""
+
+
+def _means(values: Sequence[int], points: int) -> list[float]:
+    count = min(points, len(values))
+    ends = [round(at * len(values) / count) for at in range(count + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in pairwise(ends)]
+
+
+def _scaled(means: Sequence[float]) -> tuple[float, ...]:
+    low, high = min(means), max(means)
+    span = max(high - low, _LEVEL * abs(high), 1.0)
+    return tuple((each - low) / span for each in means)
