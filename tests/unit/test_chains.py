@@ -7,13 +7,19 @@ import sys
 import threading
 import tracemalloc
 import types
+import weakref
 from collections import deque
 from typing import Any
 
 import pytest
 
 from leakhunt.instruments.chains import Holders, edge_name, owner_file, path_of
-from leakhunt.instruments.containers import held_in, object_traceback
+from leakhunt.instruments.containers import (
+    held_in,
+    is_weak_reference,
+    newest,
+    object_traceback,
+)
 from leakhunt.instruments.traits import traits
 
 
@@ -108,6 +114,60 @@ def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
     kept = get_state().kept
     assert held_in([get_state, get_state(), kept]) == {}
 
+    @functools.lru_cache
+    def get_table() -> dict[str, int]:
+        return {"one": 1, "two": 2}
+
+    assert held_in([get_table, get_table()]) == {}
+
+
+def test_a_cached_function_inside_another_keeps_no_instance() -> None:
+    @functools.cache
+    def inner(text: str) -> str:
+        return text
+
+    assert held_in([inner, {}]) == {"unbounded_cache": True}
+
+
+def test_the_newest_items_come_with_what_tells_most_first() -> None:
+    assert next(newest({"old": 1, "new": 2})) == ("new", 2)
+    assert next(newest({"old": [1], "new": [2]})) == ([2], "new")
+    assert list(newest([1, 2, 3, 4])) == [(4,), (3,), (2,)]
+    assert list(newest(deque([1, 2]))) == [(2,), (1,)]
+
+
+def test_a_weak_reference_with_a_callback_keeps_something() -> None:
+    state = State()
+    assert is_weak_reference(weakref.ref(state))
+    assert not is_weak_reference(weakref.ref(state, print))
+    assert not is_weak_reference(state)
+
+
+def test_what_only_a_thread_or_its_stack_holds_is_found() -> None:
+    on_the_stack, on_the_thread, go_on, there = State(), State(), threading.Event(), []
+
+    def wait(held: State) -> None:
+        there.append(id(held))
+        go_on.wait()
+
+    worker = threading.Thread(target=wait, args=(on_the_stack,), name="worker")
+    worker.attached = on_the_thread  # type: ignore[attr-defined]
+    worker.start()
+    try:
+        holders = Holders(None, [on_the_stack, on_the_thread])
+        roots = [type(holders.chain(held)[0]).__name__ for held in (on_the_stack, on_the_thread)]
+    finally:
+        go_on.set()
+        worker.join()
+    assert roots[1] == "Thread"
+    assert roots[0] in ("frame", "Thread")
+    assert there == [id(on_the_stack)]
+
+
+def test_the_frames_that_look_are_no_holders() -> None:
+    only_here = State()
+    assert Holders(None, [only_here]).chain(only_here) == [only_here]
+
 
 def test_a_long_chain_is_folded() -> None:
     links: list[Any] = [types.SimpleNamespace()]
@@ -115,6 +175,10 @@ def test_a_long_chain_is_folded() -> None:
         links.insert(0, types.SimpleNamespace(after=links[0]))
     path = path_of(links, links[0])
     assert path == "types.SimpleNamespace.after.after..."
+    for number in range(30):
+        links.insert(0, types.SimpleNamespace(**{f"part{number}": links[0]}))
+    path = path_of(links, links[0])
+    assert path.count(".") < 40 and " ... " in path
 
 
 def test_edges_have_the_names_of_python() -> None:
