@@ -31,6 +31,18 @@ def _curves(report: Report) -> bytes:
     return curves_png(report)
 
 
+def _ledger(report: Report) -> bytes:
+    from leakhunt.reporting.ledger_figure import ledger_png
+
+    return ledger_png(report)
+
+
+def _remedies(report: Report) -> bytes:
+    from leakhunt.reporting.remedy_figure import remedies_png
+
+    return remedies_png(report)
+
+
 def _markdown(report: Report) -> bytes:
     from leakhunt.reporting.markdown import render
 
@@ -47,6 +59,8 @@ def _json(report: Report) -> bytes:
 RENDERERS: tuple[Renderer, ...] = (
     Renderer("report.html", _html),
     Renderer("curves.png", _curves),
+    Renderer("ledger.png", _ledger),
+    Renderer("remedies.png", _remedies),
     Renderer("report.md", _markdown),
     Renderer("report.json", _json),
 )

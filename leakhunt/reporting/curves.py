@@ -7,72 +7,53 @@ leaves the panel it is cut off there, and the panel says so.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-from leakhunt.model import Ending, JudgedRun, Report
+from leakhunt.model import Ending, JudgedRun, Report, Status
+from leakhunt.reporting.drawing import (
+    COLOURS,
+    DASHES,
+    SMALL,
+    SOFT,
+    WIDTH_INCHES,
+    Label,
+    byte_scale,
+    label_in_margin,
+    named,
+    plain,
+    png,
+    svg,
+    svg_element,
+)
+from leakhunt.reporting.thinning import decimated, smoothed
+from leakhunt.reporting.trendline import trend_line
+from leakhunt.units import format_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PANELS = ("live_heap", "rss", "python_blocks", "cuda_allocated", "cuda_reserved", "duration")
-# At most about so many points a curve: each bucket keeps its lowest and highest sample, so that no
-# step and no spike disappears.
-MOST_POINTS = 1500
-# Okabe and Ito's palette, safe for the colour-blind; line styles differ as well.
-_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a8a3a")
-_DASHES: tuple[Any, ...] = (
-    "solid",
-    (0, (6, 2)),
-    (0, (1, 1.2)),
-    (0, (8, 2, 1.5, 2)),
-    (0, (3, 1.5)),
-    (0, (10, 3)),
-    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
-    (0, (2, 3)),
-)
-_WIDTH_INCHES = 9.0
 _PANEL_INCHES = 2.5
-_PNG_DOTS_PER_INCH = 150
-# Labels at the right end stand at least this share of the panel's height apart.
-_LABEL_SPACING = 0.09
 _SMOOTHED_CALLS = 9
 _LOGARITHMIC_FROM_RATIO = 8.0
-_STYLE: Any = {
-    "font.size": 10.0,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "leakhunt",
-}
 
 
 def curves_png(report: Report) -> bytes:
     """The figure as PNG."""
-    return _saved(report, "png")
+    return png(partial(curves_figure, report))
 
 
-def curves_svg(report: Report) -> str:
+def curves_svg(report: Report) -> bytes:
+    """The figure as an SVG file."""
+    return svg(partial(curves_figure, report))
+
+
+def curves_element(report: Report) -> str:
     """The figure as an ``<svg>`` element for an HTML page, the same for the same report."""
-    text = _saved(report, "svg").decode()
-    return text[text.index("<svg") :]
-
-
-def _saved(report: Report, kind: str) -> bytes:
-    import matplotlib
-
-    stream = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure = curves_figure(report)
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(stream, format=kind, dpi=_PNG_DOTS_PER_INCH, metadata=metadata)
-    return stream.getvalue()
+    return svg_element(partial(curves_figure, report))
 
 
 def curves_figure(report: Report) -> Figure:
@@ -81,7 +62,7 @@ def curves_figure(report: Report) -> Figure:
 
     names = [name for name in PANELS if _read_by_any(report, name)] or ["rss"]
     height = _PANEL_INCHES * len(names) + 0.5
-    figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, report, name)
@@ -90,7 +71,7 @@ def curves_figure(report: Report) -> Figure:
         each = sorted({entry.run.calls_per_sample for entry in report.entries})
         label = f"sample (of {each[0]:,} to {each[-1]:,} calls, by variant)"
     panels[-1].set_xlabel(label)
-    figure.suptitle(f"{_plain(report.title)}: memory call by call", fontsize=12, weight="bold")
+    figure.suptitle(f"{named(report.title)}: memory call by call", fontsize=12, weight="bold")
     return figure
 
 
@@ -103,47 +84,83 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
         (index, entry) for index, entry in enumerate(report.entries) if entry.run.samples.get(name)
     ]
     if not runs:
-        axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", color="#666666")
+        axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", color=SOFT)
         return
     curves = {index: _heights(entry, name) for index, entry in runs}
     scale, unit = _scale(name, _spread(list(curves.values()), [entry for _, entry in runs]))
+    scaled = {index: [height / scale for height in heights] for index, heights in curves.items()}
     ends = []
     for index, entry in runs:
-        heights = [height / scale for height in curves[index]]
-        places, shown = decimated(heights)
         along = _along(entry, report)
-        axes.plot(
-            [along[place] for place in places],
-            shown,
-            color=_COLOURS[index % len(_COLOURS)],
-            linestyle=_DASHES[index % len(_DASHES)],
-            linewidth=2.4 if index == 0 else 1.6,
-            zorder=3 if index == 0 else 2,
-        )
-        ends.append((index, entry, along[len(heights) - 1], heights[-1]))
-        first = entry.run.judged_from
-        if name != "duration" and 0 < first < len(heights):
-            colour = _COLOURS[index % len(_COLOURS)]
-            axes.plot([along[first]], [heights[first]], marker=".", color=colour, zorder=4)
-    warmup = min(_warm_up_end(entry, report) for _, entry in runs)
+        _draw_curve(axes, index, scaled[index], along)
+        ends.append((index, entry, along[len(scaled[index]) - 1], scaled[index][-1]))
+        if name != "duration" and not _by_sample(report):
+            _draw_trend(axes, index, entry, name, scale)
     axes.set_xlim(0, max(*(call for _, _, call, _ in ends), 2))
-    if warmup:
-        axes.axvspan(0, warmup, color="#f0f0f0", zorder=0, linewidth=0)
-    axes.set_title(_title(name, runs[0][1]), loc="left", fontsize=10)
+    axes.set_title(_title(name, runs[0][1]), loc="left", fontsize=11)
     axes.set_ylabel(unit)
-    scaled = [[height / scale for height in heights] for heights in curves.values()]
     judged = [
         height
-        for heights, (_, entry) in zip(scaled, runs, strict=True)
-        for height in (heights[entry.run.judged_from :] or heights)
+        for index, entry in runs
+        for height in (scaled[index][entry.run.judged_from :] or scaled[index])
     ]
-    _set_limits(axes, name, judged, min(map(min, scaled)))
-    if warmup:
-        axes.text(
-            warmup / 2, 0.95, "warm-up", transform=axes.get_xaxis_transform(),
-            ha="center", va="top", color="#666666", fontsize=9,
-        )  # fmt: skip
+    _set_limits(axes, name, judged, min(map(min, scaled.values())))
+    _mark_warm_up(axes, min(_warm_up_end(entry, report) for _, entry in runs))
+    if name == "rss":
+        _mark_memory_limit(axes, runs[0][1], scale)
     _label_ends(axes, ends)
+
+
+def _draw_curve(axes: Axes, index: int, heights: Sequence[float], along: Sequence[int]) -> None:
+    places, shown = decimated(heights)
+    axes.plot(
+        [along[place] for place in places],
+        shown,
+        color=COLOURS[index % len(COLOURS)],
+        linestyle=DASHES[index % len(DASHES)],
+        linewidth=2.4 if index == 0 else 1.6,
+        zorder=3 if index == 0 else 2,
+    )
+
+
+def _draw_trend(axes: Axes, index: int, entry: JudgedRun, name: str, scale: float) -> None:
+    """The trend of what leaks, over the judged calls, with the band of its 99 % bounds."""
+    trend, line = entry.verdict.trends.get(name), trend_line(entry, name)
+    if trend is None or trend.status is not Status.LEAK or line is None:
+        return
+    colour = COLOURS[index % len(COLOURS)]
+    base = entry.run.samples[name][entry.run.judged_from]
+    low, high, middle = (
+        [(height - base) / scale for height in heights]
+        for heights in (line.lowest, line.highest, line.heights)
+    )
+    axes.fill_between(line.calls, low, high, color=colour, alpha=0.14, linewidth=0, zorder=1)
+    axes.plot(line.calls, middle, color=colour, linewidth=0.8, linestyle=(0, (1, 2)), zorder=4)
+
+
+def _mark_warm_up(axes: Axes, end: int) -> None:
+    if not end:
+        return
+    axes.axvspan(0, end, color="#f0f0f0", zorder=0, linewidth=0)
+    axes.text(
+        end / 2, 0.95, "warm-up", transform=axes.get_xaxis_transform(),
+        ha="center", va="top", color=SOFT, fontsize=SMALL,
+    )  # fmt: skip
+
+
+def _mark_memory_limit(axes: Axes, entry: JudgedRun, scale: float) -> None:
+    """The limit the runs were given, where it is in view."""
+    limit = entry.run.plan.memory_limit_bytes
+    if limit is None:
+        return
+    heights = entry.run.samples["rss"]
+    place = (limit - heights[min(entry.run.judged_from, len(heights) - 1)]) / scale
+    if axes.get_ylim()[0] < place < axes.get_ylim()[1]:
+        axes.axhline(place, color="#b42318", linewidth=1.2, linestyle="dashed", zorder=1)
+        axes.text(
+            0.005, place, f"memory limit {format_bytes(limit)}",
+            transform=axes.get_yaxis_transform(), va="bottom", color="#b42318", fontsize=SMALL,
+        )  # fmt: skip
 
 
 def _by_sample(report: Report) -> bool:
@@ -169,7 +186,8 @@ def _heights(entry: JudgedRun, name: str) -> list[float]:
     if name == "duration":
         each = _calls_of_samples(entry)
         return [
-            seconds / calls / 1e9 for seconds, calls in zip(smoothed(values), each, strict=False)
+            seconds / calls / 1e9
+            for seconds, calls in zip(smoothed(values, _SMOOTHED_CALLS // 2), each, strict=False)
         ]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
@@ -181,28 +199,6 @@ def _calls_of_samples(entry: JudgedRun) -> Iterator[int]:
     for calls in entry.run.calls:
         yield max(calls - before, 1)
         before = calls
-
-
-def smoothed(values: Sequence[int]) -> list[float]:
-    """The median of each call and its neighbours: one slow call is no curve."""
-    reach = _SMOOTHED_CALLS // 2
-    return [
-        median(values[max(place - reach, 0) : place + reach + 1]) for place in range(len(values))
-    ]
-
-
-def decimated(heights: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Places and heights, thinned to the lowest and highest of each bucket, in order."""
-    if len(heights) <= MOST_POINTS:
-        return list(range(len(heights))), list(heights)
-    size = -(-len(heights) * 2 // MOST_POINTS)
-    kept: list[int] = []
-    for first in range(0, len(heights), size):
-        bucket = range(first, min(first + size, len(heights)))
-        low = min(bucket, key=heights.__getitem__)
-        high = max(bucket, key=heights.__getitem__)
-        kept += sorted({low, high})
-    return kept, [heights[place] for place in kept]
 
 
 def _spread(curves: Sequence[Sequence[float]], entries: Sequence[JudgedRun]) -> float:
@@ -222,18 +218,15 @@ def _scale(name: str, spread: float) -> tuple[float, str]:
         return (1.0, "s") if spread >= 1 else (1e-3, "ms") if spread >= 1e-3 else (1e-6, "µs")
     if name == "python_blocks":
         return 1.0, "blocks"
-    for power, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if spread >= 2 * power:
-            return float(power), unit
-    return 1.0, "bytes"
+    return byte_scale(spread)
 
 
 def _title(name: str, entry: JudgedRun) -> str:
     titles = {series.name: series.title for series in entry.run.series}
     title = titles.get(name, name)
     if name == "duration":
-        return _plain(f"{title} (median of {_SMOOTHED_CALLS} calls)")
-    return _plain(f"{title}, change since the warm-up")
+        return plain(f"{title} (median of {_SMOOTHED_CALLS} calls)")
+    return plain(f"{title}, change since the warm-up")
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
@@ -256,59 +249,19 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
     if lowest < low - 0.12 * room:
         axes.text(
             0.995, 0.03, "growth during the warm-up is cut off", transform=axes.transAxes,
-            ha="right", va="bottom", color="#666666", fontsize=8,
+            ha="right", va="bottom", color=SOFT, fontsize=SMALL,
         )  # fmt: skip
 
 
 def _label_ends(axes: Axes, ends: Sequence[tuple[int, JudgedRun, int, float]]) -> None:
-    """A label at the right of each curve, pushed apart where curves end close together."""
-    place_of = axes.transData + axes.transAxes.inverted()
-    wanted = sorted(
-        (min(max(float(place_of.transform((call, height))[1]), 0.0), 1.0), index)
-        for index, _, call, height in ends
-    )
-    heights = spread_out([place for place, _ in wanted], _LABEL_SPACING)
-    placed = {index: height for (_, index), height in zip(wanted, heights, strict=True)}
+    """A label at the right of each curve; a cross where one ended before its time."""
+    labels = []
     for index, entry, call, height in ends:
-        colour = _COLOURS[index % len(_COLOURS)]
-        axes.annotate(
-            _plain(_label(entry)),
-            xy=(call, height),
-            xytext=(1.02, placed[index]),
-            textcoords=axes.transAxes,
-            color=colour,
-            va="center",
-            fontsize=9,
-            weight="bold" if index == 0 else "normal",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.6,
-                "alpha": 0.6,
-                "relpos": (0, 0.5),
-            },
-        )
+        colour = COLOURS[index % len(COLOURS)]
+        labels.append(Label(named(_label(entry)), (call, height), colour, bold=index == 0))
         if entry.run.outcome.ending is not Ending.OK:
             axes.plot([call], [height], marker="X", markersize=8, color=colour, zorder=4)
-
-
-def spread_out(places: Sequence[float], spacing: float) -> list[float]:
-    """`places` (rising), moved as little as needed to stand `spacing` apart, within 0 to 1.
-
-    Least squares: with the wanted distances taken off, neighbours in the wrong order are pooled at
-    their mean (pool adjacent violators).
-    """
-    spacing = min(spacing, 1 / max(len(places) - 1, 1))
-    pools: list[list[float]] = []
-    for index, place in enumerate(places):
-        pools.append([place - index * spacing])
-        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
-            last = pools.pop()
-            pools[-1] += last
-    even = [fmean(pool) for pool in pools for _ in pool]
-    ceiling = 1.0 - (len(places) - 1) * spacing
-    return [max(min(place, ceiling), 0.0) + index * spacing for index, place in enumerate(even)]
+    label_in_margin(axes, labels)
 
 
 def _label(entry: JudgedRun) -> str:
@@ -317,8 +270,3 @@ def _label(entry: JudgedRun) -> str:
         return entry.variant
     signal = f" ({outcome.signal})" if outcome.signal else ""
     return f"{entry.variant}: {outcome.ending}{signal}"
-
-
-def _plain(text: str) -> str:
-    """`text` with its dollar signs shown, not read as mathematics, and nothing no font can take."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")

@@ -9,9 +9,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.model import JudgedRun, Ledger, Report
-from leakhunt.reporting.curves import MOST_POINTS, curves_svg
+from leakhunt.reporting.curves import curves_element
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
 from leakhunt.reporting.plots import plot_data
+from leakhunt.reporting.remedy_figure import remedies_element
 from leakhunt.reporting.sparkline import path, sparkline
 from leakhunt.reporting.suspects import (
     LINE_HEADINGS,
@@ -22,6 +23,7 @@ from leakhunt.reporting.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.reporting.thinning import MOST_POINTS
 from leakhunt.reporting.words import (
     SIGNS,
     calls_fact,
@@ -82,6 +84,7 @@ def render(report: Report) -> bytes:
     )
     plots = plot_data(report)
     shared = _shared_environment(report)
+    trials, compared = [trial_row(trial) for trial in report.trials], remedies(report)
     calls = [variant["along"]["call"] for variant in plots["variants"]]
     page = environment.get_template("report.html.j2").render(
         report=report,
@@ -101,7 +104,7 @@ def render(report: Report) -> bytes:
         common_call=min(map(max, filter(None, calls)), default=0),
         thinned=MOST_POINTS // 2 if _is_thinned(report) else 0,
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
-        curves=Markup(curves_svg(report)),  # noqa: S704
+        curves=Markup(curves_element(report)),  # noqa: S704
         plot_json=Markup(_json({**plots, "words": _WORDS})),  # noqa: S704
         plotly=Markup(get_plotlyjs()),  # noqa: S704
         headings=headings(report),
@@ -112,10 +115,10 @@ def render(report: Report) -> bytes:
         blind_spots=blind_spots,
         line_headings=LINE_HEADINGS,
         line_rows=line_rows,
-        board=Markup(""),
+        board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
         trial_headings=TRIAL_HEADINGS,
-        trials=[trial_row(trial) for trial in report.trials],
-        remedies=remedies(report),
+        trials=trials,
+        remedies=compared,
         bars=bars,
         plan_facts=plan_facts,
         type_growth=type_growth,

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from leakhunt.model import Ending, JudgedRun, Report, Series
-from leakhunt.reporting.curves import decimated, smoothed
+from leakhunt.reporting.thinning import decimated, smoothed
 from leakhunt.reporting.trendline import trend_line
 
 # The series that can be drawn, in the order in which they are offered.
@@ -25,6 +25,7 @@ DRAWN = (
 )
 # Between these the script finds the time and the audio of a call.
 _KNOTS = 400
+_SMOOTHED_REACH = 4
 _SECONDS = 1e9
 
 
@@ -107,4 +108,6 @@ def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:
 def _per_call(entry: JudgedRun) -> Sequence[float]:
     """Nanoseconds per call, each the median of its neighbourhood."""
     run = entry.run
-    return [value / run.calls_per_sample for value in smoothed(run.samples["duration"])]
+    return [
+        value / run.calls_per_sample for value in smoothed(run.samples["duration"], _SMOOTHED_REACH)
+    ]

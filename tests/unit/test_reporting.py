@@ -14,9 +14,10 @@ from conftest import MakeRun
 from leakhunt.assemble import assemble
 from leakhunt.model import Ending, Outcome, Report
 from leakhunt.reporting import RENDERERS, Renderer
-from leakhunt.reporting.curves import MOST_POINTS, decimated, spread_out
+from leakhunt.reporting.drawing import spread_out
 from leakhunt.reporting.html import bars
 from leakhunt.reporting.terminal import summary_table, verdict_lines
+from leakhunt.reporting.thinning import MOST_POINTS, decimated
 
 # The data, Plotly, and what draws with it.
 OUR_SCRIPTS = 3
