@@ -13,6 +13,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.model import Ending, JudgedRun, Report
+from leakhunt.reporting.xml_text import xml_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +63,11 @@ def curves_svg(report: Report) -> str:
     """The figure as an ``<svg>`` element for an HTML page, the same for the same report."""
     text = _saved(report, "svg").decode()
     return text[text.index("<svg") :]
+
+
+def curves_svg_file(report: Report) -> bytes:
+    """The figure as an SVG file of its own: text stays text, in whatever font there is."""
+    return _saved(report, "svg")
 
 
 def _saved(report: Report, kind: str) -> bytes:
@@ -191,11 +197,11 @@ def _smoothed(values: Sequence[int]) -> list[float]:
     ]
 
 
-def decimated(heights: Sequence[float]) -> tuple[list[int], list[float]]:
+def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
     """Places and heights, thinned to the lowest and highest of each bucket, in order."""
-    if len(heights) <= MOST_POINTS:
+    if len(heights) <= most:
         return list(range(len(heights))), list(heights)
-    size = -(-len(heights) * 2 // MOST_POINTS)
+    size = -(-len(heights) * 2 // most)
     kept: list[int] = []
     for first in range(0, len(heights), size):
         bucket = range(first, min(first + size, len(heights)))
@@ -320,5 +326,5 @@ def _label(entry: JudgedRun) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with its dollar signs shown, not read as mathematics, and nothing no font can take."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+    """`text` with its dollar signs shown, not read as mathematics, and nothing no SVG can hold."""
+    return xml_text(text).replace("$", r"\$")
