@@ -42,6 +42,8 @@ from leakhunt.model import (
 )
 
 FORMAT = 3
+# The JSON Schema of a line: ``reporting/schemas/run-file.schema.json``.
+SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
 # The readings of format 1 by their names of today.
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"

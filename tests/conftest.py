@@ -201,7 +201,16 @@ def hostile_run(run: Run) -> Run:
 def write_run(file: Path, rows: Sequence[Sequence[int]], **changes: Any) -> Path:
     """A whole run file of a plan with these changes, whose samples have a value a series."""
     plan_changes = {"calls": max(len(rows), 1), "warmup": len(rows) // 4} | changes
-    store.create(file, {"plan": asdict(plan(**plan_changes)), "series": TWO_SERIES})
+    header = {
+        "started_at": "2026-11-21T09:52:10.323+00:00",
+        "plan": asdict(plan(**plan_changes)),
+        "facts": {"weights": "none"},
+        "environment": {"python": "CPython 3.11"},
+        "series": TWO_SERIES,
+        "unavailable": {},
+        "limits": {},
+    }
+    store.create(file, header)
     appender = store.Appender(file)
     for call, values in enumerate(rows):
         appender.append(store.encode({"record": "sample", "call": call, "values": list(values)}))
