@@ -19,7 +19,7 @@ LAYERS = {
     "scenario": 0,
     "store": 1, "environment": 1, "probes": 1, "instruments": 1, "verdict": 1, "reporting": 1,
     "attribution": 2, "gate": 2,
-    "measurement": 3, "assemble": 3,
+    "measurement": 3, "assemble": 3, "loaded": 3,
     "cli": 4,
 }  # fmt: skip
 NOUNS = {"errors", "model", "findings", "trials", "units"}
@@ -140,7 +140,8 @@ def test_importing_leakhunt_loads_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"torch", "matplotlib", "numpy", "psutil", "rich"} & set(loaded)
+    heavy = {"torch", "matplotlib", "numpy", "pandas", "pyarrow", "psutil", "rich"}
+    assert not heavy & set(loaded)
 
 
 def test_help_loads_neither_plots_nor_tables() -> None:
