@@ -23,9 +23,11 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from leakhunt.checked import checked
 from leakhunt.errors import BadFile, CannotWrite, UsageError
 from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
 from leakhunt.model import (
@@ -42,13 +44,18 @@ from leakhunt.model import (
 )
 
 FORMAT = 3
+# The JSON Schema of a line: ``reporting/schemas/run-file.schema.json``.
+SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
 # The readings of format 1 by their names of today.
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
 BALLAST_BYTES = 32 << 10
+# So many numbers come after the name in a row of what grew: how many more, and bytes.
+_NUMBERS = {"types": 1, "mappings": 2}
 _INT64 = range(-(2**63), 2**63)
+_NO_FOOTER = "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
 
 
 def ballast_of(file: Path) -> Path:
@@ -197,10 +204,21 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        record = json.loads(line)
+        record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and "record" in record else None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can hold: neither NaN nor Infinity, which no report could pass on."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
@@ -227,7 +245,7 @@ class _Parts:
         self.results: dict[int, Any] = {}
         self.readings: list[Reading] = []
         self.notes: list[dict[str, Any]] = []
-        self.footer: dict[str, Any] | None = None
+        self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
 
     def take(self, record: dict[str, Any]) -> bool:
         """Put a record in its place. False: it is of a known kind and makes no sense."""
@@ -246,10 +264,9 @@ class _Parts:
                 case "phase":
                     self.phases.append(_phase(record))
                 case "note":
-                    self.notes.append(record)
+                    self.notes.append(_note(record))
                 case "footer":
-                    Ending(record["ending"])
-                    self.footer = record
+                    self.outcome = _outcome(record)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return False
         return True
@@ -271,7 +288,7 @@ class _Parts:
     def run(self, file: Path, damaged: int) -> Run:
         """The finished noun."""
         series = tuple(
-            Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"])
+            checked(Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"]))
             for item in self.header["series"]
         )
         samples = {
@@ -281,7 +298,7 @@ class _Parts:
         plan = _plan(self.header["plan"])
         return Run(
             plan=plan,
-            outcome=_outcome(self.footer),
+            outcome=self.outcome,
             series=series,
             samples=samples,
             calls=self.calls,
@@ -305,12 +322,9 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
     if known.get("instrument") is not None:
         known["instrument"] = Instrument(known["instrument"])
     known["role"] = Role(known.get("role", Role.MEASURE))
-    plan = Plan(**known)
-    if not all(n is None or (isinstance(n, int) and n >= 0) for n in (plan.calls, plan.warmup)):
-        raise ValueError("plan")
-    tables = (plan.options, plan.environment)
-    if plan.calls == 0 or not all(isinstance(table, dict) for table in tables):
-        raise ValueError("plan")
+    plan = checked(Plan(**known))
+    if plan.calls == 0 or min(plan.calls or 0, plan.warmup or 0) < 0:
+        raise ValueError("calls")
     return plan
 
 
@@ -359,14 +373,23 @@ def _old_phases(plan: Plan) -> tuple[Phase, ...]:
     )
 
 
-def _outcome(footer: Mapping[str, Any] | None) -> Outcome:
-    if footer is None:
-        return Outcome(
-            Ending.INTERRUPTED,
-            "no footer: the supervisor itself ended, or is still at work, or the file was cut off",
-        )
+def _note(record: dict[str, Any]) -> dict[str, Any]:
+    """A note as it was written; a row of its table is a name and whole numbers."""
+    kind, rows = record.get("kind", ""), record.get("growth", [])
+    if not all(isinstance(table, list) for table in (rows, record.get("caveats", []))):
+        raise ValueError("note")
+    for name, *numbers in rows:
+        whole = all(type(number) is int for number in numbers)
+        if not (isinstance(name, str) and whole and len(numbers) == _NUMBERS.get(kind)):
+            raise ValueError("growth")
+    if not isinstance(kind, str):
+        raise ValueError("kind")
+    return record
+
+
+def _outcome(footer: Mapping[str, Any]) -> Outcome:
     known = dict(_fields(footer, Outcome.__dataclass_fields__))
-    return Outcome(**{**known, "ending": Ending(footer["ending"])})
+    return checked(Outcome(**{**known, "ending": Ending(footer["ending"])}))
 
 
 def _fields(record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:

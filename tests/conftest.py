@@ -8,6 +8,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,44 @@ def leaking_objects(make_run: MakeRun) -> Run:
         live_heap=[4096 * call for call in range(300)],
         python_blocks=[2 * call for call in range(300)],
     )
+
+
+# Markup, mathematics, control characters, half a surrogate pair, and a text that is not Latin.
+HOSTILE = "<script>alert(1)</script>|`[bold]$x^2$\"'&]]>\x00\x1b[31m\ud800 内存泄漏\r\n=1+1"
+
+
+def hostile_run(run: Run) -> Run:
+    """`run` with that in every text that comes from outside."""
+    return replace(
+        run,
+        plan=replace(run.plan, scenario=HOSTILE, variant=HOSTILE, options={HOSTILE: HOSTILE}),
+        series=tuple(replace(each, title=HOSTILE, blind_to=HOSTILE) for each in run.series),
+        outcome=Outcome(Ending.KILLED, HOSTILE, HOSTILE, HOSTILE, -9),
+        facts={"weights": HOSTILE, HOSTILE: HOSTILE},
+        environment={HOSTILE: HOSTILE},
+        unavailable={HOSTILE: HOSTILE},
+        notes=({"record": "note", "kind": "types", "growth": [[HOSTILE, 300]]},),
+        started_at=HOSTILE,
+        damaged_lines=2,
+    )
+
+
+def write_run(file: Path, rows: Sequence[Sequence[int]], **changes: Any) -> Path:
+    """A whole run file of a plan with these changes, whose samples have a value a series."""
+    plan_changes = {"calls": max(len(rows), 1), "warmup": len(rows) // 4} | changes
+    header = {
+        "started_at": "2026-11-21T09:52:10.323+00:00",
+        "plan": asdict(plan(**plan_changes)),
+        "facts": {"weights": "none"},
+        "environment": {"python": "CPython 3.11"},
+        "series": TWO_SERIES,
+        "unavailable": {},
+        "limits": {},
+    }
+    store.create(file, header)
+    appender = store.Appender(file)
+    for call, values in enumerate(rows):
+        appender.append(store.encode({"record": "sample", "call": call, "values": list(values)}))
+    appender.close()
+    store.finish(file, Outcome(Ending.OK, exit_code=0), 1.0)
+    return file

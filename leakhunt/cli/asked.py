@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from leakhunt import scenario
+from leakhunt.cli.formats import format_option
 from leakhunt.cli.list import install_hint, missing_modules
 from leakhunt.cli.variants import Sampling, Settings
 from leakhunt.environment import available_cores
@@ -73,6 +74,7 @@ _OPTIONS = (
     click.option(
         "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
     ),
+    format_option,
 )
 
 

@@ -32,6 +32,7 @@ from leakhunt.cli.variants import (
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.findings import Attribution, Instrument
 from leakhunt.model import Ending, Outcome, Run, Verdict
+from leakhunt.reporting import Renderer
 from leakhunt.verdict import judge
 from leakhunt.verdict.cost import cost
 
@@ -69,6 +70,7 @@ MOST_CEILING_HOURS = 4.0
 def command(
     target: str,
     out: Path | None,
+    renderers: tuple[Renderer, ...],
     named: str | None,
     tried: tuple[str, ...],
     rounds: int,
@@ -100,7 +102,7 @@ def command(
                 outcomes += _until_interrupted(outcomes[-1], further)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
-    show(console, report, write_report(report, folder))
+    show(console, report, write_report(report, folder, renderers))
     return exit_code(outcomes, [run.calls_done for run in measured])
 
 

@@ -20,6 +20,7 @@ _VERBS = {
     "hunt": "Find out who keeps the memory, and whether a remedy helps.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
+    "schema": "Print the JSON Schema of report.json or of a run file.",
     "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
 }

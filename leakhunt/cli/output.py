@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from leakhunt import __version__
 from leakhunt.assemble import assemble
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.model import Report, Run
-from leakhunt.reporting import RENDERERS
+from leakhunt.reporting import Renderer
 from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
 
 GENERATOR = f"leakhunt {__version__}"
@@ -27,14 +28,14 @@ def report_on(runs: list[Run], place: str) -> Report:
     return assemble(runs, GENERATOR)
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write all formats into `folder`, each whole or not at all; the paths, HTML first.
+def write_report(report: Report, folder: Path, renderers: Sequence[Renderer]) -> list[Path]:
+    """Write these files into `folder`, each whole or not at all; the paths, in the order given.
 
     Raises:
         CannotWrite: the disk does not take them; the run files are untouched.
     """
     written = []
-    for renderer in RENDERERS:
+    for renderer in renderers:
         path = folder / renderer.file_name
         fresh = folder / f".{renderer.file_name}.new"
         try:
@@ -51,7 +52,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def show(console: Console, report: Report, written: list[Path]) -> None:
-    """The summary on the terminal; the path of the HTML report comes last.
+    """The summary on the terminal; the path that was written first, the HTML's, comes last.
 
     In a file or a pipe a sentence is a line, for grep.
     """

@@ -8,9 +8,11 @@ import click
 from rich.console import Console
 
 from leakhunt import store
+from leakhunt.cli.formats import format_option
 from leakhunt.cli.output import report_on, show, write_report
 from leakhunt.errors import BadFile, CannotWrite
 from leakhunt.model import Run
+from leakhunt.reporting import Renderer
 
 
 @click.command("report")
@@ -20,7 +22,8 @@ from leakhunt.model import Run
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the reports; default: that of the first run file, where they are replaced.",
 )
-def command(runs: tuple[str, ...], out: Path | None) -> None:
+@format_option
+def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[Renderer, ...]) -> None:
     """Make the reports again from run files, on any machine.
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
@@ -32,7 +35,7 @@ def command(runs: tuple[str, ...], out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"{folder}: {error.strerror}; name another with --out") from error
-    show(Console(), report, write_report(report, folder))
+    show(Console(), report, write_report(report, folder, renderers))
 
 
 def _loaded(file: Path, named: tuple[str, ...]) -> Run | None:

@@ -10,14 +10,16 @@ from rich.console import Console
 
 from leakhunt.cli.asked import measuring_options, new_folder, settings_for
 from leakhunt.cli.variants import measure_all
+from leakhunt.reporting import Renderer
 
 
 @click.command("run")
 @measuring_options
-def command(target: str, out: Path | None, **asked: Any) -> int:
+def command(target: str, out: Path | None, renderers: tuple[Renderer, ...], **asked: Any) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.
 
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
     settings = settings_for(target, **asked)
-    return measure_all(settings, new_folder(out, settings.scenario.name), Console())
+    folder = new_folder(out, settings.scenario.name)
+    return measure_all(settings, folder, renderers, Console())

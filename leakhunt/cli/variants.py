@@ -24,6 +24,7 @@ from leakhunt.errors import (
 from leakhunt.measurement.order import Order
 from leakhunt.measurement.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.model import Ending, Outcome, Plan, Run, Scenario, Variant
+from leakhunt.reporting import Renderer
 from leakhunt.scenario import Context
 
 PREPARE_LOG = "prepare.log"
@@ -103,7 +104,9 @@ def session(settings: Settings, folder: Path, console: Console) -> Iterator[Sess
         yield Session(settings, prepared, variants, folder, Path(scratch))
 
 
-def measure_all(settings: Settings, folder: Path, console: Console) -> int:
+def measure_all(
+    settings: Settings, folder: Path, renderers: Sequence[Renderer], console: Console
+) -> int:
     """Measure every variant into `folder`, report, and return the exit code.
 
     Raises:
@@ -113,7 +116,7 @@ def measure_all(settings: Settings, folder: Path, console: Console) -> int:
         outcomes = measure_variants(prepared, console)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
-    show(console, report, write_report(report, folder))
+    show(console, report, write_report(report, folder, renderers))
     return exit_code(outcomes, [run.calls_done for run in runs])
 
 

@@ -1,10 +1,11 @@
-"""One renderer a format. Each takes a `Report` and returns bytes; none imports another.
+"""One renderer a file. Each takes a `Report` and returns bytes; several may share a format.
 
-To add one: a module with a function from `Report` to bytes, named in `RENDERERS`.
+To add one: a module with a function from `Report` to bytes, and a line in `RENDERERS`.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,54 +14,55 @@ from leakhunt.model import Report
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """A format: the name of its file and how a report becomes its bytes."""
+    """A file of a report: its format, its name and how a report becomes its bytes.
 
+    `by_default`: written where no format is asked for. `requires` are the modules of the optional
+    extra `extra` that it needs.
+    """
+
+    format: str
     file_name: str
     render: Callable[[Report], bytes]
+    by_default: bool = False
+    requires: tuple[str, ...] = ()
+    extra: str = ""
 
 
-def _html(report: Report) -> bytes:
-    from leakhunt.reporting.html import render
+def _in(module: str, function: str) -> Callable[[Report], bytes]:
+    """A function of a module beside this one, imported on use.
 
-    return render(report)
+    matplotlib, jinja2 and pyarrow take longer to load than most commands take to run.
+    """
 
+    def render(report: Report) -> bytes:
+        rendered: bytes = getattr(importlib.import_module(f"{__name__}.{module}"), function)(report)
+        return rendered
 
-def _curves(report: Report) -> bytes:
-    from leakhunt.reporting.curves import curves_png
-
-    return curves_png(report)
-
-
-def _ledger(report: Report) -> bytes:
-    from leakhunt.reporting.ledger_figure import ledger_png
-
-    return ledger_png(report)
+    return render
 
 
-def _remedies(report: Report) -> bytes:
-    from leakhunt.reporting.remedy_figure import remedies_png
-
-    return remedies_png(report)
-
-
-def _markdown(report: Report) -> bytes:
-    from leakhunt.reporting.markdown import render
-
-    return render(report)
-
-
-def _json(report: Report) -> bytes:
-    from leakhunt.reporting.json_report import render
-
-    return render(report)
-
-
-# Imported on use: matplotlib and jinja2 take longer to load than most commands take to run.
 RENDERERS: tuple[Renderer, ...] = (
-    Renderer("report.html", _html),
-    Renderer("curves.png", _curves),
-    Renderer("ledger.png", _ledger),
-    Renderer("remedies.png", _remedies),
-    Renderer("report.md", _markdown),
-    Renderer("report.json", _json),
+    Renderer("html", "report.html", _in("html", "render"), by_default=True),
+    Renderer("png", "curves.png", _in("curves", "curves_png"), by_default=True),
+    Renderer("png", "ledger.png", _in("ledger_figure", "ledger_png"), by_default=True),
+    Renderer("png", "remedies.png", _in("remedy_figure", "remedies_png"), by_default=True),
+    Renderer("md", "report.md", _in("markdown", "render"), by_default=True),
+    Renderer("json", "report.json", _in("json_report", "render"), by_default=True),
+    Renderer("svg", "curves.svg", _in("curves", "curves_svg")),
+    Renderer("svg", "ledger.svg", _in("ledger_figure", "ledger_svg")),
+    Renderer("svg", "remedies.svg", _in("remedy_figure", "remedies_svg")),
+    Renderer("junit", "junit.xml", _in("junit", "render")),
+    Renderer("csv", "samples.csv", _in("samples", "samples_csv")),
+    Renderer(
+        "parquet",
+        "samples.parquet",
+        _in("samples", "samples_parquet"),
+        requires=("pyarrow",),
+        extra="frames",
+    ),
 )
+
+
+def formats() -> tuple[str, ...]:
+    """The names of the formats, in the order in which they are written."""
+    return tuple(dict.fromkeys(renderer.format for renderer in RENDERERS))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.reporting.xml_text import xml_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -117,9 +119,8 @@ def named(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` with its dollar signs shown, not read as mathematics."""
-    printable = "".join(each if each.isprintable() else "�" for each in text)
-    return printable.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+    """`text` with its dollar signs shown, not read as mathematics, and nothing no SVG can hold."""
+    return xml_text(text).replace("$", r"\$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Format history
     2 (2026-11): the status is leak, no_leak or inconclusive; kind, also, calls_needed, forecast,
         phases, limits; a trend has shape, upper_bound, detectable, calls_needed, slowest_warm_up.
     3 (2026-11): attribution and ceiling of a run, trials of remedies.
+    4 (2026-11): $schema names the JSON Schema that it follows (``schemas/report.schema.json``).
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 
 from leakhunt.model import JudgedRun, Report
 
-FORMAT = 3
+FORMAT = 4
+SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
 
 
 def render(report: Report) -> bytes:
     """UTF-8 JSON with stable keys; sizes in bytes, rates per call, times in seconds."""
     document = {
+        "$schema": SCHEMA,
         "format": FORMAT,
         "generator": report.generator,
         "title": report.title,

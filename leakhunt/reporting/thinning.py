@@ -9,14 +9,14 @@ from statistics import median
 MOST_POINTS = 1500
 
 
-def decimated(heights: Sequence[float]) -> tuple[list[int], list[float]]:
+def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
     """Places and heights, thinned to the lowest and highest of each bucket, in order."""
-    if len(heights) <= MOST_POINTS:
+    if len(heights) <= most:
         return list(range(len(heights))), list(heights)
     import numpy as np
 
     values = np.asarray(heights)
-    size = -(-len(values) * 2 // MOST_POINTS)
+    size = -(-len(values) * 2 // most)
     whole = len(values) // size * size
     firsts = np.arange(0, whole, size)
     buckets = values[:whole].reshape(-1, size)

@@ -89,6 +89,14 @@ def test_a_damaged_line_in_the_middle_costs_only_itself(run_file: Path) -> None:
         {"record": "sample", "call": 3, "values": [1, 2**70]},
         {"record": "sample", "call": 0, "values": [1, 2]},
         {"record": "settle", "step": "end"},
+        {"record": "note", "kind": 5},
+        {"record": "note", "kind": "types", "growth": 5},
+        {"record": "note", "kind": "types", "growth": [["list"]]},
+        {"record": "note", "kind": "mappings", "growth": [["heap", 1]]},
+        {"record": "note", "kind": "types", "growth": [["list", "3"]]},
+        {"record": "note", "kind": "watched", "caveats": 5},
+        {"record": "footer", "ending": "ok", "reason": 5},
+        {"record": "footer", "ending": "ok", "exit_code": "0"},
     ],
 )
 def test_a_record_that_makes_no_sense_is_counted_not_believed(
@@ -194,9 +202,19 @@ def test_the_golden_file_of_format_1_still_says_the_same() -> None:
         b'{"record":"footer"}\n',
         b'{"record":"result","call":Infinity,"value":1}\n',
         b'{"record":"settle","step":"end","values":{"rss":Infinity}}\n',
+        b'{"record":"note","kind":"types","share":NaN}\n',
+        b'{"record":"note","kind":"types","share":1e999}\n',
         b"[" * 100_000 + b"\n",
     ],
-    ids=["unknown ending", "no ending", "endless call", "endless reading", "too deep"],
+    ids=[
+        "unknown ending",
+        "no ending",
+        "endless call",
+        "endless reading",
+        "no number",
+        "endless",
+        "too deep",
+    ],
 )
 def test_a_damaged_line_of_any_kind_costs_only_itself(run_file: Path, line: bytes) -> None:
     with open(run_file, "ab") as stream:
@@ -238,13 +256,32 @@ def test_lines_longer_than_the_room_kept_aside_leave_no_stump(
 
 @pytest.mark.parametrize(
     "change",
-    [{"options": None}, {"calls": 0}, {"calls": 1.5}, {"warmup": -1}],
-    ids=["no options", "no calls", "half a call", "negative"],
+    [
+        {"options": None},
+        {"options": {"a": 5}},
+        {"calls": 0},
+        {"calls": 1.5},
+        {"calls": True},
+        {"warmup": -1},
+        {"scenario": 5},
+        {"variant": None},
+        {"timeout_seconds": "5"},
+    ],
+    ids=str,
 )
 def test_a_plan_that_cannot_be_is_a_bad_file(tmp_path: Path, change: dict[str, Any]) -> None:
     file = tmp_path / f"x{store.SUFFIX}"
     header = {"plan": asdict(plan()) | change, "series": TWO_SERIES}
     file.write_text(json.dumps({"record": "header", "format": 2} | header) + "\n")
+    with pytest.raises(BadFile, match="header is damaged"):
+        store.load(file)
+
+
+@pytest.mark.parametrize("field", ["name", "title", "blind_to"])
+def test_a_series_without_words_is_a_bad_file(tmp_path: Path, field: str) -> None:
+    file = tmp_path / f"x{store.SUFFIX}"
+    header = {"plan": asdict(plan()), "series": [TWO_SERIES[0] | {field: 5}]}
+    file.write_text(json.dumps({"record": "header", "format": 3} | header) + "\n")
     with pytest.raises(BadFile, match="header is damaged"):
         store.load(file)
 

@@ -1,0 +1,63 @@
+"""``--format``: which files of a report are written; one option for every verb that writes them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import click
+
+from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.reporting import RENDERERS, Renderer, formats
+
+ALL = "all"
+
+
+def chosen(asked: str) -> tuple[Renderer, ...]:
+    """The renderers of the formats that `asked` names, in the order in which they are written.
+
+    With ``all``, those that need what is not installed are left out, with a line that says so.
+
+    Raises:
+        UsageError: there is no such format.
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    names = {name.strip().lower() for name in asked.split(",")}
+    unknown = sorted(names - {ALL, *formats()})
+    if unknown:
+        raise UsageError(
+            f"--format {asked!r}: {unknown[0]!r} is no format; use some of"
+            f" {', '.join(formats())} (comma-separated), or {ALL}"
+        )
+    wanted = [each for each in RENDERERS if ALL in names or each.format in names]
+    return tuple(renderer for renderer in wanted if _is_possible(renderer, names))
+
+
+def _is_possible(renderer: Renderer, names: set[str]) -> bool:
+    missing = [module for module in renderer.requires if find_spec(module) is None]
+    if not missing:
+        return True
+    told = (
+        f"{renderer.format} needs {', '.join(missing)}; install the extra:"
+        f" pip install 'leakhunt[{renderer.extra}]'"
+    )
+    if renderer.format in names:
+        raise MissingRequirement(f"--format {told}")
+    click.echo(f"leakhunt: left out: {told}", err=True)
+    return False
+
+
+def _chosen(context: click.Context, parameter: click.Parameter, asked: str) -> tuple[Renderer, ...]:
+    del context, parameter
+    return chosen(asked)
+
+
+# Checked while the options are read: nothing is measured for a report that cannot be written.
+format_option = click.option(
+    "--format",
+    "renderers",
+    default=",".join(dict.fromkeys(each.format for each in RENDERERS if each.by_default)),
+    show_default=True,
+    callback=_chosen,
+    metavar="NAME,...",
+    help=f"Files to write: some of {', '.join(formats())}; or {ALL}.",
+)

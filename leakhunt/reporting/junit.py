@@ -1,0 +1,134 @@
+"""``junit.xml``: a variant is a test case, for whatever shows the tests of continuous integration.
+
+A leak is a failure. Inconclusive is skipped: it has not passed. A run that crashed, hung, was
+killed without a leak to show for it, or measured nothing is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from leakhunt.model import Ending, JudgedRun, Report, Run, Status
+from leakhunt.reporting.suspects import cards, closing_lines
+from leakhunt.reporting.words import verdict_cell
+from leakhunt.reporting.xml_text import xml_text
+
+_NANOSECONDS = 1e9
+_COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+# Readers know a time without a zone, and no fractions.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+
+
+def render(report: Report) -> bytes:
+    """UTF-8 XML: a testsuite a scenario, in it a testcase a run; times are seconds in calls."""
+    scenarios: dict[str, list[JudgedRun]] = {}
+    for entry in report.entries:
+        scenarios.setdefault(entry.run.plan.scenario, []).append(entry)
+    root = _element("testsuites", name=report.generator)
+    root.extend(_suite(name, entries) for name, entries in scenarios.items())
+    _count(root)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _element(tag: str, text: str = "", **attributes: str) -> Element:
+    """An element of which nothing can break the file."""
+    made = Element(tag, {name: xml_text(value) for name, value in attributes.items()})
+    made.text = xml_text(text) or None
+    return made
+
+
+def _count(parent: Element) -> None:
+    """The attributes that say how many cases are below, how they ended and what they took."""
+    cases = list(parent.iter("testcase"))
+    parent.set("tests", str(len(cases)))
+    for name, tag in _COUNTED.items():
+        parent.set(name, str(sum(case.find(tag) is not None for case in cases)))
+    parent.set("time", f"{sum(float(case.attrib['time']) for case in cases):.6f}")
+
+
+def _suite(scenario: str, entries: Sequence[JudgedRun]) -> Element:
+    suite = _element("testsuite", name=scenario)
+    starts = [found[0] for entry in entries if (found := _TIME.match(entry.run.started_at))]
+    if starts:
+        suite.set("timestamp", min(starts))
+    properties = _element("properties")
+    properties.extend(
+        _element("property", name=name, value=value)
+        for name, value in _properties([entry.run for entry in entries])
+    )
+    suite.append(properties)
+    seen: Counter[str] = Counter()
+    for entry in entries:
+        seen[entry.variant] += 1
+        suite.append(_case(entry, seen[entry.variant]))
+    _count(suite)
+    return suite
+
+
+def _properties(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
+    """Device, facts (the weights) and versions; every value that occurs among the runs."""
+    values: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, value in {"device": run.plan.device, **run.facts, **run.environment}.items():
+            values.setdefault(name, {})[value] = None
+    for name, found in values.items():
+        yield name, " / ".join(found)
+
+
+def _case(entry: JudgedRun, turn: int) -> Element:
+    """A run; `turn` tells runs of the same variant apart, which readers would take for one."""
+    run = entry.run
+    case = _element(
+        "testcase",
+        classname=run.plan.scenario,
+        name=entry.variant if turn == 1 else f"{entry.variant} #{turn}",
+        time=f"{sum(run.samples.get('duration', ())) / _NANOSECONDS:.6f}",
+    )
+    answer = _answer(entry)
+    if answer is not None:
+        case.append(answer)
+    told = f"{verdict_cell(entry)} after {run.calls_done} calls. {entry.verdict.sentence}"
+    case.append(_element("system-out", told))
+    return case
+
+
+def _answer(entry: JudgedRun) -> Element | None:
+    """What stands in the case; None: it has passed."""
+    verdict, outcome = entry.verdict, entry.run.outcome
+    if outcome.ending is Ending.CRASHED:
+        return _element("error", _told(entry), type="crashed", message=outcome.reason)
+    if not entry.run.samples_done:
+        told = outcome.reason or verdict.sentence
+        return _element("error", _told(entry), type="nothing measured", message=told)
+    if verdict.status is Status.LEAK:
+        return _element("failure", _told(entry), type=verdict.kind, message=verdict.sentence)
+    if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):
+        return _element("error", _told(entry), type=outcome.ending, message=outcome.reason)
+    if verdict.status is Status.INCONCLUSIVE:
+        return _element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
+    return None
+
+
+def _needed(entry: JudgedRun) -> str:
+    more = entry.verdict.calls_needed
+    return f"inconclusive; about {more:,} more calls would tell" if more else "inconclusive"
+
+
+def _told(entry: JudgedRun) -> str:
+    """The sentence and the suspects, or how to find them."""
+    lines = [entry.verdict.sentence]
+    for card in cards(entry):
+        lines.append(f"{card.number}. {card.title}: {card.keeps}")
+        lines += [f"   {name}: {text}" for name, text in card.facts]
+        lines += [f"   held by: {' -> '.join(card.chain)}"] if card.chain else []
+    lines += closing_lines(entry)
+    if entry.attribution is None and entry.verdict.status is Status.LEAK:
+        plan = entry.run.plan
+        lines.append(f"Who keeps it: leakhunt hunt {plan.source or plan.scenario}:{plan.variant}")
+    return "\n".join(lines)
