@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 PANELS = ("live_heap", "rss", "python_blocks", "cuda_allocated", "cuda_reserved", "duration")
 _PANEL_INCHES = 2.5
+# Every curve has its label beside the panel.
+_INCHES_PER_LABEL = 0.24
+_MOST_PANEL_INCHES = 12.0
 _SMOOTHED_CALLS = 9
 _LOGARITHMIC_FROM_RATIO = 8.0
 
@@ -61,7 +64,8 @@ def curves_figure(report: Report) -> Figure:
     from matplotlib.figure import Figure
 
     names = [name for name in PANELS if _read_by_any(report, name)] or ["rss"]
-    height = _PANEL_INCHES * len(names) + 0.5
+    labels = _INCHES_PER_LABEL * len(report.entries)
+    height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
