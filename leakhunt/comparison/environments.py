@@ -19,6 +19,7 @@ _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 _VARIABLE = "env "
 # Which of several equal GPUs it is.
 _MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_HASH_SEED = "env PYTHONHASHSEED"
 # Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
@@ -27,6 +28,8 @@ _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
 _LIMIT_FACT = "memory limit"
 _NOT_RECORDED = "not recorded"
 _NOT_SET = "not set"
+# What the machine does not say of itself, which is not recorded either.
+_UNKNOWN = "unknown"
 _NOT_INSTALLED = "not installed"
 
 _Facts = dict[str, tuple[str, Matter]]
@@ -68,9 +71,11 @@ def _absent(name: str) -> str:
 
 def _facts(run: Run) -> _Facts:
     """What may matter about a run: value and matter by name, in reading order."""
-    return dict(
-        [*_of_plan(run), *_of_inputs(run.facts), *_of_environment(run.environment), *_sampling(run)]
-    )
+    environment = dict(run.environment)
+    if environment.get(_HASH_SEED) == str(run.plan.seed):
+        del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
+    told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
+    return dict(each for facts in told for each in facts)
 
 
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -109,11 +114,11 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
             yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
         elif name == "libc":
             yield name, (value, Matter.MEMORY)
-        elif name in _MACHINE:
+        elif name in _MACHINE and value != _UNKNOWN:
             yield name, (value, Matter.MACHINE)
         elif name == "python" or "commit" in name:
             yield name, (value, Matter.SHOWN)
-        else:
+        elif name not in _MACHINE:
             yield f"package {name}", (value, Matter.SHOWN)
 
 

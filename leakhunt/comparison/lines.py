@@ -30,9 +30,13 @@ _RATES = {
 _RESOURCES = ("threads", "descriptors", "children")
 # Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
 _RSS_TOLERANCE_BYTES = float(1 << 20)
-# A true difference of the tolerance and twice the half width is seen with some 95 %, of twice as
-# much with more: calibrated on simulated pairs, tests/truth/test_compared_curves.py.
-_SEEN_FROM_HALF_WIDTHS = 2.0
+# A true difference of the tolerance and so many half widths is seen with 95 %. More than a normal
+# distribution would need, since a half width from a few steps or runs is itself uncertain:
+# calibrated on simulated pairs, tests/truth/test_compared_curves.py.
+_SEEN_FROM_HALF_WIDTHS = 3.5
+# ... of the time of single runs, whose half width is mostly the known spread between runs: one, and
+# 1.833 of 3.250 more (Student's 95 % one-sided and 99 % two-sided with nine degrees of freedom).
+_TIME_SEEN_FROM_HALF_WIDTHS = 1.56
 # A ratio beyond e to this power is no time that anybody measured.
 _LARGEST_LOG = 50.0
 
@@ -106,13 +110,15 @@ def _over_repeats(line: Line, sides: Sequence[Sequence[float | None]], tolerance
     return _concluded(line, between_runs(*values), tolerance)
 
 
-def _concluded(line: Line, difference: Mean, tolerance: float) -> Line:
+def _concluded(
+    line: Line, difference: Mean, tolerance: float, seen_from: float = _SEEN_FROM_HALF_WIDTHS
+) -> Line:
     half = difference.half_width
     interval = Interval(difference.value, difference.value - half, difference.value + half)
     return replace(
         line,
         difference=interval,
-        would_show=tolerance + _SEEN_FROM_HALF_WIDTHS * half,
+        would_show=tolerance + seen_from * half,
         conclusion=_conclusion(interval, tolerance),
     )
 
@@ -146,6 +152,8 @@ def _rss_growth(entry: JudgedRun) -> float | None:
 
 
 def _time_line(before: _Entries, after: _Entries) -> Iterator[Line]:
+    if not all("duration" in entry.run.samples for entry in (*before, *after)):
+        return
     line = Line(TIME, "time of a call", Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
         found = log_ratio(before[0].run, after[0].run)
@@ -154,7 +162,8 @@ def _time_line(before: _Entries, after: _Entries) -> Iterator[Line]:
             return
         line = replace(line, before=found[0], after=found[1])
         told = "one run each; runs of the same work differ by some 6 %, which repeats would narrow"
-        yield _as_ratio(_concluded(replace(line, reason=told), found[2], 0.0))
+        line = replace(line, reason=told)
+        yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
         return
     sides = [[seconds_per_call(entry.run) for entry in side] for side in (before, after)]
     known = [[seconds for seconds in side if seconds is not None] for side in sides]

@@ -31,26 +31,25 @@ def _memory(pair: Pair, by_name: dict[str, Line]) -> Iterator[str]:
     leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
     shown = {name: line for name, line in by_name.items() if line.conclusion in _TOLD}
     live = [shown[name] for name in _LIVE if name in shown]
-    kept = [shown[name] for name in _KEPT if name in shown]
-    if live:
-        amounts = " and ".join(_amount(line, pair.before_label) for line in live)
-        yield f"{pair.after_label} {'leaks' if leaking else 'grows by'} {amounts}"
-    if kept:
-        amounts = " and ".join(_amount(line, pair.before_label) for line in kept)
-        yield f"{pair.after_label} grows by {amounts}"
+    # Beside what is live, what is kept is worth a word for the whole run only.
+    kept = [shown[name] for name in (_KEPT if not live else (RSS_TOTAL,)) if name in shown]
+    for verb, lines in (("leaks" if leaking else "grows by", live), ("grows by", kept)):
+        if lines:
+            amounts = " and ".join(map(_amount, lines))
+            yield f"{pair.after_label} {verb} {amounts} than {pair.before_label}"
     if not live and not kept:
         yield _nothing_shows(by_name)
 
 
-def _amount(line: Line, before: str) -> str:
-    """``58.4 KiB/call less of live heap than A (99 % between ... and ...)``."""
+def _amount(line: Line) -> str:
+    """``58.4 KiB/call less of live heap (99 % between ... and ...)``."""
     assert line.difference is not None
     ends = (line.difference.low, line.difference.high)
     low, high = sorted(abs(end) for end in ends)
     size = line.told(abs(line.difference.estimate))
     between = f"99 % between {line.told(low)} and {line.told(high)}"
     word = "more" if line.conclusion is Conclusion.MORE else "less"
-    return f"{size} {word} of {line.title} than {before} ({between})"
+    return f"{size} {word} of {line.title} ({between})"
 
 
 def _nothing_shows(by_name: dict[str, Line]) -> str:

@@ -37,7 +37,8 @@ def seconds_per_call(run: Run) -> float | None:
 def log_ratio(before: Run, after: Run) -> tuple[float, float, Mean] | None:
     """Seconds per call of two single runs, and the logarithm of their ratio; None: too few.
 
-    The variance of the mean has both parts, and is stretched so that `half_width` is right.
+    Both have read ``duration``. The variance of the mean has both parts, and is stretched so that
+    `half_width` is right.
     """
     common = common_samples(before, after)
     if common is None:
@@ -67,9 +68,9 @@ def _between(value: float, within: float) -> Mean:
 
 
 def _seconds(run: Run, places: Sequence[int]) -> list[float]:
-    durations = run.samples.get("duration", ())
+    durations = run.samples["duration"]
     each = run.calls_per_sample * 1e9
-    return [max(durations[place] / each, _LEAST_SECONDS) for place in places if durations]
+    return [max(durations[place] / each, _LEAST_SECONDS) for place in places]
 
 
 def _block_medians(seconds: Sequence[float]) -> list[float]:

@@ -42,6 +42,8 @@ _CONSEQUENCES = {
     Matter.MEMORY: "nothing can be concluded",
     Matter.MACHINE: "nothing can be concluded on time",
 }
+# Less is rounded to nothing, not to less than nothing.
+_LEAST_BYTES = 0.05
 REFUSED_TITLE = "Conclusions refused: these are not the same"
 DESPITE_TITLE = "Concluded despite differences (--despite-differences)"
 SHOWN_TITLE = "What else differs"
@@ -107,6 +109,8 @@ def _amount(line: Line, value: float | None) -> str:
         return NOTHING
     if line.name == TIME:
         return format_seconds(value)
+    if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
+        value = 0.0
     return line.told(value).removesuffix("/call").removesuffix(" blocks")
 
 
