@@ -161,7 +161,9 @@ def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dic
 
 def _refuse_what_cannot_be(settings: Settings) -> None:
     if os.name != "posix":
-        raise MissingRequirement("measuring needs Linux or macOS; 'report' and 'gate' work here")
+        raise MissingRequirement(
+            "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here"
+        )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(

@@ -81,18 +81,20 @@ def _facts(run: Run) -> _Facts:
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     plan = run.plan
     yield "seed", (str(plan.seed), Matter.INPUTS)
-    yield "device", (plan.device, Matter.INPUTS)
+    yield "device", (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
-        yield f"option {name}", (value or "(default)", Matter.INPUTS)
+        yield f"option {name}", (str(value) or "(default)", Matter.INPUTS)
     yield "threads", (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else "none"
     how = run.facts.get(_LIMIT_FACT, "")
     told = size if how in ("", "none") else f"{size} by {how}"
     yield _LIMIT_FACT, (told, Matter.MEMORY)
-    yield "collections", (plan.collect, Matter.MEMORY)
+    # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
+    collections = "before each reading" if plan.collect == "always" else "at the pauses"
+    yield "collections", (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
-        yield f"{_VARIABLE}{name}", (value, Matter.MEMORY)
+        yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
 
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -102,7 +104,7 @@ def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matte
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
         told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
         matter = Matter.INPUTS if told and not exact else Matter.SHOWN
-        yield name, (value, matter)
+        yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
 
 
 def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:

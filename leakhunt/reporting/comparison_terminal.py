@@ -22,6 +22,8 @@ from leakhunt.reporting.comparison_words import (
     suspect_row,
 )
 
+# Cells, so that all fits into 80.
+_LABEL, _DIFFERENCE = 13, 17
 _STYLES = {
     Conclusion.MORE: "bold red",
     Conclusion.LESS: "green",
@@ -37,10 +39,10 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         name = Text(f"{pair.name} ", "bold")
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(name, no_wrap=True)
-        table.add_column(Text(pair.before_label), justify="right", overflow="fold")
-        table.add_column(Text(pair.after_label), justify="right", overflow="fold")
-        table.add_column("difference")
-        table.add_column("conclusion", min_width=15)
+        for label in (pair.before_label, pair.after_label):
+            table.add_column(Text(label), justify="right", overflow="fold", max_width=_LABEL)
+        table.add_column("difference", max_width=_DIFFERENCE)
+        table.add_column("conclusion")
         for line in pair.lines:
             table.add_row(
                 Text(line_title(line).replace(" per call", "/call")),

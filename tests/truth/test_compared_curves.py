@@ -1,9 +1,18 @@
 """How often two runs that leak alike are said to differ, and how often a difference is found.
 
 Both curves of a pair are drawn by themselves, so nothing falls out between them as it does for runs
-on the same inputs. Of 300 pairs of each family (`curves`, `held_out_curves`) at each length and
-slope (`python tests/truth/test_compared_curves.py 300` counts them again):
-FIGURES
+on the same inputs. Over 200 pairs of each of 128 families and slopes (`curves`, `held_out_curves`),
+in % (`python tests/truth/test_compared_curves.py 200` counts them again, in some minutes):
+
+    judged samples                                    150     338     507
+    equals said to differ, in the mean               0.04    0.03    0.04
+    ... in the worst family                           2.5     1.0     2.0
+    what is said to show is found, in the mean         95      96      95
+    twice as much is found, in the mean                98      98      98
+    ... in the worst family (whole pages, one step)    73      74      77
+
+The level asked for is 1: independent noise makes the interval too wide, growth of random size or at
+random calls makes it as wide as it says.
 """
 
 from __future__ import annotations
@@ -39,7 +48,7 @@ from leakhunt.model import (
 
 Family = Callable[[Generator, int], Curve]
 
-PAIRS = 30
+PAIRS = 20
 LENGTHS = (150, 338, 507)
 SLOPES = (0.1, 1.0)
 # What moves in a bounded curve is over by then.
@@ -138,7 +147,7 @@ def found_differences(samples: int, pairs: int, times: float) -> dict[str, float
 def test_equals_are_said_to_differ_in_one_pair_of_a_hundred_at_most(samples: int) -> None:
     shares = false_differences(samples, PAIRS)
     assert np.mean(list(shares.values())) <= 0.01
-    # Two of thirty: less likely than one in thirty at the level promised, in one of 120 families.
+    # Three of twenty in one of 128 families: one chance in eight at the level promised.
     assert max(shares.values()) <= 3 / PAIRS, max(shares, key=lambda name: shares[name])
 
 
@@ -149,7 +158,7 @@ def test_what_is_said_to_show_is_found_and_twice_as_much_in_more_than_95_of_100(
     assert np.mean(list(found_differences(samples, PAIRS, BARELY).values())) >= 0.93
     twice = found_differences(samples, PAIRS, 2)
     assert np.mean(list(twice.values())) >= 0.95
-    assert min(twice.values()) >= 0.6, min(twice, key=lambda name: twice[name])
+    assert min(twice.values()) >= 0.5, min(twice, key=lambda name: twice[name])
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from leakhunt.assemble import assemble
 from leakhunt.compared import Comparison, Conclusion, Fate, Line, Pair, Side
 from leakhunt.comparison.compare import compare
 from leakhunt.comparison.growth import common_samples
-from leakhunt.comparison.times import SPREAD_BETWEEN_RUNS
+from leakhunt.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.findings import Attribution, Instrument, Origin, Suspect
 from leakhunt.model import Ending, JudgedRun, Kind, Outcome, Phase, Purpose, Reading, Run
 
@@ -208,6 +208,24 @@ def test_one_run_each_tells_a_ratio_of_times_no_better_than_runs_repeat(
     assert much.difference is not None
     assert much.difference.low < 2 < much.difference.high
     assert np.log(much.difference.high / much.difference.estimate) > 3 * SPREAD_BETWEEN_RUNS
+
+
+def test_times_of_equals_differ_in_one_pair_of_a_hundred_at_most(
+    leaking: Callable[..., Run],
+) -> None:
+    rng = np.random.default_rng(8)
+    pairs, misses = 300, 0
+    for number in range(pairs):
+        runs = [
+            leaking(
+                seed=number + side, milliseconds=10 * np.exp(rng.normal(0, SPREAD_BETWEEN_RUNS))
+            )
+            for side in (0, pairs)
+        ]
+        found = log_ratio(*runs)
+        assert found is not None
+        misses += abs(found[2].value) > found[2].half_width
+    assert misses <= 0.01 * pairs
 
 
 def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(

@@ -99,7 +99,6 @@ KINDS = (
 )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("made", COMPARISON_FORMATS, ids=lambda made: made.file_name)
 def test_every_format_takes_every_comparison_and_is_the_same_twice(
@@ -136,7 +135,6 @@ class Tags(HTMLParser):
         self.targets += [value or "" for name, value in attrs if name in ("src", "href", "data")]
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
 def test_texts_from_outside_cannot_become_markup(comparisons: Mapping[str, Comparison]) -> None:
     page = text_of("compare.html", comparisons["hostile"])
     tags = Tags()
@@ -158,7 +156,6 @@ def test_the_page_asks_for_nothing_from_anywhere(comparisons: Mapping[str, Compa
     assert "@import" not in page
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
 def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(
     comparisons: Mapping[str, Comparison],
 ) -> None:
