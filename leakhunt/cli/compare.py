@@ -45,12 +45,11 @@ _MOST_FOLDERS = 3
 def command(
     places: tuple[str, ...], labels: tuple[str, ...], despite: bool, out: Path | None
 ) -> int:
-    r"""Compare run files, or folders of them: the first is the baseline.
+    """Compare run files, or folders of them: the first is the baseline.
 
     Variants are matched by name; several runs of one variant in a folder are repeats. Needs neither
     torch nor the scenario.
 
-    \b
     Exit code 0: compared. 9: a conclusion was refused, because inputs or machines differ.
     4: no variant is on both sides. 2: wrong usage.
     """

@@ -27,6 +27,7 @@ FACTS = {
     "weights": "stand-in",
     "weights_sha256": "aa",
     "audio": "generated",
+    "gpu": "one",
     "memory limit": "none",
 }
 
@@ -68,6 +69,8 @@ def test_runs_of_the_same_differ_in_nothing(run: Run) -> None:
         ("facts", {"weights": "stand-in (URLError)"}, "weights", "stand-in",
          "stand-in (URLError)", Matter.SHOWN),
         ("facts", {"audio": "3 recordings"}, "audio", "generated", "3 recordings", Matter.INPUTS),
+        ("facts", {"gpu": "another"}, "gpu", "one", "another", Matter.MACHINE),
+        ("plan", {"options": {"lengths": 3}}, "option lengths", "varied", "3", Matter.INPUTS),
         ("facts", {"audio": None}, "audio", "generated", "not recorded", Matter.SHOWN),
         ("environment", {"libc": "glibc 2.41"}, "libc", "glibc 2.36", "glibc 2.41", Matter.MEMORY),
         ("environment", {"env MALLOC_ARENA_MAX": None}, "env MALLOC_ARENA_MAX", "2", "not set",
