@@ -61,6 +61,7 @@ def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()).strip() or "unknown",
+        "cpu": _cpu(),
         "cores": str(available_cores()),
         "memory": _memory(),
     }
@@ -83,6 +84,16 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _cpu() -> str:
+    """The processor's model: times of another one cannot be compared."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or "unknown"
 
 
 def _memory() -> str:

@@ -1,7 +1,7 @@
 """What can go wrong outside our own code: one line for the person, one exit code for the shell.
 
 Raised anywhere, printed in one place (`leakhunt.cli`). A message says the cause, the place and what
-to do. Exit codes 0, 1 and 3 are results, not errors: see `leakhunt.gate`.
+to do. Exit codes 0, 1, 3 and 9 are results, not errors: see `leakhunt.gate` and `REFUSED`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import ClassVar
 
 # The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 INTERRUPTED = 130
+# A result as well: ``compare`` refused a conclusion, because what was compared is not comparable.
+REFUSED = 9
 
 
 class LeakhuntError(Exception):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from types import FrameType
@@ -18,7 +17,7 @@ from leakhunt.cli.formats import format_option
 from leakhunt.cli.list import install_hint, missing_modules
 from leakhunt.cli.variants import Sampling, Settings
 from leakhunt.environment import available_cores
-from leakhunt.errors import CannotWrite, MissingRequirement, UsageError
+from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.units import parse_size
 
 DEFAULT_TIMEOUT_SECONDS = 600.0
@@ -164,7 +163,9 @@ def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dic
 
 def _refuse_what_cannot_be(settings: Settings) -> None:
     if os.name != "posix":
-        raise MissingRequirement("measuring needs Linux or macOS; 'report' and 'gate' work here")
+        raise MissingRequirement(
+            "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here"
+        )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
@@ -180,31 +181,3 @@ def _refuse_what_cannot_be(settings: Settings) -> None:
 
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def new_folder(out: Path | None, name: str) -> Path:
-    """An empty folder of our own.
-
-    Raises:
-        CannotWrite: it cannot be made, or holds something already.
-    """
-    try:
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            if any(out.iterdir()):
-                raise CannotWrite(
-                    f"{out}: holds files already; nothing is overwritten, name another"
-                )
-            return out
-        base = Path("reports") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
-        base.parent.mkdir(exist_ok=True)
-        for folder in (base, *(base.with_name(f"{base.name}-{count}") for count in range(2, 100))):
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder
-    except OSError as error:
-        where = out or Path("reports")
-        raise CannotWrite(f"{where}: {error.strerror}; name another with --out") from error
-    raise CannotWrite(f"{base}: too many runs in one second; name a folder with --out")

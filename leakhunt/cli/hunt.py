@@ -18,7 +18,8 @@ from leakhunt.attribution.attribute import is_growing
 from leakhunt.attribution.ceiling import ceiling_plan
 from leakhunt.attribution.choose import next_instrument
 from leakhunt.attribution.stretches import watched_plan
-from leakhunt.cli.asked import measuring_options, new_folder, settings_for
+from leakhunt.cli.asked import measuring_options, settings_for
+from leakhunt.cli.folders import new_folder
 from leakhunt.cli.output import report_on, show, write_report
 from leakhunt.cli.progress import Display
 from leakhunt.cli.remedies import remedies_asked, try_remedies

@@ -20,6 +20,7 @@ _VERBS = {
     "hunt": "Find out who keeps the memory, and whether a remedy helps.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
+    "compare": "Hold runs of two versions, packages or machines against each other.",
     "schema": "Print the JSON Schema of report.json or of a run file.",
     "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
@@ -49,7 +50,7 @@ class _Verbs(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: leakhunt list. Exit codes: 0 fine, 1 over budget (truth: a wrong verdict),"
     " 2 wrong usage, 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
-    " 7 cannot write, 8 the scenario's own code failed, 130 interrupted.",
+    " 7 cannot write, 8 the scenario's own code failed, 9 not comparable, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="leakhunt")
 def cli() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from leakhunt.cli.asked import measuring_options, new_folder, settings_for
+from leakhunt.cli.asked import measuring_options, settings_for
+from leakhunt.cli.folders import new_folder
 from leakhunt.cli.variants import measure_all
 from leakhunt.reporting import Renderer
 

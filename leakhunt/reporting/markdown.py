@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from leakhunt.model import JudgedRun, Report
 from leakhunt.reporting.headline import headline, summary
+from leakhunt.reporting.markup import code as _code
+from leakhunt.reporting.markup import escaped as _escaped
+from leakhunt.reporting.markup import inside_html as _html
+from leakhunt.reporting.markup import table as _table
 from leakhunt.reporting.sparkline import bars, sparkline
 from leakhunt.reporting.suspects import (
     LINE_HEADINGS,
@@ -33,7 +36,6 @@ from leakhunt.units import format_bytes
 _SHORT_HEADINGS = ("variant", "verdict", "memory", "rate", "time per call", "results")
 # The width of a curve in the table, in characters.
 _BARS = 16
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
 def render(report: Report) -> bytes:
@@ -145,27 +147,3 @@ def _ledger(entry: JudgedRun) -> Iterator[str]:
         yield "Incomplete: the worker did not live to settle."
     yield ""
     yield "</details>"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    heads = list(heads)
-    yield f"| {' | '.join(map(_escaped, heads))} |"
-    yield f"|{' --- |' * len(heads)}"
-    for cells in rows:
-        yield f"| {' | '.join(map(_escaped, cells))} |"
-
-
-def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
-def _html(text: str) -> str:
-    return _escaped(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
-
-
-def _code(text: str) -> str:
-    """Inline code whose fence is longer than any run of backticks inside."""
-    text = " ".join(text.split())
-    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{text}{pad}{fence}"

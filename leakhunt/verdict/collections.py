@@ -47,14 +47,7 @@ def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | N
 
     None with fewer than three of them.
     """
-    first = run.judged_from if first_sample is None else first_sample
-    points = [
-        (run.calls[reading.sample - 1] if reading.sample else 0, reading.values[name])
-        for reading in run.readings
-        if reading.step in _COLLECTED_STEPS
-        and first <= reading.sample <= run.samples_done
-        and name in reading.values
-    ]
+    points = collected_points(run, name, first_sample)
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     spans = [(calls, growth) for calls, growth in spans if calls > 0]
     if len(spans) < _FEWEST_POINTS - 1:
@@ -65,6 +58,18 @@ def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | N
         tuple(growth / calls for calls, growth in spans),
         tuple(calls for calls, _ in spans),
     )
+
+
+def collected_points(run: Run, name: str, first_sample: int | None = None) -> list[tuple[int, int]]:
+    """Calls made and reading of `name` after each collection of the judged part, in order."""
+    first = run.judged_from if first_sample is None else first_sample
+    return [
+        (run.calls[reading.sample - 1] if reading.sample else 0, reading.values[name])
+        for reading in run.readings
+        if reading.step in _COLLECTED_STEPS
+        and first <= reading.sample <= run.samples_done
+        and name in reading.values
+    ]
 
 
 def without_garbage(trend: Trend, run: Run) -> Trend:

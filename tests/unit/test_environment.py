@@ -21,3 +21,7 @@ def test_python_and_our_own_version_are_told() -> None:
     facts = describe_environment({})
     assert facts["python"].startswith("CPython 3.")
     assert facts["leakhunt"] and facts["numpy"]
+
+
+def test_the_processor_is_told_by_its_model() -> None:
+    assert describe_environment({})["cpu"].strip()

@@ -1,0 +1,197 @@
+"""``leakhunt compare``: runs of two versions, packages or machines beside each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from leakhunt import store
+from leakhunt.assemble import assemble
+from leakhunt.cli.folders import new_folder
+from leakhunt.cli.output import GENERATOR
+from leakhunt.compared import Comparison, Side
+from leakhunt.comparison.compare import compare
+from leakhunt.errors import REFUSED, BadFile, CannotWrite, NothingMeasured, UsageError
+from leakhunt.model import Run
+from leakhunt.reporting.comparison import COMPARISON_FORMATS
+from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
+
+# So many folders are put before a name to tell it from another; then a number is.
+_MOST_FOLDERS = 3
+
+
+@click.command("compare")
+@click.argument("places", nargs=-1, required=True, metavar="BASELINE OTHER...")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="TEXT",
+    help="What to call each of them, in order; default: its file's or folder's name.",
+)
+@click.option(
+    "--despite-differences",
+    "despite",
+    is_flag=True,
+    help="Conclude though inputs or machines differ; every output says so.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-compare."
+)
+def command(
+    places: tuple[str, ...], labels: tuple[str, ...], despite: bool, out: Path | None
+) -> int:
+    """Compare run files, or folders of them: the first is the baseline.
+
+    Variants are matched by name; several runs of one variant in a folder are repeats. Needs neither
+    torch nor the scenario.
+
+    Exit code 0: compared. 9: a conclusion was refused, because inputs or machines differ.
+    4: no variant is on both sides. 2: wrong usage.
+    """
+    if len(places) < 2:
+        raise UsageError("one place alone cannot be compared; name a baseline and another")
+    named = _labels(places, labels)
+    sides = [_side(place, label) for place, label in zip(places, named, strict=True)]
+    _refuse_one_run_twice(sides)
+    comparison = compare(sides, despite, GENERATOR)
+    if not comparison.pairs:
+        raise NothingMeasured(_nothing_in_common(sides))
+    folder = new_folder(out, "compare")
+    _show(Console(), comparison, _write(comparison, folder))
+    return REFUSED if comparison.is_refused else 0
+
+
+def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
+    """A label for each place, no two of them the same.
+
+    Raises:
+        UsageError: not as many are given as there are places, or two are the same, or empty.
+    """
+    if not given:
+        return _default_labels([Path(place).resolve() for place in places])
+    labels = [" ".join(label.split()) for label in given]
+    if len(labels) != len(places):
+        raise UsageError(f"{len(places)} places and {len(labels)} --label: give one for each")
+    if len(set(labels)) < len(labels) or not all(labels):
+        raise UsageError("two --label are the same, or one is empty: give each one of its own")
+    return labels
+
+
+def _default_labels(paths: Sequence[Path]) -> list[str]:
+    """The names of files and folders, with the folders above where that tells them apart."""
+    for count in range(1, _MOST_FOLDERS + 1):
+        labels = ["/".join(path.parts[1:][-count:]) or "/" for path in paths]
+        labels = [" ".join(label.removesuffix(store.SUFFIX).split()) for label in labels]
+        if len(set(labels)) == len(labels):
+            return labels
+    names = [path.name.removesuffix(store.SUFFIX) for path in paths]
+    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
+
+
+def _side(place: str, label: str) -> Side:
+    """The judged runs of a place.
+
+    Raises:
+        UsageError: it does not exist.
+        BadFile: it is a file and no run file.
+        NothingMeasured: there is no measured run in it.
+    """
+    left_out: list[str] = []
+    runs = list(_runs(place, left_out))
+    entries = assemble(runs, GENERATOR).entries
+    if not entries:
+        beside = f" ({'; '.join(left_out)})" if left_out else ""
+        raise NothingMeasured(
+            f"{place}: no measured run here{beside}; 'leakhunt run' makes some, and of a hunt its"
+            " folder is compared"
+        )
+    others = Counter(_purpose(run) for run in runs if not run.plan.is_measured)
+    left_out += [f"{count} of a hunt, {purpose}" for purpose, count in others.items()]
+    return Side(label, entries, tuple(left_out))
+
+
+def _runs(place: str, left_out: list[str]) -> Iterator[Run]:
+    """The runs of a place; damaged files in a folder are left out, one that is named is refused."""
+    for file in store.find_run_files([place]):
+        try:
+            yield store.load(file)
+        except BadFile as error:
+            if str(file) == str(Path(place)):
+                raise
+            left_out.append(f"{file.name}: {str(error).removeprefix(f'{file}: ')}")
+
+
+def _purpose(run: Run) -> str:
+    """What a run that is not judged was made for."""
+    if run.plan.instrument is not None:
+        return f"watched by {run.plan.instrument} (for its suspects)"
+    return "until the ceiling" if run.plan.role == "ceiling" else "trying a remedy"
+
+
+def _refuse_one_run_twice(sides: Sequence[Side]) -> None:
+    """One run on both sides shows no difference, and as its own repeat no spread."""
+    seen: dict[tuple[object, ...], str] = {}
+    for side in sides:
+        for entry in side.entries:
+            run = entry.run
+            # To the nanosecond: no two runs take as long at every call.
+            samples = tuple(tuple(values) for values in run.samples.values())
+            key = (run.plan.scenario, run.plan.variant, samples)
+            if run.samples_done and key in seen:
+                raise UsageError(
+                    f"{seen[key]} and {run.file} are the same run ({entry.variant}): compared with"
+                    " itself it shows nothing; name another"
+                )
+            seen[key] = run.file
+
+
+def _nothing_in_common(sides: Sequence[Side]) -> str:
+    has = "; ".join(
+        f"{side.label} has "
+        + ", ".join(dict.fromkeys(f"{e.run.plan.scenario}:{e.variant}" for e in side.entries))
+        for side in sides
+    )
+    return (
+        f"no variant of the baseline is in another place: {has}. A scenario is named after its"
+        " file or folder: keep that name for both versions"
+    )
+
+
+def _write(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write all formats into `folder`, each whole or not at all; the paths, HTML first.
+
+    Raises:
+        CannotWrite: the disk does not take them.
+    """
+    written = []
+    for kind in COMPARISON_FORMATS:
+        path = folder / kind.file_name
+        fresh = folder / f".{kind.file_name}.new"
+        content = kind.render(comparison)
+        try:
+            fresh.write_bytes(content)
+            fresh.replace(path)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise CannotWrite(
+                f"{path}: {error.strerror}; the run files are as they were: free some space, or"
+                " name another folder with --out"
+            ) from error
+        written.append(path)
+    return written
+
+
+def _show(console: Console, comparison: Comparison, written: list[Path]) -> None:
+    """Tables and sentences on the terminal; the path of the HTML page comes last."""
+    for table in comparison_tables(comparison):
+        console.print()
+        console.print(table)
+    for line in comparison_lines(comparison):
+        console.print(line, soft_wrap=not console.is_terminal)
+    for path in reversed(written):
+        console.print(str(path), soft_wrap=True, markup=False, highlight=False)

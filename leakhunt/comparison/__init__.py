@@ -1,0 +1,1 @@
+"""Runs of one version, package or machine beside those of another. Pure."""

@@ -1,0 +1,140 @@
+"""Which facts differ between runs, and what may then not be concluded. Pure.
+
+What makes the inputs another forbids every conclusion: other calls were made. What makes memory be
+managed another way does as well: the same leak has another size under another malloc, and RSS
+another course. Another machine is as fast as it is, but mallocs the same. Versions of packages, of
+Python and of the code are what is compared: they are shown. So is a fact that one side did not
+record: nobody knows whether it differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from leakhunt.compared import Matter, Mismatch
+from leakhunt.model import Run
+from leakhunt.units import format_bytes
+
+_MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
+_VARIABLE = "env "
+# Which of several equal GPUs it is.
+_MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_HASH_SEED = "env PYTHONHASHSEED"
+# Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
+_INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
+_CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
+# Words about what a checksum says exactly.
+_SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
+_LIMIT_FACT = "memory limit"
+_NOT_RECORDED = "not recorded"
+_NOT_SET = "not set"
+# What the machine does not say of itself, which is not recorded either.
+_UNKNOWN = "unknown"
+_NOT_INSTALLED = "not installed"
+
+_Facts = dict[str, tuple[str, Matter]]
+
+
+def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
+    """Every fact that is not the same in all these runs, what forbids a conclusion first.
+
+    Repeats that differ among themselves are no repeats: their values are told together, ``2 / 4``.
+    """
+    sides = [[_facts(run) for run in runs] for runs in (before, after)]
+    names = dict.fromkeys(name for side in sides for facts in side for name in facts)
+    found = [each for name in names for each in _mismatch(name, sides)]
+    order = list(Matter)
+    return tuple(sorted(found, key=lambda each: order.index(each.matter)))
+
+
+def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch]:
+    known = [facts[name] for side in sides for facts in side if name in facts]
+    matter = min((each for _, each in known), key=list(Matter).index)
+    absent = _absent(name)
+    before, after = (
+        dict.fromkeys(facts[name][0] if name in facts else absent for facts in side)
+        for side in sides
+    )
+    values = {**before, **after}
+    if len(values) > 1:
+        unknown = len(values) == 2 and _NOT_RECORDED in values
+        told = (" / ".join(before), " / ".join(after))
+        yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
+
+
+def _absent(name: str) -> str:
+    """What it means that a run does not have this fact."""
+    if name.startswith((_VARIABLE, "option ")):
+        return _NOT_SET
+    return _NOT_INSTALLED if name.startswith("package ") else _NOT_RECORDED
+
+
+def _facts(run: Run) -> _Facts:
+    """What may matter about a run: value and matter by name, in reading order."""
+    environment = dict(run.environment)
+    if environment.get(_HASH_SEED) == str(run.plan.seed):
+        del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
+    told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
+    return dict(each for facts in told for each in facts)
+
+
+def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    plan = run.plan
+    yield "seed", (str(plan.seed), Matter.INPUTS)
+    yield "device", (str(plan.device), Matter.INPUTS)
+    for name, value in plan.options.items():
+        yield f"option {name}", (str(value) or "(default)", Matter.INPUTS)
+    yield "threads", (str(plan.threads), Matter.MEMORY)
+    limit = plan.memory_limit_bytes
+    size = format_bytes(limit) if limit is not None else "none"
+    how = run.facts.get(_LIMIT_FACT, "")
+    told = size if how in ("", "none") else f"{size} by {how}"
+    yield _LIMIT_FACT, (told, Matter.MEMORY)
+    # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
+    collections = "before each reading" if plan.collect == "always" else "at the pauses"
+    yield "collections", (collections, Matter.MEMORY)
+    for name, value in plan.environment.items():
+        yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
+
+
+def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    for name, value in facts.items():
+        if name == _LIMIT_FACT:
+            continue
+        exact = _SAID_BY_CHECKSUM.get(name, "") in facts
+        told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
+        matter = Matter.INPUTS if told and not exact else Matter.SHOWN
+        yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
+
+
+def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    for name, value in facts.items():
+        if name == "system":
+            yield from _of_system(value)
+        elif name.startswith(_VARIABLE):
+            machine = name in _MACHINE_VARIABLES
+            yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
+        elif name == "libc":
+            yield name, (value, Matter.MEMORY)
+        elif name in _MACHINE and value != _UNKNOWN:
+            yield name, (value, Matter.MACHINE)
+        elif name == "python" or "commit" in name:
+            yield name, (value, Matter.SHOWN)
+        elif name not in _MACHINE:
+            yield f"package {name}", (value, Matter.SHOWN)
+
+
+def _of_system(value: str) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """``Linux 6.18.44 x86_64``: another kernel is another machine, another system a malloc too."""
+    words = value.split()
+    yield "system", (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
+    yield "kernel", (" ".join(words[1:2]), Matter.MACHINE)
+
+
+def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """How the calls were read: what both made is compared, so this is only shown."""
+    calls = run.plan.calls
+    yield "calls asked for", (f"{calls:,}" if calls else "as many as needed", Matter.SHOWN)
+    yield "calls made", (f"{run.calls_done:,}", Matter.SHOWN)
+    yield "calls per sample", (f"{run.calls_per_sample:,}", Matter.SHOWN)
+    yield "a collection before each reading", ("yes" if run.collects else "no", Matter.SHOWN)

@@ -1,0 +1,99 @@
+"""A pair of variants in one sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Line, Pair
+from leakhunt.model import Difference, Ending, JudgedRun
+
+# What is live says more than what is kept: RSS speaks where nothing live does.
+_LIVE = ("live_heap", "python_live", "cuda_allocated", "threads", "descriptors", "children")
+_KEPT = ("rss", "cuda_reserved", RSS_TOTAL)
+_TOLD = (Conclusion.MORE, Conclusion.LESS)
+
+
+def sentence(pair: Pair, despite: bool) -> str:
+    """What became of memory, time and results, from `pair` without its sentence."""
+    by_name = {line.name: line for line in pair.lines}
+    memory = list(_memory(pair, by_name))
+    refusing = [each for each in pair.refusing if each.matter.refuses_memory]
+    if refusing and not despite:
+        facts = "; ".join(f"{each.fact} {each.before} against {each.after}" for each in refusing)
+        return f"{pair.name}: no conclusion, these are not the same: {facts}.{_endings(pair)}"
+    parts = [*memory, _time(by_name.get(TIME)), _results(pair.results)]
+    told = "; ".join(part for part in parts if part)
+    lead = " (despite differences)" if despite and pair.refusing else ""
+    return f"{pair.name}{lead}: {told}.{_endings(pair)}"
+
+
+def _memory(pair: Pair, by_name: dict[str, Line]) -> Iterator[str]:
+    leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
+    shown = {name: line for name, line in by_name.items() if line.conclusion in _TOLD}
+    live = [shown[name] for name in _LIVE if name in shown]
+    # Beside what is live, what is kept is worth a word for the whole run only.
+    kept = [shown[name] for name in (_KEPT if not live else (RSS_TOTAL,)) if name in shown]
+    for verb, lines in (("leaks" if leaking else "grows by", live), ("grows by", kept)):
+        if lines:
+            amounts = " and ".join(map(_amount, lines))
+            yield f"{pair.after_label} {verb} {amounts} than {pair.before_label}"
+    if not live and not kept:
+        yield _nothing_shows(by_name)
+
+
+def _amount(line: Line) -> str:
+    """``58.4 KiB/call less of live heap (99 % between ... and ...)``."""
+    assert line.difference is not None
+    ends = (line.difference.low, line.difference.high)
+    low, high = sorted(abs(end) for end in ends)
+    size = line.told(abs(line.difference.estimate))
+    between = f"99 % between {line.told(low)} and {line.told(high)}"
+    word = "more" if line.conclusion is Conclusion.MORE else "less"
+    return f"{size} {word} of {line.title} ({between})"
+
+
+def _nothing_shows(by_name: dict[str, Line]) -> str:
+    seen = [
+        by_name[name]
+        for name in ("live_heap", "cuda_allocated", "python_live", "rss")
+        if name in by_name and by_name[name].conclusion is Conclusion.NO_DIFFERENCE
+    ]
+    if not seen:
+        reasons = dict.fromkeys(line.reason for line in by_name.values() if line.reason)
+        why = f": {next(iter(reasons))}" if reasons else ""
+        return f"no difference in memory can be told{why}"
+    told = " and ".join(f"{line.told(line.would_show or 0.0)} of {line.title}" for line in seen[:2])
+    return f"no difference in memory that shows (would have seen {told})"
+
+
+def _time(line: Line | None) -> str:
+    if line is None or line.difference is None:
+        return ""
+    if line.conclusion is Conclusion.REFUSED:
+        return f"no conclusion on time, these are not the same: {line.reason}"
+    ratio = line.difference
+    told = f"{ratio.estimate:.3g} × the time (99 % between {ratio.low:.3g} and {ratio.high:.3g})"
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return f"no difference in time that shows: {told}"
+    return told
+
+
+def _results(results: Difference | None) -> str:
+    if results is None:
+        return ""
+    if results.differing:
+        return f"{results.differing:,} of {results.compared:,} results differ"
+    return f"all {results.compared:,} results are the same"
+
+
+def _endings(pair: Pair) -> str:
+    """A word about runs that did not end by themselves."""
+    sides = ((pair.before_label, pair.before), (pair.after_label, pair.after))
+    told = [word for label, entries in sides for word in _ended(label, entries)]
+    return "".join(f" {word}." for word in told)
+
+
+def _ended(label: str, entries: Sequence[JudgedRun]) -> Iterator[str]:
+    for entry in entries:
+        if entry.run.outcome.ending is not Ending.OK:
+            yield f"{label} was {entry.run.outcome.ending} after {entry.run.calls_done:,} calls"

@@ -1,0 +1,49 @@
+"""The formats of a comparison. Each renderer takes a `Comparison` and returns bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from leakhunt.compared import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The name of a file, and how a comparison becomes its bytes."""
+
+    file_name: str
+    render: Callable[[Comparison], bytes]
+
+
+def _html(comparison: Comparison) -> bytes:
+    from leakhunt.reporting.comparison_html import render
+
+    return render(comparison)
+
+
+def _png(comparison: Comparison) -> bytes:
+    from leakhunt.reporting.comparison_figure import comparison_png
+
+    return comparison_png(comparison)
+
+
+def _markdown(comparison: Comparison) -> bytes:
+    from leakhunt.reporting.comparison_markdown import render
+
+    return render(comparison)
+
+
+def _json(comparison: Comparison) -> bytes:
+    from leakhunt.reporting.comparison_json import render
+
+    return render(comparison)
+
+
+# Imported on use, as those of a report are.
+COMPARISON_FORMATS: tuple[Format, ...] = (
+    Format("compare.html", _html),
+    Format("compare.png", _png),
+    Format("compare.md", _markdown),
+    Format("compare.json", _json),
+)

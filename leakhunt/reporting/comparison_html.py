@@ -1,0 +1,56 @@
+"""``compare.html``: one file, opens offline, asks for nothing from anywhere, needs no script."""
+
+from __future__ import annotations
+
+from leakhunt.compared import Comparison
+from leakhunt.reporting.comparison_figure import comparison_svg
+from leakhunt.reporting.comparison_words import (
+    HOW_IT_IS_READ,
+    MISMATCH_HEADINGS,
+    SUSPECT_HEADINGS,
+    alone_lines,
+    basis,
+    headings,
+    not_hunted,
+    pair_title,
+    refusal_box,
+    rows,
+    shown_box,
+    sign,
+    suspect_row,
+    title,
+)
+
+
+def render(comparison: Comparison) -> bytes:
+    """UTF-8 HTML. Every text from outside is escaped by the template engine."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("leakhunt.reporting"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("compare.html.j2").render(
+        comparison=comparison,
+        title=title(comparison),
+        sign=sign,
+        alone=list(alone_lines(comparison)),
+        refusal=refusal_box(comparison),
+        shown=shown_box(comparison),
+        mismatch_headings=MISMATCH_HEADINGS,
+        # Ours but for its texts, which matplotlib escapes when it writes the SVG.
+        curves=Markup(comparison_svg(comparison)),  # noqa: S704
+        pair_title=pair_title,
+        headings=headings,
+        rows=rows,
+        basis=basis,
+        suspect_headings=SUSPECT_HEADINGS,
+        suspect_row=suspect_row,
+        not_hunted=not_hunted,
+        how_it_is_read=HOW_IT_IS_READ,
+    )
+    return page.encode("utf-8", "backslashreplace")

@@ -1,0 +1,77 @@
+"""A comparison on a terminal, as rich objects; nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from leakhunt.compared import Comparison, Conclusion
+from leakhunt.reporting.comparison_words import (
+    alone_lines,
+    amounts,
+    line_title,
+    not_hunted,
+    refusal_box,
+    short_conclusion_cell,
+    short_difference_cell,
+    shown_box,
+    sign,
+    suspect_row,
+)
+
+# Cells, so that all fits into 80.
+_LABEL, _DIFFERENCE = 13, 17
+_STYLES = {
+    Conclusion.MORE: "bold red",
+    Conclusion.LESS: "green",
+    Conclusion.NO_DIFFERENCE: "",
+    Conclusion.CANNOT_TELL: "magenta",
+    Conclusion.REFUSED: "bold yellow",
+}
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """A table a pair, one row a figure."""
+    for pair in comparison.pairs:
+        name = Text(f"{pair.name} ", "bold")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(name, no_wrap=True)
+        for label in (pair.before_label, pair.after_label):
+            table.add_column(Text(label), justify="right", overflow="fold", max_width=_LABEL)
+        table.add_column("difference", max_width=_DIFFERENCE)
+        table.add_column("conclusion")
+        for line in pair.lines:
+            table.add_row(
+                Text(line_title(line).replace(" per call", "/call")),
+                *map(Text, amounts(line)),
+                Text(short_difference_cell(line)),
+                Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
+            )
+        yield table
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[Text]:
+    """A sentence a pair, suspects, what is not on every side, what forbids a conclusion."""
+    for pair in comparison.pairs:
+        yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), pair.sentence)
+        for change in pair.suspects:
+            name, fate, before, after, fingerprint = suspect_row(change)
+            yield Text(f"  {fate}: {name} ({before} -> {after}) {fingerprint}")
+        if told := not_hunted(pair):
+            yield Text(f"  {told}", "dim")
+    for line in alone_lines(comparison):
+        yield Text(line, "dim")
+    refusal = refusal_box(comparison)
+    if refusal is not None:
+        yield Text(f"! {refusal.title}:", "bold yellow")
+        for fact, before, after, consequence, variants in refusal.rows:
+            yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
+        if not comparison.despite:
+            yield Text("  --despite-differences concludes all the same, and says so.", "dim")
+    shown = shown_box(comparison)
+    if shown is not None:
+        for fact, before, after, _, _ in shown.rows:
+            yield Text(f"{fact}: {before}; {after}", "dim")

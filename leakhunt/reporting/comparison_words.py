@@ -1,0 +1,282 @@
+"""The cells and phrases that every format of a comparison shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from leakhunt.compared import (
+    RSS_TOTAL,
+    TIME,
+    Comparison,
+    Conclusion,
+    Fate,
+    Line,
+    Matter,
+    Mismatch,
+    Pair,
+    SuspectChange,
+)
+from leakhunt.model import Unit
+from leakhunt.units import format_rate, format_seconds
+
+NOTHING = "–"
+# A word always, a sign beside it: never told by colour alone.
+SIGNS = {
+    Conclusion.MORE: "▲",
+    Conclusion.LESS: "▼",
+    Conclusion.NO_DIFFERENCE: "=",
+    Conclusion.CANNOT_TELL: "?",
+    Conclusion.REFUSED: "×",
+}
+_WORDS = {
+    Conclusion.MORE: "grows more",
+    Conclusion.LESS: "grows less",
+    Conclusion.NO_DIFFERENCE: "none that shows",
+    Conclusion.CANNOT_TELL: "cannot tell",
+    Conclusion.REFUSED: "refused",
+}
+_TIME_WORDS = {Conclusion.MORE: "takes longer", Conclusion.LESS: "takes less time"}
+_CONSEQUENCES = {
+    Matter.INPUTS: "nothing can be concluded",
+    Matter.MEMORY: "nothing can be concluded",
+    Matter.MACHINE: "nothing can be concluded on time",
+}
+# Less is rounded to nothing, not to less than nothing.
+_LEAST_BYTES = 0.05
+REFUSED_TITLE = "Conclusions refused: these are not the same"
+DESPITE_TITLE = "Concluded despite differences (--despite-differences)"
+SHOWN_TITLE = "What else differs"
+MISMATCH_HEADINGS = ("fact", "before", "after", "what follows", "variants")
+SUSPECT_HEADINGS = ("suspect", "", "before", "after", "fingerprint")
+HOW_IT_IS_READ = (
+    "Differences are after less before, per call, over the judged calls that both made; their 99 %"
+    ' intervals hold one by one, not all at once. "Would have seen": a difference of that size'
+    " shows in 95 of 100 such comparisons."
+)
+
+
+def title(comparison: Comparison) -> str:
+    """``before against after, more``: the labels of the sides."""
+    first, *others = (side.label for side in comparison.sides)
+    return f"{first} against {', '.join(others)}"
+
+
+def pair_title(pair: Pair) -> str:
+    """``naive: before -> after``."""
+    return f"{pair.name}: {pair.before_label} → {pair.after_label}"
+
+
+def sign(pair: Pair, despite: bool) -> str:
+    """One sign for a pair: that of its first figure about memory that differs, or of the first."""
+    if pair.refusing and not despite and any(e.matter.refuses_memory for e in pair.refusing):
+        return SIGNS[Conclusion.REFUSED]
+    found = [line.conclusion for line in pair.lines if line.name != TIME]
+    differs = [each for each in found if each in (Conclusion.MORE, Conclusion.LESS)]
+    return SIGNS[next(iter([*differs, *found]), Conclusion.CANNOT_TELL)]
+
+
+def headings(pair: Pair) -> tuple[str, ...]:
+    """The columns of a pair's table."""
+    return ("figure", pair.before_label, pair.after_label, "difference [99 %]", "conclusion")
+
+
+def rows(pair: Pair) -> list[tuple[str, ...]]:
+    """One row a figure, under `headings`; then the verdicts and the results."""
+    told: list[tuple[str, ...]] = [
+        (line_title(line), *amounts(line), difference_cell(line), conclusion_cell(line))
+        for line in pair.lines
+    ]
+    verdicts = [", ".join(each) for each in pair.verdicts]
+    same = "the same" if verdicts[0] == verdicts[1] else "another"
+    told.append(("verdict", *verdicts, NOTHING, same))
+    told.append(("results", NOTHING, NOTHING, NOTHING, results_cell(pair)))
+    return told
+
+
+def line_title(line: Line) -> str:
+    """``live heap per call``."""
+    return line.title if line.name in (TIME, RSS_TOTAL) else f"{line.title} per call"
+
+
+def amounts(line: Line) -> tuple[str, str]:
+    """The figure on both sides."""
+    return _amount(line, line.before), _amount(line, line.after)
+
+
+def _amount(line: Line, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    if line.name == TIME:
+        return format_seconds(value)
+    if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
+        value = 0.0
+    return line.told(value).removesuffix("/call").removesuffix(" blocks")
+
+
+def difference_cell(line: Line) -> str:
+    """``-58.4 KiB [-58.5 KiB, -58.3 KiB]``, or a ratio."""
+    if line.difference is None:
+        return NOTHING
+    told = (line.difference.estimate, line.difference.low, line.difference.high)
+    if line.name == TIME:
+        estimate, low, high = (f"{each:.3g}" for each in told)
+        return f"{estimate} × [{low}, {high}]"
+    estimate, low, high = (_signed(line, each) for each in told)
+    return f"{estimate} [{low}, {high}]"
+
+
+def short_difference_cell(line: Line) -> str:
+    """``-58.4 KiB ± 0.1 KiB``, or a ratio with its interval; for narrow places."""
+    if line.difference is None or line.name == TIME:
+        return difference_cell(line)
+    half = (line.difference.high - line.difference.low) / 2
+    return f"{_signed(line, line.difference.estimate)} ± {_amount(line, half)}"
+
+
+def _signed(line: Line, value: float) -> str:
+    told = _amount(line, value)
+    return f"+{told}" if value > 0 and told not in ("0", "0 B") else told
+
+
+def short_conclusion_cell(line: Line) -> str:
+    """``▼ grows less``; where nothing shows, what would have."""
+    told = _conclusion(line)
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return f"{told} ({would_show_cell(line)} would)"
+    return told
+
+
+def _conclusion(line: Line) -> str:
+    words = _WORDS | _TIME_WORDS if line.name == TIME else _WORDS
+    return f"{SIGNS[line.conclusion]} {words[line.conclusion]}"
+
+
+def would_show_cell(line: Line) -> str:
+    """The difference that would have been seen."""
+    if line.would_show is None:
+        return NOTHING
+    return f"{line.would_show:.3g} ×" if line.name == TIME else _amount(line, line.would_show)
+
+
+def conclusion_cell(line: Line) -> str:
+    """``▼ grows less``, with what would have been seen or why nothing can be told."""
+    told = _conclusion(line)
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return f"{told} (would have seen {would_show_cell(line)})"
+    return f"{told}: {line.reason}" if line.conclusion is Conclusion.CANNOT_TELL else told
+
+
+def results_cell(pair: Pair) -> str:
+    """Whether the calls returned the same."""
+    if pair.results is None:
+        return "not compared" if pair.refusing else "not summarized"
+    if not pair.results.differing:
+        return f"same in {pair.results.compared:,} calls"
+    told = f"differ in {pair.results.differing:,} of {pair.results.compared:,} calls"
+    results = pair.results
+    if results.worst is None or results.total is None or not results.reference_total:
+        return told
+    share = 100 * results.total / results.reference_total
+    return f"{told}, by {format_seconds(results.worst / 1e3)} at most, {share:.2g} % of the whole"
+
+
+def basis(pair: Pair) -> str:
+    """How many runs there are on each side, and what the intervals of memory rest on."""
+    counts = " and ".join(
+        f"{len(entries)} run{'s' if len(entries) > 1 else ''} of {label}"
+        for label, entries in (
+            (pair.before_label, pair.before),
+            (pair.after_label, pair.after),
+        )
+    )
+    about: dict[str, list[str]] = {}
+    for line in pair.lines:
+        if line.difference is not None and line.conclusion is not Conclusion.REFUSED:
+            about.setdefault(line.reason, []).append(line.title)
+    told = "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in about.items())
+    return f"{counts}. {told}" if told else f"{counts}."
+
+
+def suspect_row(change: SuspectChange) -> tuple[str, ...]:
+    """A suspect under `SUSPECT_HEADINGS`."""
+    return (
+        change.suspect.title,
+        str(change.fate),
+        _kept(change.before),
+        _kept(change.after),
+        change.suspect.fingerprint,
+    )
+
+
+def _kept(amount: float | None) -> str:
+    return NOTHING if amount is None else format_rate(amount, Unit.BYTES)
+
+
+def not_hunted(pair: Pair) -> str:
+    """Which side nobody hunted, where the other was; else nothing."""
+    if all(change.fate is not Fate.UNKNOWN for change in pair.suspects):
+        return ""
+    sides = ((pair.before_label, pair.before), (pair.after_label, pair.after))
+    for label, entries in sides:
+        if not any(entry.attribution is not None for entry in entries):
+            return f"{label} was not hunted: 'leakhunt hunt' would tell what is new and what gone."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Facts that differ, under one title: rows under `MISMATCH_HEADINGS`."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+def refusal_box(comparison: Comparison) -> Box | None:
+    """What forbids conclusions, drawn or not; None: nothing does."""
+    name = DESPITE_TITLE if comparison.despite else REFUSED_TITLE
+    found = [(pair, each) for pair in comparison.pairs for each in pair.refusing]
+    return _box(name, found, comparison.despite)
+
+
+def shown_box(comparison: Comparison) -> Box | None:
+    """What differs and is what is compared, or does no harm."""
+    shown = [
+        (pair, each)
+        for pair in comparison.pairs
+        for each in pair.mismatches
+        if each.matter is Matter.SHOWN
+    ]
+    return _box(SHOWN_TITLE, shown, comparison.despite)
+
+
+def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Box | None:
+    """Each fact once, with the variants it is about."""
+    about: dict[tuple[str, str, str, Mismatch], list[str]] = {}
+    for pair, each in found:
+        told = str(each.matter)
+        if each.matter in _CONSEQUENCES and not despite:
+            told = f"{told}: {_CONSEQUENCES[each.matter]}"
+        key = (pair.before_label, pair.after_label, told, each)
+        about.setdefault(key, []).append(pair.name)
+    rows = tuple(
+        (
+            each.fact,
+            f"{before}: {each.before}",
+            f"{after}: {each.after}",
+            told,
+            ", ".join(names),
+        )
+        for (before, after, told, each), names in about.items()
+    )
+    return Box(name, rows) if rows else None
+
+
+def alone_lines(comparison: Comparison) -> Iterator[str]:
+    """The variants that are not on every side, and what was given and is not compared."""
+    for each in comparison.alone:
+        present, missing = ", ".join(each.present), ", ".join(each.missing)
+        yield f"{each.name}: in {present}, not in {missing}"
+    for side in comparison.sides:
+        for what in side.left_out:
+            yield f"{side.label}: left out: {what}"
