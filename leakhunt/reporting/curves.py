@@ -27,7 +27,7 @@ from leakhunt.reporting.drawing import (
     svg,
     svg_element,
 )
-from leakhunt.reporting.thinning import decimated, smoothed
+from leakhunt.reporting.thinning import MOST_POINTS, decimated, smoothed
 from leakhunt.reporting.trendline import trend_line
 from leakhunt.units import format_bytes
 
@@ -41,6 +41,8 @@ _PANEL_INCHES = 2.5
 _INCHES_PER_LABEL = 0.24
 _MOST_PANEL_INCHES = 12.0
 _SMOOTHED_CALLS = 9
+# The still picture of a page, which also carries all curves as data.
+_POINTS_IN_A_PAGE = 600
 _LOGARITHMIC_FROM_RATIO = 8.0
 
 
@@ -56,11 +58,11 @@ def curves_svg(report: Report) -> bytes:
 
 def curves_element(report: Report) -> str:
     """The figure as an ``<svg>`` element for an HTML page, the same for the same report."""
-    return svg_element(partial(curves_figure, report))
+    return svg_element(partial(curves_figure, report, _POINTS_IN_A_PAGE))
 
 
-def curves_figure(report: Report) -> Figure:
-    """One panel for each of `PANELS` that a run has read."""
+def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
+    """One panel for each of `PANELS` that a run has read; at most some `most` points a curve."""
     from matplotlib.figure import Figure
 
     names = [name for name in PANELS if _read_by_any(report, name)] or ["rss"]
@@ -69,7 +71,7 @@ def curves_figure(report: Report) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
-        _draw_panel(axes, report, name)
+        _draw_panel(axes, report, name, most)
     label = "call"
     if _by_sample(report):
         each = sorted({entry.run.calls_per_sample for entry in report.entries})
@@ -83,7 +85,7 @@ def _read_by_any(report: Report, name: str) -> bool:
     return any(entry.run.samples.get(name) for entry in report.entries)
 
 
-def _draw_panel(axes: Axes, report: Report, name: str) -> None:
+def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
     runs = [
         (index, entry) for index, entry in enumerate(report.entries) if entry.run.samples.get(name)
     ]
@@ -96,7 +98,7 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     ends = []
     for index, entry in runs:
         along = _along(entry, report)
-        _draw_curve(axes, index, scaled[index], along)
+        _draw_curve(axes, index, *decimated(scaled[index], most), along)
         ends.append((index, entry, along[len(scaled[index]) - 1], scaled[index][-1]))
         if name != "duration" and not _by_sample(report):
             _draw_trend(axes, index, entry, name, scale)
@@ -115,11 +117,16 @@ def _draw_panel(axes: Axes, report: Report, name: str) -> None:
     _label_ends(axes, ends)
 
 
-def _draw_curve(axes: Axes, index: int, heights: Sequence[float], along: Sequence[int]) -> None:
-    places, shown = decimated(heights)
+def _draw_curve(
+    axes: Axes,
+    index: int,
+    places: Sequence[int],
+    heights: Sequence[float],
+    along: Sequence[int],
+) -> None:
     axes.plot(
         [along[place] for place in places],
-        shown,
+        heights,
         color=COLOURS[index % len(COLOURS)],
         linestyle=DASHES[index % len(DASHES)],
         linewidth=2.4 if index == 0 else 1.6,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.curves import curves_element
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
-from leakhunt.reporting.plots import plot_data
+from leakhunt.reporting.plots import POINTS, plot_data
 from leakhunt.reporting.remedy_figure import remedies_element
 from leakhunt.reporting.sparkline import path, sparkline
 from leakhunt.reporting.suspects import (
@@ -23,7 +23,6 @@ from leakhunt.reporting.suspects import (
     line_rows,
     trial_row,
 )
-from leakhunt.reporting.thinning import MOST_POINTS
 from leakhunt.reporting.words import (
     SIGNS,
     calls_fact,
@@ -102,7 +101,7 @@ def render(report: Report) -> bytes:
         first_call=min(chain(*calls), default=0),
         last_call=max(chain(*calls), default=0),
         common_call=min(map(max, filter(None, calls)), default=0),
-        thinned=MOST_POINTS // 2 if _is_thinned(report) else 0,
+        thinned=POINTS // 2 if _is_thinned(report) else 0,
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_element(report)),  # noqa: S704
         plot_json=Markup(_json({**plots, "words": _WORDS})),  # noqa: S704
@@ -143,7 +142,7 @@ def _is_along(name: str, plots: Mapping[str, Any]) -> bool:
 
 
 def _is_thinned(report: Report) -> bool:
-    return any(entry.run.samples_done > MOST_POINTS for entry in report.entries)
+    return any(entry.run.samples_done > POINTS for entry in report.entries)
 
 
 def _spark(entry: JudgedRun) -> Markup:

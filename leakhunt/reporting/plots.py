@@ -25,6 +25,8 @@ DRAWN = (
 )
 # Between these the script finds the time and the audio of a call.
 _KNOTS = 400
+# At most about so many points a curve, so that the page stays below 6 MB.
+POINTS = 1000
 _SMOOTHED_REACH = 4
 _SECONDS = 1e9
 
@@ -101,7 +103,7 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
 
 def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:
     heights = _per_call(entry) if name == "duration" else entry.run.samples[name]
-    places, shown = decimated(heights)
+    places, shown = decimated(heights, POINTS)
     return {"call": [entry.run.calls[place] for place in places], "value": list(shown)}
 
 

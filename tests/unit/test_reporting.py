@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -155,6 +156,27 @@ def test_the_page_shows_verdict_ledger_and_price(reports: dict[str, Report]) -> 
         "killed after 3 of 200",
     ):
         assert shown in page, shown
+
+
+def test_the_page_of_six_long_runs_is_below_six_megabytes_and_keeps_a_spike(
+    make_run: MakeRun,
+) -> None:
+    samples, spike = 10_000, 77_777_777
+    generator = random.Random(5)
+    runs = []
+    for number in range(6):
+        heap = [50 * MIB + generator.randrange(10**6) for _ in range(samples)]
+        heap[4321] += spike
+        changes = {"variant": f"v{number}", "calls": samples, "warmup": 2500}
+        series = dict.fromkeys(("live_heap", "rss", "cuda_allocated", "cuda_reserved"), heap)
+        runs.append(make_run(plan_changes=changes, duration=heap, python_blocks=heap, **series))
+    page = text_of("report.html", assemble(runs, "test"))
+    assert len(page.encode()) < 6_000_000
+    data = json.loads(page.partition('id="plot-data">')[2].partition("</script>")[0])
+    for variant, run in zip(data["variants"], runs, strict=True):
+        curve = variant["curves"]["live_heap"]
+        assert run.samples["live_heap"][4321] in curve["value"]
+        assert curve["call"][curve["value"].index(run.samples["live_heap"][4321])] == 4322
 
 
 def test_the_waterfall_starts_at_zero_and_ends_at_the_growth(reports: dict[str, Report]) -> None:
