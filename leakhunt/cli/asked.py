@@ -73,6 +73,7 @@ _OPTIONS = (
     click.option(
         "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
     ),
+    click.option("--live", is_flag=True, help="Draw the curves in the terminal as they grow."),
 )
 
 
