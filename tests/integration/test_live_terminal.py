@@ -34,8 +34,11 @@ class Terminal:
         self._pid, self._end = pty.fork()
         if self._pid == 0:
             os.chdir(folder)
-            os.environ["TERM"] = "xterm-256color"
-            os.execv(sys.executable, [sys.executable, "-m", "leakhunt", *arguments])  # noqa: S606
+            # Not the process's own environment: readline puts a terminal's size into that.
+            sized = ("COLUMNS", "LINES")
+            given = {name: text for name, text in os.environ.items() if name not in sized}
+            command = [sys.executable, "-m", "leakhunt", *arguments]
+            os.execve(sys.executable, command, given | {"TERM": "xterm-256color"})  # noqa: S606
         self.resize(columns, rows)
         self.shown = ""
         self._is_over = False
