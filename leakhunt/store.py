@@ -48,6 +48,7 @@ SUFFIX = ".run.jsonl"
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
 BALLAST_BYTES = 32 << 10
+_LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -163,6 +164,20 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
         else:
             raise UsageError(f"{place}: no such run file or folder; check the path")
     return files
+
+
+def header(file: Path) -> dict[str, Any]:
+    """The header alone, without a look at the samples.
+
+    Raises:
+        BadFile: it is no run file, or from a newer version.
+    """
+    try:
+        with open(file, "rb") as stream:
+            record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
+    except OSError as error:
+        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+    return _checked_header(record or {"record": None}, file)
 
 
 def load(file: Path) -> Run:

@@ -20,6 +20,7 @@ _VERBS = {
     "hunt": "Find out who keeps the memory, and whether a remedy helps.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
+    "serve": "Show the reports of a folder in your browser.",
     "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
 }
