@@ -142,17 +142,24 @@ def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
     plotext.xaxes(True, False)
     plotext.yaxes(True, False)
     for curve in panel.faint:
-        calls, heights = _middles(curve, right)
-        plotext.scatter(calls, _near(heights, low, high), **_FAINT)
+        dots = [(call, at) for call, at in _middles(curve, right) if low <= at <= high]
+        plotext.scatter([call for call, _ in dots], [at for _, at in dots], **_FAINT)
     calls, heights = _extremes(panel.curve)
     plotext.plot(calls, _near(heights, low, high), **_CURRENT)
     plotext.xlim(0, right)
     plotext.ylim(low, high)
-    ticks = [low + (high - low) * part / 4 for part in ((0, 2, 4) if height < 9 else range(5))]
+    ticks = [low + (high - low) * part / 4 for part in _ticks(height)]
     plotext.yticks(ticks, [f"{format_amount(at, panel.unit):>{_LABEL_COLUMNS}}" for at in ticks])
     edges = [0, right // 2, right]
     plotext.xticks(edges, ["0", f"{right // 2:,}", f"{right:,} calls"])
     return [str(line) for line in plotext.build().splitlines()[:height]]
+
+
+def _ticks(height: int) -> tuple[int, ...]:
+    """Where figures stand beside the panel, in quarters of it from below."""
+    if height < 6:
+        return (0, 4)
+    return (0, 2, 4) if height < 9 else (0, 1, 2, 3, 4)
 
 
 def _limits(curves: Sequence[Curve], right: int) -> tuple[float, float]:
@@ -180,11 +187,11 @@ def _extremes(curve: Curve) -> tuple[list[int], list[float]]:
     return calls, [float(end - curve.base) for both in ends for end in both]
 
 
-def _middles(curve: Curve, right: int) -> tuple[list[int], list[float]]:
-    """Calls and heights up to the right edge, the middle of every bucket."""
-    calls = [call for call in curve.calls if call <= right]
-    ends = zip(curve.lows, curve.highs, calls, strict=False)
-    return calls, [(low + high) / 2 - curve.base for low, high, _ in ends]
+def _middles(curve: Curve, right: int) -> Iterator[tuple[int, float]]:
+    """Call and height up to the right edge, the middle of every bucket."""
+    for call, low, high in zip(curve.calls, curve.lows, curve.highs, strict=True):
+        if call <= right:
+            yield call, (low + high) / 2 - curve.base
 
 
 def _near(heights: Sequence[float], low: float, high: float) -> list[float]:

@@ -130,6 +130,15 @@ def test_ended_runs_are_dots_beside_the_curve_and_are_named() -> None:
     assert "·" not in alone
 
 
+def test_the_warm_up_of_an_ended_run_is_left_out_however_few_lines_there_are() -> None:
+    """Its dots rise from left to right once; none stands where its warm-up was."""
+    for height in (7, 8, 12, 20):
+        steep = Panel("RSS", Unit.BYTES, leak(0), faint=(leak(64 * KIB),))
+        told = lines(frame(state(panels=(steep,)), 80, height))
+        first = min(row.index("·") for row in told if "·" in row)
+        assert first > 80 / 3 - 3, told
+
+
 def test_of_a_longer_ended_run_only_the_calls_so_far_are_drawn() -> None:
     """The first 20 of its calls rise by a megabyte each; the whole of it by 300."""
     steep = Panel(
