@@ -24,6 +24,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_judge.py
 	$(BIN)/python tests/bench/bench_instruments.py
 	$(BIN)/python tests/bench/bench_report.py
+	$(BIN)/python tests/bench/bench_live.py
 
 # The tables of reports/truth/, anew: some 30 minutes on two cores.
 truth: $(STAMP)

@@ -54,6 +54,7 @@ SUFFIX = ".run.jsonl"
 BALLAST_BYTES = 32 << 10
 # So many numbers come after the name in a row of what grew: how many more, and bytes.
 _NUMBERS = {"types": 1, "mappings": 2}
+_LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
 _NO_FOOTER = "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
 
@@ -170,6 +171,20 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
         else:
             raise UsageError(f"{place}: no such run file or folder; check the path")
     return files
+
+
+def header(file: Path) -> dict[str, Any]:
+    """The header alone, without a look at the samples.
+
+    Raises:
+        BadFile: it is no run file, or from a newer version.
+    """
+    try:
+        with open(file, "rb") as stream:
+            record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
+    except OSError as error:
+        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+    return _checked_header(record or {"record": None}, file)
 
 
 def load(file: Path) -> Run:

@@ -74,6 +74,7 @@ _OPTIONS = (
         "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
     ),
     format_option,
+    click.option("--live", is_flag=True, help="Draw the curves in the terminal as they grow."),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,9 @@ from leakhunt.attribution.choose import next_instrument
 from leakhunt.attribution.stretches import watched_plan
 from leakhunt.cli.asked import measuring_options, settings_for
 from leakhunt.cli.folders import new_folder
+from leakhunt.cli.live import live_displays
 from leakhunt.cli.output import report_on, show, write_report
-from leakhunt.cli.progress import Display
+from leakhunt.cli.progress import Bars, SteadyConsole
 from leakhunt.cli.remedies import remedies_asked, try_remedies
 from leakhunt.cli.variants import (
     Session,
@@ -72,6 +74,7 @@ def command(
     target: str,
     out: Path | None,
     renderers: tuple[Renderer, ...],
+    live: bool,
     named: str | None,
     tried: tuple[str, ...],
     rounds: int,
@@ -92,12 +95,13 @@ def command(
             raise MissingRequirement(f"--with {instrument}: {reason}")
     remedies = remedies_asked(tried, settings)
     folder = new_folder(out, settings.scenario.name)
-    console = Console()
-    with session(settings, folder, console) as prepared:
-        outcomes = measure_variants(prepared, console)
+    console = SteadyConsole()
+    displays = live_displays(console) if live else partial(Bars, console)
+    with session(settings, folder, console, displays) as prepared:
+        outcomes = measure_variants(prepared)
         measured = [prepared.load(each.name) for each in prepared.variants[: len(outcomes)]]
         hunts = (_watch(prepared, run, wanted, until_ceiling, console) for run in measured)
-        tries = (try_remedies(prepared, run, remedies, rounds, console) for run in measured)
+        tries = (try_remedies(prepared, run, remedies, rounds) for run in measured)
         for further in chain(hunts, tries):
             with closing(further):  # an interrupted one still has its bars on the terminal
                 outcomes += _until_interrupted(outcomes[-1], further)
@@ -138,7 +142,7 @@ def _watch(
     variant = run.plan.variant
     usable = [each for each in Instrument if why_not(each, run.plan.device) is None]
     watched: list[Run] = []
-    with Display(console, len(f"{variant}.under-tracemalloc")) as display:
+    with prepared.displays(len(f"{variant}.under-tracemalloc")) as display:
         while instrument := (
             next(iter(wanted[len(watched) :]), None)
             if wanted
@@ -155,7 +159,7 @@ def _watch(
             return
         plan = ceiling_plan(run.plan, told.ceiling_calls)
         name = f"{variant}.until-ceiling"
-        with Display(console, len(name)) as display:
+        with prepared.displays(len(name)) as display:
             yield shown(display, prepared, plan, name)
 
 

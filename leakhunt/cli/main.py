@@ -22,6 +22,7 @@ _VERBS = {
     "report": "Make the reports again from run files.",
     "compare": "Hold runs of two versions, packages or machines against each other.",
     "schema": "Print the JSON Schema of report.json or of a run file.",
+    "serve": "Show the reports of a folder in your browser.",
     "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
 }

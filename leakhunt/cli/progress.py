@@ -1,10 +1,10 @@
-"""The live figures while a variant runs: a bar on a terminal, one line a variant elsewhere."""
+"""The figures while a variant runs: a bar on a terminal, one line a variant elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -16,12 +16,47 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from leakhunt.measurement import supervisor
+from leakhunt.measurement.tail import Tail
 from leakhunt.model import Outcome, Unit
 from leakhunt.units import format_amount, format_bytes
 
 
-class Display:
-    """Shows the variants of one run as they go."""
+class Display(Protocol):
+    """Shows runs, one after the other, as they go."""
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back."""
+
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
+        """A run begins; `afterwards` says what takes time after its last call."""
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        """Say how the run ended."""
+
+
+# A display for names of so many columns.
+Displays = Callable[[int], Display]
+
+
+class SteadyConsole(Console):
+    """A console that never hides the cursor: after kill -9 nobody would bring it back."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Nothing: it is there."""
+        return False
+
+
+class Bars:
+    """A bar for each run; where there is no terminal, a line for each that has ended."""
 
     def __init__(self, console: Console, width: int) -> None:
         self._console = console
@@ -53,17 +88,16 @@ class Display:
         task = self._bars.add_task(
             f"{name:<{self._width}}", total=calls, figures="starting the worker"
         )
-        return Follower(self._bars, task, afterwards)
+        self._follower = Follower(self._bars, task, afterwards)
+        return self._follower
 
-    def ended(self, name: str, follower: Follower, outcome: Outcome) -> None:
+    def ended(self, name: str, outcome: Outcome) -> None:
         """Say how a variant ended, where no bar shows it."""
-        word = str(outcome.ending)
-        self._bars.update(follower.task, figures=f"{follower.figures}  {word}")
+        follower = self._follower
+        figures = f"{follower.figures}  {outcome.ending}"
+        self._bars.update(follower.task, figures=figures)
         if not self._console.is_terminal:
-            reason = f": {outcome.reason}" if outcome.reason else ""
-            text = (
-                f"{name:<{self._width}}  {follower.calls} calls  {follower.figures}  {word}{reason}"
-            )
+            text = ended_line(f"{name:<{self._width}}", follower.calls, follower.figures, outcome)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -77,19 +111,30 @@ class Follower:
         self.calls = 0
         self.figures = ""
 
-    def __call__(self, calls: int, latest: Mapping[str, int]) -> None:
+    def __call__(self, tail: Tail) -> None:
         """Show the latest sample."""
-        if not latest:
+        if not tail.fresh:
             return
-        self.calls = calls
-        parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
-        if "live_heap" in latest:
-            parts.append(f"live heap {format_bytes(latest['live_heap'])}")
-        if "cuda_reserved" in latest:
-            parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
-        if "duration" in latest:
-            parts.append(format_amount(latest["duration"], Unit.NANOSECONDS) + "/call")
-        self.figures = "  ".join(parts)
+        self.calls = tail.calls
+        self.figures = figures(tail.latest)
         total = next(task.total for task in self._bars.tasks if task.id == self.task)
-        done = self._afterwards if calls == total else ""
-        self._bars.update(self.task, completed=calls, figures=f"{self.figures}  {done}")
+        done = self._afterwards if tail.calls == total else ""
+        self._bars.update(self.task, completed=tail.calls, figures=f"{self.figures}  {done}")
+
+
+def figures(latest: Mapping[str, int]) -> str:
+    """``RSS 812.3 MiB  live heap 301.2 MiB  18.4 ms/call``, of what was read."""
+    parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
+    if "live_heap" in latest:
+        parts.append(f"live heap {format_bytes(latest['live_heap'])}")
+    if "cuda_reserved" in latest:
+        parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
+    if "duration" in latest:
+        parts.append(format_amount(latest["duration"], Unit.NANOSECONDS) + "/call")
+    return "  ".join(parts)
+
+
+def ended_line(name: str, calls: int, figures: str, outcome: Outcome) -> str:
+    """A run that has ended, in one line."""
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return f"{name}  {calls} calls  {figures}  {outcome.ending}{reason}"

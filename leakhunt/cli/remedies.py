@@ -6,11 +6,8 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rich.console import Console
-
 from leakhunt import scenario
 from leakhunt.attribution.causes import catalogue
-from leakhunt.cli.progress import Display
 from leakhunt.cli.variants import Session, Settings, shown
 from leakhunt.errors import UsageError
 from leakhunt.model import Outcome, Plan, Role, Run, Variant
@@ -74,13 +71,13 @@ def _variant(name: str, settings: Settings) -> Variant:
 
 
 def try_remedies(
-    prepared: Session, run: Run, remedies: Sequence[Tried], rounds: int, console: Console
+    prepared: Session, run: Run, remedies: Sequence[Tried], rounds: int
 ) -> Generator[Outcome]:
     """Run every remedy on a measured run's plan, before and after in turns."""
     for number, tried in enumerate(remedies, 1):
         against_itself = tried.variant is not None and tried.variant.name == run.plan.variant
         if run.calls_done and not against_itself:
-            yield from _try(prepared, run, tried, number, rounds, console)
+            yield from _try(prepared, run, tried, number, rounds)
 
 
 def _try(
@@ -89,7 +86,6 @@ def _try(
     tried: Tried,
     number: int,
     rounds: int,
-    console: Console,
 ) -> Iterator[Outcome]:
     before = _plan(run, tried)
     after = replace(
@@ -100,7 +96,7 @@ def _try(
         variant=tried.variant.name if tried.variant else before.variant,
     )
     name = f"{run.plan.variant}.try-{number}"
-    with Display(console, len(f"{name}-before-{rounds}")) as display:
+    with prepared.displays(len(f"{name}-before-{rounds}")) as display:
         for turn in range(1, rounds + 1):
             # Before first, then after first, so that a machine that slows down slows down both.
             for plan in (before, after) if turn % 2 else (after, before):

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from leakhunt.cli.asked import measuring_options, settings_for
 from leakhunt.cli.folders import new_folder
+from leakhunt.cli.live import live_displays
+from leakhunt.cli.progress import Bars, SteadyConsole
 from leakhunt.cli.variants import measure_all
 from leakhunt.reporting import Renderer
 
 
 @click.command("run")
 @measuring_options
-def command(target: str, out: Path | None, renderers: tuple[Renderer, ...], **asked: Any) -> int:
+def command(
+    target: str, out: Path | None, renderers: tuple[Renderer, ...], live: bool, **asked: Any
+) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.
 
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
     settings = settings_for(target, **asked)
+    console = SteadyConsole()
+    displays = live_displays(console) if live else partial(Bars, console)
     folder = new_folder(out, settings.scenario.name)
-    return measure_all(settings, folder, renderers, Console())
+    return measure_all(settings, folder, renderers, console, displays)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from leakhunt.attribution.attribute import attribute
 from leakhunt.attribution.choose import next_instrument
 from leakhunt.attribution.stretches import watched_plan
 from leakhunt.cli.list import missing_modules
+from leakhunt.cli.progress import Bars
 from leakhunt.cli.variants import (
     Sampling,
     Session,
@@ -31,6 +33,7 @@ from leakhunt.cli.variants import (
 )
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.measurement.tail import Tail
 from leakhunt.model import Plan, Run, Scenario, Variant, Verdict
 from leakhunt.reporting import truth_table
 from leakhunt.trials import Hunted, Trial
@@ -155,7 +158,7 @@ def _carried_out(
 ) -> list[Trial]:
     stop = threading.Event()
 
-    def go_on(calls: int, latest: Mapping[str, int]) -> None:
+    def go_on(tail: Tail) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
 
@@ -164,7 +167,9 @@ def _carried_out(
         folder = scratch / f"{settings.scenario.name}-{variant.name}-{seed}"
         folder.mkdir()
         prepared = prepared_for(settings, folder, scratch, Console(quiet=True))
-        one = Session(settings, prepared, (variant,), folder, folder)
+        one = Session(
+            settings, prepared, (variant,), folder, folder, partial(Bars, Console(quiet=True))
+        )
 
         def run_of(plan: Plan, said: str = "") -> Run:
             name = f"{variant.name}{said}"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from leakhunt import scenario, store
 from leakhunt.cli.output import report_on, show, write_report
-from leakhunt.cli.progress import Display
+from leakhunt.cli.progress import Display, Displays
 from leakhunt.errors import (
     INTERRUPTED,
     LeakhuntError,
@@ -59,13 +59,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A scenario that is prepared, and where its runs go."""
+    """A scenario that is prepared, where its runs go, and what shows them."""
 
     settings: Settings
     prepared: Prepared
     variants: tuple[Variant, ...]
     folder: Path
     scratch: Path
+    displays: Displays
 
     def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
         """Carry out a plan of one of the scenario's variants into the run file `name`."""
@@ -85,7 +86,9 @@ class Session:
 
 
 @contextmanager
-def session(settings: Settings, folder: Path, console: Console) -> Iterator[Session]:
+def session(
+    settings: Settings, folder: Path, console: Console, displays: Displays
+) -> Iterator[Session]:
     """Prepare the scenario; its scratch folder lasts as long as the session.
 
     Raises:
@@ -101,29 +104,33 @@ def session(settings: Settings, folder: Path, console: Console) -> Iterator[Sess
             (folder / PREPARE_LOG).unlink(missing_ok=True)
             folder.rmdir()
             raise
-        yield Session(settings, prepared, variants, folder, Path(scratch))
+        yield Session(settings, prepared, variants, folder, Path(scratch), displays)
 
 
 def measure_all(
-    settings: Settings, folder: Path, renderers: Sequence[Renderer], console: Console
+    settings: Settings,
+    folder: Path,
+    renderers: Sequence[Renderer],
+    console: Console,
+    displays: Displays,
 ) -> int:
     """Measure every variant into `folder`, report, and return the exit code.
 
     Raises:
         LeakhuntError: the scenario cannot start here, or the disk does not take the results.
     """
-    with session(settings, folder, console) as prepared:
-        outcomes = measure_variants(prepared, console)
+    with session(settings, folder, console, displays) as prepared:
+        outcomes = measure_variants(prepared)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
     show(console, report, write_report(report, folder, renderers))
     return exit_code(outcomes, [run.calls_done for run in runs])
 
 
-def measure_variants(prepared: Session, console: Console) -> list[Outcome]:
+def measure_variants(prepared: Session) -> list[Outcome]:
     """Measure every variant of a session, until one is interrupted."""
     outcomes: list[Outcome] = []
-    with Display(console, max(len(variant.name) for variant in prepared.variants)) as display:
+    with prepared.displays(max(len(each.name) for each in prepared.variants)) as display:
         for variant in prepared.variants:
             plan = plan_of(prepared.settings, variant, prepared.prepared.device)
             outcomes.append(shown(display, prepared, plan, variant.name))
@@ -137,7 +144,7 @@ def shown(display: Display, prepared: Session, plan: Plan, name: str) -> Outcome
     afterwards = "looking through what was seen" if plan.instrument else ""
     follower = display.variant(name, plan.calls, afterwards)
     outcome = prepared.carry_out(plan, name, follower)
-    display.ended(name, follower, outcome)
+    display.ended(name, outcome)
     return outcome
 
 

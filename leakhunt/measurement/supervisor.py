@@ -38,7 +38,8 @@ GRACE_SECONDS = 20.0
 DUMP_SECONDS = 1.0
 DISK_FULL = "the disk is full"
 
-Progress = Callable[[int, Mapping[str, int]], None]
+# Told what the run file says at every look at it, also where nothing is new.
+Progress = Callable[[Tail], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +169,17 @@ def _watch(
         answered = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
-            if tail.follow():
+            is_news = tail.follow()
+            progress(tail)
+            if is_news:
                 last_news = time.monotonic()
-                progress(tail.calls, tail.latest)
                 if tail.pauses > answered:
                     answered = tail.pauses
                     _answer(worker, order)
             elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
                 return _hung(worker, tail, plan.timeout_seconds)
         tail.follow()
-        progress(tail.calls, tail.latest)
+        progress(tail)
         return _ended(worker, tail, limit)
 
 

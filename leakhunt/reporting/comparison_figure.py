@@ -52,7 +52,7 @@ def comparison_png(comparison: Comparison) -> bytes:
 
 def comparison_svg(comparison: Comparison) -> str:
     """The figure as an ``<svg>`` element for an HTML page, the same for the same comparison."""
-    return svg_element(partial(comparison_figure, comparison))
+    return svg_element(partial(comparison_figure, comparison), "comparison")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def curves_svg(report: Report) -> bytes:
 
 def curves_element(report: Report) -> str:
     """The figure as an ``<svg>`` element for an HTML page, the same for the same report."""
-    return svg_element(partial(curves_figure, report, _POINTS_IN_A_PAGE))
+    return svg_element(partial(curves_figure, report, _POINTS_IN_A_PAGE), "curves")
 
 
 def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:

@@ -52,6 +52,8 @@ _FONTS = (
     "Noto Sans CJK JP",
 )
 _NO_FONT = "No font of this machine has every character of this picture; the HTML report shows all."
+# Where an element of an SVG is named, or referred to.
+_ID = re.compile(r' id="| xlink:href="#|url\(#')
 _PATH = re.compile(rb' d="[^"]*"')
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
 _STYLE: Any = {
@@ -78,10 +80,10 @@ def svg(draw: Callable[[], Figure]) -> bytes:
     return _PATH.sub(lambda path: _DIGITS.sub(rb"\1", path[0]), _saved(draw, "svg"))
 
 
-def svg_element(draw: Callable[[], Figure]) -> str:
-    """The figure as an ``<svg>`` element for an HTML page."""
+def svg_element(draw: Callable[[], Figure], name: str) -> str:
+    """The figure as an ``<svg>`` element for an HTML page; its ids begin with `name`."""
     text = svg(draw).decode()
-    return text[text.index("<svg") :]
+    return _ID.sub(rf"\g<0>{name}-", text[text.index("<svg") :])
 
 
 def fonts(installed: Collection[str]) -> list[str]:

@@ -46,7 +46,7 @@ def remedies_svg(report: Report) -> bytes:
 
 def remedies_element(report: Report) -> str:
     """The figure as an ``<svg>`` element."""
-    return svg_element(partial(remedies_figure, report))
+    return svg_element(partial(remedies_figure, report), "remedies")
 
 
 def remedies_figure(report: Report) -> Figure:

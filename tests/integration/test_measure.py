@@ -14,6 +14,7 @@ from leakhunt import store
 from leakhunt.measurement import limits
 from leakhunt.measurement.order import Order
 from leakhunt.measurement.supervisor import Progress, measure
+from leakhunt.measurement.tail import Tail
 from leakhunt.model import Ending, Outcome, Run
 from leakhunt.scenario import Context
 
@@ -22,7 +23,7 @@ GROWS = "@variant\ndef naive(state, item):\n    KEPT.append(b'x' * (10 << 20))\n
 Measure = Callable[..., tuple[Outcome, Run]]
 
 
-def no_progress(calls: int, latest: Mapping[str, int]) -> None:
+def no_progress(tail: Tail) -> None:
     """Shown to nobody."""
 
 
@@ -81,7 +82,7 @@ def test_the_last_word_of_the_progress_is_the_last_sample(
 ) -> None:
     seen: list[tuple[int, Mapping[str, int]]] = []
     _, run = measured(
-        write_scenario(NAIVE), 20, progress=lambda calls, latest: seen.append((calls, latest))
+        write_scenario(NAIVE), 20, progress=lambda tail: seen.append((tail.calls, tail.latest))
     )
     last = {name: values[-1] for name, values in run.samples.items()}
     assert seen[-1] == (20, last)

@@ -7,9 +7,10 @@
   const copy = element("copy");
   if (copy && navigator.clipboard) {
     copy.hidden = false;
-    copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(element("command").textContent);
-      copy.textContent = copy.dataset.done;
+    copy.addEventListener("click", () => {
+      const command = element("command");
+      const select = () => getSelection().selectAllChildren(command); // where copying is not allowed
+      navigator.clipboard.writeText(command.textContent).then(() => { copy.textContent = copy.dataset.done; }, select);
     });
   }
   const plot = element("plot");
