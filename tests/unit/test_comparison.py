@@ -82,7 +82,7 @@ def test_a_leak_that_is_gone_grows_less_by_as_much(leaking: Callable[..., Run]) 
     assert heap.before is not None and heap.after is not None
     assert heap.after - heap.before == pytest.approx(heap.difference.estimate)
     assert pair.sentence.startswith("naive: after leaks 4.0")
-    assert "less of live heap (99 % between" in pair.sentence
+    assert "less of live heap than before (99 % between" in pair.sentence
     assert "all 300 results are the same" in pair.sentence
     assert pair.verdicts[0] == (str(Kind.NATIVE_LEAK),)
 
@@ -231,14 +231,18 @@ def test_times_of_equals_differ_in_one_pair_of_a_hundred_at_most(
 def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(
     leaking: Callable[..., Run],
 ) -> None:
-    comparison = compared(side("a", leaking()), side("b", leaking(0, seed=1, **{})))
+    comparison = compared(side("a", leaking()), side("b", leaking(0, seed=1)))
     assert not comparison.is_refused
     other = leaking(0, seed=1)
     other = replace(other, plan=replace(other.plan, seed=7))
     comparison = compared(side("a", leaking()), side("b", other))
     pair = only(comparison)
     assert comparison.is_refused
-    assert {each.conclusion for each in pair.lines} <= {Conclusion.REFUSED}
+    assert {each.name: each.conclusion for each in pair.lines} == {
+        "live_heap": Conclusion.REFUSED,
+        "rss_total": Conclusion.CANNOT_TELL,
+        "time": Conclusion.REFUSED,
+    }
     assert line(pair, "live_heap").difference is not None
     assert pair.results is None
     assert pair.sentence == "naive: no conclusion, these are not the same: seed 0 against 7."
@@ -314,6 +318,7 @@ def test_suspects_are_new_gone_or_still_there(leaking: Callable[..., Run]) -> No
         ("x", Fate.GONE, 10, None),
         ("y", Fate.STILL, 20, 25),
     ]
+    assert "; suspects: 1 new, 1 gone, 1 still there." in only(compared(before, after)).sentence
 
 
 def test_where_nobody_looked_nothing_is_new(leaking: Callable[..., Run]) -> None:
