@@ -366,6 +366,35 @@ def test_where_the_verdict_goes_by_collections_so_does_the_rate(make_run: MakeRu
     assert python.difference.low == pytest.approx(-25_000)
 
 
+def test_a_collection_that_found_rss_high_is_no_growth_of_rss(make_run: MakeRun) -> None:
+    def run(at_the_end: int) -> Run:
+        looks = {100: 50 * MIB, 200: 50 * MIB, 250: 50 * MIB + at_the_end}
+        readings = [Reading("look_collected", {"rss": size}, at) for at, size in looks.items()]
+        rising = [50 * MIB + 4096 * call for call in range(250)]
+        return replace(
+            make_run(rss=rising, readings=readings),
+            phases=(
+                Phase(0, 100, Purpose.WARM_UP, 1, collects=False),
+                Phase(100, 150, Purpose.JUDGED, 1, collects=False),
+            ),
+        )
+
+    pair = only(compared(side("a", run(0)), side("b", replace(run(30 * MIB), started_at="1"))))
+    assert line(pair, "rss").conclusion is Conclusion.NO_DIFFERENCE
+
+
+def test_floors_and_collections_that_disagree_conclude_nothing(make_run: MakeRun) -> None:
+    before, after = (collecting(make_run, 60_000, garbage) for garbage in (100, 100))
+    shifted = [
+        replace(each, values={**each.values, "live_heap": each.values["live_heap"] + more})
+        for each, more in zip(after.readings, (0, 0, 40_000_000), strict=True)
+    ]
+    after = replace(after, readings=tuple(shifted), started_at="1")
+    heap = line(only(compared(side("a", before), side("b", after))), "live_heap")
+    assert heap.difference is not None and heap.difference.estimate > 100_000
+    assert heap.conclusion is Conclusion.NO_DIFFERENCE
+
+
 def test_descriptors_have_a_line_where_they_leak_only(make_run: MakeRun) -> None:
     flat, leaks = ([5] * CALLS, list(range(CALLS)))
     names = [
