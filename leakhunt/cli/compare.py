@@ -111,7 +111,7 @@ def _side(place: str, label: str) -> Side:
             " folder is compared"
         )
     others = Counter(_purpose(run) for run in runs if not run.plan.is_measured)
-    left_out += [f"{count} of a hunt, {purpose}" for purpose, count in others.items()]
+    left_out += [f"{count} run(s) of a hunt, {purpose}" for purpose, count in others.items()]
     return Side(label, entries, tuple(left_out))
 
 
@@ -129,7 +129,7 @@ def _runs(place: str, left_out: list[str]) -> Iterator[Run]:
 def _purpose(run: Run) -> str:
     """What a run that is not judged was made for."""
     if run.plan.instrument is not None:
-        return f"watched by {run.plan.instrument} (for its suspects)"
+        return f"watched by {run.plan.instrument} (but for its suspects)"
     return "until the ceiling" if run.plan.role == "ceiling" else "trying a remedy"
 
 

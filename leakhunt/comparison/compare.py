@@ -109,7 +109,7 @@ def _refused(line: Line, in_force: Sequence[Mismatch]) -> Line:
         for each in in_force
         if (each.matter.refuses_time if line.name == TIME else each.matter.refuses_memory)
     ]
-    if not refusing:
+    if not refusing or line.conclusion is Conclusion.CANNOT_TELL:
         return line
     return replace(line, conclusion=Conclusion.REFUSED, reason="; ".join(refusing))
 

@@ -88,8 +88,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else "none"
     how = run.facts.get(_LIMIT_FACT, "")
-    told = size if how in ("", "none") else f"{size} by {how}"
-    yield _LIMIT_FACT, (told, Matter.MEMORY)
+    yield _LIMIT_FACT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
     collections = "before each reading" if plan.collect == "always" else "at the pauses"
     yield "collections", (collections, Matter.MEMORY)

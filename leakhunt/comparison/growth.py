@@ -13,10 +13,13 @@ noise to be noise about a line, and random growth then differs "for certain" in 
 equals in five. Where calls were sampled another way, the two runs are taken by themselves and
 Welch's interval is theirs.
 
-Where the verdict went by what collections leave, so does the rate here; its interval is that of the
-floors, between which the garbage comes on top. The bytes of Python are read at collections only:
-their rates between neighbouring collections are averaged by the calls they span, and the interval
-takes growth to come in independent steps.
+Where the verdict on live memory went by what collections leave, so does the rate here. Its interval
+is that of the floors, between which the garbage comes on top, made wider by as much as floors and
+collections disagree about the difference: a few readings do not tell their own spread. RSS goes by
+its floors alone: at one collection it may be anywhere within tens of megabytes, and two of 31 pairs
+of real runs of the same work then differed. The bytes of Python are read at collections only: their
+rates between neighbouring collections are averaged by the calls they span, and the interval takes
+growth to come in independent steps.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from leakhunt.comparison.intervals import Mean, less, mean_of, pooled
+from leakhunt.comparison.intervals import Mean, less, mean_of, pooled, student
 from leakhunt.model import JudgedRun, Run
 from leakhunt.verdict.collections import collected_points, remains
+from leakhunt.verdict.judge import KEPT_SERIES
 from leakhunt.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
 from leakhunt.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
 
@@ -58,13 +62,18 @@ def growth(before: JudgedRun, after: JudgedRun, series: str) -> Growth | None:
     left = _by_collections(before.run, after.run, series)
     if left is None:
         return measured
-    spread = measured.difference
     return Growth(
         left.before,
         left.after,
-        Mean(left.difference.value, spread.variance, spread.freedom),
+        _corrected(measured.difference, left.difference.value),
         f"{measured.rests_on}, corrected by what gc.collect() leaves",
     )
+
+
+def _corrected(floors_say: Mean, value: float) -> Mean:
+    """`value`, with the interval of the floors stretched until it reaches to their own."""
+    half = floors_say.half_width + abs(value - floors_say.value)
+    return Mean(value, (half / student(floors_say.freedom)) ** 2, floors_say.freedom)
 
 
 def rate(entry: JudgedRun, series: str, collected: bool) -> float | None:
@@ -77,7 +86,9 @@ def rate(entry: JudgedRun, series: str, collected: bool) -> float | None:
 
 
 def goes_by_collections(entry: JudgedRun, series: str) -> bool:
-    """Whether the verdict's rate of this series is what collections leave."""
+    """Whether the verdict's rate of this series is live memory, as collections leave it."""
+    if series in KEPT_SERIES:
+        return False
     trend = entry.verdict.trends.get(series)
     left = remains(entry.run, series)
     if trend is None or left is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Line, Pair
+from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Fate, Line, Pair
 from leakhunt.model import Difference, Ending, JudgedRun
 
 # What is live says more than what is kept: RSS speaks where nothing live does.
@@ -21,7 +22,7 @@ def sentence(pair: Pair, despite: bool) -> str:
     if refusing and not despite:
         facts = "; ".join(f"{each.fact} {each.before} against {each.after}" for each in refusing)
         return f"{pair.name}: no conclusion, these are not the same: {facts}.{_endings(pair)}"
-    parts = [*memory, _time(by_name.get(TIME)), _results(pair.results)]
+    parts = [*memory, _time(by_name.get(TIME)), _results(pair.results), _suspects(pair)]
     told = "; ".join(part for part in parts if part)
     lead = " (despite differences)" if despite and pair.refusing else ""
     return f"{pair.name}{lead}: {told}.{_endings(pair)}"
@@ -35,21 +36,22 @@ def _memory(pair: Pair, by_name: dict[str, Line]) -> Iterator[str]:
     kept = [shown[name] for name in (_KEPT if not live else (RSS_TOTAL,)) if name in shown]
     for verb, lines in (("leaks" if leaking else "grows by", live), ("grows by", kept)):
         if lines:
-            amounts = " and ".join(map(_amount, lines))
-            yield f"{pair.after_label} {verb} {amounts} than {pair.before_label}"
+            than = [f" than {pair.before_label}"] + [""] * (len(lines) - 1)
+            amounts = " and ".join(map(_amount, lines, than))
+            yield f"{pair.after_label} {verb} {amounts}"
     if not live and not kept:
         yield _nothing_shows(by_name)
 
 
-def _amount(line: Line) -> str:
-    """``58.4 KiB/call less of live heap (99 % between ... and ...)``."""
+def _amount(line: Line, than: str) -> str:
+    """``58.4 KiB/call less of live heap than A (99 % between ... and ...)``."""
     assert line.difference is not None
     ends = (line.difference.low, line.difference.high)
     low, high = sorted(abs(end) for end in ends)
     size = line.told(abs(line.difference.estimate))
     between = f"99 % between {line.told(low)} and {line.told(high)}"
     word = "more" if line.conclusion is Conclusion.MORE else "less"
-    return f"{size} {word} of {line.title} ({between})"
+    return f"{size} {word} of {line.title}{than} ({between})"
 
 
 def _nothing_shows(by_name: dict[str, Line]) -> str:
@@ -84,6 +86,13 @@ def _results(results: Difference | None) -> str:
     if results.differing:
         return f"{results.differing:,} of {results.compared:,} results differ"
     return f"all {results.compared:,} results are the same"
+
+
+def _suspects(pair: Pair) -> str:
+    """How many are new, gone and still there, where both sides were hunted."""
+    fates = Counter(change.fate for change in pair.suspects)
+    told = [f"{fates[fate]} {fate}" for fate in (Fate.NEW, Fate.GONE, Fate.STILL) if fates[fate]]
+    return f"suspects: {', '.join(told)}" if told else ""
 
 
 def _endings(pair: Pair) -> str:

@@ -51,7 +51,7 @@ def test_two_versions_are_compared_in_every_format(
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "call: new leaks 2.0" in done.stdout
-    assert "less of live heap (99 % between" in done.stdout
+    assert "less of live heap than old (99 % between" in done.stdout
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.endswith("-compare")
     assert done.stdout.splitlines()[-1].endswith(f"{folder.name}/compare.html")

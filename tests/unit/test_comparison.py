@@ -82,7 +82,7 @@ def test_a_leak_that_is_gone_grows_less_by_as_much(leaking: Callable[..., Run]) 
     assert heap.before is not None and heap.after is not None
     assert heap.after - heap.before == pytest.approx(heap.difference.estimate)
     assert pair.sentence.startswith("naive: after leaks 4.0")
-    assert "less of live heap (99 % between" in pair.sentence
+    assert "less of live heap than before (99 % between" in pair.sentence
     assert "all 300 results are the same" in pair.sentence
     assert pair.verdicts[0] == (str(Kind.NATIVE_LEAK),)
 
@@ -231,14 +231,18 @@ def test_times_of_equals_differ_in_one_pair_of_a_hundred_at_most(
 def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(
     leaking: Callable[..., Run],
 ) -> None:
-    comparison = compared(side("a", leaking()), side("b", leaking(0, seed=1, **{})))
+    comparison = compared(side("a", leaking()), side("b", leaking(0, seed=1)))
     assert not comparison.is_refused
     other = leaking(0, seed=1)
     other = replace(other, plan=replace(other.plan, seed=7))
     comparison = compared(side("a", leaking()), side("b", other))
     pair = only(comparison)
     assert comparison.is_refused
-    assert {each.conclusion for each in pair.lines} <= {Conclusion.REFUSED}
+    assert {each.name: each.conclusion for each in pair.lines} == {
+        "live_heap": Conclusion.REFUSED,
+        "rss_total": Conclusion.CANNOT_TELL,
+        "time": Conclusion.REFUSED,
+    }
     assert line(pair, "live_heap").difference is not None
     assert pair.results is None
     assert pair.sentence == "naive: no conclusion, these are not the same: seed 0 against 7."
@@ -314,6 +318,7 @@ def test_suspects_are_new_gone_or_still_there(leaking: Callable[..., Run]) -> No
         ("x", Fate.GONE, 10, None),
         ("y", Fate.STILL, 20, 25),
     ]
+    assert "; suspects: 1 new, 1 gone, 1 still there." in only(compared(before, after)).sentence
 
 
 def test_where_nobody_looked_nothing_is_new(leaking: Callable[..., Run]) -> None:
@@ -359,6 +364,35 @@ def test_where_the_verdict_goes_by_collections_so_does_the_rate(make_run: MakeRu
     assert python.conclusion is Conclusion.LESS
     assert python.difference is not None
     assert python.difference.low == pytest.approx(-25_000)
+
+
+def test_a_collection_that_found_rss_high_is_no_growth_of_rss(make_run: MakeRun) -> None:
+    def run(at_the_end: int) -> Run:
+        looks = {100: 50 * MIB, 200: 50 * MIB, 250: 50 * MIB + at_the_end}
+        readings = [Reading("look_collected", {"rss": size}, at) for at, size in looks.items()]
+        rising = [50 * MIB + 4096 * call for call in range(250)]
+        return replace(
+            make_run(rss=rising, readings=readings),
+            phases=(
+                Phase(0, 100, Purpose.WARM_UP, 1, collects=False),
+                Phase(100, 150, Purpose.JUDGED, 1, collects=False),
+            ),
+        )
+
+    pair = only(compared(side("a", run(0)), side("b", replace(run(30 * MIB), started_at="1"))))
+    assert line(pair, "rss").conclusion is Conclusion.NO_DIFFERENCE
+
+
+def test_floors_and_collections_that_disagree_conclude_nothing(make_run: MakeRun) -> None:
+    before, after = (collecting(make_run, 60_000, garbage) for garbage in (100, 100))
+    shifted = [
+        replace(each, values={**each.values, "live_heap": each.values["live_heap"] + more})
+        for each, more in zip(after.readings, (0, 0, 40_000_000), strict=True)
+    ]
+    after = replace(after, readings=tuple(shifted), started_at="1")
+    heap = line(only(compared(side("a", before), side("b", after))), "live_heap")
+    assert heap.difference is not None and heap.difference.estimate > 100_000
+    assert heap.conclusion is Conclusion.NO_DIFFERENCE
 
 
 def test_descriptors_have_a_line_where_they_leak_only(make_run: MakeRun) -> None:
