@@ -134,7 +134,9 @@ class Shelf:
             contents = _headers(folder, problems)
         files = folder.made
         if contents.runs and folder.run_files:
-            files = tuple(_FILES)
+            files = tuple(
+                name for name, each in _FILES.items() if each.by_default or name in folder.made
+            )
         return Listed(
             place=tuple(map(os.fsencode, folder.path.relative_to(self.root).parts)),
             contents=contents if contents.when else _dated(contents, folder),

@@ -20,21 +20,14 @@ from leakhunt.reporting.comparison_words import (
     suspect_row,
     title,
 )
+from leakhunt.reporting.pages import template
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("leakhunt.reporting"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("compare.html.j2").render(
+    page = template("compare.html.j2").render(
         comparison=comparison,
         title=title(comparison),
         sign=sign,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.curves import curves_element
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.pages import template
 from leakhunt.reporting.plots import POINTS, plot_data
 from leakhunt.reporting.remedy_figure import remedies_element
 from leakhunt.reporting.sparkline import path, sparkline
@@ -70,22 +74,14 @@ class Bar:
 
 def render(report: Report) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("leakhunt.reporting"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     plots = plot_data(report)
     shared = _shared_environment(report)
     trials, compared = [trial_row(trial) for trial in report.trials], remedies(report)
     calls = [variant["along"]["call"] for variant in plots["variants"]]
-    page = environment.get_template("report.html.j2").render(
+    page = template("report.html.j2").render(
         report=report,
         entries=report.entries,
         summary=summary(report),
@@ -105,7 +101,7 @@ def render(report: Report) -> bytes:
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_element(report)),  # noqa: S704
         plot_json=Markup(_json({**plots, "words": _WORDS})),  # noqa: S704
-        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        plotly=_packed(get_plotlyjs()),
         headings=headings(report),
         rows=[row(entry, report) for entry in report.entries],
         hunted=[entry for entry in report.entries if entry.attribution is not None],
@@ -135,6 +131,12 @@ def _json(data: Mapping[str, Any]) -> str:
     """JSON that ends no script element, whatever its texts hold."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
+
+
+@cache
+def _packed(script: str) -> str:
+    """A script in a quarter of its room, for the page to unpack."""
+    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
 
 
 def _is_along(name: str, plots: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from leakhunt.errors import BadFile
 from leakhunt.model import Status, Unit
+from leakhunt.reporting.pages import template
 from leakhunt.reporting.words import NOTHING, SIGNS
 from leakhunt.units import format_rate
 
@@ -222,14 +223,6 @@ def when(contents: Contents) -> str:
 
 
 def _page(**texts: object) -> bytes:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    environment = Environment(
-        loader=PackageLoader("leakhunt.reporting"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("index.html.j2").render(**texts)
+    page = template("index.html.j2").render(**texts)
     return page.encode("utf-8", "backslashreplace")

@@ -70,7 +70,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
     told: list[str] = []
     contexts = []
 
-    def open_report(report: Report, **context: Any) -> Page:
+    def open_report(report: Report, drawn: bool = True, **context: Any) -> Page:
         file = tmp_path / "report.html"
         file.write_bytes(render(report))
         contexts.append(browser.new_context(**context))
@@ -81,6 +81,8 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
         page.on("request", lambda request: told.append(request.url))
         page.goto(file.as_uri())
         told.remove(file.as_uri())
+        if drawn:
+            page.wait_for_function("document.documentElement.dataset.drawnMs")
         return page
 
     yield open_report
@@ -233,7 +235,7 @@ def test_the_page_is_accessible_and_fits_its_window(
 def test_without_scripts_and_on_paper_there_is_the_still_picture(
     open_page: OpenPage, report: Report
 ) -> None:
-    page = open_page(report, java_script_enabled=False)
+    page = open_page(report, drawn=False, java_script_enabled=False)
     assert page.is_visible("figure.static") and page.is_hidden("#plot")
     page = open_page(report)
     page.emulate_media(media="print")
@@ -287,6 +289,7 @@ def test_hostile_texts_in_every_field_are_shown_as_they_are(
 def test_runs_of_hardly_a_sample_have_a_page(
     open_page: OpenPage, make_run: MakeRun, samples: int
 ) -> None:
-    page = open_page(assemble([grown(make_run, "naive", 5, calls=samples)], "leakhunt test"))
+    report = assemble([grown(make_run, "naive", 5, calls=samples)], "leakhunt test")
+    page = open_page(report, drawn=samples > 0)
     assert page.is_visible("h1")
     assert page.is_visible("#plot" if samples else "figure.static")
