@@ -14,6 +14,8 @@ from leakhunt.attribution.causes import catalogue, known_cause
 from leakhunt.attribution.rule import Kept, kept
 from leakhunt.findings import Cause, Finding, Frame, Instrument, Origin, Sort
 
+# An array that grows is another block for a moment, and an index beside it.
+_MOVED_BLOCKS = 2
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
     "operator new", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
@@ -95,12 +97,21 @@ def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
 def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
     """What a site's blocks come to, by the stretch in which it grew least if they are exact.
 
-    The array behind a list comes from the same line as its items, and grows in jumps.
+    The array behind a list or a dict comes from the same line as its items, and grows in jumps.
     """
-    if blocks is None or not blocks.exact:
+    if blocks is None or not _is_nearly_exact(site, round(blocks.per_call)):
         return (site.sizes[-1] - site.sizes[0]) / (site.calls[-1] - site.calls[0])
     spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)
     return min((after - before) / (end - start) for (start, end), (before, after) in spans)
+
+
+def _is_nearly_exact(site: Finding, per_call: int) -> bool:
+    """Whether the blocks are so many in every call, but for those of an array that was moved."""
+    spans = zip(pairwise(site.calls), pairwise(site.counts), strict=True)
+    return per_call > 0 and all(
+        abs((after - before) - per_call * (end - start)) <= _MOVED_BLOCKS
+        for (start, end), (before, after) in spans
+    )
 
 
 def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
@@ -121,10 +132,27 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         claimed = [sites[key] for key in finding.keeps if key in sites and not sites[key].claimed]
         if traced and not claimed:
             continue
+        claimed += _of_the_same_line(claimed, sites.values())
         for site in claimed:
             site.claimed = True
         each = finding.facts.get("native_bytes", 0) + finding.facts.get("slot_bytes", 0)
         yield _cluster(finding, rate, claimed, each * rate.per_call)
+
+
+def _of_the_same_line(claimed: Sequence[_Site], sites: Iterable[_Site]) -> list[_Site]:
+    """What else stays of the lines of the user's code that fill a container: its own nodes."""
+    lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
+    return [
+        site
+        for site in sites
+        if not (site.claimed or site in claimed or site.blocks is None)
+        and (frame := own_frame(site.finding.stack)) is not None
+        and _line(frame) in lines
+    ]
+
+
+def _line(frame: Frame) -> tuple[str, str, str]:
+    return frame.file, frame.function, frame.source
 
 
 def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], more: float = 0.0) -> Cluster:
@@ -154,14 +182,13 @@ def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
 
 def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
     """What no container claims, by the line of the user's code it comes from."""
-    lines: dict[tuple[str, ...], list[_Site]] = {}
+    lines: dict[tuple[str, str, str], list[_Site]] = {}
     for site in sites:
         if site.blocks is None:
             continue  # a buffer that grows, as the array behind a list does
         frame = own_frame(site.finding.stack) or next(iter(site.finding.stack), None)
         if frame is not None:
-            key = (frame.file, frame.function, frame.source)
-            lines.setdefault(key, []).append(site)
+            lines.setdefault(_line(frame), []).append(site)
     for together in lines.values():
         largest = max(together, key=lambda site: site.bytes_per_call)
         assert largest.blocks is not None
@@ -251,5 +278,4 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
         return False
-    here, there = one.where, other.where
-    return (here.file, here.function, here.source) == (there.file, there.function, there.source)
+    return _line(one.where) == _line(other.where)

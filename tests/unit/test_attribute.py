@@ -93,6 +93,23 @@ def test_the_array_behind_a_list_that_jumps_is_not_counted_as_its_items(
     assert suspect.bytes_per_call == KIB
 
 
+def test_the_nodes_of_a_container_are_its_own_though_its_table_jumped(
+    leaking_objects: Run,
+) -> None:
+    """As of an OrderedDict: a node an item, and a table that moves, from the line that inserts."""
+    items = finding(size=3 * KIB, key="1")
+    counts, sizes = (0, 10, 24, 39), (0, 320, 400_768, 401_248)
+    nodes = replace(finding(key="2"), counts=counts, sizes=sizes)
+    elsewhere = finding(size=100, key="3", stack=(THEIRS, replace(MINE, source="other()")))
+    owner = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("1",), chain=("made.HOOKS", "dict")
+    )
+    first, second = attributed(leaking_objects, items, nodes, elsewhere, owner).suspects
+    assert first.chain == ("made.HOOKS", "dict")
+    assert first.bytes_per_call == 3 * KIB + 32
+    assert second.bytes_per_call == 100
+
+
 def test_a_mapping_is_no_suspect_for_a_heap_that_grows(leaking: Run) -> None:
     mapped = finding(size=9 * KIB, instrument=Instrument.MEMRAY, what="mapping", stack=(MINE,))
     heap = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
