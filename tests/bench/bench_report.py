@@ -78,7 +78,7 @@ def in_a_browser(page: bytes) -> tuple[float, float] | None:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         opened = browser.new_page()
         opened.goto(file.as_uri())
-        opened.wait_for_function("document.documentElement.dataset.drawnMs")
+        opened.wait_for_selector("html[data-drawn-ms]")
         text = opened.evaluate(PAINTED)
         drawn = float(opened.evaluate("document.documentElement.dataset.drawnMs"))
         browser.close()

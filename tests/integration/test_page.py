@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeRun
+from conftest import PATIENCE_SECONDS, MakeRun
 
 from leakhunt.assemble import assemble
 from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
@@ -82,7 +83,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
         page.goto(file.as_uri())
         told.remove(file.as_uri())
         if drawn:
-            page.wait_for_function("document.documentElement.dataset.drawnMs")
+            page.wait_for_selector("html[data-drawn-ms]")
         return page
 
     yield open_report
@@ -98,6 +99,14 @@ def axis_title(page: Page, axis: str) -> str:
 def reach(page: Page, axis: str) -> list[float]:
     found: list[float] = page.evaluate(f"document.getElementById('plot')._fullLayout.{axis}.range")
     return found
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait for what Plotly does in its own time; the page itself may evaluate no text."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it never came"
+        page.wait_for_timeout(20)
 
 
 def drawing(page: Page) -> dict[str, float]:
@@ -171,17 +180,11 @@ def test_dragging_zooms_and_a_double_click_goes_back(open_page: OpenPage, report
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=5)
     page.mouse.up()
-    page.wait_for_function(
-        "([low, high]) => { const r = document.getElementById('plot')._fullLayout.xaxis.range;"
-        " return r[0] > low && r[1] < high; }",
-        arg=before,
-    )
+    until(page, lambda: reach(page, "xaxis") != before)
     low, high = reach(page, "xaxis")
     assert (high - low) == pytest.approx(0.2 * (before[1] - before[0]), rel=0.1)
     page.mouse.dblclick(box["x"] + box["width"] * 0.5, middle)
-    page.wait_for_function(
-        "high => document.getElementById('plot')._fullLayout.xaxis.range[1] >= high", arg=before[1]
-    )
+    until(page, lambda: reach(page, "xaxis")[1] >= before[1])
 
 
 def test_a_name_in_the_legend_hides_its_curve_with_its_trend(
@@ -191,9 +194,7 @@ def test_a_name_in_the_legend_hides_its_curve_with_its_trend(
     shown = page.locator("#plot .scatterlayer .trace")
     before = shown.count()
     page.locator("#plot .legendtoggle").nth(1).click()
-    page.wait_for_function(
-        "n => document.querySelectorAll('#plot .scatterlayer .trace').length === n", arg=before - 3
-    )
+    until(page, lambda: shown.count() == before - 3)
 
 
 def test_the_values_are_read_with_the_keyboard(open_page: OpenPage, report: Report) -> None:
@@ -212,7 +213,7 @@ def test_the_values_are_read_with_the_keyboard(open_page: OpenPage, report: Repo
 def test_the_command_is_copied(open_page: OpenPage, report: Report) -> None:
     page = open_page(report, permissions=["clipboard-read", "clipboard-write"])
     page.click("#copy")
-    page.wait_for_function("document.getElementById('copy').textContent === 'copied'")
+    page.wait_for_selector("#copy:text('copied')")
     assert page.evaluate("navigator.clipboard.readText()") == report.command
 
 
