@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leakhunt.findings import Suspect
+from leakhunt.findings import Interval, Suspect
 from leakhunt.model import Difference, JudgedRun, Unit
 from leakhunt.units import format_bytes, format_rate
 
@@ -58,21 +58,12 @@ class Conclusion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with the 99 % interval around it."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
     """One figure on both sides, and what follows.
 
     `name` is a series', or ``rss_total`` (bytes in the whole run) or ``time``. `before` and `after`
     are in `unit`, per call but for ``rss_total``; for ``time`` in seconds. `difference` is after
-    less before, for ``time`` the ratio of after to before. `would_show` is the difference that
+    less before, for ``time`` the ratio of after to before, with its 99 % interval. `would_show` is the difference that
     would have been seen with 95 %: an amount, or a ratio above one. `reason` says why nothing can
     be told, or what the interval rests on. None: it cannot be worked out.
     """

@@ -224,7 +224,7 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its 95 % interval, over the rounds."""
+    """An estimate with an interval around it, at the level that its owner says."""
 
     estimate: float
     low: float
@@ -237,7 +237,8 @@ class RemedyTrial:
 
     `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
     what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
-    that before. Of `compared` calls, `differing` returned something else.
+    that before. All three with their 95 % intervals, over the rounds. Of `compared` calls,
+    `differing` returned something else.
     """
 
     variant: str

@@ -7,10 +7,11 @@ from dataclasses import replace
 from math import exp, log
 from statistics import fmean
 
-from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Interval, Line
+from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Line
 from leakhunt.comparison.growth import COLLECTED_ONLY, goes_by_collections, growth, rate
 from leakhunt.comparison.intervals import Mean, between_runs
 from leakhunt.comparison.times import log_ratio, seconds_per_call
+from leakhunt.findings import Interval
 from leakhunt.model import JudgedRun, Status, Unit
 from leakhunt.verdict.judge import tolerance_of
 from leakhunt.verdict.series import FEWEST_SAMPLES
