@@ -63,9 +63,9 @@ class Line:
 
     `name` is a series', or ``rss_total`` (bytes in the whole run) or ``time``. `before` and `after`
     are in `unit`, per call but for ``rss_total``; for ``time`` in seconds. `difference` is after
-    less before, for ``time`` the ratio of after to before, with its 99 % interval. `would_show` is the difference that
-    would have been seen with 95 %: an amount, or a ratio above one. `reason` says why nothing can
-    be told, or what the interval rests on. None: it cannot be worked out.
+    less before, for ``time`` the ratio of after to before, with its 99 % interval. `would_show` is
+    the difference that would have been seen with 95 %: an amount, or a ratio above one. `reason`
+    says why nothing can be told, or what the interval rests on. None: it cannot be worked out.
     """
 
     name: str
