@@ -18,9 +18,8 @@ from leakhunt.verdict.judge import JUDGED_SERIES
 )
 @click.option("--series", default="live_heap", show_default=True, help="The series it is about.")
 def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
-    r"""Check run files against a budget of growth per call.
+    """Check run files against a budget of growth per call.
 
-    \b
     Exit code 0: every run is within. 1: one is over. 3: one cannot tell.
     4: nothing was measured. 2: wrong usage.
     """
