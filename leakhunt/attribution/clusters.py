@@ -106,10 +106,10 @@ def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
 
 
 def _is_nearly_exact(site: Finding, per_call: int) -> bool:
-    """Whether the blocks are so many in every call, but for those of an array that was moved."""
+    """Whether the blocks are so many in every call, and at most those of a moved array more."""
     spans = zip(pairwise(site.calls), pairwise(site.counts), strict=True)
     return per_call > 0 and all(
-        abs((after - before) - per_call * (end - start)) <= _MOVED_BLOCKS
+        0 <= (after - before) - per_call * (end - start) <= _MOVED_BLOCKS
         for (start, end), (before, after) in spans
     )
 

@@ -110,6 +110,12 @@ def test_the_nodes_of_a_container_are_its_own_though_its_table_jumped(
     assert second.bytes_per_call == 100
 
 
+def test_what_stays_of_nine_calls_in_ten_counts_with_all_its_bytes(leaking_objects: Run) -> None:
+    most = replace(finding(), counts=(0, 9, 20, 34), sizes=(0, 9 * KIB, 20 * KIB, 34 * KIB))
+    (suspect,) = attributed(leaking_objects, most).suspects
+    assert suspect.bytes_per_call == pytest.approx(34 / 37 * KIB)
+
+
 def test_a_mapping_is_no_suspect_for_a_heap_that_grows(leaking: Run) -> None:
     mapped = finding(size=9 * KIB, instrument=Instrument.MEMRAY, what="mapping", stack=(MINE,))
     heap = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
