@@ -20,7 +20,7 @@ from leakhunt.verdict.series import FEWEST_SAMPLES
 from leakhunt.verdict.trend import BLOCKS
 
 # Standard deviation of the logarithm of a run's time per call between runs of the same work:
-# pooled over the three kinds of run tried in reports/examples/fsmn-vad-hunt, with nine degrees of
+# pooled over the three kinds of run that a hunt of fsmn-vad:naive tried, with nine degrees of
 # freedom, on two busy cores. On a quiet machine it is less, which repeats show.
 SPREAD_BETWEEN_RUNS = 0.057
 _FREEDOM_BETWEEN_RUNS = 9

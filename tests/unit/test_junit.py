@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_a_leak_that_was_hunted_names_its_suspects_with_their_lines() -> None:
     root = ElementTree.fromstring(render(replace(report, entries=(leaking,))))  # noqa: S314
     (failure,) = root.iter("failure")
     assert failure.text is not None
-    assert "fsmn_vad/scenario.py:233" in failure.text
+    assert re.search(r"fsmn_vad/scenario\.py:\d+", failure.text)
     assert "2. ideep computation cache" in failure.text
 
 
