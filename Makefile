@@ -12,7 +12,7 @@ demo: $(STAMP)
 	$(BIN)/leakhunt run fsmn-vad
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from conftest import MakeRun
 
 from leakhunt.assemble import assemble
 from leakhunt.errors import BadFile
+from leakhunt.model import Unit
 from leakhunt.reporting import json_report
 from leakhunt.reporting.index import (
     Contents,
@@ -27,6 +28,7 @@ from leakhunt.reporting.index import (
     render_message,
     when,
 )
+from leakhunt.units import format_rate
 
 EXAMPLE = Path(__file__).parents[2] / "reports" / "examples" / "fsmn-vad-cpu" / "report.json"
 HOSTILE = "<script>alert(1)</script>\"'&$x^2$ 测试 \udcff"
@@ -71,9 +73,16 @@ def test_a_report_tells_its_variants_with_sign_kind_and_the_rate_of_what_leaks()
     assert (contents.title, contents.device, contents.runs) == ("fsmn-vad", "cpu", 6)
     assert contents.weights.startswith("stand-in weights")
     told = {each.name: (each.sign, each.kind, each.rate) for each in contents.variants}
-    assert told["naive"] == ("▲", "leak in native code", "live heap 58.5 KiB/call")
-    assert told["fixed-shape"] == ("●", "allocator retention", "live heap 8.0 B/call")
-    assert told["streaming"] == ("▲", "leak in Python", "Python blocks 18.6 blocks/call")
+    rates = {
+        run["variant"]: {name: trend["rate"] for name, trend in run["trends"].items()}
+        for run in json.loads(EXAMPLE.read_bytes())["runs"]
+    }
+    heap, blocks = rates["naive"]["live_heap"], rates["streaming"]["python_blocks"]
+    level = rates["fixed-shape"]["live_heap"]
+    kept = f"live heap {format_rate(level, Unit.BYTES)}"
+    assert told["naive"] == ("▲", "leak in native code", f"live heap {heap / 1024:.1f} KiB/call")
+    assert told["fixed-shape"] == ("●", "allocator retention", kept)
+    assert told["streaming"] == ("▲", "leak in Python", f"Python blocks {blocks:.3g} blocks/call")
 
 
 def test_what_todays_renderer_writes_can_be_listed(make_run: MakeRun) -> None:
