@@ -31,7 +31,7 @@ _HEIGHT_INCHES = 4.2
 # Each label has two lines; more points need more room for them.
 _INCHES_PER_POINT = 0.5
 _LOGARITHMIC_FROM_RATIO = 5.0
-_NOTE = "bars: intervals   hollow: saves nothing that shows   square: the results differ"
+_NOTE = "bars: intervals · hollow: saves nothing that shows · square: the results differ"
 
 
 def remedies_png(report: Report) -> bytes:
