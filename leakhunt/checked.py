@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+# A larger number is none that anybody measured, and no float.
+_INT64 = range(-(2**63), 2**63)
 _Noun = TypeVar("_Noun", bound="DataclassInstance")
 
 
@@ -41,5 +43,6 @@ def _fits(value: Any, hint: Any) -> bool:
             _fits(key, parts[0]) and _fits(each, parts[1]) for key, each in value.items()
         )
     if hint in (int, float):  # a truth is no number here, and a whole number is a float
-        return type(value) is int or (hint is float and type(value) is float)
+        is_whole = type(value) is int and value in _INT64
+        return is_whole or (hint is float and type(value) is float)
     return isinstance(value, hint)

@@ -344,6 +344,8 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
 
 
 def _phase(record: Mapping[str, Any]) -> Phase:
+    if int(record["calls_per_sample"]) < 1 or min(record["first_sample"], record["samples"]) < 0:
+        raise ValueError("a phase of no calls")
     return Phase(
         first_sample=int(record["first_sample"]),
         samples=int(record["samples"]),

@@ -16,6 +16,8 @@ from leakhunt.findings import Cause, Finding, Frame, Instrument, Origin, Sort
 
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
+# Two stretches in which every block has the same size.
+_ALIKE = 1.01
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
     "operator new", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
@@ -95,14 +97,16 @@ def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
 
 
 def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
-    """What a site's blocks come to, by the stretch in which it grew least if they are exact.
+    """What a site's blocks come to, without the array behind a list or a dict, if it moved.
 
-    The array behind a list or a dict comes from the same line as its items, and grows in jumps.
+    The array comes from the same line as the items, and grows in one stretch: the others are alike.
     """
-    if blocks is None or not _is_nearly_exact(site, round(blocks.per_call)):
-        return (site.sizes[-1] - site.sizes[0]) / (site.calls[-1] - site.calls[0])
-    spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)
-    return min((after - before) / (end - start) for (start, end), (before, after) in spans)
+    if blocks is not None and _is_nearly_exact(site, round(blocks.per_call)):
+        spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)
+        rates = sorted((after - before) / (end - start) for (start, end), (before, after) in spans)
+        if len(rates) > 1 and 0 < rates[1] <= _ALIKE * rates[0]:
+            return rates[1]
+    return (site.sizes[-1] - site.sizes[0]) / (site.calls[-1] - site.calls[0])
 
 
 def _is_nearly_exact(site: Finding, per_call: int) -> bool:
@@ -125,6 +129,8 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         and (rate := kept(finding.calls, finding.counts)) is not None
     ]
 
+    kept_by_any = {key for finding, _ in growing for key in finding.keeps}
+
     def size(entry: tuple[Finding, Kept]) -> float:
         return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
 
@@ -132,23 +138,23 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         claimed = [sites[key] for key in finding.keeps if key in sites and not sites[key].claimed]
         if traced and not claimed:
             continue
-        claimed += _of_the_same_line(claimed, sites.values())
-        for site in claimed:
+        slots = finding.facts.get("slot_bytes", 0)
+        others = [site for key, site in sites.items() if key not in kept_by_any]
+        for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
             site.claimed = True
-        each = finding.facts.get("native_bytes", 0) + finding.facts.get("slot_bytes", 0)
+        each = finding.facts.get("native_bytes", 0) + slots
         yield _cluster(finding, rate, claimed, each * rate.per_call)
 
 
-def _of_the_same_line(claimed: Sequence[_Site], sites: Iterable[_Site]) -> list[_Site]:
-    """What else stays of the lines of the user's code that fill a container: its own nodes."""
+def _nodes(
+    claimed: Sequence[_Site], others: Iterable[_Site], slots_per_call: float
+) -> Iterator[_Site]:
+    """The container's own nodes: from the lines that fill it, and within its bytes per item."""
     lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
-    return [
-        site
-        for site in sites
-        if not (site.claimed or site in claimed or site.blocks is None)
-        and (frame := own_frame(site.finding.stack)) is not None
-        and _line(frame) in lines
-    ]
+    for site in others:
+        frame = own_frame(site.finding.stack)
+        if frame is not None and _line(frame) in lines and site.bytes_per_call <= slots_per_call:
+            yield site
 
 
 def _line(frame: Frame) -> tuple[str, str, str]:

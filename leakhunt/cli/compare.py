@@ -139,9 +139,8 @@ def _refuse_one_run_twice(sides: Sequence[Side]) -> None:
     for side in sides:
         for entry in side.entries:
             run = entry.run
-            # To the nanosecond: no two runs take as long at every call.
             samples = tuple(tuple(values) for values in run.samples.values())
-            key = (run.plan.scenario, run.plan.variant, samples)
+            key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
             if run.samples_done and key in seen:
                 raise UsageError(
                     f"{seen[key]} and {run.file} are the same run ({entry.variant}): compared with"

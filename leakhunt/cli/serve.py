@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,6 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse  # noqa: N815
 
     def _answer(self) -> None:
+        try:
+            self._answer_or_fail()
+        except OSError:
+            raise  # nobody reads the answer
+        except Exception as error:  # one report that we cannot render is not the end of the others
+            traceback.print_exc()
+            told = f"it cannot be shown ({type(error).__name__}); see the terminal"
+            self._message(HTTPStatus.INTERNAL_SERVER_ERROR, told)
+
+    def _answer_or_fail(self) -> None:
         if not self._is_asked_by_own_name():
             self._message(HTTPStatus.MISDIRECTED_REQUEST, "this is not the host you asked for")
             return

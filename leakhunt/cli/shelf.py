@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from leakhunt import store
@@ -103,8 +104,13 @@ class Shelf:
             raise NotHere("no such report") from error
         if not folder.run_files:
             raise NotHere("no such report")
+        renderer = _FILES[name]
+        if any(find_spec(module) is None for module in renderer.requires):
+            raise NotHere(
+                f"needs the extra {renderer.extra}: pip install 'leakhunt[{renderer.extra}]'"
+            )
         with self._lock:  # matplotlib is for one thread at a time
-            return _FILES[name].render(self._report(folder))
+            return renderer.render(self._report(folder))
 
     def _report(self, folder: _Folder) -> Report:
         stamp = _stamp(folder.path, folder.run_files)

@@ -16,6 +16,7 @@ from typing import Any
 
 # A path has no more parts than this, and tells what is repeated so often once.
 MOST_PARTS = 12
+_SCENARIO = "leakhunt_scenario_"
 _FOLDED = 4
 
 
@@ -55,7 +56,9 @@ class Holders:
 
 
 def _roots() -> Iterator[Any]:
-    yield from (each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType))
+    modules = [each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType)]
+    # The scenario's last: it has imported what belongs to others.
+    yield from sorted(modules, key=lambda each: each.__name__.startswith(_SCENARIO))
     yield from threading.enumerate()
     here = threading.get_ident()
     yield from (frame for name, frame in sys._current_frames().items() if name != here)
@@ -83,17 +86,27 @@ def path_of(links: Sequence[Any], state: Any) -> str:
 def owner_file(links: Sequence[Any]) -> str | None:
     """The file of the code whose container the last link is; None where that cannot be told.
 
-    The class of the nearest instance above it (not one of the standard library, which serves
-    everyone), else the module that holds it all.
+    The nearest class, function or instance above it (not one of the standard library, which serves
+    everyone) says by its module; else the module that holds it all.
     """
     for link in reversed(links[:-1]):
-        kind = type(link)
-        module = sys.modules.get(kind.__module__)
-        if kind.__module__.partition(".")[0] not in sys.stdlib_module_names and module is not None:
+        name = _module_of(link)
+        module = sys.modules.get(name)
+        if name.partition(".")[0] not in sys.stdlib_module_names and module is not None:
             return getattr(module, "__file__", None)
     if issubclass(type(links[0]), types.ModuleType):
         return getattr(links[0], "__file__", None) or "<frozen>"
     return None
+
+
+def _module_of(link: Any) -> str:
+    """Where a class or a function, or else the class of an instance, was defined."""
+    if type(link) is types.FunctionType:
+        name = link.__module__
+    else:
+        kind = link if issubclass(type(link), type) else type(link)
+        name = type.__getattribute__(kind, "__module__")
+    return name if type(name) is str else ""
 
 
 def _folded(parts: Sequence[str]) -> Iterator[str]:
@@ -195,7 +208,7 @@ def type_name(each: Any) -> str:
 def type_name_of(kind: type) -> str:
     """The same of a type itself."""
     module = kind.__module__
-    plain = module == "builtins" or module.startswith("leakhunt_scenario_")
+    plain = module == "builtins" or module.startswith(_SCENARIO)
     return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
 
 
@@ -211,7 +224,7 @@ def _root_name(root: Any, state: Any) -> str:
     if root is state:
         return type_name(root) if vars_of(root) is not None else "state"
     if isinstance(root, types.ModuleType):
-        return root.__name__.removeprefix("leakhunt_scenario_")
+        return root.__name__.removeprefix(_SCENARIO)
     if isinstance(root, types.FrameType):
         return f"frame of {root.f_code.co_qualname}()"
     if isinstance(root, threading.Thread):

@@ -21,6 +21,8 @@ from leakhunt.reporting.comparison_words import (
     sign,
     suspect_row,
 )
+from leakhunt.reporting.terminal import visible_line
+from leakhunt.reporting.visible import visible
 
 # Cells, so that all fits into 80.
 _LABEL, _DIFFERENCE = 13, 17
@@ -36,11 +38,13 @@ _STYLES = {
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """A table a pair, one row a figure."""
     for pair in comparison.pairs:
-        name = Text(f"{pair.name} ", "bold")
+        name = Text(f"{visible(pair.name)} ", "bold")
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(name, no_wrap=True)
         for label in (pair.before_label, pair.after_label):
-            table.add_column(Text(label), justify="right", overflow="fold", max_width=_LABEL)
+            table.add_column(
+                Text(visible(label)), justify="right", overflow="fold", max_width=_LABEL
+            )
         table.add_column("difference", max_width=_DIFFERENCE)
         table.add_column("conclusion")
         for line in pair.lines:
@@ -55,6 +59,10 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 def comparison_lines(comparison: Comparison) -> Iterator[Text]:
     """A sentence a pair, suspects, what is not on every side, what forbids a conclusion."""
+    return map(visible_line, _lines(comparison))
+
+
+def _lines(comparison: Comparison) -> Iterator[Text]:
     for pair in comparison.pairs:
         yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), pair.sentence)
         for change in pair.suspects:

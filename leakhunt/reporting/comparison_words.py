@@ -170,7 +170,8 @@ def conclusion_cell(line: Line) -> str:
 def results_cell(pair: Pair) -> str:
     """Whether the calls returned the same."""
     if pair.results is None:
-        return "not compared" if pair.refusing else "not summarized"
+        refused = any(mismatch.matter.refuses_memory for mismatch in pair.refusing)
+        return "not compared" if refused else "not summarized"
     if not pair.results.differing:
         return f"same in {pair.results.compared:,} calls"
     told = f"differ in {pair.results.differing:,} of {pair.results.compared:,} calls"

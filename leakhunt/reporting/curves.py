@@ -7,7 +7,7 @@ leaves the panel it is cut off there, and the panel says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from leakhunt.reporting.drawing import (
     svg,
     svg_element,
 )
-from leakhunt.reporting.thinning import MOST_POINTS, decimated, smoothed
+from leakhunt.reporting.thinning import MOST_POINTS, SMOOTHED_SAMPLES, decimated, time_per_call
 from leakhunt.reporting.trendline import trend_line
 from leakhunt.units import format_bytes
 
@@ -40,7 +40,6 @@ _PANEL_INCHES = 2.5
 # Every curve has its label beside the panel.
 _INCHES_PER_LABEL = 0.24
 _MOST_PANEL_INCHES = 12.0
-_SMOOTHED_CALLS = 9
 # The still picture of a page, which also carries all curves as data.
 _POINTS_IN_A_PAGE = 600
 _LOGARITHMIC_FROM_RATIO = 8.0
@@ -74,7 +73,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
         _draw_panel(axes, report, name, most)
     label = "call"
     if _by_sample(report):
-        each = sorted({entry.run.calls_per_sample for entry in report.entries})
+        each = _calls_per_sample(report)
         label = f"sample (of {each[0]:,} to {each[-1]:,} calls, by variant)"
     panels[-1].set_xlabel(label)
     figure.suptitle(f"{named(report.title)}: memory call by call", fontsize=12, weight="bold")
@@ -113,7 +112,8 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
     _set_limits(axes, name, judged, min(map(min, scaled.values())))
     _mark_warm_up(axes, min(_warm_up_end(entry, report) for _, entry in runs))
     if name == "rss":
-        _mark_memory_limit(axes, runs[0][1], scale)
+        for index, entry in runs:
+            _mark_memory_limit(axes, index, entry, scale)
     _label_ends(axes, ends)
 
 
@@ -159,24 +159,32 @@ def _mark_warm_up(axes: Axes, end: int) -> None:
     )  # fmt: skip
 
 
-def _mark_memory_limit(axes: Axes, entry: JudgedRun, scale: float) -> None:
-    """The limit the runs were given, where it is in view."""
+def _mark_memory_limit(axes: Axes, index: int, entry: JudgedRun, scale: float) -> None:
+    """The limit that a run was given, in its own colour, where it is in view."""
     limit = entry.run.plan.memory_limit_bytes
     if limit is None:
         return
     heights = entry.run.samples["rss"]
     place = (limit - heights[min(entry.run.judged_from, len(heights) - 1)]) / scale
     if axes.get_ylim()[0] < place < axes.get_ylim()[1]:
-        axes.axhline(place, color="#b42318", linewidth=1.2, linestyle="dashed", zorder=1)
+        colour = COLOURS[index % len(COLOURS)]
+        axes.axhline(place, color=colour, linewidth=1.2, linestyle="dashed", zorder=1)
         axes.text(
-            0.005, place, f"memory limit {format_bytes(limit)}",
-            transform=axes.get_yaxis_transform(), va="bottom", color="#b42318", fontsize=SMALL,
+            0.005, place, f"memory limit of {named(entry.variant)}: {format_bytes(limit)}",
+            transform=axes.get_yaxis_transform(), va="bottom", color=colour, fontsize=SMALL,
         )  # fmt: skip
 
 
 def _by_sample(report: Report) -> bool:
     """Whether calls are no common measure: a sample is one call here and a thousand there."""
-    return len({entry.run.calls_per_sample for entry in report.entries}) > 1
+    return len(_calls_per_sample(report)) > 1
+
+
+def _calls_per_sample(report: Report) -> list[int]:
+    """How many calls a sample may be, of runs that have one."""
+    return sorted(
+        {entry.run.calls_per_sample for entry in report.entries if entry.run.samples_done}
+    )
 
 
 def _along(entry: JudgedRun, report: Report) -> Sequence[int]:
@@ -195,21 +203,9 @@ def _heights(entry: JudgedRun, name: str) -> list[float]:
     """Seconds as they are (smoothed), anything else as change since the end of the warm-up."""
     values = entry.run.samples[name]
     if name == "duration":
-        each = _calls_of_samples(entry)
-        return [
-            seconds / calls / 1e9
-            for seconds, calls in zip(smoothed(values, _SMOOTHED_CALLS // 2), each, strict=False)
-        ]
+        return [nanoseconds / 1e9 for nanoseconds in time_per_call(entry.run)]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
-
-
-def _calls_of_samples(entry: JudgedRun) -> Iterator[int]:
-    """How many calls each sample stands for."""
-    before = 0
-    for calls in entry.run.calls:
-        yield max(calls - before, 1)
-        before = calls
 
 
 def _spread(curves: Sequence[Sequence[float]], entries: Sequence[JudgedRun]) -> float:
@@ -236,7 +232,7 @@ def _title(name: str, entry: JudgedRun) -> str:
     titles = {series.name: series.title for series in entry.run.series}
     title = titles.get(name, name)
     if name == "duration":
-        return plain(f"{title} (median of {_SMOOTHED_CALLS} calls)")
+        return plain(f"{title} (median of {SMOOTHED_SAMPLES} samples)")
     return plain(f"{title}, change since the warm-up")
 
 

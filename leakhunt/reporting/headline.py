@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from leakhunt.model import JudgedRun, Report, Status
+from leakhunt.model import JudgedRun, Kind, Report, Run, Status, Verdict
 from leakhunt.units import format_amount, format_rate
 
 
@@ -35,8 +35,8 @@ class Headline:
     bounds: str
 
 
-# What stands for a run: the series that leaks, else the first of these that was judged.
-_HEADLINES = (
+# What stands for a run: the series that leaks, else that was judged; the first of these.
+SHOWN_SERIES = (
     "live_heap",
     "cuda_allocated",
     "python_blocks",
@@ -45,19 +45,33 @@ _HEADLINES = (
     "threads",
     "children",
 )
+# ... but of a leak in CUDA, of mappings or of resources, these before all.
+_FIRST = {
+    str(Kind.CUDA_LEAK): ("cuda_allocated",),
+    str(Kind.RESOURCE_GROWTH): ("descriptors", "threads", "children"),
+    str(Kind.MAPPING_GROWTH): ("rss",),
+}
 
 
-def main_series(entry: JudgedRun) -> str:
-    """The series to be shown where there is room for one; empty where none was read."""
-    read = [name for name in _HEADLINES if len(entry.run.samples.get(name, ()))]
-    trends = entry.verdict.trends
-    leaking = [name for name in read if name in trends and trends[name].status is Status.LEAK]
-    return next(iter((*leaking, *read)), "")
+def shown_series(kind: str, read: Collection[str], leaking: Collection[str]) -> str:
+    """The series of a run to be shown where there is room for one; empty where none was read."""
+    order = (*_FIRST.get(kind, ()), *SHOWN_SERIES)
+    told = [name for name in order if name in leaking] + [name for name in order if name in read]
+    return next(iter(told), "")
+
+
+def main_series(run: Run, verdict: Verdict | None) -> str:
+    """`shown_series` of a run; `verdict` is None where it is not judged."""
+    read = {name for name in SHOWN_SERIES if len(run.samples.get(name, ()))}
+    if verdict is None:
+        return shown_series("", read, ())
+    leaking = {name for name, trend in verdict.trends.items() if trend.status is Status.LEAK}
+    return shown_series(str(verdict.kind), read, leaking & read)
 
 
 def headline(entry: JudgedRun) -> Headline | None:
     """The rate to show beside a verdict; None where none could be told."""
-    trend = entry.verdict.trends.get(main_series(entry))
+    trend = entry.verdict.trends.get(main_series(entry.run, entry.verdict))
     if trend is None or trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return None
     titles = {series.name: series.title for series in entry.run.series}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.curves import curves_element
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.ledger_figure import no_ledger
 from leakhunt.reporting.pages import template
 from leakhunt.reporting.plots import POINTS, plot_data
 from leakhunt.reporting.remedy_figure import remedies_element
@@ -70,6 +71,7 @@ class Bar:
     width: float
     zero: float
     name: str
+    less: bool
 
 
 def render(report: Report) -> bytes:
@@ -115,6 +117,7 @@ def render(report: Report) -> bytes:
         trials=trials,
         remedies=compared,
         bars=bars,
+        no_ledger=no_ledger,
         plan_facts=plan_facts,
         type_growth=type_growth,
         calls_fact=calls_fact,
@@ -177,6 +180,7 @@ def bars(ledger: Ledger) -> list[Bar]:
             width=100 * abs(after - before) / span,
             zero=100 * -low / span,
             name=line.name,
+            less=line.size_bytes < 0,
         )
         for line, before, after in zip(ledger.lines, tops, tops[1:], strict=False)
     ]
@@ -190,6 +194,7 @@ def bars(ledger: Ledger) -> list[Bar]:
             100 * abs(total) / span,
             100 * -low / span,
             "total",
+            total < 0,
         )
     )
     return drawn

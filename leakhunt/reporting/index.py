@@ -19,20 +19,12 @@ from urllib.parse import quote
 
 from leakhunt.errors import BadFile
 from leakhunt.model import Status, Unit
+from leakhunt.reporting.headline import SHOWN_SERIES, shown_series
 from leakhunt.reporting.pages import template
 from leakhunt.reporting.words import NOTHING, SIGNS
 from leakhunt.units import format_rate
 
-# The growth that is told of a variant: that of the first of these that leaks, else that was read.
-_RATES = {
-    "cuda_allocated": "CUDA",
-    "live_heap": "live heap",
-    "rss": "RSS",
-    "python_blocks": "Python blocks",
-    "descriptors": "descriptors",
-    "threads": "threads",
-    "children": "children",
-}
+_TITLES = {"cuda_allocated": "CUDA", "live_heap": "live heap", "rss": "RSS"}
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
 
@@ -131,7 +123,14 @@ def contents_of_report(document: bytes) -> Contents:
             device=_text(_mapping(first["plan"])["device"]) if runs else "",
             runs=len(runs),
         )
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise BadFile(
             f"damaged ({type(error).__name__}); make it again: leakhunt report"
         ) from error
@@ -165,19 +164,20 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         sign=SIGNS[status],
         status=str(status),
         kind=_text(run["kind"]),
-        rate=_rate(_mapping(run["trends"])),
+        rate=_rate(_text(run["kind"]), _mapping(run["trends"])),
     )
 
 
-def _rate(trends: Mapping[str, Any]) -> str:
-    read = {name: _mapping(trends[name]) for name in _RATES if name in trends}
+def _rate(kind: str, trends: Mapping[str, Any]) -> str:
+    read = {name: _mapping(trends[name]) for name in SHOWN_SERIES if name in trends}
     known = [name for name, trend in read.items() if trend["rate"] is not None]
     leaking = [name for name in known if read[name]["status"] == Status.LEAK]
-    for name in (leaking or known)[:1]:
+    if name := shown_series(kind, known, leaking):
         rate = float(read[name]["rate"])
         if not isfinite(rate):
             raise ValueError("rate")
-        return f"{_RATES[name]} {format_rate(rate, Unit(read[name]['unit']))}"
+        title = _TITLES.get(name, name.replace("_", " ").replace("python", "Python"))
+        return f"{title} {format_rate(rate, Unit(read[name]['unit']))}"
     return NOTHING
 
 

@@ -62,6 +62,13 @@ def ledger_figure(report: Report) -> Figure:
     return figure
 
 
+def no_ledger(entry: JudgedRun) -> str:
+    """Why there is no ledger of a run."""
+    if entry.run.samples_done:
+        return "no full reading of RSS before the first call"
+    return "nothing was measured"
+
+
 def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:
     """The lines that any ledger has, in their order."""
     ledgers = sorted(
@@ -96,7 +103,7 @@ def _draw(axes: Axes, entry: JudgedRun, titles: dict[str, str], scale: float) ->
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=1)
     if ledger is None:
         axes.set_title(named(entry.variant), loc="left", fontsize=11, weight="bold")
-        axes.text(0.02, 0.5, "nothing was measured", transform=axes.transAxes, color=SOFT)
+        axes.text(0.02, 0.5, no_ledger(entry), transform=axes.transAxes, color=SOFT)
         return
     places = {name: place for place, name in enumerate(titles)}
     for line, (start, end) in zip(ledger.lines, _steps(ledger), strict=True):

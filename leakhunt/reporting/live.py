@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from leakhunt.model import Unit
 from leakhunt.reporting.growing import Curve
+from leakhunt.reporting.visible import visible
 from leakhunt.units import format_amount, format_seconds
 
 # The series that are drawn, the most telling first, with their short titles.
@@ -207,8 +208,7 @@ def _styled(style: str, text: str, width: int) -> str:
 def _cut(text: str, width: int) -> str:
     """As much of `text` as fits; what would steer the terminal is shown as ``?``."""
     kept = []
-    for character in text:
-        shown = character if character.isprintable() else "?"
+    for shown in visible(text):
         width -= _columns(shown)
         if width < 0:
             break

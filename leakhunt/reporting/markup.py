@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -23,8 +24,8 @@ def escaped(text: str) -> str:
 
 
 def inside_html(text: str) -> str:
-    """`text` between HTML tags of ours."""
-    return escaped(text).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    """`text` between HTML tags of ours, where Markdown is not read."""
+    return html.escape(" ".join(text.split()), quote=False)
 
 
 def code(text: str) -> str:

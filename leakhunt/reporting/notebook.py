@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from leakhunt.model import Role, Run, Trend, Unit, Verdict
+from leakhunt.model import Role, Run, Trend, Verdict
+from leakhunt.reporting.headline import main_series
 from leakhunt.reporting.thinning import decimated
 from leakhunt.reporting.words import SIGNS, trend_cell
 from leakhunt.reporting.xml_text import xml_text
 from leakhunt.units import format_amount
 
-# What the curve shows: the first of these that was read.
-_SHOWN = ("live_heap", "cuda_allocated", "rss")
 _WIDTH, _HEIGHT, _MARGIN = 320, 60, 3
 _MOST_POINTS = 2 * _WIDTH
 
@@ -22,11 +21,11 @@ def card(run: Run, verdict: Verdict | None) -> str:
     name = f"{run.plan.scenario}:{run.plan.variant}"
     if run.plan.role is not Role.MEASURE:
         name += f" ({run.plan.role})"
-    shown = next((series for series in _SHOWN if run.samples.get(series)), None)
+    shown = main_series(run, verdict)
     parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
         parts.append(_text(verdict.sentence))
-    if shown is not None and run.samples_done:
+    if shown and run.samples_done:
         parts.append(_rate(shown, verdict.trends.get(shown) if verdict is not None else None))
         parts.append(_curve(run, shown))
     body = "<br>".join(part for part in parts if part)
@@ -66,7 +65,8 @@ def _curve(run: Run, series: str) -> str:
     )
     first = run.judged_from
     warm_up = _across(calls[first - 1], calls) if first else 0.0
-    least, more = (format_amount(value, Unit.BYTES) for value in (low, high - low))
+    units = {each.name: each.unit for each in run.series}
+    least, more = (format_amount(value, units[series]) for value in (low, high - low))
     told = f"{series.replace('_', ' ')}: {least} and up to {more} more, in {run.calls_done:,} calls"
     caption = f"{told}; shaded: warm-up" if first else told
     return (

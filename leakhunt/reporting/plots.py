@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
 from leakhunt.model import Ending, JudgedRun, Report, Series
-from leakhunt.reporting.thinning import decimated, smoothed
+from leakhunt.reporting.thinning import SMOOTHED_SAMPLES, decimated, time_per_call
 from leakhunt.reporting.trendline import trend_line
 
 # The series that can be drawn, in the order in which they are offered.
@@ -27,7 +27,6 @@ DRAWN = (
 _KNOTS = 400
 # At most about so many points a curve, so that the page stays below 6 MB.
 POINTS = 1000
-_SMOOTHED_REACH = 4
 _SECONDS = 1e9
 
 
@@ -40,11 +39,17 @@ def plot_data(report: Report) -> dict[str, Any]:
     """
     return {
         "series": [
-            {"name": series.name, "title": series.title, "unit": series.unit}
+            {"name": series.name, "title": _title(series), "unit": series.unit}
             for series in _drawn_series(report)
         ],
         "variants": [_variant(entry) for entry in report.entries],
     }
+
+
+def _title(series: Series) -> str:
+    if series.name == "duration":
+        return f"{series.title} (median of {SMOOTHED_SAMPLES} samples)"
+    return series.title
 
 
 def _drawn_series(report: Report) -> Iterator[Series]:
@@ -70,6 +75,7 @@ def _variant(entry: JudgedRun) -> dict[str, Any]:
         "name": entry.variant,
         "ended": _ended(entry),
         "limit": run.plan.memory_limit_bytes,
+        "warmUp": run.calls[first - 1] if first else 0,
         "judgedFrom": run.calls[first] if run.samples_done else 0,
         "along": _along(entry),
         "curves": {name: _curve(entry, name) for name in drawn},
@@ -102,14 +108,6 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
 
 
 def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:
-    heights = _per_call(entry) if name == "duration" else entry.run.samples[name]
+    heights = time_per_call(entry.run) if name == "duration" else entry.run.samples[name]
     places, shown = decimated(heights, POINTS)
     return {"call": [entry.run.calls[place] for place in places], "value": list(shown)}
-
-
-def _per_call(entry: JudgedRun) -> Sequence[float]:
-    """Nanoseconds per call, each the median of its neighbourhood."""
-    run = entry.run
-    return [
-        value / run.calls_per_sample for value in smoothed(run.samples["duration"], _SMOOTHED_REACH)
-    ]

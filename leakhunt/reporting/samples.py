@@ -30,13 +30,20 @@ def series_of(runs: Iterable[Run]) -> dict[str, Series]:
     return found
 
 
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def column(name: str, keys: Iterable[str] = KEYS) -> str:
     """The name of a series' column: its own, unless one of `keys` has it."""
     return f"{_CLASHING}{name}" if name in keys else name
 
 
 def samples_csv(report: Report) -> bytes:
-    """UTF-8 with a line of names; ``true`` and ``false``; a million samples: 3 s, 80 MiB."""
+    """UTF-8 with a line of names; ``true`` and ``false``; a million samples: 3 s, 80 MiB.
+
+    A name that a spreadsheet would calculate has an apostrophe before it.
+    """
     names = series_of(entry.run for entry in report.entries)
     stream = io.BytesIO()
     # The lines end as RFC 4180 has it, so that a lone carriage return in a name is quoted too.
@@ -49,12 +56,16 @@ def samples_csv(report: Report) -> bytes:
     return stream.getvalue()
 
 
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def _rows(number: int, run: Run, names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     values = (run.samples.get(name, repeat("")) for name in names)
     return zip(
         repeat(number),
-        repeat(run.plan.scenario),
-        repeat(run.plan.variant),
+        repeat(_no_formula(run.plan.scenario)),
+        repeat(_no_formula(run.plan.variant)),
         range(run.samples_done),
         run.calls,
         chain(repeat("false", run.judged_from), repeat("true")),

@@ -25,7 +25,7 @@ class Sparkline:
 def sparkline(entry: JudgedRun, points: int) -> Sparkline:
     """At most `points` heights, each the mean of its stretch of the run; none without samples."""
     run = entry.run
-    values = run.samples.get(main_series(entry), ())
+    values = run.samples.get(main_series(run, entry.verdict), ())
     if not len(values):
         return Sparkline((), 0.0)
     return Sparkline(_scaled(_means(values, points)), run.judged_from / len(values))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from leakhunt.model import Report, Status, Trend
 from leakhunt.reporting.suspects import blind_spots, cards, closing_lines, line_rows
+from leakhunt.reporting.visible import visible
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
@@ -42,7 +43,7 @@ def summary_table(report: Report) -> Table:
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(
-            Text(entry.variant, "bold"),
+            Text(visible(entry.variant), "bold"),
             Text(verdict_cell(entry), _STYLES[entry.verdict.status]),
             *(Text(_rate(trends.get(name))) for name in rates),
             Text(cost_cell(entry.cost)),
@@ -57,8 +58,18 @@ def _rate(trend: Trend | None) -> str:
     return format_amount(trend.rate, trend.unit)
 
 
+def visible_line(line: Text) -> Text:
+    """A line of which nothing steers the terminal; its styles stay where they are."""
+    line.plain = visible(line.plain)
+    return line
+
+
 def suspect_lines(report: Report) -> Iterator[Text]:
     """The suspects of every variant that was hunted, then the remedies that were tried."""
+    return map(visible_line, _suspect_lines(report))
+
+
+def _suspect_lines(report: Report) -> Iterator[Text]:
     for entry in report.entries:
         for line in closing_lines(entry):
             yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
@@ -85,4 +96,4 @@ def verdict_lines(report: Report) -> list[Text]:
         for entry in report.entries
     ]
     lines += [Text(f"{name}: {text}", "dim") for name, text in first_facts(report)]
-    return lines
+    return [visible_line(line) for line in lines]

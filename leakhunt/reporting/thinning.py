@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
+
+from leakhunt.model import Run
 
 # At most about so many points a curve: each bucket keeps its lowest and highest sample.
 MOST_POINTS = 1500
+# A time is shown as the median of so many samples: one slow call is no curve.
+SMOOTHED_SAMPLES = 9
 
 
 def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
-    """Places and heights, thinned to the lowest and highest of each bucket, in order."""
+    """Places and heights, thinned to the lowest and highest of each bucket, in order.
+
+    The first and the last are always among them.
+    """
     if len(heights) <= most:
         return list(range(len(heights))), list(heights)
     import numpy as np
@@ -24,8 +32,16 @@ def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[i
     if whole < len(values):
         rest = values[whole:]
         kept = np.concatenate([kept, [whole + rest.argmin(), whole + rest.argmax()]])
-    places = np.unique(kept)
+    places = np.unique([0, *kept, len(values) - 1])
     return places.tolist(), values[places].tolist()
+
+
+def time_per_call(run: Run) -> list[float]:
+    """Nanoseconds per call, sample by sample, smoothed; a warm-up may have other samples."""
+    calls = (0, *run.calls[: run.samples_done])
+    each = (max(later - sooner, 1) for sooner, later in pairwise(calls))
+    spent = smoothed(run.samples["duration"][: run.samples_done], SMOOTHED_SAMPLES // 2)
+    return [nanoseconds / calls for nanoseconds, calls in zip(spent, each, strict=True)]
 
 
 def smoothed(values: Sequence[int], reach: int) -> list[float]:

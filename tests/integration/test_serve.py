@@ -10,14 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from conftest import Leakhunt
 
+from leakhunt.cli.serve import _servers
+from leakhunt.cli.shelf import Shelf
 from leakhunt.reporting import RENDERERS
 
 EXAMPLE = Path(__file__).parents[2] / "reports" / "examples" / "fsmn-vad-cpu"
@@ -108,6 +112,30 @@ def test_the_listing_names_every_report_and_what_stands_in_the_way(
     assert "report.json: damaged" in page
     assert f"{RUN_FILE}: not a leakhunt run file" in page
     assert "secret" not in page and "notes" not in page and ">.hidden" not in page
+
+
+def test_a_report_that_breaks_the_renderer_is_told_and_the_others_stand(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = Shelf(folder)
+    (server, *_) = _servers(shelf, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        monkeypatch.setattr(shelf, "read", lambda place, name: 1 / 0)
+        answer = ask(server.server_port, "/reports/whole/report.html")
+        assert answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        assert b"ZeroDivisionError" in answer.read()
+        assert ask(server.server_port, "/").status == HTTPStatus.OK
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def ask(port: int, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=BOUND_SECONDS)
+    connection.request("GET", path)
+    return connection.getresponse()
 
 
 def test_every_link_of_the_listing_leads_to_its_file_with_the_right_type(

@@ -102,12 +102,37 @@ def test_the_nodes_of_a_container_are_its_own_though_its_table_jumped(
     nodes = replace(finding(key="2"), counts=counts, sizes=sizes)
     elsewhere = finding(size=100, key="3", stack=(THEIRS, replace(MINE, source="other()")))
     owner = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("1",), chain=("made.HOOKS", "dict")
-    )
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("1",), chain=("made.HOOKS", "dict"),
+        facts={"slot_bytes": 104},
+    )  # fmt: skip
     first, second = attributed(leaking_objects, items, nodes, elsewhere, owner).suspects
     assert first.chain == ("made.HOOKS", "dict")
-    assert first.bytes_per_call == 3 * KIB + 32
+    assert first.bytes_per_call == 3 * KIB + 104
     assert second.bytes_per_call == 100
+
+
+def test_what_leaks_beside_a_container_from_the_same_line_is_a_suspect_of_its_own(
+    leaking_objects: Run,
+) -> None:
+    """All that ``model.generate(x)`` leaks comes from that line of the user's."""
+    first, second, third = (
+        finding(size=size, key=str(size)) for size in (2 * KIB, 1 * KIB, 1 * KIB + 1)
+    )
+    one, other = (
+        finding(
+            size=0, sort=Sort.CONTAINER, what="list", keeps=(str(size),), chain=(name, "list"),
+            facts={"slot_bytes": 8},
+        )
+        for size, name in ((2 * KIB, "lib.A"), (1 * KIB, "lib.B"))
+    )  # fmt: skip
+    told = attributed(leaking_objects, first, second, third, one, other)
+    assert [suspect.bytes_per_call for suspect in told.suspects] == [2056, 1032, 1025]
+
+
+def test_objects_of_many_sizes_count_with_all_their_bytes(leaking_objects: Run) -> None:
+    sizes = (0, 10 * KIB, 40 * KIB, 50 * KIB)
+    (suspect,) = attributed(leaking_objects, replace(finding(), sizes=sizes)).suspects
+    assert suspect.bytes_per_call == pytest.approx(50 * KIB / 37)
 
 
 def test_what_stays_of_nine_calls_in_ten_counts_with_all_its_bytes(leaking_objects: Run) -> None:

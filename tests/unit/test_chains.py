@@ -11,6 +11,7 @@ import weakref
 from collections import deque
 from typing import Any
 
+import _pytest.outcomes
 import pytest
 
 from leakhunt.instruments.chains import Holders, edge_name, owner_file, path_of
@@ -59,6 +60,8 @@ def test_a_container_belongs_to_the_nearest_class_that_is_not_the_standard_libra
     held = {"buffers": library, "thread": own}
     assert owner_file([sys, held, library, vars(library), library.kept]) == pytest.__file__
     assert owner_file([pytest, {"thread": own}, own, vars(own)]) == pytest.__file__
+    assert owner_file([pytest, Buffers, vars(Buffers), []]) == pytest.__file__
+    assert owner_file([threading, pytest.importorskip, (library,), []]) == _pytest.outcomes.__file__
     assert owner_file([sys, {}]) == "<frozen>"
     assert owner_file([held, []]) is None
 

@@ -135,7 +135,7 @@ def test_what_leaks_has_its_trend_drawn_and_what_does_not_has_none(usual: Report
 def test_the_memory_limit_is_drawn_where_it_is_in_view(make_run: MakeRun) -> None:
     near = variant(make_run, "naive", MIB, plan_changes={"memory_limit_bytes": 250 * MIB})
     far = variant(make_run, "naive", MIB, plan_changes={"memory_limit_bytes": 9000 * MIB})
-    assert b"memory limit 250.0 MiB" in curves_svg(assemble([near], "test"))
+    assert b"memory limit of naive: 250.0 MiB" in curves_svg(assemble([near], "test"))
     assert b"memory limit" not in curves_svg(assemble([far], "test"))
 
 

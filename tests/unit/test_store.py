@@ -298,7 +298,10 @@ def test_phases_say_how_the_samples_after_them_were_taken(run_file: Path) -> Non
     assert (run.samples_done, run.calls_done, run.readings[-1].sample) == (5, 203, 5)
 
 
-@pytest.mark.parametrize("change", [{"purpose": "play"}, {"samples": None}])
+@pytest.mark.parametrize(
+    "change",
+    [{"purpose": "play"}, {"samples": None}, {"calls_per_sample": 0}, {"first_sample": -1}],
+)
 def test_a_phase_that_makes_no_sense_is_counted_not_believed(
     run_file: Path, change: dict[str, Any]
 ) -> None:

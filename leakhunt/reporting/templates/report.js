@@ -29,7 +29,7 @@
   const titles = Object.fromEntries(data.series.map((each) => [each.name, each]));
 
   // Plotly reads tags, entities and mathematics in its texts: none of ours is meant as one.
-  const plain = (text) => String(text).replace(/[&<>$]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  const plain = (text) => String(text).replace(/[&<>$%]/g, (sign) => `&#${sign.charCodeAt(0)};`);
   const colour = (name) => getComputedStyle(page).getPropertyValue(name).trim();
   const scaleOf = (unit, most) => (SCALES[unit] || [[1, unit === "count" ? "" : unit]]).find(([size]) => most >= size) || SCALES[unit]?.at(-1) || [1, ""];
   const shown = (value, unit) => {
@@ -88,7 +88,7 @@
       const bound = (heights) => heights.map((value) => (value - base) / size);
       made.push({
         type: "scatter", mode: "lines", legendgroup: group, showlegend: false, hoverinfo: "skip", fill: "toself", fillcolor: hue, opacity: 0.18,
-        x: [...ends, ...ends.toReversed()], y: [...bound(trend.lowest), ...bound(trend.highest).toReversed()], line: { width: 0, color: hue },
+        x: [...ends, ...[...ends].reverse()], y: [...bound(trend.lowest), ...bound(trend.highest).reverse()], line: { width: 0, color: hue },
       }, {
         type: "scatter", mode: "lines", legendgroup: group, showlegend: false, hoverinfo: "skip", x: ends, y: bound(trend.heights), line: { color: hue, width: 1, dash: "dot" },
       });
@@ -98,7 +98,7 @@
 
   function marks(choice, drawn, size) {
     const { name, axis, from } = choice, shapes = [], annotations = [];
-    const warm = Math.min(...drawn.map(({ variant }) => along(variant, variant.judgedFrom, axis)));
+    const warm = Math.min(...drawn.map(({ variant }) => along(variant, variant.warmUp, axis)));
     if (warm > 0 && Number.isFinite(warm)) {
       shapes.push({ type: "rect", xref: "x", yref: "paper", x0: 0, x1: warm, y0: 0, y1: 1, fillcolor: colour("--shade"), line: { width: 0 }, layer: "below" });
       annotations.push({ xref: "x", yref: "paper", x: warm / 2, y: 0.99, text: plain(words.warm_up), showarrow: false, font: { size: 11, color: colour("--soft") } });
@@ -168,8 +168,13 @@
   inputs.at.addEventListener("input", readOut);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   element("curves-live").hidden = false;
+  try {
+    draw();
+  } catch (error) {
+    element("curves-live").hidden = true; // the still picture stays
+    throw error;
+  }
   page.classList.add("drawn");
-  draw();
   plot.on("plotly_hover", ({ points }) => {
     const [point] = points, curve = data.variants[point.data.meta]?.curves[inputs.series.value];
     if (curve && point.data.mode === "lines") { inputs.at.value = curve.call[point.pointIndex]; readOut(); }
