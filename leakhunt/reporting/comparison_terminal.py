@@ -9,14 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from leakhunt.compared import Comparison, Conclusion
+from leakhunt.language import tr
 from leakhunt.reporting.comparison_words import (
     alone_lines,
     amounts,
-    line_title,
     not_hunted,
     refusal_box,
     short_conclusion_cell,
     short_difference_cell,
+    short_line_title,
     shown_box,
     sign,
     suspect_row,
@@ -41,11 +42,11 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         table.add_column(name, no_wrap=True)
         for label in (pair.before_label, pair.after_label):
             table.add_column(Text(label), justify="right", overflow="fold", max_width=_LABEL)
-        table.add_column("difference", max_width=_DIFFERENCE)
-        table.add_column("conclusion")
+        table.add_column(tr("difference"), max_width=_DIFFERENCE)
+        table.add_column(tr("conclusion"))
         for line in pair.lines:
             table.add_row(
-                Text(line_title(line).replace(" per call", "/call")),
+                Text(short_line_title(line)),
                 *map(Text, amounts(line)),
                 Text(short_difference_cell(line)),
                 Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
@@ -70,7 +71,9 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
         for fact, before, after, consequence, variants in refusal.rows:
             yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
         if not comparison.despite:
-            yield Text("  --despite-differences concludes all the same, and says so.", "dim")
+            yield Text(
+                f"  {tr('--despite-differences concludes all the same, and says so.')}", "dim"
+            )
     shown = shown_box(comparison)
     if shown is not None:
         for fact, before, after, _, _ in shown.rows:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
-from leakhunt.model import Ending, JudgedRun, Report, Series
+from leakhunt.language import retold, tr
+from leakhunt.model import Ending, JudgedRun, Report, Series, Unit
 from leakhunt.reporting.thinning import decimated, smoothed
 from leakhunt.reporting.trendline import trend_line
 
@@ -40,11 +41,16 @@ def plot_data(report: Report) -> dict[str, Any]:
     """
     return {
         "series": [
-            {"name": series.name, "title": series.title, "unit": series.unit}
+            {"name": series.name, "title": retold(series.title), "unit": _unit(series.unit)}
             for series in _drawn_series(report)
         ],
         "variants": [_variant(entry) for entry in report.entries],
     }
+
+
+def _unit(unit: Unit) -> str:
+    """What the script scales by, and what it writes where there is nothing to scale."""
+    return tr(unit) if unit is Unit.BLOCKS else str(unit)
 
 
 def _drawn_series(report: Report) -> Iterator[Series]:
@@ -85,7 +91,12 @@ def _ended(entry: JudgedRun) -> str:
     if outcome.ending is Ending.OK:
         return ""
     signal = f" ({outcome.signal})" if outcome.signal else ""
-    return f"{outcome.ending}{signal} after call {entry.run.calls_done:,}"
+    return tr(
+        "{ending}{signal} after call {calls_done:,}",
+        ending=tr(outcome.ending),
+        signal=signal,
+        calls_done=entry.run.calls_done,
+    )
 
 
 def _along(entry: JudgedRun) -> dict[str, list[float]]:
