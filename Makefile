@@ -37,7 +37,7 @@ truth: $(STAMP)
 
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.
 translations: $(STAMP)
-	$(BIN)/python tests/locale/catalogue.py
+	$(BIN)/python tests/catalogue.py
 
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leakhunt.findings import Interval, Suspect
-from leakhunt.language import mark, tr
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Difference, JudgedRun, Unit
 from leakhunt.units import format_bytes, format_rate
 
@@ -20,6 +20,8 @@ TIME = "time"
 # What the names of these facts begin with.
 OPTION = "option "
 PACKAGE = "package "
+# How memory was limited, which is told in words of ours.
+LIMIT = mark("memory limit")
 
 
 class Matter(StrEnum):
@@ -56,8 +58,9 @@ class Mismatch:
         Only words of ours are translated: names of options and packages, and what was recorded,
         are what they are.
         """
+        say = retold if self.fact == LIMIT else tr
         values = (self.before, self.after)
-        before, after = (" / ".join(map(tr, value.split(" / "))) for value in values)
+        before, after = (" / ".join(map(say, value.split(" / "))) for value in values)
         return _told_name(self.fact), before, after
 
 

@@ -252,9 +252,8 @@ def _suspected(each: Trial) -> str:
     hunt = each.hunted
     if hunt is None or hunt.is_right:
         return ""
-    wanted = (
-        f"{hunt.culprit} ({hunt.cause or tr('no known cause')})" if hunt.culprit else tr("nobody")
-    )
+    cause = hunt.cause or tr("no known cause")
+    wanted = f"{hunt.culprit} ({cause})" if hunt.culprit else tr("nobody")
     return tr(
         "; expected {wanted}, suspected {first}", wanted=wanted, first=hunt.first or tr("nobody")
     )

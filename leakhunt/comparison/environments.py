@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from leakhunt.compared import OPTION, PACKAGE, Matter, Mismatch
+from leakhunt.compared import LIMIT, OPTION, PACKAGE, Matter, Mismatch
 from leakhunt.language import mark
 from leakhunt.model import Run
 from leakhunt.units import format_bytes
@@ -26,7 +26,6 @@ _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
 _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
-_LIMIT_FACT = mark("memory limit")
 _NOT_RECORDED = mark("not recorded")
 _NOT_SET = mark("not set")
 # What the machine does not say of itself, which is not recorded either.
@@ -88,8 +87,8 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield mark("threads"), (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else mark("none")
-    how = run.facts.get(_LIMIT_FACT, "")
-    yield _LIMIT_FACT, (size if how in ("", "none") else how, Matter.MEMORY)
+    how = run.facts.get(LIMIT, "")
+    yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
     collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
     yield mark("collections"), (collections, Matter.MEMORY)
@@ -99,7 +98,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
     for name, value in facts.items():
-        if name == _LIMIT_FACT:
+        if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
         told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)

@@ -220,7 +220,8 @@ def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcom
     return Outcome(
         Ending.TIMEOUT,
         _placed(mark("no sample for {seconds:g} s").format(seconds=seconds), tail)
-        + f"; {mark('the log holds its stack at that moment')}",
+        + "; "
+        + mark("the log holds its stack at that moment"),
     )
 
 

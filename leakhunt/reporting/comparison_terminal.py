@@ -72,7 +72,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
             yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
         if not comparison.despite:
             yield Text(
-                f"  {tr('--despite-differences concludes all the same, and says so.')}", "dim"
+                "  " + tr("--despite-differences concludes all the same, and says so."), "dim"
             )
     shown = shown_box(comparison)
     if shown is not None:

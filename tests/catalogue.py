@@ -1,6 +1,6 @@
 """Makes the catalogues of `leakhunt/locale/`: every text of ours, and the translations kept.
 
-``python tests/locale/catalogue.py`` (``make translations``) reads the package's Python files
+``python tests/catalogue.py`` (``make translations``) reads the package's Python files
 (`tr`, `ntr`, `mark`), its templates and the catalogue of known causes, brings each ``.po`` up to
 date and compiles the ``.mo`` beside it, which is what is read. What is no longer said is dropped;
 what is new comes without a translation, and the tests say so.
@@ -19,7 +19,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
-PACKAGE = Path(__file__).parents[2] / "leakhunt"
+PACKAGE = Path(__file__).parents[1] / "leakhunt"
 CAUSES = PACKAGE / "attribution" / "known_causes.toml"
 FILES = sorted((PACKAGE / "locale").glob("*/LC_MESSAGES/leakhunt.po"))
 _PYTHON_KEYWORDS = {"tr": None, "ntr": (1, 2), "mark": None}
@@ -46,8 +46,8 @@ def _of_python() -> Iterator[Found]:
 def _of_templates() -> Iterator[Found]:
     for file in sorted(PACKAGE.rglob("*.j2")):
         with file.open("rb") as stream:
-            for _, _, text, _ in babel_extract(stream, list(_TEMPLATE_KEYWORDS), (), {}):
-                found = tuple(filter(None, text)) if isinstance(text, tuple) else (text,)
+            for *_, text, _ in babel_extract(stream, list(_TEMPLATE_KEYWORDS), (), {}):
+                found = tuple(filter(None, text if isinstance(text, tuple) else (text,)))
                 yield found if len(found) > 1 else found[0], _name(file)
 
 
