@@ -23,7 +23,7 @@ import click
 
 from leakhunt.cli.shelf import NotHere, Shelf
 from leakhunt.errors import LeakhuntError, UsageError
-from leakhunt.language import tr
+from leakhunt.language import mark, tr
 from leakhunt.reporting.index import content_security_policy, render_index, render_message
 
 # A connection that says nothing for so long is closed.
@@ -46,6 +46,14 @@ _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';"
     " img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; sandbox allow-scripts allow-popups allow-downloads"
+)
+
+# What pages that say no are called.
+PHRASES = (
+    mark("Not Found"),
+    mark("Method Not Allowed"),
+    mark("Misdirected Request"),
+    mark("Unprocessable Entity"),
 )
 
 

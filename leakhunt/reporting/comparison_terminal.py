@@ -42,8 +42,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         table.add_column(name, no_wrap=True)
         for label in (pair.before_label, pair.after_label):
             table.add_column(Text(label), justify="right", overflow="fold", max_width=_LABEL)
-        table.add_column(tr("difference"), max_width=_DIFFERENCE)
-        table.add_column(tr("conclusion"))
+        table.add_column(tr("difference"), overflow="fold", max_width=_DIFFERENCE)
+        table.add_column(tr("conclusion"), overflow="fold")
         for line in pair.lines:
             table.add_row(
                 Text(short_line_title(line)),

@@ -7,6 +7,7 @@ no verdict.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _NARROWEST_COLUMNS = 2 * _LABEL_COLUMNS
 _CURRENT = {"marker": "braille", "color": "default"}
 # Told apart by more than colour: single dots, not joined.
 _FAINT = {"marker": "·", "color": "gray"}
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -171,7 +173,17 @@ def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
     plotext.yticks(ticks, [f"{format_amount(at, panel.unit):>{_LABEL_COLUMNS}}" for at in ticks])
     edges = [0, right // 2, right]
     plotext.xticks(edges, ["0", f"{right // 2:,}", tr("{right:,} calls", right=right)])
-    return [str(line) for line in plotext.build().splitlines()[:height]]
+    return [_narrowed(str(line), width) for line in plotext.build().splitlines()[:height]]
+
+
+def _narrowed(line: str, width: int) -> str:
+    """`line` within `width` columns: plotext counts characters, of which Chinese ones take two."""
+    plain = _STYLE.sub("", line).rstrip()
+    excess = sum(map(_columns, plain)) - width
+    if excess <= 0:
+        return line
+    start, _, last = plain.rpartition("  ")
+    return f"{start[: max(len(start) + 2 - excess, 0)]}{last}"
 
 
 def _ticks(height: int) -> tuple[int, ...]:
