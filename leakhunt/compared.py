@@ -22,6 +22,17 @@ OPTION = "option "
 PACKAGE = "package "
 # How memory was limited, which is told in words of ours.
 LIMIT = mark("memory limit")
+# Facts whose values are words of ours as well.
+COLLECTIONS = mark("collections")
+CALLS_ASKED = mark("calls asked for")
+COLLECTS = mark("a collection before each reading")
+IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS)
+# What stands for a value where a side has none.
+NOT_RECORDED = mark("not recorded")
+NOT_SET = mark("not set")
+NOT_INSTALLED = mark("not installed")
+DEFAULT = mark("(default)")
+ABSENT = (NOT_RECORDED, NOT_SET, NOT_INSTALLED, DEFAULT)
 
 
 class Matter(StrEnum):
@@ -58,10 +69,17 @@ class Mismatch:
         Only words of ours are translated: names of options and packages, and what was recorded,
         are what they are.
         """
-        say = retold if self.fact == LIMIT else tr
-        values = (self.before, self.after)
-        before, after = (" / ".join(map(say, value.split(" / "))) for value in values)
+        before, after = (
+            " / ".join(_told_value(self.fact, each) for each in value.split(" / "))
+            for value in (self.before, self.after)
+        )
         return _told_name(self.fact), before, after
+
+
+def _told_value(fact: str, value: str) -> str:
+    if fact == LIMIT:
+        return retold(value)
+    return tr(value) if fact in IN_OUR_WORDS or value in ABSENT else value
 
 
 def _told_name(fact: str) -> str:

@@ -11,7 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from leakhunt.compared import LIMIT, OPTION, PACKAGE, Matter, Mismatch
+from leakhunt.compared import (
+    CALLS_ASKED,
+    COLLECTIONS,
+    COLLECTS,
+    DEFAULT,
+    LIMIT,
+    NOT_INSTALLED,
+    NOT_RECORDED,
+    NOT_SET,
+    OPTION,
+    PACKAGE,
+    Matter,
+    Mismatch,
+)
 from leakhunt.language import mark
 from leakhunt.model import Run
 from leakhunt.units import format_bytes
@@ -26,11 +39,8 @@ _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
 _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
-_NOT_RECORDED = mark("not recorded")
-_NOT_SET = mark("not set")
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
-_NOT_INSTALLED = mark("not installed")
 
 _Facts = dict[str, tuple[str, Matter]]
 
@@ -57,7 +67,7 @@ def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch
     )
     values = {**before, **after}
     if len(values) > 1:
-        unknown = len(values) == 2 and _NOT_RECORDED in values
+        unknown = len(values) == 2 and NOT_RECORDED in values
         told = (" / ".join(before), " / ".join(after))
         yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
 
@@ -65,8 +75,8 @@ def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch
 def _absent(name: str) -> str:
     """What it means that a run does not have this fact."""
     if name.startswith((_VARIABLE, OPTION)):
-        return _NOT_SET
-    return _NOT_INSTALLED if name.startswith(PACKAGE) else _NOT_RECORDED
+        return NOT_SET
+    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
 
 
 def _facts(run: Run) -> _Facts:
@@ -83,7 +93,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield mark("seed"), (str(plan.seed), Matter.INPUTS)
     yield mark("device"), (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
-        yield f"{OPTION}{name}", (str(value) or mark("(default)"), Matter.INPUTS)
+        yield f"{OPTION}{name}", (str(value) or DEFAULT, Matter.INPUTS)
     yield mark("threads"), (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else mark("none")
@@ -91,7 +101,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
     collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
-    yield mark("collections"), (collections, Matter.MEMORY)
+    yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
         yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
 
@@ -134,12 +144,12 @@ def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """How the calls were read: what both made is compared, so this is only shown."""
     calls = run.plan.calls
     yield (
-        mark("calls asked for"),
+        CALLS_ASKED,
         (f"{calls:,}" if calls else mark("as many as needed"), Matter.SHOWN),
     )
     yield mark("calls made"), (f"{run.calls_done:,}", Matter.SHOWN)
     yield mark("calls per sample"), (f"{run.calls_per_sample:,}", Matter.SHOWN)
     yield (
-        mark("a collection before each reading"),
+        COLLECTS,
         (mark("yes") if run.collects else mark("no"), Matter.SHOWN),
     )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from leakhunt.compared import Comparison
 from leakhunt.language import tr
+from leakhunt.reporting.comparison_boxes import (
+    MISMATCH_HEADINGS,
+    alone_lines,
+    refusal_box,
+    shown_box,
+)
 from leakhunt.reporting.comparison_figure import comparison_svg
 from leakhunt.reporting.comparison_words import (
     HOW_IT_IS_READ,
-    MISMATCH_HEADINGS,
     SUSPECT_HEADINGS,
-    alone_lines,
     basis,
     headings,
     not_hunted,
     pair_title,
-    refusal_box,
     rows,
-    shown_box,
     sign,
     suspect_row,
     title,

@@ -6,19 +6,21 @@ from collections.abc import Iterator
 
 from leakhunt.compared import Comparison, Pair
 from leakhunt.language import tr
-from leakhunt.reporting.comparison_words import (
-    HOW_IT_IS_READ,
+from leakhunt.reporting.comparison_boxes import (
     MISMATCH_HEADINGS,
-    SUSPECT_HEADINGS,
     Box,
     alone_lines,
+    refusal_box,
+    shown_box,
+)
+from leakhunt.reporting.comparison_words import (
+    HOW_IT_IS_READ,
+    SUSPECT_HEADINGS,
     basis,
     headings,
     not_hunted,
     pair_title,
-    refusal_box,
     rows,
-    shown_box,
     sign,
     suspect_row,
     title,

@@ -10,15 +10,17 @@ from rich.text import Text
 
 from leakhunt.compared import Comparison, Conclusion
 from leakhunt.language import tr
-from leakhunt.reporting.comparison_words import (
+from leakhunt.reporting.comparison_boxes import (
     alone_lines,
+    refusal_box,
+    shown_box,
+)
+from leakhunt.reporting.comparison_words import (
     amounts,
     not_hunted,
-    refusal_box,
     short_conclusion_cell,
     short_difference_cell,
     short_line_title,
-    shown_box,
     sign,
     suspect_row,
 )

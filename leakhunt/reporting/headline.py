@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from leakhunt.language import mark, retold, tr
 from leakhunt.model import JudgedRun, Report, Status
-from leakhunt.reporting.words import series_words
+from leakhunt.reporting.facts import (
+    series_words,
+)
 from leakhunt.units import format_amount, format_rate
 
 

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.curves import curves_element
+from leakhunt.reporting.facts import (
+    calls_fact,
+    first_facts,
+    plan_facts,
+    type_growth,
+)
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
 from leakhunt.reporting.pages import template
 from leakhunt.reporting.plots import POINTS, plot_data
@@ -30,13 +36,9 @@ from leakhunt.reporting.suspects import (
 )
 from leakhunt.reporting.words import (
     SIGNS,
-    calls_fact,
-    first_facts,
     headings,
-    plan_facts,
     remedies,
     row,
-    type_growth,
 )
 from leakhunt.units import format_bytes
 

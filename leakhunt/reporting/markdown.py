@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Report
+from leakhunt.reporting.facts import (
+    first_facts,
+)
 from leakhunt.reporting.headline import headline, summary
 from leakhunt.reporting.markup import code as _code
 from leakhunt.reporting.markup import escaped as _escaped
@@ -25,7 +28,6 @@ from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
     cost_cell,
-    first_facts,
     headings,
     remedies,
     row,

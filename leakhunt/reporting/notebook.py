@@ -7,8 +7,14 @@ from html import escape
 
 from leakhunt.language import tr
 from leakhunt.model import Role, Run, Trend, Unit, Verdict
+from leakhunt.reporting.facts import (
+    series_words,
+)
 from leakhunt.reporting.thinning import decimated
-from leakhunt.reporting.words import SIGNS, series_words, trend_cell
+from leakhunt.reporting.words import (
+    SIGNS,
+    trend_cell,
+)
 from leakhunt.reporting.xml_text import xml_text
 from leakhunt.units import format_amount
 

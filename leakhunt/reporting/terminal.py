@@ -10,12 +10,14 @@ from rich.text import Text
 
 from leakhunt.language import mark, tr
 from leakhunt.model import Report, Status, Trend
+from leakhunt.reporting.facts import (
+    first_facts,
+)
 from leakhunt.reporting.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
     cost_cell,
-    first_facts,
     short_difference_cell,
     verdict_cell,
 )

@@ -16,7 +16,7 @@ import pytest
 
 from leakhunt.attribution.causes import catalogue as known_causes
 from leakhunt.cli.lang import asked_language
-from leakhunt.compared import Conclusion, Fate, Matter
+from leakhunt.compared import Conclusion, Fate, Matter, Mismatch
 from leakhunt.errors import UsageError
 from leakhunt.gate import WORDS
 from leakhunt.language import ENGLISH, mark, ntr, retold, speaking, spoken, tag, tr
@@ -250,3 +250,14 @@ def test_no_text_in_the_code_escapes_the_extraction() -> None:
     known = {text for each in ids for text in ((each,) if isinstance(each, str) else each)}
     found = {text: file.name for file in files for text in texts_in_code(file)}
     assert {text: file for text, file in found.items() if text not in known} == {}
+
+
+def test_what_others_named_is_not_translated() -> None:
+    """The option ``clean`` with the value ``no`` is no word of ours."""
+    with speaking("zh"):
+        told = Mismatch("option clean", "no", "(default)", Matter.INPUTS).told()
+        assert told == ("选项 clean", "no", "（默认）")
+        told = Mismatch("package ceiling", "none", "not installed", Matter.SHOWN).told()
+        assert told == ("软件包 ceiling", "none", "未安装")
+        told = Mismatch("a collection before each reading", "yes", "no", Matter.SHOWN).told()
+        assert told == ("每次读数前回收", "是", "否")
