@@ -27,7 +27,9 @@ VARIABLE = "LEAKHUNT_LANG"
 
 _SPOKEN: ContextVar[str] = ContextVar("leakhunt_language", default=ENGLISH)
 # A message with fewer letters outside its placeholders would be found in texts that are none of it.
-_LEAST_LETTERS = 8
+_LEAST_LETTERS = 7
+# Nothing that is recorded in words of ours is longer; matching takes long where texts are.
+_LONGEST = 500
 
 
 def tr(text: str, /, **values: object) -> str:
@@ -62,7 +64,7 @@ def retold(text: str) -> str:
     well, where it is a message itself.
     """
     catalogue = _catalogue(_SPOKEN.get())
-    if not text or catalogue is None:
+    if not 0 < len(text) <= _LONGEST or catalogue is None:
         return text
     if (whole := catalogue.gettext(text)) != text:
         return whole
@@ -126,6 +128,7 @@ def _catalogue(language: str) -> GNUTranslations | None:
 @cache
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     """The messages with placeholders, those with most text first, and their translations."""
+    # The one way to list what gettext has read.
     found: Mapping[object, str] = getattr(_catalogue(language), "_catalog", {})
     messages = [(text, told) for text, told in found.items() if isinstance(text, str) and text]
     parts = [(list(Formatter().parse(text)), told) for text, told in messages if "{" in text]

@@ -149,8 +149,10 @@ def outcome_cell(entry: JudgedRun) -> str:
         return tr("{done} calls", done=done)
     ending = tr(outcome.ending)
     if planned:
-        return tr("{ending} after {done} of {planned}", ending=ending, done=done, planned=planned)
-    return tr("{ending} after {done} calls", ending=ending, done=done)
+        return tr(
+            "{ending} after {done:d} of {planned:d}", ending=ending, done=done, planned=planned
+        )
+    return tr("{ending} after {done:d} calls", ending=ending, done=done)
 
 
 @dataclass(frozen=True, slots=True)

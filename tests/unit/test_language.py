@@ -29,6 +29,7 @@ TAG = re.compile(r"</?[a-z]+>")
 LITERAL = re.compile(
     r"--[a-z][a-z-]*|'leakhunt [^']*'|\b[\w.]+\(\)|\b[A-Z]+_[A-Z_]+\b|\bpip install\b"
 )
+LONG = "SIGKILL after call 3: " * 10_000
 HAN = "\u4e00-\u9fff"
 FILE = next(file for file in catalogue.FILES if file.parts[-3] == "zh_CN")
 
@@ -179,7 +180,9 @@ def test_what_nobody_translates_stays_as_it_is() -> None:
             "memray 在第 1,200 次调用后停止，因为磁盘已满",
         ),
         ("KeyError: {x} after call 3 (made.py:1)", "KeyError: {x} after call 3 (made.py:1)"),
+        ("a file in shm/", "shm/ 中的一个文件"),
         ("ValueError: clean <b>", "ValueError: clean <b>"),
+        (LONG, LONG),
     ],
 )  # fmt: skip
 def test_what_a_run_file_recorded_is_retold(recorded: str, told: str) -> None:
