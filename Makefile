@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench truth clean
+.PHONY: demo test lint bench truth translations clean
 
 demo: $(STAMP)
 	$(BIN)/leakhunt run fsmn-vad
@@ -34,6 +34,10 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/tables.py
+
+# The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.
+translations: $(STAMP)
+	$(BIN)/python tests/catalogue.py
 
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt

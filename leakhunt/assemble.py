@@ -9,6 +9,7 @@ from leakhunt.attribution.attribute import attribute, bounded
 from leakhunt.attribution.ceiling import ceiling
 from leakhunt.attribution.remedy import remedy_trials
 from leakhunt.findings import Attribution, Ceiling
+from leakhunt.language import tr
 from leakhunt.model import JudgedRun, Plan, Report, Role, Run
 from leakhunt.verdict.cost import cost
 from leakhunt.verdict.judge import judge
@@ -26,7 +27,7 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     reference = next((run for run in measured if run.plan.variant == run.plan.reference), None)
     ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
     entries = tuple(_judged(run, reference, runs) for run in ordered)
-    title = " and ".join(dict.fromkeys(run.plan.scenario for run in ordered))
+    title = tr(" and ").join(dict.fromkeys(run.plan.scenario for run in ordered))
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     return Report(title, entries, command, generator, remedy_trials(runs))
 

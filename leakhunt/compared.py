@@ -10,21 +10,38 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leakhunt.findings import Interval, Suspect
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Difference, JudgedRun, Unit
 from leakhunt.units import format_bytes, format_rate
 
 # The names of the two lines that are no series.
 RSS_TOTAL = "rss_total"
 TIME = "time"
+# What the names of these facts begin with.
+OPTION = "option "
+PACKAGE = "package "
+# How memory was limited, which is told in words of ours.
+LIMIT = mark("memory limit")
+# Facts whose values are words of ours as well.
+COLLECTIONS = mark("collections")
+CALLS_ASKED = mark("calls asked for")
+COLLECTS = mark("a collection before each reading")
+IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS)
+# What stands for a value where a side has none.
+NOT_RECORDED = mark("not recorded")
+NOT_SET = mark("not set")
+NOT_INSTALLED = mark("not installed")
+DEFAULT = mark("(default)")
+ABSENT = (NOT_RECORDED, NOT_SET, NOT_INSTALLED, DEFAULT)
 
 
 class Matter(StrEnum):
     """Why a fact that differs matters: what can then not be concluded."""
 
-    INPUTS = "other inputs"
-    MEMORY = "memory is managed another way"
-    MACHINE = "another machine"
-    SHOWN = "shown only"
+    INPUTS = mark("other inputs")
+    MEMORY = mark("memory is managed another way")
+    MACHINE = mark("another machine")
+    SHOWN = mark("shown only")
 
     @property
     def refuses_memory(self) -> bool:
@@ -46,15 +63,41 @@ class Mismatch:
     after: str
     matter: Matter
 
+    def told(self) -> tuple[str, str, str]:
+        """The fact's name and both values in the language spoken.
+
+        Only words of ours are translated: names of options and packages, and what was recorded,
+        are what they are.
+        """
+        before, after = (
+            " / ".join(_told_value(self.fact, each) for each in value.split(" / "))
+            for value in (self.before, self.after)
+        )
+        return _told_name(self.fact), before, after
+
+
+def _told_value(fact: str, value: str) -> str:
+    if fact == LIMIT:
+        return retold(value)
+    return tr(value) if fact in IN_OUR_WORDS or value in ABSENT else value
+
+
+def _told_name(fact: str) -> str:
+    if fact.startswith(OPTION):
+        return tr("option {name}", name=fact.removeprefix(OPTION))
+    if fact.startswith(PACKAGE):
+        return tr("package {name}", name=fact.removeprefix(PACKAGE))
+    return tr(fact)
+
 
 class Conclusion(StrEnum):
     """What can be said of one figure."""
 
-    MORE = "more"
-    LESS = "less"
-    NO_DIFFERENCE = "no difference"
-    CANNOT_TELL = "cannot tell"
-    REFUSED = "refused"
+    MORE = mark("more")
+    LESS = mark("less")
+    NO_DIFFERENCE = mark("no difference")
+    CANNOT_TELL = mark("cannot tell")
+    REFUSED = mark("refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +129,11 @@ class Line:
 class Fate(StrEnum):
     """What became of a suspect between two versions."""
 
-    NEW = "new"
-    GONE = "gone"
-    STILL = "still there"
-    UNKNOWN = "looked for on one side only"
-    REFUSED = "not compared"
+    NEW = mark("new")
+    GONE = mark("gone")
+    STILL = mark("still there")
+    UNKNOWN = mark("looked for on one side only")
+    REFUSED = mark("not compared")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile
+from leakhunt.language import tr
 from leakhunt.model import Kind, Option, Scenario, Variant
 
 RESULT_KINDS = ("equal", "intervals")
@@ -25,25 +26,47 @@ def describe(file: Path) -> Scenario:
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
-        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise BadFile(f"{file}{where}: not a Python file ({error}); mend it") from error
+        raise BadFile(
+            tr(
+                "{file}{where}: not a Python file ({error}); mend it",
+                file=file,
+                where=where,
+                error=error,
+            )
+        ) from error
     constants = _constants(tree, file)
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     devices = _texts(constants, "DEVICES", file) or ("cpu",)
     variants = tuple(_variants(tree, devices, file))
     if not variants:
-        raise BadFile(f"{file}: no variant; mark one function with @variant from leakhunt")
+        raise BadFile(
+            tr("{file}: no variant; mark one function with @variant from leakhunt", file=file)
+        )
     _check_names(variants, file)
     if "setup" not in functions:
-        raise BadFile(f"{file}: no setup(context) function; add one, it may return None")
+        raise BadFile(
+            tr("{file}: no setup(context) function; add one, it may return None", file=file)
+        )
     result_kind = constants.get("RESULT", "equal")
     if result_kind not in RESULT_KINDS:
-        raise BadFile(f"{file}: RESULT is {result_kind!r}; use one of {', '.join(RESULT_KINDS)}")
+        raise BadFile(
+            tr(
+                "{file}: RESULT is {result_kind!r}; use one of {result_kinds}",
+                file=file,
+                result_kind=result_kind,
+                result_kinds=", ".join(RESULT_KINDS),
+            )
+        )
     calls = constants.get("CALLS")
     if calls is not None and (not isinstance(calls, int) or calls < 1):
-        raise BadFile(f"{file}: CALLS is {calls!r}; use a whole number above 0")
+        raise BadFile(
+            tr("{file}: CALLS is {calls!r}; use a whole number above 0", file=file, calls=calls)
+        )
     stem = file.parent.name if file.name == "scenario.py" else file.stem
     return Scenario(
         name=stem.replace("_", "-"),
@@ -80,22 +103,41 @@ def _literal(node: ast.expr, what: str, file: Path) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):
         raise BadFile(
-            f"{file}:{node.lineno}: {what} must be a literal, since it is read without running the"
-            " file; write the value itself"
+            tr(
+                "{file}:{lineno}: {what} must be a literal, since it is read without"
+                " running the file; write the value itself",
+                file=file,
+                lineno=node.lineno,
+                what=what,
+            )
         ) from None
 
 
 def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ...]:
     value = constants.get(name, ())
     if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
-        raise BadFile(f"{file}: {name} is {value!r}; use a tuple of words")
+        raise BadFile(
+            tr(
+                "{file}: {name} is {value!r}; use a tuple of words",
+                file=file,
+                name=name,
+                value=value,
+            )
+        )
     return tuple(value)
 
 
 def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
     value = constants.get(name)
     if value is not None and not isinstance(value, str):
-        raise BadFile(f"{file}: {name} is {value!r}; use a word in quotes")
+        raise BadFile(
+            tr(
+                "{file}: {name} is {value!r}; use a word in quotes",
+                file=file,
+                name=name,
+                value=value,
+            )
+        )
     return value
 
 
@@ -108,12 +150,21 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
             if not _is_mark(call.func if call else decorator):
                 continue
             marks = {
-                str(keyword.arg): _literal(keyword.value, f"{keyword.arg} of @variant", file)
+                str(keyword.arg): _literal(
+                    keyword.value, tr("{arg} of @variant", arg=keyword.arg), file
+                )
                 for keyword in (call.keywords if call else ())
             }
             rate = marks.get("rate", 0)
             if isinstance(rate, bool) or not isinstance(rate, (int, float)):
-                raise BadFile(f"{file}: rate={rate!r} of {node.name}; use a number")
+                raise BadFile(
+                    tr(
+                        "{file}: rate={rate!r} of {name}; use a number",
+                        file=file,
+                        rate=rate,
+                        name=node.name,
+                    )
+                )
             yield Variant(
                 name=_text(marks, "name", file) or node.name.replace("_", "-"),
                 function=node.name,
@@ -132,7 +183,13 @@ def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
         return tuple(Kind(word) for word in words)
     except (TypeError, ValueError):
         raise BadFile(
-            f"{file}: expect={expected!r} of {function}; use one of {', '.join(Kind)}"
+            tr(
+                "{file}: expect={expected!r} of {function}; use one of {kind}",
+                file=file,
+                expected=expected,
+                function=function,
+                kind=", ".join(Kind),
+            )
         ) from None
 
 
@@ -142,9 +199,17 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
     for variant_found in variants:
         name = variant_found.name
         if not _NAME.fullmatch(name):
-            raise BadFile(f"{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'")
+            raise BadFile(
+                tr(
+                    "{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'",
+                    file=file,
+                    name=name,
+                )
+            )
         if name in seen:
-            raise BadFile(f"{file}: two variants are named {name!r}; rename one")
+            raise BadFile(
+                tr("{file}: two variants are named {name!r}; rename one", file=file, name=name)
+            )
         seen.add(name)
 
 
@@ -156,7 +221,9 @@ def _is_mark(node: ast.expr) -> bool:
 
 def _options(declared: Any, file: Path) -> Iterator[Option]:
     if not isinstance(declared, dict):
-        raise BadFile(f"{file}: OPTIONS is no dict of name -> (default, choices, help)")
+        raise BadFile(
+            tr("{file}: OPTIONS is no dict of name -> (default, choices, help)", file=file)
+        )
     for name, value in declared.items():
         try:
             default, choices, text = value
@@ -165,6 +232,11 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
             words = tuple(map(str, choices))
         except (TypeError, ValueError):
             raise BadFile(
-                f"{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)"
+                tr(
+                    "{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)",
+                    file=file,
+                    name=name,
+                    value=value,
+                )
             ) from None
         yield Option(str(name), str(default), words, str(text))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Ending, Run
 from leakhunt.units import format_rate
 from leakhunt.verdict import judge
@@ -20,6 +21,13 @@ class Answer(IntEnum):
     NOTHING_MEASURED = 4
 
 
+# The answers as words.
+WORDS = {
+    Answer.WITHIN: mark("within"),
+    Answer.OVER: mark("over"),
+    Answer.CANNOT_TELL: mark("cannot tell"),
+    Answer.NOTHING_MEASURED: mark("nothing measured"),
+}
 # Which answer of several is the answer for all: a run over budget first, then what was not seen.
 _GRAVEST_FIRST = (Answer.OVER, Answer.NOTHING_MEASURED, Answer.CANNOT_TELL, Answer.WITHIN)
 
@@ -49,9 +57,15 @@ def check(run: Run, budget: Budget) -> Finding:
     """
     trend = judge(run, power=False).trends.get(budget.series)
     if not run.calls_done:
-        answer, reason = Answer.NOTHING_MEASURED, f"no sample: {run.outcome.reason or 'empty run'}"
+        answer, reason = (
+            Answer.NOTHING_MEASURED,
+            tr("no sample: {reason}", reason=retold(run.outcome.reason) or tr("empty run")),
+        )
     elif trend is None:
-        answer, reason = Answer.NOTHING_MEASURED, f"the run has no series {budget.series!r}"
+        answer, reason = (
+            Answer.NOTHING_MEASURED,
+            tr("the run has no series {series!r}", series=budget.series),
+        )
     elif trend.rate_low is None or trend.rate_high is None or trend.rate is None:
         answer, reason = Answer.CANNOT_TELL, trend.reason
     else:
@@ -62,15 +76,32 @@ def check(run: Run, budget: Budget) -> Finding:
             format_rate(trend.rate_high, trend.unit),
         )
         if trend.rate_low > budget.rate:
-            answer, reason = Answer.OVER, f"{rate}, at least {low}; the budget is {limit}"
+            answer, reason = (
+                Answer.OVER,
+                tr(
+                    "{rate}, at least {low}; the budget is {limit}", rate=rate, low=low, limit=limit
+                ),
+            )
         elif trend.rate_high > budget.rate:
             answer = Answer.CANNOT_TELL
-            reason = f"between {low} and {high}; the budget is {limit}: measure more calls"
+            reason = tr(
+                "between {low} and {high}; the budget is {limit}: measure more calls",
+                low=low,
+                high=high,
+                limit=limit,
+            )
         elif run.outcome.ending is not Ending.OK:
             answer = Answer.CANNOT_TELL
-            reason = f"at most {high} so far, but it ended early: {run.outcome.reason}"
+            reason = tr(
+                "at most {high} so far, but it ended early: {reason}",
+                high=high,
+                reason=retold(run.outcome.reason),
+            )
         else:
-            answer, reason = Answer.WITHIN, f"at most {high}; the budget is {limit}"
+            answer, reason = (
+                Answer.WITHIN,
+                tr("at most {high}; the budget is {limit}", high=high, limit=limit),
+            )
     return Finding(run.plan.variant, answer, reason)
 
 

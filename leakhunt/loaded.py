@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from leakhunt import store
 from leakhunt.errors import MissingRequirement, NothingMeasured, UsageError
+from leakhunt.language import tr
 from leakhunt.model import Ledger, Run, Verdict
 from leakhunt.reporting.notebook import card
 from leakhunt.reporting.samples import column
@@ -33,8 +34,13 @@ class LoadedRun(Run):
         """
         if self.plan.instrument is not None:
             raise UsageError(
-                f"{self.file}: watched by {self.plan.instrument}, so its memory is not judged;"
-                f" load the measured run of {self.plan.variant}"
+                tr(
+                    "{file}: watched by {instrument}, so its memory is not judged; load the"
+                    " measured run of {variant}",
+                    file=self.file,
+                    instrument=self.plan.instrument,
+                    variant=self.plan.variant,
+                )
             )
         return judge(self)
 
@@ -58,7 +64,7 @@ class LoadedRun(Run):
             import pandas
         except ImportError as error:
             raise MissingRequirement(
-                "to_frame() needs pandas; install the extra: pip install 'leakhunt[frames]'"
+                tr("to_frame() needs pandas; install the extra: pip install 'leakhunt[frames]'")
             ) from error
         import numpy
 
@@ -101,8 +107,14 @@ def load(path: str | os.PathLike[str]) -> LoadedRun:
     files = _files(path)
     if len(files) > 1:
         raise UsageError(
-            f"{os.fspath(path)}: {len(files)} run files ({files[0].name}, {files[1].name} ...);"
-            " name one of them, or use leakhunt.load_all"
+            tr(
+                "{path}: {count} run files ({first}, {second} ...); name one of them,"
+                " or use leakhunt.load_all",
+                path=os.fspath(path),
+                count=len(files),
+                first=files[0].name,
+                second=files[1].name,
+            )
         )
     return _loaded(files[0])
 
@@ -122,7 +134,11 @@ def _files(place: str | os.PathLike[str]) -> list[Path]:
     files = store.find_run_files([os.fspath(place)])
     if not files:
         raise NothingMeasured(
-            f"{os.fspath(place)}: no run file (*{store.SUFFIX}) here; 'leakhunt run' makes some"
+            tr(
+                "{fspath}: no run file (*{suffix}) here; 'leakhunt run' makes some",
+                fspath=os.fspath(place),
+                suffix=store.SUFFIX,
+            )
         )
     return files
 

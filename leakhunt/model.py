@@ -12,15 +12,16 @@ from enum import StrEnum
 from typing import Any
 
 from leakhunt.findings import Attribution, Ceiling, Finding, Instrument, RemedyTrial
+from leakhunt.language import mark
 
 
 class Unit(StrEnum):
     """What one number of a series counts."""
 
-    BYTES = "bytes"
-    BLOCKS = "blocks"
-    COUNT = "count"
-    NANOSECONDS = "ns"
+    BYTES = mark("bytes")
+    BLOCKS = mark("blocks")
+    COUNT = mark("count")
+    NANOSECONDS = mark("ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,18 @@ class Series:
 class Kind(StrEnum):
     """What a run as a whole is: who grew, or why nothing did."""
 
-    PYTHON_LEAK = "leak in Python"
-    NATIVE_LEAK = "leak in native code"
-    CUDA_LEAK = "leak in CUDA"
-    MAPPING_GROWTH = "mapping growth outside malloc and Python"
-    RESOURCE_GROWTH = "descriptors, threads or children growing"
-    BOUNDED_CACHE = "bounded cache"
-    ALLOCATOR_RETENTION = "allocator retention"
-    CUDA_RETENTION = "CUDA caching or fragmentation"
-    GARBAGE = "cyclic garbage only"
-    CLEAN = "clean"
-    INCONCLUSIVE = "inconclusive"
-    KILLED = "killed while growing"
+    PYTHON_LEAK = mark("leak in Python")
+    NATIVE_LEAK = mark("leak in native code")
+    CUDA_LEAK = mark("leak in CUDA")
+    MAPPING_GROWTH = mark("mapping growth outside malloc and Python")
+    RESOURCE_GROWTH = mark("descriptors, threads or children growing")
+    BOUNDED_CACHE = mark("bounded cache")
+    ALLOCATOR_RETENTION = mark("allocator retention")
+    CUDA_RETENTION = mark("CUDA caching or fragmentation")
+    GARBAGE = mark("cyclic garbage only")
+    CLEAN = mark("clean")
+    INCONCLUSIVE = mark("inconclusive")
+    KILLED = mark("killed while growing")
 
     @property
     def is_leak(self) -> bool:
@@ -114,10 +115,10 @@ class Scenario:
 class Role(StrEnum):
     """What a run is for: a verdict, or to verify a ceiling or a remedy."""
 
-    MEASURE = "measure"
-    CEILING = "ceiling"
-    BEFORE = "before"
-    AFTER = "after"
+    MEASURE = mark("measure")
+    CEILING = mark("ceiling")
+    BEFORE = mark("before")
+    AFTER = mark("after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +168,11 @@ class Plan:
 class Ending(StrEnum):
     """How a worker ended."""
 
-    OK = "ok"
-    KILLED = "killed"
-    CRASHED = "crashed"
-    TIMEOUT = "timeout"
-    INTERRUPTED = "interrupted"
+    OK = mark("ok")
+    KILLED = mark("killed")
+    CRASHED = mark("crashed")
+    TIMEOUT = mark("timeout")
+    INTERRUPTED = mark("interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,25 +297,25 @@ def _sampling(phase: Phase) -> tuple[int, bool]:
 class Status(StrEnum):
     """What can be said of a series, or of a run as a whole."""
 
-    LEAK = "leak"
-    NO_LEAK = "no_leak"
-    INCONCLUSIVE = "inconclusive"
+    LEAK = mark("leak")
+    NO_LEAK = mark("no_leak")
+    INCONCLUSIVE = mark("inconclusive")
 
 
 class Shape(StrEnum):
     """What a curve looks like; each label is right about nine times in ten on known curves."""
 
-    FLAT = "flat"
-    WARM_UP = "warm-up"
-    FILLING_CACHE = "filling cache"
-    ONE_OFF_STEP = "one-off step"
-    RETENTION = "retention"
-    SAWTOOTH = "sawtooth"
-    LINEAR = "linear"
-    STEPWISE = "stepwise"
-    LATE_START = "late start"
-    ACCELERATING = "accelerating"
-    UNLABELLED = "unlabelled"
+    FLAT = mark("flat")
+    WARM_UP = mark("warm-up")
+    FILLING_CACHE = mark("filling cache")
+    ONE_OFF_STEP = mark("one-off step")
+    RETENTION = mark("retention")
+    SAWTOOTH = mark("sawtooth")
+    LINEAR = mark("linear")
+    STEPWISE = mark("stepwise")
+    LATE_START = mark("late start")
+    ACCELERATING = mark("accelerating")
+    UNLABELLED = mark("unlabelled")
 
 
 @dataclass(frozen=True, slots=True)

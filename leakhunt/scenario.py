@@ -45,6 +45,7 @@ from typing import Any, TypeVar, overload
 
 from leakhunt.description import describe
 from leakhunt.errors import ScenarioFailed, UsageError
+from leakhunt.language import tr
 from leakhunt.model import Scenario, Variant
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -140,7 +141,7 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     listed = names.split(",")
     twice = next((name for name in listed if listed.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"variant {twice} is named twice; name each once")
+        raise UsageError(tr("variant {twice} is named twice; name each once", twice=twice))
     return scenario, tuple(_find_variant(scenario, name) for name in listed)
 
 
@@ -154,23 +155,34 @@ def _find_scenario(place: str) -> Scenario:
     if os.path.isfile(path):  # noqa: PTH113
         return describe(path)
     if path.suffix == ".py" or "/" in place:
-        raise UsageError(f"{place}: no such scenario file; check the path")
-    raise UsageError(f"no scenario {place!r}{_hint(place, known)}; 'leakhunt list' shows them")
+        raise UsageError(tr("{place}: no such scenario file; check the path", place=place))
+    raise UsageError(
+        tr(
+            "no scenario {place!r}{hint}; 'leakhunt list' shows them",
+            place=place,
+            hint=_hint(place, known),
+        )
+    )
 
 
 def _find_variant(scenario: Scenario, name: str) -> Variant:
     known = {found.name: found for found in scenario.variants}
     if name not in known:
         raise UsageError(
-            f"scenario {scenario.name} has no variant {name!r}{_hint(name, known)};"
-            f" it has {', '.join(known)}"
+            tr(
+                "scenario {scenario} has no variant {name!r}{hint}; it has {known}",
+                scenario=scenario.name,
+                name=name,
+                hint=_hint(name, known),
+                known=", ".join(known),
+            )
         )
     return known[name]
 
 
 def _hint(word: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    return tr(", did you mean {close!r}?", close=close[0]) if close else ""
 
 
 def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, str]:
@@ -182,13 +194,26 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     known = {option.name: option for option in scenario.options}
     for name, value in given.items():
         if name not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
+            has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
             raise UsageError(
-                f"scenario {scenario.name} has no option {name!r}{_hint(name, known)}; {has}"
+                tr(
+                    "scenario {scenario} has no option {name!r}{hint}; {has}",
+                    scenario=scenario.name,
+                    name=name,
+                    hint=_hint(name, known),
+                    has=has,
+                )
             )
         choices = known[name].choices
         if choices and value not in choices:
-            raise UsageError(f"{name}={value!r}: use one of {', '.join(choices)}")
+            raise UsageError(
+                tr(
+                    "{name}={value!r}: use one of {choices}",
+                    name=name,
+                    value=value,
+                    choices=", ".join(choices),
+                )
+            )
     return {name: given.get(name, option.default) for name, option in known.items()}
 
 
@@ -205,7 +230,7 @@ def load(file: str) -> ModuleType:
     name = f"leakhunt_scenario_{path.parent.name if path.name == 'scenario.py' else path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ScenarioFailed(f"{file}: cannot be imported as Python")
+        raise ScenarioFailed(tr("{file}: cannot be imported as Python", file=file))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -30,6 +30,7 @@ from typing import Any
 from leakhunt.checked import checked
 from leakhunt.errors import BadFile, CannotWrite, UsageError
 from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
+from leakhunt.language import mark, tr
 from leakhunt.model import (
     Ending,
     Outcome,
@@ -56,7 +57,9 @@ BALLAST_BYTES = 32 << 10
 _NUMBERS = {"types": 1, "mappings": 2}
 _LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
-_NO_FOOTER = "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
+_NO_FOOTER = mark(
+    "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
+)
 
 
 def ballast_of(file: Path) -> Path:
@@ -78,9 +81,17 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except FileExistsError:
-        raise CannotWrite(f"{file}: exists already; nothing is overwritten, name another") from None
+        raise CannotWrite(
+            tr("{file}: exists already; nothing is overwritten, name another", file=file)
+        ) from None
     except OSError as error:
-        raise CannotWrite(f"{file}: {error.strerror}; free some space or name another") from error
+        raise CannotWrite(
+            tr(
+                "{file}: {strerror}; free some space or name another",
+                file=file,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -151,7 +162,11 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
             stream.write(b"\n" + record if unfinished else record)
     except OSError as error:
         raise CannotWrite(
-            f"{file}: {error.strerror}; the samples so far are in it, without the footer"
+            tr(
+                "{file}: {strerror}; the samples so far are in it, without the footer",
+                file=file,
+                strerror=tr(str(error.strerror)),
+            )
         ) from error
 
 
@@ -169,7 +184,7 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise UsageError(f"{place}: no such run file or folder; check the path")
+            raise UsageError(tr("{place}: no such run file or folder; check the path", place=place))
     return files
 
 
@@ -183,7 +198,9 @@ def header(file: Path) -> dict[str, Any]:
         with open(file, "rb") as stream:
             record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
     except OSError as error:
-        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
     return _checked_header(record or {"record": None}, file)
 
 
@@ -206,13 +223,17 @@ def load(file: Path) -> Run:
                 else:
                     damaged += not parts.take(record)
     except OSError as error:
-        raise BadFile(f"{file}: {error.strerror}; check the path") from error
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
     if not parts.header:
-        raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
+        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
     try:
         return parts.run(file, damaged)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadFile(f"{file}: the header is damaged ({error!r}); measure again") from error
+        raise BadFile(
+            tr("{file}: the header is damaged ({error!r}); measure again", file=file, error=error)
+        ) from error
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:
@@ -239,11 +260,16 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
     version = record.get("format")
     if record["record"] != "header" or type(version) is not int:
-        raise BadFile(f"{file}: not a leakhunt run file (no header); check the path")
+        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
     if version > FORMAT:
         raise BadFile(
-            f"{file}: run file format {version}, this leakhunt reads up to {FORMAT};"
-            " read it with a newer leakhunt"
+            tr(
+                "{file}: run file format {version}, this leakhunt reads up to {format};"
+                " read it with a newer leakhunt",
+                file=file,
+                version=version,
+                format=FORMAT,
+            )
         )
     return record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from leakhunt.errors import UsageError
+from leakhunt.language import mark, tr
 from leakhunt.model import Unit
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
@@ -19,7 +20,7 @@ _EXAMPLES = {
     Unit.COUNT: "0.1/call",
     Unit.NANOSECONDS: "9/call",
 }
-_SYMBOLS = {Unit.BLOCKS: "blocks", Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
+_SYMBOLS = {Unit.BLOCKS: mark("blocks"), Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
 
 
 def parse_size(text: str) -> int:
@@ -32,7 +33,7 @@ def parse_size(text: str) -> int:
     scale = _SCALES.get(match["scale"].upper()) if match else None
     size = float(match["number"]) * scale if match and scale else 0.0
     if not 1 <= size < _MOST_BYTES:
-        raise UsageError(f"{text!r} is no size; write it like '512 MiB' or '1.5 GB'")
+        raise UsageError(tr("{text!r} is no size; write it like '512 MiB' or '1.5 GB'", text=text))
     return round(size)
 
 
@@ -45,7 +46,13 @@ def parse_rate(text: str, unit: Unit) -> float:
     amount, slash, per = text.partition("/")
     match = _SIZE.fullmatch(amount.strip())
     if match is None or not slash or per.strip() != "call":
-        raise UsageError(f"{text!r} is no growth per call; write it like {_EXAMPLES[unit]!r}")
+        raise UsageError(
+            tr(
+                "{text!r} is no growth per call; write it like {examples!r}",
+                text=text,
+                examples=_EXAMPLES[unit],
+            )
+        )
     word = match["scale"]
     if unit is Unit.BYTES:
         scale = _SCALES.get(word.upper())
@@ -53,8 +60,12 @@ def parse_rate(text: str, unit: Unit) -> float:
         scale = 1 if word in ("", "count", str(unit)) else None
     if scale is None:
         raise UsageError(
-            f"{text!r} is no growth per call of a series in {unit}; write it like"
-            f" {_EXAMPLES[unit]!r}"
+            tr(
+                "{text!r} is no growth per call of a series in {unit}; write it like {examples!r}",
+                text=text,
+                unit=unit,
+                examples=_EXAMPLES[unit],
+            )
         )
     return float(match["number"]) * scale
 
@@ -81,9 +92,11 @@ def format_seconds(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return tr("{minutes} min {rest} s", minutes=minutes, rest=rest)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24:,} days"
+    if hours < 48:
+        return tr("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return tr("{days:,} days", days=hours // 24)
 
 
 def format_amount(amount: float, unit: Unit) -> str:
@@ -93,9 +106,9 @@ def format_amount(amount: float, unit: Unit) -> str:
     if unit is Unit.NANOSECONDS:
         sign = "-" if amount < 0 else ""
         return sign + format_seconds(abs(amount) / 1e9)
-    return f"{amount:.3g} {_SYMBOLS[unit]}".strip()
+    return f"{amount:.3g} {tr(_SYMBOLS[unit])}".strip()
 
 
 def format_rate(rate: float, unit: Unit) -> str:
     """`format_amount` per call: ``64.1 KiB/call``."""
-    return f"{format_amount(rate, unit)}/call"
+    return tr("{rate}/call", rate=format_amount(rate, unit))

@@ -16,13 +16,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Part of the package -> its layer. An import may go to a lower layer or stay within its own part.
 LAYERS = {
     "errors": 0, "model": 0, "findings": 0, "trials": 0, "units": 0, "checked": 0, "description": 0,
-    "scenario": 0, "compared": 0,
+    "scenario": 0, "compared": 0, "language": 0,
     "store": 1, "environment": 1, "probes": 1, "instruments": 1, "verdict": 1, "reporting": 1,
     "attribution": 2, "comparison": 2, "gate": 2,
     "measurement": 3, "assemble": 3, "loaded": 3,
     "cli": 4,
 }  # fmt: skip
-NOUNS = {"errors", "model", "findings", "trials", "compared", "units"}
+NOUNS = {"errors", "model", "findings", "trials", "compared", "units", "language"}
 PURE = ("verdict", "attribution", "comparison", "assemble", "gate", "reporting")
 EFFECTS = {"os", "sys", "subprocess", "time", "datetime", "socket", "tempfile", "psutil", "random"}
 FRAMEWORKS = {"torch", "torchaudio", "modelscope", "funasr", "transformers"}

@@ -18,6 +18,7 @@ from leakhunt.findings import (
     Sort,
     Suspect,
 )
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Kind, Run, Status, Unit, Verdict
 from leakhunt.units import format_amount, format_rate
 from leakhunt.verdict.collections import remains
@@ -38,17 +39,25 @@ _TOO_MUCH = 1.25
 _KEPT_BYTES = 8 << 20
 
 BLIND_TO = {
-    Instrument.TRACEMALLOC: "tracemalloc does not see torch's CPU tensors, nor anything else that"
-    " native code allocates",
-    Instrument.OBJGRAPH: "objgraph counts objects, not bytes, and none without references of their"
-    " own (bytes, str, numbers)",
-    Instrument.MEMRAY: "memray does not see calls that reach malloc by its address (ctypes), nor"
-    " single objects inside pymalloc's arenas",
-    Instrument.CUDA: "the CUDA history does not see the context, NCCL, or libraries with an"
-    " allocator of their own",
-    Instrument.RESOURCES: "what C code opens or starts by itself has no stack",
-    Instrument.LINES: "memory-profiler reads RSS, in whole pages: what fits into freed pages does"
-    " not show",
+    Instrument.TRACEMALLOC: mark(
+        "tracemalloc does not see torch's CPU tensors, nor anything else that native code allocates"
+    ),
+    Instrument.OBJGRAPH: mark(
+        "objgraph counts objects, not bytes, and none without references of"
+        " their own (bytes, str, numbers)"
+    ),
+    Instrument.MEMRAY: mark(
+        "memray does not see calls that reach malloc by its address (ctypes),"
+        " nor single objects inside pymalloc's arenas"
+    ),
+    Instrument.CUDA: mark(
+        "the CUDA history does not see the context, NCCL, or libraries with an"
+        " allocator of their own"
+    ),
+    Instrument.RESOURCES: mark("what C code opens or starts by itself has no stack"),
+    Instrument.LINES: mark(
+        "memory-profiler reads RSS, in whole pages: what fits into freed pages does not show"
+    ),
 }
 
 
@@ -59,12 +68,14 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
     something else.
     """
     instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
-    caveats = (str(c) for each in watched for note in each.notes for c in note.get("caveats", ()))
-    blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
+    caveats = (
+        retold(str(c)) for each in watched for note in each.notes for c in note.get("caveats", ())
+    )
+    blind = (*(tr(BLIND_TO[instrument]) for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in watched for each in one.findings))
     growth = growth_per_call(run, verdict)
     if not is_growing(verdict):
-        sentence = "Nothing grows, so there is no suspect."
+        sentence = tr("Nothing grows, so there is no suspect.")
         return Attribution(
             suspects=(),
             growth=None,
@@ -122,13 +133,18 @@ def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdic
         return verdict
     if past is None and (not told.bounded or _ends_before(verdict, told.ceiling_calls)):
         return verdict
-    names = " and ".join(_names(told.suspects))
+    names = tr(" and ").join(_names(told.suspects))
     grows = format_rate(told.growth or 0.0, Unit.BYTES)
     size = format_amount(past.found_bytes if past else told.ceiling_bytes, Unit.BYTES)
-    known = "level from then on, by a run past it" if past else "projected from its entries"
-    sentence = (
-        f"Bounded cache, ceiling about {size} after some {told.ceiling_calls:,} calls ({known}):"
-        f" {names}. Until then memory in use grows by {grows}."
+    known = tr("level from then on, by a run past it") if past else tr("projected from its entries")
+    sentence = tr(
+        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls"
+        " ({known}): {names}. Until then memory in use grows by {grows}.",
+        size=size,
+        ceiling_calls=told.ceiling_calls,
+        known=known,
+        names=names,
+        grows=grows,
     )
     return replace(
         verdict,
@@ -146,7 +162,7 @@ def _ends_before(verdict: Verdict, calls: int) -> bool:
 
 
 def _names(suspects: Sequence[Suspect]) -> list[str]:
-    return list(dict.fromkeys(suspect.cause.title for suspect in suspects if suspect.cause))
+    return list(dict.fromkeys(tr(suspect.cause.title) for suspect in suspects if suspect.cause))
 
 
 def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
@@ -231,16 +247,18 @@ def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
 
 def _sentence(told: Attribution) -> str:
     if not told.suspects:
-        return "It grows, but no instrument that was used finds who keeps it."
+        return tr("It grows, but no instrument that was used finds who keeps it.")
     first = told.suspects[0].title
     if told.growth is None:
-        return f"First suspect: {first}."
+        return tr("First suspect: {first}.", first=first)
     share = (told.explained or 0.0) / told.growth
     grows = format_rate(told.growth, Unit.BYTES)
     rest = max(told.growth - (told.explained or 0.0), 0.0)
-    explained = f"The suspects explain {min(share, 1.0):.0%} of {grows}"
+    explained = tr(
+        "The suspects explain {share:.0%} of {grows}", share=min(share, 1.0), grows=grows
+    )
     if share > _TOO_MUCH:
-        explained += f" (they come to {share:.0%}: the watched calls grew by more)"
+        explained += tr(" (they come to {share:.0%}: the watched calls grew by more)", share=share)
     elif share < 1:
-        explained += f"; {format_rate(rest, Unit.BYTES)} stay unexplained"
-    return f"First suspect: {first}. {explained}."
+        explained += tr("; {rest} stay unexplained", rest=format_rate(rest, Unit.BYTES))
+    return tr("First suspect: {first}. {explained}.", first=first, explained=explained)

@@ -16,6 +16,7 @@ from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.findings import Bound, Cause, Finding, Frame, Origin, Remedy, Sort
+from leakhunt.language import tr
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
 _ASKS = ("frames", "types", "chain", "facts", "sorts", "shows")
@@ -38,24 +39,46 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
     try:
         entries = tomllib.loads(text).get("cause", [])
     except tomllib.TOMLDecodeError as error:
-        raise BadFile(f"{name}: no TOML ({error}); mend it") from error
+        raise BadFile(tr("{name}: no TOML ({error}); mend it", name=name, error=error)) from error
     causes = tuple(_cause(entry, name) for entry in entries)
     twice = next((c.id for c in causes if sum(c.id == other.id for other in causes) > 1), None)
     if twice is not None:
-        raise BadFile(f"{name}: two causes have the id {twice!r}; rename one")
+        raise BadFile(
+            tr("{name}: two causes have the id {twice!r}; rename one", name=name, twice=twice)
+        )
     return causes
 
 
 def _cause(entry: Mapping[str, Any], name: str) -> Cause:
-    told = entry.get("id", "without an id")
+    told = entry.get("id", tr("without an id"))
     missing = [word for word in _NEEDED if not entry.get(word)]
     if missing:
-        raise BadFile(f"{name}: cause {told}: {', '.join(missing)} missing; add it")
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: {missing} missing; add it",
+                name=name,
+                told=told,
+                missing=", ".join(missing),
+            )
+        )
     unknown = sorted(set(entry) - _KNOWN)
     if unknown:
-        raise BadFile(f"{name}: cause {told}: unknown {', '.join(unknown)}; see Cause")
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: unknown {unknown}; see Cause",
+                name=name,
+                told=told,
+                unknown=", ".join(unknown),
+            )
+        )
     if not any(entry.get(word) for word in _ASKS):
-        raise BadFile(f"{name}: cause {told}: asks for nothing, so it would match all")
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: asks for nothing, so it would match all",
+                name=name,
+                told=told,
+            )
+        )
     try:
         remedy = Remedy(**entry["remedy"])
         bound = Bound(**entry["bound"]) if "bound" in entry else None
@@ -72,7 +95,9 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
             shows=tuple(entry.get("shows", ())),
         )
     except (TypeError, ValueError, re.error) as error:
-        raise BadFile(f"{name}: cause {told}: {error}; mend it") from error
+        raise BadFile(
+            tr("{name}: cause {told}: {error}; mend it", name=name, told=told, error=error)
+        ) from error
 
 
 def known_cause(findings: Sequence[Finding], causes: Sequence[Cause]) -> Cause | None:

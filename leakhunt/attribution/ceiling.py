@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import ceil
 
 from leakhunt.findings import Ceiling
+from leakhunt.language import tr
 from leakhunt.model import Plan, Role, Run, Status, Verdict
 from leakhunt.units import format_bytes
 
@@ -38,13 +39,30 @@ def ceiling(run: Run, verdict: Verdict, predicted_bytes: float) -> Ceiling | Non
         return None
     found = sum(end.values.get(name, 0) - start.values.get(name, 0) for name in _LIVE)
     level = verdict.status is Status.NO_LEAK
-    what = f"{format_bytes(found)} above the start, predicted {format_bytes(predicted_bytes)}"
+    what = tr(
+        "{found} above the start, predicted {predicted_bytes}",
+        found=format_bytes(found),
+        predicted_bytes=format_bytes(predicted_bytes),
+    )
     if not level:
-        sentence = f"Ceiling not confirmed: after {run.calls_done:,} calls {what}; {verdict.kind}."
+        sentence = tr(
+            "Ceiling not confirmed: after {calls_done:,} calls {what}; {kind}.",
+            calls_done=run.calls_done,
+            what=what,
+            kind=tr(verdict.kind),
+        )
     elif abs(found - predicted_bytes) <= _AGREES * predicted_bytes:
-        sentence = f"Ceiling confirmed: level after {run.judged_from:,} calls, {what}."
+        sentence = tr(
+            "Ceiling confirmed: level after {judged_from:,} calls, {what}.",
+            judged_from=run.judged_from,
+            what=what,
+        )
     else:
-        sentence = f"Ceiling corrected: level after {run.judged_from:,} calls, {what}."
+        sentence = tr(
+            "Ceiling corrected: level after {judged_from:,} calls, {what}.",
+            judged_from=run.judged_from,
+            what=what,
+        )
     return Ceiling(predicted_bytes, found, run.judged_from, level, sentence)
 
 

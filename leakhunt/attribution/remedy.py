@@ -8,6 +8,7 @@ from math import exp, log, sqrt
 from statistics import fmean, stdev
 
 from leakhunt.findings import Interval, RemedyTrial
+from leakhunt.language import tr
 from leakhunt.model import Role, Run, Unit
 from leakhunt.units import format_bytes, format_rate
 from leakhunt.verdict.collections import remains
@@ -92,27 +93,38 @@ def _rss_growth(run: Run) -> int:
 
 def _with_sentence(trial: RemedyTrial) -> RemedyTrial:
     saved, ratio = trial.saved, trial.time_ratio
-    rates = " and ".join(format_rate(each, Unit.BYTES) for each in (saved.low, saved.high))
+    rates = tr(" and ").join(format_rate(each, Unit.BYTES) for each in (saved.low, saved.high))
     if saved.low > 0:
-        told = (
-            f"saves {format_rate(saved.estimate, Unit.BYTES)} (between {rates}) of"
-            f" {format_rate(trial.before, Unit.BYTES)}"
+        told = tr(
+            "saves {estimate} (between {rates}) of {before}",
+            estimate=format_rate(saved.estimate, Unit.BYTES),
+            rates=rates,
+            before=format_rate(trial.before, Unit.BYTES),
         )
     elif saved.high < 0:
-        told = f"makes it worse by {format_rate(-saved.estimate, Unit.BYTES)}"
+        told = tr("makes it worse by {estimate}", estimate=format_rate(-saved.estimate, Unit.BYTES))
     else:
-        told = f"saves nothing that shows (between {rates})"
+        told = tr("saves nothing that shows (between {rates})", rates=rates)
     rss = trial.saved_rss_bytes
     if rss.low > 0:
-        told += f"; RSS grows by {format_bytes(rss.estimate)} less in a run"
-    told += (
-        f"; a call takes {ratio.estimate:.2f} times as long ({ratio.low:.2f} to {ratio.high:.2f})"
+        told += tr("; RSS grows by {estimate} less in a run", estimate=format_bytes(rss.estimate))
+    told += tr(
+        "; a call takes {estimate:.2f} times as long ({low:.2f} to {high:.2f})",
+        estimate=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
     )
     if not trial.compared:
-        told += "; the scenario summarizes no results to compare"
+        told += tr("; the scenario summarizes no results to compare")
     elif trial.differing:
-        told += f"; {trial.differing:,} of {trial.compared:,} results differ"
+        told += tr(
+            "; {differing:,} of {compared:,} results differ",
+            differing=trial.differing,
+            compared=trial.compared,
+        )
     else:
-        told += f"; all {trial.compared:,} results are the same"
-    sentence = f"{trial.variant} with {trial.remedy}: {told}."
+        told += tr("; all {compared:,} results are the same", compared=trial.compared)
+    sentence = tr(
+        "{variant} with {remedy}: {told}.", variant=trial.variant, remedy=trial.remedy, told=told
+    )
     return replace(trial, sentence=sentence)

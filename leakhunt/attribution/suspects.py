@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from leakhunt.attribution.causes import catalogue, entries_per_call, frame_of, known_cause
 from leakhunt.attribution.clusters import Cluster, holder_frame, own_frame
 from leakhunt.findings import Cause, Finding, Frame, Instrument, Origin, Sort, Suspect
+from leakhunt.language import ntr, retold, tr
 from leakhunt.model import Unit
 from leakhunt.units import format_bytes, format_rate
 
@@ -94,16 +95,16 @@ def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) 
 def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
     lead = cluster.lead
     if lead.sort is Sort.RESOURCE:
-        what = f"{lead.what} ({lead.facts.get('name', '')})"
+        what = f"{tr(lead.what)} ({retold(str(lead.facts.get('name', '')))})"
     elif lead.chain:
         what = " -> ".join(lead.chain)
     elif lead.stack:
         what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
         what = _shortened(what)
     else:
-        what = lead.what
-    known = f"{cause.title}: " if cause is not None else ""
-    came = f", from {where}" if where is not None and str(where) != what else ""
+        what = tr(lead.what) if lead.sort is Sort.GRAPH else lead.what
+    known = tr("{kind}: {told}", kind=tr(cause.title), told="") if cause is not None else ""
+    came = tr(", from {where}", where=where) if where is not None and str(where) != what else ""
     return f"{known}{what}{came}"
 
 
@@ -119,36 +120,70 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
         calls = lead.calls[-1] - lead.calls[0]
         instrument = cluster.sites[0][0].instrument
-        stacks = f"{len(cluster.sites)} stack{'s' if len(cluster.sites) > 1 else ''}"
+        stacks = ntr("{n} stack", "{n} stacks", len(cluster.sites))
         rate = format_rate(size / calls, Unit.BYTES)
-        yield f"{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}"
+        yield tr(
+            "{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}",
+            instrument=instrument,
+            blocks=blocks,
+            rate=rate,
+            stacks=stacks,
+        )
     if lead.facts.get("native_bytes"):
         kept_bytes = format_bytes(lead.facts["native_bytes"])
-        yield f"each item keeps {kept_bytes} of tensor storage, which tracemalloc does not see"
+        yield tr(
+            "each item keeps {kept_bytes} of tensor storage, which tracemalloc does not see",
+            kept_bytes=kept_bytes,
+        )
     if "pins_bytes" in lead.facts:
-        yield f"a view that keeps {format_bytes(lead.facts['pins_bytes'])} alive"
+        yield tr("a view that keeps {size} alive", size=format_bytes(lead.facts["pins_bytes"]))
     if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
-        yield "no growing container holds it: native code, a chain of objects, or a lost reference"
+        yield tr(
+            "no growing container holds it: native code, a chain of objects, or a lost reference"
+        )
     for other in cluster.more:
         if other.sort is Sort.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
-            yield f"types: {gained:.3g} more {other.what} a call"
+            yield tr("types: {gained:.3g} more {what} a call", gained=gained, what=other.what)
         elif other.instrument is not lead.instrument:
-            yield f"{other.instrument} sees it as well"
+            yield tr("{instrument} sees it as well", instrument=other.instrument)
 
 
 def _counted(lead: Finding, per_call: float, exact: bool) -> str:
     watched = lead.calls[-1] - lead.calls[0]
-    how = f"in each of {len(lead.calls) - 1} stretches of {watched:,} calls"
+    how = tr(
+        "in each of {stretches} stretches of {watched:,} calls",
+        stretches=len(lead.calls) - 1,
+        watched=watched,
+    )
     if lead.sort is Sort.LINE:
-        return f"{lead.instrument}: {format_rate(per_call, Unit.BYTES)} at this line, {how}"
+        return tr(
+            "{instrument}: {per_call} at this line, {how}",
+            instrument=lead.instrument,
+            per_call=format_rate(per_call, Unit.BYTES),
+            how=how,
+        )
     what = {
-        Sort.CONTAINER: "items",
-        Sort.GRAPH: "nodes of an autograd graph",
-        Sort.RESOURCE: f"open {lead.what}s",
-    }.get(lead.sort, "blocks")
+        Sort.CONTAINER: tr("items"),
+        Sort.GRAPH: tr("nodes of an autograd graph"),
+        Sort.RESOURCE: tr("open {what}s", what=tr(lead.what)),
+    }.get(lead.sort, tr("blocks"))
     since = lead.facts.get("since_call")
-    told = f", the first since call {since:,}" if since else ""
+    told = tr(", the first since call {since:,}", since=since) if since else ""
     if exact:
-        return f"{lead.instrument}: exactly {per_call:.0f} more {what} a call {how}{told}"
-    return f"{lead.instrument}: {per_call:.3g} more {what} a call {how}{told}"
+        return tr(
+            "{instrument}: exactly {per_call:.0f} more {what} a call {how}{told}",
+            instrument=lead.instrument,
+            per_call=per_call,
+            what=what,
+            how=how,
+            told=told,
+        )
+    return tr(
+        "{instrument}: {per_call:.3g} more {what} a call {how}{told}",
+        instrument=lead.instrument,
+        per_call=per_call,
+        what=what,
+        how=how,
+        told=told,
+    )

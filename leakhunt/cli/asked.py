@@ -18,6 +18,7 @@ from leakhunt.cli.list import install_hint, missing_modules
 from leakhunt.cli.variants import Sampling, Settings
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.language import tr
 from leakhunt.units import parse_size
 
 DEFAULT_TIMEOUT_SECONDS = 600.0
@@ -109,7 +110,7 @@ def settings_for(
     """
     found, variants = scenario.find(target)
     if not isfinite(timeout):
-        raise UsageError(f"--timeout {timeout}: use a number of seconds")
+        raise UsageError(tr("--timeout {timeout}: use a number of seconds", timeout=timeout))
     given = _given_options(pairs, {"lengths": lengths, "audio": audio})
     settings = Settings(
         scenario=found,
@@ -138,17 +139,29 @@ def _sampling(
     if calls is None:
         if warmup is not None:
             raise UsageError(
-                "--warmup goes with --calls; without, the warm-up ends when it is quiet"
+                tr("--warmup goes with --calls; without, the warm-up ends when it is quiet")
             )
         return Sampling(None, None, each, collect, resolve)
     if resolve:
-        raise UsageError("--resolve takes as many calls as it needs; leave out --calls")
+        raise UsageError(tr("--resolve takes as many calls as it needs; leave out --calls"))
     each = each or 1
     if calls % each:
-        raise UsageError(f"--calls {calls} is no multiple of --calls-per-sample {each}; use one")
+        raise UsageError(
+            tr(
+                "--calls {calls} is no multiple of --calls-per-sample {each}; use one",
+                calls=calls,
+                each=each,
+            )
+        )
     unjudged = int(calls * WARMUP_SHARE) if warmup is None else warmup
     if unjudged >= calls:
-        raise UsageError(f"--warmup {unjudged} leaves none of {calls} calls; use a smaller one")
+        raise UsageError(
+            tr(
+                "--warmup {unjudged} leaves none of {calls} calls; use a smaller one",
+                unjudged=unjudged,
+                calls=calls,
+            )
+        )
     return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
 
 
@@ -157,7 +170,7 @@ def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dic
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--option {pair!r}: write it as NAME=VALUE")
+            raise UsageError(tr("--option {pair!r}: write it as NAME=VALUE", pair=pair))
         given[name] = value
     return given
 
@@ -165,18 +178,26 @@ def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dic
 def _refuse_what_cannot_be(settings: Settings) -> None:
     if os.name != "posix":
         raise MissingRequirement(
-            "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here"
+            tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
         )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
-            f"scenario {settings.scenario.name} needs {', '.join(missing)};"
-            f" {install_hint(settings.scenario)}"
+            tr(
+                "scenario {name} needs {missing}; {install_hint}",
+                name=settings.scenario.name,
+                missing=", ".join(missing),
+                install_hint=install_hint(settings.scenario),
+            )
         )
     if settings.device not in (*settings.scenario.devices, "auto"):
         raise UsageError(
-            f"scenario {settings.scenario.name} runs on {', '.join(settings.scenario.devices)},"
-            f" not on {settings.device}"
+            tr(
+                "scenario {name} runs on {devices}, not on {device}",
+                name=settings.scenario.name,
+                devices=", ".join(settings.scenario.devices),
+                device=settings.device,
+            )
         )
 
 

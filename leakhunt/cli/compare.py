@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,10 +13,11 @@ from rich.console import Console
 from leakhunt import store
 from leakhunt.assemble import assemble
 from leakhunt.cli.folders import new_folder
-from leakhunt.cli.output import GENERATOR
+from leakhunt.cli.output import GENERATOR, Told
 from leakhunt.compared import Comparison, Side
 from leakhunt.comparison.compare import compare
 from leakhunt.errors import REFUSED, BadFile, CannotWrite, NothingMeasured, UsageError
+from leakhunt.language import tr
 from leakhunt.model import Run
 from leakhunt.reporting.comparison import COMPARISON_FORMATS
 from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
@@ -54,16 +56,25 @@ def command(
     4: no variant is on both sides. 2: wrong usage.
     """
     if len(places) < 2:
-        raise UsageError("one place alone cannot be compared; name a baseline and another")
+        raise UsageError(tr("one place alone cannot be compared; name a baseline and another"))
     named = _labels(places, labels)
-    sides = [_side(place, label) for place, label in zip(places, named, strict=True)]
+    sides = _sides(places, named)
     _refuse_one_run_twice(sides)
     comparison = compare(sides, despite, GENERATOR)
+    told = Told(comparison, partial(_compared, places, named, despite))
     if not comparison.pairs:
         raise NothingMeasured(_nothing_in_common(sides))
     folder = new_folder(out, "compare")
-    _show(Console(), comparison, _write(comparison, folder))
+    _show(Console(), comparison, _write(told, folder))
     return REFUSED if comparison.is_refused else 0
+
+
+def _sides(places: Sequence[str], labels: Sequence[str]) -> list[Side]:
+    return [_side(place, label) for place, label in zip(places, labels, strict=True)]
+
+
+def _compared(places: Sequence[str], labels: Sequence[str], despite: bool) -> Comparison:
+    return compare(_sides(places, labels), despite, GENERATOR)
 
 
 def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
@@ -76,9 +87,15 @@ def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
         return _default_labels([Path(place).resolve() for place in places])
     labels = [" ".join(label.split()) for label in given]
     if len(labels) != len(places):
-        raise UsageError(f"{len(places)} places and {len(labels)} --label: give one for each")
+        raise UsageError(
+            tr(
+                "{places} places and {labels} --label: give one for each",
+                places=len(places),
+                labels=len(labels),
+            )
+        )
     if len(set(labels)) < len(labels) or not all(labels):
-        raise UsageError("two --label are the same, or one is empty: give each one of its own")
+        raise UsageError(tr("two --label are the same, or one is empty: give each one of its own"))
     return labels
 
 
@@ -105,13 +122,20 @@ def _side(place: str, label: str) -> Side:
     runs = list(_runs(place, left_out))
     entries = assemble(runs, GENERATOR).entries
     if not entries:
-        beside = f" ({'; '.join(left_out)})" if left_out else ""
+        beside = f" ({tr('; ').join(left_out)})" if left_out else ""
         raise NothingMeasured(
-            f"{place}: no measured run here{beside}; 'leakhunt run' makes some, and of a hunt its"
-            " folder is compared"
+            tr(
+                "{place}: no measured run here{beside}; 'leakhunt run' makes some, and"
+                " of a hunt its folder is compared",
+                place=place,
+                beside=beside,
+            )
         )
     others = Counter(_purpose(run) for run in runs if not run.plan.is_measured)
-    left_out += [f"{count} run(s) of a hunt, {purpose}" for purpose, count in others.items()]
+    left_out += [
+        tr("{count} run(s) of a hunt, {purpose}", count=count, purpose=purpose)
+        for purpose, count in others.items()
+    ]
     return Side(label, entries, tuple(left_out))
 
 
@@ -129,8 +153,8 @@ def _runs(place: str, left_out: list[str]) -> Iterator[Run]:
 def _purpose(run: Run) -> str:
     """What a run that is not judged was made for."""
     if run.plan.instrument is not None:
-        return f"watched by {run.plan.instrument} (but for its suspects)"
-    return "until the ceiling" if run.plan.role == "ceiling" else "trying a remedy"
+        return tr("watched by {instrument} (but for its suspects)", instrument=run.plan.instrument)
+    return tr("until the ceiling") if run.plan.role == "ceiling" else tr("trying a remedy")
 
 
 def _refuse_one_run_twice(sides: Sequence[Side]) -> None:
@@ -143,25 +167,34 @@ def _refuse_one_run_twice(sides: Sequence[Side]) -> None:
             key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
             if run.samples_done and key in seen:
                 raise UsageError(
-                    f"{seen[key]} and {run.file} are the same run ({entry.variant}): compared with"
-                    " itself it shows nothing; name another"
+                    tr(
+                        "{seen} and {file} are the same run ({variant}): compared with itself it"
+                        " shows nothing; name another",
+                        seen=seen[key],
+                        file=run.file,
+                        variant=entry.variant,
+                    )
                 )
             seen[key] = run.file
 
 
 def _nothing_in_common(sides: Sequence[Side]) -> str:
-    has = "; ".join(
-        f"{side.label} has "
-        + ", ".join(dict.fromkeys(f"{e.run.plan.scenario}:{e.variant}" for e in side.entries))
+    names = [
+        dict.fromkeys(f"{each.run.plan.scenario}:{each.variant}" for each in side.entries)
         for side in sides
+    ]
+    has = tr("; ").join(
+        tr("{label} has {names}", label=side.label, names=", ".join(found))
+        for side, found in zip(sides, names, strict=True)
     )
-    return (
-        f"no variant of the baseline is in another place: {has}. A scenario is named after its"
-        " file or folder: keep that name for both versions"
+    return tr(
+        "no variant of the baseline is in another place: {has}. A scenario is"
+        " named after its file or folder: keep that name for both versions",
+        has=has,
     )
 
 
-def _write(comparison: Comparison, folder: Path) -> list[Path]:
+def _write(told: Told[Comparison], folder: Path) -> list[Path]:
     """Write all formats into `folder`, each whole or not at all; the paths, HTML first.
 
     Raises:
@@ -171,15 +204,19 @@ def _write(comparison: Comparison, folder: Path) -> list[Path]:
     for kind in COMPARISON_FORMATS:
         path = folder / kind.file_name
         fresh = folder / f".{kind.file_name}.new"
-        content = kind.render(comparison)
+        content = told.rendered(kind.render, kind.language)
         try:
             fresh.write_bytes(content)
             fresh.replace(path)
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise CannotWrite(
-                f"{path}: {error.strerror}; the run files are as they were: free some space, or"
-                " name another folder with --out"
+                tr(
+                    "{path}: {strerror}; the run files are as they were: free some space, or"
+                    " name another folder with --out",
+                    path=path,
+                    strerror=tr(str(error.strerror)),
+                )
             ) from error
         written.append(path)
     return written

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from leakhunt.errors import CannotWrite
+from leakhunt.language import tr
 
 
 def new_folder(out: Path | None, name: str) -> Path:
@@ -19,7 +20,7 @@ def new_folder(out: Path | None, name: str) -> Path:
             out.mkdir(parents=True, exist_ok=True)
             if any(out.iterdir()):
                 raise CannotWrite(
-                    f"{out}: holds files already; nothing is overwritten, name another"
+                    tr("{out}: holds files already; nothing is overwritten, name another", out=out)
                 )
             return out
         base = Path("reports") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
@@ -32,5 +33,13 @@ def new_folder(out: Path | None, name: str) -> Path:
             return folder
     except OSError as error:
         where = out or Path("reports")
-        raise CannotWrite(f"{where}: {error.strerror}; name another with --out") from error
-    raise CannotWrite(f"{base}: too many runs in one second; name a folder with --out")
+        raise CannotWrite(
+            tr(
+                "{where}: {strerror}; name another with --out",
+                where=where,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
+    raise CannotWrite(
+        tr("{base}: too many runs in one second; name a folder with --out", base=base)
+    )

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import click
 
 from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.language import tr
 from leakhunt.reporting import RENDERERS, Renderer, formats
 
 ALL = "all"
@@ -25,8 +26,14 @@ def chosen(asked: str) -> tuple[Renderer, ...]:
     unknown = sorted(names - {ALL, *formats()})
     if unknown:
         raise UsageError(
-            f"--format {asked!r}: {unknown[0]!r} is no format; use some of"
-            f" {', '.join(formats())} (comma-separated), or {ALL}"
+            tr(
+                "--format {asked!r}: {unknown!r} is no format; use some of {formats}"
+                " (comma-separated), or {all}",
+                asked=asked,
+                unknown=unknown[0],
+                formats=", ".join(formats()),
+                all=ALL,
+            )
         )
     wanted = [each for each in RENDERERS if ALL in names or each.format in names]
     return tuple(renderer for renderer in wanted if _is_possible(renderer, names))
@@ -36,13 +43,15 @@ def _is_possible(renderer: Renderer, names: set[str]) -> bool:
     missing = [module for module in renderer.requires if find_spec(module) is None]
     if not missing:
         return True
-    told = (
-        f"{renderer.format} needs {', '.join(missing)}; install the extra:"
-        f" pip install 'leakhunt[{renderer.extra}]'"
+    told = tr(
+        "{format} needs {missing}; install the extra: pip install 'leakhunt[{extra}]'",
+        format=renderer.format,
+        missing=", ".join(missing),
+        extra=renderer.extra,
     )
     if renderer.format in names:
-        raise MissingRequirement(f"--format {told}")
-    click.echo(f"leakhunt: left out: {told}", err=True)
+        raise MissingRequirement(tr("--format {told}", told=told))
+    click.echo(tr("leakhunt: left out: {told}", told=told), err=True)
     return False
 
 

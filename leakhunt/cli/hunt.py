@@ -34,6 +34,7 @@ from leakhunt.cli.variants import (
 )
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.findings import Attribution, Instrument
+from leakhunt.language import tr
 from leakhunt.model import Ending, Outcome, Run, Verdict
 from leakhunt.reporting import Renderer
 from leakhunt.verdict import judge
@@ -92,7 +93,9 @@ def command(
     settings = settings_for(target, **asked)
     for instrument in wanted:
         if (reason := why_not(instrument, settings.device)) is not None:
-            raise MissingRequirement(f"--with {instrument}: {reason}")
+            raise MissingRequirement(
+                tr("--with {instrument}: {reason}", instrument=instrument, reason=reason)
+            )
     remedies = remedies_asked(tried, settings)
     folder = new_folder(out, settings.scenario.name)
     console = SteadyConsole()
@@ -125,7 +128,13 @@ def _instruments_named(named: str | None) -> tuple[Instrument, ...]:
         words = dict.fromkeys(named.split(",")) if named else ()
         return tuple(map(Instrument, words))
     except ValueError:
-        raise UsageError(f"--with {named}: use some of {', '.join(Instrument)}") from None
+        raise UsageError(
+            tr(
+                "--with {named}: use some of {instrument}",
+                named=named,
+                instrument=", ".join(Instrument),
+            )
+        ) from None
 
 
 def _watch(
@@ -155,7 +164,14 @@ def _watch(
     if until_ceiling and told.ceiling_calls is not None:
         too_far = _too_far(run, verdict, told)
         if too_far:
-            console.print(f"{variant}: not run until the ceiling: {too_far}", soft_wrap=True)
+            console.print(
+                tr(
+                    "{variant}: not run until the ceiling: {too_far}",
+                    variant=variant,
+                    too_far=too_far,
+                ),
+                soft_wrap=True,
+            )
             return
         plan = ceiling_plan(run.plan, told.ceiling_calls)
         name = f"{variant}.until-ceiling"
@@ -167,18 +183,28 @@ def _too_far(run: Run, verdict: Verdict, told: Attribution) -> str:
     """Why a ceiling cannot be verified by a run past it; empty: it can."""
     assert told.ceiling_calls is not None
     if verdict.forecast is not None and verdict.forecast.calls_soonest < told.ceiling_calls:
-        return f"it comes after {told.ceiling_calls:,} calls, and the memory is used up before"
+        return tr(
+            "it comes after {ceiling_calls:,} calls, and the memory is used up before",
+            ceiling_calls=told.ceiling_calls,
+        )
     spent = cost(run, None)
     hours = told.ceiling_calls * (spent.median_seconds if spent else 0.0) / 3600
     if told.ceiling_calls > MOST_CEILING_CALLS or hours > MOST_CEILING_HOURS:
-        return f"it comes after {told.ceiling_calls:,} calls, some {hours:,.1f} hours"
+        return tr(
+            "it comes after {ceiling_calls:,} calls, some {hours:,.1f} hours",
+            ceiling_calls=told.ceiling_calls,
+            hours=hours,
+        )
     return ""
 
 
 def why_not(instrument: Instrument, device: str) -> str | None:
     """Why an instrument cannot be used here, and what to do; None: it can."""
     if instrument is Instrument.MEMRAY and find_spec("memray") is None:
-        return "memray is not installed here (it works on Linux and macOS); pip install memray"
+        return tr("memray is not installed here (it works on Linux and macOS); pip install memray")
     if instrument is Instrument.CUDA and device != "cuda":
-        return f"the scenario runs on {device} here; use --device cuda on a machine with a GPU"
+        return tr(
+            "the scenario runs on {device} here; use --device cuda on a machine with a GPU",
+            device=device,
+        )
     return None

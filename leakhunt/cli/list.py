@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leakhunt import scenario
+from leakhunt.language import tr
 from leakhunt.model import Scenario
 
 
@@ -29,11 +30,17 @@ def _show(console: Console, described: Scenario) -> None:
     console.print(Text.assemble((described.name, "bold"), "  ", described.summary))
     missing = missing_modules(described)
     if missing:
-        console.print(Text(f"  not installed here: {', '.join(missing)}", "yellow"))
+        console.print(
+            Text(tr("  not installed here: {missing}", missing=", ".join(missing)), "yellow")
+        )
         console.print(Text(f"  {install_hint(described)}", "yellow"))
     width = max(len(variant.name) for variant in described.variants)
     for variant in described.variants:
-        only = f" ({', '.join(variant.devices)} only)" if len(variant.devices) == 1 else ""
+        only = (
+            tr(" ({devices} only)", devices=", ".join(variant.devices))
+            if len(variant.devices) == 1
+            else ""
+        )
         shown = only if variant.devices != described.devices else ""
         line = f"  :{variant.name:<{width}}  {variant.summary}{shown}"
         console.print(Text(line), soft_wrap=True)
@@ -56,5 +63,8 @@ def missing_modules(described: Scenario) -> list[str]:
 def install_hint(described: Scenario) -> str:
     """What to type to get them."""
     if described.extra:
-        return f"install the extra: pip install 'leakhunt[{described.extra}]'"
-    return f"install them: pip install {' '.join(missing_modules(described))}"
+        return tr("install the extra: pip install 'leakhunt[{extra}]'", extra=described.extra)
+    return tr(
+        "install them: pip install {missing_modules}",
+        missing_modules=" ".join(missing_modules(described)),
+    )

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from leakhunt.cli.progress import Bars, Displays, ended_line, figures
+from leakhunt.language import tr
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Outcome, Unit
 from leakhunt.reporting.growing import Curve, Growing
@@ -36,7 +37,7 @@ _LOOK_WEIGHT = 0.2
 def live_displays(console: Console) -> Displays:
     """The displays of one command with ``--live``; bars, and a line why, without a terminal."""
     if not (console.is_terminal and console.file.isatty()) or console.is_dumb_terminal:
-        click.echo("leakhunt: --live needs a terminal; going on without it", err=True)
+        click.echo(tr("leakhunt: --live needs a terminal; going on without it"), err=True)
         return partial(Bars, console)
     return partial(LiveDisplay, console, deque(maxlen=MOST_FAINT))
 
@@ -78,13 +79,13 @@ class LiveDisplay:
     def variant(self, name: str, calls: int | None, afterwards: str = "") -> LiveFollower:
         """A run begins."""
         self._follower = LiveFollower(self, name, calls, afterwards)
-        self.draw(self._follower.state("starting the worker"))
+        self.draw(self._follower.state(tr("starting the worker")))
         return self._follower
 
     def ended(self, name: str, outcome: Outcome) -> None:
         """The last frame of a run, and a line above it that stays."""
         follower = self._follower
-        self.draw(follower.state(str(outcome.ending)))
+        self.draw(follower.state(tr(outcome.ending)))
         text = ended_line(
             f"{name:<{self._width}}", follower.calls, figures(follower.latest), outcome
         )
@@ -110,7 +111,9 @@ class LiveDisplay:
             )
         except Exception as error:  # a picture must not cost the run that it shows
             self._can_draw = False
-            self._console.print(f"--live has stopped drawing: {error!r}", markup=False)
+            self._console.print(
+                tr("--live has stopped drawing: {error!r}", error=error), markup=False
+            )
             return
         if columns < self._columns:
             self._console.clear()  # the terminal has wrapped the lines of the last frame
@@ -170,10 +173,10 @@ class LiveFollower:
 
     def _doing(self) -> str:
         if self._planned is not None and self.calls >= self._planned:
-            return self._afterwards or "settling"
+            return self._afterwards or tr("settling")
         if not self.calls:
-            return "starting the worker"
-        return "measuring" if self._judged_from is not None else "warming up"
+            return tr("starting the worker")
+        return tr("measuring") if self._judged_from is not None else tr("warming up")
 
     def curves(self) -> dict[str, Curve]:
         """The curves so far, by series."""

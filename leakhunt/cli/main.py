@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO, cast
@@ -12,8 +13,10 @@ from typing import Any, TextIO, cast
 import click
 
 from leakhunt import __version__
+from leakhunt.cli.lang import asked_language
 from leakhunt.cli.lasting import Lasting
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
+from leakhunt.language import LANGUAGES, retold, speaking, tr
 
 _VERBS = {
     "run": "Measure a scenario and write a report.",
@@ -53,6 +56,12 @@ class _Verbs(click.Group):
     " 2 wrong usage, 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
     " 7 cannot write, 8 the scenario's own code failed, 9 not comparable, 130 interrupted.",
 )
+@click.option(
+    "--lang",
+    metavar="|".join(LANGUAGES),
+    expose_value=False,
+    help="Speak this language, anywhere on the command line; default: $LEAKHUNT_LANG or English.",
+)
 @click.version_option(__version__, prog_name="leakhunt")
 def cli() -> None:
     """Whether a machine-learning service leaks memory, what leaks, and whether the fix works."""
@@ -63,13 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        language, rest = asked_language(given, os.environ)
+    except LeakhuntError as error:
+        return _say(str(error), error.exit_code)
+    with speaking(language):
+        return _run(rest)
+
+
+def _run(arguments: Sequence[str]) -> int:
     output = Lasting(sys.stdout)
     try:
         with contextlib.redirect_stdout(cast("TextIO", output)):
             result: Any = cli.main(
-                args=None if arguments is None else list(arguments),
-                prog_name="leakhunt",
-                standalone_mode=False,
+                args=list(arguments), prog_name="leakhunt", standalone_mode=False
             )
         output.flush()
     except LeakhuntError as error:
@@ -78,12 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        return _say(error.format_message(), error.exit_code)
+        return _say(retold(error.format_message()), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted", INTERRUPTED)
+        return _say(tr("interrupted"), INTERRUPTED)
     if output.failure is not None:
-        reason = output.failure.strerror
-        return _say(f"the output: {reason}; send it somewhere else", CannotWrite.exit_code)
+        reason = tr(str(output.failure.strerror))
+        return _say(
+            tr("the output: {reason}; send it somewhere else", reason=reason), CannotWrite.exit_code
+        )
     return result if isinstance(result, int) else 0
 
 

@@ -16,10 +16,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from leakhunt.language import retold, tr
 from leakhunt.measurement import supervisor
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Outcome, Unit
-from leakhunt.units import format_amount, format_bytes
+from leakhunt.units import format_bytes, format_rate
 
 
 class Display(Protocol):
@@ -86,7 +87,7 @@ class Bars:
     def variant(self, name: str, calls: int | None, afterwards: str = "") -> Follower:
         """Start the line of a variant; `afterwards` says what takes time after its last call."""
         task = self._bars.add_task(
-            f"{name:<{self._width}}", total=calls, figures="starting the worker"
+            f"{name:<{self._width}}", total=calls, figures=tr("starting the worker")
         )
         self._follower = Follower(self._bars, task, afterwards)
         return self._follower
@@ -94,7 +95,7 @@ class Bars:
     def ended(self, name: str, outcome: Outcome) -> None:
         """Say how a variant ended, where no bar shows it."""
         follower = self._follower
-        figures = f"{follower.figures}  {outcome.ending}"
+        figures = f"{follower.figures}  {tr(outcome.ending)}"
         self._bars.update(follower.task, figures=figures)
         if not self._console.is_terminal:
             text = ended_line(f"{name:<{self._width}}", follower.calls, follower.figures, outcome)
@@ -126,15 +127,22 @@ def figures(latest: Mapping[str, int]) -> str:
     """``RSS 812.3 MiB  live heap 301.2 MiB  18.4 ms/call``, of what was read."""
     parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
     if "live_heap" in latest:
-        parts.append(f"live heap {format_bytes(latest['live_heap'])}")
+        parts.append(tr("live heap {latest}", latest=format_bytes(latest["live_heap"])))
     if "cuda_reserved" in latest:
         parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
     if "duration" in latest:
-        parts.append(format_amount(latest["duration"], Unit.NANOSECONDS) + "/call")
+        parts.append(format_rate(latest["duration"], Unit.NANOSECONDS))
     return "  ".join(parts)
 
 
 def ended_line(name: str, calls: int, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    return f"{name}  {calls} calls  {figures}  {outcome.ending}{reason}"
+    reason = f": {retold(outcome.reason)}" if outcome.reason else ""
+    return tr(
+        "{name}  {calls} calls  {figures}  {ending}{reason}",
+        name=name,
+        calls=calls,
+        figures=figures,
+        ending=tr(outcome.ending),
+        reason=reason,
+    )

@@ -10,6 +10,7 @@ from leakhunt import scenario
 from leakhunt.attribution.causes import catalogue
 from leakhunt.cli.variants import Session, Settings, shown
 from leakhunt.errors import UsageError
+from leakhunt.language import tr
 from leakhunt.model import Outcome, Plan, Role, Run, Variant
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,8 +41,11 @@ def _asked(word: str, settings: Settings) -> Tried:
         environment = known[word].remedy.environment
         if not environment:
             raise UsageError(
-                f"--try {word}: this remedy is a change of the code; put it into a variant of its"
-                " own, and use --try variant:NAME"
+                tr(
+                    "--try {word}: this remedy is a change of the code; put it into a"
+                    " variant of its own, and use --try variant:NAME",
+                    word=word,
+                )
             )
         return Tried(word, environment=environment)
     kind, _, rest = word.partition(":")
@@ -50,14 +54,17 @@ def _asked(word: str, settings: Settings) -> Tried:
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
-            raise UsageError(f"--try {word}: write option:NAME=VALUE")
+            raise UsageError(tr("--try {word}: write option:NAME=VALUE", word=word))
         scenario.settle_options(settings.scenario, {name: value})
         return Tried(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
-            f"--try {word!r}: write NAME=VALUE (environment), option:NAME=VALUE, variant:NAME, or"
-            " the id of a known cause"
+            tr(
+                "--try {word!r}: write NAME=VALUE (environment), option:NAME=VALUE,"
+                " variant:NAME, or the id of a known cause",
+                word=word,
+            )
         )
     return Tried(word, environment={name: value for name, _, value in pairs})
 
@@ -67,7 +74,9 @@ def _variant(name: str, settings: Settings) -> Variant:
         if variant.name == name:
             return variant
     names = ", ".join(variant.name for variant in settings.scenario.variants)
-    raise UsageError(f"--try variant:{name}: no such variant; use one of {names}")
+    raise UsageError(
+        tr("--try variant:{name}: no such variant; use one of {names}", name=name, names=names)
+    )
 
 
 def try_remedies(

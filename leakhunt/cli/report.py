@@ -11,6 +11,7 @@ from leakhunt import store
 from leakhunt.cli.formats import format_option
 from leakhunt.cli.output import report_on, show, write_report
 from leakhunt.errors import BadFile, CannotWrite
+from leakhunt.language import tr
 from leakhunt.model import Run
 from leakhunt.reporting import Renderer
 
@@ -34,7 +35,13 @@ def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[Renderer, 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotWrite(f"{folder}: {error.strerror}; name another with --out") from error
+        raise CannotWrite(
+            tr(
+                "{folder}: {strerror}; name another with --out",
+                folder=folder,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
     show(Console(), report, write_report(report, folder, renderers))
 
 
@@ -45,5 +52,5 @@ def _loaded(file: Path, named: tuple[str, ...]) -> Run | None:
     except BadFile as error:
         if str(file) in named:
             raise
-        click.echo(f"leakhunt: left out: {error}", err=True)
+        click.echo(tr("leakhunt: left out: {error}", error=error), err=True)
         return None

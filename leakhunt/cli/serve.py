@@ -11,18 +11,20 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextvars import copy_context
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import click
 
 from leakhunt.cli.shelf import NotHere, Shelf
 from leakhunt.errors import LeakhuntError, UsageError
+from leakhunt.language import mark, tr
 from leakhunt.reporting.index import content_security_policy, render_index, render_message
 
 # A connection that says nothing for so long is closed.
@@ -47,6 +49,14 @@ _REPORT_POLICY = (
     " frame-ancestors 'none'; sandbox allow-scripts allow-popups allow-downloads"
 )
 
+# What pages that say no are called.
+PHRASES = (
+    mark("Not Found"),
+    mark("Method Not Allowed"),
+    mark("Misdirected Request"),
+    mark("Unprocessable Entity"),
+)
+
 
 @click.command("serve")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="REPORTS_DIR")
@@ -68,7 +78,7 @@ def command(folder: Path, port: int) -> int:
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as running:
         servers = [running.enter_context(each) for each in _servers(shelf, port)]
         click.echo(f"http://127.0.0.1:{servers[0].server_port}/")
-        click.echo(f"the reports in {shelf.root}; Ctrl-C ends")
+        click.echo(tr("the reports in {root}; Ctrl-C ends", root=shelf.root))
         for server in servers[1:]:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             running.callback(server.shutdown)
@@ -83,10 +93,18 @@ def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, address: tuple[str, int], handler: type[_Handler]) -> None:
+        super().__init__(address, handler)
+        self._context = copy_context()
+
     def server_bind(self) -> None:
         """Without HTTPServer's look-up of this machine's name, which may take long."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, which speaks as the one that made the server."""
+        self._context.copy().run(super().finish_request, request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A reader who goes away is no news; anything else is a fault of ours, and is told."""
@@ -108,8 +126,10 @@ def _servers(shelf: Shelf, port: int) -> Iterator[_Server]:
         first = _Server(("127.0.0.1", port), _handler(shelf))
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = "in use already" if taken else error.strerror
-        raise UsageError(f"--port {port}: {reason}; name another, or leave it out") from error
+        reason = tr("in use already") if taken else tr(str(error.strerror))
+        raise UsageError(
+            tr("--port {port}: {reason}; name another, or leave it out", port=port, reason=reason)
+        ) from error
     yield first
     with contextlib.suppress(OSError):  # no IPv6 here, or somebody else has that port on it
         yield _Server6(("::1", first.server_port), _handler(shelf))
@@ -134,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self) -> None:
         self.close_connection = True  # what it sends along is not read
-        self._message(HTTPStatus.METHOD_NOT_ALLOWED, "there is nothing to change here")
+        self._message(HTTPStatus.METHOD_NOT_ALLOWED, tr("there is nothing to change here"))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse  # noqa: N815
 
@@ -145,12 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # nobody reads the answer
         except Exception as error:  # one report that we cannot render is not the end of the others
             traceback.print_exc()
-            told = f"it cannot be shown ({type(error).__name__}); see the terminal"
+            told = tr("it cannot be shown ({name}); see the terminal", name=type(error).__name__)
             self._message(HTTPStatus.INTERNAL_SERVER_ERROR, told)
 
     def _answer_or_fail(self) -> None:
         if not self._is_asked_by_own_name():
-            self._message(HTTPStatus.MISDIRECTED_REQUEST, "this is not the host you asked for")
+            self._message(HTTPStatus.MISDIRECTED_REQUEST, tr("this is not the host you asked for"))
             return
         path = self.path.partition("?")[0]
         if path == "/":
@@ -160,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, *parts = map(unquote_to_bytes, path.removeprefix("/").split("/"))
         try:
             if start != b"reports" or not parts:
-                raise NotHere("no such page")
+                raise NotHere(tr("no such page"))
             *place, last = parts
             name = os.fsdecode(last)
             document = self.shelf.read(place, name)
@@ -168,7 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._message(HTTPStatus.NOT_FOUND, str(error))
         except LeakhuntError as error:
             told = str(error).replace(f"{self.shelf.root}{os.sep}", "")
-            self._message(HTTPStatus.UNPROCESSABLE_ENTITY, f"It cannot be rendered: {told}")
+            self._message(
+                HTTPStatus.UNPROCESSABLE_ENTITY, tr("It cannot be rendered: {told}", told=told)
+            )
         else:
             kind = _TYPES.get(Path(name).suffix, "application/octet-stream")
             self._send(HTTPStatus.OK, kind, document, _REPORT_POLICY)
@@ -186,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bare.lower() in OWN_NAMES
 
     def _message(self, status: HTTPStatus, text: str) -> None:
-        self._send(status, _TYPES[".html"], render_message(status.phrase, text), _REPORT_POLICY)
+        self._send(status, _TYPES[".html"], render_message(tr(status.phrase), text), _REPORT_POLICY)
 
     def _send(self, status: HTTPStatus, kind: str, document: bytes, policy: str) -> None:
         self.send_response(status)

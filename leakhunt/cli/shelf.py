@@ -15,8 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leakhunt import store
-from leakhunt.cli.output import report_on
+from leakhunt.cli.output import Told, report_on
 from leakhunt.errors import BadFile, LeakhuntError, NothingMeasured, UsageError
+from leakhunt.language import tr
 from leakhunt.model import Report, Run
 from leakhunt.reporting import RENDERERS
 from leakhunt.reporting.index import (
@@ -66,10 +67,16 @@ class Shelf:
             self.root = root.resolve(strict=True)
             next(self.root.iterdir(), None)  # whether it is a folder that we may read
         except OSError as error:
-            raise UsageError(f"{root}: {error.strerror}; name a folder of reports") from error
+            raise UsageError(
+                tr(
+                    "{root}: {strerror}; name a folder of reports",
+                    root=root,
+                    strerror=tr(str(error.strerror)),
+                )
+            ) from error
         self._lock = threading.Lock()
         self._listed: dict[Path, tuple[_Stamp, Listed]] = {}
-        self._reports: OrderedDict[Path, tuple[_Stamp, Report]] = OrderedDict()
+        self._reports: OrderedDict[Path, tuple[_Stamp, Told[Report]]] = OrderedDict()
 
     def listing(self) -> list[Listed]:
         """Every folder with a report or run files, in no order; read again where it changed."""
@@ -90,29 +97,32 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _FILES or any(_is_refused(part) for part in place):
-            raise NotHere("no such report")
+            raise NotHere(tr("no such report"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere("no such report")
+                raise NotHere(tr("no such report"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere("no such report")
+                raise NotHere(tr("no such report"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere("no such report") from error
+            raise NotHere(tr("no such report")) from error
         if not folder.run_files:
-            raise NotHere("no such report")
+            raise NotHere(tr("no such report"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
-                f"needs the extra {renderer.extra}: pip install 'leakhunt[{renderer.extra}]'"
+                tr(
+                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                    extra=renderer.extra,
+                )
             )
         with self._lock:  # matplotlib is for one thread at a time
-            return renderer.render(self._report(folder))
+            return self._report(folder).rendered(renderer.render, renderer.language)
 
-    def _report(self, folder: _Folder) -> Report:
+    def _report(self, folder: _Folder) -> Told[Report]:
         stamp = _stamp(folder.path, folder.run_files)
         known = self._reports.get(folder.path)
         if known is None or known[0] != stamp:
@@ -183,10 +193,15 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
     file = folder.path / SUMMARY
     try:
         if file.stat().st_size > MOST_SUMMARY_BYTES:
-            raise BadFile(f"larger than {MOST_SUMMARY_BYTES >> 20} MiB; it is not read")
+            raise BadFile(
+                tr(
+                    "larger than {most_summary_bytes} MiB; it is not read",
+                    most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
+                )
+            )
         return contents_of_report(file.read_bytes())
     except OSError as error:
-        problems.append(f"{SUMMARY}: {error.strerror}")
+        problems.append(f"{SUMMARY}: {tr(str(error.strerror))}")
     except BadFile as error:
         problems.append(f"{SUMMARY}: {error}")
     return None
@@ -229,5 +244,5 @@ def _runs(folder: _Folder) -> list[Run]:
     if failures and not runs:
         raise failures[0]
     if not any(run.plan.is_measured for run in runs):
-        raise NothingMeasured("no measured run here, only further runs of a hunt")
+        raise NothingMeasured(tr("no measured run here, only further runs of a hunt"))
     return runs

@@ -33,6 +33,7 @@ from leakhunt.cli.variants import (
 )
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.language import tr
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Plan, Run, Scenario, Variant, Verdict
 from leakhunt.reporting import truth_table
@@ -90,13 +91,15 @@ def command(
     Exit code 0: all right. 1: a false alarm, a leak not found or put in the wrong class.
     """
     if out is not None and out.exists():
-        raise CannotWrite(f"{out}: exists already; nothing is overwritten, name another")
+        raise CannotWrite(
+            tr("{out}: exists already; nothing is overwritten, name another", out=out)
+        )
     console = Console()
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         planned = list(_jobs(_chosen(targets), repeats, clean_repeats, Path(scratch), console))
         if not planned:
             raise UsageError(
-                "no workload that says what to expect runs here; see 'leakhunt truth -h'"
+                tr("no workload that says what to expect runs here; see 'leakhunt truth -h'")
             )
         trials = _carried_out(planned, jobs or available_cores(), hunts, Path(scratch), console)
     _show(console, trials)
@@ -126,12 +129,17 @@ def _jobs(
         settings = _settings(found, tuple(told))
         missing = missing_modules(found)
         if missing:
-            console.print(f"left out: {found.name} needs {', '.join(missing)}", markup=False)
+            console.print(
+                tr("left out: {name} needs {missing}", name=found.name, missing=", ".join(missing)),
+                markup=False,
+            )
             continue
         try:
             prepared_for(settings, scratch, scratch, Console(quiet=True))
         except LeakhuntError as error:
-            console.print(f"left out: {found.name}: {error}", markup=False)
+            console.print(
+                tr("left out: {name}: {error}", name=found.name, error=error), markup=False
+            )
             continue
         for variant in told:
             for seed in range(repeats if variant.expect[0].is_leak else clean_repeats):
@@ -183,7 +191,7 @@ def _carried_out(
 
     trials: list[Trial] = []
     with Progress(console=console, disable=not console.is_terminal) as bars:
-        task = bars.add_task("measuring", total=len(planned))
+        task = bars.add_task(tr("measuring"), total=len(planned))
         with ThreadPoolExecutor(jobs) as pool:
             running: list[Future[Trial]] = [pool.submit(carry_out, job) for job in planned]
             try:
@@ -210,19 +218,28 @@ def _hunted(
 def _show(console: Console, trials: list[Trial]) -> None:
     # Without the truth: where it is another, a line below says so.
     narrow = [tuple(row[:1] + row[2:]) for row in (truth_table.HEADINGS, *truth_table.rows(trials))]
-    table = _table(narrow[0], narrow[1:])
+    table = _table(map(tr, narrow[0]), narrow[1:])
     table.columns[0].no_wrap = True
     console.print(table)
     if hunts := truth_table.hunt_rows(trials):
         # Without the cause: the suspect's title begins with it.
         told = [row[:3] + row[4:] for row in (truth_table.HUNT_HEADINGS, *hunts)]
-        console.print(_table(told[0], told[1:]))
+        console.print(_table(map(tr, told[0]), told[1:]))
     headings, body = truth_table.confusion_rows(confusion(trials))
     console.print(_table(headings, body))
     for each in truth_table.wrong(trials):
         console.print(
-            f"wrong: {each.scenario}:{each.variant} seed {each.seed}: expected"
-            f" {' or '.join(each.expect)}, found {each.status}, {each.kind}{_suspected(each)}",
+            tr(
+                "wrong: {scenario}:{variant} seed {seed}: expected {expect}, found"
+                " {status}, {kind}{suspected}",
+                scenario=each.scenario,
+                variant=each.variant,
+                seed=each.seed,
+                expect=tr(" or ").join(map(tr, each.expect)),
+                status=tr(each.status),
+                kind=tr(each.kind),
+                suspected=_suspected(each),
+            ),
             markup=False,
             soft_wrap=True,
         )
@@ -235,8 +252,11 @@ def _suspected(each: Trial) -> str:
     hunt = each.hunted
     if hunt is None or hunt.is_right:
         return ""
-    wanted = f"{hunt.culprit} ({hunt.cause or 'no known cause'})" if hunt.culprit else "nobody"
-    return f"; expected {wanted}, suspected {hunt.first or 'nobody'}"
+    cause = hunt.cause or tr("no known cause")
+    wanted = f"{hunt.culprit} ({cause})" if hunt.culprit else tr("nobody")
+    return tr(
+        "; expected {wanted}, suspected {first}", wanted=wanted, first=hunt.first or tr("nobody")
+    )
 
 
 def _table(headings: Iterable[str], body: Iterable[tuple[str, ...]]) -> Table:
@@ -258,4 +278,10 @@ def _write(out: Path, trials: list[Trial]) -> None:
         with open(out, "xb") as stream:
             stream.write(truth_table.to_json(trials, facts, score(trials)))
     except OSError as error:
-        raise CannotWrite(f"{out}: {error.strerror}; name another with --out") from error
+        raise CannotWrite(
+            tr(
+                "{out}: {strerror}; name another with --out",
+                out=out,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error

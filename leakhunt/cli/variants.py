@@ -21,6 +21,7 @@ from leakhunt.errors import (
     NothingMeasured,
     ScenarioFailed,
 )
+from leakhunt.language import tr
 from leakhunt.measurement.order import Order
 from leakhunt.measurement.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.model import Ending, Outcome, Plan, Run, Scenario, Variant
@@ -141,7 +142,7 @@ def measure_variants(prepared: Session) -> list[Outcome]:
 
 def shown(display: Display, prepared: Session, plan: Plan, name: str) -> Outcome:
     """Carry out a plan with a line on the display, into the run file `name`."""
-    afterwards = "looking through what was seen" if plan.instrument else ""
+    afterwards = tr("looking through what was seen") if plan.instrument else ""
     follower = display.variant(name, plan.calls, afterwards)
     outcome = prepared.carry_out(plan, name, follower)
     display.ended(name, outcome)
@@ -153,7 +154,9 @@ def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Conso
     choosable = "cuda" in settings.scenario.devices and settings.device != "cpu"
     if not settings.scenario.prepares and not choosable:
         return Prepared("cpu", {})
-    console.print(f"preparing {settings.scenario.name} ...", markup=False, highlight=False)
+    console.print(
+        tr("preparing {name} ...", name=settings.scenario.name), markup=False, highlight=False
+    )
     answer = scratch / "prepared.json"
     log = folder / PREPARE_LOG
     order = _order(settings, settings.variants[0], settings.device, scratch, answer)
@@ -168,7 +171,11 @@ def _variants_for(settings: Settings, device: str) -> list[Variant]:
     unfit = [variant.name for variant in settings.variants if device not in variant.devices]
     if unfit and (settings.named or not fit):
         raise MissingRequirement(
-            f"variant {unfit[0]} makes no sense on {device}; it needs a machine with a CUDA GPU"
+            tr(
+                "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
+                unfit=unfit[0],
+                device=device,
+            )
         )
     return fit
 

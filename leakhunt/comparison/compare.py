@@ -19,8 +19,9 @@ from leakhunt.compared import (
 )
 from leakhunt.comparison.environments import mismatches
 from leakhunt.comparison.lines import lines
-from leakhunt.comparison.sentences import sentence
+from leakhunt.comparison.sentences import against, sentence
 from leakhunt.comparison.suspects import suspect_changes
+from leakhunt.language import tr
 from leakhunt.model import Difference, JudgedRun
 from leakhunt.verdict.results import difference
 
@@ -96,16 +97,19 @@ def _pair(
 
 def _verdicts(entries: Sequence[JudgedRun]) -> tuple[str, ...]:
     """The classes of the runs, each once, with how many of several have it."""
-    kinds = Counter(str(entry.verdict.kind) for entry in entries)
+    kinds = Counter(tr(entry.verdict.kind) for entry in entries)
     if len(kinds) == 1:
         return tuple(kinds)
-    return tuple(f"{kind} ({count} of {len(entries)})" for kind, count in kinds.items())
+    return tuple(
+        tr("{kind} ({count} of {entries})", kind=kind, count=count, entries=len(entries))
+        for kind, count in kinds.items()
+    )
 
 
 def _refused(line: Line, in_force: Sequence[Mismatch]) -> Line:
     """The figures stay, the conclusion goes."""
     refusing = [
-        f"{each.fact} {each.before} against {each.after}"
+        against(each)
         for each in in_force
         if (each.matter.refuses_time if line.name == TIME else each.matter.refuses_memory)
     ]

@@ -11,7 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from leakhunt.compared import Matter, Mismatch
+from leakhunt.compared import (
+    CALLS_ASKED,
+    COLLECTIONS,
+    COLLECTS,
+    DEFAULT,
+    LIMIT,
+    NOT_INSTALLED,
+    NOT_RECORDED,
+    NOT_SET,
+    OPTION,
+    PACKAGE,
+    Matter,
+    Mismatch,
+)
+from leakhunt.language import mark
 from leakhunt.model import Run
 from leakhunt.units import format_bytes
 
@@ -25,12 +39,8 @@ _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
 _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
-_LIMIT_FACT = "memory limit"
-_NOT_RECORDED = "not recorded"
-_NOT_SET = "not set"
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
-_NOT_INSTALLED = "not installed"
 
 _Facts = dict[str, tuple[str, Matter]]
 
@@ -57,16 +67,16 @@ def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch
     )
     values = {**before, **after}
     if len(values) > 1:
-        unknown = len(values) == 2 and _NOT_RECORDED in values
+        unknown = len(values) == 2 and NOT_RECORDED in values
         told = (" / ".join(before), " / ".join(after))
         yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
 
 
 def _absent(name: str) -> str:
     """What it means that a run does not have this fact."""
-    if name.startswith((_VARIABLE, "option ")):
-        return _NOT_SET
-    return _NOT_INSTALLED if name.startswith("package ") else _NOT_RECORDED
+    if name.startswith((_VARIABLE, OPTION)):
+        return NOT_SET
+    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
 
 
 def _facts(run: Run) -> _Facts:
@@ -80,25 +90,25 @@ def _facts(run: Run) -> _Facts:
 
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     plan = run.plan
-    yield "seed", (str(plan.seed), Matter.INPUTS)
-    yield "device", (str(plan.device), Matter.INPUTS)
+    yield mark("seed"), (str(plan.seed), Matter.INPUTS)
+    yield mark("device"), (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
-        yield f"option {name}", (str(value) or "(default)", Matter.INPUTS)
-    yield "threads", (str(plan.threads), Matter.MEMORY)
+        yield f"{OPTION}{name}", (str(value) or DEFAULT, Matter.INPUTS)
+    yield mark("threads"), (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
-    size = format_bytes(limit) if limit is not None else "none"
-    how = run.facts.get(_LIMIT_FACT, "")
-    yield _LIMIT_FACT, (size if how in ("", "none") else how, Matter.MEMORY)
+    size = format_bytes(limit) if limit is not None else mark("none")
+    how = run.facts.get(LIMIT, "")
+    yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
-    collections = "before each reading" if plan.collect == "always" else "at the pauses"
-    yield "collections", (collections, Matter.MEMORY)
+    collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
+    yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
         yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
 
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
     for name, value in facts.items():
-        if name == _LIMIT_FACT:
+        if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
         told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
@@ -120,20 +130,26 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
         elif name == "python" or "commit" in name:
             yield name, (value, Matter.SHOWN)
         elif name not in _MACHINE:
-            yield f"package {name}", (value, Matter.SHOWN)
+            yield f"{PACKAGE}{name}", (value, Matter.SHOWN)
 
 
 def _of_system(value: str) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """``Linux 6.18.44 x86_64``: another kernel is another machine, another system a malloc too."""
     words = value.split()
-    yield "system", (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
-    yield "kernel", (" ".join(words[1:2]), Matter.MACHINE)
+    yield mark("system"), (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
+    yield mark("kernel"), (" ".join(words[1:2]), Matter.MACHINE)
 
 
 def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """How the calls were read: what both made is compared, so this is only shown."""
     calls = run.plan.calls
-    yield "calls asked for", (f"{calls:,}" if calls else "as many as needed", Matter.SHOWN)
-    yield "calls made", (f"{run.calls_done:,}", Matter.SHOWN)
-    yield "calls per sample", (f"{run.calls_per_sample:,}", Matter.SHOWN)
-    yield "a collection before each reading", ("yes" if run.collects else "no", Matter.SHOWN)
+    yield (
+        CALLS_ASKED,
+        (f"{calls:,}" if calls else mark("as many as needed"), Matter.SHOWN),
+    )
+    yield mark("calls made"), (f"{run.calls_done:,}", Matter.SHOWN)
+    yield mark("calls per sample"), (f"{run.calls_per_sample:,}", Matter.SHOWN)
+    yield (
+        COLLECTS,
+        (mark("yes") if run.collects else mark("no"), Matter.SHOWN),
+    )

@@ -31,6 +31,7 @@ from itertools import pairwise
 import numpy as np
 
 from leakhunt.comparison.intervals import Mean, less, mean_of, pooled, student
+from leakhunt.language import tr
 from leakhunt.model import JudgedRun, Run
 from leakhunt.verdict.collections import collected_points, remains
 from leakhunt.verdict.judge import KEPT_SERIES
@@ -66,7 +67,7 @@ def growth(before: JudgedRun, after: JudgedRun, series: str) -> Growth | None:
         left.before,
         left.after,
         _corrected(measured.difference, left.difference.value),
-        f"{measured.rests_on}, corrected by what gc.collect() leaves",
+        tr("{rests_on}, corrected by what gc.collect() leaves", rests_on=measured.rests_on),
     )
 
 
@@ -145,7 +146,10 @@ def _by_floors(before: Run, after: Run, series: str) -> Growth | None:
         float(steps[0].mean()),
         float(steps[1].mean()),
         mean_of((steps[1] - steps[0]).tolist()),
-        f"the same {len(common[0]) * before.calls_per_sample:,} calls of one run each",
+        tr(
+            "the same {common:,} calls of one run each",
+            common=len(common[0]) * before.calls_per_sample,
+        ),
     )
 
 
@@ -155,7 +159,7 @@ def _apart(before: Run, after: Run, series: str) -> Growth | None:
     if steps[0] is None or steps[1] is None:
         return None
     means = [mean_of(each.tolist()) for each in steps if each is not None]
-    told = "one run each, by itself: their samples stand at other calls"
+    told = tr("one run each, by itself: their samples stand at other calls")
     return Growth(means[0].value, means[1].value, less(means[1], means[0]), told)
 
 
@@ -163,10 +167,10 @@ def _by_collections(before: Run, after: Run, series: str) -> Growth | None:
     points = [dict(collected_points(run, series)) for run in (before, after)]
     common = [call for call in points[0] if call in points[1]]
     pieces = [list(pairwise(common))] * 2
-    told = "what gc.collect() left after the same calls of one run each"
+    told = tr("what gc.collect() left after the same calls of one run each")
     if len(pieces[0]) < _FEWEST_PIECES:
         pieces = [list(pairwise(calls)) for calls in points]
-        told = "what gc.collect() left in one run each"
+        told = tr("what gc.collect() left in one run each")
     if min(map(len, pieces)) < _FEWEST_PIECES:
         return None
     rates, spans = zip(*map(_rates, points, pieces), strict=True)

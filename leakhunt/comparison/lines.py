@@ -12,20 +12,21 @@ from leakhunt.comparison.growth import COLLECTED_ONLY, goes_by_collections, grow
 from leakhunt.comparison.intervals import Mean, between_runs
 from leakhunt.comparison.times import log_ratio, seconds_per_call
 from leakhunt.findings import Interval
+from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Status, Unit
 from leakhunt.verdict.judge import tolerance_of
 from leakhunt.verdict.series import FEWEST_SAMPLES
 
 _RATES = {
-    "live_heap": ("live heap", Unit.BYTES),
-    COLLECTED_ONLY: ("Python bytes", Unit.BYTES),
-    "python_blocks": ("Python blocks", Unit.BLOCKS),
-    "cuda_allocated": ("CUDA allocated", Unit.BYTES),
-    "cuda_reserved": ("CUDA reserved", Unit.BYTES),
+    "live_heap": (mark("live heap"), Unit.BYTES),
+    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
+    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
+    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
+    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
     "rss": ("RSS", Unit.BYTES),
-    "threads": ("threads", Unit.COUNT),
-    "descriptors": ("descriptors", Unit.COUNT),
-    "children": ("children", Unit.COUNT),
+    "threads": (mark("threads"), Unit.COUNT),
+    "descriptors": (mark("descriptors"), Unit.COUNT),
+    "children": (mark("children"), Unit.COUNT),
 }
 # Of these a line is worth its place only where one side leaks.
 _RESOURCES = ("threads", "descriptors", "children")
@@ -50,7 +51,7 @@ def lines(before: _Entries, after: _Entries) -> Iterator[Line]:
         if all(_has_read(entry, series) for entry in (*before, *after)) and (
             series not in _RESOURCES or any(_leaks(entry, series) for entry in (*before, *after))
         ):
-            yield _rate_line(before, after, Line(series, title, unit, *_NOTHING_YET))
+            yield _rate_line(before, after, Line(series, tr(title), unit, *_NOTHING_YET))
     yield from _total_line(before, after)
     yield from _time_line(before, after)
 
@@ -85,9 +86,13 @@ def _rate_line(before: _Entries, after: _Entries, line: Line) -> Line:
 
 def _too_few(before: _Entries, after: _Entries, series: str) -> str:
     if series == COLLECTED_ONLY:
-        return "too few collections among the judged calls"
+        return tr("too few collections among the judged calls")
     judged = [entry.run.samples_done - entry.run.judged_from for entry in (*before, *after)]
-    return f"{min(judged)} judged samples; {FEWEST_SAMPLES} are needed"
+    return tr(
+        "{judged} judged samples; {fewest_samples} are needed",
+        judged=min(judged),
+        fewest_samples=FEWEST_SAMPLES,
+    )
 
 
 def _tolerance(before: _Entries, after: _Entries, line: Line) -> float:
@@ -102,12 +107,12 @@ def _over_repeats(line: Line, sides: Sequence[Sequence[float | None]], tolerance
     """A figure of several runs: by their means, and the spread between them."""
     values = [[value for value in side if value is not None] for side in sides]
     if not all(values):
-        return replace(line, reason="too few samples")
+        return replace(line, reason=tr("too few samples"))
     line = replace(line, before=fmean(values[0]), after=fmean(values[1]))
     if sum(map(len, values)) == 2:
-        return replace(line, reason="one run each: repeats would tell")
-    counts = " and ".join(f"{len(side)}" for side in values)
-    line = replace(line, reason=f"the spread between runs, {counts} of them")
+        return replace(line, reason=tr("one run each: repeats would tell"))
+    counts = tr(" and ").join(f"{len(side)}" for side in values)
+    line = replace(line, reason=tr("the spread between runs, {counts} of them", counts=counts))
     return _concluded(line, between_runs(*values), tolerance)
 
 
@@ -135,11 +140,11 @@ def _total_line(before: _Entries, after: _Entries) -> Iterator[Line]:
     sides = [[_rss_growth(entry) for entry in side] for side in (before, after)]
     if all(value is None for side in sides for value in side):
         return
-    line = Line(RSS_TOTAL, "RSS in a run", Unit.BYTES, *_NOTHING_YET)
+    line = Line(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
     calls = {entry.run.calls_done for entry in (*before, *after)}
     told = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
     if len(calls) > 1 and told.before is not None:
-        many = f"not as many calls: {min(calls):,} to {max(calls):,}"
+        many = tr("not as many calls: {fewest:,} to {most:,}", fewest=min(calls), most=max(calls))
         told = replace(told, reason=many, difference=None, would_show=None)
         told = replace(told, conclusion=Conclusion.CANNOT_TELL)
     yield told
@@ -155,14 +160,16 @@ def _rss_growth(entry: JudgedRun) -> float | None:
 def _time_line(before: _Entries, after: _Entries) -> Iterator[Line]:
     if not all("duration" in entry.run.samples for entry in (*before, *after)):
         return
-    line = Line(TIME, "time of a call", Unit.NANOSECONDS, *_NOTHING_YET)
+    line = Line(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
         found = log_ratio(before[0].run, after[0].run)
         if found is None:
             yield replace(line, reason=_too_few(before, after, "duration"))
             return
         line = replace(line, before=found[0], after=found[1])
-        told = "one run each; runs of the same work differ by some 6 %, which repeats would narrow"
+        told = tr(
+            "one run each; runs of the same work differ by some 6 %, which repeats would narrow"
+        )
         line = replace(line, reason=told)
         yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
         return

@@ -11,6 +11,7 @@ from typing import Any
 from leakhunt.errors import MissingRequirement
 from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
+from leakhunt.language import mark
 
 # The allocator's events that are kept; the live blocks do not depend on it.
 MOST_EVENTS = 100_000
@@ -29,7 +30,7 @@ def make(watched: Watched) -> CudaHeap:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         raise MissingRequirement(
-            "instrument cuda: torch sees no CUDA device here; use a machine with a GPU"
+            mark("instrument cuda: torch sees no CUDA device here; use a machine with a GPU")
         )
     return CudaHeap(watched, torch.cuda.memory)
 

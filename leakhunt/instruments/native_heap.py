@@ -14,6 +14,7 @@ from typing import Any
 from leakhunt.errors import MissingRequirement
 from leakhunt.findings import Finding, Frame, Instrument, Sort
 from leakhunt.instruments import Call, Watched
+from leakhunt.language import mark
 
 # memray stamps its records so often; a mark waits a few of them, so that it lies between two.
 INTERVAL_MS = 10
@@ -43,7 +44,9 @@ def make(watched: Watched) -> NativeHeap:
         import memray  # noqa: F401
     except ImportError as error:
         raise MissingRequirement(
-            f"instrument memray: {error}; pip install memray (Linux and macOS)"
+            mark("instrument memray: {error}; pip install memray (Linux and macOS)").format(
+                error=error
+            )
         ) from error
     return NativeHeap(watched)
 
@@ -80,13 +83,20 @@ class NativeHeap:
         self._times_ms.append(time.time() * 1000)
         time.sleep(_PAUSE_SECONDS)
         if os.path.getsize(self._file) > MOST_CAPTURE_BYTES:  # noqa: PTH202
-            self._stop_early(f"its capture reached {MOST_CAPTURE_BYTES >> 20} MiB", calls)
+            self._stop_early(
+                mark("its capture reached {most_capture_bytes} MiB").format(
+                    most_capture_bytes=MOST_CAPTURE_BYTES >> 20
+                ),
+                calls,
+            )
         elif shutil.disk_usage(self._file.parent).free < _LEAST_FREE_BYTES:
-            self._stop_early("the disk is full", calls)
+            self._stop_early(mark("the disk is full"), calls)
 
     def _stop_early(self, why: str, calls: int) -> None:
         self._stop()
-        self.caveats.append(f"memray stopped after call {calls:,}, since {why}")
+        self.caveats.append(
+            mark("memray stopped after call {calls:,}, since {why}").format(calls=calls, why=why)
+        )
 
     def _stop(self) -> None:
         if self._tracker is not None:
@@ -145,9 +155,9 @@ def _alive(record: Any, marks: list[int]) -> _Amounts:
     """Blocks and bytes alive at each mark; a mark is the number of stamps before it."""
     counts, sizes = [0] * len(marks), [0] * len(marks)
     for interval in record.intervals:
-        for number, mark in enumerate(marks):
+        for number, at in enumerate(marks):
             ended = interval.deallocated_before_snapshot
-            if interval.allocated_before_snapshot < mark and (ended is None or ended >= mark):
+            if interval.allocated_before_snapshot < at and (ended is None or ended >= at):
                 counts[number] += interval.n_allocations
                 sizes[number] += interval.n_bytes
     return tuple(counts), tuple(sizes)

@@ -40,6 +40,7 @@ from leakhunt.instruments.traits import (
     tensors_with_graphs,
     traits,
 )
+from leakhunt.language import mark
 
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12
@@ -98,7 +99,9 @@ class Objects:
                 yield tell()
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
-                    f"an object could not be looked at ({type(error).__name__}: {error})"
+                    mark("an object could not be looked at ({name}: {error})").format(
+                        name=type(error).__name__, error=error
+                    )
                 )
 
     def _grown_lengths(self) -> dict[int, tuple[int, ...]]:
@@ -193,7 +196,7 @@ class Objects:
         return Finding(
             instrument=self._instrument,
             sort=Sort.GRAPH,
-            what="autograd graph",
+            what=mark("autograd graph"),
             calls=tuple(self._calls),
             counts=tuple(self._nodes),
             sizes=(0,) * len(self._nodes),

@@ -21,6 +21,7 @@ import psutil
 
 from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
+from leakhunt.language import mark
 
 # Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
 # by the first part of the link in /proc/self/fd, or as a file.
@@ -29,11 +30,11 @@ _EVENTS = {
     "socket.__new__": "socket:",
     "os.pipe": "pipe:",
     "os.memfd_create": "/memfd:",
-    "subprocess.Popen": "child process",
-    "os.posix_spawn": "child process",
-    "os.fork": "child process",
-    "tempfile.mkstemp": "temporary file",
-    "tempfile.mkdtemp": "temporary file",
+    "subprocess.Popen": mark("child process"),
+    "os.posix_spawn": mark("child process"),
+    "os.fork": mark("child process"),
+    "tempfile.mkstemp": mark("temporary file"),
+    "tempfile.mkdtemp": mark("temporary file"),
 }
 _FRAMES = 25
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -84,7 +85,7 @@ class Resources:
         self._calls: list[int] = []
         self._counted: list[dict[tuple[str, str, Stack], int]] = []
         if not _DESCRIPTORS.is_dir():
-            self.caveats = ("open descriptors cannot be listed on this system",)
+            self.caveats = (mark("open descriptors cannot be listed on this system"),)
 
     def start(self, call: Call) -> Call:
         """Listen to audit events, in the calls only."""
@@ -174,11 +175,11 @@ class Resources:
             except OSError:
                 continue
             identity = (status.st_dev, status.st_ino)
-            yield (number, identity), "descriptor", name, _SameFile(number, identity)
+            yield (number, identity), mark("descriptor"), name, _SameFile(number, identity)
         for thread in threading.enumerate():
             yield (
                 ("thread", thread.ident, id(thread)),
-                "thread",
+                mark("thread"),
                 _without_number(thread.name),
                 thread.is_alive,
             )
@@ -293,7 +294,7 @@ def _kind_of_name(name: str) -> str:
     if name.startswith("/dev/"):
         return name
     if name.startswith("/"):
-        return f"a file in {Path(name).parent.name}/"
+        return mark("a file in {name}/").format(name=Path(name).parent.name)
     return name
 
 

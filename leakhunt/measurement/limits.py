@@ -20,6 +20,7 @@ from typing import Protocol
 import psutil
 
 from leakhunt.errors import MissingRequirement
+from leakhunt.language import mark, tr
 from leakhunt.units import format_bytes
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -57,7 +58,7 @@ def memory_limit(size_bytes: int | None, label: str) -> Limit:
     if size_bytes is None:
         return NoLimit()
     if sys.platform != "linux":
-        raise MissingRequirement("--memory-limit needs Linux; leave it out here")
+        raise MissingRequirement(tr("--memory-limit needs Linux; leave it out here"))
     for attempt in (_CgroupV2.make, _CgroupV1.make):
         made = attempt(size_bytes, label)
         if made is not None:
@@ -71,9 +72,9 @@ _NO_LIMIT_BYTES = 1 << 60
 
 def memory_bounds(limit: Limit) -> dict[str, int]:
     """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
-    bounds = {"the memory free on this machine": psutil.virtual_memory().available}
+    bounds = {mark("the memory free on this machine"): psutil.virtual_memory().available}
     if limit.size_bytes is not None:
-        bounds["the memory limit of this run"] = limit.size_bytes
+        bounds[mark("the memory limit of this run")] = limit.size_bytes
     for controller, names in (
         ("", ("memory.max", "memory.current")),
         ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
@@ -81,7 +82,7 @@ def memory_bounds(limit: Limit) -> dict[str, int]:
         own = _own_cgroup(controller)
         sizes = [_size(own / name) if own else None for name in names]
         if sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
-            bounds["what is left of the memory cgroup"] = sizes[0] - sizes[1]
+            bounds[mark("what is left of the memory cgroup")] = sizes[0] - sizes[1]
     if sys.platform == "linux":
         import resource
 
@@ -125,7 +126,9 @@ class AddressSpaceLimit:
     @property
     def name(self) -> str:
         """What enforces it."""
-        return f"RLIMIT_AS {format_bytes(self.size_bytes)} (no memory cgroup may be made here)"
+        return mark("RLIMIT_AS {size_bytes} (no memory cgroup may be made here)").format(
+            size_bytes=format_bytes(self.size_bytes)
+        )
 
     def enter(self, pid: int) -> None:
         """Set the limit of another process."""
@@ -153,7 +156,9 @@ class _Cgroup:
     @property
     def name(self) -> str:
         """What enforces it."""
-        return f"cgroup v{self.version}, {format_bytes(self.size_bytes)}"
+        return mark("cgroup v{version}, {size_bytes}").format(
+            version=self.version, size_bytes=format_bytes(self.size_bytes)
+        )
 
     def enter(self, pid: int) -> None:
         """Move the worker into the group."""
@@ -164,10 +169,10 @@ class _Cgroup:
         kills = self.kills(self.folder)
         if not kills:
             return None
-        return (
-            f"the kernel's OOM killer ended it: {kills} kill in its memory cgroup,"
-            f" limit {format_bytes(self.size_bytes)}"
-        )
+        return mark(
+            "the kernel's OOM killer ended it: {kills:d} kill in its memory cgroup,"
+            " limit {size_bytes}"
+        ).format(kills=kills, size_bytes=format_bytes(self.size_bytes))
 
     def remove(self) -> None:
         """Remove the group; the kernel takes a moment to see that its last process is gone."""

@@ -23,6 +23,7 @@ from leakhunt import store
 from leakhunt.attribution.stretches import next_stretch
 from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
+from leakhunt.language import mark, retold, tr
 from leakhunt.measurement.limits import Limit, kernel_log_line, memory_bounds, memory_limit
 from leakhunt.measurement.order import Order, write_order, write_phase
 from leakhunt.measurement.tail import Tail
@@ -36,7 +37,7 @@ POLL_SECONDS = 0.02
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
 DUMP_SECONDS = 1.0
-DISK_FULL = "the disk is full"
+DISK_FULL = mark("the disk is full")
 
 # Told what the run file says at every look at it, also where nothing is new.
 Progress = Callable[[Tail], None]
@@ -62,7 +63,12 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
             worker.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             raise ScenarioFailed(
-                f"prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise --timeout"
+                tr(
+                    "prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise"
+                    " --timeout",
+                    timeout_seconds=timeout_seconds,
+                    log=log,
+                )
             ) from None
         finally:
             _kill_group(worker)
@@ -70,10 +76,14 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
         told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ScenarioFailed(
-            f"prepare() ended without an answer ({_how(worker.returncode)}); see {log}"
+            tr(
+                "prepare() ended without an answer ({how}); see {log}",
+                how=retold(_how(worker.returncode)),
+                log=log,
+            )
         ) from None
     if "error" in told:
-        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(told["error"])
+        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(retold(told["error"]))
     return Prepared(told["device"], told["facts"])
 
 
@@ -106,8 +116,13 @@ def measure(
         store.finish(order.run_file, outcome, time.monotonic() - started)
         if outcome.reason.startswith(DISK_FULL):
             raise CannotWrite(
-                f"{outcome.reason}; every sample so far is in {order.run_file}: free some space,"
-                f" then 'leakhunt report {order.run_file.parent}'"
+                tr(
+                    "{reason}; every sample so far is in {run_file}: free some space, then"
+                    " 'leakhunt report {parent}'",
+                    reason=retold(outcome.reason),
+                    run_file=order.run_file,
+                    parent=order.run_file.parent,
+                )
             )
     finally:
         limit.remove()
@@ -129,7 +144,13 @@ def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Po
     try:
         stream: IO[bytes] = open(log, "ab")  # noqa: SIM115 - handed to the child, closed below
     except OSError as error:
-        raise CannotWrite(f"{log}: {error.strerror}; free some space or use --out") from error
+        raise CannotWrite(
+            tr(
+                "{log}: {strerror}; free some space or use --out",
+                log=log,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
     with stream:
         worker = subprocess.Popen(
             [sys.executable, "-P", "-m", "leakhunt.measurement.worker"],
@@ -198,7 +219,9 @@ def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcom
     time.sleep(DUMP_SECONDS)
     return Outcome(
         Ending.TIMEOUT,
-        f"no sample for {seconds:g} s {_place(tail)}; the log holds its stack at that moment",
+        _placed(mark("no sample for {seconds:g} s").format(seconds=seconds), tail)
+        + "; "
+        + mark("the log holds its stack at that moment"),
     )
 
 
@@ -209,8 +232,10 @@ def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
         worker.stdin.close()  # it may be waiting for its next phase
         worker.wait(GRACE_SECONDS)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        return Outcome(Ending.INTERRUPTED, "interrupted by the user; the worker had to be killed")
-    return Outcome(Ending.INTERRUPTED, "interrupted by the user")
+        return Outcome(
+            Ending.INTERRUPTED, mark("interrupted by the user; the worker had to be killed")
+        )
+    return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
 
 
 def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome:
@@ -218,7 +243,7 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome
     if "disk-full" in tail.notes:
         return Outcome(
             Ending.INTERRUPTED,
-            f"{DISK_FULL} ({tail.notes['disk-full']}) {_place(tail)}",
+            _placed(f"{DISK_FULL} ({tail.notes['disk-full']})", tail),
             exit_code=code,
         )
     if code < 0:
@@ -226,33 +251,42 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome
         kernel = limit.kernel_words() or kernel_log_line(worker.pid)
         by = f"; {kernel}" if kernel else ""
         ending = Ending.KILLED if -code in _FROM_OUTSIDE else Ending.CRASHED
-        return Outcome(ending, f"{name} {_place(tail)}{by}", name, kernel, code)
+        return Outcome(ending, f"{_placed(name, tail)}{by}", name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
-        how = tail.notes.get("error", f"it left with exit code {code}")
-        return Outcome(Ending.CRASHED, f"{how} {_place(tail)}", exit_code=code)
+        how = tail.notes.get("error", mark("it left with exit code {code}").format(code=code))
+        return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
     if "stopped" in tail.notes:
-        return Outcome(Ending.INTERRUPTED, f"asked to stop {_place(tail)}", exit_code=code)
+        return Outcome(
+            Ending.INTERRUPTED,
+            _placed(mark("asked to stop"), tail),
+            exit_code=code,
+        )
     return Outcome(Ending.OK, exit_code=code)
 
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def _place(tail: Tail) -> str:
+def _placed(how: str, tail: Tail) -> str:
+    """`how` a run ended, and after which call; in English, as a run file has it."""
     if not tail.calls:
-        return "before the first call"
-    return f"after call {tail.calls}" + (f" of {tail.planned}" if tail.planned else "")
+        return mark("{how} before the first call").format(how=how)
+    if not tail.planned:
+        return mark("{how} after call {calls:d}").format(how=how, calls=tail.calls)
+    return mark("{how} after call {calls:d} of {planned:d}").format(
+        how=how, calls=tail.calls, planned=tail.planned
+    )
 
 
 def _how(code: int) -> str:
-    return _signal_name(-code) if code < 0 else f"exit code {code}"
+    return _signal_name(-code) if code < 0 else mark("exit code {code}").format(code=code)
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        return mark("signal {number}").format(number=number)
 
 
 def _kill_group(worker: subprocess.Popen[bytes]) -> None:

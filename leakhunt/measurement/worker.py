@@ -33,6 +33,7 @@ from leakhunt import scenario
 from leakhunt.errors import LeakhuntError, MissingRequirement
 from leakhunt.instruments import Watched, watch
 from leakhunt.instruments.frames import Places
+from leakhunt.language import mark
 from leakhunt.measurement.order import Channel, Order, open_channel
 from leakhunt.measurement.settle import (
     collected_reading,
@@ -97,7 +98,7 @@ def _end_with(supervisor: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
-        raise SystemExit("the supervisor is gone")
+        raise SystemExit(mark("the supervisor is gone"))
 
 
 def _prepare(order: Order) -> int:
@@ -113,7 +114,10 @@ def _prepare(order: Order) -> int:
         answer = {"error": str(error), "exit_code": error.exit_code}
     except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
         traceback.print_exc()
-        answer = {"error": f"{_describe(error)} in prepare()", "exit_code": 8}
+        answer = {
+            "error": mark("{describe} in prepare()").format(describe=_describe(error)),
+            "exit_code": 8,
+        }
     order.run_file.write_text(json.dumps(answer), encoding="utf-8")
     return 0
 
@@ -135,7 +139,9 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
     if asked == "auto":
         return "cpu", {}
     raise MissingRequirement(
-        "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with a GPU"
+        mark(
+            "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with a GPU"
+        )
     )
 
 
@@ -222,7 +228,7 @@ class _Watched:
 
     def end(self) -> Iterator[bytes]:
         """What was found."""
-        with self._telling("tell what it saw"):
+        with self._telling(mark("tell what it saw")):
             for finding in self._watch.findings():
                 yield encode({"record": "finding", **asdict(finding)})
         caveats = [*self._watch.caveats, *self._failures]
@@ -237,7 +243,9 @@ class _Watched:
             raise
         except Exception as error:  # it looks at objects that may do anything
             traceback.print_exc()
-            told = f"{self._name} could not {what} ({type(error).__name__}: {error})"
+            told = mark("{name} could not {what} ({kind}: {error})").format(
+                name=self._name, what=what, kind=type(error).__name__, error=error
+            )
             self._failures.append(told)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from leakhunt.language import mark
 from leakhunt.model import Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
@@ -20,11 +21,16 @@ from leakhunt.probes.python_blocks import PythonBlocksProbe
 
 # Read by the worker's loop itself, around the call; always the last value of a sample.
 DURATION = Series(
-    "duration", Unit.NANOSECONDS, "time per call", "what happens between calls, such as input"
+    "duration",
+    Unit.NANOSECONDS,
+    mark("time per call"),
+    mark("what happens between calls, such as input"),
 )
 
 # Told by the scenario, where it works on audio; before the time.
-AUDIO = Series("audio", Unit.NANOSECONDS, "audio per call", "nothing: the scenario tells it")
+AUDIO = Series(
+    "audio", Unit.NANOSECONDS, mark("audio per call"), mark("nothing: the scenario tells it")
+)
 
 
 class Probe(Protocol):

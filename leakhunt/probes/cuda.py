@@ -5,18 +5,19 @@ from __future__ import annotations
 from array import array
 from typing import ClassVar
 
+from leakhunt.language import mark
 from leakhunt.model import Series, Unit
 
-_OTHERS = "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
+_OTHERS = mark("the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own")
 
 
 class CudaProbe:
     """Current bytes of the default device, from ``torch.cuda.memory_stats``."""
 
     series: ClassVar[tuple[Series, ...]] = (
-        Series("cuda_allocated", Unit.BYTES, "CUDA allocated (tensors)", _OTHERS),
-        Series("cuda_reserved", Unit.BYTES, "CUDA reserved (held from the driver)", _OTHERS),
-        Series("cuda_active", Unit.BYTES, "CUDA active (tensors and pending frees)", _OTHERS),
+        Series("cuda_allocated", Unit.BYTES, mark("CUDA allocated (tensors)"), _OTHERS),
+        Series("cuda_reserved", Unit.BYTES, mark("CUDA reserved (held from the driver)"), _OTHERS),
+        Series("cuda_active", Unit.BYTES, mark("CUDA active (tensors and pending frees)"), _OTHERS),
     )
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import psutil
 
+from leakhunt.language import mark
 from leakhunt.model import Series, Unit
 
 
@@ -17,9 +18,11 @@ class LiveHeapProbe:
         Series(
             "live_heap",
             Unit.BYTES,
-            "live heap (malloc in use)",
-            "pymalloc's arenas (small Python objects), raw mmap, preloaded allocators such as"
-            " jemalloc, CUDA memory",
+            mark("live heap (malloc in use)"),
+            mark(
+                "pymalloc's arenas (small Python objects), raw mmap, preloaded"
+                " allocators such as jemalloc, CUDA memory"
+            ),
         ),
     )
 
@@ -28,7 +31,7 @@ class LiveHeapProbe:
         """Why the allocator cannot be asked here (musl, old psutil), or None."""
         if hasattr(psutil, "heap_info"):
             return None
-        return "the C library does not tell what malloc has in use (no mallinfo2)"
+        return mark("the C library does not tell what malloc has in use (no mallinfo2)")
 
     def read(self, into: array[int], at: int) -> None:
         """Bytes."""

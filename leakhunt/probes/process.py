@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import psutil
 
+from leakhunt.language import mark
 from leakhunt.model import Series, Unit
 
 _PROC = Path("/proc/self")
@@ -29,8 +30,8 @@ class RssProbe:
         Series(
             "rss",
             Unit.BYTES,
-            "resident memory (RSS)",
-            "cannot tell memory in use from memory that is free but kept by malloc",
+            mark("resident memory (RSS)"),
+            mark("cannot tell memory in use from memory that is free but kept by malloc"),
         ),
     )
 
@@ -56,7 +57,7 @@ class ThreadsProbe:
     """Operating-system threads of this process."""
 
     series: ClassVar[tuple[Series, ...]] = (
-        Series("threads", Unit.COUNT, "threads", "threads of child processes"),
+        Series("threads", Unit.COUNT, mark("threads"), mark("threads of child processes")),
     )
 
     @classmethod
@@ -83,7 +84,12 @@ class DescriptorsProbe:
     """Open file descriptors (handles on Windows)."""
 
     series: ClassVar[tuple[Series, ...]] = (
-        Series("descriptors", Unit.COUNT, "open descriptors", "which file: it only counts them"),
+        Series(
+            "descriptors",
+            Unit.COUNT,
+            mark("open descriptors"),
+            mark("which file: it only counts them"),
+        ),
     )
 
     @classmethod
@@ -110,7 +116,9 @@ class ChildrenProbe:
     """Child processes that were not waited for, zombies among them. Linux only."""
 
     series: ClassVar[tuple[Series, ...]] = (
-        Series("children", Unit.COUNT, "child processes", "grandchildren; what they hold"),
+        Series(
+            "children", Unit.COUNT, mark("child processes"), mark("grandchildren; what they hold")
+        ),
     )
 
     @classmethod
@@ -119,7 +127,7 @@ class ChildrenProbe:
         # /proc/self is the process's own, and its first thread has its number.
         if (_PROC / "task" / str(os.getpid()) / "children").exists():
             return None
-        return "the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)"
+        return mark("the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)")
 
     def __init__(self) -> None:
         self._tasks = os.open(_PROC / "task", os.O_RDONLY | os.O_CLOEXEC)

@@ -6,6 +6,7 @@ import sys
 from array import array
 from typing import ClassVar
 
+from leakhunt.language import mark
 from leakhunt.model import Series, Unit
 
 
@@ -16,8 +17,8 @@ class PythonBlocksProbe:
         Series(
             "python_blocks",
             Unit.BLOCKS,
-            "Python blocks",
-            "anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc",
+            mark("Python blocks"),
+            mark("anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc"),
         ),
     )
 
@@ -25,9 +26,9 @@ class PythonBlocksProbe:
     def unavailable(cls) -> str | None:
         """Why this interpreter does not count its blocks, or None."""
         if sys.implementation.name != "cpython":
-            return "only CPython counts its allocated blocks"
+            return mark("only CPython counts its allocated blocks")
         if not sys.getallocatedblocks():
-            return "pymalloc is switched off (PYTHONMALLOC=malloc)"
+            return mark("pymalloc is switched off (PYTHONMALLOC=malloc)")
         return None
 
     def read(self, into: array[int], at: int) -> None:

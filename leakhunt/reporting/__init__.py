@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from leakhunt.language import ENGLISH
 from leakhunt.model import Report
 
 
@@ -17,7 +18,8 @@ class Renderer:
     """A file of a report: its format, its name and how a report becomes its bytes.
 
     `by_default`: written where no format is asked for. `requires` are the modules of the optional
-    extra `extra` that it needs.
+    extra `extra` that it needs. `language` is the one that it is always written in, whatever is
+    spoken, since programs read it; None: the one spoken.
     """
 
     format: str
@@ -26,6 +28,7 @@ class Renderer:
     by_default: bool = False
     requires: tuple[str, ...] = ()
     extra: str = ""
+    language: str | None = None
 
 
 def _in(module: str, function: str) -> Callable[[Report], bytes]:
@@ -47,18 +50,21 @@ RENDERERS: tuple[Renderer, ...] = (
     Renderer("png", "ledger.png", _in("ledger_figure", "ledger_png"), by_default=True),
     Renderer("png", "remedies.png", _in("remedy_figure", "remedies_png"), by_default=True),
     Renderer("md", "report.md", _in("markdown", "render"), by_default=True),
-    Renderer("json", "report.json", _in("json_report", "render"), by_default=True),
+    Renderer(
+        "json", "report.json", _in("json_report", "render"), by_default=True, language=ENGLISH
+    ),
     Renderer("svg", "curves.svg", _in("curves", "curves_svg")),
     Renderer("svg", "ledger.svg", _in("ledger_figure", "ledger_svg")),
     Renderer("svg", "remedies.svg", _in("remedy_figure", "remedies_svg")),
-    Renderer("junit", "junit.xml", _in("junit", "render")),
-    Renderer("csv", "samples.csv", _in("samples", "samples_csv")),
+    Renderer("junit", "junit.xml", _in("junit", "render"), language=ENGLISH),
+    Renderer("csv", "samples.csv", _in("samples", "samples_csv"), language=ENGLISH),
     Renderer(
         "parquet",
         "samples.parquet",
         _in("samples", "samples_parquet"),
         requires=("pyarrow",),
         extra="frames",
+        language=ENGLISH,
     ),
 )
 

@@ -6,14 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leakhunt.compared import Comparison
+from leakhunt.language import ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """The name of a file, and how a comparison becomes its bytes."""
+    """The name of a file, and how a comparison becomes its bytes.
+
+    `language` is the one that it is always written in; None: the one spoken.
+    """
 
     file_name: str
     render: Callable[[Comparison], bytes]
+    language: str | None = None
 
 
 def _html(comparison: Comparison) -> bytes:
@@ -45,5 +50,5 @@ COMPARISON_FORMATS: tuple[Format, ...] = (
     Format("compare.html", _html),
     Format("compare.png", _png),
     Format("compare.md", _markdown),
-    Format("compare.json", _json),
+    Format("compare.json", _json, ENGLISH),
 )

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.compared import Comparison
+from leakhunt.language import mark, tr
 from leakhunt.model import Ending, JudgedRun, Unit
 from leakhunt.reporting.comparison_words import title
 from leakhunt.reporting.drawing import (
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SERIES = {
-    "live_heap": ("live heap", Unit.BYTES),
+    "live_heap": (mark("live heap"), Unit.BYTES),
     "rss": ("RSS", Unit.BYTES),
-    "python_blocks": ("Python blocks", Unit.BLOCKS),
-    "cuda_allocated": ("CUDA allocated", Unit.BYTES),
-    "cuda_reserved": ("CUDA reserved", Unit.BYTES),
+    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
+    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
+    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
 }
 # More make a picture that nobody looks at; the table has them all.
 MOST_VARIANTS = 24
@@ -88,13 +89,23 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for number, (variant, sides) in enumerate(shown.items()):
         own = panels[number * each : (number + 1) * each].ravel()
         for axes, name in zip(own, series, strict=False):
-            _draw_panel(axes, f"{variant}: {SERIES[name][0]}", _curves(sides, name, order), name)
+            _draw_panel(
+                axes, f"{variant}: {tr(SERIES[name][0])}", _curves(sides, name, order), name
+            )
         for axes in own[len(series) :]:
             axes.remove()
     for axes in panels[-1]:
-        axes.set_xlabel("calls since the warm-up")
+        axes.set_xlabel(tr("calls since the warm-up"))
     more = len(variants) - len(shown)
-    rest = f" (the first {MOST_VARIANTS} of {len(variants)} variants)" if more else ""
+    rest = (
+        tr(
+            " (the first {most_variants} of {variants} variants)",
+            most_variants=MOST_VARIANTS,
+            variants=len(variants),
+        )
+        if more
+        else ""
+    )
     figure.suptitle(f"{named(title(comparison))}{rest}", fontsize=12, weight="bold")
     return figure
 
@@ -138,7 +149,7 @@ def _curve(entry: JudgedRun, name: str, side: int, label: str) -> _Curve:
 def _draw_panel(axes: Axes, heading: str, curves: Sequence[_Curve], name: str) -> None:
     axes.set_title(named(heading), loc="left", fontsize=10)
     if not curves:
-        axes.text(0.5, 0.5, "not read", transform=axes.transAxes, ha="center", color=SOFT)
+        axes.text(0.5, 0.5, tr("not read"), transform=axes.transAxes, ha="center", color=SOFT)
         return
     spread = max(abs(height) for curve in curves for height in curve.heights)
     scale, word = _scale(SERIES[name][1], spread)
@@ -167,7 +178,7 @@ def _draw_panel(axes: Axes, heading: str, curves: Sequence[_Curve], name: str) -
 
 def _scale(unit: Unit, spread: float) -> tuple[float, str]:
     """What to divide by, and the name of what is left."""
-    return byte_scale(spread) if unit is Unit.BYTES else (1.0, str(unit))
+    return byte_scale(spread) if unit is Unit.BYTES else (1.0, tr(unit))
 
 
 def _label_ends(axes: Axes, curves: Sequence[_Curve], scale: float) -> None:

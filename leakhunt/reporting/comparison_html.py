@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from leakhunt.compared import Comparison
+from leakhunt.language import tr
+from leakhunt.reporting.comparison_boxes import (
+    MISMATCH_HEADINGS,
+    alone_lines,
+    refusal_box,
+    shown_box,
+)
 from leakhunt.reporting.comparison_figure import comparison_svg
 from leakhunt.reporting.comparison_words import (
     HOW_IT_IS_READ,
-    MISMATCH_HEADINGS,
     SUSPECT_HEADINGS,
-    alone_lines,
     basis,
     headings,
     not_hunted,
     pair_title,
-    refusal_box,
     rows,
-    shown_box,
     sign,
     suspect_row,
     title,
@@ -34,16 +37,16 @@ def render(comparison: Comparison) -> bytes:
         alone=list(alone_lines(comparison)),
         refusal=refusal_box(comparison),
         shown=shown_box(comparison),
-        mismatch_headings=MISMATCH_HEADINGS,
+        mismatch_headings=tuple(map(tr, MISMATCH_HEADINGS)),
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(comparison_svg(comparison)),  # noqa: S704
         pair_title=pair_title,
         headings=headings,
         rows=rows,
         basis=basis,
-        suspect_headings=SUSPECT_HEADINGS,
+        suspect_headings=tuple(map(tr, SUSPECT_HEADINGS)),
         suspect_row=suspect_row,
         not_hunted=not_hunted,
-        how_it_is_read=HOW_IT_IS_READ,
+        how_it_is_read=tr(HOW_IT_IS_READ),
     )
     return page.encode("utf-8", "backslashreplace")

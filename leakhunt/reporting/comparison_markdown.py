@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.compared import Comparison, Pair
-from leakhunt.reporting.comparison_words import (
-    HOW_IT_IS_READ,
+from leakhunt.language import tr
+from leakhunt.reporting.comparison_boxes import (
     MISMATCH_HEADINGS,
-    SUSPECT_HEADINGS,
     Box,
     alone_lines,
+    refusal_box,
+    shown_box,
+)
+from leakhunt.reporting.comparison_words import (
+    HOW_IT_IS_READ,
+    SUSPECT_HEADINGS,
     basis,
     headings,
     not_hunted,
     pair_title,
-    refusal_box,
     rows,
-    shown_box,
     sign,
     suspect_row,
     title,
@@ -53,12 +56,12 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield ""
         yield "</details>"
     yield ""
-    yield f"{escaped(HOW_IT_IS_READ)} ({escaped(comparison.generator)})"
+    yield f"{escaped(tr(HOW_IT_IS_READ))} ({escaped(comparison.generator)})"
 
 
 def _box_rows(box: Box) -> Iterator[str]:
     yield ""
-    yield from table(MISMATCH_HEADINGS, box.rows)
+    yield from table(tuple(map(tr, MISMATCH_HEADINGS)), box.rows)
 
 
 def _details(pair: Pair) -> Iterator[str]:
@@ -69,7 +72,7 @@ def _details(pair: Pair) -> Iterator[str]:
     yield from table(headings(pair), rows(pair))
     if pair.suspects:
         yield ""
-        yield from table(SUSPECT_HEADINGS, map(suspect_row, pair.suspects))
+        yield from table(tuple(map(tr, SUSPECT_HEADINGS)), map(suspect_row, pair.suspects))
     for line in (not_hunted(pair), basis(pair)):
         if line:
             yield ""

@@ -9,15 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from leakhunt.compared import Comparison, Conclusion
-from leakhunt.reporting.comparison_words import (
+from leakhunt.language import tr
+from leakhunt.reporting.comparison_boxes import (
     alone_lines,
-    amounts,
-    line_title,
-    not_hunted,
     refusal_box,
+    shown_box,
+)
+from leakhunt.reporting.comparison_words import (
+    amounts,
+    not_hunted,
     short_conclusion_cell,
     short_difference_cell,
-    shown_box,
+    short_line_title,
     sign,
     suspect_row,
 )
@@ -42,14 +45,13 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(name, no_wrap=True)
         for label in (pair.before_label, pair.after_label):
-            table.add_column(
-                Text(visible(label)), justify="right", overflow="fold", max_width=_LABEL
-            )
-        table.add_column("difference", max_width=_DIFFERENCE)
-        table.add_column("conclusion")
+            heading = Text(visible(label))
+            table.add_column(heading, justify="right", overflow="fold", max_width=_LABEL)
+        table.add_column(tr("difference"), overflow="fold", max_width=_DIFFERENCE)
+        table.add_column(tr("conclusion"), overflow="fold")
         for line in pair.lines:
             table.add_row(
-                Text(line_title(line).replace(" per call", "/call")),
+                Text(short_line_title(line)),
                 *map(Text, amounts(line)),
                 Text(short_difference_cell(line)),
                 Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
@@ -78,7 +80,9 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
         for fact, before, after, consequence, variants in refusal.rows:
             yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
         if not comparison.despite:
-            yield Text("  --despite-differences concludes all the same, and says so.", "dim")
+            yield Text(
+                "  " + tr("--despite-differences concludes all the same, and says so."), "dim"
+            )
     shown = shown_box(comparison)
     if shown is not None:
         for fact, before, after, _, _ in shown.rows:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 from leakhunt.compared import (
     RSS_TOTAL,
     TIME,
@@ -12,13 +9,12 @@ from leakhunt.compared import (
     Conclusion,
     Fate,
     Line,
-    Matter,
-    Mismatch,
     Pair,
     SuspectChange,
 )
+from leakhunt.language import mark, ntr, tr
 from leakhunt.model import Unit
-from leakhunt.units import format_rate, format_seconds
+from leakhunt.units import format_bytes, format_rate, format_seconds
 
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
@@ -30,36 +26,28 @@ SIGNS = {
     Conclusion.REFUSED: "×",
 }
 _WORDS = {
-    Conclusion.MORE: "grows more",
-    Conclusion.LESS: "grows less",
-    Conclusion.NO_DIFFERENCE: "none that shows",
-    Conclusion.CANNOT_TELL: "cannot tell",
-    Conclusion.REFUSED: "refused",
+    Conclusion.MORE: mark("grows more"),
+    Conclusion.LESS: mark("grows less"),
+    Conclusion.NO_DIFFERENCE: mark("none that shows"),
+    Conclusion.CANNOT_TELL: mark("cannot tell"),
+    Conclusion.REFUSED: mark("refused"),
 }
-_TIME_WORDS = {Conclusion.MORE: "takes longer", Conclusion.LESS: "takes less time"}
-_CONSEQUENCES = {
-    Matter.INPUTS: "nothing can be concluded",
-    Matter.MEMORY: "nothing can be concluded",
-    Matter.MACHINE: "nothing can be concluded on time",
-}
+_TIME_WORDS = {Conclusion.MORE: mark("takes longer"), Conclusion.LESS: mark("takes less time")}
 # Less is rounded to nothing, not to less than nothing.
 _LEAST_BYTES = 0.05
-REFUSED_TITLE = "Conclusions refused: these are not the same"
-DESPITE_TITLE = "Concluded despite differences (--despite-differences)"
-SHOWN_TITLE = "What else differs"
-MISMATCH_HEADINGS = ("fact", "before", "after", "what follows", "variants")
-SUSPECT_HEADINGS = ("suspect", "", "before", "after", "fingerprint")
-HOW_IT_IS_READ = (
-    "Differences are after less before, per call, over the judged calls that both made; their 99 %"
-    ' intervals hold one by one, not all at once. "Would have seen": a difference of that size'
-    " shows in 95 of 100 such comparisons."
+SUSPECT_HEADINGS = (mark("suspect"), "", mark("before"), mark("after"), mark("fingerprint"))
+HOW_IT_IS_READ = mark(
+    "Differences are after less before, per call, over the judged calls that"
+    " both made; their 99 % intervals hold one by one, not all at once."
+    ' "Would have seen": a difference of that size shows in 95 of 100 such'
+    " comparisons."
 )
 
 
 def title(comparison: Comparison) -> str:
     """``before against after, more``: the labels of the sides."""
     first, *others = (side.label for side in comparison.sides)
-    return f"{first} against {', '.join(others)}"
+    return tr("{first} against {others}", first=first, others=tr(", ").join(others))
 
 
 def pair_title(pair: Pair) -> str:
@@ -78,7 +66,13 @@ def sign(pair: Pair, despite: bool) -> str:
 
 def headings(pair: Pair) -> tuple[str, ...]:
     """The columns of a pair's table."""
-    return ("figure", pair.before_label, pair.after_label, "difference [99 %]", "conclusion")
+    return (
+        tr("figure"),
+        pair.before_label,
+        pair.after_label,
+        tr("difference [99 %]"),
+        tr("conclusion"),
+    )
 
 
 def rows(pair: Pair) -> list[tuple[str, ...]]:
@@ -87,16 +81,25 @@ def rows(pair: Pair) -> list[tuple[str, ...]]:
         (line_title(line), *amounts(line), difference_cell(line), conclusion_cell(line))
         for line in pair.lines
     ]
-    verdicts = [", ".join(each) for each in pair.verdicts]
-    same = "the same" if verdicts[0] == verdicts[1] else "another"
-    told.append(("verdict", *verdicts, NOTHING, same))
-    told.append(("results", NOTHING, NOTHING, NOTHING, results_cell(pair)))
+    verdicts = [tr(", ").join(each) for each in pair.verdicts]
+    same = tr("the same") if verdicts[0] == verdicts[1] else tr("another")
+    told.append((tr("verdict"), *verdicts, NOTHING, same))
+    told.append((tr("results"), NOTHING, NOTHING, NOTHING, results_cell(pair)))
     return told
 
 
 def line_title(line: Line) -> str:
     """``live heap per call``."""
-    return line.title if line.name in (TIME, RSS_TOTAL) else f"{line.title} per call"
+    return (
+        line.title if line.name in (TIME, RSS_TOTAL) else tr("{title} per call", title=line.title)
+    )
+
+
+def short_line_title(line: Line) -> str:
+    """``live heap/call``, for narrow places."""
+    if line.name in (TIME, RSS_TOTAL):
+        return line.title
+    return tr("{title}/call", title=line.title)
 
 
 def amounts(line: Line) -> tuple[str, str]:
@@ -111,7 +114,7 @@ def _amount(line: Line, value: float | None) -> str:
         return format_seconds(value)
     if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
         value = 0.0
-    return line.told(value).removesuffix("/call").removesuffix(" blocks")
+    return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
 
 
 def difference_cell(line: Line) -> str:
@@ -143,13 +146,15 @@ def short_conclusion_cell(line: Line) -> str:
     """``▼ grows less``; where nothing shows, what would have."""
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
-        return f"{told} ({would_show_cell(line)} would)"
+        return tr(
+            "{told} ({would_show_cell} would)", told=told, would_show_cell=would_show_cell(line)
+        )
     return told
 
 
 def _conclusion(line: Line) -> str:
     words = _WORDS | _TIME_WORDS if line.name == TIME else _WORDS
-    return f"{SIGNS[line.conclusion]} {words[line.conclusion]}"
+    return f"{SIGNS[line.conclusion]} {tr(words[line.conclusion])}"
 
 
 def would_show_cell(line: Line) -> str:
@@ -163,29 +168,46 @@ def conclusion_cell(line: Line) -> str:
     """``▼ grows less``, with what would have been seen or why nothing can be told."""
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
-        return f"{told} (would have seen {would_show_cell(line)})"
-    return f"{told}: {line.reason}" if line.conclusion is Conclusion.CANNOT_TELL else told
+        return tr(
+            "{told} (would have seen {would_show_cell})",
+            told=told,
+            would_show_cell=would_show_cell(line),
+        )
+    return (
+        tr("{kind}: {told}", kind=told, told=line.reason)
+        if line.conclusion is Conclusion.CANNOT_TELL
+        else told
+    )
 
 
 def results_cell(pair: Pair) -> str:
     """Whether the calls returned the same."""
     if pair.results is None:
         refused = any(mismatch.matter.refuses_memory for mismatch in pair.refusing)
-        return "not compared" if refused else "not summarized"
+        return tr("not compared") if refused else tr("not summarized")
     if not pair.results.differing:
-        return f"same in {pair.results.compared:,} calls"
-    told = f"differ in {pair.results.differing:,} of {pair.results.compared:,} calls"
+        return tr("same in {compared:,} calls", compared=pair.results.compared)
+    told = tr(
+        "differ in {differing:,} of {compared:,} calls",
+        differing=pair.results.differing,
+        compared=pair.results.compared,
+    )
     results = pair.results
     if results.worst is None or results.total is None or not results.reference_total:
         return told
     share = 100 * results.total / results.reference_total
-    return f"{told}, by {format_seconds(results.worst / 1e3)} at most, {share:.2g} % of the whole"
+    return tr(
+        "{told}, by {worst} at most, {share:.2g} % of the whole",
+        told=told,
+        worst=format_seconds(results.worst / 1000.0),
+        share=share,
+    )
 
 
 def basis(pair: Pair) -> str:
     """How many runs there are on each side, and what the intervals of memory rest on."""
-    counts = " and ".join(
-        f"{len(entries)} run{'s' if len(entries) > 1 else ''} of {label}"
+    counts = tr(" and ").join(
+        ntr("{n} run of {label}", "{n} runs of {label}", len(entries), label=label)
         for label, entries in (
             (pair.before_label, pair.before),
             (pair.after_label, pair.after),
@@ -195,15 +217,18 @@ def basis(pair: Pair) -> str:
     for line in pair.lines:
         if line.difference is not None and line.conclusion is not Conclusion.REFUSED:
             about.setdefault(line.reason, []).append(line.title)
-    told = "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in about.items())
-    return f"{counts}. {told}" if told else f"{counts}."
+    told = tr("; ").join(
+        tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
+        for reason, titles in about.items()
+    )
+    return tr("{counts}. {told}", counts=counts, told=told) if told else counts + tr(".")
 
 
 def suspect_row(change: SuspectChange) -> tuple[str, ...]:
     """A suspect under `SUSPECT_HEADINGS`."""
     return (
         change.suspect.title,
-        str(change.fate),
+        tr(change.fate),
         _kept(change.before),
         _kept(change.after),
         change.suspect.fingerprint,
@@ -221,63 +246,8 @@ def not_hunted(pair: Pair) -> str:
     sides = ((pair.before_label, pair.before), (pair.after_label, pair.after))
     for label, entries in sides:
         if not any(entry.attribution is not None for entry in entries):
-            return f"{label} was not hunted: 'leakhunt hunt' would tell what is new and what gone."
+            return tr(
+                "{label} was not hunted: 'leakhunt hunt' would tell what is new and what gone.",
+                label=label,
+            )
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Facts that differ, under one title: rows under `MISMATCH_HEADINGS`."""
-
-    title: str
-    rows: tuple[tuple[str, ...], ...]
-
-
-def refusal_box(comparison: Comparison) -> Box | None:
-    """What forbids conclusions, drawn or not; None: nothing does."""
-    name = DESPITE_TITLE if comparison.despite else REFUSED_TITLE
-    found = [(pair, each) for pair in comparison.pairs for each in pair.refusing]
-    return _box(name, found, comparison.despite)
-
-
-def shown_box(comparison: Comparison) -> Box | None:
-    """What differs and is what is compared, or does no harm."""
-    shown = [
-        (pair, each)
-        for pair in comparison.pairs
-        for each in pair.mismatches
-        if each.matter is Matter.SHOWN
-    ]
-    return _box(SHOWN_TITLE, shown, comparison.despite)
-
-
-def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Box | None:
-    """Each fact once, with the variants it is about."""
-    about: dict[tuple[str, str, str, Mismatch], list[str]] = {}
-    for pair, each in found:
-        told = str(each.matter)
-        if each.matter in _CONSEQUENCES and not despite:
-            told = f"{told}: {_CONSEQUENCES[each.matter]}"
-        key = (pair.before_label, pair.after_label, told, each)
-        about.setdefault(key, []).append(pair.name)
-    rows = tuple(
-        (
-            each.fact,
-            f"{before}: {each.before}",
-            f"{after}: {each.after}",
-            told,
-            ", ".join(names),
-        )
-        for (before, after, told, each), names in about.items()
-    )
-    return Box(name, rows) if rows else None
-
-
-def alone_lines(comparison: Comparison) -> Iterator[str]:
-    """The variants that are not on every side, and what was given and is not compared."""
-    for each in comparison.alone:
-        present, missing = ", ".join(each.present), ", ".join(each.missing)
-        yield f"{each.name}: in {present}, not in {missing}"
-    for side in comparison.sides:
-        for what in side.left_out:
-            yield f"{side.label}: left out: {what}"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from leakhunt.language import retold, tr
 from leakhunt.model import Ending, JudgedRun, Report, Status
 from leakhunt.reporting.drawing import (
     COLOURS,
@@ -27,7 +28,7 @@ from leakhunt.reporting.drawing import (
     svg,
     svg_element,
 )
-from leakhunt.reporting.thinning import MOST_POINTS, SMOOTHED_SAMPLES, decimated, time_per_call
+from leakhunt.reporting.thinning import MOST_POINTS, decimated, smoothed_title, time_per_call
 from leakhunt.reporting.trendline import trend_line
 from leakhunt.units import format_bytes
 
@@ -71,12 +72,16 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, report, name, most)
-    label = "call"
+    label = tr("call")
     if _by_sample(report):
         each = _calls_per_sample(report)
-        label = f"sample (of {each[0]:,} to {each[-1]:,} calls, by variant)"
+        label = tr(
+            "sample (of {fewest:,} to {most:,} calls, by variant)", fewest=each[0], most=each[-1]
+        )
     panels[-1].set_xlabel(label)
-    figure.suptitle(f"{named(report.title)}: memory call by call", fontsize=12, weight="bold")
+    figure.suptitle(
+        tr("{title}: memory call by call", title=named(report.title)), fontsize=12, weight="bold"
+    )
     return figure
 
 
@@ -89,7 +94,7 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
         (index, entry) for index, entry in enumerate(report.entries) if entry.run.samples.get(name)
     ]
     if not runs:
-        axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", color=SOFT)
+        axes.text(0.5, 0.5, tr("no samples"), transform=axes.transAxes, ha="center", color=SOFT)
         return
     curves = {index: _heights(entry, name) for index, entry in runs}
     scale, unit = _scale(name, _spread(list(curves.values()), [entry for _, entry in runs]))
@@ -154,7 +159,7 @@ def _mark_warm_up(axes: Axes, end: int) -> None:
         return
     axes.axvspan(0, end, color="#f0f0f0", zorder=0, linewidth=0)
     axes.text(
-        end / 2, 0.95, "warm-up", transform=axes.get_xaxis_transform(),
+        end / 2, 0.95, tr("warm-up"), transform=axes.get_xaxis_transform(),
         ha="center", va="top", color=SOFT, fontsize=SMALL,
     )  # fmt: skip
 
@@ -170,7 +175,13 @@ def _mark_memory_limit(axes: Axes, index: int, entry: JudgedRun, scale: float) -
         colour = COLOURS[index % len(COLOURS)]
         axes.axhline(place, color=colour, linewidth=1.2, linestyle="dashed", zorder=1)
         axes.text(
-            0.005, place, f"memory limit of {named(entry.variant)}: {format_bytes(limit)}",
+            0.005,
+            place,
+            tr(
+                "memory limit of {name}: {limit}",
+                name=named(entry.variant),
+                limit=format_bytes(limit),
+            ),
             transform=axes.get_yaxis_transform(), va="bottom", color=colour, fontsize=SMALL,
         )  # fmt: skip
 
@@ -224,16 +235,16 @@ def _scale(name: str, spread: float) -> tuple[float, str]:
     if name == "duration":
         return (1.0, "s") if spread >= 1 else (1e-3, "ms") if spread >= 1e-3 else (1e-6, "µs")
     if name == "python_blocks":
-        return 1.0, "blocks"
+        return 1.0, tr("blocks")
     return byte_scale(spread)
 
 
 def _title(name: str, entry: JudgedRun) -> str:
-    titles = {series.name: series.title for series in entry.run.series}
+    titles = {series.name: retold(series.title) for series in entry.run.series}
     title = titles.get(name, name)
     if name == "duration":
-        return plain(f"{title} (median of {SMOOTHED_SAMPLES} samples)")
-    return plain(f"{title}, change since the warm-up")
+        return plain(smoothed_title(title))
+    return plain(tr("{title}, change since the warm-up", title=title))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
@@ -255,7 +266,7 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     if lowest < low - 0.12 * room:
         axes.text(
-            0.995, 0.03, "growth during the warm-up is cut off", transform=axes.transAxes,
+            0.995, 0.03, tr("growth during the warm-up is cut off"), transform=axes.transAxes,
             ha="right", va="bottom", color=SOFT, fontsize=SMALL,
         )  # fmt: skip
 
@@ -276,4 +287,4 @@ def _label(entry: JudgedRun) -> str:
     if outcome.ending is Ending.OK:
         return entry.variant
     signal = f" ({outcome.signal})" if outcome.signal else ""
-    return f"{entry.variant}: {outcome.ending}{signal}"
+    return f"{entry.variant}: {tr(outcome.ending)}{signal}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import JudgedRun, Kind, Report, Run, Status, Verdict
+from leakhunt.reporting.facts import series_words
 from leakhunt.units import format_amount, format_rate
 
 
@@ -15,14 +17,14 @@ def summary(report: Report) -> str:
     for status, words in _SUMMARIES.items():
         names = [entry.variant for entry in report.entries if entry.verdict.status is status]
         if names:
-            told.append(f"{words}: {', '.join(names)}.")
-    return " ".join(told) or "Nothing was measured."
+            told.append(tr("{kind}: {told}.", kind=tr(words), told=tr(", ").join(names)))
+    return " ".join(told) or tr("Nothing was measured.")
 
 
 _SUMMARIES: Mapping[Status, str] = {
-    Status.LEAK: "Leaks",
-    Status.INCONCLUSIVE: "Not decided",
-    Status.NO_LEAK: "Does not leak",
+    Status.LEAK: mark("Leaks"),
+    Status.INCONCLUSIVE: mark("Not decided"),
+    Status.NO_LEAK: mark("Does not leak"),
 }
 
 
@@ -74,16 +76,22 @@ def headline(entry: JudgedRun) -> Headline | None:
     trend = entry.verdict.trends.get(main_series(entry.run, entry.verdict))
     if trend is None or trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return None
-    titles = {series.name: series.title for series in entry.run.series}
+    titles = {series.name: retold(series.title) for series in entry.run.series}
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     return Headline(
         titles.get(trend.series, trend.series),
         format_rate(trend.rate, trend.unit),
-        f"({low} to {high})",
+        tr("({low} to {high})", low=low, high=high),
     )
 
 
-NOISE_HEADINGS = ("variant", "series", "smallest leak that would show", "tolerance", "samples")
+NOISE_HEADINGS = (
+    mark("variant"),
+    mark("series"),
+    mark("smallest leak that would show"),
+    mark("tolerance"),
+    mark("samples"),
+)
 
 
 def noise(report: Report) -> tuple[tuple[str, ...], ...]:
@@ -91,7 +99,7 @@ def noise(report: Report) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             entry.variant,
-            trend.series.replace("_", " "),
+            series_words(trend.series),
             format_rate(trend.detectable, trend.unit),
             format_rate(trend.tolerance, trend.unit),
             f"{trend.samples:,}",

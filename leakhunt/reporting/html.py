@@ -11,8 +11,15 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.curves import curves_element
+from leakhunt.reporting.facts import (
+    calls_fact,
+    first_facts,
+    plan_facts,
+    type_growth,
+)
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
 from leakhunt.reporting.ledger_figure import no_ledger
 from leakhunt.reporting.pages import template
@@ -30,13 +37,9 @@ from leakhunt.reporting.suspects import (
 )
 from leakhunt.reporting.words import (
     SIGNS,
-    calls_fact,
-    first_facts,
     headings,
-    plan_facts,
     remedies,
     row,
-    type_growth,
 )
 from leakhunt.units import format_bytes
 
@@ -45,13 +48,13 @@ if TYPE_CHECKING:
 
 # The names of the axes, and what the script writes beside the curves.
 _WORDS = {
-    "call": "call",
-    "time": "time in calls (s)",
-    "audio": "audio (minutes)",
-    "warm_up": "warm-up",
-    "limit": "memory limit",
-    "from_warm-up": ", since the warm-up",
-    "from_start": ", since the first call",
+    "call": mark("call"),
+    "time": mark("time in calls (s)"),
+    "audio": mark("audio (minutes)"),
+    "warm_up": mark("warm-up"),
+    "limit": mark("memory limit"),
+    "from_warm-up": mark(", since the warm-up"),
+    "from_start": mark(", since the first call"),
     "from_zero": "",
 }
 # The versions that a reader looks for first; the others stand under how it was measured.
@@ -80,6 +83,7 @@ def render(report: Report) -> bytes:
     from plotly.offline import get_plotlyjs
 
     plots = plot_data(report)
+    words = {name: tr(text) for name, text in _WORDS.items()}
     shared = _shared_environment(report)
     trials, compared = [trial_row(trial) for trial in report.trials], remedies(report)
     calls = [variant["along"]["call"] for variant in plots["variants"]]
@@ -94,7 +98,7 @@ def render(report: Report) -> bytes:
         versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
         signs=SIGNS,
         plots=plots,
-        words=_WORDS,
+        words=words,
         axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
         first_call=min(chain(*calls), default=0),
         last_call=max(chain(*calls), default=0),
@@ -102,7 +106,7 @@ def render(report: Report) -> bytes:
         thinned=POINTS // 2 if _is_thinned(report) else 0,
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_element(report)),  # noqa: S704
-        plot_json=Markup(_json({**plots, "words": _WORDS})),  # noqa: S704
+        plot_json=Markup(_json({**plots, "words": words})),  # noqa: S704
         plotly=_packed(get_plotlyjs()),
         headings=headings(report),
         rows=[row(entry, report) for entry in report.entries],
@@ -110,10 +114,10 @@ def render(report: Report) -> bytes:
         closing_lines=closing_lines,
         cards=cards,
         blind_spots=blind_spots,
-        line_headings=LINE_HEADINGS,
+        line_headings=tuple(map(tr, LINE_HEADINGS)),
         line_rows=line_rows,
         board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
-        trial_headings=TRIAL_HEADINGS,
+        trial_headings=tuple(map(tr, TRIAL_HEADINGS)),
         trials=trials,
         remedies=compared,
         bars=bars,
@@ -122,7 +126,7 @@ def render(report: Report) -> bytes:
         type_growth=type_growth,
         calls_fact=calls_fact,
         format_bytes=format_bytes,
-        noise_headings=NOISE_HEADINGS,
+        noise_headings=tuple(map(tr, NOISE_HEADINGS)),
         noise=noise(report),
         damaged=[entry for entry in report.entries if entry.run.damaged_lines],
         shared=shared,
@@ -187,9 +191,9 @@ def bars(ledger: Ledger) -> list[Bar]:
     total = ledger.growth_bytes
     drawn.append(
         Bar(
-            "RSS in all",
+            tr("RSS in all"),
             format_bytes(total),
-            "RSS after the last call less RSS before the first",
+            tr("RSS after the last call less RSS before the first"),
             100 * (min(total, 0) - low) / span,
             100 * abs(total) / span,
             100 * -low / span,

@@ -18,13 +18,22 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.errors import BadFile
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Status, Unit
 from leakhunt.reporting.headline import SHOWN_SERIES, shown_series
 from leakhunt.reporting.pages import template
 from leakhunt.reporting.words import NOTHING, SIGNS
 from leakhunt.units import format_rate
 
-_TITLES = {"cuda_allocated": "CUDA", "live_heap": "live heap", "rss": "RSS"}
+_TITLES = {
+    "cuda_allocated": "CUDA",
+    "live_heap": mark("live heap"),
+    "rss": "RSS",
+    "python_blocks": mark("Python blocks"),
+    "descriptors": mark("descriptors"),
+    "threads": mark("threads"),
+    "children": mark("children"),
+}
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
 
@@ -40,7 +49,7 @@ function filter() {
     report.hidden = !words.every((word) => texts[at].includes(word));
     shown += !report.hidden;
   });
-  document.querySelector("#shown").textContent = `${shown} of ${reports.length} shown`;
+  document.querySelector("#shown").textContent = `%SHOWN%`;
 }
 field.parentElement.hidden = false;
 field.addEventListener("input", filter);
@@ -48,9 +57,16 @@ filter();
 """
 
 
+def _script() -> str:
+    """The script, and what it writes, in the language spoken."""
+    return _SCRIPT.replace(
+        "%SHOWN%", tr("{shown} of {all} shown", shown="${shown}", all="${reports.length}")
+    )
+
+
 def content_security_policy() -> str:
     """What the page may do: its own script and styles, nothing from anywhere else."""
-    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline';"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -132,7 +148,7 @@ def contents_of_report(document: bytes) -> Contents:
         OverflowError,
     ) as error:
         raise BadFile(
-            f"damaged ({type(error).__name__}); make it again: leakhunt report"
+            tr("damaged ({name}); make it again: leakhunt report", name=type(error).__name__)
         ) from error
 
 
@@ -146,10 +162,10 @@ def contents_of_headers(headers: Iterable[Mapping[str, Any]]) -> Contents:
     texts = [_words(plan, "scenario") for plan, _, _ in plans]
     variants = dict.fromkeys(_words(plan, "variant") for plan, _, _ in plans)
     return Contents(
-        title=" and ".join(dict.fromkeys(text for text in texts if text)),
+        title=tr(" and ").join(dict.fromkeys(text for text in texts if text)),
         when=max((each for _, _, each in plans if isinstance(each, str)), default=""),
         variants=tuple(
-            ListedVariant(name, NOTHING, "unknown", "not judged yet", "") for name in variants
+            ListedVariant(name, NOTHING, "unknown", tr("not judged yet"), "") for name in variants
         ),
         weights=next((_words(facts, "weights") for _, facts, _ in plans), ""),
         device=next((_words(plan, "device") for plan, _, _ in plans), ""),
@@ -163,7 +179,7 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         name=_text(run["variant"]),
         sign=SIGNS[status],
         status=str(status),
-        kind=_text(run["kind"]),
+        kind=retold(_text(run["kind"])),
         rate=_rate(_text(run["kind"]), _mapping(run["trends"])),
     )
 
@@ -176,8 +192,7 @@ def _rate(kind: str, trends: Mapping[str, Any]) -> str:
         rate = float(read[name]["rate"])
         if not isfinite(rate):
             raise ValueError("rate")
-        title = _TITLES.get(name, name.replace("_", " ").replace("python", "Python"))
-        return f"{title} {format_rate(rate, Unit(read[name]['unit']))}"
+        return f"{tr(_TITLES[name])} {format_rate(rate, Unit(read[name]['unit']))}"
     return NOTHING
 
 
@@ -207,7 +222,7 @@ def render_index(listed: Sequence[Listed], folder: str) -> bytes:
         folder=folder,
         reports=sorted(listed, key=lambda each: (each.contents.when, each.place), reverse=True),
         when=when,
-        script=Markup(_SCRIPT),  # noqa: S704 - ours
+        script=Markup(_script()),  # noqa: S704 - ours
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.language import tr
 from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.drawing import SMALL, SOFT, WIDTH_INCHES, byte_scale, named, png, svg
 from leakhunt.units import format_bytes
@@ -43,7 +44,10 @@ def ledger_figure(report: Report) -> Figure:
     height = rows * (_INCHES_PER_LINE * (len(titles) + 1) + 0.75) + 0.6
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
-    title = f"{named(report.title)}: where the growth in RSS went, from the first to the last"
+    title = tr(
+        "{title}: where the growth in RSS went, from the first to the last",
+        title=named(report.title),
+    )
     figure.suptitle(title, fontsize=12, weight="bold")
     scale, unit = byte_scale(_span(report.entries))
     for axes, entry in zip(panels, report.entries, strict=False):
@@ -55,7 +59,7 @@ def ledger_figure(report: Report) -> Figure:
     panels[0].set_xlim((low - (room if low < 0 else 0.02 * room)) / scale, (high + room) / scale)
     if titles:
         panels[0].set_ylim(len(titles) + 0.6, -0.6)
-        panels[0].set_yticks(range(len(titles) + 1), [*titles.values(), "RSS in all"])
+        panels[0].set_yticks(range(len(titles) + 1), [*titles.values(), tr("RSS in all")])
     for axes in panels[max(len(report.entries) - columns, 0) : len(report.entries)]:
         axes.set_xlabel(unit)
         axes.tick_params(labelbottom=True)
@@ -65,8 +69,8 @@ def ledger_figure(report: Report) -> Figure:
 def no_ledger(entry: JudgedRun) -> str:
     """Why there is no ledger of a run."""
     if entry.run.samples_done:
-        return "no full reading of RSS before the first call"
-    return "nothing was measured"
+        return tr("no full reading of RSS before the first call")
+    return tr("nothing was measured")
 
 
 def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:
@@ -143,4 +147,8 @@ def _title(entry: JudgedRun, ledger: Ledger) -> str:
     if start is not None and end is not None:
         first, last = (format_bytes(each.values.get("rss", 0)) for each in (start, end))
         told += f": {first} → {last}"
-    return told if ledger.complete else f"{told} (incomplete: {entry.run.outcome.ending})"
+    return (
+        told
+        if ledger.complete
+        else tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
+    )

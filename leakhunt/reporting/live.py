@@ -7,17 +7,23 @@ no verdict.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from leakhunt.language import mark, tr
 from leakhunt.model import Unit
 from leakhunt.reporting.growing import Curve
 from leakhunt.reporting.visible import visible
 from leakhunt.units import format_amount, format_seconds
 
 # The series that are drawn, the most telling first, with their short titles.
-PANELS = {"cuda_allocated": "CUDA allocated", "live_heap": "live heap", "rss": "RSS"}
+PANELS = {
+    "cuda_allocated": mark("CUDA allocated"),
+    "live_heap": mark("live heap"),
+    "rss": mark("RSS"),
+}
 # Narrower than this, there is one panel and no line that needs more.
 WIDE_COLUMNS = 60
 # A title, two lines of curve, the axis and its figures; more than the most is no clearer.
@@ -34,6 +40,7 @@ _NARROWEST_COLUMNS = 2 * _LABEL_COLUMNS
 _CURRENT = {"marker": "braille", "color": "default"}
 # Told apart by more than colour: single dots, not joined.
 _FAINT = {"marker": "·", "color": "gray"}
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -92,29 +99,43 @@ def _panels_that_fit(panels: int, width: int, height: int) -> int:
 
 def heading(state: LiveState) -> str:
     """``naive: call 120 of 250, 18.4 ms/call, measuring``."""
-    of = f" of {state.planned:,}" if state.planned else ""
-    parts = [f"{state.name}: call {state.calls:,}{of}"]
+    told = (
+        mark("{name}: call {calls:,} of {planned:,}")
+        if state.planned
+        else mark("{name}: call {calls:,}")
+    )
+    parts = [tr(told, name=state.name, calls=state.calls, planned=state.planned)]
     if state.seconds_per_call is not None:
-        parts.append(f"{format_seconds(state.seconds_per_call)}/call")
-    return ", ".join([*parts, state.doing])
+        parts.append(tr("{rate}/call", rate=format_seconds(state.seconds_per_call)))
+    return tr(", ").join([*parts, state.doing])
 
 
 def figures(panel: Panel, width: int) -> str:
     """``live heap 31.2 MiB, +8.6 MiB since the warm-up, +58.5 KiB/call so far``."""
     curve = panel.curve
-    parts = [f"{panel.title} {format_amount(curve.latest, panel.unit)}"]
+    parts = [f"{tr(panel.title)} {format_amount(curve.latest, panel.unit)}"]
     if width >= WIDE_COLUMNS or curve.rate is None:
-        since = "the first sample" if curve.judged_value is None else "the warm-up"
-        parts.append(f"{_signed(curve.latest - curve.base, panel.unit)} since {since}")
+        since = tr("the first sample") if curve.judged_value is None else tr("the warm-up")
+        parts.append(
+            tr(
+                "{growth} since {since}",
+                growth=_signed(curve.latest - curve.base, panel.unit),
+                since=since,
+            )
+        )
     if curve.rate is not None:
-        parts.append(f"{_signed(curve.rate, panel.unit)}/call so far")
-    return ", ".join(parts)
+        parts.append(tr("{rate}/call so far", rate=_signed(curve.rate, panel.unit)))
+    return tr(", ").join(parts)
 
 
 def closing(state: LiveState) -> str:
     """What the dots are, and that a rate so far is no verdict."""
-    told = "rates so far are no verdict; Ctrl-C ends and reports"
-    return f"dots: {', '.join(state.faint)}; {told}" if state.faint else told
+    told = tr("rates so far are no verdict; Ctrl-C ends and reports")
+    return (
+        tr("dots: {faint}; {told}", faint=tr(", ").join(state.faint), told=told)
+        if state.faint
+        else told
+    )
 
 
 def _signed(amount: float, unit: Unit) -> str:
@@ -152,8 +173,18 @@ def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
     ticks = [low + (high - low) * part / 4 for part in _ticks(height)]
     plotext.yticks(ticks, [f"{format_amount(at, panel.unit):>{_LABEL_COLUMNS}}" for at in ticks])
     edges = [0, right // 2, right]
-    plotext.xticks(edges, ["0", f"{right // 2:,}", f"{right:,} calls"])
-    return [str(line) for line in plotext.build().splitlines()[:height]]
+    plotext.xticks(edges, ["0", f"{right // 2:,}", tr("{right:,} calls", right=right)])
+    return [_narrowed(str(line), width) for line in plotext.build().splitlines()[:height]]
+
+
+def _narrowed(line: str, width: int) -> str:
+    """`line` within `width` columns: plotext counts characters, of which Chinese ones take two."""
+    plain = _STYLE.sub("", line).rstrip()
+    excess = sum(map(_columns, plain)) - width
+    if excess <= 0:
+        return line
+    start, _, last = plain.rpartition("  ")
+    return f"{start[: max(len(start) + 2 - excess, 0)]}{last}"
 
 
 def _ticks(height: int) -> tuple[int, ...]:

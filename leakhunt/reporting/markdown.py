@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Report
+from leakhunt.reporting.facts import (
+    first_facts,
+)
 from leakhunt.reporting.headline import headline, summary
 from leakhunt.reporting.markup import code as _code
 from leakhunt.reporting.markup import escaped as _escaped
@@ -24,7 +28,6 @@ from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
     cost_cell,
-    first_facts,
     headings,
     remedies,
     row,
@@ -33,7 +36,14 @@ from leakhunt.reporting.words import (
 )
 from leakhunt.units import format_bytes
 
-_SHORT_HEADINGS = ("variant", "verdict", "memory", "rate", "time per call", "results")
+_SHORT_HEADINGS = (
+    mark("variant"),
+    mark("verdict"),
+    mark("memory"),
+    mark("rate"),
+    mark("time per call"),
+    mark("results"),
+)
 # The width of a curve in the table, in characters.
 _BARS = 16
 
@@ -48,7 +58,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"**{_escaped(summary(report))}**"
     yield ""
-    yield from _table(_SHORT_HEADINGS, map(_short_row, report.entries))
+    yield from _table(tuple(map(tr, _SHORT_HEADINGS)), map(_short_row, report.entries))
     yield ""
     for entry in report.entries:
         for card in cards(entry)[:1]:
@@ -57,13 +67,18 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- {_escaped(name)}: {_escaped(text)}"
     yield ""
     yield "<details>"
-    yield "<summary>Verdicts, figures, suspects and remedies in full</summary>"
+    told = tr("Verdicts, figures, suspects and remedies in full")
+    yield f"<summary>{_html(told)}</summary>"
     yield ""
     yield from _details(report)
     yield ""
     yield "</details>"
     yield ""
-    yield f"Repeat it: {_code(report.command)} ({_escaped(report.generator)})"
+    yield tr(
+        "Repeat it: {command} ({generator})",
+        command=_code(report.command),
+        generator=_escaped(report.generator),
+    )
 
 
 def _short_row(entry: JudgedRun) -> tuple[str, ...]:
@@ -89,7 +104,7 @@ def _details(report: Report) -> Iterator[str]:
         yield from _suspects(entry)
     if report.trials:
         yield ""
-        yield from _table(TRIAL_HEADINGS, map(trial_row, report.trials))
+        yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
     for entry in report.entries:
         yield from _ledger(entry)
 
@@ -98,7 +113,7 @@ def _remedies(report: Report) -> Iterator[str]:
     rows = [(each.variant, each.saves, each.costs, each.results) for each in remedies(report)]
     if rows:
         yield ""
-        yield from _table(("remedy", "saves", "costs", "results"), rows)
+        yield from _table((tr("remedy"), tr("saves"), tr("costs"), tr("results")), rows)
 
 
 def _suspects(entry: JudgedRun) -> Iterator[str]:
@@ -112,12 +127,18 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
     if found:
         yield ""
         yield "<details>"
-        yield f"<summary>Who keeps the memory: {_html(entry.variant)}</summary>"
+        told = tr("Who keeps the memory: {variant}", variant=entry.variant)
+        yield f"<summary>{_html(told)}</summary>"
         yield ""
     for card in found:
-        yield f"{card.number}. **{_escaped(card.title)}**: keeps {_escaped(card.keeps)}"
+        yield tr(
+            "{number}. **{title}**: keeps {keeps}",
+            number=card.number,
+            title=_escaped(card.title),
+            keeps=_escaped(card.keeps),
+        )
         if card.chain:
-            yield f"   - held by: {_code(' -> '.join(card.chain))}"
+            yield f"   - {tr('held by')}: {_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
             yield f"   - {_escaped(name)}: {_escaped(text)}"
     if found:
@@ -126,10 +147,10 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
     lines = line_rows(entry)
     if lines:
         yield ""
-        yield from _table(LINE_HEADINGS, lines)
+        yield from _table(tuple(map(tr, LINE_HEADINGS)), lines)
     for blind in blind_spots(entry):
         yield ""
-        yield f"Blind spot: {_escaped(blind)}"
+        yield tr("Blind spot: {blind}", blind=_escaped(blind))
 
 
 def _ledger(entry: JudgedRun) -> Iterator[str]:
@@ -138,12 +159,13 @@ def _ledger(entry: JudgedRun) -> Iterator[str]:
     growth = format_bytes(entry.ledger.growth_bytes)
     yield ""
     yield "<details>"
-    yield f"<summary>Where the {growth} of RSS went: {_html(entry.variant)}</summary>"
+    told = tr("Where the {growth} of RSS went: {variant}", growth=growth, variant=entry.variant)
+    yield f"<summary>{_html(told)}</summary>"
     yield ""
     lines = ((line.title, format_bytes(line.size_bytes)) for line in entry.ledger.lines)
-    yield from _table(("kind of memory", "size"), lines)
+    yield from _table((tr("kind of memory"), tr("size")), lines)
     if not entry.ledger.complete:
         yield ""
-        yield "Incomplete: the worker did not live to settle."
+        yield tr("Incomplete: the worker did not live to settle.")
     yield ""
     yield "</details>"

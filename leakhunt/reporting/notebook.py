@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from leakhunt.language import tr
 from leakhunt.model import Role, Run, Trend, Verdict
+from leakhunt.reporting.facts import series_words
 from leakhunt.reporting.headline import main_series
 from leakhunt.reporting.thinning import decimated
-from leakhunt.reporting.words import SIGNS, trend_cell
+from leakhunt.reporting.words import (
+    SIGNS,
+    trend_cell,
+)
 from leakhunt.reporting.xml_text import xml_text
 from leakhunt.units import format_amount
 
@@ -20,7 +25,7 @@ def card(run: Run, verdict: Verdict | None) -> str:
     """An HTML element, all texts escaped; `verdict` is None where a run is not judged."""
     name = f"{run.plan.scenario}:{run.plan.variant}"
     if run.plan.role is not Role.MEASURE:
-        name += f" ({run.plan.role})"
+        name += f" ({tr(run.plan.role)})"
     shown = main_series(run, verdict)
     parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
@@ -38,16 +43,26 @@ def _text(text: str) -> str:
 
 def _answer(run: Run, verdict: Verdict | None) -> str:
     if verdict is None:
-        told = f"watched by {run.plan.instrument} for {run.calls_done:,} calls; not judged"
+        told = tr(
+            "watched by {instrument} for {calls_done:,} calls; not judged",
+            instrument=run.plan.instrument,
+            calls_done=run.calls_done,
+        )
         return _text(told)
-    return f"{SIGNS[verdict.status]} {_text(verdict.kind)}"
+    return f"{SIGNS[verdict.status]} {_text(tr(verdict.kind))}"
 
 
 def _rate(series: str, trend: Trend | None) -> str:
     """``live heap per call: 64.1 KiB [63.2 KiB, 65.0 KiB]``."""
     if trend is None or trend.rate is None:
         return ""
-    return _text(f"{series.replace('_', ' ')} per call: {trend_cell(trend)}")
+    return _text(
+        tr(
+            "{series} per call: {trend_cell}",
+            series=series_words(series),
+            trend_cell=trend_cell(trend),
+        )
+    )
 
 
 def _curve(run: Run, series: str) -> str:
@@ -67,8 +82,14 @@ def _curve(run: Run, series: str) -> str:
     warm_up = _across(calls[first - 1], calls) if first else 0.0
     units = {each.name: each.unit for each in run.series}
     least, more = (format_amount(value, units[series]) for value in (low, high - low))
-    told = f"{series.replace('_', ' ')}: {least} and up to {more} more, in {run.calls_done:,} calls"
-    caption = f"{told}; shaded: warm-up" if first else told
+    told = tr(
+        "{series}: {least} and up to {more} more, in {calls_done:,} calls",
+        series=series_words(series),
+        least=least,
+        more=more,
+        calls_done=run.calls_done,
+    )
+    caption = tr("{told}; shaded: warm-up", told=told) if first else told
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_text(caption)}"'
         f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'

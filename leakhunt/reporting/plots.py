@@ -7,8 +7,9 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
-from leakhunt.model import Ending, JudgedRun, Report, Series
-from leakhunt.reporting.thinning import SMOOTHED_SAMPLES, decimated, time_per_call
+from leakhunt.language import retold, tr
+from leakhunt.model import Ending, JudgedRun, Report, Series, Unit
+from leakhunt.reporting.thinning import decimated, smoothed_title, time_per_call
 from leakhunt.reporting.trendline import trend_line
 
 # The series that can be drawn, in the order in which they are offered.
@@ -39,7 +40,7 @@ def plot_data(report: Report) -> dict[str, Any]:
     """
     return {
         "series": [
-            {"name": series.name, "title": _title(series), "unit": series.unit}
+            {"name": series.name, "title": _title(series), "unit": _unit(series.unit)}
             for series in _drawn_series(report)
         ],
         "variants": [_variant(entry) for entry in report.entries],
@@ -47,9 +48,13 @@ def plot_data(report: Report) -> dict[str, Any]:
 
 
 def _title(series: Series) -> str:
-    if series.name == "duration":
-        return f"{series.title} (median of {SMOOTHED_SAMPLES} samples)"
-    return series.title
+    title = retold(series.title)
+    return smoothed_title(title) if series.name == "duration" else title
+
+
+def _unit(unit: Unit) -> str:
+    """What the script scales by, and what it writes where there is nothing to scale."""
+    return tr(unit) if unit is Unit.BLOCKS else str(unit)
 
 
 def _drawn_series(report: Report) -> Iterator[Series]:
@@ -91,7 +96,12 @@ def _ended(entry: JudgedRun) -> str:
     if outcome.ending is Ending.OK:
         return ""
     signal = f" ({outcome.signal})" if outcome.signal else ""
-    return f"{outcome.ending}{signal} after call {entry.run.calls_done:,}"
+    return tr(
+        "{ending}{signal} after call {calls_done:,}",
+        ending=tr(outcome.ending),
+        signal=signal,
+        calls_done=entry.run.calls_done,
+    )
 
 
 def _along(entry: JudgedRun) -> dict[str, list[float]]:

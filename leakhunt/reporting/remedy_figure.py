@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from leakhunt.language import mark, tr
 from leakhunt.model import Report, Unit
 from leakhunt.reporting.board import BoardPoint, board
 from leakhunt.reporting.drawing import (
@@ -31,7 +32,7 @@ _HEIGHT_INCHES = 4.2
 # Each label has two lines; more points need more room for them.
 _INCHES_PER_POINT = 0.5
 _LOGARITHMIC_FROM_RATIO = 5.0
-_NOTE = "bars: intervals · hollow: saves nothing that shows · square: the results differ"
+_NOTE = mark("bars: intervals · hollow: saves nothing that shows · square: the results differ")
 
 
 def remedies_png(report: Report) -> bytes:
@@ -57,14 +58,14 @@ def remedies_figure(report: Report) -> Figure:
     height = max(_HEIGHT_INCHES, 1.2 + _INCHES_PER_POINT * len(points)) if points else 1.2
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.subplots()
-    title = f"{named(report.title)}: what each remedy saves, and what it costs"
+    title = tr("{title}: what each remedy saves, and what it costs", title=named(report.title))
     figure.suptitle(title, fontsize=12, weight="bold")
     if points:
         _draw(axes, points)
-        figure.supxlabel(_NOTE, fontsize=SMALL, color=SOFT)
+        figure.supxlabel(tr(_NOTE), fontsize=SMALL, color=SOFT)
     else:
         axes.axis("off")
-        axes.text(0, 0.5, "No remedy was tried, and no variant can be compared.", va="center")
+        axes.text(0, 0.5, tr("No remedy was tried, and no variant can be compared."), va="center")
     return figure
 
 
@@ -88,19 +89,24 @@ def _draw(axes: Axes, points: Sequence[BoardPoint]) -> None:
         )
         labels.append(Label(words(point), place, colour))
     _set_axes(axes, points, scale)
-    axes.set_ylabel(f"saved per call ({unit})")
+    axes.set_ylabel(tr("saved per call ({unit})", unit=unit))
     label_in_margin(axes, labels)
 
 
 def words(point: BoardPoint) -> str:
     """What is written beside a point, in two lines."""
     saved = (
-        f"saves {format_rate(point.saved.estimate, Unit.BYTES)}"
+        tr("saves {estimate}", estimate=format_rate(point.saved.estimate, Unit.BYTES))
         if point.saves
-        else "saves nothing that shows"
+        else tr("saves nothing that shows")
     )
-    told = f"{named(point.name)}\n{saved}, {point.time_ratio.estimate:.2f} × the time"
-    return f"{told}; results differ" if point.differs else told
+    told = tr(
+        "{name}\n{saved}, {estimate:.2f} × the time",
+        name=named(point.name),
+        saved=saved,
+        estimate=point.time_ratio.estimate,
+    )
+    return tr("{told}; results differ", told=told) if point.differs else told
 
 
 def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:
@@ -127,7 +133,7 @@ def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:
         [axes.get_xlim()[0], 1], 0, axes.get_ylim()[1], color="#009E73", alpha=0.08, zorder=0
     )
     axes.text(
-        0.01, 0.985, "saves, and\ncosts nothing", transform=axes.transAxes,
+        0.01, 0.985, tr("saves, and\ncosts nothing"), transform=axes.transAxes,
         va="top", fontsize=SMALL, color="#006b4f",
     )  # fmt: skip
-    axes.set_xlabel("time of a call, as a multiple of before")
+    axes.set_xlabel(tr("time of a call, as a multiple of before"))

@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakhunt.findings import Interval, Origin, RemedyTrial, Suspect
+from leakhunt.language import mark, tr
 from leakhunt.model import JudgedRun, Unit
 from leakhunt.units import format_bytes, format_rate
 
 # Of a stack, so many frames are shown.
 SHOWN_FRAMES = 40
-LINE_HEADINGS = ("line", "RSS per call", "runs per call", "source")
-TRIAL_HEADINGS = ("remedy", "saves", "of", "RSS in a run", "time of a call", "results")
+LINE_HEADINGS = (mark("line"), mark("RSS per call"), mark("runs per call"), mark("source"))
+TRIAL_HEADINGS = (
+    mark("remedy"),
+    mark("saves"),
+    mark("of"),
+    mark("RSS in a run"),
+    mark("time of a call"),
+    mark("results"),
+)
 
 _WHOSE = {
-    Origin.YOURS: "your code",
-    Origin.LIBRARY: "a library",
-    Origin.INTERPRETER: "the interpreter",
+    Origin.YOURS: mark("your code"),
+    Origin.LIBRARY: mark("a library"),
+    Origin.INTERPRETER: mark("the interpreter"),
 }
 
 
@@ -58,28 +66,32 @@ def cards(entry: JudgedRun) -> list[Card]:
 def _facts(suspect: Suspect, entry: JudgedRun) -> Iterator[tuple[str, str]]:
     if suspect.where is not None:
         source = f": {suspect.where.source}" if suspect.where.source else ""
-        yield "from", f"{suspect.where}{source}"
+        yield tr("from"), f"{suspect.where}{source}"
     if suspect.holder is not None:
-        yield "in", str(suspect.holder)
-    yield "whose", _WHOSE[suspect.origin]
-    yield "evidence", "; ".join(suspect.evidence)
+        yield tr("in"), str(suspect.holder)
+    yield tr("whose"), tr(_WHOSE[suspect.origin])
+    yield tr("evidence"), tr("; ").join(suspect.evidence)
     if suspect.cause is not None:
-        yield "why", suspect.cause.reason
-        yield "remedy", suspect.cause.remedy.text
-        yield "verify", _verify(suspect, entry)
-        yield "see", suspect.cause.link
-    yield "fingerprint", suspect.fingerprint
+        yield tr("why"), tr(suspect.cause.reason)
+        yield tr("remedy"), tr(suspect.cause.remedy.text)
+        yield tr("verify"), _verify(suspect, entry)
+        yield tr("see"), suspect.cause.link
+    yield tr("fingerprint"), suspect.fingerprint
 
 
 def _keeps(suspect: Suspect) -> str:
     if suspect.bytes_per_call is None:
-        return f"{suspect.per_call:.3g} a call"
+        return tr("{per_call:.3g} a call", per_call=suspect.per_call)
     told = format_rate(suspect.bytes_per_call, Unit.BYTES)
     if suspect.share is not None:
-        told += f", {suspect.share:.0%} of the growth"
+        told += tr(", {share:.0%} of the growth", share=suspect.share)
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
         ceiling = format_bytes(suspect.ceiling_bytes)
-        told += f"; bounded, full at about {ceiling} after {suspect.ceiling_calls:,} calls"
+        told += tr(
+            "; bounded, full at about {ceiling} after {ceiling_calls:,} calls",
+            ceiling=ceiling,
+            ceiling_calls=suspect.ceiling_calls,
+        )
     return told
 
 
@@ -90,7 +102,9 @@ def _verify(suspect: Suspect, entry: JudgedRun) -> str:
     command = f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
     if suspect.cause.remedy.environment:
         return f"{command} --try {suspect.cause.id}"
-    return suspect.cause.verify.replace("TARGET", f"{plan.source or plan.scenario}:{plan.variant}")
+    return tr(suspect.cause.verify).replace(
+        "TARGET", f"{plan.source or plan.scenario}:{plan.variant}"
+    )
 
 
 def blind_spots(entry: JudgedRun) -> tuple[str, ...]:
@@ -106,7 +120,12 @@ def closing_lines(entry: JudgedRun) -> Iterator[str]:
     if entry.ceiling is not None:
         yield entry.ceiling.sentence
     for cause in entry.attribution.beside:
-        yield f"Also kept, without leaking: {cause.title}. {cause.reason} {cause.remedy.text}"
+        yield tr(
+            "Also kept, without leaking: {title}. {reason} {text}",
+            title=tr(cause.title),
+            reason=tr(cause.reason),
+            text=tr(cause.remedy.text),
+        )
 
 
 def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
@@ -127,21 +146,34 @@ def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
 def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
     """A remedy that was tried, under `TRIAL_HEADINGS`."""
     ratio = trial.time_ratio
-    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else "nothing that shows"
+    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else tr("nothing that shows")
     rss = trial.saved_rss_bytes
-    less = f"{format_bytes(rss.estimate)} less" if rss.low > 0 else "no difference that shows"
+    less = (
+        tr("{estimate} less", estimate=format_bytes(rss.estimate))
+        if rss.low > 0
+        else tr("no difference that shows")
+    )
     if not trial.compared:
-        results = "not summarized"
+        results = tr("not summarized")
     elif trial.differing:
-        results = f"{trial.differing:,} of {trial.compared:,} differ"
+        results = tr(
+            "{differing:,} of {compared:,} differ",
+            differing=trial.differing,
+            compared=trial.compared,
+        )
     else:
-        results = f"same in all {trial.compared:,}"
+        results = tr("same in all {compared:,}", compared=trial.compared)
     return (
         f"{trial.variant}: {trial.remedy}",
         saved,
         format_rate(trial.before, Unit.BYTES),
         less,
-        f"{ratio.estimate:.2f} × ({ratio.low:.2f} to {ratio.high:.2f})",
+        tr(
+            "{estimate:.2f} × ({low:.2f} to {high:.2f})",
+            estimate=ratio.estimate,
+            low=ratio.low,
+            high=ratio.high,
+        ),
         results,
     )
 
@@ -149,4 +181,4 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
 def _rate_interval(interval: Interval) -> str:
     told = (interval.estimate, interval.low, interval.high)
     estimate, low, high = (format_rate(each, Unit.BYTES) for each in told)
-    return f"{estimate} ({low} to {high})"
+    return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)

@@ -8,14 +8,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from leakhunt.language import mark, tr
 from leakhunt.model import Report, Status, Trend
+from leakhunt.reporting.facts import (
+    first_facts,
+)
 from leakhunt.reporting.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.reporting.visible import visible
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
     cost_cell,
-    first_facts,
     short_difference_cell,
     verdict_cell,
 )
@@ -26,7 +29,12 @@ _STYLES = {
     Status.NO_LEAK: "green",
     Status.INCONCLUSIVE: "magenta",
 }
-_RATES = {"live_heap": "heap", "rss": "RSS", "cuda_allocated": "CUDA", "cuda_reserved": "kept"}
+_RATES = {
+    "live_heap": mark("heap"),
+    "rss": "RSS",
+    "cuda_allocated": "CUDA",
+    "cuda_reserved": mark("kept"),
+}
 
 
 def summary_table(report: Report) -> Table:
@@ -34,12 +42,12 @@ def summary_table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     read = {name for entry in report.entries for name in entry.verdict.trends}
     rates = {name: title for name, title in _RATES.items() if name in read}
-    table.add_column("variant", no_wrap=True)
-    table.add_column("verdict", min_width=9)
+    table.add_column(tr("variant"), no_wrap=True)
+    table.add_column(tr("verdict"), min_width=9, overflow="fold")
     for title in rates.values():
-        table.add_column(f"{title}/call", justify="right", no_wrap=True)
-    table.add_column("time/call", justify="right", no_wrap=True)
-    table.add_column("results", no_wrap=True, min_width=9)
+        table.add_column(tr("{title}/call", title=tr(title)), justify="right", no_wrap=True)
+    table.add_column(tr("{title}/call", title=tr("time")), justify="right", no_wrap=True)
+    table.add_column(tr("results"), no_wrap=True, min_width=9)
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(
@@ -75,13 +83,13 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
             yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
-            chain = [("held by", " -> ".join(card.chain))] if card.chain else []
-            for name, text in (("keeps", card.keeps), *chain, *card.facts):
+            chain = [(tr("held by"), " -> ".join(card.chain))] if card.chain else []
+            for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
                 yield Text.assemble((f"     {name}: ", "dim"), text)
         for line, grown, runs, source in line_rows(entry):
             yield Text(f"  {grown:>14}  {runs:>5} x  {line}: {source}")
         for blind in blind_spots(entry):
-            yield Text(f"  blind spot: {blind}", "dim")
+            yield Text(tr("  blind spot: {blind}", blind=blind), "dim")
     for trial in report.trials:
         yield Text.assemble(("= ", "bold"), trial.sentence)
 

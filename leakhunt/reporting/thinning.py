@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
+from leakhunt.language import tr
 from leakhunt.model import Run
 
 # At most about so many points a curve: each bucket keeps its lowest and highest sample.
@@ -42,6 +43,11 @@ def time_per_call(run: Run) -> list[float]:
     each = (max(later - sooner, 1) for sooner, later in pairwise(calls))
     spent = smoothed(run.samples["duration"][: run.samples_done], SMOOTHED_SAMPLES // 2)
     return [nanoseconds / calls for nanoseconds, calls in zip(spent, each, strict=True)]
+
+
+def smoothed_title(title: str) -> str:
+    """The title of a time, with how it was smoothed."""
+    return tr("{title} (median of {count} samples)", title=title, count=SMOOTHED_SAMPLES)
 
 
 def smoothed(values: Sequence[int], reach: int) -> list[float]:

@@ -8,12 +8,27 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+from leakhunt.language import mark, tr
 from leakhunt.model import Kind, Status
 from leakhunt.trials import Hunted, Score, Trial
 from leakhunt.units import format_bytes
 
-HUNT_HEADINGS = ("workload", "first suspect", "explained", "known cause", "right")
-HEADINGS = ("workload", "truth", "found", "rate/call", "true rate", "calls", "right")
+HUNT_HEADINGS = (
+    mark("workload"),
+    mark("first suspect"),
+    mark("explained"),
+    mark("known cause"),
+    mark("right"),
+)
+HEADINGS = (
+    mark("workload"),
+    mark("truth"),
+    mark("found"),
+    mark("rate/call"),
+    mark("true rate"),
+    mark("calls"),
+    mark("right"),
+)
 FORMAT = 1
 
 
@@ -31,12 +46,12 @@ def _row(name: str, group: list[Trial]) -> tuple[str, ...]:
     right = sum(each.is_right for each in group)
     return (
         name.removeprefix("leak-zoo-"),
-        " / ".join(first.expect),
-        ", ".join(dict.fromkeys(each.kind for each in group)),
+        " / ".join(map(tr, first.expect)),
+        tr(", ").join(dict.fromkeys(tr(each.kind) for each in group)),
         _amount(first.found_rate, first),
         _amount(first.rate, first) if first.leaks else "–",
         f"{sorted(each.calls for each in group)[len(group) // 2]:,}",
-        f"{right} of {len(group)}",
+        tr("{right} of {all}", right=right, all=len(group)),
     )
 
 
@@ -50,8 +65,13 @@ def hunt_rows(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
             first = hunts[0]
             share = "–" if first.share is None else f"{first.share:.0%}"
             right = sum(each.is_right for each in hunts)
-            suspect = first.first or "none"
-            what = (suspect, share, first.found_cause or "–", f"{right} of {len(hunts)}")
+            suspect = first.first or tr("none")
+            what = (
+                suspect,
+                share,
+                first.found_cause or "–",
+                tr("{right} of {all}", right=right, all=len(hunts)),
+            )
             found.append((name.removeprefix("leak-zoo-"), *what))
     return found
 
@@ -66,11 +86,25 @@ def summary(score: Score) -> list[str]:
     """The score in sentences."""
     bound = 100 * score.false_alarm_bound
     return [
-        f"clean: {score.false_alarms} false alarms in {score.clean_runs} runs (the true rate is"
-        f" below {bound:.2g} % with 95 %); {score.certified} certified, after"
-        f" {score.median_clean_samples:.0f} samples in the median",
-        f"leaking: {score.found} of {score.leaking_runs} found, {score.classed} in the right class;"
-        f" median {score.median_samples:.0f} samples, {score.median_calls:,.0f} calls",
+        tr(
+            "clean: {false_alarms} false alarms in {clean_runs} runs (the true rate"
+            " is below {bound:.2g} % with 95 %); {certified} certified, after"
+            " {median_clean_samples:.0f} samples in the median",
+            false_alarms=score.false_alarms,
+            clean_runs=score.clean_runs,
+            bound=bound,
+            certified=score.certified,
+            median_clean_samples=score.median_clean_samples,
+        ),
+        tr(
+            "leaking: {found} of {leaking_runs} found, {classed} in the right class;"
+            " median {median_samples:.0f} samples, {median_calls:,.0f} calls",
+            found=score.found,
+            leaking_runs=score.leaking_runs,
+            classed=score.classed,
+            median_samples=score.median_samples,
+            median_calls=score.median_calls,
+        ),
     ]
 
 
@@ -80,11 +114,11 @@ def confusion_rows(
     """The confusion matrix (expected class, then found): headings, and a row an expected class."""
     columns = [kind for kind in Kind if any(kind in found for found in table.values())]
     body = [
-        (expected.value, *(str(table[expected].get(kind, 0) or "·") for kind in columns))
+        (tr(expected), *(str(table[expected].get(kind, 0) or "·") for kind in columns))
         for expected in Kind
         if expected in table
     ]
-    return ["truth \\ found", *columns], body
+    return [tr("truth \\ found"), *map(tr, columns)], body
 
 
 def wrong(trials: Iterable[Trial]) -> list[Trial]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from leakhunt.language import mark, tr
 from leakhunt.model import (
     Cost,
     Difference,
     Ending,
     JudgedRun,
     Report,
-    Run,
     Status,
     Trend,
     Unit,
 )
-from leakhunt.units import format_amount, format_bytes, format_rate, format_seconds
+from leakhunt.reporting.facts import series_words
+from leakhunt.units import format_amount, format_rate, format_seconds
 
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
@@ -26,24 +27,21 @@ SIGNS: Mapping[Status, str] = {
     Status.INCONCLUSIVE: "?",
 }
 HEADINGS = (
-    "variant",
-    "verdict",
-    "live heap per call",
-    "RSS per call",
-    "Python blocks per call",
-    "time per call",
-    "results",
-    "ended",
+    mark("variant"),
+    mark("verdict"),
+    mark("live heap per call"),
+    mark("RSS per call"),
+    mark("Python blocks per call"),
+    mark("time per call"),
+    mark("results"),
+    mark("ended"),
 )
-CUDA_HEADINGS = ("CUDA allocated per call", "CUDA reserved per call")
-LEAST_OBJECTS_PER_CALL = 0.1
-# The facts that a reader must see first, in this order.
-FIRST_FACTS = ("weights", "weights_sha256")
+CUDA_HEADINGS = (mark("CUDA allocated per call"), mark("CUDA reserved per call"))
 
 
 def headings(report: Report) -> tuple[str, ...]:
     """The columns of the summary table."""
-    return (*HEADINGS, *CUDA_HEADINGS) if _on_cuda(report) else HEADINGS
+    return tuple(map(tr, (*HEADINGS, *(CUDA_HEADINGS if _on_cuda(report) else ()))))
 
 
 def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
@@ -70,7 +68,7 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def verdict_cell(entry: JudgedRun) -> str:
     """``▲ leak in Python``."""
-    return f"{SIGNS[entry.verdict.status]} {entry.verdict.kind}"
+    return f"{SIGNS[entry.verdict.status]} {tr(entry.verdict.kind)}"
 
 
 def _on_cuda(report: Report) -> bool:
@@ -80,13 +78,12 @@ def _on_cuda(report: Report) -> bool:
 def trend_cell(trend: Trend | None) -> str:
     """``64.1 KiB [63.2 KiB, 65.0 KiB]``, or why there is no figure."""
     if trend is None:
-        return "not read"
+        return tr("not read")
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return NOTHING
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     if trend.unit is Unit.BLOCKS:
-        low, high = low.removesuffix(" blocks"), high.removesuffix(" blocks")
-        return f"{trend.rate:.3g} [{low}, {high}]"
+        return f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
     return f"{format_amount(trend.rate, trend.unit)} [{low}, {high}]"
 
 
@@ -105,35 +102,43 @@ def _ratio(ratio: float) -> str:
 def difference_cell(entry: JudgedRun) -> str:
     """``same in 200 calls``, or by how much the results differ from the reference's."""
     if entry.variant == entry.run.plan.reference:
-        return "the reference"
+        return tr("the reference")
     difference = entry.difference
     if difference is None:
         return NOTHING
     if not difference.differing:
-        return f"same in {difference.compared} calls"
-    told = f"differ in {difference.differing} of {difference.compared} calls"
+        return tr("same in {compared} calls", compared=difference.compared)
+    told = tr(
+        "differ in {differing} of {compared} calls",
+        differing=difference.differing,
+        compared=difference.compared,
+    )
     return told + _amount_apart(difference)
 
 
 def short_difference_cell(entry: JudgedRun) -> str:
     """``same``, or the share of the results that differs; for narrow places."""
     if entry.variant == entry.run.plan.reference:
-        return "ref."
+        return tr("ref.")
     difference = entry.difference
     if difference is None:
         return NOTHING
     if not difference.differing:
-        return "same"
+        return tr("same")
     if difference.total is None or not difference.reference_total:
-        return f"{difference.differing} differ"
-    return f"{100 * difference.total / difference.reference_total:.2g} % differ"
+        return tr("{differing} differ", differing=difference.differing)
+    return tr("{share:.2g} % differ", share=100 * difference.total / difference.reference_total)
 
 
 def _amount_apart(difference: Difference) -> str:
     if difference.worst is None or difference.total is None or not difference.reference_total:
         return ""
     share = 100 * difference.total / difference.reference_total
-    return f", by {format_seconds(difference.worst / 1e3)} at most, {share:.2g} % of the speech"
+    return tr(
+        ", by {worst} at most, {share:.2g} % of the speech",
+        worst=format_seconds(difference.worst / 1000.0),
+        share=share,
+    )
 
 
 def outcome_cell(entry: JudgedRun) -> str:
@@ -141,8 +146,13 @@ def outcome_cell(entry: JudgedRun) -> str:
     done, planned = entry.run.calls_done, entry.run.plan.calls
     outcome = entry.run.outcome
     if outcome.ending is Ending.OK:
-        return f"{done} calls"
-    return f"{outcome.ending} after {done}" + (f" of {planned}" if planned else " calls")
+        return tr("{done} calls", done=done)
+    ending = tr(outcome.ending)
+    if planned:
+        return tr(
+            "{ending} after {done:d} of {planned:d}", ending=ending, done=done, planned=planned
+        )
+    return tr("{ending} after {done:d} calls", ending=ending, done=done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,84 +183,34 @@ def remedies(report: Report) -> tuple[Remedy, ...]:
 
 def _saving(base: Trend | None, trend: Trend | None) -> str:
     if base is None or trend is None or base.rate is None or trend.rate is None:
-        return "cannot be told: too few calls"
+        return tr("cannot be told: too few calls")
     assert base.rate_low is not None and base.rate_high is not None
     assert trend.rate_low is not None and trend.rate_high is not None
     if base.rate_high <= base.tolerance and trend.rate_high <= trend.tolerance:
-        return "nothing: the reference does not grow either"
+        return tr("nothing: the reference does not grow either")
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
         share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
-        return f"{format_rate(saved, base.unit)} of live heap{share}"
+        return tr("{saved} of live heap{share}", saved=format_rate(saved, base.unit), share=share)
     if trend.rate_low > base.rate_high:
-        return f"nothing: {format_rate(trend.rate - base.rate, base.unit)} more than the reference"
-    return "nothing that can be told from the reference"
+        return tr(
+            "nothing: {rate} more than the reference",
+            rate=format_rate(trend.rate - base.rate, base.unit),
+        )
+    return tr("nothing that can be told from the reference")
 
 
 def _elsewhere(entry: JudgedRun) -> str:
     """What grows all the same, beside the live heap."""
     grows = [
-        trend.series.replace("_", " ")
+        series_words(trend.series)
         for trend in entry.verdict.trends.values()
         if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss")
     ]
-    return f"; but {', '.join(grows)} grow" if grows else ""
+    return tr("; but {grows} grow", grows=tr(", ").join(grows)) if grows else ""
 
 
 def _price(cost: Cost | None) -> str:
     if cost is None or cost.ratio is None:
         return NOTHING
-    return f"{cost.ratio:.3g} × the time of the reference"
-
-
-def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
-    """What every report must say of its inputs: the weights first. Name and text."""
-    facts = dict(report.entries[0].run.facts) if report.entries else {}
-    names = [name for name in FIRST_FACTS if name in facts]
-    names += [name for name in facts if name not in FIRST_FACTS]
-    return tuple((name.replace("_", " "), facts[name]) for name in names)
-
-
-def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
-    """The plan in reading order. Name and text."""
-    plan = run.plan
-    options = ", ".join(f"{name}={value or '(default)'}" for name, value in plan.options.items())
-    limit = plan.memory_limit_bytes
-    return (
-        ("calls", f"{plan.calls} each" if plan.calls else "as many as the verdict needs"),
-        ("device", plan.device),
-        ("threads", str(plan.threads)),
-        ("seed", str(plan.seed)),
-        ("options", options or "none"),
-        ("memory limit", format_bytes(limit) if limit is not None else "none"),
-    )
-
-
-def calls_fact(run: Run) -> str:
-    """How many calls there were, and how they were sampled."""
-    warm_up = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
-    told = f"{run.calls_done}, of which the first {warm_up} are warm-up and not judged"
-    if run.calls_per_sample > 1:
-        told += f"; a sample every {run.calls_per_sample} calls"
-    if run.collects:
-        look = run.reading("collected")
-        cost = look.values.get("collect_ns", 0) if look is not None else 0
-        told += f"; gc.collect() before each reading, {format_seconds(cost / 1e9)} each"
-    return told
-
-
-def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
-    """Types of which there are more after the judged calls: name, how many, how many per call.
-
-    Without those that grew by less than one object in ten calls: no leak that this tool can find.
-    """
-    calls = (entry.run.samples_done - entry.run.judged_from) * entry.run.calls_per_sample
-    for note in entry.run.notes:
-        if note.get("kind") != "types":
-            continue
-        return tuple(
-            (str(name), int(count), int(count) / calls)
-            for name, count in note.get("growth", ())
-            if calls > 0 and int(count) >= LEAST_OBJECTS_PER_CALL * calls
-        )
-    return ()
+    return tr("{ratio:.3g} × the time of the reference", ratio=cost.ratio)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from leakhunt.language import tr
 from leakhunt.model import Run, Shape, Status, Trend, Unit
 from leakhunt.units import format_rate
 from leakhunt.verdict.series import default_tolerance
@@ -81,20 +82,22 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
     left = remains(run, trend.series)
     if left is None:
         return trend
-    told = f"gc.collect() leaves {format_rate(left.rate, trend.unit)}"
+    told = tr("gc.collect() leaves {rate}", rate=format_rate(left.rate, trend.unit))
     if max(left.pieces) <= trend.tolerance:
-        reason = f"{told} of it: cyclic garbage between collections"
+        reason = tr("{told} of it: cyclic garbage between collections", told=told)
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
     if trend.status is Status.LEAK:
         return trend if run.collects else _leak_without_garbage(trend, left, told)
     steady = _is_steady(left, trend.tolerance)
-    linear = _by_collections(trend, left, Status.LEAK, Shape.LINEAR, f"{told} at every look")
+    linear = _by_collections(
+        trend, left, Status.LEAK, Shape.LINEAR, tr("{told} at every look", told=told)
+    )
     return linear if steady else trend
 
 
 def _leak_without_garbage(trend: Trend, left: Remains, told: str) -> Trend:
     if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
-        reason = f"{told}, and that slows down: a warm-up or a cache that fills"
+        reason = tr("{told}, and that slows down: a warm-up or a cache that fills", told=told)
         return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
     return _by_collections(trend, left, Status.LEAK, trend.shape, f"{trend.reason}; {told}")
 
@@ -134,7 +137,9 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
         return None
     blocks = remains(run, trend.series) or left
-    reason = f"what collections leave grows by {format_rate(max(left.rate, 0.0), Unit.BYTES)}"
+    reason = tr(
+        "what collections leave grows by {rate}", rate=format_rate(max(left.rate, 0.0), Unit.BYTES)
+    )
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
 
 

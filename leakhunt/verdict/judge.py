@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from leakhunt.language import retold, tr
 from leakhunt.model import Ending, Kind, Run, Shape, Status, Trend, Unit, Verdict
 from leakhunt.units import format_amount, format_rate
 from leakhunt.verdict.collections import garbage_matters, remains, without_garbage
@@ -62,7 +63,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
         if series.name in JUDGED_SERIES
     }
     if not run.samples_done:
-        sentence = "Nothing was measured."
+        sentence = tr("Nothing was measured.")
         return Verdict(
             Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), with_ending(sentence, run), trends
         )
@@ -99,10 +100,17 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
     live = [trend for trend in leaking if trend.series in LIVE_SERIES]
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
-    told = [f"{capitalized(kinds[0])}: {told_all(live)}"] if kinds else []
+    told = (
+        [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live))] if kinds else []
+    )
     if not kinds and trends.get("rss") in leaking and _outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
-        told = [f"Memory grows outside malloc and Python: {told_all([trends['rss']])}"]
+        told = [
+            tr(
+                "Memory grows outside malloc and Python: {told_all}",
+                told_all=told_all([trends["rss"]]),
+            )
+        ]
         told += _mapping_evidence(run)
     if not kinds:
         return None
@@ -110,13 +118,24 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
         told.append(
-            f"Only a warm-up with a time constant above {slowest:,.0f} calls would look the same"
+            tr(
+                "Only a warm-up with a time constant above {slowest:,.0f} calls would"
+                " look the same",
+                slowest=slowest,
+            )
         )
     ahead = forecast(run, trends)
     if ahead is not None:
         room = format_amount(ahead.limit_bytes, Unit.BYTES)
-        told.append(f"At this rate {ahead.limit} ({room}) is reached in {calls_ahead(ahead)}")
-    sentence = ". ".join(told) + "."
+        told.append(
+            tr(
+                "At this rate {limit} ({room}) is reached in {calls_ahead}",
+                limit=retold(ahead.limit),
+                room=room,
+                calls_ahead=calls_ahead(ahead),
+            )
+        )
+    sentence = tr(". ").join(told) + tr(".")
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
 
 
@@ -168,26 +187,36 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if memory and not unsure:
         return None
     if not memory:
-        sentence = "No series that shows live memory can be read on this system."
+        sentence = tr("No series that shows live memory can be read on this system.")
         return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
     needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
-    lead = "Too short to say" if unsure[0].samples < FEWEST_SAMPLES else "Inconclusive"
-    told = [f"{lead} ({told_once(unsure)})", *_contradictions(run, trends)]
-    sentence = ". ".join(told) + "."
+    lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
+    told = [
+        tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)),
+        *_contradictions(run, trends),
+    ]
+    sentence = tr(". ").join(told) + tr(".")
     return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
 
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    seen = "; ".join(told_bound(trends[name]) for name in _MEMORY_SERIES if name in trends)
-    lead = "No leak" if kinds[0] is Kind.CLEAN else f"No leak, {' and '.join(kinds)}"
-    told = [f"{lead}: {seen}", *(_contradictions(run, trends) or _retained(run, kinds))]
+    seen = tr("; ").join(told_bound(trends[name]) for name in _MEMORY_SERIES if name in trends)
+    lead = (
+        tr("No leak")
+        if kinds[0] is Kind.CLEAN
+        else tr("No leak, {kinds}", kinds=tr(" and ").join(map(tr, kinds)))
+    )
+    told = [
+        tr("{kind}: {told}", kind=lead, told=seen),
+        *(_contradictions(run, trends) or _retained(run, kinds)),
+    ]
     retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
         for name, trend in trends.items()
     }
-    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), ". ".join(told) + ".", shown)
+    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), tr(". ").join(told) + tr("."), shown)
 
 
 def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
@@ -197,7 +226,13 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
     live = _gain(run, "live_heap", "trimmed") + _gain(run, "python_live", "trimmed")
     grown = format_amount(_gain(run, "rss", "end"), Unit.BYTES)
     kept = format_amount(_gain(run, "rss", "end") - live, Unit.BYTES)
-    return [f"Of {grown} that RSS grew by since the start, {kept} are not in use any more"]
+    return [
+        tr(
+            "Of {grown} that RSS grew by since the start, {kept} are not in use any more",
+            grown=grown,
+            kept=kept,
+        )
+    ]
 
 
 def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
@@ -261,7 +296,14 @@ def _mapping_evidence(run: Run) -> list[str]:
         if note.get("kind") == "mappings" and note.get("growth"):
             name, count, size = note["growth"][0]
             grown = format_amount(size, Unit.BYTES)
-            return [f"Most of it in {name} mappings: {grown} more, {count:+d} mappings"]
+            return [
+                tr(
+                    "Most of it in {name} mappings: {grown} more, {count:+d} mappings",
+                    name=name,
+                    grown=grown,
+                    count=count,
+                )
+            ]
     return []
 
 
@@ -275,10 +317,10 @@ def _contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
         return _beside_a_leak(rss, heap)
     if rss.status is not Status.LEAK or _outside(run, trends):
         return []
-    grows = f"RSS grows by {format_rate(rss.rate, rss.unit)} while nothing live"
+    grows = tr("RSS grows by {rate} while nothing live", rate=format_rate(rss.rate, rss.unit))
     if run.reading("trimmed") is None:
-        return [f"{grows} is seen to"]
-    return [f"{grows} does: freed memory that the allocators keep"]
+        return [tr("{grows} is seen to", grows=grows)]
+    return [tr("{grows} does: freed memory that the allocators keep", grows=grows)]
 
 
 def _beside_a_leak(rss: Trend, heap: Trend) -> list[str]:
@@ -286,11 +328,14 @@ def _beside_a_leak(rss: Trend, heap: Trend) -> list[str]:
     if heap.status is not Status.LEAK:
         return []
     if rss.status is Status.NO_LEAK:
-        return ["RSS does not show it: the leak still fits into freed or untouched pages"]
+        return [tr("RSS does not show it: the leak still fits into freed or untouched pages")]
     if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
         return [
-            f"RSS grows faster still, by {format_rate(rss.rate or 0.0, rss.unit)}: freed memory"
-            " that the allocators keep comes on top"
+            tr(
+                "RSS grows faster still, by {rate}: freed memory that the allocators"
+                " keep comes on top",
+                rate=format_rate(rss.rate or 0.0, rss.unit),
+            )
         ]
     return []
 

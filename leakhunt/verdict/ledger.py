@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from leakhunt.language import mark, tr
 from leakhunt.model import Ledger, LedgerLine, Run
 
 _UNEXPLAINED = (
     "unexplained",
-    "unexplained",
-    "raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice",
+    mark("unexplained"),
+    mark("raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice"),
 )
 
 
@@ -53,50 +54,50 @@ def _settled_lines(
     lines = [
         LedgerLine(
             "live_python",
-            "live Python heap",
+            tr("live Python heap"),
             _gain(start, trimmed, "python_live"),
-            "Python objects up to 512 bytes that are still referenced (pymalloc)",
+            tr("Python objects up to 512 bytes that are still referenced (pymalloc)"),
         ),
         LedgerLine(
             "live_native",
-            "live native heap",
+            tr("live native heap"),
             _gain(start, trimmed, "live_heap"),
-            "malloc blocks still in use: native code, and Python objects over 512 bytes",
+            tr("malloc blocks still in use: native code, and Python objects over 512 bytes"),
         ),
         LedgerLine(
             "garbage",
-            "cyclic garbage",
+            tr("cyclic garbage"),
             heap_garbage + python_garbage,
-            "freed by one gc.collect() after the last call",
+            tr("freed by one gc.collect() after the last call"),
         ),
         LedgerLine(
             "kept_by_malloc",
-            "freed but kept by malloc",
+            tr("freed but kept by malloc"),
             kept,
-            "given back to the kernel by malloc_trim",
+            tr("given back to the kernel by malloc_trim"),
         ),
         LedgerLine(
             "kept_by_python",
-            "freed but kept by Python",
+            tr("freed but kept by Python"),
             _gain(start, trimmed, "python_arenas")
             - _gain(start, trimmed, "python_live")
             - python_garbage,
-            "room in pymalloc's arenas that live objects hold open",
+            tr("room in pymalloc's arenas that live objects hold open"),
         ),
         LedgerLine(
             "file_backed",
-            "file-backed",
+            tr("file-backed"),
             _gain(start, end, "rss_file") + _gain(start, end, "rss_shared"),
-            "pages of libraries, mapped files and shared memory touched since the start",
+            tr("pages of libraries, mapped files and shared memory touched since the start"),
         ),
     ]
     if "cuda_reserved" in end:
         lines.append(
             LedgerLine(
                 "framework_cache",
-                "framework cache",
+                tr("framework cache"),
                 framework,
-                "host memory given back by emptying the CUDA allocator's cache",
+                tr("host memory given back by emptying the CUDA allocator's cache"),
             )
         )
     return lines
@@ -109,9 +110,9 @@ def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
         lines.append(
             LedgerLine(
                 "live_or_garbage",
-                "live heap or garbage",
+                tr("live heap or garbage"),
                 run.samples["live_heap"][-1] - start["live_heap"],
-                "malloc blocks in use at the last sample; nothing was collected",
+                tr("malloc blocks in use at the last sample; nothing was collected"),
             )
         )
     return Ledger(growth, _with_rest(lines, growth), complete=False, peak_bytes=None)
@@ -120,7 +121,7 @@ def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
 def _with_rest(lines: list[LedgerLine], growth: int) -> tuple[LedgerLine, ...]:
     name, title, explanation = _UNEXPLAINED
     rest = growth - sum(line.size_bytes for line in lines)
-    return (*lines, LedgerLine(name, title, rest, explanation))
+    return (*lines, LedgerLine(name, tr(title), rest, tr(explanation)))
 
 
 def _gain(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leakhunt.language import mark, retold, tr
 from leakhunt.model import Ending, Forecast, Run, Trend, Unit
 from leakhunt.units import format_amount, format_rate, format_seconds
 
 _TITLES = {
-    "live_heap": "live heap",
+    "live_heap": mark("live heap"),
     "rss": "RSS",
-    "python_blocks": "Python blocks",
-    "cuda_allocated": "CUDA allocated",
-    "cuda_reserved": "CUDA reserved",
+    "python_blocks": mark("Python blocks"),
+    "cuda_allocated": mark("CUDA allocated"),
+    "cuda_reserved": mark("CUDA reserved"),
 }
 
 
 def told_all(trends: Sequence[Trend]) -> str:
     """The growth of each, in one line."""
-    return "; ".join(map(told_growth, trends))
+    return tr("; ").join(map(told_growth, trends))
 
 
 def told_growth(trend: Trend) -> str:
     """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
-    return (
-        f"{title(trend)} grow{'' if title(trend).endswith('s') else 's'}"
-        f" by {format_rate(trend.rate, trend.unit)}"
-        f" (between {format_amount(trend.rate_low, trend.unit)}"
-        f" and {format_amount(trend.rate_high, trend.unit)}), {trend.shape}"
+    told = {
+        True: mark("{title} grow by {rate} (between {low} and {high}), {shape}"),
+        False: mark("{title} grows by {rate} (between {low} and {high}), {shape}"),
+    }
+    return tr(
+        told[_TITLES.get(trend.series, trend.series).endswith("s")],
+        title=title(trend),
+        rate=format_rate(trend.rate, trend.unit),
+        low=format_amount(trend.rate_low, trend.unit),
+        high=format_amount(trend.rate_high, trend.unit),
+        shape=tr(trend.shape),
     )
 
 
@@ -39,7 +46,10 @@ def told_once(trends: Sequence[Trend]) -> str:
         reasons.setdefault(trend.reason, []).append(title(trend))
     if len(reasons) == 1 and len(trends) > 1:
         return trends[0].reason
-    return "; ".join(f"{', '.join(titles)}: {reason}" for reason, titles in reasons.items())
+    return tr("; ").join(
+        tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
+        for reason, titles in reasons.items()
+    )
 
 
 def told_bound(trend: Trend) -> str:
@@ -49,18 +59,36 @@ def told_bound(trend: Trend) -> str:
     bytes.
     """
     if trend.upper_bound is None or trend.upper_bound > trend.tolerance:
-        return f"{title(trend)}: {trend.reason}"
-    told = f"{title(trend)} at most {format_rate(trend.upper_bound, trend.unit)}"
+        return tr("{kind}: {told}", kind=title(trend), told=trend.reason)
+    told = tr(
+        "{title} at most {upper_bound}",
+        title=title(trend),
+        upper_bound=format_rate(trend.upper_bound, trend.unit),
+    )
     if trend.detectable is None:
         return told
-    return f"{told} (would have seen {format_rate(trend.detectable, trend.unit)} with 95 %)"
+    return tr(
+        "{told} (would have seen {detectable} with 95 %)",
+        told=told,
+        detectable=format_rate(trend.detectable, trend.unit),
+    )
 
 
 def calls_ahead(ahead: Forecast) -> str:
     """``about 500 calls (480 to 530), 25 s at this pace``."""
-    latest = "never" if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
-    pace = "" if ahead.seconds is None else f", {format_seconds(ahead.seconds)} at this pace"
-    return f"about {ahead.calls:,} calls ({ahead.calls_soonest:,} to {latest}){pace}"
+    latest = tr("never") if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
+    pace = (
+        ""
+        if ahead.seconds is None
+        else tr(", {seconds} at this pace", seconds=format_seconds(ahead.seconds))
+    )
+    return tr(
+        "about {calls:,} calls ({calls_soonest:,} to {latest}){pace}",
+        calls=ahead.calls,
+        calls_soonest=ahead.calls_soonest,
+        latest=latest,
+        pace=pace,
+    )
 
 
 def with_ending(sentence: str, run: Run) -> str:
@@ -68,17 +96,28 @@ def with_ending(sentence: str, run: Run) -> str:
     outcome = run.outcome
     if outcome.ending is Ending.OK:
         return sentence
-    told = f"{sentence} It ended early ({outcome.ending}): {outcome.reason}."
+    told = tr(
+        "{sentence} It ended early ({ending}): {reason}.",
+        sentence=sentence,
+        ending=tr(outcome.ending),
+        reason=retold(outcome.reason),
+    )
     rss = run.samples.get("rss")
     if not rss:
         return told
     first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
-    return f"{told} In its {run.calls_done} calls RSS went from {first} to {last}."
+    return tr(
+        "{told} In its {calls_done} calls RSS went from {first} to {last}.",
+        told=told,
+        calls_done=run.calls_done,
+        first=first,
+        last=last,
+    )
 
 
 def title(trend: Trend) -> str:
     """The series as people call it."""
-    return _TITLES.get(trend.series, trend.series)
+    return tr(_TITLES.get(trend.series, trend.series))
 
 
 def capitalized(text: str) -> str:

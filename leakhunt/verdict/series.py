@@ -18,6 +18,7 @@ from math import ceil, isfinite
 
 import numpy as np
 
+from leakhunt.language import tr
 from leakhunt.model import Shape, Status, Trend, Unit
 from leakhunt.units import format_rate
 from leakhunt.verdict.shape import bounded_shape, leak_shape
@@ -154,13 +155,13 @@ def _look_at_floors(fine: Floats, width: int, tolerance: float, alpha: float) ->
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
-        return Sight(slope, "not above the tolerance for certain")
+        return Sight(slope, tr("not above the tolerance for certain"))
     if mostly_one_step(heights):
-        return Sight(slope, "most of it came in one step")
+        return Sight(slope, tr("most of it came in one step"))
     if later_share(heights) < LEAST_LATER_SHARE:
-        return Sight(slope, "it slows down")
+        return Sight(slope, tr("it slows down"))
     if not slope_beyond_warm_up(fine, width) > tolerance:
-        return Sight(slope, "a slow warm-up fits as well")
+        return Sight(slope, tr("a slow warm-up fits as well"))
     return Sight(slope, None)
 
 
@@ -191,8 +192,13 @@ class _Judgement:
             upper_bound=None,
             detectable=None,
             calls_needed=(FEWEST_FOR_LEAK - samples) * calls,
-            reason=f"{samples} samples; at least {FEWEST_SAMPLES} are needed,"
-            f" {FEWEST_FOR_LEAK} for a leak",
+            reason=tr(
+                "{samples} samples; at least {fewest_samples} are needed,"
+                " {fewest_for_leak} for a leak",
+                samples=samples,
+                fewest_samples=FEWEST_SAMPLES,
+                fewest_for_leak=FEWEST_FOR_LEAK,
+            ),
         )
 
     def trend(self, name: str, net: float | None, power: bool) -> Trend:
@@ -283,21 +289,25 @@ class _Judgement:
         most = format_rate(max(bound, 0.0) / calls, self.unit)
         if status is Status.LEAK:
             rate = format_rate(sight.slope.rate / calls, self.unit)
-            return (
-                f"the floor rises steadily, at {rate}; only a warm-up with a time constant above"
-                f" {self._slowest_warm_up():,.0f} calls looks like it"
+            return tr(
+                "the floor rises steadily, at {rate}; only a warm-up with a time"
+                " constant above {slowest_warm_up:,.0f} calls looks like it",
+                rate=rate,
+                slowest_warm_up=self._slowest_warm_up(),
             )
         if status is Status.NO_LEAK:
-            return f"no leak above {most}"
+            return tr("no leak above {most}", most=most)
         assert needed is not None
-        more = f"{needed * calls} more calls would tell"
+        more = tr("{needed} more calls would tell", needed=needed * calls)
         if sight.slope.low > self.tolerance:
             rate = format_rate(sight.slope.rate / calls, self.unit)
-            why = sight.obstacle or "it may yet be a warm-up"
-            return f"it grows by {rate}, but {why}; {more}"
+            why = sight.obstacle or tr("it may yet be a warm-up")
+            return tr("it grows by {rate}, but {why}; {more}", rate=rate, why=why, more=more)
         if bound <= self.tolerance:
-            return f"no leak above {most} so far; {more}"
-        return f"no leak above {most}, which is not below the tolerance; {more}"
+            return tr("no leak above {most} so far; {more}", most=most, more=more)
+        return tr(
+            "no leak above {most}, which is not below the tolerance; {more}", most=most, more=more
+        )
 
 
 def _orders(noise: Floats) -> Iterator[Floats]:

@@ -15,6 +15,7 @@ import pytest
 
 from leakhunt.cli import live
 from leakhunt.cli.progress import Bars, SteadyConsole
+from leakhunt.language import speaking
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Ending, Outcome, Unit
 from leakhunt.reporting.growing import MOST_BUCKETS, Curve, Growing
@@ -93,6 +94,14 @@ def test_a_warm_up_does_not_flatten_what_follows() -> None:
     assert not any(re.match(r"\s*1\d\d\.\d MiB┤", line) for line in lines(text))
     flat = frame(state(grown([5000] * 300, 100)), 80, 20)
     assert len([row for row in shapes(flat) if row]) == 1
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_frame_in_chinese_fits_any_terminal(width: int, height: int) -> None:
+    with speaking("zh"):
+        picture = lines(frame(state(leak(), leak(0)), width, height))
+    assert len(picture) <= height
+    assert all(columns(line) <= width for line in picture)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
