@@ -174,7 +174,9 @@ def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
     plotext.yticks(ticks, [f"{format_amount(at, panel.unit):>{_LABEL_COLUMNS}}" for at in ticks])
     edges = [0, right // 2, right]
     plotext.xticks(edges, ["0", f"{right // 2:,}", tr("{right:,} calls", right=right)])
-    return [_narrowed(str(line), width) for line in plotext.build().splitlines()[:height]]
+    drawn = [str(line) for line in plotext.build().splitlines()[:height]]
+    # The last line is the only one with words; to measure all of them would cost frames.
+    return [*drawn[:-1], *(_narrowed(line, width) for line in drawn[-1:])]
 
 
 def _narrowed(line: str, width: int) -> str:
