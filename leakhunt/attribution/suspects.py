@@ -8,10 +8,17 @@ from collections.abc import Iterator, Sequence
 from leakhunt.attribution.causes import catalogue, entries_per_call, frame_of, known_cause
 from leakhunt.attribution.clusters import Cluster, holder_frame, own_frame
 from leakhunt.findings import Cause, Finding, Frame, Instrument, Origin, Sort, Suspect
-from leakhunt.language import ntr, retold, tr
+from leakhunt.language import mark, ntr, retold, tr
 from leakhunt.model import Unit
 from leakhunt.units import format_bytes, format_rate
 
+_OPEN = {
+    "descriptor": mark("open descriptors"),
+    "thread": mark("open threads"),
+    "child process": mark("open child processes"),
+    "temporary file": mark("open temporary files"),
+}
+_OPEN_THINGS = mark("open things")
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
 
@@ -166,7 +173,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> str:
     what = {
         Sort.CONTAINER: tr("items"),
         Sort.GRAPH: tr("nodes of an autograd graph"),
-        Sort.RESOURCE: tr("open {what}s", what=tr(lead.what)),
+        Sort.RESOURCE: tr(_OPEN.get(lead.what, _OPEN_THINGS)),
     }.get(lead.sort, tr("blocks"))
     since = lead.facts.get("since_call")
     told = tr(", the first since call {since:,}", since=since) if since else ""
