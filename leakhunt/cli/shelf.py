@@ -16,7 +16,7 @@ from pathlib import Path
 
 from leakhunt import store
 from leakhunt.cli.output import Told, report_on
-from leakhunt.errors import BadFile, LeakhuntError, NothingMeasured, UsageError
+from leakhunt.errors import BadFile, NothingMeasured, UsageError
 from leakhunt.language import tr
 from leakhunt.model import Report, Run
 from leakhunt.reporting import RENDERERS
@@ -39,7 +39,7 @@ MOST_KEPT_REPORTS = 4
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
-class NotHere(LeakhuntError):
+class NotHere(Exception):
     """There is no such report, or it is nobody's business."""
 
 
