@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from leakhunt.errors import BadFile, UsageError
+from leakhunt.errors import BadFile
+from leakhunt.given import given_files
 
 RATE_HZ = 16_000
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 40.0
 FIXED_SECONDS = 5.0
+# One length for all calls, by the word that asks for it.
+ONE_LENGTH_SECONDS = {"fixed": FIXED_SECONDS, "half-hour": 1800.0, "hour": 3600.0}
+AS_RECORDED = "as-recorded"
+LENGTHS = ("varied", *ONE_LENGTH_SECONDS, AS_RECORDED)
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
 # Generated sound: bursts with harmonics of a gliding pitch and a syllable-like envelope, pauses
@@ -76,18 +81,7 @@ def recordings(place: str) -> tuple[Path, ...]:
         UsageError: no such file or folder.
         BadFile: a file that is no audio, or holds no sound; a folder without audio.
     """
-    path = Path(place)
-    if path.is_file():
-        files = [path]
-    elif path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    else:
-        raise UsageError(f"--audio {place}: no such file or folder; check the path")
-    if not files:
-        raise BadFile(f"--audio {place}: no {', '.join(SUFFIXES)} file in this folder")
-    for file in files:
-        _check(file)
-    return tuple(file.resolve() for file in files)
+    return given_files(place, f"--audio {place}", SUFFIXES, _check)
 
 
 def _check(file: Path) -> None:
@@ -98,6 +92,21 @@ def _check(file: Path) -> None:
         raise BadFile(f"{file}: not readable as audio ({reason}); give wav, flac or mp3") from None
     if not info.frames:
         raise BadFile(f"{file}: holds no sound; leave it out or record it again")
+
+
+def decoded(file: Path | BinaryIO) -> Sound:
+    """What a recording holds: mono (channels averaged) float32 at `RATE_HZ`."""
+    source = str(file) if isinstance(file, Path) else file
+    sound, rate_hz = soundfile.read(source, dtype="float32", always_2d=True)
+    mono: Sound = sound.mean(axis=1) if sound.shape[1] > 1 else sound[:, 0]
+    if rate_hz == RATE_HZ:
+        return mono
+    import torch
+    import torchaudio
+
+    resampled = torchaudio.functional.resample(torch.from_numpy(mono), rate_hz, RATE_HZ)
+    at_rate: Sound = resampled.numpy()
+    return at_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +121,16 @@ class Stretch:
 class Clips:
     """The inputs of a run, one file per call.
 
-    `lengths` is ``varied`` (a length of its own for every call), ``fixed`` (one length) or
-    ``as-recorded`` (the user's files as they are, in turn). `seconds` is how long the clip is that
-    `file` gave last.
+    `lengths` is ``varied`` (a length of its own for every call), one of `ONE_LENGTH_SECONDS` (the
+    same stretch of sound each time, shorter where the recording is) or ``as-recorded`` (the user's
+    files as they are, in turn). `seconds` is how long the clip is that `file` gave last.
     """
 
     def __init__(self, files: Sequence[Path], lengths: str, seed: int, folder: Path) -> None:
         self._files = tuple(files)
-        self._sounds = [_Sound.read(file) for file in files] if files else [_Sound.made(seed)]
+        self._one_length = ONE_LENGTH_SECONDS.get(lengths)
+        made_seconds = max(2 * LONGEST_SECONDS, self._one_length or 0.0)
+        self._sounds = [_Sound.read(file) for file in files] or [_Sound.made(seed, made_seconds)]
         self._clip = folder / "clip.wav"
         self._lengths = lengths
         self._seed = seed
@@ -129,13 +140,13 @@ class Clips:
     def longest_seconds(self) -> float:
         """The longest clip there can be."""
         longest = max(sound.seconds for sound in self._sounds)
-        if self._lengths == "as-recorded":
+        if self._lengths == AS_RECORDED:
             return longest
-        return min(FIXED_SECONDS if self._lengths == "fixed" else LONGEST_SECONDS, longest)
+        return min(self._one_length or LONGEST_SECONDS, longest)
 
     def file(self, call: int) -> Path:
         """The file of this call; the same path is written anew each time unless as recorded."""
-        if self._lengths == "as-recorded":
+        if self._lengths == AS_RECORDED:
             self.seconds = self._sounds[call % len(self._files)].seconds
             return self._files[call % len(self._files)]
         stretch = self._stretch(call)
@@ -147,9 +158,9 @@ class Clips:
 
     def _stretch(self, call: int) -> Stretch:
         """Decided by the seed and the call alone, so that every variant gets the same."""
-        if self._lengths == "fixed":
+        if self._one_length is not None:
             sound = self._sounds[0]
-            frames = min(round(FIXED_SECONDS * sound.rate_hz), len(sound.data))
+            frames = min(round(self._one_length * sound.rate_hz), len(sound.data))
             generator = np.random.default_rng([self._seed, 2])
             return Stretch(0, int(generator.integers(len(sound.data) - frames + 1)), frames)
         return _varied(self._sounds, call, np.random.default_rng([self._seed, 2, call]))
@@ -166,8 +177,8 @@ class _Sound:
         return cls(data, rate_hz)
 
     @classmethod
-    def made(cls, seed: int) -> _Sound:
-        return cls(generated(2 * LONGEST_SECONDS, seed), RATE_HZ)
+    def made(cls, seed: int, seconds: float) -> _Sound:
+        return cls(generated(seconds, seed), RATE_HZ)
 
     @property
     def seconds(self) -> float:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
-from leakhunt.errors import BadFile, MissingRequirement, UsageError
+from leakhunt.errors import BadFile
+from leakhunt.given import Weights, from_modelscope, given_weights
 
 MODEL_ID = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 REVISION = "v2.0.4"
-HUB_TIMEOUT_SECONDS = 10.0
 
 N_MELS = 80
 LFR_FRAMES = 5
@@ -111,7 +110,7 @@ encoder_conf:
 """
 
 
-def obtain(choice: str, folder: Path) -> tuple[Path, dict[str, str]]:
+def obtain(choice: str, folder: Path) -> Weights:
     """A model directory and the facts about it that every report must show.
 
     `choice` is ``auto`` (the hub, or the stand-in where the hub is out of reach), ``hub``,
@@ -122,39 +121,20 @@ def obtain(choice: str, folder: Path) -> tuple[Path, dict[str, str]]:
         UsageError: `choice` is none of the words above and no directory.
         BadFile: the directory holds no ``model.pt``.
     """
-    if choice == "stand-in":
-        return _stand_in(folder, "stand-in weights (asked for)")
-    if choice in ("auto", "hub"):
-        try:
-            return _from_hub()
-        except MissingRequirement as error:
-            if choice == "hub":
-                raise
-            return _stand_in(folder, f"stand-in weights ({error})")
-    directory = Path(choice)
-    if not directory.is_dir():
-        raise UsageError(
-            f"weights={choice!r}: no such directory; use auto, hub, stand-in or a model directory"
-        )
-    return directory, _facts(directory, f"directory {directory.name}")
+    return given_weights(
+        choice,
+        _from_hub,
+        lambda origin: _stand_in(folder, origin),
+        lambda directory: (directory, _facts(directory, f"directory {directory.name}")),
+    )
 
 
-def _from_hub() -> tuple[Path, dict[str, str]]:
-    from modelscope import snapshot_download
-    from modelscope.hub.utils.utils import get_endpoint
-
-    # A short probe first: the hub client itself retries for minutes before it gives up.
-    try:
-        urllib.request.urlopen(get_endpoint(), timeout=HUB_TIMEOUT_SECONDS).close()  # noqa: S310
-        directory = Path(snapshot_download(MODEL_ID, revision=REVISION))
-    except Exception as error:  # the client raises anything from OSError to its own types
-        raise MissingRequirement(
-            f"the model hub is out of reach: {type(error).__name__}"
-        ) from error
+def _from_hub() -> Weights:
+    directory = from_modelscope(MODEL_ID, REVISION)
     return directory, _facts(directory, f"hub weights {MODEL_ID} {REVISION}")
 
 
-def _stand_in(folder: Path, origin: str) -> tuple[Path, dict[str, str]]:
+def _stand_in(folder: Path, origin: str) -> Weights:
     import torch
 
     directory = folder / "fsmn-vad-stand-in"

@@ -1,4 +1,4 @@
-"""FSMN-VAD, the ModelScope voice-activity-detection pipeline, called in seven ways."""
+"""FSMN-VAD, the ModelScope voice-activity-detection pipeline, called in nine ways."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 import fsmn_vad_audio as audio
+import fsmn_vad_pipeline as vad
 import fsmn_vad_weights as weights
+from fsmn_vad_pipeline import Segments
 from leakhunt import Context, variant
 from leakhunt.errors import UsageError
 
@@ -24,7 +25,7 @@ RESULT = "intervals"
 OPTIONS = {
     "lengths": (
         "",
-        ("", "varied", "fixed", "as-recorded"),
+        ("", "varied", "fixed", "half-hour", "hour", "as-recorded"),
         "clip lengths; default: varied, or as-recorded with --audio",
     ),
     "audio": ("", (), "your own recordings: a file or a folder (wav, flac, mp3)"),
@@ -44,15 +45,12 @@ STREAM_SAMPLES = STREAM_MS * audio.RATE_HZ // 1000
 # look-back, 10 ms frames). Pieces no further apart than this at a border are one.
 JOIN_MS = 400
 
-Segments = list[list[int]]
-
 
 @dataclass
 class State:
     """One loaded pipeline and what the variants need beside it."""
 
     pipeline: Any
-    threads: int
     clips: audio.Clips
     noise: audio.Sound
     padding: str
@@ -96,8 +94,6 @@ def prepare(context: Context) -> dict[str, str]:
 def setup(context: Context) -> State:
     """Load the real pipeline as a service does at its start."""
     import torch
-    from modelscope.pipelines import pipeline
-    from modelscope.utils.constant import Tasks
 
     # The oneDNN and ATen pools are sized by the first kernel: set them before the model loads.
     torch.set_num_threads(context.threads)
@@ -105,17 +101,8 @@ def setup(context: Context) -> State:
     lengths = context.options["lengths"] or ("as-recorded" if files else "varied")
     clips = audio.Clips(files, lengths, context.seed, context.folder)
     model = json.loads((context.scratch / "weights.json").read_text())
-    loaded = pipeline(
-        task=Tasks.voice_activity_detection,
-        model=model,
-        device=context.device,
-        disable_update=True,
-        disable_pbar=True,
-    )
-    weights.check_loaded(Path(model), loaded.model.model.model)
     return State(
-        pipeline=loaded,
-        threads=context.threads,
+        pipeline=vad.loaded(Path(model), context.device, context.threads),
         clips=clips,
         noise=audio.quiet_noise(_bucket_seconds(clips.longest_seconds), context.seed),
         padding=context.options["padding"],
@@ -148,26 +135,41 @@ def naive(state: State, item: Path) -> Segments:
 @variant
 def cleaned(state: State, item: Path) -> Segments:
     """naive, then gc.collect() and the CUDA cache emptied: the folklore."""
-    import torch
-
     try:
         return _detect(state, str(item))
     finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _clean_up()
+
+
+@variant
+def reset_after(state: State, item: Path) -> Segments:
+    """naive, then the clear_cache() of the report: model.eval(), and the preprocessor reset."""
+    try:
+        return _detect(state, str(item))
+    finally:
+        _reset(state)
 
 
 @variant
 def preloaded(state: State, item: Path) -> Segments:
     """Decoded by soundfile to a mono 16 kHz float32 array first."""
-    return _detect(state, _decode(item))
+    return _detect(state, audio.decoded(item))
+
+
+@variant
+def all_fixes(state: State, item: Path) -> Segments:
+    """preloaded, cleaned and reset-after in one: all that the report does."""
+    try:
+        return _detect(state, audio.decoded(item))
+    finally:
+        _reset(state)
+        _clean_up()
 
 
 @variant
 def chunked(state: State, item: Path) -> Segments:
     """In pieces of 30 s; speech across a border is joined."""
-    sound = _decode(item)
+    sound = audio.decoded(item)
     size = round(CHUNK_SECONDS * audio.RATE_HZ)
     segments: Segments = []
     for first in range(0, len(sound), size):
@@ -180,7 +182,7 @@ def chunked(state: State, item: Path) -> Segments:
 @variant
 def fixed_shape(state: State, item: Path) -> Segments:
     """Padded with quiet noise to one length (or to buckets of lengths)."""
-    sound = _decode(item)
+    sound = audio.decoded(item)
     length_ms = len(sound) * 1000 // audio.RATE_HZ
     seconds = len(sound) / audio.RATE_HZ
     target = _bucket_seconds(seconds) if state.padding == "buckets" else state.clips.longest_seconds
@@ -196,7 +198,7 @@ def streaming(state: State, item: Path) -> Segments:
     """In pieces of 600 ms with a cache; one session for the whole run."""
     stream = state.stream
     began_ms = stream.heard_ms
-    sound = np.concatenate([stream.rest, _decode(item)])
+    sound = np.concatenate([stream.rest, audio.decoded(item)])
     stream.heard_ms += len(sound) * 1000 // audio.RATE_HZ - stream.rest_ms
     segments: Segments = []
     for first in range(0, len(sound) - STREAM_SAMPLES + 1, STREAM_SAMPLES):
@@ -235,23 +237,23 @@ def kept_cuda_cache(state: State, item: Path) -> Segments:
 
 
 def _detect(state: State, sound: str | audio.Sound, **streaming: Any) -> Segments:
-    # funasr sets the number of threads on every call, to 4 unless told (ncpu).
-    answer = state.pipeline(sound, ncpu=state.threads, **streaming)
-    return [[int(start), int(end)] for start, end in answer[0]["value"]]
+    return vad.detected(state.pipeline, sound, **streaming)
 
 
-def _decode(item: Path) -> audio.Sound:
-    """Mono float32 at 16 kHz."""
-    sound, rate_hz = soundfile.read(str(item), dtype="float32", always_2d=True)
-    mono: audio.Sound = sound.mean(axis=1) if sound.shape[1] > 1 else sound[:, 0]
-    if rate_hz == audio.RATE_HZ:
-        return mono
+def _clean_up() -> None:
     import torch
-    import torchaudio
 
-    resampled = torchaudio.functional.resample(torch.from_numpy(mono), rate_hz, audio.RATE_HZ)
-    at_16_khz: audio.Sound = resampled.numpy()
-    return at_16_khz
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _reset(state: State) -> None:
+    vad.network(state.pipeline).eval()
+    # Pipelines of funasr come without a preprocessor (None), so that nothing is left to reset.
+    reset = getattr(state.pipeline.preprocessor, "reset", None)
+    if reset is not None:
+        reset()
 
 
 def _append(segments: Segments, start: int, end: int, border: int) -> None:

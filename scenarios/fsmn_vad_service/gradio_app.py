@@ -1,0 +1,134 @@
+"""FSMN-VAD behind a Gradio page: an upload, a button, a table of the speech in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+import vad_hardened
+import vad_naive
+import vad_service
+from leakhunt import inside
+from leakhunt.errors import LeakhuntError
+from vad_service import Settings
+
+Detect = Callable[[str | None], tuple[str, dict[str, Any]]]
+# So many may wait behind those that are worked on; the next gets 503.
+WAITING = 16
+# So many sessions keep their state; a visitor is one. Gradio itself keeps those of 10,000.
+SESSIONS = 64
+# Seconds: how often Gradio looks for old uploads, and how old one is when it goes: long after every
+# request that waits for it. A request does not remove its own: equal uploads are one file to
+# Gradio, for which two users may wait, and of what others remove it keeps the path for ever.
+SWEEP = (30, 120)
+
+
+def page(detect: Detect, **options: Any) -> gradio.Blocks:
+    """The page, and with it Gradio's own HTTP interface at ``/gradio_api/call/detect``."""
+    with gradio.Blocks(title="FSMN-VAD", **options) as blocks:
+        upload = gradio.Audio(sources=["upload"], type="filepath", label="recording")
+        button = gradio.Button("detect")
+        outputs = [gradio.Markdown(), gradio.JSON(label="answer")]
+        button.click(detect, inputs=upload, outputs=outputs, api_name="detect")
+    return blocks
+
+
+def naive(port: int, settings: Settings, folder: Path) -> None:
+    """Serve as the field report does: paths, all results kept, as many at once as will."""
+    detector = vad_service.load(settings, vad_naive.THREADS, folder)
+
+    def detect(upload: str | None) -> tuple[str, dict[str, Any]]:
+        if upload is None:
+            raise gradio.Error("choose a recording first")
+        found = vad_naive.answer(detector, Path(upload))
+        return vad_naive.table(found), _told(found)
+
+    blocks = page(detect)
+    blocks.queue(default_concurrency_limit=None)
+    _serve(blocks, port, lambda: (200, {"status": "ok", "weights": detector.weights}))
+
+
+def hardened(port: int, settings: Settings, folder: Path) -> None:
+    """Serve behind the guards of `vad_hardened`; old uploads are swept."""
+    vad_service.bound_caches()
+    detector = vad_service.load(settings, vad_hardened.THREADS, folder)
+    service = vad_hardened.Service(detector, settings)
+
+    def detect(upload: str | None) -> tuple[str, dict[str, Any]]:
+        if upload is None:
+            raise gradio.Error("choose a recording first")
+        try:
+            found = service.answer(Path(upload))
+        except vad_hardened.Refused as refused:
+            raise gradio.Error(refused.reason) from refused
+        return vad_naive.table(found), _told(found)
+
+    blocks = page(detect, delete_cache=SWEEP)
+    blocks.queue(default_concurrency_limit=settings.at_once, max_size=settings.at_once + WAITING)
+    try:
+        _serve(
+            blocks,
+            port,
+            lambda: (200 if service.is_healthy else 503, service.health()),
+            state_session_capacity=SESSIONS,
+        )
+    finally:
+        service.close()
+
+
+def _told(found: vad_service.Answer) -> dict[str, Any]:
+    return {"segments": found.segments, "audio_seconds": found.audio_seconds}
+
+
+def _serve(
+    blocks: gradio.Blocks,
+    port: int,
+    health: Callable[[], tuple[int, dict[str, Any]]],
+    **options: Any,
+) -> None:
+    """Serve the page, and ``/health`` before its routes, until the process is told to end."""
+
+    def told(request: Request) -> JSONResponse:
+        status, body = health()
+        return JSONResponse(body, status)
+
+    blocks.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        ssr_mode=False,
+        quiet=True,
+        app_kwargs={"routes": [Route("/health", told)]},
+        **options,
+    )
+
+
+def main() -> int:
+    """Serve until it is told to end; the exit code."""
+    told = vad_service.arguments(__doc__)
+    inside.listen()
+    # SIGTERM unwinds like any other end, so that the folder of uploads goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    serve = hardened if told.variant == "hardened" else naive
+    with tempfile.TemporaryDirectory(prefix="fsmn-vad-gradio-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            serve(told.port, vad_service.settings_of(told), Path(folder))
+        except (LeakhuntError, OSError) as error:
+            return vad_service.fail(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
