@@ -6,11 +6,13 @@ after a collection are free of that: few, but without noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from leakhunt.judged import Shape, Status, Trend
 from leakhunt.language import tr
-from leakhunt.model import Run, Shape, Status, Trend, Unit
+from leakhunt.model import Run, Unit
 from leakhunt.units import format_rate
 from leakhunt.verdict.series import default_tolerance
 from leakhunt.verdict.trend import LEAST_LATER_SHARE
@@ -48,7 +50,11 @@ def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | N
 
     None with fewer than three of them.
     """
-    points = collected_points(run, name, first_sample)
+    return remains_between(collected_points(run, name, first_sample))
+
+
+def remains_between(points: Sequence[tuple[int, int]]) -> Remains | None:
+    """`remains`, of calls made and reading after each collection; None with fewer than three."""
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     spans = [(calls, growth) for calls, growth in spans if calls > 0]
     if len(spans) < _FEWEST_POINTS - 1:
@@ -82,7 +88,7 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
     left = remains(run, trend.series)
     if left is None:
         return trend
-    told = tr("gc.collect() leaves {rate}", rate=format_rate(left.rate, trend.unit))
+    told = tr("gc.collect() leaves {rate}", rate=format_rate(left.rate, trend.unit, run.plan.work))
     if max(left.pieces) <= trend.tolerance:
         reason = tr("{told} of it: cyclic garbage between collections", told=told)
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
@@ -138,7 +144,8 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
         return None
     blocks = remains(run, trend.series) or left
     reason = tr(
-        "what collections leave grows by {rate}", rate=format_rate(max(left.rate, 0.0), Unit.BYTES)
+        "what collections leave grows by {rate}",
+        rate=format_rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
     )
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
 

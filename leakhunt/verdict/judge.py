@@ -11,14 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from leakhunt.language import retold, tr
-from leakhunt.model import Ending, Kind, Run, Shape, Status, Trend, Unit, Verdict
-from leakhunt.units import format_amount, format_rate
+from leakhunt.judged import Shape, Status, Trend, Verdict
+from leakhunt.language import mark, tr
+from leakhunt.model import Ending, Kind, Run, Unit, Work
+from leakhunt.units import format_amount
 from leakhunt.verdict.collections import garbage_matters, remains, without_garbage
+from leakhunt.verdict.evenly import distance, evenly
 from leakhunt.verdict.forecast import forecast
+from leakhunt.verdict.landing import landing, mostly_failed, told_landing
+from leakhunt.verdict.outside import from_outside, is_seen_from_outside, outside_trends
 from leakhunt.verdict.sentences import (
-    calls_ahead,
     capitalized,
+    reached,
     told_all,
     told_bound,
     told_once,
@@ -26,13 +30,21 @@ from leakhunt.verdict.sentences import (
 )
 from leakhunt.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
 from leakhunt.verdict.trend import ALPHA
+from leakhunt.verdict.witnesses import (
+    MEMORY_SERIES,
+    calls_judged,
+    contradictions,
+    gain,
+    growth_outside,
+    is_outside,
+    mapping_evidence,
+)
 
 # In these, growth is live memory, or something that holds it.
 LIVE_SERIES = ("live_heap", "python_blocks", "cuda_allocated", "threads", "descriptors", "children")
-_MEMORY_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 _RESOURCE_SERIES = ("threads", "descriptors", "children")
-# RSS and CUDA reserved only say what is kept.
-KEPT_SERIES = ("rss", "cuda_reserved")
+# These only say what is kept, in use or not; the last two are what a soak reads from outside.
+KEPT_SERIES = ("rss", "cuda_reserved", "anonymous", "cuda_process")
 JUDGED_SERIES = (*LIVE_SERIES, *KEPT_SERIES)
 # RSS moves in pages and keeps what malloc keeps: a quarter of a page a sample.
 _KEPT_TOLERANCE_BYTES = 1024.0
@@ -40,10 +52,10 @@ _KEPT_TOLERANCE_BYTES = 1024.0
 _CACHE_BYTES = 256 << 10
 # RSS that grew by more than this without live memory, and is given back by a trim, is retention.
 _RETAINED_BYTES = 8 << 20
-# Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
-_OUTSIDE_SHARE = 0.5
-# RSS that grows for certain by so many times as much as the live heap needs a word.
-_FASTER = 1.5
+# What a memory limit counts, the most fitting first; a run that was killed for memory grew until
+# then if it had filled so much of the room below its limit sample by sample.
+_FILLING = ("cgroup", "anonymous", "rss")
+_FILLED_SHARE = 0.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call.
 _BLOCKS_PER_LEAK = 0.75
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
@@ -51,10 +63,22 @@ _BLOCKS_PER_LEAK = 0.75
 _LASTING_SHARE = 0.4
 # The first looks leave so many blocks of their own, and no more.
 _BLOCKS_OF_LOOKING = 32
+_ONLY_A_WARM_UP = {
+    Work.CALL: mark(
+        "Only a warm-up with a time constant above {slowest:,.0f} calls would look the same"
+    ),
+    Work.REQUEST: mark(
+        "Only a warm-up with a time constant above {slowest:,.0f} requests would look the same"
+    ),
+}
 
 
 def judge(run: Run, power: bool = True) -> Verdict:
-    """The verdict on a run; `power`: work out what each clean series would have shown."""
+    """The verdict on a run; `power`: work out what each clean series would have shown.
+
+    Of a soak all samples are judged, at one distance, and how the load landed is part of it.
+    """
+    run = evenly(run)
     names = [series.name for series in run.series if series.name in JUDGED_SERIES]
     alpha = ALPHA / max(len(names), 1)
     trends = {
@@ -67,16 +91,33 @@ def judge(run: Run, power: bool = True) -> Verdict:
         return Verdict(
             Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), with_ending(sentence, run), trends
         )
-    verdict = _leak(run, trends) or _unclear(run, trends) or _clean(run, trends)
-    if run.outcome.ending is Ending.KILLED and _was_growing(trends):
+    verdict = _leak(run, trends) or _not_a_leak(run, trends)
+    if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
         also = tuple(
             kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
         )
-        verdict = replace(verdict, kind=Kind.KILLED, also=also)
-    return replace(verdict, sentence=with_ending(verdict.sentence, run))
+        sentence = tr("It grew until it was killed. {told}", told=verdict.sentence)
+        verdict = replace(verdict, kind=Kind.KILLED, also=also, sentence=sentence)
+    return replace(verdict, sentence=with_ending(_with_load(verdict.sentence, run), run))
 
 
-def tolerance_of(series: str, unit: Unit, calls_per_sample: int) -> float:
+def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
+    if mostly_failed(landing(run)):
+        sentence = tr("Inconclusive: hardly any request landed.")
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+    if is_seen_from_outside(run, trends, MEMORY_SERIES):
+        return from_outside(run, trends, _RESOURCE_SERIES)
+    return _unclear(run, trends) or _clean(run, trends)
+
+
+def _with_load(sentence: str, run: Run) -> str:
+    told = told_landing(run, landing(run))
+    if not told:
+        return sentence
+    return tr("{sentence} {told}.", sentence=sentence, told=tr(". ").join(told))
+
+
+def tolerance_of(series: str, unit: Unit, calls_per_sample: float) -> float:
     """Growth per call that is no leak, for a series of a run."""
     if series in KEPT_SERIES:
         return _KEPT_TOLERANCE_BYTES / calls_per_sample
@@ -87,11 +128,12 @@ def _trend(run: Run, name: str, unit: Unit, alpha: float, power: bool) -> Trend:
     trend = judge_series(
         run.samples[name][run.judged_from : run.samples_done],
         unit=unit,
-        tolerance=tolerance_of(name, unit, run.calls_per_sample),
-        calls_per_sample=run.calls_per_sample,
+        tolerance=tolerance_of(name, unit, distance(run)),
+        calls_per_sample=distance(run),
         alpha=alpha,
         name=name,
         power=power,
+        work=run.plan.work,
     )
     return without_garbage(trend, run)
 
@@ -101,42 +143,40 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     live = [trend for trend in leaking if trend.series in LIVE_SERIES]
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
     told = (
-        [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live))] if kinds else []
+        [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live, run.plan.work))]
+        if kinds
+        else []
     )
-    if not kinds and trends.get("rss") in leaking and _outside(run, trends):
+    if not kinds and trends.get("rss") in leaking and is_outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
         told = [
             tr(
                 "Memory grows outside malloc and Python: {told_all}",
-                told_all=told_all([trends["rss"]]),
+                told_all=told_all([trends["rss"]], run.plan.work),
             )
         ]
-        told += _mapping_evidence(run)
+        told += mapping_evidence(run)
     if not kinds:
         return None
-    told += _contradictions(run, trends)
+    told += contradictions(run, trends)
+    if outside := _grows_outside(run, trends):
+        kinds.append(Kind.OUTSIDE_GROWTH)
+        told.append(capitalized(told_all(outside, run.plan.work)))
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
-        told.append(
-            tr(
-                "Only a warm-up with a time constant above {slowest:,.0f} calls would"
-                " look the same",
-                slowest=slowest,
-            )
-        )
+        told.append(tr(_ONLY_A_WARM_UP[run.plan.work], slowest=slowest))
     ahead = forecast(run, trends)
     if ahead is not None:
-        room = format_amount(ahead.limit_bytes, Unit.BYTES)
-        told.append(
-            tr(
-                "At this rate {limit} ({room}) is reached in {calls_ahead}",
-                limit=retold(ahead.limit),
-                room=room,
-                calls_ahead=calls_ahead(ahead),
-            )
-        )
+        told.append(reached(ahead, run.plan.work))
     sentence = tr(". ").join(told) + tr(".")
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
+
+
+def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
+    """What the processes of a service take, where it grows and only that is seen of its memory."""
+    if not is_seen_from_outside(run, trends, MEMORY_SERIES):
+        return []
+    return [trend for trend in outside_trends(trends) if trend.status is Status.LEAK]
 
 
 def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
@@ -162,8 +202,9 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     heap = run.samples["live_heap"][run.judged_from : run.samples_done]
     rate = trends["live_heap"].rate or 0.0
     moves = [later - earlier for earlier, later in pairwise(heap)]
-    events = sum(move > rate * run.calls_per_sample for move in moves) / max(len(moves), 1)
-    least = _BLOCKS_PER_LEAK * events / run.calls_per_sample
+    each = distance(run)
+    events = sum(move > rate * each for move in moves) / max(len(moves), 1)
+    least = _BLOCKS_PER_LEAK * events / each
     left = remains(run, "python_blocks")
     if left is not None:
         ever = remains(run, "python_blocks", first_sample=1) or left
@@ -176,13 +217,13 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
 
 def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     """Inconclusive, if a series that shows live memory is, or if what RSS does is not yet clear."""
-    memory = [trends[name] for name in _MEMORY_SERIES if name in trends]
+    memory = [trends[name] for name in MEMORY_SERIES if name in trends]
     live = [trends[name] for name in LIVE_SERIES if name in trends]
     unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
     rss = trends.get("rss")
     if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
-        growth = _growth_outside(run)
-        if growth is None or growth > rss.tolerance * _calls_judged(run):
+        growth = growth_outside(run)
+        if growth is None or growth > rss.tolerance * calls_judged(run):
             unsure = [rss]
     if memory and not unsure:
         return None
@@ -193,7 +234,7 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
     told = [
         tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)),
-        *_contradictions(run, trends),
+        *contradictions(run, trends),
     ]
     sentence = tr(". ").join(told) + tr(".")
     return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
@@ -201,7 +242,9 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    seen = tr("; ").join(told_bound(trends[name]) for name in _MEMORY_SERIES if name in trends)
+    seen = tr("; ").join(
+        told_bound(trends[name], run.plan.work) for name in MEMORY_SERIES if name in trends
+    )
     lead = (
         tr("No leak")
         if kinds[0] is Kind.CLEAN
@@ -209,7 +252,7 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     )
     told = [
         tr("{kind}: {told}", kind=lead, told=seen),
-        *(_contradictions(run, trends) or _retained(run, kinds)),
+        *(contradictions(run, trends) or _retained(run, kinds)),
     ]
     retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
     shown = {
@@ -223,9 +266,9 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
     if Kind.ALLOCATOR_RETENTION not in kinds:
         return []
-    live = _gain(run, "live_heap", "trimmed") + _gain(run, "python_live", "trimmed")
-    grown = format_amount(_gain(run, "rss", "end"), Unit.BYTES)
-    kept = format_amount(_gain(run, "rss", "end") - live, Unit.BYTES)
+    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
+    grown = format_amount(gain(run, "rss", "end"), Unit.BYTES)
+    kept = format_amount(gain(run, "rss", "end") - live, Unit.BYTES)
     return [
         tr(
             "Of {grown} that RSS grew by since the start, {kept} are not in use any more",
@@ -239,105 +282,31 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     reserved = trends.get("cuda_reserved")
     if reserved is not None and reserved.status is not Status.NO_LEAK:
         yield Kind.CUDA_RETENTION
-    live = _gain(run, "live_heap", "trimmed") + _gain(run, "python_live", "trimmed")
-    retained = _gain(run, "rss", "emptied") - _gain(run, "rss", "trimmed")
+    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
+    retained = gain(run, "rss", "emptied") - gain(run, "rss", "trimmed")
     rss = trends.get("rss")
-    if max(retained, _gain(run, "rss", "end") - live) > _RETAINED_BYTES or (
+    if max(retained, gain(run, "rss", "end") - live) > _RETAINED_BYTES or (
         rss is not None and rss.status is Status.LEAK
     ):
         yield Kind.ALLOCATOR_RETENTION
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE
-    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in _MEMORY_SERIES if name in trends)
+    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in MEMORY_SERIES if name in trends)
     if (teeth or run.collects) and garbage_matters(run):
         yield Kind.GARBAGE
 
 
-def _gain(run: Run, name: str, step: str) -> int:
-    """Growth of a full reading since the start; 0 where it was not taken."""
-    start, end = run.reading("start"), run.reading(step)
-    if start is None or end is None:
-        return 0
-    return end.values.get(name, 0) - start.values.get(name, 0)
+def _filled_its_room(run: Run) -> bool:
+    """Whether the kernel killed it for memory, of which most was taken sample by sample.
 
-
-def _growth_outside(run: Run) -> int | None:
-    """Growth of RSS that a trim does not give back, and no heap and no arena accounts for.
-
-    From the end of the warm-up to the end, in bytes; None without settling.
+    Not in one gulp: one large input shows in no sample before the end.
     """
-    first = next((r for r in run.readings if r.step == "look_collected" and r.sample), None)
-    before = first or run.reading("start")
-    after = run.reading("trimmed")
-    if before is None or after is None:
-        return None
-    grown = {
-        name: after.values.get(name, 0) - before.values.get(name, 0)
-        for name in ("rss", "live_heap", "python_arenas")
-    }
-    return grown["rss"] - max(grown["live_heap"], 0) - max(grown["python_arenas"], 0)
-
-
-def _outside(run: Run, trends: Mapping[str, Trend]) -> bool:
-    growth = _growth_outside(run)
-    rss = trends["rss"]
-    if growth is None or rss.rate is None:
+    limit = run.plan.memory_limit_bytes
+    series = next((run.samples[name] for name in _FILLING if run.samples.get(name)), ())
+    if run.outcome.kernel is None or limit is None or not series:
         return False
-    return growth > _OUTSIDE_SHARE * rss.rate * _calls_judged(run)
-
-
-def _calls_judged(run: Run) -> int:
-    return (run.samples_done - run.judged_from) * run.calls_per_sample
-
-
-def _mapping_evidence(run: Run) -> list[str]:
-    """The mappings that grew most, as the worker compared them."""
-    for note in run.notes:
-        if note.get("kind") == "mappings" and note.get("growth"):
-            name, count, size = note["growth"][0]
-            grown = format_amount(size, Unit.BYTES)
-            return [
-                tr(
-                    "Most of it in {name} mappings: {grown} more, {count:+d} mappings",
-                    name=name,
-                    grown=grown,
-                    count=count,
-                )
-            ]
-    return []
-
-
-def _contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
-    """Where RSS and live memory disagree, in words."""
-    rss = trends.get("rss")
-    heap = trends.get("live_heap")
-    if rss is None or heap is None or rss.rate is None:
-        return []
-    if any(trends[name].status is Status.LEAK for name in _MEMORY_SERIES if name in trends):
-        return _beside_a_leak(rss, heap)
-    if rss.status is not Status.LEAK or _outside(run, trends):
-        return []
-    grows = tr("RSS grows by {rate} while nothing live", rate=format_rate(rss.rate, rss.unit))
-    if run.reading("trimmed") is None:
-        return [tr("{grows} is seen to", grows=grows)]
-    return [tr("{grows} does: freed memory that the allocators keep", grows=grows)]
-
-
-def _beside_a_leak(rss: Trend, heap: Trend) -> list[str]:
-    """What RSS does while live memory leaks."""
-    if heap.status is not Status.LEAK:
-        return []
-    if rss.status is Status.NO_LEAK:
-        return [tr("RSS does not show it: the leak still fits into freed or untouched pages")]
-    if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
-        return [
-            tr(
-                "RSS grows faster still, by {rate}: freed memory that the allocators"
-                " keep comes on top",
-                rate=format_rate(rss.rate or 0.0, rss.unit),
-            )
-        ]
-    return []
+    room = limit - series[0]
+    return series[-1] - series[0] >= max(_FILLED_SHARE * room, _RETAINED_BYTES)
 
 
 def _was_growing(trends: Mapping[str, Trend]) -> bool:

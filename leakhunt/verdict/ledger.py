@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from leakhunt.judged import Ledger, LedgerLine
 from leakhunt.language import mark, tr
-from leakhunt.model import Ledger, LedgerLine, Run
+from leakhunt.model import Run
 
 _UNEXPLAINED = (
     "unexplained",
@@ -25,6 +26,8 @@ def ledger(run: Run) -> Ledger | None:
     rss = run.samples.get("rss", ())
     if start is None or "rss" not in start.values or not rss:
         return None
+    if run.plan.load is not None and (outside := _from_outside(run, start.values)) is not None:
+        return outside
     steps = {step: run.reading(step) for step in ("end", "collected", "emptied", "trimmed")}
     readings = {step: reading.values for step, reading in steps.items() if reading is not None}
     if len(readings) < len(steps) or not all("rss" in values for values in readings.values()):
@@ -38,6 +41,38 @@ def ledger(run: Run) -> Ledger | None:
         complete=True,
         peak_bytes=readings["end"].get("rss_peak"),
         anonymous_bytes=(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None,
+    )
+
+
+def _from_outside(run: Run, start: Mapping[str, int]) -> Ledger | None:
+    """The ledger of a service that told nothing of its inside; None: it did, or did not end.
+
+    By the kernel's own sums, RSS is anonymous memory and pages that a file or others share.
+    """
+    reading = run.reading("end")
+    if reading is None or run.reading("collected") is not None:
+        return None
+    end, names = reading.values, ("rss", "rss_anonymous")
+    if not all(name in values for name in names for values in (start, end)):
+        return None
+    growth, own = _gain(start, end, "rss"), _gain(start, end, "rss_anonymous")
+    lines = [
+        LedgerLine(
+            "anonymous",
+            tr("anonymous memory"),
+            own,
+            tr("of the processes' own: in use, or freed and kept; from outside they look the same"),
+        ),
+        LedgerLine(
+            "file_backed",
+            tr("file-backed"),
+            growth - own,
+            tr("pages of libraries, mapped files and shared memory touched since the start"),
+        ),
+    ]
+    ends = (start["rss_anonymous"], end["rss_anonymous"])
+    return Ledger(
+        growth, _with_rest(lines, growth), complete=True, peak_bytes=None, anonymous_bytes=ends
     )
 
 

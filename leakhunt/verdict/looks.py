@@ -7,11 +7,13 @@ that goes on until it is resolved are the same loop.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 from statistics import median
 
-from leakhunt.model import Phase, Purpose, Run, Series, Status, Unit
+from leakhunt.judged import Status
+from leakhunt.model import Phase, Plan, Purpose, Run, Series, Unit
 from leakhunt.verdict.collections import garbage_matters
 from leakhunt.verdict.judge import judge
 from leakhunt.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
@@ -41,6 +43,19 @@ def next_phase(run: Run) -> Phase | None:
     return _fixed_phase(run) if run.plan.calls is not None else _adaptive_phase(run)
 
 
+def same_calls(run: Run) -> Plan:
+    """The plan of `run` with the calls, warm-up and sampling that it came to."""
+    each = run.calls_per_sample
+    return replace(
+        run.plan,
+        calls=max(run.calls_done // each, 1) * each,
+        warmup=(run.calls[run.judged_from - 1] if run.judged_from else 0) // each * each,
+        calls_per_sample=each,
+        collect="always" if run.collects else "never",
+        resolve=False,
+    )
+
+
 def _fixed_phase(run: Run) -> Phase | None:
     plan = run.plan
     assert plan.calls is not None
@@ -66,7 +81,7 @@ def _adaptive_phase(run: Run) -> Phase | None:
     if last.purpose is Purpose.WARM_UP:
         return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, _shall_collect(run))
     judged = run.samples_done - run.judged_from
-    if judged >= LOOKS[1] and _decided(run, judged):
+    if judged >= LOOKS[1] and decided(run, judged):
         return None
     following = next((look for look in LOOKS if look > judged), None)
     if following is None and run.plan.resolve and judged < MOST_SAMPLES:
@@ -78,7 +93,8 @@ def _adaptive_phase(run: Run) -> Phase | None:
     )
 
 
-def _decided(run: Run, judged: int) -> bool:
+def decided(run: Run, judged: int) -> bool:
+    """Whether the verdict is known, and may be given after so many judged samples."""
     status = judge(run, power=False).status
     return status is Status.LEAK or (status is Status.NO_LEAK and judged >= EARLIEST_CLEAN)
 
@@ -92,10 +108,10 @@ def _calls_per_sample(run: Run) -> int:
     first = run.samples.get("duration", ())[:WARM_UP_STEP]
     if len(first) < WARM_UP_STEP:
         return 1
-    if any(_typical_growth(run, series.name) > 0 for series in run.series if _counts(series)):
+    if any(typical_growth(run, series.name) > 0 for series in run.series if _counts(series)):
         return 1
     by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
-    growth = max(_typical_growth(run, name) for name in ("live_heap", "rss"))
+    growth = max(typical_growth(run, name) for name in ("live_heap", "rss"))
     by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
     return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
 
@@ -104,7 +120,7 @@ def _counts(series: Series) -> bool:
     return series.unit is Unit.COUNT
 
 
-def _typical_growth(run: Run, name: str) -> float:
+def typical_growth(run: Run, name: str) -> float:
     """The median growth from call to call in the first phase; 0 where it was not read."""
     first = run.samples.get(name, (0, 0))[:WARM_UP_STEP]
     return median(later - earlier for earlier, later in pairwise(first))
@@ -114,11 +130,11 @@ def _is_warm(run: Run, calls_per_sample: int) -> bool:
     phases = run.phases
     if phases[-1].calls_per_sample != calls_per_sample:
         return False  # the way of sampling has only now been chosen
-    return len(phases) >= MOST_WARM_UP_STEPS or _is_quiet(run, phases[-1])
+    return len(phases) >= MOST_WARM_UP_STEPS or is_quiet(run, phases[-1])
 
 
-def _is_quiet(run: Run, phase: Phase) -> bool:
-    """Whether the last warm-up step left nothing behind a collection, by the tolerances."""
+def is_quiet(run: Run, phase: Phase) -> bool:
+    """Whether a warm-up step, the last, left nothing behind a collection, by the tolerances."""
     collected = [reading for reading in run.readings if reading.step == "look_collected"]
     if len(collected) < 2:
         return False

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from leakhunt.model import Difference, Run
+from leakhunt.judged import Difference
+from leakhunt.model import Run
 
 Interval = Sequence[float]
 # Above this a sum of intervals could be infinite, which no report can hold.

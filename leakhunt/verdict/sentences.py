@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leakhunt.judged import Forecast, Trend
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import Ending, Forecast, Run, Trend, Unit
+from leakhunt.model import Ending, Run, Unit, Work
 from leakhunt.units import format_amount, format_rate, format_seconds
 
 _TITLES = {
@@ -14,15 +15,27 @@ _TITLES = {
     "python_blocks": mark("Python blocks"),
     "cuda_allocated": mark("CUDA allocated"),
     "cuda_reserved": mark("CUDA reserved"),
+    "anonymous": mark("anonymous memory"),
+    "cuda_process": mark("GPU memory"),
 }
 
 
-def told_all(trends: Sequence[Trend]) -> str:
+_AHEAD = {
+    Work.CALL: mark("about {calls:,} calls ({calls_soonest:,} to {latest}){pace}"),
+    Work.REQUEST: mark("about {calls:,} requests ({calls_soonest:,} to {latest}){pace}"),
+}
+_IN_ITS = {
+    Work.CALL: mark("{told} In its {calls_done} calls RSS went from {first} to {last}."),
+    Work.REQUEST: mark("{told} In its {calls_done} requests RSS went from {first} to {last}."),
+}
+
+
+def told_all(trends: Sequence[Trend], work: Work) -> str:
     """The growth of each, in one line."""
-    return tr("; ").join(map(told_growth, trends))
+    return tr("; ").join(told_growth(trend, work) for trend in trends)
 
 
-def told_growth(trend: Trend) -> str:
+def told_growth(trend: Trend, work: Work) -> str:
     """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
     told = {
@@ -32,7 +45,7 @@ def told_growth(trend: Trend) -> str:
     return tr(
         told[_TITLES.get(trend.series, trend.series).endswith("s")],
         title=title(trend),
-        rate=format_rate(trend.rate, trend.unit),
+        rate=format_rate(trend.rate, trend.unit, work),
         low=format_amount(trend.rate_low, trend.unit),
         high=format_amount(trend.rate_high, trend.unit),
         shape=tr(trend.shape),
@@ -52,7 +65,7 @@ def told_once(trends: Sequence[Trend]) -> str:
     )
 
 
-def told_bound(trend: Trend) -> str:
+def told_bound(trend: Trend, work: Work) -> str:
     """``live heap at most 12 B/call (would have seen 256 B/call with 95 %)``.
 
     The reason instead, where it is clean for another one than its bound: blocks are, by their
@@ -63,18 +76,28 @@ def told_bound(trend: Trend) -> str:
     told = tr(
         "{title} at most {upper_bound}",
         title=title(trend),
-        upper_bound=format_rate(trend.upper_bound, trend.unit),
+        upper_bound=format_rate(trend.upper_bound, trend.unit, work),
     )
     if trend.detectable is None:
         return told
     return tr(
         "{told} (would have seen {detectable} with 95 %)",
         told=told,
-        detectable=format_rate(trend.detectable, trend.unit),
+        detectable=format_rate(trend.detectable, trend.unit, work),
     )
 
 
-def calls_ahead(ahead: Forecast) -> str:
+def reached(ahead: Forecast, work: Work) -> str:
+    """``At this rate the memory limit (2 GiB) is reached in about 500 calls (480 to 530)``."""
+    return tr(
+        "At this rate {limit} ({room}) is reached in {calls_ahead}",
+        limit=retold(ahead.limit),
+        room=format_amount(ahead.limit_bytes, Unit.BYTES),
+        calls_ahead=calls_ahead(ahead, work),
+    )
+
+
+def calls_ahead(ahead: Forecast, work: Work) -> str:
     """``about 500 calls (480 to 530), 25 s at this pace``."""
     latest = tr("never") if ahead.calls_latest is None else f"{ahead.calls_latest:,}"
     pace = (
@@ -83,7 +106,7 @@ def calls_ahead(ahead: Forecast) -> str:
         else tr(", {seconds} at this pace", seconds=format_seconds(ahead.seconds))
     )
     return tr(
-        "about {calls:,} calls ({calls_soonest:,} to {latest}){pace}",
+        _AHEAD[work],
         calls=ahead.calls,
         calls_soonest=ahead.calls_soonest,
         latest=latest,
@@ -107,7 +130,7 @@ def with_ending(sentence: str, run: Run) -> str:
         return told
     first, last = format_amount(rss[0], Unit.BYTES), format_amount(rss[-1], Unit.BYTES)
     return tr(
-        "{told} In its {calls_done} calls RSS went from {first} to {last}.",
+        _IN_ITS[run.plan.work],
         told=told,
         calls_done=run.calls_done,
         first=first,

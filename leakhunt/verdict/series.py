@@ -18,8 +18,9 @@ from math import ceil, isfinite
 
 import numpy as np
 
-from leakhunt.language import tr
-from leakhunt.model import Shape, Status, Trend, Unit
+from leakhunt.judged import Shape, Status, Trend
+from leakhunt.language import mark, tr
+from leakhunt.model import Unit, Work
 from leakhunt.units import format_rate
 from leakhunt.verdict.shape import bounded_shape, leak_shape
 from leakhunt.verdict.trend import (
@@ -64,6 +65,20 @@ _HALVINGS = 9
 # blocks: calibrated on simulated curves of seven kinds of noise (`tests/truth`).
 _POWER_MARGIN = 3.0
 _MOST_TIMES_LONGER = 100
+_STEADILY = {
+    Work.CALL: mark(
+        "the floor rises steadily, at {rate}; only a warm-up with a time"
+        " constant above {slowest_warm_up:,.0f} calls looks like it"
+    ),
+    Work.REQUEST: mark(
+        "the floor rises steadily, at {rate}; only a warm-up with a time"
+        " constant above {slowest_warm_up:,.0f} requests looks like it"
+    ),
+}
+_MORE = {
+    Work.CALL: mark("{needed} more calls would tell"),
+    Work.REQUEST: mark("{needed} more requests would tell"),
+}
 
 
 def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
@@ -71,10 +86,11 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
     *,
     unit: Unit | str,
     tolerance: float | None = None,
-    calls_per_sample: int = 1,
+    calls_per_sample: float = 1,
     alpha: float = ALPHA,
     name: str = "series",
     power: bool = True,
+    work: Work = Work.CALL,
 ) -> Trend:
     """Whether `values`, readings in order at equal distances, grow for good.
 
@@ -84,10 +100,11 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
         unit: ``bytes``, ``blocks``, ``count`` or ``ns``.
         tolerance: growth per call that is no leak, in `unit`. By default what the instrument
             creeps by: 256 bytes, 0.75 blocks or 0.01 a sample.
-        calls_per_sample: how many calls lie between two readings.
+        calls_per_sample: how many calls lie between two readings, in the mean.
         alpha: one-sided level of the bounds of the rate, 0.01 or smaller.
         name: the series' name, kept in the result.
         power: work out `detectable`, which takes some 20 ms on a noisy series.
+        work: what the reason calls a call.
 
     Returns:
         A `Trend`; rates are per call.
@@ -108,13 +125,15 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
     net = (readings[-1] - readings[0]).item() if len(readings) else None
     # Exact for whole numbers up to 2**53 above the first one.
     heights = (readings - readings[:1]).astype(float)
-    judgement = _Judgement(heights, unit, tolerance * calls_per_sample, calls_per_sample, alpha)
+    judgement = _Judgement(
+        heights, unit, tolerance * calls_per_sample, calls_per_sample, alpha, work
+    )
     if len(readings) < FEWEST_SAMPLES:
         return judgement.too_few(name, net)
     return judgement.trend(name, net, power)
 
 
-def default_tolerance(unit: Unit, calls_per_sample: int) -> float:
+def default_tolerance(unit: Unit, calls_per_sample: float) -> float:
     """Growth per call that is no leak.
 
     Raises:
@@ -172,8 +191,9 @@ class _Judgement:
     heights: Floats
     unit: Unit
     tolerance: float
-    calls_per_sample: int
+    calls_per_sample: float
     alpha: float
+    work: Work
 
     def too_few(self, name: str, net: float | None) -> Trend:
         """Nothing but how many more are needed."""
@@ -191,7 +211,7 @@ class _Judgement:
             rate_high=None,
             upper_bound=None,
             detectable=None,
-            calls_needed=(FEWEST_FOR_LEAK - samples) * calls,
+            calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
             reason=tr(
                 "{samples} samples; at least {fewest_samples} are needed,"
                 " {fewest_for_leak} for a leak",
@@ -224,7 +244,7 @@ class _Judgement:
             rate_high=sight.slope.high / calls,
             upper_bound=max(bound, 0.0) / calls,
             detectable=None if detectable is None else detectable / calls,
-            calls_needed=None if needed is None else needed * calls,
+            calls_needed=None if needed is None else round(needed * calls),
             reason=self._reason(sight, status, bound, needed),
             slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
         )
@@ -286,21 +306,20 @@ class _Judgement:
 
     def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> str:
         calls = self.calls_per_sample
-        most = format_rate(max(bound, 0.0) / calls, self.unit)
+        most = format_rate(max(bound, 0.0) / calls, self.unit, self.work)
         if status is Status.LEAK:
-            rate = format_rate(sight.slope.rate / calls, self.unit)
+            rate = format_rate(sight.slope.rate / calls, self.unit, self.work)
             return tr(
-                "the floor rises steadily, at {rate}; only a warm-up with a time"
-                " constant above {slowest_warm_up:,.0f} calls looks like it",
+                _STEADILY[self.work],
                 rate=rate,
                 slowest_warm_up=self._slowest_warm_up(),
             )
         if status is Status.NO_LEAK:
             return tr("no leak above {most}", most=most)
         assert needed is not None
-        more = tr("{needed} more calls would tell", needed=needed * calls)
+        more = tr(_MORE[self.work], needed=round(needed * calls))
         if sight.slope.low > self.tolerance:
-            rate = format_rate(sight.slope.rate / calls, self.unit)
+            rate = format_rate(sight.slope.rate / calls, self.unit, self.work)
             why = sight.obstacle or tr("it may yet be a warm-up")
             return tr("it grows by {rate}, but {why}; {more}", rate=rate, why=why, more=more)
         if bound <= self.tolerance:

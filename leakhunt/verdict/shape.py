@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leakhunt.model import Shape
+from leakhunt.judged import Shape
 from leakhunt.verdict.trend import (
     BLOCKS,
     LEAST_LATER_SHARE,

@@ -8,7 +8,8 @@ from math import nan
 from statistics import median
 
 from leakhunt.findings import Attribution, Suspect
-from leakhunt.model import Kind, Run, Status, Trend, Unit, Variant, Verdict
+from leakhunt.judged import Status, Trend, Verdict
+from leakhunt.model import Kind, Run, Unit, Variant
 from leakhunt.trials import Hunted, Score, Trial
 
 # One-sided: with k false alarms of n, the true rate is below the bound with this confidence.

@@ -1,0 +1,137 @@
+"""What the load tells the soak: numbers in a file that both processes have mapped.
+
+Nothing is sent and nothing grows: a count of requests, of failures, the time they took, and a
+histogram of it. The soak asks the load to pause by the same way. Standard library only, since
+Locust's process loads it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+# Response times fall into buckets of 5 %, from a tenth of a millisecond to some hours.
+_BUCKET_RATIO = 1.05
+_FIRST_BUCKET_NS = 100_000
+_BUCKETS = 400
+(
+    _HOLD,  # the soak asks the load to pause
+    _DONE,  # requests that got an answer or failed
+    _FAILED,  # of them, those that failed
+    _SPENT_NS,  # the sum of their response times
+    _USERS,  # users that send requests now
+    _HELD,  # users that pause
+    _ALIVE,  # counts up while the load lives
+    _HISTOGRAM,
+) = range(8)
+_NUMBERS = _HISTOGRAM + _BUCKETS
+
+
+class Counters:
+    """The shared numbers; the load writes all but the wish to pause."""
+
+    def __init__(self, file: Path) -> None:
+        with open(file, "r+b") as stream:
+            self._map = mmap.mmap(stream.fileno(), 8 * _NUMBERS)
+        self._numbers = memoryview(self._map).cast("q")
+
+    @classmethod
+    def create(cls, file: Path) -> Self:
+        """Fresh numbers, all 0."""
+        file.write_bytes(bytes(8 * _NUMBERS))
+        return cls(file)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._numbers.release()
+        self._map.close()
+
+    def count(self, response_ns: int, failed: bool, times: int = 1) -> None:
+        """Add so many requests that took so long."""
+        numbers = self._numbers
+        numbers[_HISTOGRAM + _bucket(response_ns)] += times
+        numbers[_SPENT_NS] += response_ns * times
+        numbers[_FAILED] += times * failed
+        numbers[_DONE] += times  # last: whoever sees it sees the rest
+
+    @property
+    def done(self) -> int:
+        """Requests that were answered or failed."""
+        return self._numbers[_DONE]
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed."""
+        return self._numbers[_FAILED]
+
+    @failed.setter
+    def failed(self, count: int) -> None:
+        self._numbers[_FAILED] = count
+
+    @property
+    def spent_ns(self) -> int:
+        """The sum of the response times."""
+        return self._numbers[_SPENT_NS]
+
+    @property
+    def hold(self) -> bool:
+        """Whether the load is to pause."""
+        return bool(self._numbers[_HOLD])
+
+    @hold.setter
+    def hold(self, wish: bool) -> None:
+        self._numbers[_HOLD] = wish
+
+    @property
+    def users(self) -> int:
+        """Users that there are."""
+        return self._numbers[_USERS]
+
+    @users.setter
+    def users(self, count: int) -> None:
+        self._numbers[_USERS] = count
+
+    @property
+    def held(self) -> int:
+        """Users that pause, between two requests."""
+        return self._numbers[_HELD]
+
+    @held.setter
+    def held(self, count: int) -> None:
+        self._numbers[_HELD] = count
+
+    @property
+    def beats(self) -> int:
+        """Counts up several times a second while the load lives."""
+        return self._numbers[_ALIVE]
+
+    def beat(self) -> None:
+        """Say that the load lives."""
+        self._numbers[_ALIVE] += 1
+
+    def histogram(self) -> list[int]:
+        """How many requests so far took how long, by bucket."""
+        return self._numbers[_HISTOGRAM:].tolist()
+
+
+def _bucket(response_ns: int) -> int:
+    if response_ns <= _FIRST_BUCKET_NS:
+        return 0
+    place = math.log(response_ns / _FIRST_BUCKET_NS) / math.log(_BUCKET_RATIO)
+    return min(math.ceil(place), _BUCKETS - 1)
+
+
+def percentile_ns(histogram: Sequence[int], share: float) -> int:
+    """The time that `share` of the requests took at most, to 5 %; 0 without requests."""
+    wanted = math.ceil(sum(histogram) * share)
+    if not wanted:
+        return 0
+    seen = 0
+    for bucket, count in enumerate(histogram):
+        seen += count
+        if seen >= wanted:
+            return round(_FIRST_BUCKET_NS * _BUCKET_RATIO**bucket)
+    raise AssertionError("a share of all is within all")

@@ -1,0 +1,107 @@
+"""How a soak goes on: after how many requests it reads, and when it has seen enough. Pure.
+
+As `looks` does for calls: a warm-up in steps, looks at the judged samples, and an end once the
+verdict is known, unless the soak was told how long to go on. Requests come at the service's own
+pace, so a sample stands for as many as come in some tenth of a second. A soak that goes on doubles
+that again and again: three days are some thousand samples, and an hour is as many.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil
+from statistics import median
+
+from leakhunt.model import Load, Phase, Purpose, Run
+from leakhunt.verdict.evenly import evenly
+from leakhunt.verdict.looks import (
+    MOST_WARM_UP_STEPS,
+    SAMPLE_GROWTH_BYTES,
+    WARM_UP_STEP,
+    decided,
+    is_quiet,
+    typical_growth,
+)
+from leakhunt.verdict.series import LOOKS
+
+# A sample stands for the requests of so many seconds...
+SAMPLE_SECONDS = 0.1
+# ... and for so many times as long as reading takes, so that reading costs little beside them...
+SPACING = 10
+# ... but of a service that plainly grows, which may not live long, for so many times.
+CLOSEST_SPACING = 3
+# Of a number of requests or a duration that is asked for, at most this share is warm-up.
+MOST_WARM_UP_SHARE = 0.25
+# So many samples where a number of requests or a duration is asked for: enough for the last look
+# and the warm-up.
+WANTED_SAMPLES = LOOKS[-1] + MOST_WARM_UP_STEPS * WARM_UP_STEP
+
+
+def next_phase(run: Run, reading_seconds: float) -> Phase | None:
+    """What a soak does next; None: it has seen enough. `reading_seconds`: what one reading takes.
+
+    A soak with a number of requests, or a duration, never has enough by itself.
+    """
+    assert run.plan.load is not None
+    if not run.phases or run.phases[-1].purpose is Purpose.WARM_UP:
+        return _warm_up(run, run.plan.load, reading_seconds)
+    return _judged(run, run.plan.load)
+
+
+def _warm_up(run: Run, load: Load, reading_seconds: float) -> Phase:
+    """Another step of the warm-up, or the first look after it."""
+    if run.samples_done < 2:  # nothing is known of its pace
+        return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, 1, False)
+    last = run.phases[-1]
+    each = last.calls_per_sample
+    if len(run.phases) == 1:
+        each = calls_per_sample(run, load, reading_seconds)
+    if (
+        is_quiet(run, last)
+        or len(run.phases) >= MOST_WARM_UP_STEPS
+        or _share_done(run, load) >= MOST_WARM_UP_SHARE
+    ):
+        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, False)
+    return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, False)
+
+
+def _share_done(run: Run, load: Load) -> float:
+    """Of what the soak is held to; 0 where it is held to nothing."""
+    by_calls = run.calls_done / run.plan.calls if run.plan.calls else 0.0
+    seconds = sum(run.samples["elapsed"]) / 1e9
+    return max(by_calls, seconds / load.duration_seconds if load.duration_seconds else 0.0)
+
+
+def _judged(run: Run, load: Load) -> Phase | None:
+    """To the next look, or twice as far; None: it is known."""
+    each = run.phases[-1].calls_per_sample
+    even = evenly(run)
+    judged = even.samples_done - even.judged_from
+    is_held_to_it = run.plan.calls is not None or load.duration_seconds is not None
+    if not is_held_to_it and judged >= LOOKS[1] and decided(even, judged):
+        return None
+    following = next((look for look in LOOKS if look > judged), None)
+    if following is not None:
+        return Phase(run.samples_done, following - judged, Purpose.JUDGED, each, False)
+    if is_held_to_it or run.plan.resolve:
+        return Phase(run.samples_done, ceil(LOOKS[-1] / 2), Purpose.JUDGED, 2 * each, False)
+    return None
+
+
+def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
+    """From the pace of the requests and the growth so far: as many as come between two readings."""
+    elapsed = sum(run.samples["elapsed"][1:]) / 1e9
+    requests = run.calls[-1] - run.calls[0]
+    per_second = requests / elapsed if elapsed > 0 else 1.0
+    seconds = SAMPLE_SECONDS
+    if load.duration_seconds is not None:
+        seconds = min(seconds, load.duration_seconds / WANTED_SAMPLES)
+    if run.plan.calls is not None:
+        seconds = min(seconds, run.plan.calls / WANTED_SAMPLES / per_second)
+    by_time = per_second * max(seconds, SPACING * reading_seconds)
+    growth = max(typical_growth(run, name) for name in ("live_heap", "rss"))
+    by_growth = SAMPLE_GROWTH_BYTES / growth if growth > 0 else by_time
+    closest = per_second * CLOSEST_SPACING * reading_seconds
+    # From other machines, Locust tells of its requests every three seconds: they come in heaps.
+    heap = median(later - earlier for earlier, later in pairwise(run.calls))
+    return max(ceil(max(min(by_time, by_growth), closest, heap)), 1)
