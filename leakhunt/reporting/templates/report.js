@@ -35,7 +35,7 @@
   const shown = (value, unit) => {
     const [size, sign] = scaleOf(unit, Math.abs(value));
     const number = value / size;
-    const digits = size === 1 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(number), 1))));
+    const digits = size === 1 && Number.isInteger(number) ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(number), 1))));
     return `${number.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${sign}`.trim();
   };
   // The last place whose call is not above this one; -1 before the first.
@@ -51,7 +51,7 @@
   };
   const along = (variant, call, axis) => axis === "call" ? call : between(variant.along.call, variant.along[axis], call);
   const baseOf = (variant, name, from) => {
-    if (from === "zero" || name === "duration") return 0;
+    if (from === "zero" || titles[name].absolute) return 0;
     return from === "start" ? variant.curves[name].value[0] : variant.base[name];
   };
   const judged = (variant, name) => {
@@ -103,8 +103,9 @@
       shapes.push({ type: "rect", xref: "x", yref: "paper", x0: 0, x1: warm, y0: 0, y1: 1, fillcolor: colour("--shade"), line: { width: 0 }, layer: "below" });
       annotations.push({ xref: "x", yref: "paper", x: warm / 2, y: 0.99, text: plain(words.warm_up), showarrow: false, font: { size: 11, color: colour("--soft") } });
     }
-    if (name !== "rss" || from !== "zero") return { shapes, annotations };
-    for (const limit of new Set(drawn.map(({ variant }) => variant.limit).filter(Boolean))) {
+    if (from !== "zero") return { shapes, annotations };
+    const limits = drawn.map(({ variant }) => variant.limited === name && variant.limit);
+    for (const limit of new Set(limits.filter(Boolean))) {
       shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: limit / size, y1: limit / size, line: { color: colour("--leak"), width: 1.5, dash: "dash" } });
       annotations.push({ xref: "paper", x: 1, y: limit / size, yanchor: "bottom", text: `${plain(words.limit)} ${shown(limit, "bytes")}`, showarrow: false, font: { color: colour("--leak") } });
     }
@@ -114,16 +115,16 @@
   // What the warm-up alone reaches is left outside, so that it does not flatten what follows.
   function reach(choice, drawn, size) {
     const { name, from } = choice;
-    let low = from === "zero" && name === "duration" ? 0 : Infinity, high = -Infinity;
+    let low = from === "zero" && titles[name].absolute ? 0 : Infinity, high = -Infinity;
     for (const { variant } of drawn) {
       const base = baseOf(variant, name, from);
-      const values = from === "warm-up" || name === "duration" ? judged(variant, name) : variant.curves[name].value;
+      const values = from === "warm-up" || titles[name].absolute ? judged(variant, name) : variant.curves[name].value;
       for (const value of values) { low = Math.min(low, (value - base) / size); high = Math.max(high, (value - base) / size); }
-      if (name === "rss" && from === "zero" && variant.limit && variant.limit / size < 2 * high) high = Math.max(high, variant.limit / size);
+      if (name === variant.limited && from === "zero" && variant.limit && variant.limit / size < 2 * high) high = Math.max(high, variant.limit / size);
     }
-    if (name === "duration") low = 0;
+    if (titles[name].absolute) low = 0;
     const room = Math.max((high - low) * 0.08, 1e-9);
-    return [name === "duration" ? 0 : low - room, high + room];
+    return [titles[name].absolute ? 0 : low - room, high + room];
   }
 
   function draw() {
@@ -136,7 +137,7 @@
       margin: { l: 64, r: 14, t: 36, b: 48 }, hovermode: "x unified", hoverlabel: { bgcolor: colour("--card"), bordercolor: grid, font: { color: ink }, namelength: -1 },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, uirevision: [choice.name, choice.axis, choice.from].join(),
       xaxis: { ...axis, title: { text: plain(words[choice.axis]) }, rangemode: "tozero", hoverformat: choice.axis === "call" ? ",d" : ",.2f" },
-      yaxis: { ...axis, title: { text: `${sign}${plain(words[`from_${choice.from}`])}` }, range: reach(choice, drawn, size), zeroline: choice.from !== "zero" },
+      yaxis: { ...axis, title: { text: titles[choice.name].absolute ? sign : `${sign}${plain(words[`from_${choice.from}`])}` }, range: reach(choice, drawn, size), zeroline: choice.from !== "zero" },
       ...marks(choice, drawn, size),
     };
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], toImageButtonOptions: { filename: "leakhunt", scale: 2 } };
