@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class Limit(Protocol):
 
     def enter(self, pid: int) -> None:
         """Put the worker under the limit, before it allocates."""
+
+    def moved(self, size_bytes: int, pid: int) -> Limit:
+        """The same limit at another height, for the process that entered it."""
 
     def kernel_words(self) -> str | None:
         """What the kernel counted against the worker, once it has ended."""
@@ -109,6 +112,10 @@ class NoLimit:
     def enter(self, pid: int) -> None:
         """Nothing to do."""
 
+    def moved(self, size_bytes: int, pid: int) -> NoLimit:
+        """There is none to move."""
+        return self
+
     def kernel_words(self) -> str | None:
         """The kernel counts nothing."""
         return None
@@ -136,6 +143,12 @@ class AddressSpaceLimit:
 
         resource.prlimit(pid, resource.RLIMIT_AS, (self.size_bytes, self.size_bytes))
 
+    def moved(self, size_bytes: int, pid: int) -> AddressSpaceLimit:
+        """Set it anew; what the process has started since keeps the former one."""
+        other = replace(self, size_bytes=size_bytes)
+        other.enter(pid)
+        return other
+
     def kernel_words(self) -> str | None:
         """The kernel counts nothing for RLIMIT_AS."""
         return None
@@ -146,11 +159,15 @@ class AddressSpaceLimit:
 
 @dataclass(frozen=True, slots=True)
 class _Cgroup:
-    """A memory cgroup of one worker; `kills` reads its count of OOM kills."""
+    """A memory cgroup of one worker; `kills` reads its count of OOM kills.
+
+    `files` hold its limits: memory, then memory and swap together.
+    """
 
     folder: Path
     size_bytes: int
     version: int
+    files: tuple[str, ...]
     kills: Callable[[Path], int]
 
     @property
@@ -163,6 +180,16 @@ class _Cgroup:
     def enter(self, pid: int) -> None:
         """Move the worker into the group."""
         (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def moved(self, size_bytes: int, pid: int) -> _Cgroup:
+        """The group with another limit; the process stays in it."""
+        del pid
+        # Memory and swap together may never be below memory alone: lower it first, raise it last.
+        names = self.files if size_bytes < self.size_bytes else self.files[::-1]
+        for name in names:
+            if (self.folder / name).exists():  # swap accounting may be off
+                (self.folder / name).write_text(str(size_bytes))
+        return replace(self, size_bytes=size_bytes)
 
     def kernel_words(self) -> str | None:
         """The group's own count of OOM kills."""
@@ -197,7 +224,7 @@ class _CgroupV2:
             settings = {"memory.max": size_bytes, "memory.swap.max": 0, "memory.oom.group": 1}
             folder = _make_group(parent, label, settings, needed="memory.max")
             if folder is not None:
-                return _Cgroup(folder, size_bytes, 2, _CgroupV2.kills)
+                return _Cgroup(folder, size_bytes, 2, ("memory.max",), _CgroupV2.kills)
         return None
 
     @staticmethod
@@ -211,12 +238,10 @@ class _CgroupV1:
         own = _own_cgroup("memory")
         if own is None:
             return None
-        settings = {
-            "memory.limit_in_bytes": size_bytes,
-            "memory.memsw.limit_in_bytes": size_bytes,
-        }
-        folder = _make_group(own, label, settings, needed="memory.limit_in_bytes")
-        return _Cgroup(folder, size_bytes, 1, _CgroupV1.kills) if folder else None
+        files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        settings = dict.fromkeys(files, size_bytes)
+        folder = _make_group(own, label, settings, needed=files[0])
+        return _Cgroup(folder, size_bytes, 1, files, _CgroupV1.kills) if folder else None
 
     @staticmethod
     def kills(folder: Path) -> int:
@@ -268,26 +293,3 @@ def _count(file: Path, pattern: str) -> int:
     except OSError:
         return 0
     return int(match[1]) if match else 0
-
-
-def kernel_log_line(pid: int) -> str | None:
-    """What the kernel's log says of killing `pid`, where it may be read."""
-    try:
-        descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return None
-    found = None
-    pattern = re.compile(rf"[Kk]illed process {pid} \(.*")
-    try:
-        while True:
-            try:
-                record = os.read(descriptor, 8192).decode("utf-8", "replace")
-            except BlockingIOError:
-                return found
-            except OSError:  # EPIPE: the record was overwritten while we read; go on
-                continue
-            match = pattern.search(record)
-            if match:
-                found = match[0].partition("\n")[0]
-    finally:
-        os.close(descriptor)

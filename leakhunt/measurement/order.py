@@ -15,14 +15,35 @@ from leakhunt.scenario import Context
 
 
 @dataclass(frozen=True, slots=True)
+class TestItem:
+    """A test of pytest's, whose body is to be measured.
+
+    `node` is its node id, `file` its file. `turn` is which use of the fixture `leakhunt` in it is
+    measured; None: the body itself. `earlier` are the run files of the uses before that. pytest is
+    started in `folder` with `path` as `sys.path`, with `arguments` and the `options` that its
+    parent has come to; `options` are plain JSON.
+    """
+
+    node: str
+    file: str
+    turn: int | None
+    earlier: tuple[str, ...]
+    folder: str
+    path: tuple[str, ...]
+    arguments: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One worker's task.
 
     `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
     is the variant's function in the scenario file; `devices` are those the scenario knows;
     `instrument` watches the run, if it is not to be measured; `tells_audio`: the scenario says how
-    much audio a call's input is; `environment` is added to the worker's. The steps of the run
-    follow it on the same channel, one each time the worker pauses.
+    much audio a call's input is; `environment` is added to the worker's. `interpreter` is the
+    Python that runs it; empty: this one. `test` is the test whose body is measured in place of a
+    variant. The steps of the run follow on the same channel, one each time the worker pauses.
     """
 
     prepare: bool
@@ -35,6 +56,8 @@ class Order:
     instrument: Instrument | None = None
     tells_audio: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    interpreter: str = ""
+    test: TestItem | None = None
 
 
 def write_order(order: Order) -> bytes:
@@ -63,6 +86,10 @@ class Channel:
         fields["devices"] = tuple(fields["devices"])
         if fields["instrument"] is not None:
             fields["instrument"] = Instrument(fields["instrument"])
+        if fields["test"] is not None:
+            test = fields["test"]
+            lists = {name: tuple(test[name]) for name in ("earlier", "path", "arguments")}
+            fields["test"] = TestItem(**test | lists)
         return Order(**fields, context=Context(**context))
 
     def next_phase(self) -> Phase | None:

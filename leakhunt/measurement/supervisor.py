@@ -17,14 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from leakhunt import store
+from leakhunt import store, writing
 from leakhunt.attribution.stretches import next_stretch
 from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.language import mark, retold, tr
-from leakhunt.measurement.limits import Limit, kernel_log_line, memory_bounds, memory_limit
+from leakhunt.measurement.kernel_log import kernel_log_line
+from leakhunt.measurement.limits import Limit, memory_bounds, memory_limit
+from leakhunt.measurement.log import opened_log
 from leakhunt.measurement.order import Order, write_order, write_phase
 from leakhunt.measurement.tail import Tail
 from leakhunt.model import Ending, Outcome, Plan
@@ -38,6 +40,8 @@ GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
 DUMP_SECONDS = 1.0
 DISK_FULL = mark("the disk is full")
+BY_THE_USER = mark("interrupted by the user")
+HAD_TO_BE_KILLED = mark("interrupted by the user; the worker had to be killed")
 
 # Told what the run file says at every look at it, also where nothing is new.
 Progress = Callable[[Tail], None]
@@ -97,23 +101,13 @@ def measure(
     Raises:
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
-    chosen = choose(plan.device)
-    told = (AUDIO, DURATION) if order.tells_audio else (DURATION,)
     limit = memory_limit(plan.memory_limit_bytes, plan.variant)
     try:
-        header = {
-            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "plan": asdict(plan),
-            "facts": {**facts, "memory limit": limit.name},
-            "environment": describe_environment(_environment(order)),
-            "series": [asdict(series) for series in (*chosen.series, *told)],
-            "unavailable": dict(chosen.unavailable),
-            "limits": memory_bounds(limit),
-        }
-        store.create(order.run_file, header)
+        header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
+        writing.create(order.run_file, header)
         started = time.monotonic()
         outcome = _watched(plan, order, log, limit, progress)
-        store.finish(order.run_file, outcome, time.monotonic() - started)
+        writing.finish(order.run_file, outcome, time.monotonic() - started)
         if outcome.reason.startswith(DISK_FULL):
             raise CannotWrite(
                 tr(
@@ -126,8 +120,29 @@ def measure(
             )
     finally:
         limit.remove()
-        store.ballast_of(order.run_file).unlink(missing_ok=True)
+        writing.ballast_of(order.run_file).unlink(missing_ok=True)
     return outcome
+
+
+def header_of(
+    plan: Plan,
+    tells_audio: bool,
+    limit: Limit,
+    facts: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """The header of a run file; `environment` is the one that the calls are made in."""
+    chosen = choose(plan.device)
+    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "plan": asdict(plan),
+        "facts": {**facts, "memory limit": limit.name},
+        "environment": describe_environment(environment),
+        "series": [asdict(series) for series in (*chosen.series, *told)],
+        "unavailable": dict(chosen.unavailable),
+        "limits": memory_bounds(limit),
+    }
 
 
 def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progress) -> Outcome:
@@ -141,19 +156,9 @@ def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progre
 
 
 def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Popen[bytes]:
-    try:
-        stream: IO[bytes] = open(log, "ab")  # noqa: SIM115 - handed to the child, closed below
-    except OSError as error:
-        raise CannotWrite(
-            tr(
-                "{log}: {strerror}; free some space or use --out",
-                log=log,
-                strerror=tr(str(error.strerror)),
-            )
-        ) from error
-    with stream:
+    with opened_log(log) as stream:
         worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "leakhunt.measurement.worker"],
+            [order.interpreter or sys.executable, "-P", "-m", "leakhunt.measurement.worker"],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -232,10 +237,8 @@ def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
         worker.stdin.close()  # it may be waiting for its next phase
         worker.wait(GRACE_SECONDS)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        return Outcome(
-            Ending.INTERRUPTED, mark("interrupted by the user; the worker had to be killed")
-        )
-    return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+        return Outcome(Ending.INTERRUPTED, HAD_TO_BE_KILLED)
+    return Outcome(Ending.INTERRUPTED, BY_THE_USER)
 
 
 def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome:
@@ -250,7 +253,7 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome
         name = _signal_name(-code)
         kernel = limit.kernel_words() or kernel_log_line(worker.pid)
         by = f"; {kernel}" if kernel else ""
-        ending = Ending.KILLED if -code in _FROM_OUTSIDE else Ending.CRASHED
+        ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, f"{_placed(name, tail)}{by}", name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
         how = tail.notes.get("error", mark("it left with exit code {code}").format(code=code))
@@ -264,7 +267,7 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome
     return Outcome(Ending.OK, exit_code=code)
 
 
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 
 def _placed(how: str, tail: Tail) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from leakhunt.model import Purpose
+from leakhunt.model import Purpose, Work
 
 # The full readings after which the worker waits.
 PAUSES = ("start", "look_collected")
@@ -17,12 +17,13 @@ PAUSES = ("start", "look_collected")
 class Tail:
     """What the run file says so far.
 
-    `planned` is the number of calls it is held to, if any; `calls` have been made; `latest` is the
-    last sample by series name, its duration per call; `fresh` are the samples that the last look
-    found: the calls made by then, and the values by `names`. `judged_from` is the number of calls
-    made when the present way of judged sampling began; None: it warms up. `notes`: the text of each
-    by its kind; `settled` whether it settled at its end, or told its findings; `pauses` how often
-    the worker has paused to be told how to go on.
+    `work` says whether it makes calls or requests, which are called calls here; `planned` of them
+    are asked for, if any number is, and `calls` have been made. `latest` is the last sample by
+    series name, its duration per call; `fresh` are the samples that the last look found: the calls
+    made by then, and the values by `names`. `judged_from` is the number of calls made when the
+    present way of judged sampling began; None: it warms up. `notes`: the text of each by its kind;
+    `settled` whether it settled at its end, or told its findings; `pauses` how often the worker has
+    paused to be told how to go on.
     """
 
     def __init__(self, file: Path) -> None:
@@ -31,6 +32,7 @@ class Tail:
         self._sampling: tuple[Any, ...] = ()
         self.names: tuple[str, ...] = ()
         self.planned: int | None = None
+        self.work = Work.CALL
         self.calls = 0
         self.pauses = 0
         self.settled = False
@@ -63,6 +65,7 @@ class Tail:
             case "header":
                 self.names = tuple(series["name"] for series in record["series"])
                 self.planned = record["plan"]["calls"]
+                self.work = Work.CALL if record["plan"].get("load") is None else Work.REQUEST
             case "settle":
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"
@@ -81,8 +84,12 @@ class Tail:
                 self.settled |= record["kind"] == "watched"
 
     def _begin(self, phase: Mapping[str, Any]) -> None:
-        """Samples taken in another way than those before are not compared with them."""
+        """Samples taken in another way than those before are not compared with them.
+
+        But a soak only takes ever fewer of them, of the same.
+        """
         sampling = (phase["purpose"], phase["calls_per_sample"], phase["collects"])
-        if sampling != self._sampling:
+        goes_on = self.work is Work.REQUEST and self.judged_from is not None
+        if sampling != self._sampling and not goes_on:
             self._sampling = sampling
             self.judged_from = self.calls if phase["purpose"] == Purpose.JUDGED else None

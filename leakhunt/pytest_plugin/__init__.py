@@ -1,0 +1,159 @@
+"""The pytest plugin: ``@pytest.mark.leak_budget`` and the fixture ``leakhunt``.
+
+Loaded in every run of pytest where leakhunt is installed, so it imports next to nothing until a
+budget is met. Without ``--leakhunt`` a test with a budget is a plain test, and the summary says
+that its budget was not measured. With it, the body of the test is called again and again in a fresh
+worker (or, on request, in this process) and its memory is held to the budget.
+
+    @pytest.mark.leak_budget("1 KiB/call", rss="20 MiB total", calls=101)
+    def test_transcribe(model):
+        model.transcribe(CLIP)
+
+    def test_cache(leakhunt):
+        cache = Cache()
+        leakhunt(lambda: cache.get("key"), "0/call")
+
+The fixtures of a measured test are set up once for all of its calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from leakhunt.measurement.pytest_common import MEASURES
+
+if TYPE_CHECKING:
+    from leakhunt.measurement.result import Measurement
+
+MARK = "leak_budget"
+ON, OFF, IN_WORKER = "on", "off", "in worker"
+# A property of a test's report, which xdist carries to the controller and JUnit files hold.
+PROPERTY = "leak_budget"
+NOT_MEASURED = "not measured"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--leakhunt``, ``--no-leakhunt``, ``--leakhunt-report DIR``, and the ini settings."""
+    group = parser.getgroup("leakhunt", "memory leaks")
+    group.addoption(
+        "--leakhunt",
+        action="store_const",
+        const=ON,
+        dest="leakhunt",
+        help="Measure the tests that have a leak budget.",
+    )
+    group.addoption(
+        "--no-leakhunt",
+        action="store_const",
+        const=OFF,
+        dest="leakhunt",
+        help="Do not, whatever the ini setting 'leakhunt' says.",
+    )
+    group.addoption(
+        "--leakhunt-report",
+        metavar="DIR",
+        help="Measure, and leave the run files and a report in this new or empty folder.",
+    )
+    parser.addini("leakhunt", "Whether to measure leak budgets.", type="bool", default=False)
+    parser.addini(
+        "leakhunt_worker_args",
+        "Further arguments for pytest in the workers that measure.",
+        type="args",
+        default=[],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what answers marks and fixture: who measures, or who counts what is not."""
+    config.addinivalue_line(
+        "markers",
+        f'{MARK}("1 KiB/call", *, calls=None, warmup=None, repeats=1, in_process=False,'
+        " timeout=600, **series): what the test's body may keep per call (live heap), measured"
+        " with --leakhunt; see 'leakhunt gate' for budgets by series.",
+    )
+    mode = config.getoption("leakhunt")
+    if mode == IN_WORKER:
+        return
+    folder = config.getoption("leakhunt_report")
+    if folder is not None and mode == OFF:
+        raise pytest.UsageError("--leakhunt-report measures: leave out --no-leakhunt")
+    if mode == ON or (mode is None and (folder is not None or config.getini("leakhunt"))):
+        from leakhunt.pytest_plugin.measuring import Measuring
+
+        where = None if folder is None else config.invocation_params.dir / folder
+        config.pluginmanager.register(Measuring(config, where), MEASURES)
+    else:
+        config.pluginmanager.register(NotMeasuring(), MEASURES)
+
+
+@pytest.fixture
+def leakhunt(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
+    """Hold a function without arguments to a leak budget, from within a test.
+
+    ``leakhunt(func, "1 KiB/call", calls=101)`` fails the test if `func` keeps more than that. It
+    returns what was measured: its ``run`` and ``verdict``, both None where it was only called once,
+    without ``--leakhunt``. In the worker the test is run anew up to this use of the fixture; here
+    `func` is called once afterwards, since the rest of the test may count on what it does.
+    """
+    plugin: Any = request.config.pluginmanager.get_plugin(MEASURES)
+
+    def measured(
+        func: Callable[[], Any],
+        budget: object = "0/call",
+        *,
+        series: str = "live_heap",
+        **further: Any,
+    ) -> Measurement:
+        found: Measurement = plugin.use(request.node, func, further | {series: budget})
+        return found
+
+    return measured
+
+
+class NotMeasuring:
+    """Runs tests with a budget as plain ones, and says loudly that nothing was measured."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A budget that makes no sense fails its test, measured or not."""
+        mark = item.get_closest_marker(MARK)
+        if mark is not None:
+            _checked(item, mark.args, mark.kwargs)
+
+    def use(
+        self, item: pytest.Item, function: Callable[[], Any], asked: Mapping[str, Any]
+    ) -> Measurement:
+        """Call it once."""
+        from leakhunt.measurement.pytest_body import call_once
+        from leakhunt.measurement.result import Measurement
+
+        _checked(item, (), asked)
+        call_once(function)
+        return Measurement(None)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """How many budgets were not measured, and how they are."""
+        count = sum(
+            (PROPERTY, NOT_MEASURED) in getattr(report, "user_properties", ())
+            for reports in terminalreporter.stats.values()
+            for report in reports
+            if getattr(report, "when", "") == "teardown"
+        )
+        if count:
+            budgets = "1 leak budget was" if count == 1 else f"{count} leak budgets were"
+            terminalreporter.write_line(
+                f"leakhunt: {budgets} NOT measured; pytest --leakhunt measures", yellow=True
+            )
+
+
+def _checked(item: pytest.Item, words: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    from leakhunt.pytest_plugin.asked import ask, told_as_failure
+
+    with told_as_failure():
+        ask(item, words, named)
+    note = (PROPERTY, NOT_MEASURED)
+    if note not in item.user_properties:
+        item.user_properties.append(note)
