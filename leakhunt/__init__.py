@@ -3,15 +3,17 @@
 A scenario file imports `variant` from here. `load` reads a run file, `load_all` a folder of them;
 `judge_series` judges any series of readings, `judge` a run. Everything else is reached by the
 command ``leakhunt`` or through the modules named in ARCHITECTURE.md. Importing this loads none of
-torch, matplotlib, numpy and pandas.
+torch, matplotlib, numpy and pandas; next to nothing, since every run of pytest does so where the
+plugin is installed.
+
+PYTEST_DONT_REWRITE: a worker has imported this before pytest starts in it, and pytest would warn.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from leakhunt.scenario import Context, variant
-
 if TYPE_CHECKING:
     from leakhunt.loaded import load, load_all
+    from leakhunt.scenario import Context, variant
     from leakhunt.verdict import judge, judge_series
 
 __all__ = ["Context", "__version__", "judge", "judge_series", "load", "load_all", "variant"]
@@ -19,7 +21,11 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """What reads and judges, once it is asked for: a measured process must not load its needs."""
+    """Each once it is asked for: a measured process must not load what reads and judges needs."""
+    if name in ("Context", "variant"):
+        from leakhunt import scenario
+
+        return getattr(scenario, name)
     if name in ("judge", "judge_series"):
         from leakhunt import verdict
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from leakhunt.attribution.attribute import attribute, bounded
 from leakhunt.attribution.ceiling import ceiling
 from leakhunt.attribution.remedy import remedy_trials
 from leakhunt.findings import Attribution, Ceiling
+from leakhunt.judged import JudgedRun, Report
 from leakhunt.language import tr
-from leakhunt.model import JudgedRun, Plan, Report, Role, Run
+from leakhunt.model import Load, Plan, Role, Run
 from leakhunt.verdict.cost import cost
 from leakhunt.verdict.judge import judge
+from leakhunt.verdict.landing import landing
 from leakhunt.verdict.ledger import ledger
 from leakhunt.verdict.results import difference
+
+# As `Load` names a service that ran already, its port, and requests of our own.
+_RAN_ALREADY = "pid "
+_PORT = "{port}"
+_UPLOADED = "upload"
 
 
 def assemble(runs: Sequence[Run], generator: str) -> Report:
@@ -51,6 +58,7 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         cost=cost(run, base),
         attribution=told,
         ceiling=past,
+        landing=landing(run),
     )
 
 
@@ -91,6 +99,12 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     if not plans:
         return ""
     plan = plans[0]
+    if plan.test:
+        tests = dict.fromkeys(other.test for other in plans)
+        return shlex.join(["pytest", "--leakhunt", *tests])
+    if plan.load is not None:
+        hunted = [] if all(each.is_measured for each in others) else ["--hunt"]
+        return shlex.join([*_soak_words(plan, plan.load, plans), *hunted])
     variants = ",".join(other.variant for other in plans)
     hunt = _hunt_words(others)
     words = ["leakhunt", "hunt" if hunt is not None else "run"]
@@ -106,10 +120,46 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
         words.append("--resolve")
     words += ["--seed", str(plan.seed)]
     words += ["--threads", str(plan.threads), "--device", plan.device]
+    return shlex.join([*words, *_setting_words(plan)])
+
+
+def _setting_words(plan: Plan) -> Iterator[str]:
+    """What every verb calls alike."""
     for name, value in plan.options.items():
-        words += ["--option", f"{name}={value}"]
+        yield from ("--option", f"{name}={value}")
     if plan.memory_limit_bytes is not None:
-        words += ["--memory-limit", str(plan.memory_limit_bytes)]
+        yield from ("--memory-limit", str(plan.memory_limit_bytes))
     if plan.timeout_seconds is not None:
-        words += ["--timeout", f"{plan.timeout_seconds:g}"]
-    return shlex.join(words)
+        yield from ("--timeout", f"{plan.timeout_seconds:g}")
+
+
+def _soak_words(plan: Plan, load: Load, plans: Sequence[Plan]) -> list[str]:
+    """The command that repeats a soak."""
+    words = ["leakhunt", "soak"]
+    if plan.source:
+        variants = dict.fromkeys(other.variant for other in plans)
+        words.append(f"{plan.source}:{','.join(variants)}")
+    else:
+        words += _own_service_words(load)
+    words += ["--users", str(load.users)]
+    if plan.calls is not None:
+        words += ["--requests", str(plan.calls)]
+    if load.duration_seconds is not None:
+        words += ["--duration", f"{load.duration_seconds:g}s"]
+    if plan.resolve:
+        words.append("--resolve")
+    return [*words, "--seed", str(plan.seed), *_setting_words(plan)]
+
+
+def _own_service_words(load: Load) -> Iterator[str]:
+    """A service that nothing describes; recordings that were uploaded have to be named again."""
+    if load.service.startswith(_RAN_ALREADY):
+        yield from ("--pid", load.service.removeprefix(_RAN_ALREADY), "--url", load.target)
+    else:
+        yield from ("--command", load.service)
+        if _PORT not in load.service:
+            yield from ("--url", load.target)
+    if load.requests_from == _UPLOADED:
+        yield from ("--audio", "FOLDER", "--post", "PATH")
+    else:
+        yield from ("--locustfile", load.requests_from)

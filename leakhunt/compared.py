@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leakhunt.findings import Interval, Suspect
+from leakhunt.judged import Difference, JudgedRun
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import Difference, JudgedRun, Unit
+from leakhunt.model import Unit
 from leakhunt.units import format_bytes, format_rate
 
 # The names of the two lines that are no series.

@@ -102,3 +102,12 @@ def _memory() -> str:
     except (ValueError, OSError, AttributeError):
         return "unknown"
     return f"{total / (1 << 30):.1f} GiB"
+
+
+def sees_gpu(variables: Mapping[str, str]) -> bool:
+    """Whether this machine has a GPU of NVIDIA's that is not hidden; imports no framework."""
+    if variables.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    places = (Path("/dev").glob("nvidia[0-9]*"), Path("/proc/driver/nvidia/gpus").glob("*"))
+    # Where Linux runs inside Windows, the GPU has another door.
+    return any(any(found) for found in places) or Path("/dev/dxg").exists()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from leakhunt import store
 from leakhunt.errors import MissingRequirement, NothingMeasured, UsageError
+from leakhunt.judged import Ledger, Verdict
 from leakhunt.language import tr
-from leakhunt.model import Ledger, Run, Verdict
+from leakhunt.model import Run
 from leakhunt.reporting.notebook import card
 from leakhunt.reporting.samples import column
 from leakhunt.verdict import judge, ledger
@@ -92,7 +93,7 @@ class LoadedRun(Run):
     def __repr__(self) -> str:
         plan = self.plan
         role = "" if plan.is_measured else f" ({plan.instrument or plan.role})"
-        told = f"{self.calls_done} calls, {self.outcome.ending}"
+        told = f"{self.calls_done} {plan.work}s, {self.outcome.ending}"
         return f"<{type(self).__name__} {plan.scenario}:{plan.variant}{role}, {told}>"
 
 

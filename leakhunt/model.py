@@ -1,7 +1,7 @@
-"""The nouns. Frozen, standard library only, no behaviour beyond looking things up.
+"""The nouns of what is run. Frozen, standard library only, no behaviour beyond looking things up.
 
-A `Plan` is carried out by a worker process, which leaves a `Run`; from a run alone come its
-`Verdict` and its `Ledger`; several of them make a `Report`, the only argument of a renderer.
+A `Plan` is carried out by a worker process, which leaves a `Run`; from a run alone comes what is
+in `judged`: its `Verdict`, its `Ledger`, and the `Report` on several, which renderers get.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from leakhunt.findings import Attribution, Ceiling, Finding, Instrument, RemedyTrial
+from leakhunt.findings import Finding, Instrument
 from leakhunt.language import mark
 
 
@@ -47,6 +47,7 @@ class Kind(StrEnum):
     CUDA_RETENTION = mark("CUDA caching or fragmentation")
     GARBAGE = mark("cyclic garbage only")
     CLEAN = mark("clean")
+    OUTSIDE_GROWTH = mark("growth seen from outside only")
     INCONCLUSIVE = mark("inconclusive")
     KILLED = mark("killed while growing")
 
@@ -121,6 +122,35 @@ class Role(StrEnum):
     AFTER = mark("after")
 
 
+# A run of a test's body has for its `Plan.source` this and the node id.
+TEST_SOURCE = "pytest "
+
+
+class Work(StrEnum):
+    """What a run does again and again: calls of a function, or requests to a service."""
+
+    CALL = mark("call")
+    REQUEST = mark("request")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load on a running service: what `soak` drives, beside its `Plan`.
+
+    `target` is the address that requests go to. `service` is the command that started it, with
+    ``{port}`` where its port was put, or ``pid N`` of one that ran already. `requests_from` names
+    what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
+    one, which posts recordings. `users` are those that send requests at the same time;
+    `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
+    """
+
+    target: str
+    service: str
+    requests_from: str
+    users: int
+    duration_seconds: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one worker does. Everything that decides the readings is in here.
@@ -134,7 +164,8 @@ class Plan:
     name without its folders, which are nobody else's business. `instrument` is what watches the
     run, whose memory is then not judged; `environment` are variables that the worker is started
     with, beside its own. `role` is what the run is for; of a `remedy` that is tried, there are
-    rounds of a run before and one after.
+    rounds of a run before and one after. `load` is what drives a running service, if the run is a
+    soak: its calls are then the requests that were completed.
     """
 
     scenario: str
@@ -158,11 +189,23 @@ class Plan:
     role: Role = Role.MEASURE
     remedy: str = ""
     round: int = 0
+    load: Load | None = None
 
     @property
     def is_measured(self) -> bool:
         """Whether its run is there to be judged, and not to explain or to verify."""
         return self.instrument is None and self.role is Role.MEASURE
+
+    @property
+    def test(self) -> str:
+        """The node id of the test whose body is called; empty: it is a scenario's."""
+        is_test = self.source.startswith(TEST_SOURCE)
+        return self.source.removeprefix(TEST_SOURCE) if is_test else ""
+
+    @property
+    def work(self) -> Work:
+        """What its calls are."""
+        return Work.CALL if self.load is None else Work.REQUEST
 
 
 class Ending(StrEnum):
@@ -265,11 +308,12 @@ class Run:
     def judged_from(self) -> int:
         """The first sample that is judged: where the last way of judged sampling began.
 
-        A run that ended before has none; then a quarter of what it did is warm-up.
+        A soak takes its samples ever further apart, and is judged from where it was warm. A run
+        that ended before has none; then a quarter of what it did is warm-up.
         """
         judged = [phase for phase in self.phases if phase.purpose is Purpose.JUDGED]
         phases = judged or self.phases
-        same = [phase for phase in phases if _sampling(phase) == _sampling(phases[-1])]
+        same = [phase for phase in phases if self._sampling(phase) == self._sampling(phases[-1])]
         first = same[0].first_sample if same else 0
         if judged and first < self.samples_done:
             return first
@@ -289,182 +333,5 @@ class Run:
         """The full reading of that step, if the worker lived to take it."""
         return next((reading for reading in self.readings if reading.step == step), None)
 
-
-def _sampling(phase: Phase) -> tuple[int, bool]:
-    return phase.calls_per_sample, phase.collects
-
-
-class Status(StrEnum):
-    """What can be said of a series, or of a run as a whole."""
-
-    LEAK = mark("leak")
-    NO_LEAK = mark("no_leak")
-    INCONCLUSIVE = mark("inconclusive")
-
-
-class Shape(StrEnum):
-    """What a curve looks like; each label is right about nine times in ten on known curves."""
-
-    FLAT = mark("flat")
-    WARM_UP = mark("warm-up")
-    FILLING_CACHE = mark("filling cache")
-    ONE_OFF_STEP = mark("one-off step")
-    RETENTION = mark("retention")
-    SAWTOOTH = mark("sawtooth")
-    LINEAR = mark("linear")
-    STEPWISE = mark("stepwise")
-    LATE_START = mark("late start")
-    ACCELERATING = mark("accelerating")
-    UNLABELLED = mark("unlabelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """What one series does; figures are in the series' unit per call.
-
-    `rate_low` and `rate_high` are one-sided 99 % bounds. `upper_bound` is what a leak can be at
-    most ("no leak above"), at the stricter level that looking several times asks for. `detectable`
-    is the leak that this series would have shown with 95 %. `slowest_warm_up`: a leak's curve may
-    also be a warm-up whose time constant is above so many calls. `calls_needed` is how many more
-    calls would decide, where the status is inconclusive. All of them are None when there are too
-    few samples to say. `net` is last less first sample.
-    """
-
-    series: str
-    unit: Unit
-    status: Status
-    shape: Shape
-    samples: int
-    tolerance: float
-    net: int | float | None
-    rate: float | None
-    rate_low: float | None
-    rate_high: float | None
-    upper_bound: float | None
-    detectable: float | None
-    calls_needed: int | None
-    reason: str
-    slowest_warm_up: float | None = None
-
-    @property
-    def rises_undecided(self) -> bool:
-        """Whether it grows by more than is tolerated, and only its shape is open."""
-        return self.status is Status.INCONCLUSIVE and (self.rate_low or 0.0) > self.tolerance
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """When the memory runs out if it grows on like this.
-
-    `limit` names what stands in the way and `limit_bytes` says where. The calls are counted from
-    the end of the run; `calls_latest` is None where the lower bound of the rate is no growth.
-    """
-
-    limit: str
-    limit_bytes: int
-    calls: int
-    calls_soonest: int
-    calls_latest: int | None
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What can be said of a run.
-
-    `kind` is its class, `also` the further ones that hold as well; `sentence` says it all in words.
-    `trends` has every judged series. `calls_needed`: as for a trend.
-    """
-
-    status: Status
-    kind: Kind
-    also: tuple[Kind, ...]
-    sentence: str
-    trends: Mapping[str, Trend]
-    calls_needed: int | None = None
-    forecast: Forecast | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """Part of the growth in RSS: bytes (may be negative) and what kind of memory it is."""
-
-    name: str
-    title: str
-    size_bytes: int
-    explanation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Where the growth in RSS from before the first call to after the last one went.
-
-    The sizes of `lines` add up to `growth_bytes` exactly; the last line is the unexplained rest.
-    `complete` is False when the worker did not live to settle, so that fewer lines can be told
-    apart. `peak_bytes` is the highest RSS of the worker's life; `anonymous_bytes` is the memory
-    that no file backs, before the first call and after the last.
-    """
-
-    growth_bytes: int
-    lines: tuple[LedgerLine, ...]
-    complete: bool
-    peak_bytes: int | None
-    anonymous_bytes: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A variant's results against the reference's, call by call.
-
-    `worst` and `total` are milliseconds for results of kind ``intervals`` (time that one of the two
-    counts as speech and the other does not), else None. `reference_total` is the reference's own
-    time inside intervals.
-    """
-
-    compared: int
-    differing: int
-    worst: float | None = None
-    total: float | None = None
-    reference_total: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds per call after the warm-up: median and quartiles, and the ratio to the reference."""
-
-    median_seconds: float
-    lower_quartile_seconds: float
-    upper_quartile_seconds: float
-    ratio: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedRun:
-    """A run with all that follows from it. None: it cannot be told from what was recorded."""
-
-    run: Run
-    verdict: Verdict
-    ledger: Ledger | None
-    difference: Difference | None
-    cost: Cost | None
-    attribution: Attribution | None = None
-    ceiling: Ceiling | None = None
-
-    @property
-    def variant(self) -> str:
-        """The variant's name."""
-        return self.run.plan.variant
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a renderer gets. The first of `entries` is the reference if it was run.
-
-    `trials` are the remedies that were tried, before against after.
-    """
-
-    title: str
-    entries: tuple[JudgedRun, ...]
-    command: str
-    generator: str
-    trials: tuple[RemedyTrial, ...] = ()
+    def _sampling(self, phase: Phase) -> tuple[int, bool]:
+        return phase.calls_per_sample if self.plan.load is None else 0, phase.collects

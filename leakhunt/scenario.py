@@ -33,7 +33,6 @@ What is only reached on an error path, or only for new keys or new shapes, leaks
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import sys
@@ -47,6 +46,7 @@ from leakhunt.description import describe
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.language import tr
 from leakhunt.model import Scenario, Variant
+from leakhunt.naming import hint, variants_named
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -136,13 +136,8 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     if not os.path.exists(target) and ":" in target:  # noqa: PTH110
         place, _, names = target.rpartition(":")
     scenario = _find_scenario(place)
-    if not names:
-        return scenario, scenario.variants
-    listed = names.split(",")
-    twice = next((name for name in listed if listed.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(tr("variant {twice} is named twice; name each once", twice=twice))
-    return scenario, tuple(_find_variant(scenario, name) for name in listed)
+    owner = tr("scenario {name}", name=scenario.name)
+    return scenario, variants_named(owner, names, scenario.variants)
 
 
 def _find_scenario(place: str) -> Scenario:
@@ -160,29 +155,9 @@ def _find_scenario(place: str) -> Scenario:
         tr(
             "no scenario {place!r}{hint}; 'leakhunt list' shows them",
             place=place,
-            hint=_hint(place, known),
+            hint=hint(place, known),
         )
     )
-
-
-def _find_variant(scenario: Scenario, name: str) -> Variant:
-    known = {found.name: found for found in scenario.variants}
-    if name not in known:
-        raise UsageError(
-            tr(
-                "scenario {scenario} has no variant {name!r}{hint}; it has {known}",
-                scenario=scenario.name,
-                name=name,
-                hint=_hint(name, known),
-                known=", ".join(known),
-            )
-        )
-    return known[name]
-
-
-def _hint(word: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return tr(", did you mean {close!r}?", close=close[0]) if close else ""
 
 
 def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, str]:
@@ -200,7 +175,7 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
                     "scenario {scenario} has no option {name!r}{hint}; {has}",
                     scenario=scenario.name,
                     name=name,
-                    hint=_hint(name, known),
+                    hint=hint(name, known),
                     has=has,
                 )
             )

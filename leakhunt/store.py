@@ -9,30 +9,30 @@ Format history
         half, collected); limits in the header.
     3 (2026-11): a plan may have an instrument, whose findings are records; such a run's readings
         are not judged. A plan has an environment, and a role: ceiling, before, after.
+    4 (2026-11): a plan may have a load, which drives a running service: calls are then completed
+        requests, and the samples hold what its processes come to and how the load landed. Notes:
+        service, errors (what failed requests said), restarted, resumed.
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
-refuses a newer format. Written by three hands, never two at a time: the supervisor (header), the
-worker (everything between), the supervisor again (footer).
+refuses a newer format. It is written by `writing`.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from leakhunt.checked import checked
-from leakhunt.errors import BadFile, CannotWrite, UsageError
+from leakhunt.errors import BadFile, UsageError
 from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
 from leakhunt.language import mark, tr
 from leakhunt.model import (
     Ending,
+    Load,
     Outcome,
     Phase,
     Plan,
@@ -44,130 +44,19 @@ from leakhunt.model import (
     Unit,
 )
 
-FORMAT = 3
+FORMAT = 4
 # The JSON Schema of a line: ``reporting/schemas/run-file.schema.json``.
 SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
 # The readings of format 1 by their names of today.
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"
-# Room kept aside beside the run file while it is written: on a full disk it is given up, so that
-# the sample in hand, the reason and the footer still fit. A few records are a few KiB.
-BALLAST_BYTES = 32 << 10
-# So many numbers come after the name in a row of what grew: how many more, and bytes.
-_NUMBERS = {"types": 1, "mappings": 2}
+# So many numbers come after the name in a row of a note: of what grew, how many more, and bytes.
+_NUMBERS = {"types": 1, "mappings": 2, "errors": 1}
 _LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
 _NO_FOOTER = mark(
     "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
 )
-
-
-def ballast_of(file: Path) -> Path:
-    """The file that keeps the room aside."""
-    return file.with_name(f".{file.name}.ballast")
-
-
-def create(file: Path, header: Mapping[str, Any]) -> None:
-    """Start a run file with its header, and its ballast.
-
-    Raises:
-        CannotWrite: it exists already, or the disk does not take it.
-    """
-    try:
-        with open(file, "xb") as stream:
-            stream.write(encode({"record": "header", "format": FORMAT, **header}))
-        with open(ballast_of(file), "wb") as stream:
-            stream.write(os.urandom(BALLAST_BYTES))
-            stream.flush()
-            os.fsync(stream.fileno())
-    except FileExistsError:
-        raise CannotWrite(
-            tr("{file}: exists already; nothing is overwritten, name another", file=file)
-        ) from None
-    except OSError as error:
-        raise CannotWrite(
-            tr(
-                "{file}: {strerror}; free some space or name another",
-                file=file,
-                strerror=tr(str(error.strerror)),
-            )
-        ) from error
-
-
-def encode(record: Mapping[str, Any]) -> bytes:
-    """One line of a run file."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
-
-
-class DiskFull(Exception):
-    """The disk took no more; everything handed over so far is in the file all the same."""
-
-
-class Appender:
-    """Appends whole lines to a run file, one write each, through one descriptor."""
-
-    def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._ballast = ballast_of(file)
-
-    def append(self, lines: bytes) -> None:
-        """Write `lines` (whole lines) and return when the kernel has them.
-
-        Raises:
-            DiskFull: no space is left. The lines were written into the room kept aside, or left out
-                where they are longer than that.
-            OSError: they could not be written at all; the file ends with its last whole line.
-        """
-        before = os.fstat(self._descriptor).st_size
-        try:
-            self._write(lines)
-        except OSError as error:
-            os.ftruncate(self._descriptor, before)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._ballast.exists():
-                raise
-            self._ballast.unlink()
-            try:
-                self._write(lines)
-            except OSError as again:  # more than the room kept aside: a whole line less, no stump
-                os.ftruncate(self._descriptor, before)
-                raise DiskFull(os.strerror(again.errno or errno.ENOSPC)) from again
-            raise DiskFull(os.strerror(error.errno or errno.ENOSPC)) from error
-
-    def _write(self, lines: bytes) -> None:
-        written = os.write(self._descriptor, lines)
-        while written < len(lines):
-            written += os.write(self._descriptor, lines[written:])
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._descriptor)
-
-
-def finish(file: Path, outcome: Outcome, seconds: float) -> None:
-    """Append the footer, after a line that a killed worker may have left unfinished.
-
-    Raises:
-        CannotWrite: the disk does not take it; the samples before it are safe.
-    """
-    record = encode({"record": "footer", "seconds": round(seconds, 3), **asdict(outcome)})
-    ballast = ballast_of(file)
-    ballast.unlink(missing_ok=True)
-    try:
-        with open(file, "r+b") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(size - 1, 0))
-            unfinished = size > 0 and stream.read(1) != b"\n"
-            stream.seek(0, os.SEEK_END)
-            stream.write(b"\n" + record if unfinished else record)
-    except OSError as error:
-        raise CannotWrite(
-            tr(
-                "{file}: {strerror}; the samples so far are in it, without the footer",
-                file=file,
-                strerror=tr(str(error.strerror)),
-            )
-        ) from error
 
 
 def find_run_files(places: Iterable[str]) -> list[Path]:
@@ -306,6 +195,8 @@ class _Parts:
                     self.phases.append(_phase(record))
                 case "note":
                     self.notes.append(_note(record))
+                    if record["kind"] == "resumed":  # the footer before it is no end any more
+                        self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
                 case "footer":
                     self.outcome = _outcome(record)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -363,6 +254,10 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
     if known.get("instrument") is not None:
         known["instrument"] = Instrument(known["instrument"])
     known["role"] = Role(known.get("role", Role.MEASURE))
+    if known.get("load") is not None:
+        known["load"] = checked(Load(**known["load"]))
+        if known["load"].users < 1:
+            raise ValueError("users")
     plan = checked(Plan(**known))
     if plan.calls == 0 or min(plan.calls or 0, plan.warmup or 0) < 0:
         raise ValueError("calls")
@@ -418,13 +313,14 @@ def _old_phases(plan: Plan) -> tuple[Phase, ...]:
 
 def _note(record: dict[str, Any]) -> dict[str, Any]:
     """A note as it was written; a row of its table is a name and whole numbers."""
-    kind, rows = record.get("kind", ""), record.get("growth", [])
+    kind = record.get("kind", "")
+    rows = record.get("errors" if kind == "errors" else "growth", [])
     if not all(isinstance(table, list) for table in (rows, record.get("caveats", []))):
         raise ValueError("note")
     for name, *numbers in rows:
         whole = all(type(number) is int for number in numbers)
         if not (isinstance(name, str) and whole and len(numbers) == _NUMBERS.get(kind)):
-            raise ValueError("growth")
+            raise ValueError("rows")
     if not isinstance(kind, str):
         raise ValueError("kind")
     return record

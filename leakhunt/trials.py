@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakhunt.model import Kind, Status
+from leakhunt.judged import Status
+from leakhunt.model import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 
 from leakhunt.errors import UsageError
 from leakhunt.language import mark, tr
-from leakhunt.model import Unit
+from leakhunt.model import Unit, Work
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -37,15 +37,36 @@ def parse_size(text: str) -> int:
     return round(size)
 
 
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|m|min|h|d|)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_LONGEST_SECONDS = 366 * 86400
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``90s``, ``10m``, ``1.5h`` or ``3d``.
+
+    Raises:
+        UsageError: the text is no duration, or one above a year.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match["number"]) * _SECONDS[match["unit"]] if match else 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise UsageError(
+            tr("{text!r} is no duration; write it like '90s', '10m' or '72h'", text=text)
+        )
+    return seconds
+
+
 def parse_rate(text: str, unit: Unit) -> float:
     """Units per call for a series of `unit`: ``4 KiB/call``, ``256/call``, ``0.5 blocks/call``.
+
+    A request is the call of a soak: ``4 KiB/request``.
 
     Raises:
         UsageError: the text is no rate per call, or one in another unit.
     """
     amount, slash, per = text.partition("/")
-    match = _SIZE.fullmatch(amount.strip())
-    if match is None or not slash or per.strip() != "call":
+    if not _SIZE.fullmatch(amount.strip()) or not slash or per.strip() not in list(Work):
         raise UsageError(
             tr(
                 "{text!r} is no growth per call; write it like {examples!r}",
@@ -53,12 +74,8 @@ def parse_rate(text: str, unit: Unit) -> float:
                 examples=_EXAMPLES[unit],
             )
         )
-    word = match["scale"]
-    if unit is Unit.BYTES:
-        scale = _SCALES.get(word.upper())
-    else:
-        scale = 1 if word in ("", "count", str(unit)) else None
-    if scale is None:
+    rate = amount_in(unit, amount)
+    if rate is None:
         raise UsageError(
             tr(
                 "{text!r} is no growth per call of a series in {unit}; write it like {examples!r}",
@@ -67,7 +84,37 @@ def parse_rate(text: str, unit: Unit) -> float:
                 examples=_EXAMPLES[unit],
             )
         )
-    return float(match["number"]) * scale
+    return rate
+
+
+def amount_in(unit: Unit, text: str) -> float | None:
+    """The amount that `text` says of a series in `unit`: ``4 KiB``, ``2``, ``0.5 blocks``.
+
+    None: it is no amount, or one in another unit.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    word = match["scale"]
+    if unit is Unit.BYTES:
+        scale = _SCALES.get(word.upper())
+    else:
+        scale = 1 if word in ("", "count", str(unit)) else None
+    return None if scale is None else float(match["number"]) * scale
+
+
+_CALL_TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|ms|[uµμ]s|ns)")
+# Micro has two signs, which look the same.
+_CALL_SECONDS = {"s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+
+
+def seconds_in(text: str) -> float | None:
+    """The seconds of a call that ``1.5 s``, ``50 ms``, ``3 µs`` (or ``us``) or ``80 ns`` say.
+
+    None: it is no such time.
+    """
+    match = _CALL_TIME.fullmatch(text.strip())
+    return float(match["number"]) * _CALL_SECONDS[match["unit"]] if match else None
 
 
 def format_bytes(size: float) -> str:
@@ -78,7 +125,7 @@ def format_bytes(size: float) -> str:
             scaled = size / power
             return f"{scaled:.{1 if abs(scaled) >= 10 else 2}f} {name}"
     if magnitude and magnitude < 10 and size != round(size):
-        return f"{size:.1f} B"
+        return f"{round(size, 1) + 0.0:.1f} B"  # what rounds to nothing has no sign
     return f"{size:.0f} B" if round(size) else "0 B"
 
 
@@ -109,6 +156,9 @@ def format_amount(amount: float, unit: Unit) -> str:
     return f"{amount:.3g} {tr(_SYMBOLS[unit])}".strip()
 
 
-def format_rate(rate: float, unit: Unit) -> str:
-    """`format_amount` per call: ``64.1 KiB/call``."""
-    return tr("{rate}/call", rate=format_amount(rate, unit))
+_PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}
+
+
+def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
+    """`format_amount` per call or request: ``64.1 KiB/call``."""
+    return tr(_PER[work], rate=format_amount(rate, unit))

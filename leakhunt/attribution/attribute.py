@@ -18,13 +18,16 @@ from leakhunt.findings import (
     Sort,
     Suspect,
 )
+from leakhunt.judged import Status, Verdict
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import Kind, Run, Status, Unit, Verdict
+from leakhunt.model import Kind, Run, Unit, Work
 from leakhunt.units import format_amount, format_rate
 from leakhunt.verdict.collections import remains
 from leakhunt.verdict.judge import tolerance_of
 from leakhunt.verdict.ledger import ledger
 
+# What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
+_RESOURCE_HOLDS_BYTES = 4 << 20
 # Another instrument is asked when less than this part of the growth is explained.
 EXPLAINED_SHARE = 0.8
 # Suspects below this part of the growth are not worth a line; nor is what no page would show.
@@ -110,7 +113,7 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
         instruments=instruments,
         lines=lines,
     )
-    return replace(told, sentence=_sentence(told))
+    return replace(told, sentence=_sentence(told, run.plan.work))
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[Line]:
@@ -208,9 +211,12 @@ def is_explained(attribution: Attribution) -> bool:
     """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
     if not attribution.suspects:
         return False
-    if attribution.growth is None or attribution.suspects[0].bytes_per_call is None:
+    if attribution.growth is None:
         return True
-    return (attribution.explained or 0.0) >= EXPLAINED_SHARE * attribution.growth
+    explained = attribution.explained or 0.0
+    if attribution.suspects[0].bytes_per_call is None:
+        return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
+    return explained >= EXPLAINED_SHARE * attribution.growth
 
 
 def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
@@ -225,14 +231,18 @@ def _matters(cluster: Cluster, growth: float | None) -> bool:
     return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
 
 
-def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float]:
-    """Resources first where they grow, and a graph before the blocks it keeps; then by bytes."""
+def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
+    """Resources first where they grow, and a graph before the blocks it keeps; then by bytes.
+
+    Of equals (resources have no bytes) those first of which is known where they were opened.
+    """
     resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
     sort = cluster.lead.sort
     return (
         not (resources and sort is Sort.RESOURCE),
         sort is not Sort.GRAPH,
         -cluster.bytes_per_call,
+        not cluster.lead.stack,
     )
 
 
@@ -245,14 +255,14 @@ def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
     return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
 
 
-def _sentence(told: Attribution) -> str:
+def _sentence(told: Attribution, work: Work) -> str:
     if not told.suspects:
         return tr("It grows, but no instrument that was used finds who keeps it.")
     first = told.suspects[0].title
     if told.growth is None:
         return tr("First suspect: {first}.", first=first)
     share = (told.explained or 0.0) / told.growth
-    grows = format_rate(told.growth, Unit.BYTES)
+    grows = format_rate(told.growth, Unit.BYTES, work)
     rest = max(told.growth - (told.explained or 0.0), 0.0)
     explained = tr(
         "The suspects explain {share:.0%} of {grows}", share=min(share, 1.0), grows=grows
@@ -260,5 +270,5 @@ def _sentence(told: Attribution) -> str:
     if share > _TOO_MUCH:
         explained += tr(" (they come to {share:.0%}: the watched calls grew by more)", share=share)
     elif share < 1:
-        explained += tr("; {rest} stay unexplained", rest=format_rate(rest, Unit.BYTES))
+        explained += tr("; {rest} stay unexplained", rest=format_rate(rest, Unit.BYTES, work))
     return tr("First suspect: {first}. {explained}.", first=first, explained=explained)

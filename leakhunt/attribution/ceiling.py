@@ -6,8 +6,9 @@ from dataclasses import replace
 from math import ceil
 
 from leakhunt.findings import Ceiling
+from leakhunt.judged import Status, Verdict
 from leakhunt.language import tr
-from leakhunt.model import Plan, Role, Run, Status, Verdict
+from leakhunt.model import Plan, Role, Run
 from leakhunt.units import format_bytes
 
 # The run goes on for so much longer than the cache takes to fill, and is judged from there on.

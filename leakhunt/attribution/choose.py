@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from leakhunt.attribution.attribute import attribute, is_explained
 from leakhunt.findings import Attribution, Instrument
-from leakhunt.model import Kind, Run, Verdict
+from leakhunt.judged import Verdict
+from leakhunt.model import Kind, Run
 
 _INSTRUMENTS: Mapping[Kind, Instrument] = {
     Kind.RESOURCE_GROWTH: Instrument.RESOURCES,

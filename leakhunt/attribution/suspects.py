@@ -139,7 +139,7 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
     if lead.facts.get("native_bytes"):
         kept_bytes = format_bytes(lead.facts["native_bytes"])
         yield tr(
-            "each item keeps {kept_bytes} of tensor storage, which tracemalloc does not see",
+            "each item keeps {kept_bytes} in tensors or images, which tracemalloc does not see",
             kept_bytes=kept_bytes,
         )
     if "pins_bytes" in lead.facts:

@@ -15,10 +15,10 @@ import click
 from leakhunt import scenario
 from leakhunt.cli.formats import format_option
 from leakhunt.cli.list import install_hint, missing_modules
-from leakhunt.cli.variants import Sampling, Settings
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.language import tr
+from leakhunt.measurement.session import Sampling, Settings
 from leakhunt.units import parse_size
 
 DEFAULT_TIMEOUT_SECONDS = 600.0
@@ -111,12 +111,12 @@ def settings_for(
     found, variants = scenario.find(target)
     if not isfinite(timeout):
         raise UsageError(tr("--timeout {timeout}: use a number of seconds", timeout=timeout))
-    given = _given_options(pairs, {"lengths": lengths, "audio": audio})
+    given = given_options(pairs, {"lengths": lengths, "audio": audio})
     settings = Settings(
         scenario=found,
         variants=variants,
         named=len(variants) < len(found.variants),
-        sampling=_sampling(
+        sampling=sampling_of(
             calls or found.default_calls, warmup, calls_per_sample, collect, resolve
         ),
         seed=seed,
@@ -126,16 +126,19 @@ def settings_for(
         memory_limit_bytes=parse_size(memory_limit) if memory_limit else None,
         timeout_seconds=timeout,
     )
-    _refuse_what_cannot_be(settings)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
+    refuse_what_cannot_be(settings)
+    signals_are_interrupts()
     return settings
 
 
-def _sampling(
+def sampling_of(
     calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
 ) -> Sampling:
-    """How many calls, and how they are sampled; what cannot go together is refused."""
+    """How many calls, and how they are sampled.
+
+    Raises:
+        UsageError: what was asked for cannot go together.
+    """
     if calls is None:
         if warmup is not None:
             raise UsageError(
@@ -165,7 +168,12 @@ def _sampling(
     return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
 
 
-def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:
+def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:
+    """Options by name, from ``NAME=VALUE`` and from options of their own.
+
+    Raises:
+        UsageError: one is not written so.
+    """
     given = {name: value for name, value in named.items() if value is not None}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -175,7 +183,13 @@ def _given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dic
     return given
 
 
-def _refuse_what_cannot_be(settings: Settings) -> None:
+def refuse_what_cannot_be(settings: Settings) -> None:
+    """Refuse what cannot be measured on this machine.
+
+    Raises:
+        MissingRequirement: the system, or a module that the scenario needs.
+        UsageError: the scenario does not run on that device.
+    """
     if os.name != "posix":
         raise MissingRequirement(
             tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
@@ -201,5 +215,12 @@ def _refuse_what_cannot_be(settings: Settings) -> None:
         )
 
 
+def signals_are_interrupts() -> None:
+    """From now on a signal to end does what Ctrl-C does: what was measured is reported."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+
+
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does: what was measured is reported."""
     raise KeyboardInterrupt

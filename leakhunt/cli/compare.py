@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from rich.console import Console
 from leakhunt import store
 from leakhunt.assemble import assemble
 from leakhunt.cli.folders import new_folder
-from leakhunt.cli.output import GENERATOR, Told
+from leakhunt.cli.measured import refuse_one_run_twice, runs_in
+from leakhunt.cli.output import GENERATOR, Told, write_whole
 from leakhunt.compared import Comparison, Side
 from leakhunt.comparison.compare import compare
-from leakhunt.errors import REFUSED, BadFile, CannotWrite, NothingMeasured, UsageError
+from leakhunt.errors import REFUSED, CannotWrite, NothingMeasured, UsageError
 from leakhunt.language import tr
 from leakhunt.model import Run
 from leakhunt.reporting.comparison import COMPARISON_FORMATS
@@ -59,7 +60,7 @@ def command(
         raise UsageError(tr("one place alone cannot be compared; name a baseline and another"))
     named = _labels(places, labels)
     sides = _sides(places, named)
-    _refuse_one_run_twice(sides)
+    refuse_one_run_twice([entry for side in sides for entry in side.entries])
     comparison = compare(sides, despite, GENERATOR)
     told = Told(comparison, partial(_compared, places, named, despite))
     if not comparison.pairs:
@@ -67,6 +68,19 @@ def command(
     folder = new_folder(out, "compare")
     _show(Console(), comparison, _write(told, folder))
     return REFUSED if comparison.is_refused else 0
+
+
+def write_comparison(places: Sequence[str], labels: Sequence[str], folder: Path) -> list[Path]:
+    """Compare the runs of these places and write all formats into `folder`; the paths, HTML first.
+
+    Raises:
+        NothingMeasured: a place has no measured run, or they have no variant in common.
+        CannotWrite: the disk does not take them.
+    """
+    comparison = _compared(places, labels, despite=False)
+    if not comparison.pairs:
+        raise NothingMeasured(_nothing_in_common(comparison.sides))
+    return _write(Told(comparison, partial(_compared, places, labels, False)), folder)
 
 
 def _sides(places: Sequence[str], labels: Sequence[str]) -> list[Side]:
@@ -119,7 +133,7 @@ def _side(place: str, label: str) -> Side:
         NothingMeasured: there is no measured run in it.
     """
     left_out: list[str] = []
-    runs = list(_runs(place, left_out))
+    runs = list(runs_in(place, left_out))
     entries = assemble(runs, GENERATOR).entries
     if not entries:
         beside = f" ({tr('; ').join(left_out)})" if left_out else ""
@@ -139,43 +153,11 @@ def _side(place: str, label: str) -> Side:
     return Side(label, entries, tuple(left_out))
 
 
-def _runs(place: str, left_out: list[str]) -> Iterator[Run]:
-    """The runs of a place; damaged files in a folder are left out, one that is named is refused."""
-    for file in store.find_run_files([place]):
-        try:
-            yield store.load(file)
-        except BadFile as error:
-            if str(file) == str(Path(place)):
-                raise
-            left_out.append(f"{file.name}: {str(error).removeprefix(f'{file}: ')}")
-
-
 def _purpose(run: Run) -> str:
     """What a run that is not judged was made for."""
     if run.plan.instrument is not None:
         return tr("watched by {instrument} (but for its suspects)", instrument=run.plan.instrument)
     return tr("until the ceiling") if run.plan.role == "ceiling" else tr("trying a remedy")
-
-
-def _refuse_one_run_twice(sides: Sequence[Side]) -> None:
-    """One run on both sides shows no difference, and as its own repeat no spread."""
-    seen: dict[tuple[object, ...], str] = {}
-    for side in sides:
-        for entry in side.entries:
-            run = entry.run
-            samples = tuple(tuple(values) for values in run.samples.values())
-            key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
-            if run.samples_done and key in seen:
-                raise UsageError(
-                    tr(
-                        "{seen} and {file} are the same run ({variant}): compared with itself it"
-                        " shows nothing; name another",
-                        seen=seen[key],
-                        file=run.file,
-                        variant=entry.variant,
-                    )
-                )
-            seen[key] = run.file
 
 
 def _nothing_in_common(sides: Sequence[Side]) -> str:
@@ -203,13 +185,10 @@ def _write(told: Told[Comparison], folder: Path) -> list[Path]:
     written = []
     for kind in COMPARISON_FORMATS:
         path = folder / kind.file_name
-        fresh = folder / f".{kind.file_name}.new"
         content = told.rendered(kind.render, kind.language)
         try:
-            fresh.write_bytes(content)
-            fresh.replace(path)
+            write_whole(path, content)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise CannotWrite(
                 tr(
                     "{path}: {strerror}; the run files are as they were: free some space, or"

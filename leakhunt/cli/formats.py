@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence, Set
 from importlib.util import find_spec
 
 import click
@@ -22,8 +23,17 @@ def chosen(asked: str) -> tuple[Renderer, ...]:
         UsageError: there is no such format.
         MissingRequirement: a format that was named needs what is not installed.
     """
+    return possible(RENDERERS, names_among(asked, formats()))
+
+
+def names_among(asked: str, known: Collection[str]) -> set[str]:
+    """The formats that `asked` names.
+
+    Raises:
+        UsageError: one is not `known`.
+    """
     names = {name.strip().lower() for name in asked.split(",")}
-    unknown = sorted(names - {ALL, *formats()})
+    unknown = sorted(names - {ALL, *known})
     if unknown:
         raise UsageError(
             tr(
@@ -31,15 +41,24 @@ def chosen(asked: str) -> tuple[Renderer, ...]:
                 " (comma-separated), or {all}",
                 asked=asked,
                 unknown=unknown[0],
-                formats=", ".join(formats()),
+                formats=", ".join(known),
                 all=ALL,
             )
         )
-    wanted = [each for each in RENDERERS if ALL in names or each.format in names]
+    return names
+
+
+def possible(renderers: Sequence[Renderer], names: Set[str]) -> tuple[Renderer, ...]:
+    """Those of the formats that are named; with ``all``, those that can be written here.
+
+    Raises:
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    wanted = [each for each in renderers if ALL in names or each.format in names]
     return tuple(renderer for renderer in wanted if _is_possible(renderer, names))
 
 
-def _is_possible(renderer: Renderer, names: set[str]) -> bool:
+def _is_possible(renderer: Renderer, names: Set[str]) -> bool:
     missing = [module for module in renderer.requires if find_spec(module) is None]
     if not missing:
         return True

@@ -1,49 +1,290 @@
-"""``leakhunt gate``: an exit code for CI."""
+"""``leakhunt gate``: an exit code for CI, with what it could have seen and who is to blame."""
 
 from __future__ import annotations
 
-import click
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
 
-from leakhunt import gate, store
-from leakhunt.errors import UsageError
+import click
+from rich.console import Console
+
+from leakhunt.cli.asked import signals_are_interrupts
+from leakhunt.cli.folders import new_folder
+from leakhunt.cli.gate_benches import Asked, refuse_what_does_not_go_together, rival_of
+from leakhunt.cli.gate_files import (
+    Files,
+    files_option,
+    repository_around,
+    show_gate,
+    write_gate,
+    write_reports,
+)
+from leakhunt.cli.gate_jobs import jobs_of
+from leakhunt.cli.gate_notes import Notes, left_out, not_among, not_kept, not_there, unneeded
+from leakhunt.cli.gates import AGAINST, Course, answer_job
+from leakhunt.cli.held import Kept, kept_in
+from leakhunt.cli.measured import runs_in
+from leakhunt.cli.output import GENERATOR, Told
+from leakhunt.cli.policies import example_table, load_policy, policy_file
+from leakhunt.cli.progress import Bars, SteadyConsole
+from leakhunt.errors import INTERRUPTED, UsageError
+from leakhunt.gate.answering import acceptance_notes, not_measured
+from leakhunt.gate.budgets import parse_budget
+from leakhunt.gate.policy import Policy, ScenarioPolicy
+from leakhunt.gated import Gated, GatedVariant, Terms
+from leakhunt.gating import Answering, answer_runs, without_baseline
 from leakhunt.language import tr
-from leakhunt.probes import unit_of
-from leakhunt.units import parse_rate
-from leakhunt.verdict.judge import JUDGED_SERIES
+from leakhunt.model import Run
+
+# Columns of a run's name on the terminal: longer ones push what follows to the right.
+_WIDTH = 32
+_OPTION = "--max-growth"
+_SERIES = "live_heap"
 
 
 @click.command("gate")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
+@click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER...]")
 @click.option(
-    "--max-growth", required=True, metavar="RATE", help="The budget, such as '4 KiB/call'."
+    "--policy",
+    "named",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file with the budgets; default: leakhunt.toml or pyproject.toml, here or above.",
 )
-@click.option("--series", default="live_heap", show_default=True, help="The series it is about.")
-def command(runs: tuple[str, ...], max_growth: str, series: str) -> int:
-    """Check run files against a budget of growth per call.
+@click.option(
+    "--scenario",
+    "wanted",
+    multiple=True,
+    metavar="NAME[:VARIANT,...]",
+    help="Measure only these of the policy.",
+)
+@click.option(
+    "--against",
+    metavar="REVISION",
+    help="Measure this revision of the code beside, in turns: only what got worse counts.",
+)
+@click.option(
+    "--against-python",
+    default="",
+    metavar="PYTHON",
+    help="Run it with this interpreter, of an environment with that revision's packages.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Of --against, so many pairs of runs.",
+)
+@click.option(
+    "--baselines",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of baselines; default: the policy's.",
+)
+@click.option("--no-baseline", is_flag=True, help="Hold nothing against a baseline.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Measure so many variants at a time; times then say little.",
+)
+@click.option("--max-growth", metavar="RATE", help="A budget for run files, such as '4 KiB/call'.")
+@click.option("--series", help=f"What --max-growth is of; default: {_SERIES}.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for run files and reports; default: reports/<when>-gate, of run files none.",
+)
+@files_option
+def command(
+    runs: tuple[str, ...],
+    named: Path | None,
+    wanted: tuple[str, ...],
+    against: str | None,
+    against_python: str,
+    rounds: int,
+    baselines: Path | None,
+    no_baseline: bool,
+    jobs: int,
+    max_growth: str | None,
+    series: str | None,
+    out: Path | None,
+    files: Files,
+) -> int:
+    """Measure what the policy names, or take run files, and check the budgets.
 
-    Exit code 0: every run is within. 1: one is over. 3: one cannot tell.
-    4: nothing was measured. 2: wrong usage.
+    Exit code 0: all are within. 1: one is over. 3: one cannot tell. 4: one could not be measured.
+    2: wrong usage. 6: the policy, a baseline or a run file that is named is damaged.
     """
-    if series not in JUDGED_SERIES:
+    if max_growth is not None and (named is not None or not runs):
+        raise UsageError(
+            tr("--max-growth is a budget for run files, in place of a policy: name some run files")
+        )
+    if series is not None and max_growth is None:
+        raise UsageError(tr("--series says what --max-growth is of; give both, or neither"))
+    if runs:
+        if against is not None or wanted or against_python:
+            raise UsageError(
+                tr("run files are measured already: leave out --scenario and --against")
+            )
+        policy = (
+            _of_one_budget(max_growth, series or _SERIES)
+            if max_growth is not None
+            else load_policy(policy_file(named))
+        )
+        kept = _kept(policy, baselines, no_baseline)
+        return _judge(runs, policy, kept, out, files)
+    policy = load_policy(policy_file(named))
+    if not policy.scenarios:
         raise UsageError(
             tr(
-                "--series {series!r}: use one of {judged_series}",
-                series=series,
-                judged_series=", ".join(JUDGED_SERIES),
+                "{file}: no scenario to measure; add a table [{table}], or name run files",
+                file=policy.file,
+                table=example_table(policy.file),
             )
         )
-    budget = gate.Budget(series, parse_rate(max_growth, unit_of(series)))
-    findings = []
-    for place in runs:
-        runs_here = [store.load(file) for file in store.find_run_files([place])]
-        measured = [run for run in runs_here if run.plan.is_measured]
-        if not measured:
-            reason = tr("no run file (*.run.jsonl) here")
-            findings.append(gate.Finding(place, gate.Answer.NOTHING_MEASURED, reason))
-            click.echo(tr("nothing measured: {reason} [{place}]", reason=reason, place=place))
-        for run in measured:
-            finding = gate.check(run, budget)
-            findings.append(finding)
-            word = tr(gate.WORDS[finding.answer])
-            click.echo(f"{word}: {finding.variant} {series}: {finding.reason} [{run.file}]")
-    return int(gate.overall(findings))
+    asked = Asked(wanted, against, against_python, rounds, jobs)
+    refuse_what_does_not_go_together(asked, baselines)
+    kept = None if against is not None else _kept(policy, baselines, no_baseline)
+    return _measure(policy, asked, kept, out, files)
+
+
+def _kept(policy: Policy, named: Path | None, without: bool) -> Kept | None:
+    """The baselines to hold runs against; None: no folder of them is named."""
+    if without or (named is None and not policy.baselines):
+        return None
+    return kept_in(named or Path(policy.file).parent / policy.baselines)
+
+
+def _of_one_budget(max_growth: str, series: str) -> Policy:
+    """The policy that the options stand for."""
+    try:
+        budget = parse_budget(series, float(max_growth) if _is_number(max_growth) else max_growth)
+    except UsageError as error:
+        raise UsageError(tr("{option}: {error}", option=_OPTION, error=error)) from None
+    return Policy(_OPTION, ScenarioPolicy("", _OPTION, budgets=(budget,)))
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a bare number, which counts per call as it does in a policy."""
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _judge(
+    places: Sequence[str], policy: Policy, kept: Kept | None, out: Path | None, files: Files
+) -> int:
+    """Judge run files; a place without any was not measured."""
+    answering = [each for place in places for each in _answering(place, policy, kept)]
+    folder = new_folder(out, "gate") if out is not None else None
+    held = kept.place if kept else ""
+
+    def notes(variants: Sequence[GatedVariant]) -> list[str]:
+        return [*not_among(policy, variants), *not_kept(kept, variants)]
+
+    return _tell(answering, policy, held, folder, files, notes)
+
+
+def _answering(place: str, policy: Policy, kept: Kept | None) -> Iterator[Answering]:
+    """What gives the answers on the variants in a place."""
+    left_out: list[str] = []
+    variants: dict[tuple[str, str], list[Run]] = {}
+    for run in runs_in(place, left_out):
+        variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
+    for number in range(len(left_out)):
+        yield partial(_damaged, place, number)
+    measured = {
+        name: runs for name, runs in variants.items() if any(run.plan.is_measured for run in runs)
+    }
+    if not measured and not left_out:
+        yield lambda: not_measured(place, "", tr("no run file (*.run.jsonl) here"))
+    against = without_baseline if kept is None else kept.against
+    for (scenario, variant), runs in measured.items():
+        held = policy.of(scenario)
+        terms = Terms(held.budgets_of(variant), policy.accepted_in(scenario), _today())
+        yield partial(answer_runs, runs, terms, GENERATOR, against)
+
+
+def _damaged(place: str, number: int) -> GatedVariant:
+    """The answer on a damaged file of a place, read again for the language then spoken."""
+    left_out: list[str] = []
+    list(runs_in(place, left_out))
+    return not_measured(place, "", left_out[number])
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _measure(
+    policy: Policy, asked: Asked, kept: Kept | None, out: Path | None, files: Files
+) -> int:
+    """Measure what the policy names, and tell the answers."""
+    base = Path(policy.file).absolute().parent
+    jobs = jobs_of(policy, asked.wanted, base)
+    signals_are_interrupts()
+    answering: list[Answering] = []
+    with ExitStack() as lasting:
+        rival = rival_of(asked, base, lasting)
+        folder = new_folder(out, "gate")
+        jobs = [replace(job, folder=folder / job.folder) for job in jobs]
+        course = Course(
+            policy=policy,
+            today=_today(),
+            display=lasting.enter_context(Bars(SteadyConsole(), _WIDTH)),
+            against=without_baseline if kept is None else kept.against,
+            rival=rival,
+            jobs=asked.jobs,
+        )
+        for job in jobs:
+            answering += answer_job(job, course)
+    reports = [
+        path
+        for job in jobs
+        for path in write_reports(job.folder, files, asked.against, job.folder / AGAINST)
+    ]
+    held = asked.against or (kept.place if kept is not None else "")
+
+    def notes(variants: Sequence[GatedVariant]) -> list[str]:
+        return [
+            *left_out(course.unfit),
+            *not_kept(kept, variants),
+            *not_there(asked.against, course.new),
+            *unneeded(_accepted(policy), asked.wanted, variants),
+        ]
+
+    code = _tell(answering, policy, held, folder, files, notes, reports)
+    return INTERRUPTED if course.stop.is_set() else code
+
+
+def _tell(
+    answering: Sequence[Answering],
+    policy: Policy,
+    held: str,
+    folder: Path | None,
+    files: Files,
+    notes: Notes,
+    reports: Sequence[Path] = (),
+) -> int:
+    """Write and show the answers, with the paths of the scenarios' `reports`; the exit code."""
+
+    def again() -> Gated:
+        variants = tuple(each() for each in answering)
+        told = (*acceptance_notes(_accepted(policy), variants), *notes(variants))
+        return Gated(variants, policy.file, held, told, GENERATOR)
+
+    told = Told(again(), again)
+    repository = repository_around(policy)
+    written = [] if folder is None else write_gate(told, repository, folder, files)
+    show_gate(Console(), told.here, repository, [*written, *reports], os.environ)
+    return int(told.here.answer)
+
+
+def _accepted(policy: Policy) -> Terms:
+    """All that is accepted, in the order of the policy."""
+    everything = {each for accepted in policy.accepted.values() for each in accepted}
+    return Terms((), tuple(sorted(everything, key=lambda each: each.where)), _today())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,10 @@ from leakhunt.cli.variants import (
 )
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.findings import Attribution, Instrument
+from leakhunt.judged import Verdict
 from leakhunt.language import tr
-from leakhunt.model import Ending, Outcome, Run, Verdict
+from leakhunt.measurement.watching import usable_on, why_not
+from leakhunt.model import Ending, Outcome, Run
 from leakhunt.reporting import Renderer
 from leakhunt.verdict import judge
 from leakhunt.verdict.cost import cost
@@ -149,7 +150,7 @@ def _watch(
     if not run.calls_done or not (wanted or is_growing(verdict)):
         return
     variant = run.plan.variant
-    usable = [each for each in Instrument if why_not(each, run.plan.device) is None]
+    usable = usable_on(run.plan.device)
     watched: list[Run] = []
     with prepared.displays(len(f"{variant}.under-tracemalloc")) as display:
         while instrument := (
@@ -196,15 +197,3 @@ def _too_far(run: Run, verdict: Verdict, told: Attribution) -> str:
             hours=hours,
         )
     return ""
-
-
-def why_not(instrument: Instrument, device: str) -> str | None:
-    """Why an instrument cannot be used here, and what to do; None: it can."""
-    if instrument is Instrument.MEMRAY and find_spec("memray") is None:
-        return tr("memray is not installed here (it works on Linux and macOS); pip install memray")
-    if instrument is Instrument.CUDA and device != "cuda":
-        return tr(
-            "the scenario runs on {device} here; use --device cuda on a machine with a GPU",
-            device=device,
-        )
-    return None

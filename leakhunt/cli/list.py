@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Protocol
 
 import click
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.text import Text
 from leakhunt import scenario
 from leakhunt.language import tr
 from leakhunt.model import Scenario
+from leakhunt.service.described import DescribedService, builtin_services
 
 
 @click.command("list")
@@ -24,16 +26,26 @@ def command(scenarios: tuple[str, ...]) -> None:
     found = [scenario.find(name)[0] for name in scenarios] or list(scenario.builtin())
     for described in found:
         _show(console, described)
+    if not scenarios:
+        for service in builtin_services():
+            _show_service(console, service)
+
+
+def _show_service(console: Console, service: DescribedService) -> None:
+    told = tr("a service, for 'leakhunt soak'")
+    console.print(Text.assemble((service.name, "bold"), f"  {service.summary} ({told})"))
+    _show_missing(console, service)
+    width = max(len(variant.name) for variant in service.variants)
+    for variant in service.variants:
+        console.print(Text(f"  :{variant.name:<{width}}  {variant.summary}"), soft_wrap=True)
+    for name, default in service.options.items():
+        console.print(Text(f"  --option {name}={default or '...'}", "dim"), soft_wrap=True)
+    console.print()
 
 
 def _show(console: Console, described: Scenario) -> None:
     console.print(Text.assemble((described.name, "bold"), "  ", described.summary))
-    missing = missing_modules(described)
-    if missing:
-        console.print(
-            Text(tr("  not installed here: {missing}", missing=", ".join(missing)), "yellow")
-        )
-        console.print(Text(f"  {install_hint(described)}", "yellow"))
+    _show_missing(console, described)
     width = max(len(variant.name) for variant in described.variants)
     for variant in described.variants:
         only = (
@@ -55,12 +67,40 @@ def _show(console: Console, described: Scenario) -> None:
     console.print()
 
 
-def missing_modules(described: Scenario) -> list[str]:
-    """The modules the scenario needs that are not installed; nothing is imported."""
-    return [name for name in described.requires if find_spec(name) is None]
+def _show_missing(console: Console, described: Needing) -> None:
+    missing = missing_modules(described)
+    if missing:
+        console.print(
+            Text(tr("  not installed here: {missing}", missing=", ".join(missing)), "yellow")
+        )
+        console.print(Text(f"  {install_hint(described)}", "yellow"))
 
 
-def install_hint(described: Scenario) -> str:
+class Needing(Protocol):
+    """A scenario or a service: the modules it needs, and the extra that installs them."""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Modules."""
+
+    @property
+    def extra(self) -> str | None:
+        """Of leakhunt."""
+
+
+def missing_modules(described: Needing) -> list[str]:
+    """The modules it needs that are not installed; nothing is imported."""
+    return [name for name in described.requires if not _is_there(name)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # the package that it is in is not, or it is no name
+        return False
+
+
+def install_hint(described: Needing) -> str:
     """What to type to get them."""
     if described.extra:
         return tr("install the extra: pip install 'leakhunt[{extra}]'", extra=described.extra)

@@ -21,7 +21,7 @@ from rich.text import Text
 from leakhunt.cli.progress import Bars, Displays, ended_line, figures
 from leakhunt.language import tr
 from leakhunt.measurement.tail import Tail
-from leakhunt.model import Outcome, Unit
+from leakhunt.model import Outcome, Unit, Work
 from leakhunt.reporting.growing import Curve, Growing
 from leakhunt.reporting.live import PANELS, LiveState, Panel, frame
 
@@ -87,7 +87,7 @@ class LiveDisplay:
         follower = self._follower
         self.draw(follower.state(tr(outcome.ending)))
         text = ended_line(
-            f"{name:<{self._width}}", follower.calls, figures(follower.latest), outcome
+            f"{name:<{self._width}}", follower, figures(follower.latest, follower.work), outcome
         )
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         self._ended.append((name, follower.curves()))
@@ -135,6 +135,7 @@ class LiveFollower:
         self._drawn = (0, (0, 0))
         self._next_frame = 0.0
         self.calls = 0
+        self.work = Work.CALL
         self.latest: Mapping[str, int] = {}
 
     def __call__(self, tail: Tail) -> None:
@@ -159,7 +160,7 @@ class LiveFollower:
             column = tail.names.index(name)
             for calls, values in tail.fresh:
                 growing.add(calls, values[column])
-        self.calls = tail.calls
+        self.calls, self.work = tail.calls, tail.work
         self.latest = tail.latest
         seconds = tail.latest["duration"] / 1e9
         before = seconds if self._seconds is None else self._seconds
@@ -203,4 +204,5 @@ class LiveFollower:
             seconds_per_call=self._seconds,
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
+            work=self.work,
         )

@@ -21,13 +21,16 @@ from leakhunt.language import LANGUAGES, retold, speaking, tr
 _VERBS = {
     "run": "Measure a scenario and write a report.",
     "hunt": "Find out who keeps the memory, and whether a remedy helps.",
+    "soak": "Put a running service under load and watch it.",
     "list": "Show the scenarios, their variants and options.",
     "report": "Make the reports again from run files.",
+    "claims": "Check what field reports say against what is measured.",
     "compare": "Hold runs of two versions, packages or machines against each other.",
     "schema": "Print the JSON Schema of report.json or of a run file.",
     "serve": "Show the reports of a folder in your browser.",
     "truth": "Hold the verdict against workloads of known truth.",
     "gate": "Check run files against a budget of growth.",
+    "baseline": "Keep what runs measured, for new ones to be held against.",
 }
 
 

@@ -13,8 +13,9 @@ from rich.console import Console
 from leakhunt import __version__
 from leakhunt.assemble import assemble
 from leakhunt.errors import CannotWrite, NothingMeasured
+from leakhunt.judged import Report
 from leakhunt.language import speaking, spoken, tr
-from leakhunt.model import Report, Run
+from leakhunt.model import Run
 from leakhunt.reporting import Renderer
 from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
 
@@ -59,26 +60,48 @@ def write_report(report: Told[Report], folder: Path, renderers: Sequence[Rendere
     Raises:
         CannotWrite: the disk does not take them; the run files are untouched.
     """
-    written = []
-    for renderer in renderers:
-        path = folder / renderer.file_name
-        fresh = folder / f".{renderer.file_name}.new"
-        try:
-            fresh.write_bytes(report.rendered(renderer.render, renderer.language))
-            fresh.replace(path)
-        except OSError as error:
-            fresh.unlink(missing_ok=True)
-            raise CannotWrite(
-                tr(
-                    "{path}: {strerror}; every sample is safe in the run files: free some"
-                    " space, or 'leakhunt report {folder} --out ELSEWHERE'",
-                    path=path,
-                    strerror=tr(str(error.strerror)),
-                    folder=folder,
-                )
-            ) from error
-        written.append(path)
-    return written
+    return [
+        write_file(
+            folder / renderer.file_name, report.rendered(renderer.render, renderer.language), folder
+        )
+        for renderer in renderers
+    ]
+
+
+def write_file(path: Path, content: bytes, runs: Path) -> Path:
+    """Write a file that is made of run files in the folder `runs`, whole or not at all; its path.
+
+    Raises:
+        CannotWrite: the disk does not take it; the run files are untouched.
+    """
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise CannotWrite(
+            tr(
+                "{path}: {strerror}; every sample is safe in the run files: free some"
+                " space, or 'leakhunt report {folder} --out ELSEWHERE'",
+                path=path,
+                strerror=tr(str(error.strerror)),
+                folder=runs,
+            )
+        ) from error
+    return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: the disk does not take it; what was there is as it was.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def show(console: Console, told: Told[Report], written: list[Path]) -> None:

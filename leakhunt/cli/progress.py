@@ -16,10 +16,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from leakhunt.language import retold, tr
+from leakhunt.language import mark, retold, tr
 from leakhunt.measurement import supervisor
 from leakhunt.measurement.tail import Tail
-from leakhunt.model import Outcome, Unit
+from leakhunt.model import Outcome, Unit, Work
 from leakhunt.units import format_bytes, format_rate
 
 
@@ -62,6 +62,7 @@ class Bars:
     def __init__(self, console: Console, width: int) -> None:
         self._console = console
         self._width = width
+        self._followers: dict[str, Follower] = {}
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -89,16 +90,16 @@ class Bars:
         task = self._bars.add_task(
             f"{name:<{self._width}}", total=calls, figures=tr("starting the worker")
         )
-        self._follower = Follower(self._bars, task, afterwards)
-        return self._follower
+        follower = self._followers[name] = Follower(self._bars, task, afterwards)
+        return follower
 
     def ended(self, name: str, outcome: Outcome) -> None:
         """Say how a variant ended, where no bar shows it."""
-        follower = self._follower
+        follower = self._followers.pop(name)
         figures = f"{follower.figures}  {tr(outcome.ending)}"
         self._bars.update(follower.task, figures=figures)
         if not self._console.is_terminal:
-            text = ended_line(f"{name:<{self._width}}", follower.calls, follower.figures, outcome)
+            text = ended_line(f"{name:<{self._width}}", follower, follower.figures, outcome)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -110,20 +111,21 @@ class Follower:
         self.task = task
         self._afterwards = afterwards
         self.calls = 0
+        self.work = Work.CALL
         self.figures = ""
 
     def __call__(self, tail: Tail) -> None:
         """Show the latest sample."""
         if not tail.fresh:
             return
-        self.calls = tail.calls
-        self.figures = figures(tail.latest)
+        self.calls, self.work = tail.calls, tail.work
+        self.figures = figures(tail.latest, tail.work)
         total = next(task.total for task in self._bars.tasks if task.id == self.task)
         done = self._afterwards if tail.calls == total else ""
         self._bars.update(self.task, completed=tail.calls, figures=f"{self.figures}  {done}")
 
 
-def figures(latest: Mapping[str, int]) -> str:
+def figures(latest: Mapping[str, int], work: Work) -> str:
     """``RSS 812.3 MiB  live heap 301.2 MiB  18.4 ms/call``, of what was read."""
     parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
     if "live_heap" in latest:
@@ -131,17 +133,35 @@ def figures(latest: Mapping[str, int]) -> str:
     if "cuda_reserved" in latest:
         parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
     if "duration" in latest:
-        parts.append(format_rate(latest["duration"], Unit.NANOSECONDS))
+        parts.append(format_rate(latest["duration"], Unit.NANOSECONDS, work))
     return "  ".join(parts)
 
 
-def ended_line(name: str, calls: int, figures: str, outcome: Outcome) -> str:
+class Done(Protocol):
+    """What was done of a run: so many calls, or requests."""
+
+    @property
+    def calls(self) -> int:
+        """How many."""
+
+    @property
+    def work(self) -> Work:
+        """Of what."""
+
+
+_ENDED = {
+    Work.CALL: mark("{name}  {calls} calls  {figures}  {ending}{reason}"),
+    Work.REQUEST: mark("{name}  {calls} requests  {figures}  {ending}{reason}"),
+}
+
+
+def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
     reason = f": {retold(outcome.reason)}" if outcome.reason else ""
     return tr(
-        "{name}  {calls} calls  {figures}  {ending}{reason}",
+        _ENDED[done.work],
         name=name,
-        calls=calls,
+        calls=done.calls,
         figures=figures,
         ending=tr(outcome.ending),
         reason=reason,

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from leakhunt import scenario
 from leakhunt.attribution.causes import catalogue
-from leakhunt.cli.variants import Session, Settings, shown
+from leakhunt.cli.variants import Session, shown
 from leakhunt.errors import UsageError
 from leakhunt.language import tr
+from leakhunt.measurement.session import Settings
 from leakhunt.model import Outcome, Plan, Role, Run, Variant
+from leakhunt.verdict.looks import same_calls
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -115,14 +117,9 @@ def _try(
 
 def _plan(run: Run, tried: Tried) -> Plan:
     """The run's own calls again, as a fixed number; the reference is what is compared with."""
-    each = run.calls_per_sample
     return replace(
-        run.plan,
-        calls=run.calls_done // each * each,
-        warmup=(run.calls[run.judged_from - 1] if run.judged_from else 0) // each * each,
-        calls_per_sample=each,
+        same_calls(run),
         collect="never",
-        resolve=False,
         reference=run.plan.variant,
         role=Role.BEFORE,
         remedy=tried.name,

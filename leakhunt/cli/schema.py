@@ -1,4 +1,4 @@
-"""``leakhunt schema``: what is in report.json and in a run file, as JSON Schema."""
+"""``leakhunt schema``: what is in the files that leakhunt writes or reads, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from importlib import resources
 
 import click
 
-SCHEMAS = {"report": "report.schema.json", "run-file": "run-file.schema.json"}
+SCHEMAS = {
+    "report": "report.schema.json",
+    "claims": "claims.schema.json",
+    "gate": "gate.schema.json",
+    "run-file": "run-file.schema.json",
+    "policy": "policy.schema.json",
+}
 
 
 @click.command("schema")
 @click.argument("name", type=click.Choice(list(SCHEMAS)))
 def command(name: str) -> None:
-    """Print the JSON Schema (draft 2020-12) of report.json, or of a line of a run file."""
+    """Print the JSON Schema (draft 2020-12) of a file.
+
+    report, claims, gate: report.json, claims.json, gate.json. run-file: each line of a run file.
+    policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
+    """
     place = resources.files("leakhunt.reporting") / "schemas" / SCHEMAS[name]
     click.echo(place.read_text(encoding="utf-8"), nl=False)

@@ -17,8 +17,9 @@ from pathlib import Path
 from leakhunt import store
 from leakhunt.cli.output import Told, report_on
 from leakhunt.errors import BadFile, NothingMeasured, UsageError
+from leakhunt.judged import Report
 from leakhunt.language import tr
-from leakhunt.model import Report, Run
+from leakhunt.model import Run
 from leakhunt.reporting import RENDERERS
 from leakhunt.reporting.index import (
     Contents,

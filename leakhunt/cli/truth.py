@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
@@ -20,22 +19,15 @@ from rich.table import Table
 
 from leakhunt import __version__, scenario
 from leakhunt.attribution.attribute import attribute
-from leakhunt.attribution.choose import next_instrument
-from leakhunt.attribution.stretches import watched_plan
 from leakhunt.cli.list import missing_modules
-from leakhunt.cli.progress import Bars
-from leakhunt.cli.variants import (
-    Sampling,
-    Session,
-    Settings,
-    plan_of,
-    prepared_for,
-)
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.judged import Verdict
 from leakhunt.language import tr
+from leakhunt.measurement.session import Bench, Sampling, Settings, plan_of, prepared_for
 from leakhunt.measurement.tail import Tail
-from leakhunt.model import Plan, Run, Scenario, Variant, Verdict
+from leakhunt.measurement.watching import Carrier, watch
+from leakhunt.model import Plan, Run, Scenario, Variant
 from leakhunt.reporting import truth_table
 from leakhunt.trials import Hunted, Trial
 from leakhunt.verdict import judge
@@ -135,7 +127,7 @@ def _jobs(
             )
             continue
         try:
-            prepared_for(settings, scratch, scratch, Console(quiet=True))
+            prepared_for(settings, scratch, scratch)
         except LeakhuntError as error:
             console.print(
                 tr("left out: {name}: {error}", name=found.name, error=error), markup=False
@@ -174,17 +166,14 @@ def _carried_out(
         settings, variant, seed = job
         folder = scratch / f"{settings.scenario.name}-{variant.name}-{seed}"
         folder.mkdir()
-        prepared = prepared_for(settings, folder, scratch, Console(quiet=True))
-        one = Session(
-            settings, prepared, (variant,), folder, folder, partial(Bars, Console(quiet=True))
-        )
+        prepared = prepared_for(settings, folder, scratch)
+        one = Bench(settings, prepared, folder, folder)
 
-        def run_of(plan: Plan, said: str = "") -> Run:
-            name = f"{variant.name}{said}"
+        def run_of(plan: Plan, name: str) -> Run:
             one.carry_out(plan, name, go_on)
             return one.load(name)
 
-        run = run_of(plan_of(settings, variant, prepared.device))
+        run = run_of(plan_of(settings, variant, prepared.device), variant.name)
         verdict = judge(run, power=False)
         found = _hunted(run, verdict, variant, run_of) if hunts else None
         return trial(run, verdict, variant, found)
@@ -205,13 +194,9 @@ def _carried_out(
     return trials
 
 
-def _hunted(
-    run: Run, verdict: Verdict, variant: Variant, run_of: Callable[[Plan, str], Run]
-) -> Hunted:
+def _hunted(run: Run, verdict: Verdict, variant: Variant, run_of: Carrier) -> Hunted:
     """The hunt that follows a verdict."""
-    watched: list[Run] = []
-    while (instrument := next_instrument(run, verdict, watched)) is not None:
-        watched.append(run_of(watched_plan(run, instrument), f".under-{instrument}"))
+    watched = watch(run, verdict, variant.name, run_of)
     return hunted(attribute(run, verdict, watched), variant)
 
 

@@ -2,88 +2,44 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from leakhunt import scenario, store
+from leakhunt import store
 from leakhunt.cli.output import report_on, show, write_report
 from leakhunt.cli.progress import Display, Displays
 from leakhunt.errors import (
     INTERRUPTED,
     LeakhuntError,
-    MissingRequirement,
     NothingMeasured,
     ScenarioFailed,
 )
 from leakhunt.language import tr
-from leakhunt.measurement.order import Order
-from leakhunt.measurement.supervisor import Prepared, Progress, measure, prepare
-from leakhunt.model import Ending, Outcome, Plan, Run, Scenario, Variant
+from leakhunt.measurement.session import (
+    PREPARE_LOG,
+    Bench,
+    Settings,
+    needs_preparing,
+    plan_of,
+    prepared_for,
+    variants_for,
+)
+from leakhunt.measurement.supervisor import Prepared
+from leakhunt.model import Ending, Outcome, Plan, Variant
 from leakhunt.reporting import Renderer
-from leakhunt.scenario import Context
-
-PREPARE_LOG = "prepare.log"
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How many calls, and how they are sampled, as in `Plan`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Bench):
+    """A scenario that is prepared, with what shows its runs."""
 
-    calls: int | None
-    warmup: int | None
-    calls_per_sample: int | None
-    collect: str
-    resolve: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user asked for, checked."""
-
-    scenario: Scenario
     variants: tuple[Variant, ...]
-    named: bool
-    sampling: Sampling
-    seed: int
-    threads: int
-    device: str
-    options: Mapping[str, str]
-    memory_limit_bytes: int | None
-    timeout_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A scenario that is prepared, where its runs go, and what shows them."""
-
-    settings: Settings
-    prepared: Prepared
-    variants: tuple[Variant, ...]
-    folder: Path
-    scratch: Path
     displays: Displays
-
-    def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
-        """Carry out a plan of one of the scenario's variants into the run file `name`."""
-        run_file = self.folder / f"{name}{store.SUFFIX}"
-        variant = next(v for v in self.settings.scenario.variants if v.name == plan.variant)
-        settings = replace(self.settings, options=plan.options)
-        order = replace(
-            _order(settings, variant, self.prepared.device, self.scratch, run_file),
-            instrument=plan.instrument,
-            environment=plan.environment,
-        )
-        return measure(plan, order, self.folder / f"{name}.log", self.prepared.facts, progress)
-
-    def load(self, name: str) -> Run:
-        """The run that was carried out under this name."""
-        return store.load(self.folder / f"{name}{store.SUFFIX}")
 
 
 @contextmanager
@@ -97,15 +53,22 @@ def session(
     """
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         try:
-            prepared = prepared_for(settings, folder, Path(scratch), console)
-            variants = tuple(_variants_for(settings, prepared.device))
+            prepared = prepared_and_told(settings, folder, Path(scratch), console)
+            variants = tuple(variants_for(settings, prepared.device))
         except ScenarioFailed:
             raise  # the log in the folder tells more
         except BaseException:
             (folder / PREPARE_LOG).unlink(missing_ok=True)
             folder.rmdir()
             raise
-        yield Session(settings, prepared, variants, folder, Path(scratch), displays)
+        yield Session(
+            settings=settings,
+            prepared=prepared,
+            folder=folder,
+            scratch=Path(scratch),
+            variants=variants,
+            displays=displays,
+        )
 
 
 def measure_all(
@@ -149,87 +112,19 @@ def shown(display: Display, prepared: Session, plan: Plan, name: str) -> Outcome
     return outcome
 
 
-def prepared_for(settings: Settings, folder: Path, scratch: Path, console: Console) -> Prepared:
-    """What the scenario's ``prepare`` settled, or nothing where there is nothing to settle."""
-    choosable = "cuda" in settings.scenario.devices and settings.device != "cpu"
-    if not settings.scenario.prepares and not choosable:
-        return Prepared("cpu", {})
+def prepared_and_told(
+    settings: Settings, folder: Path, scratch: Path, console: Console
+) -> Prepared:
+    """What the scenario's ``prepare`` settled, told on the console."""
+    if not needs_preparing(settings):
+        return prepared_for(settings, folder, scratch)
     console.print(
         tr("preparing {name} ...", name=settings.scenario.name), markup=False, highlight=False
     )
-    answer = scratch / "prepared.json"
-    log = folder / PREPARE_LOG
-    order = _order(settings, settings.variants[0], settings.device, scratch, answer)
-    prepared = prepare(replace(order, prepare=True), answer, log, settings.timeout_seconds)
+    prepared = prepared_for(settings, folder, scratch)
     for name, fact in prepared.facts.items():
         console.print(f"  {name}: {fact}", markup=False, highlight=False, soft_wrap=True)
     return prepared
-
-
-def _variants_for(settings: Settings, device: str) -> list[Variant]:
-    fit = [variant for variant in settings.variants if device in variant.devices]
-    unfit = [variant.name for variant in settings.variants if device not in variant.devices]
-    if unfit and (settings.named or not fit):
-        raise MissingRequirement(
-            tr(
-                "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
-                unfit=unfit[0],
-                device=device,
-            )
-        )
-    return fit
-
-
-def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
-    """What measuring a variant means."""
-    return Plan(
-        scenario=settings.scenario.name,
-        variant=variant.name,
-        **asdict(settings.sampling),
-        seed=settings.seed,
-        threads=settings.threads,
-        device=device,
-        options=settings.options,
-        result_kind=settings.scenario.result_kind,
-        reference=settings.scenario.variants[0].name,
-        source=_source(settings.scenario),
-        memory_limit_bytes=settings.memory_limit_bytes,
-        timeout_seconds=settings.timeout_seconds,
-    )
-
-
-def _source(described: Scenario) -> str:
-    file = Path(described.file)
-    if scenario.builtin_folder() in file.parents:
-        return described.name
-    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
-
-
-def _order(
-    settings: Settings, variant: Variant, device: str, scratch: Path, run_file: Path
-) -> Order:
-    own = scratch / variant.name
-    own.mkdir(exist_ok=True)
-    context = Context(
-        variant=variant.name,
-        calls=settings.sampling.calls,
-        seed=settings.seed,
-        threads=settings.threads,
-        device=device,
-        options=settings.options,
-        scratch=scratch,
-        folder=own,
-    )
-    return Order(
-        prepare=False,
-        supervisor=os.getpid(),
-        scenario_file=settings.scenario.file,
-        function=variant.function,
-        devices=settings.scenario.devices,
-        tells_audio=settings.scenario.tells_audio,
-        run_file=run_file,
-        context=context,
-    )
 
 
 def exit_code(outcomes: Sequence[Outcome], calls_done: Sequence[int]) -> int:

@@ -21,8 +21,9 @@ from leakhunt.comparison.environments import mismatches
 from leakhunt.comparison.lines import lines
 from leakhunt.comparison.sentences import against, sentence
 from leakhunt.comparison.suspects import suspect_changes
+from leakhunt.judged import Difference, JudgedRun
 from leakhunt.language import tr
-from leakhunt.model import Difference, JudgedRun
+from leakhunt.verdict.evenly import evenly
 from leakhunt.verdict.results import difference
 
 _Key = tuple[str, str]
@@ -59,7 +60,7 @@ def _by_variant(side: Side) -> dict[_Key, tuple[JudgedRun, ...]]:
     found: dict[_Key, tuple[JudgedRun, ...]] = {}
     for entry in side.entries:
         key = (entry.run.plan.scenario, entry.variant)
-        found[key] = (*found.get(key, ()), entry)
+        found[key] = (*found.get(key, ()), replace(entry, run=evenly(entry.run)))
     return found
 
 
@@ -86,7 +87,7 @@ def _pair(
         before_label=before[0].label,
         after_label=after[0].label,
         verdicts=(_verdicts(entries[0]), _verdicts(entries[1])),
-        lines=tuple(_refused(line, in_force) for line in lines(*entries)),
+        lines=tuple(refused(line, in_force) for line in lines(*entries)),
         results=None if other_inputs else _results(*entries),
         suspects=suspect_changes(*entries, refused=Fate.REFUSED if other_inputs else None),
         mismatches=differ,
@@ -106,8 +107,8 @@ def _verdicts(entries: Sequence[JudgedRun]) -> tuple[str, ...]:
     )
 
 
-def _refused(line: Line, in_force: Sequence[Mismatch]) -> Line:
-    """The figures stay, the conclusion goes."""
+def refused(line: Line, in_force: Sequence[Mismatch]) -> Line:
+    """`line` without its conclusion, where one of these facts forbids it; the figures stay."""
     refusing = [
         against(each)
         for each in in_force

@@ -26,7 +26,7 @@ from leakhunt.compared import (
     Mismatch,
 )
 from leakhunt.language import mark
-from leakhunt.model import Run
+from leakhunt.model import Load, Run, Work
 from leakhunt.units import format_bytes
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
@@ -41,8 +41,13 @@ _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
+_CALLS_ARE = {
+    Work.CALL: mark("calls of a function"),
+    Work.REQUEST: mark("requests to a service"),
+}
 
-_Facts = dict[str, tuple[str, Matter]]
+# Value and matter by name.
+Facts = Mapping[str, tuple[str, Matter]]
 
 
 def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
@@ -50,20 +55,24 @@ def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, .
 
     Repeats that differ among themselves are no repeats: their values are told together, ``2 / 4``.
     """
-    sides = [[_facts(run) for run in runs] for runs in (before, after)]
-    names = dict.fromkeys(name for side in sides for facts in side for name in facts)
+    return differing(*([facts(run) for run in runs] for runs in (before, after)))
+
+
+def differing(before: Sequence[Facts], after: Sequence[Facts]) -> tuple[Mismatch, ...]:
+    """`mismatches`, of runs of which the facts are known."""
+    sides = [before, after]
+    names = dict.fromkeys(name for side in sides for each in side for name in each)
     found = [each for name in names for each in _mismatch(name, sides)]
     order = list(Matter)
     return tuple(sorted(found, key=lambda each: order.index(each.matter)))
 
 
-def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch]:
-    known = [facts[name] for side in sides for facts in side if name in facts]
+def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]:
+    known = [facts_of[name] for side in sides for facts_of in side if name in facts_of]
     matter = min((each for _, each in known), key=list(Matter).index)
-    absent = _absent(name)
+    lacking = absent(name)
     before, after = (
-        dict.fromkeys(facts[name][0] if name in facts else absent for facts in side)
-        for side in sides
+        dict.fromkeys(each[name][0] if name in each else lacking for each in side) for side in sides
     )
     values = {**before, **after}
     if len(values) > 1:
@@ -72,24 +81,27 @@ def _mismatch(name: str, sides: Sequence[Sequence[_Facts]]) -> Iterator[Mismatch
         yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
 
 
-def _absent(name: str) -> str:
+def absent(name: str) -> str:
     """What it means that a run does not have this fact."""
     if name.startswith((_VARIABLE, OPTION)):
         return NOT_SET
     return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
 
 
-def _facts(run: Run) -> _Facts:
+def facts(run: Run) -> Facts:
     """What may matter about a run: value and matter by name, in reading order."""
     environment = dict(run.environment)
     if environment.get(_HASH_SEED) == str(run.plan.seed):
         del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
     told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
-    return dict(each for facts in told for each in facts)
+    return dict(each for part in told for each in part)
 
 
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     plan = run.plan
+    yield mark("calls are"), (_CALLS_ARE[plan.work], Matter.INPUTS)
+    if plan.load is not None:
+        yield from _of_load(plan.load)
     yield mark("seed"), (str(plan.seed), Matter.INPUTS)
     yield mark("device"), (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
@@ -104,6 +116,13 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
         yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
+
+
+def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """Whose requests they are matters; the address is another at every start."""
+    yield mark("requests from"), (load.requests_from, Matter.INPUTS)
+    yield mark("users"), (f"{load.users:,}", Matter.MEMORY)
+    yield mark("service"), (load.service, Matter.SHOWN)
 
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:

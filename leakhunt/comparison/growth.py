@@ -28,19 +28,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from leakhunt.comparison.intervals import Mean, less, mean_of, pooled, student
-from leakhunt.language import tr
-from leakhunt.model import JudgedRun, Run
-from leakhunt.verdict.collections import collected_points, remains
-from leakhunt.verdict.judge import KEPT_SERIES
-from leakhunt.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
-from leakhunt.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
+from leakhunt.comparison.profile import COLLECTED_ONLY, Course, Profile
+from leakhunt.language import mark, tr
+from leakhunt.model import Work
 
+_APART = {
+    Work.CALL: mark("one run each, by itself: their samples stand at other calls"),
+    Work.REQUEST: mark("one soak each, by itself: users send requests in no common order"),
+}
 # A rate between two collections says nothing of its own spread.
 _FEWEST_PIECES = 2
-COLLECTED_ONLY = "python_live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,15 @@ class Growth:
     rests_on: str
 
 
-def growth(before: JudgedRun, after: JudgedRun, series: str) -> Growth | None:
-    """How fast `series` grows in two single runs; None where there are too few readings."""
+def growth(before: Profile, after: Profile, series: str) -> Growth | None:
+    """How fast `series`, which both have, grows in two single runs; None: too few readings."""
+    courses = (before.courses[series], after.courses[series])
     if series == COLLECTED_ONLY:
-        return _by_collections(before.run, after.run, series)
-    measured = _by_floors(before.run, after.run, series)
-    if measured is None or not any(goes_by_collections(each, series) for each in (before, after)):
+        return _by_collections(*courses)
+    measured = _by_floors(before, after, series)
+    if measured is None or not any(course.by_collections for course in courses):
         return measured
-    left = _by_collections(before.run, after.run, series)
+    left = _by_collections(*courses)
     if left is None:
         return measured
     return Growth(
@@ -77,94 +76,23 @@ def _corrected(floors_say: Mean, value: float) -> Mean:
     return Mean(value, (half / student(floors_say.freedom)) ** 2, floors_say.freedom)
 
 
-def rate(entry: JudgedRun, series: str, collected: bool) -> float | None:
-    """The growth of `series` per call in one run, by collections or floors; None: too few."""
-    if collected:
-        left = remains(entry.run, series)
-        return left.rate if left is not None else None
-    steps = floor_steps(_judged(entry.run, series), entry.run.calls_per_sample)
-    return float(steps.mean()) if steps is not None else None
-
-
-def goes_by_collections(entry: JudgedRun, series: str) -> bool:
-    """Whether the verdict's rate of this series is live memory, as collections leave it."""
-    if series in KEPT_SERIES:
-        return False
-    trend = entry.verdict.trends.get(series)
-    left = remains(entry.run, series)
-    if trend is None or left is None:
-        return False
-    return (trend.rate, trend.rate_low) == (left.rate, min(left.pieces))
-
-
-def floor_steps(heights: Floats, calls_per_sample: int) -> Floats | None:
-    """The steps between the floors of eight blocks, per call (7,); None with too few samples.
-
-    The first quarter of `heights` is left out, as by the verdict.
-    """
-    if len(heights) < FEWEST_SAMPLES:
+def _by_floors(before: Profile, after: Profile, series: str) -> Growth | None:
+    """Block by block where both are about the same calls, else each by its own floors."""
+    steps = [each.courses[series].steps for each in (before, after)]
+    if not all(steps):
         return None
-    fine, width = fine_floors(heights[int(len(heights) * DISCARDED_SHARE) :])
-    floor = floors(fine)
-    steps: Floats = np.diff(floor) / (width * FINE_BLOCKS / len(floor) * calls_per_sample)
-    return steps
+    means = [mean_of(each) for each in steps]
+    if before.calls is None or not before.pairs_with(after):
+        told = tr(_APART[before.work])
+        return Growth(means[0].value, means[1].value, less(means[1], means[0]), told)
+    apart = [later - sooner for sooner, later in zip(*steps, strict=True)]
+    common = len(before.calls) * before.calls_per_sample
+    told = tr("the same {common:,} calls of one run each", common=common)
+    return Growth(means[0].value, means[1].value, mean_of(apart), told)
 
 
-def common_samples(before: Run, after: Run) -> tuple[Sequence[int], Sequence[int]] | None:
-    """The places of the judged samples that come after the same calls in both runs.
-
-    None where there are too few, or the calls between two samples are not the same: then the runs
-    cannot be compared call by call.
-    """
-    if (before.calls_per_sample, before.collects) != (after.calls_per_sample, after.collects):
-        return None
-    places = [
-        {run.calls[place]: place for place in range(run.judged_from, run.samples_done)}
-        for run in (before, after)
-    ]
-    calls = [call for call in places[0] if call in places[1]]
-    if len(calls) < FEWEST_SAMPLES:
-        return None
-    if any(later - sooner != before.calls_per_sample for sooner, later in pairwise(calls)):
-        return None
-    return [places[0][call] for call in calls], [places[1][call] for call in calls]
-
-
-def _by_floors(before: Run, after: Run, series: str) -> Growth | None:
-    if series not in before.samples or series not in after.samples:
-        return None
-    common = common_samples(before, after)
-    if common is None:
-        return _apart(before, after, series)
-    steps = [
-        floor_steps(_floats(run, series)[list(places)], run.calls_per_sample)
-        for run, places in zip((before, after), common, strict=True)
-    ]
-    assert steps[0] is not None
-    assert steps[1] is not None
-    return Growth(
-        float(steps[0].mean()),
-        float(steps[1].mean()),
-        mean_of((steps[1] - steps[0]).tolist()),
-        tr(
-            "the same {common:,} calls of one run each",
-            common=len(common[0]) * before.calls_per_sample,
-        ),
-    )
-
-
-def _apart(before: Run, after: Run, series: str) -> Growth | None:
-    """Two runs whose samples stand at other calls, each by its own floors."""
-    steps = [floor_steps(_judged(run, series), run.calls_per_sample) for run in (before, after)]
-    if steps[0] is None or steps[1] is None:
-        return None
-    means = [mean_of(each.tolist()) for each in steps if each is not None]
-    told = tr("one run each, by itself: their samples stand at other calls")
-    return Growth(means[0].value, means[1].value, less(means[1], means[0]), told)
-
-
-def _by_collections(before: Run, after: Run, series: str) -> Growth | None:
-    points = [dict(collected_points(run, series)) for run in (before, after)]
+def _by_collections(before: Course, after: Course) -> Growth | None:
+    points = [dict(course.points) for course in (before, after)]
     common = [call for call in points[0] if call in points[1]]
     pieces = [list(pairwise(common))] * 2
     told = tr("what gc.collect() left after the same calls of one run each")
@@ -190,14 +118,3 @@ def _rates(
     spans = [float(end - start) for start, end in pieces]
     gains = [readings[end] - readings[start] for start, end in pieces]
     return [gain / span for gain, span in zip(gains, spans, strict=True)], spans
-
-
-def _judged(run: Run, series: str) -> Floats:
-    return _floats(run, series)[run.judged_from :]
-
-
-def _floats(run: Run, series: str) -> Floats:
-    """The readings above the first: exact up to 2**53."""
-    readings = np.asarray(run.samples.get(series, ())[: run.samples_done])
-    heights: Floats = (readings - readings[:1]).astype(float)
-    return heights

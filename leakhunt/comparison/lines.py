@@ -8,26 +8,17 @@ from math import exp, log
 from statistics import fmean
 
 from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Line
-from leakhunt.comparison.growth import COLLECTED_ONLY, goes_by_collections, growth, rate
+from leakhunt.comparison.growth import growth
 from leakhunt.comparison.intervals import Mean, between_runs
-from leakhunt.comparison.times import log_ratio, seconds_per_call
+from leakhunt.comparison.profile import COLLECTED_ONLY, RATES, Course, Profile, profile, together
+from leakhunt.comparison.times import paired_ratio, ratio_apart
 from leakhunt.findings import Interval
-from leakhunt.language import mark, tr
-from leakhunt.model import JudgedRun, Status, Unit
+from leakhunt.judged import JudgedRun
+from leakhunt.language import tr
+from leakhunt.model import Unit
 from leakhunt.verdict.judge import tolerance_of
 from leakhunt.verdict.series import FEWEST_SAMPLES
 
-_RATES = {
-    "live_heap": (mark("live heap"), Unit.BYTES),
-    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
-    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
-    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
-    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
-    "rss": ("RSS", Unit.BYTES),
-    "threads": (mark("threads"), Unit.COUNT),
-    "descriptors": (mark("descriptors"), Unit.COUNT),
-    "children": (mark("children"), Unit.COUNT),
-}
 # Of these a line is worth its place only where one side leaks.
 _RESOURCES = ("threads", "descriptors", "children")
 # Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
@@ -42,14 +33,23 @@ _TIME_SEEN_FROM_HALF_WIDTHS = 1.56
 # A ratio beyond e to this power is no time that anybody measured.
 _LARGEST_LOG = 50.0
 
-_Entries = Sequence[JudgedRun]
+_Profiles = Sequence[Profile]
 
 
-def lines(before: _Entries, after: _Entries) -> Iterator[Line]:
+def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[Line]:
     """A line for each series that all runs have read, then RSS in all and the time of a call."""
-    for series, (title, unit) in _RATES.items():
-        if all(_has_read(entry, series) for entry in (*before, *after)) and (
-            series not in _RESOURCES or any(_leaks(entry, series) for entry in (*before, *after))
+    if len(before) == len(after) == 1:
+        one, other = together(before[0], after[0])
+        return lines_of([one], [other])
+    return lines_of([profile(entry) for entry in before], [profile(entry) for entry in after])
+
+
+def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+    """`lines`, of runs of which the figures are known."""
+    for series, (title, unit) in RATES.items():
+        courses = [each.courses.get(series) for each in (*before, *after)]
+        if all(courses) and (
+            series not in _RESOURCES or any(course.leaks for course in courses if course)
         ):
             yield _rate_line(before, after, Line(series, tr(title), unit, *_NOTHING_YET))
     yield from _total_line(before, after)
@@ -59,47 +59,40 @@ def lines(before: _Entries, after: _Entries) -> Iterator[Line]:
 _NOTHING_YET = (None, None, None, None, Conclusion.CANNOT_TELL, "")
 
 
-def _has_read(entry: JudgedRun, series: str) -> bool:
-    if series == COLLECTED_ONLY:
-        return any(series in reading.values for reading in entry.run.readings)
-    return series in entry.run.samples
-
-
-def _leaks(entry: JudgedRun, series: str) -> bool:
-    trend = entry.verdict.trends.get(series)
-    return trend is not None and trend.status is Status.LEAK
-
-
-def _rate_line(before: _Entries, after: _Entries, line: Line) -> Line:
+def _rate_line(before: _Profiles, after: _Profiles, line: Line) -> Line:
     if len(before) == len(after) == 1:
         found = growth(before[0], after[0], line.name)
         if found is None:
             return replace(line, reason=_too_few(before, after, line.name))
         line = replace(line, before=found.before, after=found.after, reason=found.rests_on)
         return _concluded(line, found.difference, _tolerance(before, after, line))
+    sides = [[each.courses[line.name] for each in side] for side in (before, after)]
     collected = line.name == COLLECTED_ONLY or any(
-        goes_by_collections(entry, line.name) for entry in (*before, *after)
+        course.by_collections for side in sides for course in side
     )
-    sides = [[rate(entry, line.name, collected) for entry in side] for side in (before, after)]
-    return _over_repeats(line, sides, _tolerance(before, after, line))
+    rates = [[_rate(course, collected) for course in side] for side in sides]
+    return _over_repeats(line, rates, _tolerance(before, after, line))
 
 
-def _too_few(before: _Entries, after: _Entries, series: str) -> str:
+def _rate(course: Course, collected: bool) -> float | None:
+    """The growth per call in one run, by collections or floors; None: too few."""
+    return course.left if collected else course.rate
+
+
+def _too_few(before: _Profiles, after: _Profiles, series: str) -> str:
     if series == COLLECTED_ONLY:
         return tr("too few collections among the judged calls")
-    judged = [entry.run.samples_done - entry.run.judged_from for entry in (*before, *after)]
     return tr(
         "{judged} judged samples; {fewest_samples} are needed",
-        judged=min(judged),
+        judged=min(each.judged for each in (*before, *after)),
         fewest_samples=FEWEST_SAMPLES,
     )
 
 
-def _tolerance(before: _Entries, after: _Entries, line: Line) -> float:
+def _tolerance(before: _Profiles, after: _Profiles, line: Line) -> float:
     """Growth per call that is none in one run is no difference between two."""
     return max(
-        tolerance_of(line.name, line.unit, entry.run.calls_per_sample)
-        for entry in (*before, *after)
+        tolerance_of(line.name, line.unit, each.calls_per_sample) for each in (*before, *after)
     )
 
 
@@ -135,13 +128,13 @@ def _conclusion(interval: Interval, tolerance: float) -> Conclusion:
     return Conclusion.LESS if interval.high < -tolerance else Conclusion.NO_DIFFERENCE
 
 
-def _total_line(before: _Entries, after: _Entries) -> Iterator[Line]:
+def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
     """RSS over the whole run: only repeats of as many calls can be told apart."""
-    sides = [[_rss_growth(entry) for entry in side] for side in (before, after)]
+    sides = [[each.rss_growth for each in side] for side in (before, after)]
     if all(value is None for side in sides for value in side):
         return
     line = Line(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
-    calls = {entry.run.calls_done for entry in (*before, *after)}
+    calls = {each.calls_done for each in (*before, *after)}
     told = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
     if len(calls) > 1 and told.before is not None:
         many = tr("not as many calls: {fewest:,} to {most:,}", fewest=min(calls), most=max(calls))
@@ -150,19 +143,14 @@ def _total_line(before: _Entries, after: _Entries) -> Iterator[Line]:
     yield told
 
 
-def _rss_growth(entry: JudgedRun) -> float | None:
-    start, end = entry.run.reading("start"), entry.run.reading("end")
-    if start is None or end is None or not all("rss" in each.values for each in (start, end)):
-        return None
-    return float(end.values["rss"] - start.values["rss"])
-
-
-def _time_line(before: _Entries, after: _Entries) -> Iterator[Line]:
-    if not all("duration" in entry.run.samples for entry in (*before, *after)):
+def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+    times = [[each.times for each in side if each.times is not None] for side in (before, after)]
+    if (len(times[0]), len(times[1])) != (len(before), len(after)):
         return
     line = Line(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
-        found = log_ratio(before[0].run, after[0].run)
+        ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
+        found = ratio(times[0][0], times[1][0])
         if found is None:
             yield replace(line, reason=_too_few(before, after, "duration"))
             return
@@ -173,8 +161,7 @@ def _time_line(before: _Entries, after: _Entries) -> Iterator[Line]:
         line = replace(line, reason=told)
         yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
         return
-    sides = [[seconds_per_call(entry.run) for entry in side] for side in (before, after)]
-    known = [[seconds for seconds in side if seconds is not None] for side in sides]
+    known = [[each.seconds for each in side if each.seconds is not None] for side in times]
     logs = [[log(seconds) for seconds in side] for side in known]
     told_logs = _over_repeats(line, logs, 0.0)
     if not all(known):

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from leakhunt.compared import RSS_TOTAL, TIME, Conclusion, Fate, Line, Mismatch, Pair
+from leakhunt.judged import Difference, JudgedRun
 from leakhunt.language import tr
-from leakhunt.model import Difference, Ending, JudgedRun
+from leakhunt.model import Ending
 
 # What is live says more than what is kept: RSS speaks where nothing live does.
 _LIVE = ("live_heap", "python_live", "cuda_allocated", "threads", "descriptors", "children")
-_KEPT = ("rss", "cuda_reserved", RSS_TOTAL)
+_KEPT = ("anonymous", "rss", "cuda_reserved", RSS_TOTAL)
 _TOLD = (Conclusion.MORE, Conclusion.LESS)
 
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from leakhunt.compared import Fate, SuspectChange
 from leakhunt.findings import Suspect
-from leakhunt.model import JudgedRun
+from leakhunt.judged import JudgedRun
 
 _Found = dict[str, list[Suspect]]
 

@@ -9,10 +9,11 @@ work, which two runs cannot show and which is known from others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import hypot, log
 from statistics import median
 
-from leakhunt.comparison.growth import common_samples
+from leakhunt.comparison.common import common_samples
 from leakhunt.comparison.intervals import Mean, mean_of, student
 from leakhunt.model import Run
 from leakhunt.verdict.cost import cost
@@ -28,36 +29,68 @@ _FREEDOM_BETWEEN_RUNS = 9
 _LEAST_SECONDS = 1e-9
 
 
-def seconds_per_call(run: Run) -> float | None:
-    """The median over the judged calls; None without any."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds per call: the median, and the medians of eight blocks of calls, in order.
+
+    None and empty: too few samples.
+    """
+
+    seconds: float | None
+    blocks: tuple[float, ...]
+
+
+def times(run: Run) -> Times:
+    """The times of the judged calls of a run that has read ``duration``."""
     spent = cost(run, None)
-    return max(spent.median_seconds, _LEAST_SECONDS) if spent is not None else None
+    return Times(
+        max(spent.median_seconds, _LEAST_SECONDS) if spent is not None else None,
+        _block_medians(_seconds(run, range(run.judged_from, run.samples_done))),
+    )
+
+
+def times_over(run: Run, places: Sequence[int]) -> Times:
+    """As `times`, of the samples at `places`, of which there is one at least."""
+    seconds = _seconds(run, places)
+    return Times(median(seconds), _block_medians(seconds))
 
 
 def log_ratio(before: Run, after: Run) -> tuple[float, float, Mean] | None:
     """Seconds per call of two single runs, and the logarithm of their ratio; None: too few.
 
-    Both have read ``duration``. The variance of the mean has both parts, and is stretched so that
-    `half_width` is right.
+    Both have read ``duration``.
     """
     common = common_samples(before, after)
     if common is None:
-        return _apart(before, after)
-    times = [_seconds(run, places) for run, places in zip((before, after), common, strict=True)]
-    blocks = [_block_medians(each) for each in times]
-    ratios = mean_of([log(later / sooner) for sooner, later in zip(*blocks, strict=True)])
-    medians = [median(each) for each in times]
-    return medians[0], medians[1], _between(log(medians[1] / medians[0]), ratios.half_width)
+        return ratio_apart(times(before), times(after))
+    return paired_ratio(times_over(before, common[0]), times_over(after, common[1]))
 
 
-def _apart(before: Run, after: Run) -> tuple[float, float, Mean] | None:
-    """Runs whose samples stand at other calls: each varies by itself."""
-    times = [_seconds(run, range(run.judged_from, run.samples_done)) for run in (before, after)]
-    if min(map(len, times)) < FEWEST_SAMPLES:
+def paired_ratio(before: Times, after: Times) -> tuple[float, float, Mean] | None:
+    """As `log_ratio`, of the same calls on both sides.
+
+    The variance of the mean has both parts, and is stretched so that `half_width` is right.
+    """
+    if not (before.blocks and after.blocks):
         return None
-    widths = [mean_of([log(block) for block in _block_medians(each)]).half_width for each in times]
-    medians = [median(each) for each in times]
-    return medians[0], medians[1], _between(log(medians[1] / medians[0]), hypot(*widths))
+    blocks = zip(before.blocks, after.blocks, strict=True)
+    ratios = mean_of([log(later / sooner) for sooner, later in blocks])
+    return _ratio(before, after, ratios.half_width)
+
+
+def ratio_apart(before: Times, after: Times) -> tuple[float, float, Mean] | None:
+    """As `paired_ratio`, of runs whose samples stand at other calls: each varies by itself."""
+    if not (before.blocks and after.blocks):
+        return None
+    logs = [[log(block) for block in each.blocks] for each in (before, after)]
+    return _ratio(before, after, hypot(*(mean_of(each).half_width for each in logs)))
+
+
+def _ratio(before: Times, after: Times, within: float) -> tuple[float, float, Mean] | None:
+    if before.seconds is None or after.seconds is None:
+        return None
+    value = log(after.seconds / before.seconds)
+    return before.seconds, after.seconds, _between(value, within)
 
 
 def _between(value: float, within: float) -> Mean:
@@ -69,10 +102,21 @@ def _between(value: float, within: float) -> Mean:
 
 def _seconds(run: Run, places: Sequence[int]) -> list[float]:
     durations = run.samples["duration"]
-    each = run.calls_per_sample * 1e9
-    return [max(durations[place] / each, _LEAST_SECONDS) for place in places]
+    each = [_calls_of(run, place) * 1e9 for place in places]
+    spent = (durations[place] / calls for place, calls in zip(places, each, strict=True))
+    return [max(seconds, _LEAST_SECONDS) for seconds in spent]
 
 
-def _block_medians(seconds: Sequence[float]) -> list[float]:
+def _calls_of(run: Run, place: int) -> int:
+    """The calls that a sample stands for; of a soak, as many requests as came."""
+    if run.plan.load is None:
+        return run.calls_per_sample
+    return run.calls[place] - (run.calls[place - 1] if place else 0)
+
+
+def _block_medians(seconds: Sequence[float]) -> tuple[float, ...]:
+    if len(seconds) < FEWEST_SAMPLES:
+        return ()
     length = len(seconds) // BLOCKS
-    return [median(seconds[block * length : (block + 1) * length]) for block in range(BLOCKS)]
+    cuts = [seconds[block * length : (block + 1) * length] for block in range(BLOCKS)]
+    return tuple(median(cut) for cut in cuts)

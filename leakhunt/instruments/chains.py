@@ -167,6 +167,7 @@ _EDGES: Mapping[type, tuple[str, ...]] = {
     types.TracebackType: ("tb_frame", "tb_next"),
     types.GeneratorType: ("gi_frame",),
     types.CoroutineType: ("cr_frame", "cr_await"),
+    types.AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
 
 

@@ -8,11 +8,14 @@ import sysconfig
 import tracemalloc
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from leakhunt.findings import Frame, Origin
 
 _PACKAGE = str(Path(__file__).parents[1])
+# What is watched is called from here.
+_LOOP = str(Path(__file__).parents[1] / "measurement" / "loop.py")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -41,8 +44,12 @@ class Places:
         return Frame(name, line, function or _function_at(file, line), source, origin)
 
     def frames(self, stack: Iterable[tuple[str, int, str]]) -> tuple[Frame, ...]:
-        """The frames of a stack of files, lines and functions, without leakhunt's own."""
-        found = (self.frame(file, line, function) for file, line, function in stack)
+        """The frames of a stack of files, lines and functions, without leakhunt's own.
+
+        What called the loop is no part of what is watched: all of pytest, of a test.
+        """
+        watched = takewhile(lambda place: place[0] != _LOOP, stack)
+        found = (self.frame(file, line, function) for file, line, function in watched)
         return tuple(frame for frame in found if frame is not None)
 
     def traced(self, traceback: Sequence[tracemalloc.Frame]) -> tuple[Frame, ...]:

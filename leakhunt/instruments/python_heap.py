@@ -19,7 +19,10 @@ MOST_SITES = 300
 _PACKAGE = Path(__file__).parents[1]
 # What these allocate is the watching itself.
 _OWN = (
-    *(str(_PACKAGE / part) for part in ("instruments", "measurement", "probes", "store.py")),
+    *(
+        str(_PACKAGE / part)
+        for part in ("instruments", "measurement", "probes", "writing.py", "inside.py")
+    ),
     tracemalloc.__file__,
     objgraph.__file__,
 )

@@ -27,6 +27,7 @@ from leakhunt.language import mark
 # by the first part of the link in /proc/self/fd, or as a file.
 _EVENTS = {
     "open": "file",
+    "sqlite3.connect": "file",
     "socket.__new__": "socket:",
     "os.pipe": "pipe:",
     "os.memfd_create": "/memfd:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import logging
 import sys
 import threading
 import types
@@ -19,14 +20,17 @@ MOST_NODES = 50_000
 
 # What an object is, by the name of the fact that says so.
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "suspended": (types.GeneratorType, types.CoroutineType),
+    "suspended": (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
     "callback": (types.FunctionType, types.MethodType),
     "class_made_at_run_time": type,
     "module": types.ModuleType,
     "thread": threading.Thread,
     "task": asyncio.Future,
     "executor": concurrent.futures.Executor,
+    "log_handler": logging.Handler,
 }
+_FUTURES = (asyncio.Future, concurrent.futures.Future)
+_FINISHED = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")
 
 
 def traits(each: Any) -> dict[str, Any]:
@@ -37,6 +41,8 @@ def traits(each: Any) -> dict[str, Any]:
         for fact, kinds in _KINDS.items()
         if issubclass(type(each), kinds)
     }
+    if _has_finished(each):
+        found["finished"] = type(each).__qualname__
     if (pinned := _pinned_bytes(each)) is not None:
         found["pins_bytes"] = pinned
     if issubclass(type(each), BaseException) and each.__traceback__ is not None:
@@ -58,13 +64,35 @@ def referents(each: Any) -> list[Any]:
 
 
 def native_bytes(objects: Iterable[Any]) -> int:
-    """The bytes of the tensors' storages among `objects`, each once: no Python allocation."""
-    sizes = {}
+    """The bytes of tensors' storages and Pillow's pixels among `objects`, each once.
+
+    Neither is allocated by Python.
+    """
+    sizes: dict[int, int] = {}
     for each in objects:
         if _is_tensor(each) and _has_storage(each) and each.device.type == "cpu":
             storage = each.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
+        elif (pixels := _pixels(each)) is not None:
+            sizes[id(pixels)] = _pixel_bytes(each)
     return sum(sizes.values())
+
+
+def _pixels(each: Any) -> Any:
+    """The pixels of a Pillow image that is loaded, else None."""
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is None or not issubclass(type(each), pillow.Image):
+        return None
+    return vars(each).get("_im")
+
+
+def _pixel_bytes(image: Any) -> int:
+    """As Pillow keeps them: a byte for one band, two for 16 bits, else four."""
+    own = vars(image)
+    width, height = own.get("_size", (0, 0))
+    mode = own.get("_mode", "")
+    each = 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+    return int(width) * int(height) * each
 
 
 def tensors_with_graphs(objects: Sequence[Any]) -> Iterator[Any]:
@@ -88,6 +116,12 @@ def of_kinds(objects: Sequence[Any], accepts: Callable[[type], bool]) -> Iterato
     """The objects of types that are accepted; each type is asked for once."""
     kinds = {kind for kind in set(map(type, objects)) if accepts(kind)}
     return (each for each in objects if type(each) in kinds)
+
+
+def _has_finished(each: Any) -> bool:
+    """Whether it is a future (a task is one) that is done."""
+    # By its state, not done(), which a subclass may define, and which of a pool's takes a lock.
+    return issubclass(type(each), _FUTURES) and getattr(each, "_state", "") in _FINISHED
 
 
 def _is_tensor(each: Any) -> bool:

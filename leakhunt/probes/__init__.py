@@ -57,8 +57,14 @@ _KINDS: _Kinds = (
 )
 
 
+# What a soak reads from outside, over all processes of a service.
+_OF_SERVICES = ("anonymous", "cuda_process")
+
+
 def unit_of(name: str) -> Unit:
-    """The unit of a series, whether or not it can be read here."""
+    """The unit of a judged series, whether or not it can be read here."""
+    if name in _OF_SERVICES:
+        return Unit.BYTES
     kinds: _Kinds = (*_KINDS, CudaProbe)
     series = (each for kind in kinds for each in kind.series)
     return next(each.unit for each in series if each.name == name)

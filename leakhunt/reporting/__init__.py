@@ -9,8 +9,8 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from leakhunt.judged import Report
 from leakhunt.language import ENGLISH
-from leakhunt.model import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakhunt.findings import Interval
-from leakhunt.model import Cost, JudgedRun, Report, Trend
+from leakhunt.judged import Cost, Report, Trend
 
 
 @dataclass(frozen=True, slots=True)
 class BoardPoint:
     """A remedy that was tried, or a variant beside its reference.
 
-    `saved` is in bytes of live memory per call; `time_ratio` the time of a call as a multiple of
-    what it was. For a remedy both are 95 % intervals over its rounds; for a variant the bounds of
-    `saved` are those of two trends (99 % each), of the ratio the quartiles. `differs`: whether the
-    results are others; None where they were not compared.
+    `saved` is in bytes per call, of live memory where it is seen; `time_ratio` the time of a call
+    as a multiple of what it was. For a remedy both are 95 % intervals over its rounds; for a
+    variant the bounds of `saved` are those of two trends (99 % each), of the ratio the quartiles.
+    `differs`: whether the results are others; None where they were not compared.
     """
 
     name: str
@@ -48,9 +48,9 @@ def _trials(report: Report) -> Iterator[BoardPoint]:
 def _variants(report: Report) -> Iterator[BoardPoint]:
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return
-    base = report.entries[0]
+    base, series = report.entries[0], saved_series(report)
     for entry in report.entries[1:]:
-        saved = _saved(_heap(base), _heap(entry))
+        saved = _saved(base.verdict.trends.get(series), entry.verdict.trends.get(series))
         ratio = _ratio(base.cost, entry.cost)
         if saved is not None and ratio is not None:
             difference = entry.difference
@@ -58,8 +58,10 @@ def _variants(report: Report) -> Iterator[BoardPoint]:
             yield BoardPoint(entry.variant, saved, ratio, differs)
 
 
-def _heap(entry: JudgedRun) -> Trend | None:
-    return entry.verdict.trends.get("live_heap")
+def saved_series(report: Report) -> str:
+    """By which series variants are compared: live memory, or of services what is seen of it."""
+    read = report.entries[0].verdict.trends if report.entries else {}
+    return "anonymous" if "live_heap" not in read and "anonymous" in read else "live_heap"
 
 
 def _saved(base: Trend | None, trend: Trend | None) -> Interval | None:

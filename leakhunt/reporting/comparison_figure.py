@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.compared import Comparison
+from leakhunt.judged import JudgedRun
 from leakhunt.language import mark, tr
-from leakhunt.model import Ending, JudgedRun, Unit
+from leakhunt.model import Ending, Unit
 from leakhunt.reporting.comparison_words import title
 from leakhunt.reporting.drawing import (
     COLOURS,
@@ -170,6 +171,11 @@ def _draw_panel(axes: Axes, heading: str, curves: Sequence[_Curve], name: str) -
             end = (curve.calls[-1], curve.heights[-1] / scale)
             axes.plot(*([each] for each in end), marker="X", markersize=8, color=colour, zorder=4)
     axes.set_xlim(0, max(*(curve.calls[-1] for curve in curves), 2))
+    from matplotlib.ticker import MaxNLocator
+
+    # Panels are narrow, and some runs have hundreds of thousands of calls.
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     low, high = axes.get_ylim()
     if high - low < 1 / scale:  # all but level: no noise blown up to fill the panel
         axes.set_ylim(-1 / scale, 1 / scale)

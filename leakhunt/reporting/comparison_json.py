@@ -17,7 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from leakhunt.compared import Comparison, Pair, SuspectChange
-from leakhunt.model import JudgedRun
+from leakhunt.judged import JudgedRun
 
 FORMAT = 1
 

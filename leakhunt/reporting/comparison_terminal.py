@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.compared import Comparison, Conclusion
+from leakhunt.compared import Comparison, Conclusion, Line
 from leakhunt.language import tr
 from leakhunt.reporting.comparison_boxes import (
     alone_lines,
@@ -41,22 +41,26 @@ _STYLES = {
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """A table a pair, one row a figure."""
     for pair in comparison.pairs:
-        name = Text(f"{visible(pair.name)} ", "bold")
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column(name, no_wrap=True)
-        for label in (pair.before_label, pair.after_label):
-            heading = Text(visible(label))
-            table.add_column(heading, justify="right", overflow="fold", max_width=_LABEL)
-        table.add_column(tr("difference"), overflow="fold", max_width=_DIFFERENCE)
-        table.add_column(tr("conclusion"), overflow="fold")
-        for line in pair.lines:
-            table.add_row(
-                Text(short_line_title(line)),
-                *map(Text, amounts(line)),
-                Text(short_difference_cell(line)),
-                Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
-            )
-        yield table
+        yield lines_table(pair.name, (pair.before_label, pair.after_label), pair.lines)
+
+
+def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Line]) -> Table:
+    """A table of these figures, with what both sides are called."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(Text(f"{visible(name)} ", "bold"), no_wrap=True)
+    for label in labels:
+        heading = Text(visible(label))
+        table.add_column(heading, justify="right", overflow="fold", max_width=_LABEL)
+    table.add_column(tr("difference"), overflow="fold", max_width=_DIFFERENCE)
+    table.add_column(tr("conclusion"), overflow="fold")
+    for line in lines:
+        table.add_row(
+            Text(short_line_title(line)),
+            *map(Text, amounts(line)),
+            Text(short_difference_cell(line)),
+            Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
+        )
+    return table
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Text]:

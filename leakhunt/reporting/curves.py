@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leakhunt.language import retold, tr
-from leakhunt.model import Ending, JudgedRun, Report, Status
+from leakhunt.judged import JudgedRun, Report, Status
+from leakhunt.language import mark, tr
+from leakhunt.model import Ending, Work
 from leakhunt.reporting.drawing import (
     COLOURS,
     DASHES,
@@ -28,7 +29,9 @@ from leakhunt.reporting.drawing import (
     svg,
     svg_element,
 )
-from leakhunt.reporting.thinning import MOST_POINTS, decimated, smoothed_title, time_per_call
+from leakhunt.reporting.heights import ABSOLUTE, heights, limited_series, title
+from leakhunt.reporting.landings import work_of
+from leakhunt.reporting.thinning import MOST_POINTS, decimated
 from leakhunt.reporting.trendline import trend_line
 from leakhunt.units import format_bytes
 
@@ -36,7 +39,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = ("live_heap", "rss", "python_blocks", "cuda_allocated", "cuda_reserved", "duration")
+PANELS = (
+    "live_heap",
+    "anonymous",
+    "rss",
+    "python_blocks",
+    "cuda_allocated",
+    "cuda_reserved",
+    "cuda_process",
+    "duration",
+    "elapsed",
+    "failures",
+)
+_TITLES = {
+    Work.CALL: mark("{title}: memory call by call"),
+    Work.REQUEST: mark("{title}: memory request by request"),
+}
+_UNITS = {"elapsed": mark("requests/s"), "failures": mark("of 100")}
 _PANEL_INCHES = 2.5
 # Every curve has its label beside the panel.
 _INCHES_PER_LABEL = 0.24
@@ -72,21 +91,21 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, report, name, most)
-    label = tr("call")
+    label = tr(work_of(report))
     if _by_sample(report):
         each = _calls_per_sample(report)
         label = tr(
             "sample (of {fewest:,} to {most:,} calls, by variant)", fewest=each[0], most=each[-1]
         )
     panels[-1].set_xlabel(label)
-    figure.suptitle(
-        tr("{title}: memory call by call", title=named(report.title)), fontsize=12, weight="bold"
-    )
+    title_of_all = tr(_TITLES[work_of(report)], title=named(report.title))
+    figure.suptitle(title_of_all, fontsize=12, weight="bold")
     return figure
 
 
 def _read_by_any(report: Report, name: str) -> bool:
-    return any(entry.run.samples.get(name) for entry in report.entries)
+    values = (entry.run.samples.get(name, ()) for entry in report.entries)
+    return any(len(each) and (name != "failures" or any(each)) for each in values)
 
 
 def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
@@ -104,10 +123,10 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
         along = _along(entry, report)
         _draw_curve(axes, index, *decimated(scaled[index], most), along)
         ends.append((index, entry, along[len(scaled[index]) - 1], scaled[index][-1]))
-        if name != "duration" and not _by_sample(report):
+        if name not in ABSOLUTE and not _by_sample(report):
             _draw_trend(axes, index, entry, name, scale)
     axes.set_xlim(0, max(*(call for _, _, call, _ in ends), 2))
-    axes.set_title(_title(name, runs[0][1]), loc="left", fontsize=11)
+    axes.set_title(_title(name, runs[0][1], report), loc="left", fontsize=11)
     axes.set_ylabel(unit)
     judged = [
         height
@@ -116,8 +135,8 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
     ]
     _set_limits(axes, name, judged, min(map(min, scaled.values())))
     _mark_warm_up(axes, min(_warm_up_end(entry, report) for _, entry in runs))
-    if name == "rss":
-        for index, entry in runs:
+    for index, entry in runs:
+        if name == limited_series(entry.run):
             _mark_memory_limit(axes, index, entry, scale)
     _label_ends(axes, ends)
 
@@ -169,26 +188,30 @@ def _mark_memory_limit(axes: Axes, index: int, entry: JudgedRun, scale: float) -
     limit = entry.run.plan.memory_limit_bytes
     if limit is None:
         return
-    heights = entry.run.samples["rss"]
-    place = (limit - heights[min(entry.run.judged_from, len(heights) - 1)]) / scale
+    read = entry.run.samples[limited_series(entry.run)]
+    place = (limit - read[min(entry.run.judged_from, len(read) - 1)]) / scale
     if axes.get_ylim()[0] < place < axes.get_ylim()[1]:
         colour = COLOURS[index % len(COLOURS)]
         axes.axhline(place, color=colour, linewidth=1.2, linestyle="dashed", zorder=1)
         axes.text(
-            0.005,
+            0.995,
             place,
             tr(
                 "memory limit of {name}: {limit}",
                 name=named(entry.variant),
                 limit=format_bytes(limit),
             ),
-            transform=axes.get_yaxis_transform(), va="bottom", color=colour, fontsize=SMALL,
+            transform=axes.get_yaxis_transform(), ha="right", va="top", color=colour,
+            fontsize=SMALL,
         )  # fmt: skip
 
 
 def _by_sample(report: Report) -> bool:
-    """Whether calls are no common measure: a sample is one call here and a thousand there."""
-    return len(_calls_per_sample(report)) > 1
+    """Whether calls are no common measure: a sample is one call here and a thousand there.
+
+    The requests of services are one, however many of them a sample stands for.
+    """
+    return work_of(report) is Work.CALL and len(_calls_per_sample(report)) > 1
 
 
 def _calls_per_sample(report: Report) -> list[int]:
@@ -211,10 +234,10 @@ def _warm_up_end(entry: JudgedRun, report: Report) -> int:
 
 
 def _heights(entry: JudgedRun, name: str) -> list[float]:
-    """Seconds as they are (smoothed), anything else as change since the end of the warm-up."""
-    values = entry.run.samples[name]
-    if name == "duration":
-        return [nanoseconds / 1e9 for nanoseconds in time_per_call(entry.run)]
+    """Times and rates as they are, anything else as change since the end of the warm-up."""
+    values = heights(entry.run, name)
+    if name in ABSOLUTE:
+        return [value / (1e9 if name == "duration" else 1.0) for value in values]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
 
@@ -236,22 +259,24 @@ def _scale(name: str, spread: float) -> tuple[float, str]:
         return (1.0, "s") if spread >= 1 else (1e-3, "ms") if spread >= 1e-3 else (1e-6, "µs")
     if name == "python_blocks":
         return 1.0, tr("blocks")
+    if name in _UNITS:
+        return 1.0, tr(_UNITS[name])
     return byte_scale(spread)
 
 
-def _title(name: str, entry: JudgedRun) -> str:
-    titles = {series.name: retold(series.title) for series in entry.run.series}
-    title = titles.get(name, name)
-    if name == "duration":
-        return plain(smoothed_title(title))
-    return plain(tr("{title}, change since the warm-up", title=title))
+def _title(name: str, entry: JudgedRun, report: Report) -> str:
+    titles = {series.name: title(series, work_of(report)) for series in entry.run.series}
+    told = titles.get(name, name)
+    if name in ABSOLUTE:
+        return plain(told)
+    return plain(tr("{title}, change since the warm-up", title=told))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = min(judged), max(judged)
-    if name == "duration":
+    if name in ABSOLUTE:
         if low > 0 and high / low >= _LOGARITHMIC_FROM_RATIO:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

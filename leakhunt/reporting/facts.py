@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from leakhunt.judged import JudgedRun, Report
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import JudgedRun, Report, Run
+from leakhunt.model import Run, Work
+from leakhunt.reporting.landings import load_facts
 from leakhunt.units import format_bytes, format_seconds
 
 LEAST_OBJECTS_PER_CALL = 0.1
@@ -18,12 +20,19 @@ _NAMES = (
     mark("cuda reserved"),
     mark("threads"),
     mark("descriptors"),
+    mark("anonymous"),
+    mark("cuda process"),
     mark("children"),
     mark("weights"),
     mark("weights sha256"),
     mark("memory limit"),
 )
 _LIMIT_FACT = "memory limit"
+_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
+_EVERY = {
+    Work.CALL: mark("; a sample every {calls_per_sample} calls"),
+    Work.REQUEST: mark("; at last a sample every {calls_per_sample} requests"),
+}
 
 
 def series_words(name: str) -> str:
@@ -52,8 +61,9 @@ def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
     )
     limit = plan.memory_limit_bytes
     return (
+        *load_facts(run),
         (
-            tr("calls"),
+            tr(_CALLS[plan.work]),
             tr("{calls} each", calls=plan.calls)
             if plan.calls
             else tr("as many as the verdict needs"),
@@ -75,9 +85,7 @@ def calls_fact(run: Run) -> str:
         warm_up=warm_up,
     )
     if run.calls_per_sample > 1:
-        told += tr(
-            "; a sample every {calls_per_sample} calls", calls_per_sample=run.calls_per_sample
-        )
+        told += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
     if run.collects:
         look = run.reading("collected")
         cost = look.values.get("collect_ns", 0) if look is not None else 0
@@ -93,7 +101,9 @@ def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
 
     Without those that grew by less than one object in ten calls: no leak that this tool can find.
     """
-    calls = (entry.run.samples_done - entry.run.judged_from) * entry.run.calls_per_sample
+    run = entry.run
+    before = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
+    calls = run.calls_done - before
     for note in entry.run.notes:
         if note.get("kind") != "types":
             continue

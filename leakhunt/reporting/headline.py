@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from leakhunt.judged import JudgedRun, Report, Status, Verdict
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import JudgedRun, Kind, Report, Run, Status, Verdict
+from leakhunt.model import Kind, Run
 from leakhunt.reporting.facts import series_words
 from leakhunt.units import format_amount, format_rate
 
@@ -15,10 +17,16 @@ def summary(report: Report) -> str:
     """Who leaks and who does not, in one line: ``Leaks: naive. Does not leak: fixed-shape.``."""
     told = []
     for status, words in _SUMMARIES.items():
-        names = [entry.variant for entry in report.entries if entry.verdict.status is status]
+        names = Counter(e.variant for e in report.entries if e.verdict.status is status)
         if names:
-            told.append(tr("{kind}: {told}.", kind=tr(words), told=tr(", ").join(names)))
+            each = tr(", ").join(_often(name, count) for name, count in names.items())
+            told.append(tr("{kind}: {told}.", kind=tr(words), told=each))
     return " ".join(told) or tr("Nothing was measured.")
+
+
+def _often(name: str, count: int) -> str:
+    """A variant, with how many runs of it there are where there are several."""
+    return name if count == 1 else tr("{name} ({count} runs)", name=name, count=count)
 
 
 _SUMMARIES: Mapping[Status, str] = {
@@ -42,7 +50,9 @@ SHOWN_SERIES = (
     "live_heap",
     "cuda_allocated",
     "python_blocks",
+    "anonymous",
     "rss",
+    "cuda_process",
     "descriptors",
     "threads",
     "children",
@@ -52,6 +62,8 @@ _FIRST = {
     str(Kind.CUDA_LEAK): ("cuda_allocated",),
     str(Kind.RESOURCE_GROWTH): ("descriptors", "threads", "children"),
     str(Kind.MAPPING_GROWTH): ("rss",),
+    # Of a killed service, what its limit counts.
+    str(Kind.KILLED): ("anonymous",),
 }
 
 
@@ -80,7 +92,7 @@ def headline(entry: JudgedRun) -> Headline | None:
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     return Headline(
         titles.get(trend.series, trend.series),
-        format_rate(trend.rate, trend.unit),
+        format_rate(trend.rate, trend.unit, entry.run.plan.work),
         tr("({low} to {high})", low=low, high=high),
     )
 
@@ -100,8 +112,8 @@ def noise(report: Report) -> tuple[tuple[str, ...], ...]:
         (
             entry.variant,
             series_words(trend.series),
-            format_rate(trend.detectable, trend.unit),
-            format_rate(trend.tolerance, trend.unit),
+            format_rate(trend.detectable, trend.unit, entry.run.plan.work),
+            format_rate(trend.tolerance, trend.unit, entry.run.plan.work),
             f"{trend.samples:,}",
         )
         for entry in report.entries

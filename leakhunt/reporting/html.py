@@ -11,8 +11,10 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from leakhunt.language import mark, tr
-from leakhunt.model import JudgedRun, Ledger, Report
+from leakhunt.judged import JudgedRun, Ledger, Report
+from leakhunt.language import tr
+from leakhunt.reporting.claims_html import claim_words
+from leakhunt.reporting.claims_words import HOW_IT_IS_READ
 from leakhunt.reporting.curves import curves_element
 from leakhunt.reporting.facts import (
     calls_fact,
@@ -21,8 +23,10 @@ from leakhunt.reporting.facts import (
     type_growth,
 )
 from leakhunt.reporting.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.landings import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.ledger_figure import no_ledger
-from leakhunt.reporting.pages import template
+from leakhunt.reporting.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
+from leakhunt.reporting.pages import markup, template
 from leakhunt.reporting.plots import POINTS, plot_data
 from leakhunt.reporting.remedy_figure import remedies_element
 from leakhunt.reporting.sparkline import path, sparkline
@@ -46,17 +50,6 @@ from leakhunt.units import format_bytes
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-# The names of the axes, and what the script writes beside the curves.
-_WORDS = {
-    "call": mark("call"),
-    "time": mark("time in calls (s)"),
-    "audio": mark("audio (minutes)"),
-    "warm_up": mark("warm-up"),
-    "limit": mark("memory limit"),
-    "from_warm-up": mark(", since the warm-up"),
-    "from_start": mark(", since the first call"),
-    "from_zero": "",
-}
 # The versions that a reader looks for first; the others stand under how it was measured.
 _VERSIONS = ("python", "torch", "modelscope", "funasr", "transformers", "numpy", "libc")
 _SPARK = (144.0, 35.0)
@@ -83,7 +76,9 @@ def render(report: Report) -> bytes:
     from plotly.offline import get_plotlyjs
 
     plots = plot_data(report)
-    words = {name: tr(text) for name, text in _WORDS.items()}
+    work = work_of(report)
+    of_both = {**SCRIPT_WORDS, **SCRIPT_WORDS_OF[work]}
+    words = {name: tr(text) for name, text in of_both.items()}
     shared = _shared_environment(report)
     trials, compared = [trial_row(trial) for trial in report.trials], remedies(report)
     calls = [variant["along"]["call"] for variant in plots["variants"]]
@@ -99,6 +94,7 @@ def render(report: Report) -> bytes:
         signs=SIGNS,
         plots=plots,
         words=words,
+        texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},
         axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
         first_call=min(chain(*calls), default=0),
         last_call=max(chain(*calls), default=0),
@@ -110,6 +106,9 @@ def render(report: Report) -> bytes:
         plotly=_packed(get_plotlyjs()),
         headings=headings(report),
         rows=[row(entry, report) for entry in report.entries],
+        load_headings=tuple(map(tr, LOAD_HEADINGS)),
+        load_rows=load_rows(report),
+        load_lines=list(load_lines(report)),
         hunted=[entry for entry in report.entries if entry.attribution is not None],
         closing_lines=closing_lines,
         cards=cards,
@@ -130,6 +129,8 @@ def render(report: Report) -> bytes:
         noise=noise(report),
         damaged=[entry for entry in report.entries if entry.run.damaged_lines],
         shared=shared,
+        how_claims_are_read=tr(HOW_IT_IS_READ),
+        **claim_words(),
     )
     return page.encode("utf-8", "backslashreplace")
 

@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.errors import BadFile
+from leakhunt.judged import Status
 from leakhunt.language import mark, retold, tr
-from leakhunt.model import Status, Unit
+from leakhunt.model import Unit, Work
 from leakhunt.reporting.headline import SHOWN_SERIES, shown_series
 from leakhunt.reporting.pages import template
 from leakhunt.reporting.words import NOTHING, SIGNS
@@ -29,6 +30,8 @@ _TITLES = {
     "cuda_allocated": "CUDA",
     "live_heap": mark("live heap"),
     "rss": "RSS",
+    "anonymous": mark("anonymous memory"),
+    "cuda_process": mark("GPU memory"),
     "python_blocks": mark("Python blocks"),
     "descriptors": mark("descriptors"),
     "threads": mark("threads"),
@@ -180,11 +183,15 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         sign=SIGNS[status],
         status=str(status),
         kind=retold(_text(run["kind"])),
-        rate=_rate(_text(run["kind"]), _mapping(run["trends"])),
+        rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
     )
 
 
-def _rate(kind: str, trends: Mapping[str, Any]) -> str:
+def _work(run: Mapping[str, Any]) -> Work:
+    return Work.CALL if _mapping(run["plan"]).get("load") is None else Work.REQUEST
+
+
+def _rate(kind: str, trends: Mapping[str, Any], work: Work) -> str:
     read = {name: _mapping(trends[name]) for name in SHOWN_SERIES if name in trends}
     known = [name for name, trend in read.items() if trend["rate"] is not None]
     leaking = [name for name in known if read[name]["status"] == Status.LEAK]
@@ -192,7 +199,7 @@ def _rate(kind: str, trends: Mapping[str, Any]) -> str:
         rate = float(read[name]["rate"])
         if not isfinite(rate):
             raise ValueError("rate")
-        return f"{tr(_TITLES[name])} {format_rate(rate, Unit(read[name]['unit']))}"
+        return f"{tr(_TITLES[name])} {format_rate(rate, Unit(read[name]['unit']), work)}"
     return NOTHING
 
 

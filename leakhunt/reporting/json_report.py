@@ -6,6 +6,7 @@ Format history
         phases, limits; a trend has shape, upper_bound, detectable, calls_needed, slowest_warm_up.
     3 (2026-11): attribution and ceiling of a run, trials of remedies.
     4 (2026-11): $schema names the JSON Schema that it follows (``schemas/report.schema.json``).
+    5 (2026-11): claims that were checked on these runs; a plan has a load, a run a landing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from leakhunt.model import JudgedRun, Report
+from leakhunt.judged import JudgedRun, Report
 
-FORMAT = 4
+FORMAT = 5
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
 
 
@@ -30,6 +31,7 @@ def render(report: Report) -> bytes:
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
         "trials": [asdict(trial) for trial in report.trials],
+        "claims": [asdict(claim) for claim in report.claims],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
@@ -54,6 +56,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "cost": asdict(entry.cost) if entry.cost else None,
         "attribution": asdict(entry.attribution) if entry.attribution else None,
         "ceiling": asdict(entry.ceiling) if entry.ceiling else None,
+        "landing": asdict(entry.landing) if entry.landing else None,
         "readings": [asdict(reading) for reading in run.readings],
         "plan": asdict(run.plan),
         "phases": [asdict(phase) for phase in run.phases],

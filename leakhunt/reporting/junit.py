@@ -9,57 +9,40 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from leakhunt.model import Ending, JudgedRun, Report, Run, Status
+from leakhunt.judged import JudgedRun, Report, Status
+from leakhunt.model import Ending, Plan, Run
+from leakhunt.reporting.heights import seconds_passed
+from leakhunt.reporting.junit_parts import count, document, element
 from leakhunt.reporting.suspects import cards, closing_lines
 from leakhunt.reporting.words import verdict_cell
-from leakhunt.reporting.xml_text import xml_text
 
-_NANOSECONDS = 1e9
-_COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 # Readers know a time without a zone, and no fractions.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 def render(report: Report) -> bytes:
-    """UTF-8 XML: a testsuite a scenario, in it a testcase a run; times are seconds in calls."""
+    """UTF-8 XML: a testsuite a scenario, in it a testcase a run; times are seconds in calls.
+
+    Of a soak, they are those under load.
+    """
     scenarios: dict[str, list[JudgedRun]] = {}
     for entry in report.entries:
         scenarios.setdefault(entry.run.plan.scenario, []).append(entry)
-    root = _element("testsuites", name=report.generator)
-    root.extend(_suite(name, entries) for name, entries in scenarios.items())
-    _count(root)
-    ElementTree.indent(root)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
-
-
-def _element(tag: str, text: str = "", **attributes: str) -> Element:
-    """An element of which nothing can break the file."""
-    made = Element(tag, {name: xml_text(value) for name, value in attributes.items()})
-    made.text = xml_text(text) or None
-    return made
-
-
-def _count(parent: Element) -> None:
-    """The attributes that say how many cases are below, how they ended and what they took."""
-    cases = list(parent.iter("testcase"))
-    parent.set("tests", str(len(cases)))
-    for name, tag in _COUNTED.items():
-        parent.set(name, str(sum(case.find(tag) is not None for case in cases)))
-    parent.set("time", f"{sum(float(case.attrib['time']) for case in cases):.6f}")
+    return document(
+        report.generator, [_suite(name, entries) for name, entries in scenarios.items()]
+    )
 
 
 def _suite(scenario: str, entries: Sequence[JudgedRun]) -> Element:
-    suite = _element("testsuite", name=scenario)
+    suite = element("testsuite", name=scenario)
     starts = [found[0] for entry in entries if (found := _TIME.match(entry.run.started_at))]
     if starts:
         suite.set("timestamp", min(starts))
-    properties = _element("properties")
+    properties = element("properties")
     properties.extend(
-        _element("property", name=name, value=value)
+        element("property", name=name, value=value)
         for name, value in _properties([entry.run for entry in entries])
     )
     suite.append(properties)
@@ -67,7 +50,7 @@ def _suite(scenario: str, entries: Sequence[JudgedRun]) -> Element:
     for entry in entries:
         seen[entry.variant] += 1
         suite.append(_case(entry, seen[entry.variant]))
-    _count(suite)
+    count(suite)
     return suite
 
 
@@ -81,20 +64,26 @@ def _properties(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
         yield name, " / ".join(found)
 
 
+def _seconds(run: Run) -> float:
+    passed = seconds_passed(run)
+    return passed[-1] if passed else 0.0
+
+
 def _case(entry: JudgedRun, turn: int) -> Element:
     """A run; `turn` tells runs of the same variant apart, which readers would take for one."""
     run = entry.run
-    case = _element(
+    case = element(
         "testcase",
         classname=run.plan.scenario,
         name=entry.variant if turn == 1 else f"{entry.variant} #{turn}",
-        time=f"{sum(run.samples.get('duration', ())) / _NANOSECONDS:.6f}",
+        time=f"{_seconds(run):.6f}",
     )
     answer = _answer(entry)
     if answer is not None:
         case.append(answer)
-    told = f"{verdict_cell(entry)} after {run.calls_done} calls. {entry.verdict.sentence}"
-    case.append(_element("system-out", told))
+    told = f"{verdict_cell(entry)} after {run.calls_done} {run.plan.work}s."
+    told += f" {entry.verdict.sentence}"
+    case.append(element("system-out", told))
     return case
 
 
@@ -102,22 +91,32 @@ def _answer(entry: JudgedRun) -> Element | None:
     """What stands in the case; None: it has passed."""
     verdict, outcome = entry.verdict, entry.run.outcome
     if outcome.ending is Ending.CRASHED:
-        return _element("error", _told(entry), type="crashed", message=outcome.reason)
+        return element("error", _told(entry), type="crashed", message=outcome.reason)
     if not entry.run.samples_done:
         told = outcome.reason or verdict.sentence
-        return _element("error", _told(entry), type="nothing measured", message=told)
+        return element("error", _told(entry), type="nothing measured", message=told)
     if verdict.status is Status.LEAK:
-        return _element("failure", _told(entry), type=verdict.kind, message=verdict.sentence)
+        return element("failure", _told(entry), type=verdict.kind, message=verdict.sentence)
     if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):
-        return _element("error", _told(entry), type=outcome.ending, message=outcome.reason)
+        return element("error", _told(entry), type=outcome.ending, message=outcome.reason)
     if verdict.status is Status.INCONCLUSIVE:
-        return _element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
+        return element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
     return None
 
 
 def _needed(entry: JudgedRun) -> str:
     more = entry.verdict.calls_needed
-    return f"inconclusive; about {more:,} more calls would tell" if more else "inconclusive"
+    if not more:
+        return "inconclusive"
+    return f"inconclusive; about {more:,} more {entry.run.plan.work}s would tell"
+
+
+def _finding_out(plan: Plan) -> str:
+    if plan.load is not None:
+        return "the same soak with --hunt"
+    if plan.test:
+        return f"pytest --leakhunt {plan.test}, in a fresh worker"
+    return f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
 
 
 def _told(entry: JudgedRun) -> str:
@@ -129,6 +128,5 @@ def _told(entry: JudgedRun) -> str:
         lines += [f"   held by: {' -> '.join(card.chain)}"] if card.chain else []
     lines += closing_lines(entry)
     if entry.attribution is None and entry.verdict.status is Status.LEAK:
-        plan = entry.run.plan
-        lines.append(f"Who keeps it: leakhunt hunt {plan.source or plan.scenario}:{plan.variant}")
+        lines.append(f"Who keeps it: {_finding_out(entry.run.plan)}")
     return "\n".join(lines)

@@ -7,8 +7,8 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.judged import JudgedRun, Ledger, Report
 from leakhunt.language import tr
-from leakhunt.model import JudgedRun, Ledger, Report
 from leakhunt.reporting.drawing import SMALL, SOFT, WIDTH_INCHES, byte_scale, named, png, svg
 from leakhunt.units import format_bytes
 
@@ -41,7 +41,7 @@ def ledger_figure(report: Report) -> Figure:
     titles = _titles(report.entries)
     columns = min(_COLUMNS, max(len(report.entries), 1))
     rows = -(-max(len(report.entries), 1) // columns)
-    height = rows * (_INCHES_PER_LINE * (len(titles) + 1) + 0.75) + 0.6
+    height = rows * (_INCHES_PER_LINE * (len(titles) + 1) + 0.95) + 0.6
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     title = tr(
@@ -143,12 +143,10 @@ def _write(axes: Axes, place: int, right: float, size: int) -> None:
 
 def _title(entry: JudgedRun, ledger: Ledger) -> str:
     told = named(entry.variant)
+    if not ledger.complete:
+        told = tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
     start, end = entry.run.reading("start"), entry.run.reading("end")
     if start is not None and end is not None:
         first, last = (format_bytes(each.values.get("rss", 0)) for each in (start, end))
-        told += f": {first} → {last}"
-    return (
-        told
-        if ledger.complete
-        else tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
-    )
+        told += f"\n{first} → {last}"
+    return told

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leakhunt.language import mark, tr
-from leakhunt.model import Unit
+from leakhunt.model import Unit, Work
 from leakhunt.reporting.growing import Curve
 from leakhunt.reporting.visible import visible
-from leakhunt.units import format_amount, format_seconds
+from leakhunt.units import format_amount, format_rate
 
 # The series that are drawn, the most telling first, with their short titles.
 PANELS = {
@@ -54,11 +54,14 @@ class Panel:
     faint: tuple[Curve, ...] = ()
 
 
+_NANOSECONDS = 1e9
+
+
 @dataclass(frozen=True, slots=True)
 class LiveState:
     """A run as it stands. `doing` says what it is at; `planned` is None where that is open.
 
-    `faint` names the runs whose curves are drawn beside it.
+    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests.
     """
 
     name: str
@@ -68,6 +71,7 @@ class LiveState:
     seconds_per_call: float | None
     panels: tuple[Panel, ...] = ()
     faint: tuple[str, ...] = ()
+    work: Work = Work.CALL
 
 
 def frame(state: LiveState, width: int, height: int) -> str:
@@ -79,12 +83,12 @@ def frame(state: LiveState, width: int, height: int) -> str:
     lines = [_styled(_BOLD, heading(state), width)]
     panels = state.panels[: _panels_that_fit(len(state.panels), width, height)]
     if not panels:
-        lines += [_cut(figures(panel, width), width) for panel in state.panels]
+        lines += [_cut(figures(panel, width, state.work), width) for panel in state.panels]
     else:
         share = min((height - _OTHER_LINES) // len(panels), _MOST_PANEL_LINES)
         for panel in panels:
-            lines.append(_cut(figures(panel, width), width))
-            lines += _drawn(panel, _right_edge(state), width, share - 1)
+            lines.append(_cut(figures(panel, width, state.work), width))
+            lines += _drawn(panel, _right_edge(state), width, share - 1, state.work)
     if state.panels:
         lines.append(_styled(_DIM, closing(state), width))
     return "\n".join(lines[: max(height, 0)])
@@ -97,20 +101,32 @@ def _panels_that_fit(panels: int, width: int, height: int) -> int:
     return min(panels, rows if width >= WIDE_COLUMNS else 1)
 
 
+_SO_FAR = {
+    Work.CALL: mark("{name}: call {calls:,}"),
+    Work.REQUEST: mark("{name}: request {calls:,}"),
+}
+_OF_PLANNED = {
+    Work.CALL: mark("{name}: call {calls:,} of {planned:,}"),
+    Work.REQUEST: mark("{name}: request {calls:,} of {planned:,}"),
+}
+_RATE_SO_FAR = {
+    Work.CALL: mark("{rate}/call so far"),
+    Work.REQUEST: mark("{rate}/request so far"),
+}
+_LAST = {Work.CALL: mark("{right:,} calls"), Work.REQUEST: mark("{right:,} requests")}
+
+
 def heading(state: LiveState) -> str:
     """``naive: call 120 of 250, 18.4 ms/call, measuring``."""
-    told = (
-        mark("{name}: call {calls:,} of {planned:,}")
-        if state.planned
-        else mark("{name}: call {calls:,}")
-    )
+    told = (_OF_PLANNED if state.planned else _SO_FAR)[state.work]
     parts = [tr(told, name=state.name, calls=state.calls, planned=state.planned)]
     if state.seconds_per_call is not None:
-        parts.append(tr("{rate}/call", rate=format_seconds(state.seconds_per_call)))
+        nanoseconds = state.seconds_per_call * _NANOSECONDS
+        parts.append(format_rate(nanoseconds, Unit.NANOSECONDS, state.work))
     return tr(", ").join([*parts, state.doing])
 
 
-def figures(panel: Panel, width: int) -> str:
+def figures(panel: Panel, width: int, work: Work = Work.CALL) -> str:
     """``live heap 31.2 MiB, +8.6 MiB since the warm-up, +58.5 KiB/call so far``."""
     curve = panel.curve
     parts = [f"{tr(panel.title)} {format_amount(curve.latest, panel.unit)}"]
@@ -124,7 +140,7 @@ def figures(panel: Panel, width: int) -> str:
             )
         )
     if curve.rate is not None:
-        parts.append(tr("{rate}/call so far", rate=_signed(curve.rate, panel.unit)))
+        parts.append(tr(_RATE_SO_FAR[work], rate=_signed(curve.rate, panel.unit)))
     return tr(", ").join(parts)
 
 
@@ -152,7 +168,7 @@ def _right_edge(state: LiveState) -> int:
     return max(min(edge, state.planned), 2)
 
 
-def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
+def _drawn(panel: Panel, right: int, width: int, height: int, work: Work) -> list[str]:
     """The panel as `height` lines. Pure: plotext's one figure is cleared before and built after."""
     import plotext
 
@@ -173,7 +189,7 @@ def _drawn(panel: Panel, right: int, width: int, height: int) -> list[str]:
     ticks = [low + (high - low) * part / 4 for part in _ticks(height)]
     plotext.yticks(ticks, [f"{format_amount(at, panel.unit):>{_LABEL_COLUMNS}}" for at in ticks])
     edges = [0, right // 2, right]
-    plotext.xticks(edges, ["0", f"{right // 2:,}", tr("{right:,} calls", right=right)])
+    plotext.xticks(edges, ["0", f"{right // 2:,}", tr(_LAST[work], right=right)])
     drawn = [str(line) for line in plotext.build().splitlines()[:height]]
     # The last line is the only one with words; to measure all of them would cost frames.
     return [*drawn[:-1], *(_narrowed(line, width) for line in drawn[-1:])]

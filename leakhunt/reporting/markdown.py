@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leakhunt.judged import JudgedRun, Report
 from leakhunt.language import mark, tr
-from leakhunt.model import JudgedRun, Report
+from leakhunt.model import Work
+from leakhunt.reporting.claims_markdown import claim_details
+from leakhunt.reporting.claims_words import SHORT_HEADINGS as CLAIM_HEADINGS
+from leakhunt.reporting.claims_words import short_row as claim_row
 from leakhunt.reporting.facts import (
     first_facts,
 )
 from leakhunt.reporting.headline import headline, summary
+from leakhunt.reporting.landings import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.markup import code as _code
 from leakhunt.reporting.markup import escaped as _escaped
 from leakhunt.reporting.markup import inside_html as _html
@@ -29,21 +34,18 @@ from leakhunt.reporting.words import (
     SIGNS,
     cost_cell,
     headings,
+    last_cell,
     remedies,
     row,
-    short_difference_cell,
     verdict_cell,
 )
 from leakhunt.units import format_bytes
 
-_SHORT_HEADINGS = (
-    mark("variant"),
-    mark("verdict"),
-    mark("memory"),
-    mark("rate"),
-    mark("time per call"),
-    mark("results"),
-)
+_SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
+_LAST_HEADINGS = {
+    Work.CALL: (mark("time per call"), mark("results")),
+    Work.REQUEST: (mark("time per request"), mark("failed")),
+}
 # The width of a curve in the table, in characters.
 _BARS = 16
 
@@ -58,7 +60,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"**{_escaped(summary(report))}**"
     yield ""
-    yield from _table(tuple(map(tr, _SHORT_HEADINGS)), map(_short_row, report.entries))
+    titles = tuple(map(tr, (*_SHORT_HEADINGS, *_LAST_HEADINGS[work_of(report)])))
+    yield from _table(titles, (_short_row(entry, report) for entry in report.entries))
     yield ""
     for entry in report.entries:
         for card in cards(entry)[:1]:
@@ -66,6 +69,9 @@ def _lines(report: Report) -> Iterator[str]:
     for name, text in first_facts(report):
         yield f"- {_escaped(name)}: {_escaped(text)}"
     yield ""
+    if report.claims:
+        yield from _table(tuple(map(tr, CLAIM_HEADINGS)), map(claim_row, report.claims))
+        yield ""
     yield "<details>"
     told = tr("Verdicts, figures, suspects and remedies in full")
     yield f"<summary>{_html(told)}</summary>"
@@ -81,7 +87,7 @@ def _lines(report: Report) -> Iterator[str]:
     )
 
 
-def _short_row(entry: JudgedRun) -> tuple[str, ...]:
+def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     rate = headline(entry)
     return (
         entry.variant,
@@ -89,7 +95,7 @@ def _short_row(entry: JudgedRun) -> tuple[str, ...]:
         bars(sparkline(entry, _BARS)),
         f"{rate.title}: {rate.text} {rate.bounds}" if rate else NOTHING,
         cost_cell(entry.cost),
-        short_difference_cell(entry),
+        last_cell(entry, report),
     )
 
 
@@ -99,14 +105,28 @@ def _details(report: Report) -> Iterator[str]:
         yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(entry.verdict.sentence)}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
+    yield from _load(report)
     yield from _remedies(report)
     for entry in report.entries:
         yield from _suspects(entry)
     if report.trials:
         yield ""
         yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
+    yield from claim_details(report.claims, {})
     for entry in report.entries:
         yield from _ledger(entry)
+
+
+def _load(report: Report) -> Iterator[str]:
+    rows = load_rows(report)
+    if rows:
+        yield ""
+        yield from _table(tuple(map(tr, LOAD_HEADINGS)), rows)
+    lines = list(load_lines(report))
+    if lines:
+        yield ""
+    for line in lines:
+        yield f"- {_escaped(line)}"
 
 
 def _remedies(report: Report) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from leakhunt.language import tr
-from leakhunt.model import Role, Run, Trend, Verdict
+from leakhunt.judged import Trend, Verdict
+from leakhunt.language import mark, tr
+from leakhunt.model import Role, Run, Work
 from leakhunt.reporting.facts import series_words
 from leakhunt.reporting.headline import main_series
 from leakhunt.reporting.thinning import decimated
@@ -19,6 +20,14 @@ from leakhunt.units import format_amount
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 60, 3
 _MOST_POINTS = 2 * _WIDTH
+_RATE = {
+    Work.CALL: mark("{series} per call: {trend_cell}"),
+    Work.REQUEST: mark("{series} per request: {trend_cell}"),
+}
+_IN = {
+    Work.CALL: mark("{series}: {least} and up to {more} more, in {calls_done:,} calls"),
+    Work.REQUEST: mark("{series}: {least} and up to {more} more, in {calls_done:,} requests"),
+}
 
 
 def card(run: Run, verdict: Verdict | None) -> str:
@@ -31,7 +40,9 @@ def card(run: Run, verdict: Verdict | None) -> str:
     if verdict is not None:
         parts.append(_text(verdict.sentence))
     if shown and run.samples_done:
-        parts.append(_rate(shown, verdict.trends.get(shown) if verdict is not None else None))
+        parts.append(
+            _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)
+        )
         parts.append(_curve(run, shown))
     body = "<br>".join(part for part in parts if part)
     return f'<div style="max-width:48em;margin-bottom:1em">{body}</div>'
@@ -52,13 +63,13 @@ def _answer(run: Run, verdict: Verdict | None) -> str:
     return f"{SIGNS[verdict.status]} {_text(tr(verdict.kind))}"
 
 
-def _rate(series: str, trend: Trend | None) -> str:
+def _rate(series: str, trend: Trend | None, work: Work) -> str:
     """``live heap per call: 64.1 KiB [63.2 KiB, 65.0 KiB]``."""
     if trend is None or trend.rate is None:
         return ""
     return _text(
         tr(
-            "{series} per call: {trend_cell}",
+            _RATE[work],
             series=series_words(series),
             trend_cell=trend_cell(trend),
         )
@@ -83,7 +94,7 @@ def _curve(run: Run, series: str) -> str:
     units = {each.name: each.unit for each in run.series}
     least, more = (format_amount(value, units[series]) for value in (low, high - low))
     told = tr(
-        "{series}: {least} and up to {more} more, in {calls_done:,} calls",
+        _IN[run.plan.work],
         series=series_words(series),
         least=least,
         more=more,

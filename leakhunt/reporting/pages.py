@@ -26,11 +26,11 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(tr=_markup, ntr=_markup_of_number, said=retold, tag=tag)
+    environment.globals.update(tr=markup, ntr=_markup_of_number, said=retold, tag=tag)
     return environment.get_template(name)
 
 
-def _markup(text: str, /, **values: object) -> Markup:
+def markup(text: str, /, **values: object) -> Markup:
     """A text of a template, which may hold tags; what fills its placeholders is escaped."""
     from markupsafe import Markup
 

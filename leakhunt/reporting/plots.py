@@ -7,28 +7,47 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
-from leakhunt.language import retold, tr
-from leakhunt.model import Ending, JudgedRun, Report, Series, Unit
-from leakhunt.reporting.thinning import decimated, smoothed_title, time_per_call
+from leakhunt.judged import JudgedRun, Report
+from leakhunt.language import mark, tr
+from leakhunt.model import Ending, Series, Unit, Work
+from leakhunt.reporting.heights import (
+    ABSOLUTE,
+    heights,
+    limited_series,
+    seconds_passed,
+    title,
+    unit,
+)
+from leakhunt.reporting.landings import work_of
+from leakhunt.reporting.thinning import decimated
 from leakhunt.reporting.trendline import trend_line
 
 # The series that can be drawn, in the order in which they are offered.
 DRAWN = (
     "live_heap",
+    "anonymous",
     "rss",
+    "pss",
+    "cgroup",
     "python_blocks",
     "cuda_allocated",
     "cuda_reserved",
+    "cuda_process",
     "duration",
+    "p95",
+    "elapsed",
+    "failures",
     "descriptors",
     "threads",
     "children",
 )
+# Memory and time are drawn in any case, these where they ever changed.
+_WORTH_IF_MOVING = ("descriptors", "threads", "children", "failures")
 # Between these the script finds the time and the audio of a call.
 _KNOTS = 400
 # At most about so many points a curve, so that the page stays below 6 MB.
 POINTS = 1000
-_SECONDS = 1e9
+_MINUTE = 60e9
 
 
 def plot_data(report: Report) -> dict[str, Any]:
@@ -36,20 +55,20 @@ def plot_data(report: Report) -> dict[str, Any]:
 
     Values are in the series' unit. A curve with many samples is thinned as the figures are: each
     bucket keeps its lowest and highest sample. ``along`` holds calls with the seconds spent in
-    calls (and the minutes of audio heard) until then.
+    calls, or passed under load (and the minutes of audio heard) until then.
     """
     return {
         "series": [
-            {"name": series.name, "title": _title(series), "unit": _unit(series.unit)}
+            {
+                "name": series.name,
+                "title": title(series, work_of(report)),
+                "unit": _unit(unit(series)),
+                "absolute": series.name in ABSOLUTE,
+            }
             for series in _drawn_series(report)
         ],
         "variants": [_variant(entry) for entry in report.entries],
     }
-
-
-def _title(series: Series) -> str:
-    title = retold(series.title)
-    return smoothed_title(title) if series.name == "duration" else title
 
 
 def _unit(unit: Unit) -> str:
@@ -69,7 +88,7 @@ def _moves(entry: JudgedRun, name: str) -> bool:
     values = entry.run.samples.get(name, ())
     if not len(values):
         return False
-    return name not in ("descriptors", "threads", "children") or min(values) != max(values)
+    return name not in _WORTH_IF_MOVING or min(values) != max(values)
 
 
 def _variant(entry: JudgedRun) -> dict[str, Any]:
@@ -80,15 +99,22 @@ def _variant(entry: JudgedRun) -> dict[str, Any]:
         "name": entry.variant,
         "ended": _ended(entry),
         "limit": run.plan.memory_limit_bytes,
+        "limited": limited_series(run),
         "warmUp": run.calls[first - 1] if first else 0,
         "judgedFrom": run.calls[first] if run.samples_done else 0,
         "along": _along(entry),
         "curves": {name: _curve(entry, name) for name in drawn},
-        "base": {name: run.samples[name][first] for name in drawn if name != "duration"},
+        "base": {name: run.samples[name][first] for name in drawn if name not in ABSOLUTE},
         "trends": {
             name: asdict(line) for name in drawn if (line := trend_line(entry, name)) is not None
         },
     }
+
+
+_ENDED = {
+    Work.CALL: mark("{ending}{signal} after call {calls_done:,}"),
+    Work.REQUEST: mark("{ending}{signal} after request {calls_done:,}"),
+}
 
 
 def _ended(entry: JudgedRun) -> str:
@@ -97,7 +123,7 @@ def _ended(entry: JudgedRun) -> str:
         return ""
     signal = f" ({outcome.signal})" if outcome.signal else ""
     return tr(
-        "{ending}{signal} after call {calls_done:,}",
+        _ENDED[entry.run.plan.work],
         ending=tr(outcome.ending),
         signal=signal,
         calls_done=entry.run.calls_done,
@@ -109,15 +135,13 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
     count = run.samples_done
     knots = sorted({round(at * (count - 1) / _KNOTS) for at in range(_KNOTS + 1)}) if count else []
     told: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
-    for name, series, unit in (("time", "duration", _SECONDS), ("audio", "audio", 60 * _SECONDS)):
-        values = run.samples.get(series, ())
-        if len(values):
-            total = list(accumulate(values))
-            told[name] = [round(total[at] / unit, 6) for at in knots]
+    heard = [spent / _MINUTE for spent in accumulate(run.samples.get("audio", ()))]
+    for name, total in (("time", seconds_passed(run)), ("audio", heard)):
+        if total:
+            told[name] = [round(total[at], 6) for at in knots]
     return told
 
 
 def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:
-    heights = time_per_call(entry.run) if name == "duration" else entry.run.samples[name]
-    places, shown = decimated(heights, POINTS)
+    places, shown = decimated(heights(entry.run, name), POINTS)
     return {"call": [entry.run.calls[place] for place in places], "value": list(shown)}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from leakhunt.judged import Report
 from leakhunt.language import mark, tr
-from leakhunt.model import Report, Unit
+from leakhunt.model import Unit, Work
 from leakhunt.reporting.board import BoardPoint, board
 from leakhunt.reporting.drawing import (
     COLOURS,
@@ -22,6 +23,7 @@ from leakhunt.reporting.drawing import (
     svg,
     svg_element,
 )
+from leakhunt.reporting.landings import work_of
 from leakhunt.units import format_rate
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ _HEIGHT_INCHES = 4.2
 # Each label has two lines; more points need more room for them.
 _INCHES_PER_POINT = 0.5
 _LOGARITHMIC_FROM_RATIO = 5.0
+_SAVED = {
+    Work.CALL: mark("saved per call ({unit})"),
+    Work.REQUEST: mark("saved per request ({unit})"),
+}
+_TIME = {
+    Work.CALL: mark("time of a call, as a multiple of before"),
+    Work.REQUEST: mark("time of a request, as a multiple of before"),
+}
 _NOTE = mark("bars: intervals · hollow: saves nothing that shows · square: the results differ")
 
 
@@ -61,7 +71,7 @@ def remedies_figure(report: Report) -> Figure:
     title = tr("{title}: what each remedy saves, and what it costs", title=named(report.title))
     figure.suptitle(title, fontsize=12, weight="bold")
     if points:
-        _draw(axes, points)
+        _draw(axes, points, work_of(report))
         figure.supxlabel(tr(_NOTE), fontsize=SMALL, color=SOFT)
     else:
         axes.axis("off")
@@ -69,7 +79,7 @@ def remedies_figure(report: Report) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, points: Sequence[BoardPoint]) -> None:
+def _draw(axes: Axes, points: Sequence[BoardPoint], work: Work) -> None:
     ends = [bound for point in points for bound in (point.saved.low, point.saved.high)]
     scale, unit = byte_scale(max(map(abs, ends)))
     labels = []
@@ -87,16 +97,17 @@ def _draw(axes: Axes, points: Sequence[BoardPoint]) -> None:
             capsize=4,
             linewidth=1.4,
         )
-        labels.append(Label(words(point), place, colour))
+        labels.append(Label(words(point, work), place, colour))
     _set_axes(axes, points, scale)
-    axes.set_ylabel(tr("saved per call ({unit})", unit=unit))
+    axes.set_ylabel(tr(_SAVED[work], unit=unit))
+    axes.set_xlabel(tr(_TIME[work]))
     label_in_margin(axes, labels)
 
 
-def words(point: BoardPoint) -> str:
+def words(point: BoardPoint, work: Work = Work.CALL) -> str:
     """What is written beside a point, in two lines."""
     saved = (
-        tr("saves {estimate}", estimate=format_rate(point.saved.estimate, Unit.BYTES))
+        tr("saves {estimate}", estimate=format_rate(point.saved.estimate, Unit.BYTES, work))
         if point.saves
         else tr("saves nothing that shows")
     )
@@ -126,7 +137,8 @@ def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:
     axes.xaxis.set_major_formatter("{x:g} ×")
     bottom = min(0.0, *(point.saved.low / scale for point in points))
     top = max(0.0, *(point.saved.high / scale for point in points))
-    axes.set_ylim(bottom - 0.08 * (top - bottom), top + 0.16 * (top - bottom))
+    height = (top - bottom) or 1.0  # all points may lie on the line
+    axes.set_ylim(bottom - 0.08 * height, top + 0.16 * height)
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     axes.axvline(1, color="#999999", linewidth=0.8, zorder=1)
     axes.fill_between(
@@ -136,4 +148,3 @@ def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:
         0.01, 0.985, tr("saves, and\ncosts nothing"), transform=axes.transAxes,
         va="top", fontsize=SMALL, color="#006b4f",
     )  # fmt: skip
-    axes.set_xlabel(tr("time of a call, as a multiple of before"))

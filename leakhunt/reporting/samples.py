@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import Any
 
-from leakhunt.model import Report, Run, Series
+from leakhunt.judged import Report
+from leakhunt.model import Run, Series
 
 KEYS = ("run", "scenario", "variant", "sample", "call", "judged")
 # A series of a foreign run file may be called as one of them.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
-from leakhunt.model import JudgedRun
+from leakhunt.judged import JudgedRun
+from leakhunt.model import Run
 from leakhunt.reporting.headline import main_series
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -24,11 +27,28 @@ class Sparkline:
 
 def sparkline(entry: JudgedRun, points: int) -> Sparkline:
     """At most `points` heights, each the mean of its stretch of the run; none without samples."""
-    run = entry.run
-    values = run.samples.get(main_series(run, entry.verdict), ())
+    return series_line(entry.run, main_series(entry.run, entry.verdict), points)
+
+
+def series_line(run: Run, series: str, points: int) -> Sparkline:
+    """The same of one series, whatever is judged."""
+    values = run.samples.get(series, ())
     if not len(values):
         return Sparkline((), 0.0)
+    if run.plan.load is not None:
+        return _along_requests(run, values[: run.samples_done], points)
     return Sparkline(_scaled(_means(values, points)), run.judged_from / len(values))
+
+
+def _along_requests(run: Run, values: Sequence[int], points: int) -> Sparkline:
+    """A long soak takes its samples ever further apart: evenly is by requests, not by samples."""
+    calls = run.calls[: run.samples_done]
+    count = min(points, len(values))
+    ends = [bisect_left(calls, at * calls[-1] / count) for at in range(count)]
+    stretches = pairwise((*ends, len(values)))
+    means = [fmean(values[begin : max(end, begin + 1)]) for begin, end in stretches]
+    warm_up = calls[run.judged_from - 1] if run.judged_from else 0
+    return Sparkline(_scaled(means), warm_up / calls[-1])
 
 
 def bars(drawn: Sparkline) -> str:

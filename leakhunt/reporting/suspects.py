@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakhunt.findings import Interval, Origin, RemedyTrial, Suspect
+from leakhunt.findings import Cause, Interval, Origin, RemedyTrial, Suspect
+from leakhunt.judged import JudgedRun
 from leakhunt.language import mark, tr
-from leakhunt.model import JudgedRun, Unit
+from leakhunt.model import Unit, Work
 from leakhunt.units import format_bytes, format_rate
 
+# What a known cause has in place of the name of a scenario and its variant.
+_TARGET = "TARGET"
 # Of a stack, so many frames are shown.
 SHOWN_FRAMES = 40
 LINE_HEADINGS = (mark("line"), mark("RSS per call"), mark("runs per call"), mark("source"))
@@ -53,7 +57,7 @@ def cards(entry: JudgedRun) -> list[Card]:
         Card(
             number=number,
             title=suspect.title,
-            keeps=_keeps(suspect),
+            keeps=keeps(suspect, entry.run.plan.work),
             percent=None if suspect.share is None else 100 * min(suspect.share, 1.0),
             facts=tuple(_facts(suspect, entry)),
             chain=suspect.chain,
@@ -79,16 +83,27 @@ def _facts(suspect: Suspect, entry: JudgedRun) -> Iterator[tuple[str, str]]:
     yield tr("fingerprint"), suspect.fingerprint
 
 
-def _keeps(suspect: Suspect) -> str:
+_EACH = {
+    Work.CALL: mark("{per_call:.3g} a call"),
+    Work.REQUEST: mark("{per_call:.3g} a request"),
+}
+_BOUNDED = {
+    Work.CALL: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} calls"),
+    Work.REQUEST: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} requests"),
+}
+
+
+def keeps(suspect: Suspect, work: Work) -> str:
+    """What it keeps per call or request, and where that ends."""
     if suspect.bytes_per_call is None:
-        return tr("{per_call:.3g} a call", per_call=suspect.per_call)
-    told = format_rate(suspect.bytes_per_call, Unit.BYTES)
+        return tr(_EACH[work], per_call=suspect.per_call)
+    told = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
     if suspect.share is not None:
         told += tr(", {share:.0%} of the growth", share=suspect.share)
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
         ceiling = format_bytes(suspect.ceiling_bytes)
         told += tr(
-            "; bounded, full at about {ceiling} after {ceiling_calls:,} calls",
+            _BOUNDED[work],
             ceiling=ceiling,
             ceiling_calls=suspect.ceiling_calls,
         )
@@ -99,11 +114,35 @@ def _verify(suspect: Suspect, entry: JudgedRun) -> str:
     """The command that tries the remedy, where no change of the code is needed."""
     assert suspect.cause is not None
     plan = entry.run.plan
+    if plan.load is not None:
+        return _verify_under_load(suspect.cause)
+    if plan.test:
+        return _verify_by_test(suspect.cause, plan.test)
     command = f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
     if suspect.cause.remedy.environment:
         return f"{command} --try {suspect.cause.id}"
     return tr(suspect.cause.verify).replace(
-        "TARGET", f"{plan.source or plan.scenario}:{plan.variant}"
+        _TARGET, f"{plan.source or plan.scenario}:{plan.variant}"
+    )
+
+
+def _verify_by_test(cause: Cause, test: str) -> str:
+    """A test is started anew, with what its environment needs."""
+    settings = "".join(f"{name}={value} " for name, value in cause.remedy.environment.items())
+    if settings:
+        return f"{settings}pytest --leakhunt {shlex.quote(test)}"
+    told = tr(cause.verify)
+    return tr("the same test with more calls") if _TARGET in told else told
+
+
+def _verify_under_load(cause: Cause) -> str:
+    """A service is tried by starting it anew, with what its environment needs."""
+    if not cause.remedy.environment:
+        return tr("the same soak with the remedy, beside this one: leakhunt compare")
+    settings = " ".join(f"{name}={value}" for name, value in cause.remedy.environment.items())
+    return tr(
+        "the same soak of a service started with {settings}, beside this one: leakhunt compare",
+        settings=settings,
     )
 
 

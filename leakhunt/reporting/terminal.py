@@ -8,18 +8,20 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from leakhunt.judged import Report, Status, Trend
 from leakhunt.language import mark, tr
-from leakhunt.model import Report, Status, Trend
+from leakhunt.model import Work
 from leakhunt.reporting.facts import (
     first_facts,
 )
+from leakhunt.reporting.landings import work_of
 from leakhunt.reporting.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.reporting.visible import visible
 from leakhunt.reporting.words import (
     NOTHING,
     SIGNS,
     cost_cell,
-    short_difference_cell,
+    last_cell,
     verdict_cell,
 )
 from leakhunt.units import format_amount
@@ -31,23 +33,31 @@ _STYLES = {
 }
 _RATES = {
     "live_heap": mark("heap"),
+    "anonymous": mark("own"),
     "rss": "RSS",
     "cuda_allocated": "CUDA",
     "cuda_reserved": mark("kept"),
 }
 
 
+_PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
+
+
 def summary_table(report: Report) -> Table:
     """One row a variant; narrow enough for 80 columns, so the bounds are in `verdict_lines`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     read = {name for entry in report.entries for name in entry.verdict.trends}
-    rates = {name: title for name, title in _RATES.items() if name in read}
+    # RSS of many processes counts shared pages in each; there is room for one of the two.
+    hidden = "rss" if "anonymous" in read else None
+    rates = {name: title for name, title in _RATES.items() if name in read and name != hidden}
+    per = _PER[work_of(report)]
     table.add_column(tr("variant"), no_wrap=True)
     table.add_column(tr("verdict"), min_width=9, overflow="fold")
     for title in rates.values():
-        table.add_column(tr("{title}/call", title=tr(title)), justify="right", no_wrap=True)
-    table.add_column(tr("{title}/call", title=tr("time")), justify="right", no_wrap=True)
-    table.add_column(tr("results"), no_wrap=True, min_width=9)
+        table.add_column(tr(per, title=tr(title)), justify="right", no_wrap=True)
+    table.add_column(tr(per, title=tr("time")), justify="right", no_wrap=True)
+    is_soak = work_of(report) is Work.REQUEST
+    table.add_column(tr("failed") if is_soak else tr("results"), no_wrap=True, min_width=9)
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(
@@ -55,7 +65,7 @@ def summary_table(report: Report) -> Table:
             Text(verdict_cell(entry), _STYLES[entry.verdict.status]),
             *(Text(_rate(trends.get(name))) for name in rates),
             Text(cost_cell(entry.cost)),
-            Text(short_difference_cell(entry)),
+            Text(last_cell(entry, report)),
         )
     return table
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 
 from leakhunt.language import tr
-from leakhunt.model import Run
 
 # At most about so many points a curve: each bucket keeps its lowest and highest sample.
 MOST_POINTS = 1500
@@ -37,20 +35,12 @@ def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[i
     return places.tolist(), values[places].tolist()
 
 
-def time_per_call(run: Run) -> list[float]:
-    """Nanoseconds per call, sample by sample, smoothed; a warm-up may have other samples."""
-    calls = (0, *run.calls[: run.samples_done])
-    each = (max(later - sooner, 1) for sooner, later in pairwise(calls))
-    spent = smoothed(run.samples["duration"][: run.samples_done], SMOOTHED_SAMPLES // 2)
-    return [nanoseconds / calls for nanoseconds, calls in zip(spent, each, strict=True)]
-
-
 def smoothed_title(title: str) -> str:
     """The title of a time, with how it was smoothed."""
     return tr("{title} (median of {count} samples)", title=title, count=SMOOTHED_SAMPLES)
 
 
-def smoothed(values: Sequence[int], reach: int) -> list[float]:
+def smoothed(values: Sequence[float], reach: int) -> list[float]:
     """The median of each value and its neighbours up to `reach` away: one slow call is no curve."""
     if len(values) <= 2 * reach:
         return [

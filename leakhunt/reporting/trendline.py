@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
-from leakhunt.model import JudgedRun
+from leakhunt.judged import JudgedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,11 @@ def trend_line(entry: JudgedRun, name: str) -> TrendLine | None:
     if trend.rate_low is None or trend.rate_high is None:
         return None
     ends = (run.calls[run.judged_from], run.calls[run.samples_done - 1])
-    middle, mean = fmean(run.calls[run.judged_from :]), fmean(judged)
+    calls = run.calls[run.judged_from : run.samples_done]
+    # A long soak takes its samples ever further apart: each counts by the calls it stands for.
+    weights = [max(later - sooner, 1) for sooner, later in pairwise((calls[0] - 1, *calls))]
+    weights[0] = weights[1]
+    middle, mean = fmean(calls, weights), fmean(judged[: len(calls)], weights)
 
     def through(rate: float) -> tuple[float, float]:
         return mean + rate * (ends[0] - middle), mean + rate * (ends[1] - middle)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
+from leakhunt.judged import Status
 from leakhunt.language import mark, tr
-from leakhunt.model import Kind, Status
+from leakhunt.model import Kind
 from leakhunt.trials import Hunted, Score, Trial
 from leakhunt.units import format_bytes
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from leakhunt.judged import Cost, Difference, JudgedRun, Report, Status, Trend
 from leakhunt.language import mark, tr
-from leakhunt.model import (
-    Cost,
-    Difference,
-    Ending,
-    JudgedRun,
-    Report,
-    Status,
-    Trend,
-    Unit,
-)
+from leakhunt.model import Ending, Unit, Work
+from leakhunt.reporting.board import saved_series
 from leakhunt.reporting.facts import series_words
+from leakhunt.reporting.landings import failed_cell, work_of
 from leakhunt.units import format_amount, format_rate, format_seconds
 
 NOTHING = "–"
@@ -39,14 +33,44 @@ HEADINGS = (
 CUDA_HEADINGS = (mark("CUDA allocated per call"), mark("CUDA reserved per call"))
 
 
+# The columns of soaks: of these series, those that were read.
+_OF_SOAKS = {
+    "live_heap": mark("live heap per request"),
+    "anonymous": mark("anonymous memory per request"),
+    "rss": mark("RSS per request"),
+    "python_blocks": mark("Python blocks per request"),
+    "cuda_allocated": mark("CUDA allocated per request"),
+    "cuda_reserved": mark("CUDA reserved per request"),
+    "cuda_process": mark("GPU memory per request"),
+}
+
+
+def _series_of_soaks(report: Report) -> list[str]:
+    read = {name for entry in report.entries for name in entry.verdict.trends}
+    return [name for name in _OF_SOAKS if name in read]
+
+
 def headings(report: Report) -> tuple[str, ...]:
     """The columns of the summary table."""
+    if work_of(report) is Work.REQUEST:
+        rates = [_OF_SOAKS[name] for name in _series_of_soaks(report)]
+        rest = (mark("time per request"), mark("failed"), mark("ended"))
+        return tuple(map(tr, (*HEADINGS[:2], *rates, *rest)))
     return tuple(map(tr, (*HEADINGS, *(CUDA_HEADINGS if _on_cuda(report) else ()))))
 
 
 def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     """The cells of one variant, as many as `headings`."""
     trends = entry.verdict.trends
+    if work_of(report) is Work.REQUEST:
+        return (
+            entry.variant,
+            verdict_cell(entry),
+            *(trend_cell(trends.get(name)) for name in _series_of_soaks(report)),
+            cost_cell(entry.cost),
+            failed_cell(entry.landing),
+            outcome_cell(entry),
+        )
     cells = (
         entry.variant,
         verdict_cell(entry),
@@ -130,6 +154,13 @@ def short_difference_cell(entry: JudgedRun) -> str:
     return tr("{share:.2g} % differ", share=100 * difference.total / difference.reference_total)
 
 
+def last_cell(entry: JudgedRun, report: Report) -> str:
+    """For narrow places: what of its requests failed, or whether the results are the same."""
+    if work_of(report) is Work.REQUEST:
+        return failed_cell(entry.landing)
+    return short_difference_cell(entry)
+
+
 def _amount_apart(difference: Difference) -> str:
     if difference.worst is None or difference.total is None or not difference.reference_total:
         return ""
@@ -141,18 +172,25 @@ def _amount_apart(difference: Difference) -> str:
     )
 
 
+_DONE = {Work.CALL: mark("{done} calls"), Work.REQUEST: mark("{done} requests")}
+_ENDED_AFTER = {
+    Work.CALL: mark("{ending} after {done:d} calls"),
+    Work.REQUEST: mark("{ending} after {done:d} requests"),
+}
+
+
 def outcome_cell(entry: JudgedRun) -> str:
     """``200 calls``, or how it ended before."""
     done, planned = entry.run.calls_done, entry.run.plan.calls
     outcome = entry.run.outcome
     if outcome.ending is Ending.OK:
-        return tr("{done} calls", done=done)
+        return tr(_DONE[entry.run.plan.work], done=done)
     ending = tr(outcome.ending)
     if planned:
         return tr(
             "{ending} after {done:d} of {planned:d}", ending=ending, done=done, planned=planned
         )
-    return tr("{ending} after {done:d} calls", ending=ending, done=done)
+    return tr(_ENDED_AFTER[entry.run.plan.work], ending=ending, done=done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +207,11 @@ def remedies(report: Report) -> tuple[Remedy, ...]:
     """One a variant other than the reference, where both can be compared."""
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return ()
-    base = report.entries[0].verdict.trends.get("live_heap")
+    read, work, series = report.entries[0].verdict.trends, work_of(report), saved_series(report)
     return tuple(
         Remedy(
             entry.variant,
-            _saving(base, entry.verdict.trends.get("live_heap")) + _elsewhere(entry),
+            _saving(read.get(series), entry.verdict.trends.get(series), work) + _elsewhere(entry),
             _price(entry.cost),
             difference_cell(entry),
         )
@@ -181,7 +219,13 @@ def remedies(report: Report) -> tuple[Remedy, ...]:
     )
 
 
-def _saving(base: Trend | None, trend: Trend | None) -> str:
+_SAVED = {
+    "live_heap": mark("{saved} of live heap{share}"),
+    "anonymous": mark("{saved} of anonymous memory{share}"),
+}
+
+
+def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
     if base is None or trend is None or base.rate is None or trend.rate is None:
         return tr("cannot be told: too few calls")
     assert base.rate_low is not None and base.rate_high is not None
@@ -191,11 +235,12 @@ def _saving(base: Trend | None, trend: Trend | None) -> str:
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
         share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
-        return tr("{saved} of live heap{share}", saved=format_rate(saved, base.unit), share=share)
+        told = format_rate(saved, base.unit, work)
+        return tr(_SAVED.get(base.series, _SAVED["live_heap"]), saved=told, share=share)
     if trend.rate_low > base.rate_high:
         return tr(
             "nothing: {rate} more than the reference",
-            rate=format_rate(trend.rate - base.rate, base.unit),
+            rate=format_rate(trend.rate - base.rate, base.unit, work),
         )
     return tr("nothing that can be told from the reference")
 
@@ -205,7 +250,7 @@ def _elsewhere(entry: JudgedRun) -> str:
     grows = [
         series_words(trend.series)
         for trend in entry.verdict.trends.values()
-        if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss")
+        if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss", "anonymous")
     ]
     return tr("; but {grows} grow", grows=tr(", ").join(grows)) if grows else ""
 

@@ -1,0 +1,1 @@
+"""Budgets for memory growth, and whether runs keep them. Pure."""
