@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt import store
+from leakhunt import store, writing
 from leakhunt.model import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
 
 # A bound for what hangs, not a measure of anything.
@@ -153,6 +153,22 @@ def started(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount command here")
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
 def only_run(folder: Path) -> Run:
     """The one run in a folder."""
     (file,) = store.find_run_files([str(folder)])
@@ -227,10 +243,10 @@ def write_run(file: Path, rows: Sequence[Sequence[int]], **changes: Any) -> Path
         "unavailable": {},
         "limits": {},
     }
-    store.create(file, header)
-    appender = store.Appender(file)
+    writing.create(file, header)
+    appender = writing.Appender(file)
     for call, values in enumerate(rows):
-        appender.append(store.encode({"record": "sample", "call": call, "values": list(values)}))
+        appender.append(writing.encode({"record": "sample", "call": call, "values": list(values)}))
     appender.close()
-    store.finish(file, Outcome(Ending.OK, exit_code=0), 1.0)
+    writing.finish(file, Outcome(Ending.OK, exit_code=0), 1.0)
     return file

@@ -58,3 +58,25 @@ def attributed(run: Run, *findings: Finding) -> Attribution:
 
 def suspect_of(run: Run, *findings: Finding) -> Suspect:
     return attributed(run, *findings).suspects[0]
+
+
+def made_suspect(fingerprint: str, bytes_per_call: float) -> Suspect:
+    """A suspect of the user's own code that keeps so much."""
+    return Suspect(
+        fingerprint=fingerprint,
+        title="held by: made.KEPT -> list",
+        origin=Origin.YOURS,
+        per_call=1.0,
+        exact=True,
+        bytes_per_call=bytes_per_call,
+        share=None,
+        where=MINE,
+        holder=None,
+        chain=("made.KEPT", "list"),
+        stack=(THEIRS, MINE),
+        cause=None,
+        ceiling_bytes=None,
+        ceiling_calls=None,
+        evidence=(),
+        instruments=(Instrument.TRACEMALLOC,),
+    )

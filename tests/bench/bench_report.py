@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import _make_run
 
 from leakhunt.assemble import assemble
-from leakhunt.model import Report
+from leakhunt.judged import Report
 from leakhunt.reporting import RENDERERS, Renderer
 
 SIZES = ((1, 300), (6, 300), (6, 10_000), (1, 1_000_000))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from conftest import Leakhunt, WriteScenario, only_run
 
-from leakhunt.model import Ending, Kind, Purpose, Status
+from leakhunt.judged import Status
+from leakhunt.model import Ending, Kind, Purpose
 from leakhunt.verdict import judge
 from leakhunt.verdict.looks import EARLIEST_CLEAN, MOST_SAMPLES
 from leakhunt.verdict.series import LOOKS

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,13 @@ from leakhunt.cli.main import main
 from leakhunt.cli.output import GENERATOR, report_on
 from leakhunt.compared import Comparison, Side
 from leakhunt.comparison.compare import compare
+from leakhunt.gate.answering import acceptance_notes, not_measured
+from leakhunt.gate.budgets import parse_budget
+from leakhunt.gated import Acceptance, Gated, Terms
+from leakhunt.gating import answer_runs, without_baseline
+from leakhunt.judged import Report
 from leakhunt.language import ENGLISH, speaking
-from leakhunt.model import Ending, Outcome, Report, Run, Unit
+from leakhunt.model import Ending, Outcome, Run, Unit
 from leakhunt.probes import AUDIO, DURATION
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
@@ -33,10 +39,14 @@ from leakhunt.probes.python_blocks import PythonBlocksProbe
 from leakhunt.reporting import RENDERERS
 from leakhunt.reporting.comparison import COMPARISON_FORMATS
 from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
+from leakhunt.reporting.gate_annotations import annotation_lines
+from leakhunt.reporting.gate_markdown import render as gate_markdown
+from leakhunt.reporting.gate_terminal import gate_lines
 from leakhunt.reporting.growing import Curve
 from leakhunt.reporting.index import contents_of_report, render_index
 from leakhunt.reporting.live import LiveState, Panel, frame
 from leakhunt.reporting.notebook import card
+from leakhunt.reporting.repository import Repository
 from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
 
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
@@ -56,9 +66,9 @@ ENGLISH_WORDS = re.compile(r"[A-Za-z][a-z'’]+ [A-Za-z][a-z'’]+(?: [A-Za-z][a
 NAMES = re.compile(
     r"stand-in weights \(the model hub is out of reach: URLError\)|lengths varied|"
     r"CPython|OOM killer|Python arena|libc glibc|pymalloc arena|malloc arena|"
-    r"leakhunt (?:run|hunt|report|list|compare|gate|truth)\b[^，。；）]*|pip install \S+|"
+    r"leakhunt (?:run|hunt|report|list|compare|gate|baseline|truth)\b[^，。；）]*|pip install \S+|"
     r"(?:--?[a-z][a-z-]*|--[a-z-]+ \S+)|Matplotlib v\S+|python CPython|TLS|"
-    r"no-op time|Linux \S+ \S+|GNU C"
+    r"no-op time|Linux \S+ \S+|GNU C|made:\w+ \w+"
 )
 
 
@@ -235,6 +245,30 @@ def test_nothing_of_a_comparison_is_left_in_english(
     assert left_in_english(terminal) == []
 
 
+BUDGETS = (
+    ("live_heap", "1 KiB/call"), ("rss", "1 MiB total"), ("threads", 0), ("cuda_reserved", 0),
+    ("seconds_per_call", "1 ms"), ("seconds_per_call", "+20 %"), ("live_heap", "+0/call"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_a_gate_is_left_in_english(make_run: MakeRun, kind: str) -> None:
+    expired = Acceptance("0123456789ab", "#123", date(2026, 1, 1), "leakhunt.toml:4")
+    budgets = tuple(parse_budget(series, value) for series, value in BUDGETS)
+    terms = Terms(budgets, (expired,), date(2026, 11, 27))
+    with speaking("zh"):
+        variants = tuple(
+            answer_runs([run], held, GENERATOR, without_baseline)
+            for run in made_runs(make_run)[kind]()
+            for held in (terms, Terms((), (), terms.today))
+        )
+        notes = acceptance_notes(terms, variants)
+        gated = Gated((*variants, not_measured("made", "gone", "#123")), "a", "b", notes, "0")
+        texts = [gate_markdown(gated).decode(), on_terminal(*gate_lines(gated))]
+        texts += [line.partition("title=")[2] for line in annotation_lines(gated, Repository())]
+    assert [words for text in texts for words in left_in_english(text)] == []
+
+
 def test_nothing_of_the_live_view_and_the_served_index_is_left_in_english() -> None:
     curve = Curve((1, 2, 3), (0, 1, 2), (1, 2, 3), 0, 3, 1, 0, 1.5)
     panels = (Panel("live heap", Unit.BYTES, curve), Panel("RSS", Unit.BYTES, curve))
@@ -361,3 +395,28 @@ def test_compare_writes_the_same_json_in_both_languages(leakhunt: Leakhunt, tmp_
     assert documents[0] == documents[1]
     pages = [(tmp_path / name / "compare.html").read_text() for name in ("en", "zh")]
     assert 'lang="zh-CN"' in pages[1] and 'lang="en"' in pages[0]
+
+
+def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
+    leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    runs = EXAMPLES / "fsmn-vad-cpu"
+    terms = ("--max-growth", "1 KiB/call", "--format", "json,junit,sarif,codequality")
+    for name, content in (("bad", "{"), ("none", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("a.run.jsonl" if content else "a.txt")).write_text(content)
+    places = (runs, "bad", "none")
+    done = [leakhunt("--lang", to, "gate", *places, *terms, "--out", to) for to in ("en", "zh")]
+    assert [each.returncode for each in done] == [1, 1]
+    told = "超出预算：4 个超出、2 个未能测量、2 个在预算之内（策略 --max-growth）"
+    assert told in done[1].stdout
+    assert left_in_english(done[1].stdout) == []
+    for file in (tmp_path / "en").iterdir():
+        assert (tmp_path / "zh" / file.name).read_bytes() == file.read_bytes()
+    saved = leakhunt("--lang", "zh", "baseline", "save", runs / "fixed-shape.run.jsonl")
+    shown = leakhunt("--lang", "zh", "baseline", "show")
+    assert saved.returncode == shown.returncode == 0
+    assert "堆上存活内存" in shown.stdout
+    assert left_in_english(saved.stdout + shown.stdout) == []
+    (kept,) = tmp_path.glob("leakhunt-baselines/*/*.toml")
+    assert not re.search("[\u4e00-\u9fff]", kept.read_text())

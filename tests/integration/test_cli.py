@@ -37,7 +37,7 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
         (["report", "empty"], 4, "no run file"),
         (["report", "used/file"], 6, "not a leakhunt run file"),
         (["gate", "nowhere", "--max-growth", "1/call"], 2, "no such run file or folder"),
-        (["gate", "empty", "--max-growth", "4"], 2, "no growth per call"),
+        (["gate", "empty", "--max-growth", "4 KiB"], 2, "write it like '2 KiB/call'"),
         (["gate", "empty", "--max-growth", "4/call", "--series", "x"], 2, "use one of live_heap"),
         (["gate", "used/file", "--max-growth", "4/call"], 6, "not a leakhunt run file"),
     ],
@@ -61,7 +61,7 @@ def test_wrong_input_is_told_in_one_line(
 def test_an_empty_folder_never_passes_the_gate(leakhunt: Leakhunt, tmp_path: Path) -> None:
     done = leakhunt("gate", tmp_path, "--max-growth", "1 GiB/call")
     assert done.returncode == 4
-    assert "nothing measured" in done.stdout
+    assert "could not measure" in done.stdout
 
 
 def test_a_scenario_whose_modules_are_missing_names_the_extra(
@@ -90,8 +90,8 @@ def test_run_report_and_gate_work_one_after_the_other(
     assert (folder / "report.html").read_bytes() == before
     gate = leakhunt("gate", folder, "--max-growth", "4 KiB/call")
     assert gate.returncode == 1
-    assert "over: leaky live_heap" in gate.stdout
-    assert "within: naive live_heap" in gate.stdout
+    assert "over made:leaky  live_heap" in gate.stdout
+    assert "within made:naive  live_heap" in gate.stdout
     assert "leakhunt run made.py:naive,leaky --seed 0" in (folder / "report.html").read_text()
     passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
     assert passing.returncode == 0

@@ -9,7 +9,8 @@ import pytest
 from leakhunt import store
 from leakhunt.assemble import assemble
 from leakhunt.cli.output import GENERATOR
-from leakhunt.model import Kind, Report, Status
+from leakhunt.judged import Report, Status
+from leakhunt.model import Kind
 from leakhunt.reporting import RENDERERS
 
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
@@ -20,7 +21,7 @@ def report_of(example: str) -> Report:
     return assemble([store.load(file) for file in files], GENERATOR)
 
 
-@pytest.mark.parametrize("example", ["fsmn-vad-cpu", "fsmn-vad-hunt"])
+@pytest.mark.parametrize("example", ["fsmn-vad-cpu", "fsmn-vad-hunt", "fsmn-vad-service-gradio"])
 @pytest.mark.parametrize("name", ["report.md", "report.json"])
 def test_an_example_is_up_to_date(example: str, name: str) -> None:
     (renderer,) = (renderer for renderer in RENDERERS if renderer.file_name == name)

@@ -13,7 +13,8 @@ import soundfile
 from conftest import Leakhunt
 
 from leakhunt import store
-from leakhunt.model import Kind, Run, Status
+from leakhunt.judged import Status
+from leakhunt.model import Kind, Run
 from leakhunt.verdict import judge
 from leakhunt.verdict.looks import MOST_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.verdict.results import difference

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Leakhunt, WriteScenario, only_run
 
-from leakhunt.gate import Answer
+from leakhunt.gated import Answer
 from leakhunt.model import Ending
 
 NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
@@ -25,7 +25,7 @@ def one_line(done: subprocess.CompletedProcess[str], exit_code: int) -> None:
 def test_a_reader_that_went_away_does_not_make_a_good_run_fail(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 120, "--out", "good")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
@@ -109,7 +109,7 @@ def test_a_scenario_without_an_error_stream_is_measured(
 def test_a_full_output_is_told_in_one_line_and_is_no_answer_of_the_gate(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 120, "--out", "good")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
     command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(

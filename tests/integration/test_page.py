@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from conftest import PATIENCE_SECONDS, MakeRun
 
+from leakhunt import store
 from leakhunt.assemble import assemble
 from leakhunt.findings import Finding, Frame, Instrument, Origin, Sort
-from leakhunt.model import Ending, Outcome, Report, Run
+from leakhunt.judged import Report
+from leakhunt.model import Ending, Outcome, Run
 from leakhunt.reporting.html import render
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
+EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
@@ -231,6 +234,13 @@ def test_the_page_is_accessible_and_fits_its_window(
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 28)")
     line = page.evaluate("document.querySelector('#plot .legendlines path').style.stroke")
     assert line == ("rgb(0, 0, 0)" if scheme == "light" else "rgb(255, 255, 255)")
+
+
+def test_a_report_of_services_fits_a_phone(open_page: OpenPage) -> None:
+    files = store.find_run_files([str(EXAMPLES / "fsmn-vad-service-gradio")])
+    told = assemble([store.load(file) for file in files], "leakhunt test")
+    page = open_page(told, viewport={"width": 400, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_without_scripts_and_on_paper_there_is_the_still_picture(

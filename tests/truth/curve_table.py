@@ -19,7 +19,7 @@ import numpy as np
 from curves import Curve
 from rival_rules import RIVALS, Rule
 
-from leakhunt.model import Status
+from leakhunt.judged import Status
 from leakhunt.verdict.looks import EARLIEST_CLEAN
 from leakhunt.verdict.series import LOOKS, judge_series
 

@@ -31,20 +31,8 @@ from numpy.random import Generator
 
 from leakhunt.compared import Conclusion, Line
 from leakhunt.comparison.lines import lines
-from leakhunt.model import (
-    Ending,
-    JudgedRun,
-    Kind,
-    Outcome,
-    Phase,
-    Plan,
-    Purpose,
-    Run,
-    Series,
-    Status,
-    Unit,
-    Verdict,
-)
+from leakhunt.judged import JudgedRun, Status, Verdict
+from leakhunt.model import Ending, Kind, Outcome, Phase, Plan, Purpose, Run, Series, Unit
 
 Family = Callable[[Generator, int], Curve]
 

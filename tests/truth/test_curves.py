@@ -15,7 +15,7 @@ from curves import BOUNDED, LEAKING, Curve, white
 from numpy.random import Generator
 from rival_rules import RIVALS
 
-from leakhunt.model import Shape, Status
+from leakhunt.judged import Shape, Status
 from leakhunt.verdict.series import judge_series
 
 CURVES = 40

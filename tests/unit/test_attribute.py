@@ -35,7 +35,8 @@ from leakhunt.findings import (
     Sort,
     plain_name,
 )
-from leakhunt.model import Kind, Role, Run, Status
+from leakhunt.judged import Status
+from leakhunt.model import Kind, Role, Run
 from leakhunt.verdict import judge
 
 
@@ -360,6 +361,26 @@ def test_growing_resources_come_first(make_run: MakeRun) -> None:
     assert first.bytes_per_call is None
     assert first.cause is not None and first.cause.id == "threads-not-ended"
     assert any("since call 12" in line for line in first.evidence)
+
+
+def test_a_thread_explains_what_a_thread_may_hold_and_no_more(make_run: MakeRun) -> None:
+    thread = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        facts={"name": "Thread (wait)", "since_call": 12},
+    )  # fmt: skip
+
+    small = finding(size=100, stack=(MINE,))
+
+    def following(per_call: int) -> Instrument | None:
+        run = make_run(
+            live_heap=[per_call * call for call in range(CALLS)],
+            python_blocks=[2 * call for call in range(CALLS)],
+            threads=list(range(CALLS)),
+        )
+        return next_instrument(run, judge(run), [watched(thread), watched(small)])
+
+    assert following(64 * KIB) is None
+    assert following(6 * KIB * KIB) is Instrument.MEMRAY
 
 
 def test_a_tensor_on_the_gpu_is_told_with_who_holds_it(make_run: MakeRun) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import functools
+import logging
 import sys
 import threading
 import tracemalloc
 import types
 import weakref
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 import _pytest.outcomes
@@ -216,3 +220,48 @@ def test_exceptions_generators_and_callbacks_are_told() -> None:
     assert "suspended" in traits(i for i in range(3))
     assert "callback" in traits(lambda: None)
     assert traits([1, 2]) == {}
+
+
+def test_a_future_says_whether_it_is_done() -> None:
+    pending: concurrent.futures.Future[int] = concurrent.futures.Future()
+    done: concurrent.futures.Future[int] = concurrent.futures.Future()
+    done.set_result(1)
+    assert "finished" not in traits(pending)
+    assert traits(done) == {"finished": "Future"}
+
+
+def test_a_task_is_told_apart_from_one_that_has_ended() -> None:
+    async def ended_and_waiting() -> tuple[dict[str, Any], dict[str, Any]]:
+        ended = asyncio.create_task(asyncio.sleep(0))
+        waiting = asyncio.create_task(asyncio.sleep(60))
+        await ended
+        try:
+            return traits(ended), traits(waiting)
+        finally:
+            waiting.cancel()
+
+    ended, waiting = asyncio.run(ended_and_waiting())
+    assert ended == {"task": "Task", "finished": "Task"}
+    assert waiting == {"task": "Task"}
+
+
+def test_a_cancelled_future_is_done() -> None:
+    future: concurrent.futures.Future[int] = concurrent.futures.Future()
+    assert future.cancel()
+    assert "finished" in traits(future)
+
+
+def test_a_stream_that_was_begun_is_told_and_its_frame_has_a_name() -> None:
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    begun = stream()
+    assert traits(begun) == {"suspended": "async_generator"}
+    assert edge_name(begun, begun.ag_frame) == ".ag_frame"  # type: ignore[attr-defined]
+
+
+def test_a_handler_of_ones_own_is_a_log_handler() -> None:
+    class RequestLog(logging.Handler):
+        """Made for one request."""
+
+    assert "log_handler" in traits(RequestLog())

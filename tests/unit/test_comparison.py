@@ -12,11 +12,12 @@ from conftest import MakeRun
 
 from leakhunt.assemble import assemble
 from leakhunt.compared import Comparison, Conclusion, Fate, Line, Pair, Side
+from leakhunt.comparison.common import common_samples
 from leakhunt.comparison.compare import compare
-from leakhunt.comparison.growth import common_samples
 from leakhunt.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.findings import Attribution, Instrument, Origin, Suspect
-from leakhunt.model import Ending, JudgedRun, Kind, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.judged import JudgedRun
+from leakhunt.model import Ending, Kind, Outcome, Phase, Purpose, Reading, Run
 
 CALLS = 300
 MIB = 1 << 20

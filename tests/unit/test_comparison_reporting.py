@@ -18,7 +18,8 @@ from leakhunt.assemble import assemble
 from leakhunt.compared import Comparison, Side
 from leakhunt.comparison.compare import compare
 from leakhunt.findings import Attribution, Instrument, Origin, Suspect
-from leakhunt.model import Ending, JudgedRun, Outcome, Run
+from leakhunt.judged import JudgedRun
+from leakhunt.model import Ending, Outcome, Run
 from leakhunt.reporting.comparison import COMPARISON_FORMATS, Format
 from leakhunt.reporting.comparison_figure import MOST_VARIANTS, comparison_figure
 from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables

@@ -77,7 +77,7 @@ def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
         facts={"native_bytes": 3 * KIB, "pins_bytes": 9 * KIB * KIB},
     )  # fmt: skip
     told = suspect_of(leaking_objects, site, holder)
-    assert "each item keeps 3.00 KiB of tensor storage" in evidence(told)
+    assert "each item keeps 3.00 KiB in tensors or images" in evidence(told)
     assert "a view that keeps 9.00 MiB alive" in evidence(told)
     assert told.bytes_per_call == 3 * KIB + 80
     plain = suspect_of(leaking_objects, site, replace(holder, facts={}))
@@ -93,6 +93,19 @@ def test_what_grows_as_descriptors_has_no_share_of_the_memory(make_run: MakeRun)
         facts={"name": "socket", "since_call": 2},
     )  # fmt: skip
     assert suspect_of(run, opened).share is None
+
+
+def test_what_was_opened_from_a_known_line_comes_before_what_was_not(make_run: MakeRun) -> None:
+    run = make_run(
+        live_heap=[4 * KIB * call for call in range(CALLS)], descriptors=list(range(CALLS))
+    )
+    selector = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="descriptor", size=0, stack=(),
+        facts={"name": "anon_inode"}, key="1",
+    )  # fmt: skip
+    peer = replace(selector, stack=(THEIRS, MINE), facts={"name": "socket"}, key="2")
+    first, second = attributed(run, selector, peer).suspects
+    assert (first.where, second.where) == (MINE, None)
 
 
 def test_a_graph_comes_before_the_blocks_that_it_keeps(leaking_objects: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -19,7 +20,8 @@ from PIL import Image
 
 from leakhunt.assemble import assemble
 from leakhunt.findings import Interval, RemedyTrial
-from leakhunt.model import Ending, Outcome, Report, Run
+from leakhunt.judged import Report
+from leakhunt.model import Ending, Outcome, Run
 from leakhunt.reporting import drawing
 from leakhunt.reporting.board import BoardPoint, board
 from leakhunt.reporting.curves import curves_figure, curves_svg
@@ -111,7 +113,7 @@ def test_twelve_variants_have_room(figure: MakeFigure, make_run: MakeRun) -> Non
 def test_the_ledger_names_every_line_with_its_size_and_sign(usual: Report) -> None:
     svg = ledger_svg(usual).decode()
     for told in ("freed but kept by malloc", "unexplained", "RSS in all", "+40.0 MiB",
-                 "naive: 100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
+                 "100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
         assert told in svg, told
 
 
@@ -160,6 +162,13 @@ def test_the_board_has_every_remedy_and_variant_with_its_interval(usual: Report)
     assert fixed.saves and fixed.differs is True
     assert not points["cleaned"].saves
     assert not board(report)[1].saves and board(report)[1].differs is True
+
+
+def test_remedies_that_save_nothing_at_all_are_drawn_without_a_warning() -> None:
+    report = Report("made", (), "", "test", (trial((0.0, 0.0, 0.0)), trial((0.0, 0.0, 0.0))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert b"NAME=1" in remedies_svg(report)
 
 
 def test_the_board_says_what_the_table_says(usual: Report) -> None:

@@ -17,7 +17,8 @@ from leakhunt.assemble import assemble
 from leakhunt.cli import formats
 from leakhunt.cli.main import main
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.model import Report, Run
+from leakhunt.judged import Report
+from leakhunt.model import Run
 from leakhunt.reporting import RENDERERS, Renderer
 from leakhunt.reporting.samples import KEYS, samples_csv, samples_parquet
 

@@ -49,6 +49,12 @@ def test_varied_lengths_differ_from_call_to_call_and_fixed_ones_do_not(tmp_path:
     assert set(lengths_of(clips(tmp_path, "fixed"))) == {round(audio.FIXED_SECONDS * 16_000)}
 
 
+def test_a_long_recording_is_one_length_for_all_calls(tmp_path: Path) -> None:
+    made = clips(tmp_path, "half-hour")
+    assert made.longest_seconds == 1800.0
+    assert set(lengths_of(made, calls=2)) == {1800 * audio.RATE_HZ}
+
+
 def test_generated_sound_has_bursts_and_pauses() -> None:
     sound = audio.generated(60, seed=0)
     tenths = np.abs(sound).reshape(-1, 1600).max(axis=1)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_gates import checked_rate
 
 from leakhunt import store
 from leakhunt.attribution import attribute
 from leakhunt.findings import Instrument
-from leakhunt.gate import Answer, Budget, check
-from leakhunt.model import Kind, Phase, Purpose, Run, Status
+from leakhunt.gated import Answer
+from leakhunt.judged import Status
+from leakhunt.model import Kind, Phase, Purpose, Run
 from leakhunt.verdict import judge, ledger
 
 # Whatever is shown to users as "the same suspect" must stay the same.
@@ -34,7 +36,7 @@ def test_its_verdict_is_the_one_of_a_short_run(golden: Run) -> None:
     verdict = judge(golden)
     assert golden.judged_from == golden.plan.warmup
     assert verdict.status is Status.INCONCLUSIVE
-    assert check(golden, Budget("live_heap", 1e9)).answer is Answer.CANNOT_TELL
+    assert checked_rate(golden, "live_heap", 1e9).answer is Answer.CANNOT_TELL
 
 
 def test_its_ledger_adds_up(golden: Run) -> None:
@@ -86,3 +88,15 @@ def test_the_golden_file_of_format_2_still_says_the_same() -> None:
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
     assert verdict.trends["live_heap"].rate == pytest.approx(4100, abs=100)
     assert run.limits and verdict.forecast is not None
+
+
+def test_the_golden_file_of_format_4_still_says_what_the_load_was() -> None:
+    run = store.load(Path(__file__).parent / "data" / "format-4.run.jsonl")
+    assert (run.damaged_lines, run.samples_done, run.calls_done) == (0, 180, 1362)
+    load = run.plan.load
+    assert load is not None and (load.users, load.requests_from) == (3, "upload")
+    assert load.service == "uvicorn service:app --port {port}" and load.duration_seconds is None
+    assert [note["kind"] for note in run.notes] == ["restarted", "resumed", "errors"]
+    assert run.notes[-1]["errors"] == [["500 Internal Server Error", sum(run.samples["failures"])]]
+    assert [phase.calls_per_sample for phase in run.phases] == [4, 4, 8, 16]
+    assert list(run.samples)[-1] == "duration" and "cgroup" in run.samples

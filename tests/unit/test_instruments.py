@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
 import socket
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -26,6 +28,8 @@ from leakhunt.findings import Finding, Instrument, Origin, Sort
 from leakhunt.instruments import Watch, Watched, watch
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
+from leakhunt.instruments.traits import native_bytes
+from leakhunt.measurement.settle import trim_malloc
 
 MARKS = (40, 50, 62, 77)
 
@@ -233,6 +237,24 @@ def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
     assert any("Thread(target=end.wait" in frame.source for frame in kinds["thread"].stack)
 
 
+def test_a_connection_of_sqlite_has_the_line_that_made_it(
+    watched: Callable[..., Watch], tmp_path: Path
+) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "closed.db")) as closed:
+            closed.execute("select 1")
+        s.kept.append(sqlite3.connect(tmp_path / "kept.db", check_same_thread=False))
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    for each in state.kept:
+        each.close()
+    (opened,) = found
+    assert (opened.what, exact(opened, 1)) == ("descriptor", True)
+    assert "kept.db" in opened.stack[0].source
+
+
 def test_the_line_that_closes_properly_is_not_blamed(
     watched: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +342,7 @@ def grow(state: State, item: int) -> None:
 
 def test_memory_profiler_tells_the_line_that_grows(watched: Callable[..., Watch]) -> None:
     state = State()
+    trim_malloc()  # what tests before have freed would take this, and RSS not grow
     found = hunted(watched(Instrument.LINES, state), state, grow)
     sizes = {each.stack[0].source: each.sizes[-1] - each.sizes[0] for each in found}
     assert sizes["state.kept.append(bytearray(1 << 20))"] > 30 * (1 << 20)
@@ -354,3 +377,9 @@ def test_live_cuda_blocks_are_counted_by_stack() -> None:
         {"blocks": [block("active_allocated", 1024, 1000), block("active_pending_free", 8, 8)]},
     ]
     assert live_blocks({"segments": segments}) == {(mine,): (2, 900), (): (1, 1000)}
+
+
+@pytest.mark.parametrize(("mode", "each"), [("L", 1), ("RGB", 4), ("I;16", 2), ("CMYK", 4)])
+def test_pixels_of_an_image_are_told_as_pillow_keeps_them(mode: str, each: int) -> None:
+    image = pytest.importorskip("PIL.Image").new(mode, (30, 20))
+    assert native_bytes([image, image, "text"]) == 600 * each

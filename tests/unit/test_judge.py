@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 from conftest import MakeRun
 
-from leakhunt.model import Ending, Kind, Outcome, Reading, Shape, Status
+from leakhunt.judged import Shape, Status
+from leakhunt.model import Ending, Kind, Outcome, Reading
 from leakhunt.verdict.judge import judge
 
 KIB = 1024
@@ -257,6 +258,19 @@ def killed(values: Sequence[int], make_run: MakeRun) -> Kind:
 
 def test_a_run_killed_while_its_memory_grew_says_so(make_run: MakeRun) -> None:
     assert killed(rising(64 * KIB, 100), make_run) is Kind.KILLED
+
+
+@pytest.mark.parametrize(("last", "grew"), [(900 * MIB, True), (130 * MIB, False)])
+def test_a_run_killed_for_memory_grew_if_it_filled_its_room_sample_by_sample(
+    make_run: MakeRun, last: int, grew: bool
+) -> None:
+    """Too few samples to judge a trend by; what came in one gulp at the end is no growth."""
+    killed_for_memory = make_run(
+        rss=[100 * MIB, 100 * MIB, (100 * MIB + last) // 2, last],
+        outcome=Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", "the OOM killer", -9),
+        plan_changes={"memory_limit_bytes": 1000 * MIB},
+    )
+    assert (judge(killed_for_memory).kind is Kind.KILLED) is grew
 
 
 def test_a_run_killed_while_nothing_grew_is_not_blamed(make_run: MakeRun) -> None:

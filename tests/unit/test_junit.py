@@ -12,7 +12,8 @@ from conftest import MakeRun, hostile_run
 
 from leakhunt import store
 from leakhunt.assemble import assemble
-from leakhunt.model import Ending, Outcome, Run, Status
+from leakhunt.judged import Status
+from leakhunt.model import Ending, Outcome, Run
 from leakhunt.reporting.junit import render
 from leakhunt.reporting.xml_text import xml_text
 

@@ -18,6 +18,7 @@ MARKS = (0, 10, 22, 37)
 WANTED = (
     "onednn-primitive-cache",
     "ideep-computation-cache",
+    "mkl-thread-buffers",
     "autograd-graph-kept",
     "missing-no-grad",
     "view-pins-storage",
@@ -86,6 +87,7 @@ IDEEP = "ideep::utils::lru_cache<std::string, dnnl::convolution_forward>::insert
 MATCHES: Mapping[str, Finding] = {
     "onednn-primitive-cache": found("operator new(unsigned long)", ONEDNN),
     "ideep-computation-cache": found("operator new(unsigned long)", IDEEP),
+    "mkl-thread-buffers": found("mkl_serv_malloc", "mm_internal_malloc"),
     "model-loaded-per-call": found("torch/serialization.py:load:x"),
     "dynamo-recompiles": found("torch/_dynamo/guards.py:build:x"),
     "autograd-graph-kept": found(sort=Sort.GRAPH, what="autograd graph"),
@@ -118,7 +120,46 @@ MATCHES: Mapping[str, Finding] = {
         chain=("matplotlib._pylab_helpers.Gcf.figs", "collections.OrderedDict"),
     ),
     "logging-handlers": found(
-        sort=Sort.CONTAINER, what="list", items=["logging.StreamHandler"]
+        sort=Sort.CONTAINER, what="list", items=["RequestLog"], log_handler="RequestLog"
+    ),
+    "loggers-per-request": found(
+        sort=Sort.CONTAINER, what="dict", chain=("logging.root.manager.loggerDict", "dict")
+    ),
+    "warnings-with-ever-new-texts": found(
+        sort=Sort.CONTAINER, what="dict", chain=("service.__warningregistry__", "dict")
+    ),
+    "contexts-kept": found(sort=Sort.CONTAINER, what="list", items=["_contextvars.Token"]),
+    "requests-kept": found(
+        sort=Sort.CONTAINER, what="list", items=["starlette.requests.Request"]
+    ),
+    "routes-per-request": found(
+        sort=Sort.CONTAINER, what="list", chain=("State.app.router.routes", "list")
+    ),
+    "sessions-kept": found(
+        sort=Sort.CONTAINER, what="dict", items=["websockets.asyncio.server.ServerConnection"]
+    ),
+    "unbounded-queue": found(
+        sort=Sort.CONTAINER, what="collections.deque", chain=("State.jobs._queue", "deque")
+    ),
+    "atexit-callbacks": found("service.py:serve:atexit.register(self.close)"),
+    "signal-handlers-chained": found("service.py:serve:signal.signal(SIGTERM, stop)"),
+    "finalizers-on-what-stays": found(
+        sort=Sort.CONTAINER,
+        what="dict",
+        chain=("weakref.finalize._registry", "dict", "weakref.finalize._Info"),
+    ),
+    "futures-kept": found(sort=Sort.CONTAINER, what="set", task="Task", finished="Task"),
+    "timers-not-cancelled": found(
+        sort=Sort.CONTAINER, what="list", items=["asyncio.events.TimerHandle"]
+    ),
+    "event-loops-not-closed": found(
+        "socket.py:__init__:x",
+        "asyncio/selector_events.py:_make_self_pipe:x",
+        sort=Sort.RESOURCE,
+        what="descriptor",
+    ),
+    "database-connections-not-closed": found(
+        "service.py:serve:sqlite3.connect(path)", sort=Sort.RESOURCE, what="descriptor"
     ),
     "hooks-never-removed": found(
         sort=Sort.CONTAINER, what="dict", chain=("state.model._forward_hooks", "dict")

@@ -18,9 +18,10 @@ from leakhunt.attribution.causes import catalogue as known_causes
 from leakhunt.cli.lang import asked_language
 from leakhunt.compared import Conclusion, Fate, Matter, Mismatch
 from leakhunt.errors import UsageError
-from leakhunt.gate import WORDS
+from leakhunt.gated import WORDS
+from leakhunt.judged import Shape, Status
 from leakhunt.language import ENGLISH, mark, ntr, retold, speaking, spoken, tag, tr
-from leakhunt.model import Ending, Kind, Role, Shape, Status, Unit
+from leakhunt.model import Ending, Kind, Role, Unit
 from leakhunt.units import format_amount, format_rate, format_seconds
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")

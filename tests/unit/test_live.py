@@ -17,7 +17,7 @@ from leakhunt.cli import live
 from leakhunt.cli.progress import Bars, SteadyConsole
 from leakhunt.language import speaking
 from leakhunt.measurement.tail import Tail
-from leakhunt.model import Ending, Outcome, Unit
+from leakhunt.model import Ending, Outcome, Unit, Work
 from leakhunt.reporting.growing import MOST_BUCKETS, Curve, Growing
 from leakhunt.reporting.live import LiveState, Panel, frame
 
@@ -222,6 +222,7 @@ class Terminal(io.StringIO):
 def tail_of(calls: int, judged_from: int | None = None) -> Tail:
     made = SimpleNamespace(
         names=("rss", "live_heap", "duration"), calls=calls, judged_from=judged_from,
+        work=Work.CALL,
         fresh=[(calls, [calls * 10, calls * 9, 1000])],
         latest={"rss": calls * 10, "live_heap": calls * 9, "duration": 1000},
     )  # fmt: skip

@@ -19,8 +19,9 @@ from conftest import MakeRun, hostile_run, write_run
 import leakhunt
 from leakhunt import store
 from leakhunt.errors import BadFile, MissingRequirement, NothingMeasured, UsageError
+from leakhunt.judged import Status
 from leakhunt.loaded import LoadedRun
-from leakhunt.model import Run, Status
+from leakhunt.model import Run
 from leakhunt.reporting.notebook import card
 from leakhunt.reporting.words import trend_cell
 from leakhunt.verdict import judge

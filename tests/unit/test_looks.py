@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from conftest import plan
 
-from leakhunt.model import Ending, Outcome, Phase, Purpose, Reading, Run, Series, Status, Unit
+from leakhunt.judged import Status
+from leakhunt.model import Ending, Outcome, Phase, Purpose, Reading, Run, Series, Unit
 from leakhunt.verdict.judge import judge
 from leakhunt.verdict.looks import (
     EARLIEST_CLEAN,

@@ -3,54 +3,48 @@
 from __future__ import annotations
 
 import json
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, make_dataclass, replace
+from dataclasses import asdict, fields, make_dataclass, replace
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
-from conftest import MakeRun, hostile_run, write_run
+from conftest import HOSTILE, MakeRun, hostile_run, write_run
 from jsonschema import Draft202012Validator
+from made_claims import claims_report
+from made_soaks import Made, soak, write_soak
+from schema_types import disagreements, faults, parts_of, schema
 
 from leakhunt import store
 from leakhunt.assemble import assemble
+from leakhunt.claimed import CheckedScenario, ClaimsReport, JudgedClaim
+from leakhunt.claims import Evidence
 from leakhunt.cli.main import main
 from leakhunt.cli.schema import SCHEMAS
 from leakhunt.findings import Finding, RemedyTrial
-from leakhunt.model import Ending, JudgedRun, Outcome, Phase, Plan, Reading, Run, Series, Verdict
+from leakhunt.judged import JudgedRun, Verdict
+from leakhunt.model import Ending, Load, Outcome, Phase, Plan, Reading, Run, Series
 from leakhunt.probes import DURATION, choose
 from leakhunt.probes.cuda import CudaProbe
-from leakhunt.reporting import json_report
+from leakhunt.reporting import claims_json, json_report
+from leakhunt.service import tree
+from leakhunt.service.readings import LOAD_SERIES
 
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
-FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
+FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/report.json"))
 RUN_FILES = [
     *sorted(EXAMPLES.glob(f"*/*{store.SUFFIX}")),
     *sorted((Path(__file__).parent / "data").glob(f"*{store.SUFFIX}")),
 ]
 MIB = 1 << 20
-_NAMES: Mapping[Any, str] = {
-    str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null",
-}  # fmt: skip
-
-
-def schema(name: str) -> dict[str, Any]:
-    text = (resources.files("leakhunt.reporting") / "schemas" / SCHEMAS[name]).read_text("utf-8")
-    read: dict[str, Any] = json.loads(text)
-    return read
 
 
 REPORT = schema("report")
 RUN_FILE = schema("run-file")
+CLAIMS = schema("claims")
 _REPORT = Draft202012Validator(REPORT)
 _LINE = Draft202012Validator(RUN_FILE)
-
-
-def faults(validator: Draft202012Validator, document: Any) -> list[str]:
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+_CLAIMS = Draft202012Validator(CLAIMS)
 
 
 def report_of(*runs: Run) -> Any:
@@ -155,6 +149,7 @@ def test_a_property_that_is_not_described_is_refused(documents: dict[str, Any]) 
         {"record": "hologram"},
         {"record": "note", "kind": "hologram"},
         {"record": "note", "kind": "stopped", "why": "x"},
+        {"record": "note", "kind": "errors", "errors": [["500"]]},
         {"call": 1, "values": [1]},
     ],
 )
@@ -169,6 +164,10 @@ def test_a_line_that_leakhunt_does_not_write_is_refused(line: dict[str, Any]) ->
         {"record": "note", "kind": "disk-full", "text": "No space left on device"},
         {"record": "note", "kind": "error", "text": "ValueError: x", "exit_code": 8},
         {"record": "note", "kind": "watched", "caveats": ["none"]},
+        {"record": "note", "kind": "errors", "errors": [["500 Internal Server Error", 12]]},
+        {"record": "note", "kind": "restarted", "text": "a process was replaced"},
+        {"record": "note", "kind": "resumed", "text": "it goes on"},
+        {"record": "note", "kind": "service", "pid": 4711, "created": 1795272984.93},
         {"record": "result", "call": 0, "value": {"any": ["thing"]}},
     ],
 )
@@ -185,75 +184,18 @@ def test_a_run_file_is_as_the_schema_says(tmp_path: Path) -> None:
 # What follows holds the schemas against the types, so that neither changes without the other.
 
 
-def shape(hint: Any) -> dict[str, Any]:
-    """What a schema must say of a type; dataclasses and enumerations by their names."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if hint is Any or hint in _NAMES:
-        return {} if hint is Any else {"type": _NAMES[hint]}
-    if origin in (types.UnionType, Union):
-        return _either([shape(part) for part in parts])
-    if origin is tuple and parts[-1] is not Ellipsis:
-        each = [shape(part) for part in parts]
-        return {"type": "array", "prefixItems": each, "items": False, "minItems": len(each)}
-    if origin in (tuple, Sequence):
-        return {"type": "array", "items": shape(parts[0])}
-    if origin is Mapping:
-        return {"type": "object", "additionalProperties": shape(parts[1])}
-    assert is_dataclass(hint) or issubclass(hint, StrEnum), hint
-    return {"$ref": f"#/$defs/{hint.__name__}"}
-
-
-def _either(shapes: list[dict[str, Any]]) -> dict[str, Any]:
-    if any(set(each) != {"type"} for each in shapes):
-        return {"anyOf": shapes}
-    names = [each["type"] for each in shapes]
-    return {"type": [name for name in names if name != "integer" or "number" not in names]}
-
-
-def bare(described: Mapping[str, Any]) -> dict[str, Any]:
-    """A property without its description, which it must have."""
-    assert described["description"].strip().endswith(".")
-    return {key: value for key, value in described.items() if key != "description"}
-
-
-def disagreements(kind: type, described: Mapping[str, Any]) -> list[str]:
-    """Where a schema says something else than the dataclass `kind`."""
-    hints = get_type_hints(kind)
-    wanted = {field.name: shape(hints[field.name]) for field in fields(kind)}
-    told = {name: bare(value) for name, value in described["properties"].items()}
-    found = [
-        f"{kind.__name__}.{name}: {wanted.get(name)}, the schema has {told.get(name)}"
-        for name in sorted(wanted.keys() | (told.keys() - {"record"}))
-        if wanted.get(name) != told.get(name)
-    ]
-    assert described["type"] == "object" and described["additionalProperties"] is False
-    return found
-
-
-def parts_of(hint: Any) -> Iterator[type]:
-    """The dataclasses and enumerations that a type names, at any depth."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        yield hint
-        for inner in get_type_hints(hint).values():
-            yield from parts_of(inner)
-    elif isinstance(hint, type) and issubclass(hint, StrEnum):
-        yield hint
-    for part in get_args(hint):
-        yield from parts_of(part)
-
-
 # What of these is in report.json is put together by hand, in `json_report`.
 _BY_HAND = (JudgedRun, Run, Verdict)
 REPORTED = sorted(
     {
         part
-        for root in (*_BY_HAND, RemedyTrial)
+        for root in (*_BY_HAND, RemedyTrial, JudgedClaim)
         for field, hint in get_type_hints(root).items()
         if (root, field) not in {(Run, "series"), (Run, "findings")}
         for part in parts_of(hint)
     }
     - {*_BY_HAND, Series, Finding}
-    | {RemedyTrial},
+    | {RemedyTrial, JudgedClaim},
     key=lambda kind: kind.__name__,
 )
 
@@ -282,10 +224,17 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         (Finding, "finding"),
         (Series, "Series"),
         (Plan, "Plan"),
+        (Load, "Load"),
     ],
 )
 def test_a_record_of_the_run_file_is_what_its_type_says(kind: type, name: str) -> None:
     assert disagreements(kind, RUN_FILE["$defs"][name]) == []
+
+
+def test_a_soak_is_written_as_the_schema_says(tmp_path: Path) -> None:
+    run = soak(Made(samples=10, failing=0.1))
+    assert file_faults(write_soak(tmp_path / f"x{store.SUFFIX}", run)) == []
+    assert faults(_REPORT, report_of(run)) == []
 
 
 def test_the_footer_is_an_outcome_with_its_seconds() -> None:
@@ -315,9 +264,40 @@ def test_a_run_has_a_property_for_each_that_is_written(documents: dict[str, Any]
 
 
 def test_every_series_of_ours_is_told_with_its_unit() -> None:
-    ours = (*choose("cpu").series, *CudaProbe.series, DURATION)
+    soaked = (*tree.SERIES, tree.CGROUP, tree.CUDA_PROCESS, *LOAD_SERIES)
+    ours = (*choose("cpu").series, *CudaProbe.series, *soaked, DURATION)
     header = RUN_FILE["$defs"]["header"]["properties"]["series"]["description"]
     trends = REPORT["$defs"]["Run"]["properties"]["trends"]["description"]
     for series in ours:
         assert series.name in header and series.name in trends
     assert asdict(ours[0]).keys() == RUN_FILE["$defs"]["Series"]["properties"].keys()
+
+
+CHECKED = sorted({*parts_of(CheckedScenario)}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", CHECKED, ids=lambda kind: kind.__name__)
+def test_a_definition_of_the_claims_is_what_its_type_says(kind: type) -> None:
+    described = CLAIMS["$defs"][kind.__name__]
+    assert described["description"]
+    if issubclass(kind, StrEnum):
+        assert described["enum"] == [str(each) for each in kind]
+        return
+    assert disagreements(kind, described) == []
+    assert described["required"] == list(described["properties"])
+
+
+def test_all_that_claims_can_hold_is_defined_and_nothing_else() -> None:
+    assert set(CLAIMS["$defs"]) == {kind.__name__ for kind in CHECKED}
+    assert CLAIMS["$id"] == claims_json.SCHEMA
+    assert CLAIMS["properties"]["format"]["const"] == claims_json.FORMAT
+
+
+@pytest.mark.parametrize("text", ["", HOSTILE])
+def test_claims_of_any_sort_are_as_the_schema_says(leaking: Run, text: str) -> None:
+    evidence = Evidence(assemble([leaking], "test"), (leaking,))
+    checked = claims_report(evidence, text, interrupted=bool(text))
+    for report in (checked, ClaimsReport((), "test"), claims_report(Evidence(), text)):
+        document = json.loads(claims_json.render(report))
+        assert faults(_CLAIMS, document) == []
+        assert list(document) == list(CLAIMS["properties"]) == CLAIMS["required"]

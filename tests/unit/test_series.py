@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import leakhunt
-from leakhunt.model import Shape, Status, Trend, Unit
+from leakhunt.judged import Shape, Status, Trend
+from leakhunt.model import Unit
 from leakhunt.verdict.series import FEWEST_SAMPLES, judge_series
 
 KIB = 1024

@@ -14,9 +14,11 @@ from rich.console import Console
 
 from leakhunt.assemble import assemble
 from leakhunt.errors import BadFile
-from leakhunt.model import Kind, Phase, Purpose, Run, Status
+from leakhunt.judged import Status
+from leakhunt.model import Kind, Phase, Purpose, Run
 from leakhunt.reporting.curves import curves_figure
 from leakhunt.reporting.headline import main_series, shown_series
+from leakhunt.reporting.heights import heights
 from leakhunt.reporting.html import bars, render
 from leakhunt.reporting.index import contents_of_report
 from leakhunt.reporting.json_report import render as render_json
@@ -26,7 +28,7 @@ from leakhunt.reporting.notebook import card
 from leakhunt.reporting.plots import plot_data
 from leakhunt.reporting.samples import samples_csv
 from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
-from leakhunt.reporting.thinning import decimated, time_per_call
+from leakhunt.reporting.thinning import decimated
 from leakhunt.verdict import judge
 
 MIB = 1 << 20
@@ -47,7 +49,7 @@ def sampled(make_run: MakeRun, warm_up: int, each: int) -> Run:
 
 def test_the_time_of_a_call_is_the_same_whatever_a_sample_is(make_run: MakeRun) -> None:
     run = sampled(make_run, 30, 100)
-    assert time_per_call(run)[:20] + time_per_call(run)[-30:] == [5_000_000.0] * 50
+    assert [*heights(run, "duration")[:20], *heights(run, "duration")[-30:]] == [5_000_000.0] * 50
     (drawn,) = plot_data(assemble([run], "test"))["variants"]
     assert set(drawn["curves"]["duration"]["value"][:20]) == {5_000_000.0}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import TWO_SERIES, plan
 
-from leakhunt import store
+from leakhunt import store, writing
 from leakhunt.errors import BadFile, CannotWrite, UsageError
 from leakhunt.model import Ending, Outcome, Phase, Purpose, Unit
 
@@ -21,8 +21,10 @@ GOLDEN = Path(__file__).parent / "data" / "format-1.run.jsonl"
 def run_file(tmp_path: Path) -> Path:
     """A run file with its header and three samples, as a worker leaves it."""
     file = tmp_path / f"naive{store.SUFFIX}"
-    store.create(file, {"plan": asdict(plan()), "series": TWO_SERIES, "facts": {"weights": "none"}})
-    appender = store.Appender(file)
+    writing.create(
+        file, {"plan": asdict(plan()), "series": TWO_SERIES, "facts": {"weights": "none"}}
+    )
+    appender = writing.Appender(file)
     for call in range(3):
         appender.append(sample(call))
     appender.close()
@@ -30,7 +32,7 @@ def run_file(tmp_path: Path) -> Path:
 
 
 def sample(call: int) -> bytes:
-    return store.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
+    return writing.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
 
 
 def add(file: Path, data: bytes) -> None:
@@ -39,10 +41,10 @@ def add(file: Path, data: bytes) -> None:
 
 
 def test_what_is_written_comes_back(run_file: Path) -> None:
-    add(run_file, store.encode({"record": "result", "call": 1, "value": [[0, 5]]}))
-    add(run_file, store.encode({"record": "settle", "step": "end", "values": {"rss": 9}}))
-    add(run_file, store.encode({"record": "note", "kind": "types", "growth": [["list", 3]]}))
-    store.finish(run_file, Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", "oom", -9), 1.5)
+    add(run_file, writing.encode({"record": "result", "call": 1, "value": [[0, 5]]}))
+    add(run_file, writing.encode({"record": "settle", "step": "end", "values": {"rss": 9}}))
+    add(run_file, writing.encode({"record": "note", "kind": "types", "growth": [["list", 3]]}))
+    writing.finish(run_file, Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", "oom", -9), 1.5)
     run = store.load(run_file)
     assert run.plan == plan()
     assert list(run.samples["rss"]) == [100, 101, 102]
@@ -69,7 +71,7 @@ def test_a_cut_off_last_line_costs_only_itself(run_file: Path) -> None:
 
 def test_a_footer_after_a_cut_off_line_is_read(run_file: Path) -> None:
     add(run_file, sample(3)[:-9])
-    store.finish(run_file, Outcome(Ending.KILLED, "SIGKILL"), 1.0)
+    writing.finish(run_file, Outcome(Ending.KILLED, "SIGKILL"), 1.0)
     run = store.load(run_file)
     assert run.outcome.ending is Ending.KILLED
     assert (run.calls_done, run.damaged_lines) == (3, 1)
@@ -102,13 +104,13 @@ def test_a_damaged_line_in_the_middle_costs_only_itself(run_file: Path) -> None:
 def test_a_record_that_makes_no_sense_is_counted_not_believed(
     run_file: Path, record: dict[str, Any]
 ) -> None:
-    add(run_file, store.encode(record))
+    add(run_file, writing.encode(record))
     run = store.load(run_file)
     assert (run.calls_done, run.damaged_lines) == (3, 1)
 
 
 def test_a_record_of_a_later_kind_is_skipped(run_file: Path) -> None:
-    add(run_file, store.encode({"record": "hologram", "depth": 3}))
+    add(run_file, writing.encode({"record": "hologram", "depth": 3}))
     assert store.load(run_file).damaged_lines == 0
 
 
@@ -135,7 +137,7 @@ def test_what_is_no_run_file_is_refused_in_one_line(
 def test_a_run_file_is_never_overwritten(run_file: Path) -> None:
     before = run_file.read_bytes()
     with pytest.raises(CannotWrite, match="exists already"):
-        store.create(run_file, {})
+        writing.create(run_file, {})
     assert run_file.read_bytes() == before
 
 
@@ -145,14 +147,14 @@ def test_on_a_full_disk_the_sample_in_hand_goes_into_the_room_kept_aside(
     real_write = os.write
 
     def write(descriptor: int, data: bytes) -> int:
-        if store.ballast_of(run_file).exists():
+        if writing.ballast_of(run_file).exists():
             real_write(descriptor, data[:5])
             raise OSError(errno.ENOSPC, "No space left on device")
         return real_write(descriptor, data)
 
     monkeypatch.setattr(os, "write", write)
-    appender = store.Appender(run_file)
-    with pytest.raises(store.DiskFull):
+    appender = writing.Appender(run_file)
+    with pytest.raises(writing.DiskFull):
         appender.append(sample(3))
     appender.close()
     run = store.load(run_file)
@@ -169,7 +171,7 @@ def test_a_line_that_cannot_be_written_at_all_leaves_no_stump(
         raise OSError(errno.EIO, "Input/output error")
 
     before = run_file.read_bytes()
-    appender = store.Appender(run_file)
+    appender = writing.Appender(run_file)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output"):
         patch.setattr(os, "write", write)
         appender.append(sample(3))
@@ -236,18 +238,18 @@ def test_lines_longer_than_the_room_kept_aside_leave_no_stump(
     run_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_write = os.write
-    room = store.BALLAST_BYTES
+    room = writing.BALLAST_BYTES
 
     def write(descriptor: int, data: bytes) -> int:
         nonlocal room
-        if store.ballast_of(run_file).exists() or not room:
+        if writing.ballast_of(run_file).exists() or not room:
             raise OSError(errno.ENOSPC, "No space left on device")
         written, room = real_write(descriptor, data[:room]), 0
         return written
 
-    appender = store.Appender(run_file)
-    line = store.encode({"record": "result", "call": 0, "value": "x" * 100_000})
-    with monkeypatch.context() as patch, pytest.raises((OSError, store.DiskFull)):
+    appender = writing.Appender(run_file)
+    line = writing.encode({"record": "result", "call": 0, "value": "x" * 100_000})
+    with monkeypatch.context() as patch, pytest.raises((OSError, writing.DiskFull)):
         patch.setattr(os, "write", write)
         appender.append(line)
     appender.close()
@@ -288,9 +290,9 @@ def test_a_series_without_words_is_a_bad_file(tmp_path: Path, field: str) -> Non
 
 def test_phases_say_how_the_samples_after_them_were_taken(run_file: Path) -> None:
     phase = Phase(3, 2, Purpose.JUDGED, 100, collects=True)
-    add(run_file, store.encode({"record": "phase", **asdict(phase)}))
+    add(run_file, writing.encode({"record": "phase", **asdict(phase)}))
     add(run_file, sample(102) + sample(202))
-    add(run_file, store.encode({"record": "settle", "step": "look", "values": {"rss": 9}}))
+    add(run_file, writing.encode({"record": "settle", "step": "look", "values": {"rss": 9}}))
     run = store.load(run_file)
     assert run.phases == (phase,)
     assert list(run.calls) == [1, 2, 3, 103, 203]
@@ -306,5 +308,5 @@ def test_a_phase_that_makes_no_sense_is_counted_not_believed(
     run_file: Path, change: dict[str, Any]
 ) -> None:
     phase = asdict(Phase(3, 2, Purpose.JUDGED, 1, collects=False)) | change
-    add(run_file, store.encode({"record": "phase", **phase}))
+    add(run_file, writing.encode({"record": "phase", **phase}))
     assert store.load(run_file).damaged_lines == 1

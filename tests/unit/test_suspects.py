@@ -22,7 +22,7 @@ from leakhunt.findings import (
     RemedyTrial,
     Suspect,
 )
-from leakhunt.model import Report
+from leakhunt.judged import Report
 from leakhunt.reporting import html, json_report, markdown
 from leakhunt.reporting.suspects import cards, trial_row
 from leakhunt.reporting.terminal import suspect_lines
@@ -110,7 +110,7 @@ def test_markdown_folds_the_suspects_and_keeps_its_tables(report: Report) -> Non
 
 def test_json_has_everything_in_bytes(report: Report) -> None:
     document = json.loads(json_report.render(report))
-    assert document["format"] == 4
+    assert document["format"] == 5
     (run,) = document["runs"]
     (suspect,) = run["attribution"]["suspects"]
     assert suspect["bytes_per_call"] == 34_000.0

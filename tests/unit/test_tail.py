@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from conftest import TWO_SERIES, plan
 
-from leakhunt import store
+from leakhunt import store, writing
 from leakhunt.measurement.tail import Tail
 
 
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
     file = tmp_path / f"naive{store.SUFFIX}"
-    store.create(file, {"plan": asdict(plan(calls=9)), "series": TWO_SERIES})
+    writing.create(file, {"plan": asdict(plan(calls=9)), "series": TWO_SERIES})
     return file
 
 
@@ -25,7 +25,7 @@ def add(file: Path, data: bytes) -> None:
 
 
 def sample(call: int) -> bytes:
-    return store.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
+    return writing.encode({"record": "sample", "call": call, "values": [100 + call, 7]})
 
 
 def test_a_header_is_news_without_a_call(run_file: Path) -> None:
@@ -38,11 +38,11 @@ def test_a_worker_pauses_after_its_start_and_after_each_look_and_settles_at_last
     run_file: Path,
 ) -> None:
     for step in ("start", "look", "look_collected", "look", "look_collected"):
-        add(run_file, store.encode({"record": "settle", "step": step, "values": {}}))
+        add(run_file, writing.encode({"record": "settle", "step": step, "values": {}}))
     with Tail(run_file) as tail:
         tail.follow()
         assert (tail.pauses, tail.settled) == (3, False)
-        add(run_file, store.encode({"record": "settle", "step": "trimmed", "values": {}}))
+        add(run_file, writing.encode({"record": "settle", "step": "trimmed", "values": {}}))
         tail.follow()
         assert (tail.pauses, tail.settled) == (3, True)
 
@@ -61,7 +61,7 @@ def test_a_sample_counts_once_its_line_is_whole(run_file: Path) -> None:
 
 def test_the_time_of_a_batch_is_told_per_call(run_file: Path) -> None:
     line = {"record": "sample", "call": 9, "values": [100, 70]}
-    add(run_file, sample(4) + store.encode(line))
+    add(run_file, sample(4) + writing.encode(line))
     with Tail(run_file) as tail:
         tail.follow()
         assert (tail.calls, tail.latest) == (10, {"rss": 100, "duration": 14})
@@ -81,9 +81,9 @@ def test_many_lines_at_once_are_all_counted_and_the_last_is_the_latest(run_file:
 
 
 def test_notes_are_kept_by_kind_and_other_records_are_news_only(run_file: Path) -> None:
-    add(run_file, store.encode({"record": "note", "kind": "error", "text": "KeyError"}))
-    add(run_file, store.encode({"record": "note", "kind": "stopped"}))
-    add(run_file, store.encode({"record": "hologram"}))
+    add(run_file, writing.encode({"record": "note", "kind": "error", "text": "KeyError"}))
+    add(run_file, writing.encode({"record": "note", "kind": "stopped"}))
+    add(run_file, writing.encode({"record": "hologram"}))
     with Tail(run_file) as tail:
         assert tail.follow()
         assert (tail.notes, tail.calls) == ({"error": "KeyError", "stopped": ""}, 0)

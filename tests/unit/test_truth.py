@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from conftest import MakeRun
 
-from leakhunt.model import Kind, Status, Variant
+from leakhunt.judged import Status
+from leakhunt.model import Kind, Variant
 from leakhunt.reporting import truth_table
 from leakhunt.trials import Trial
 from leakhunt.verdict.judge import judge

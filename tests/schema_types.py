@@ -1,0 +1,86 @@
+"""Holding the published schemas against documents, and against the types that they describe."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from importlib import resources
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from jsonschema import Draft202012Validator
+
+from leakhunt.cli.schema import SCHEMAS
+
+_NAMES: Mapping[Any, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null",
+}  # fmt: skip
+
+
+def schema(name: str) -> dict[str, Any]:
+    text = (resources.files("leakhunt.reporting") / "schemas" / SCHEMAS[name]).read_text("utf-8")
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def faults(validator: Draft202012Validator, document: Any) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def shape(hint: Any) -> dict[str, Any]:
+    """What a schema must say of a type; dataclasses and enumerations by their names."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any or hint in _NAMES:
+        return {} if hint is Any else {"type": _NAMES[hint]}
+    if origin in (types.UnionType, Union):
+        return _either([shape(part) for part in parts])
+    if origin is tuple and parts[-1] is not Ellipsis:
+        each = [shape(part) for part in parts]
+        return {"type": "array", "prefixItems": each, "items": False, "minItems": len(each)}
+    if origin in (tuple, Sequence):
+        return {"type": "array", "items": shape(parts[0])}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": shape(parts[1])}
+    assert is_dataclass(hint) or issubclass(hint, StrEnum), hint
+    return {"$ref": f"#/$defs/{hint.__name__}"}
+
+
+def _either(shapes: list[dict[str, Any]]) -> dict[str, Any]:
+    if any(set(each) != {"type"} for each in shapes):
+        return {"anyOf": shapes}
+    names = [each["type"] for each in shapes]
+    return {"type": [name for name in names if name != "integer" or "number" not in names]}
+
+
+def bare(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A property without its description, which it must have."""
+    assert described["description"].strip().endswith(".")
+    return {key: value for key, value in described.items() if key != "description"}
+
+
+def disagreements(kind: type, described: Mapping[str, Any]) -> list[str]:
+    """Where a schema says something else than the dataclass `kind`."""
+    hints = get_type_hints(kind)
+    wanted = {field.name: shape(hints[field.name]) for field in fields(kind)}
+    told = {name: bare(value) for name, value in described["properties"].items()}
+    found = [
+        f"{kind.__name__}.{name}: {wanted.get(name)}, the schema has {told.get(name)}"
+        for name in sorted(wanted.keys() | (told.keys() - {"record"}))
+        if wanted.get(name) != told.get(name)
+    ]
+    assert described["type"] == "object" and described["additionalProperties"] is False
+    return found
+
+
+def parts_of(hint: Any) -> Iterator[type]:
+    """The dataclasses and enumerations that a type names, at any depth."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+        for inner in get_type_hints(hint).values():
+            yield from parts_of(inner)
+    elif isinstance(hint, type) and issubclass(hint, StrEnum):
+        yield hint
+    for part in get_args(hint):
+        yield from parts_of(part)
