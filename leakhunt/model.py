@@ -256,7 +256,8 @@ class Phase:
     """So many `samples` (or fewer, if the run ended), taken one way from `first_sample` on.
 
     `calls_per_sample` is above one where a call is too short to read after each; `collects`: a full
-    collection comes before each reading.
+    collection comes before each reading; `pauses`: the load of a soak is held for each reading from
+    inside, so that nothing is in flight.
     """
 
     first_sample: int
@@ -264,6 +265,7 @@ class Phase:
     purpose: Purpose
     calls_per_sample: int
     collects: bool
+    pauses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,11 @@ class Run:
     def collects(self) -> bool:
         """Whether a collection came before each of the judged readings."""
         return bool(self.phases) and self.phases[-1].collects
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the load was held for each of the judged readings from inside."""
+        return bool(self.phases) and self.phases[-1].pauses
 
     def reading(self, step: str) -> Reading | None:
         """The full reading of that step, if the worker lived to take it."""

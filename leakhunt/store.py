@@ -273,6 +273,7 @@ def _phase(record: Mapping[str, Any]) -> Phase:
         purpose=Purpose(record["purpose"]),
         calls_per_sample=int(record["calls_per_sample"]),
         collects=bool(record["collects"]),
+        pauses=bool(record.get("pauses", False)),
     )
 
 

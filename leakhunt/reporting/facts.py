@@ -86,6 +86,8 @@ def calls_fact(run: Run) -> str:
     )
     if run.calls_per_sample > 1:
         told += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
+    if run.pauses:
+        told += tr("; the load was held for each reading from inside")
     if run.collects:
         look = run.reading("collected")
         cost = look.values.get("collect_ns", 0) if look is not None else 0

@@ -91,7 +91,9 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
         "pauses": mark(
             "At every pause the load is held and all is read. A service with"
             " <code>from leakhunt import inside; inside.listen()</code> in it is read from inside"
-            " as well, and collects at the pauses. A leak has to show at two looks."
+            " as well, and collects at the pauses; where it costs little, the load is held for each"
+            " judged reading of that, so that nothing is in flight. A leak has to show at two"
+            " looks."
         ),
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from leakhunt.errors import UsageError
@@ -97,8 +98,11 @@ class Readings:
         """So long a pause is no time of the next sample."""
         self._started += nanoseconds
 
-    def sample(self) -> tuple[int, list[int]]:
+    def sample(self, hold: AbstractContextManager[object] | None = None) -> tuple[int, list[int]]:
         """Requests done, and the value of each of `series`; a new interval starts.
+
+        Within `hold`, where there is one, it is read from inside; from outside before that, under
+        load, as the kernel sees it.
 
         Raises:
             ProcessLookupError: the service is gone.
@@ -107,10 +111,11 @@ class Readings:
         pids = self._tree.pids()
         self._note_processes(set(pids))
         outside = self._tree.read(pids)
-        inside = self._read_inside(pids) if self._inside else {}
-        done = self._counters.done
-        load = self._load()
-        self._start_interval()
+        with hold or nullcontext():
+            inside = self._read_inside(pids) if self._inside else {}
+            done = self._counters.done
+            load = self._load()
+            self._start_interval()
         self.seconds = time.monotonic() - started
         values = {**outside, **inside, **load}
         return done, [values[series.name] for series in self.series]

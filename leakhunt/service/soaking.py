@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,10 +152,11 @@ def requests_in(run_file: Path) -> int:
 
 
 @contextmanager
-def paused(subject: Subject) -> Iterator[None]:
+def paused(subject: Subject) -> Iterator[float | None]:
     """Nothing is in flight in here: every user waits after the request that it has sent.
 
-    One that takes very long is not waited for.
+    Gives the seconds that this took; None if it did not come to that, since one that takes very
+    long is not waited for.
     """
     counters = subject.load.counters
     counters.hold = True
@@ -167,7 +168,8 @@ def paused(subject: Subject) -> Iterator[None]:
             and subject.service.is_alive()
         ):
             time.sleep(_POLL_SECONDS)
-        yield
+        is_quiet = counters.held >= counters.users
+        yield time.monotonic() - since if is_quiet else None
     finally:
         counters.hold = False
 
@@ -192,6 +194,8 @@ class _Soak:
         self._seconds = subject.plan.load.duration_seconds
         self._before = 0
         self._told_errors: list[tuple[str, int]] = []
+        # What it took until nothing was in flight, a pause for a look each.
+        self._waits: list[float | None] = []
 
     def carry_out(self, first: Mapping[str, Any]) -> Outcome:
         """All of it, from the first note on."""
@@ -217,7 +221,7 @@ class _Soak:
 
     def _phases(self) -> Outcome:
         while True:
-            phase = next_phase(self._run(), self._readings.seconds)
+            phase = next_phase(self._run(), self._readings.seconds, self._pause_seconds())
             if phase is None:
                 return Outcome(Ending.OK)
             self._append({"record": "phase", **asdict(phase)})
@@ -235,7 +239,7 @@ class _Soak:
                 target = last + phase.calls_per_sample
             ended = self._wait_for(target)
             if (ended is None or ended.ending is Ending.OK) and self._counters.done > last:
-                last = self._sample()
+                last = self._sample(phase.pauses)
             if ended is not None:
                 return ended
         return None
@@ -260,22 +264,30 @@ class _Soak:
             time.sleep(_POLL_SECONDS)
         return None
 
-    def _sample(self) -> int:
+    def _sample(self, pauses: bool) -> int:
         """Write a sample; the requests done by then, without those before a resumption."""
-        done, values = self._readings.sample()
+        hold = paused(self._subject) if pauses else nullcontext()
+        done, values = self._readings.sample(hold)
         self._append({"record": "sample", "call": self._before + done - 1, "values": values})
         self._show()
         return done
 
     def _look(self) -> None:
         """Pause the load, read fully, and let it go on."""
-        since = time.monotonic_ns()
-        with paused(self._subject):
+        with paused(self._subject) as waited:
+            since = time.monotonic_ns()
             look = self._read_look()
-        self._readings.leave_out(time.monotonic_ns() - since)
+            self._readings.leave_out(time.monotonic_ns() - since)
+        self._waits.append(waited)
         for reading in look:
             self._settle_record(reading)
         self._tell_errors()
+
+    def _pause_seconds(self) -> float | None:
+        """What it takes to hold the load; None if it cannot be held, or nothing listens inside."""
+        waits = [wait for wait in self._waits if wait is not None]
+        can_hold = len(waits) == len(self._waits) and bool(waits)
+        return max(waits) if can_hold and self._readings.listening else None
 
     def _read_look(self) -> tuple[Reading, ...]:
         return tuple(map(self._readings.full, self._readings.steps()))

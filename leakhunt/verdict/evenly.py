@@ -44,7 +44,9 @@ def evenly(run: Run) -> Run:
     kept += range(sparse, run.samples_done)
     # Samples before the first one kept are part of it, those after the last one kept of none.
     ends = [0, *(place + 1 for place in kept)]
-    whole = Phase(first, len(kept) - first, Purpose.JUDGED, each, judged[-1].collects)
+    whole = Phase(
+        first, len(kept) - first, Purpose.JUDGED, each, judged[-1].collects, judged[-1].pauses
+    )
     return replace(
         run,
         samples={name: _merged(run, name, ends) for name in run.samples},

@@ -30,6 +30,13 @@ SAMPLE_SECONDS = 0.1
 SPACING = 10
 # ... but of a service that plainly grows, which may not live long, for so many times.
 CLOSEST_SPACING = 3
+# Requests in flight hold memory that is no growth, tens of megabytes with a few users. So the load
+# is held for each judged reading from inside, which takes as long as the slowest of them; between
+# two such pauses it flows for so many times as long...
+PAUSE_SPACING = 4
+# ... if enough of them for a first look fit into the soak; where nothing ends it but the verdict,
+# if a sample comes at least this often.
+SLOWEST_SAMPLE_SECONDS = 5.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
 MOST_WARM_UP_SHARE = 0.25
 # So many samples where a number of requests or a duration is asked for: enough for the last look
@@ -37,18 +44,22 @@ MOST_WARM_UP_SHARE = 0.25
 WANTED_SAMPLES = LOOKS[-1] + MOST_WARM_UP_STEPS * WARM_UP_STEP
 
 
-def next_phase(run: Run, reading_seconds: float) -> Phase | None:
-    """What a soak does next; None: it has seen enough. `reading_seconds`: what one reading takes.
+def next_phase(
+    run: Run, reading_seconds: float, pause_seconds: float | None = None
+) -> Phase | None:
+    """What a soak does next; None: it has seen enough.
 
-    A soak with a number of requests, or a duration, never has enough by itself.
+    `reading_seconds` is what one reading takes, `pause_seconds` what it takes until nothing is in
+    flight (None: the load cannot be held, or nothing is read from inside). A soak with a number of
+    requests, or a duration, never has enough by itself.
     """
     assert run.plan.load is not None
     if not run.phases or run.phases[-1].purpose is Purpose.WARM_UP:
-        return _warm_up(run, run.plan.load, reading_seconds)
+        return _warm_up(run, run.plan.load, reading_seconds, pause_seconds)
     return _judged(run, run.plan.load)
 
 
-def _warm_up(run: Run, load: Load, reading_seconds: float) -> Phase:
+def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float | None) -> Phase:
     """Another step of the warm-up, or the first look after it."""
     if run.samples_done < 2:  # nothing is known of its pace
         return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, 1, False)
@@ -61,7 +72,9 @@ def _warm_up(run: Run, load: Load, reading_seconds: float) -> Phase:
         or len(run.phases) >= MOST_WARM_UP_STEPS
         or _share_done(run, load) >= MOST_WARM_UP_SHARE
     ):
-        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, False)
+        apart = None if pause_seconds is None else _between_pauses(run, load, pause_seconds)
+        each = max(each, apart or 0)
+        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, False, apart is not None)
     return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, False)
 
 
@@ -72,9 +85,21 @@ def _share_done(run: Run, load: Load) -> float:
     return max(by_calls, seconds / load.duration_seconds if load.duration_seconds else 0.0)
 
 
+def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
+    """Requests between two pauses of the load; None: too few would fit into the soak."""
+    seconds = PAUSE_SPACING * pause_seconds
+    per_second = _pace(run)
+    ends = [
+        *([load.duration_seconds] if load.duration_seconds else []),
+        *([run.plan.calls / per_second] if run.plan.calls else []),
+    ]
+    judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else SLOWEST_SAMPLE_SECONDS * LOOKS[0]
+    return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
+
+
 def _judged(run: Run, load: Load) -> Phase | None:
     """To the next look, or twice as far; None: it is known."""
-    each = run.phases[-1].calls_per_sample
+    each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses
     even = evenly(run)
     judged = even.samples_done - even.judged_from
     is_held_to_it = run.plan.calls is not None or load.duration_seconds is not None
@@ -82,17 +107,16 @@ def _judged(run: Run, load: Load) -> Phase | None:
         return None
     following = next((look for look in LOOKS if look > judged), None)
     if following is not None:
-        return Phase(run.samples_done, following - judged, Purpose.JUDGED, each, False)
+        return Phase(run.samples_done, following - judged, Purpose.JUDGED, each, False, pauses)
     if is_held_to_it or run.plan.resolve:
-        return Phase(run.samples_done, ceil(LOOKS[-1] / 2), Purpose.JUDGED, 2 * each, False)
+        samples = ceil(LOOKS[-1] / 2)
+        return Phase(run.samples_done, samples, Purpose.JUDGED, 2 * each, False, pauses)
     return None
 
 
 def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
     """From the pace of the requests and the growth so far: as many as come between two readings."""
-    elapsed = sum(run.samples["elapsed"][1:]) / 1e9
-    requests = run.calls[-1] - run.calls[0]
-    per_second = requests / elapsed if elapsed > 0 else 1.0
+    per_second = _pace(run)
     seconds = SAMPLE_SECONDS
     if load.duration_seconds is not None:
         seconds = min(seconds, load.duration_seconds / WANTED_SAMPLES)
@@ -105,3 +129,9 @@ def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
     # From other machines, Locust tells of its requests every three seconds: they come in heaps.
     heap = median(later - earlier for earlier, later in pairwise(run.calls))
     return max(ceil(max(min(by_time, by_growth), closest, heap)), 1)
+
+
+def _pace(run: Run) -> float:
+    """Requests a second so far; 1 where nothing is known."""
+    elapsed = sum(run.samples["elapsed"][1:]) / 1e9
+    return (run.calls[-1] - run.calls[0]) / elapsed if elapsed > 0 else 1.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from leakhunt import inside
@@ -27,6 +29,10 @@ class Service(BaseHTTPRequestHandler):
             OBJECTS.append([bytearray(60) for _ in range(200)])
         if self.mode == "keeps much":
             KEPT.append(bytearray(4_000_000))
+        if self.mode == "works":  # holds a lot for a while, and keeps a little of it
+            held = b"." * random.randrange(1 << 20, 16 << 20)
+            time.sleep(0.02)
+            KEPT.append(bytearray(held[:4096]))
         if self.mode == "leaves":
             sys.stderr.write("leaving\n")
             import os

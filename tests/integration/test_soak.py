@@ -16,9 +16,11 @@ import pytest
 from conftest import Leakhunt, is_alive, only_run, wait_until
 
 from leakhunt import store
+from leakhunt.judged import Status
 from leakhunt.model import Ending, Run
 from leakhunt.service.started import free_port
 from leakhunt.service.tree import Tree
+from leakhunt.verdict.judge import judge
 from leakhunt.verdict.landing import landing
 
 SERVICE = Path(__file__).with_name("small_service.py")
@@ -81,6 +83,21 @@ def test_a_service_that_keeps_requests_is_seen_to(soak: Soak, tmp_path: Path) ->
     ]  # fmt: skip
     assert sum(run.samples["failures"]) == 0
     assert run.facts["inside view"] == "1 of 1 processes"
+
+
+def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
+    soak: Soak, tmp_path: Path
+) -> None:
+    """Up to 64 MiB come and go with four users; four KiB a request stay, and are called a leak."""
+    ended = soak("--command", command("works"))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    run = the_run(tmp_path / "out")
+    assert run.pauses
+    verdict = judge(run)
+    assert verdict.status is Status.LEAK, verdict.sentence
+    assert verdict.trends["live_heap"].rate == pytest.approx(4096, rel=0.1)
+    anonymous = run.samples["anonymous"][run.judged_from :]
+    assert max(anonymous) - min(anonymous) > 8 << 20, "from outside it is read under load"
 
 
 def test_from_outside_only_no_live_memory_is_made_up(soak: Soak, tmp_path: Path) -> None:

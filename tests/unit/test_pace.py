@@ -13,7 +13,7 @@ from conftest import plan
 from leakhunt.model import Ending, Load, Outcome, Phase, Purpose, Reading, Run, Series, Unit
 from leakhunt.verdict.evenly import evenly
 from leakhunt.verdict.looks import MOST_WARM_UP_STEPS, WARM_UP_STEP
-from leakhunt.verdict.pace import next_phase
+from leakhunt.verdict.pace import PAUSE_SPACING, next_phase
 from leakhunt.verdict.series import LOOKS
 
 SECOND = 1_000_000_000
@@ -31,6 +31,7 @@ Curve = Callable[[int], int]
 def soaked(curve: Curve, per_second: float, heap: int = 1, **changes: Any) -> Run:
     """A soak of a service that answers so many requests a second, in heaps, as it would be left."""
     load = Load("http://x", "app", "upload", 4, changes.pop("duration_seconds", None))
+    pause_seconds = changes.pop("pause_seconds", None)
     settings = {"calls": None, "warmup": None, "calls_per_sample": None, "load": load}
     run = Run(
         plan=plan(**settings | changes),
@@ -40,7 +41,7 @@ def soaked(curve: Curve, per_second: float, heap: int = 1, **changes: Any) -> Ru
         calls=array("q"),
         readings=(Reading("start", {"live_heap": curve(0), "python_blocks": 0}, 0),),
     )
-    while (phase := next_phase(run, READING_SECONDS)) is not None:
+    while (phase := next_phase(run, READING_SECONDS, pause_seconds)) is not None:
         assert len(run.phases) < 60, "it never ends"
         run = _taken(run, phase, curve, per_second, heap)
         if _is_over(run):
@@ -154,3 +155,52 @@ def test_days_are_some_thousand_samples_and_all_of_them_are_judged(days: float) 
 def test_requests_that_come_in_heaps_are_read_a_heap_at_a_time() -> None:
     run = soaked(flat, per_second=50, heap=150, calls=100_000)
     assert run.phases[1].calls_per_sample >= 150
+
+
+def in_flight(request: int) -> int:
+    """What several requests at once hold, now this much, now that."""
+    return (1 << 28) + (request * 7919 % 101 << 20)
+
+
+def test_the_load_is_held_for_judged_readings_where_that_costs_little() -> None:
+    run = soaked(flat, per_second=50, pause_seconds=0.2)
+    assert run.pauses
+    assert not any(phase.pauses for phase in run.phases if phase.purpose is Purpose.WARM_UP)
+    assert run.calls_per_sample == pytest.approx(50 * PAUSE_SPACING * 0.2, rel=0.1)
+    assert judged_samples(run) in LOOKS
+
+
+def test_pauses_that_are_short_bring_no_samples_closer_together() -> None:
+    without = soaked(flat, per_second=200)
+    run = soaked(flat, per_second=200, pause_seconds=0.001)
+    assert run.pauses and run.calls_per_sample == without.calls_per_sample
+
+
+@pytest.mark.parametrize(
+    ("pause_seconds", "changes", "pauses"),
+    [
+        (None, {}, False),
+        (1.2, {}, True),
+        (1.3, {}, False),  # a sample in more than five seconds
+        (0.4, {"duration_seconds": 420.0}, True),
+        (0.4, {"duration_seconds": 120.0}, False),  # 75 samples
+        (1.3, {"duration_seconds": DAY_SECONDS}, True),
+        (0.4, {"calls": 21_000}, True),
+        (0.4, {"calls": 6_000}, False),
+        (0.4, {"calls": 6_000, "duration_seconds": 420.0}, False),
+    ],
+)
+def test_enough_pauses_for_a_verdict_must_fit_in(
+    pause_seconds: float | None, changes: dict[str, Any], pauses: bool
+) -> None:
+    run = soaked(in_flight, per_second=50, pause_seconds=pause_seconds, **changes)
+    assert run.pauses is pauses
+    assert judged_samples(evenly(run)) >= LOOKS[0]
+
+
+def test_a_long_soak_keeps_its_pauses_though_they_come_further_apart() -> None:
+    run = soaked(flat, per_second=40, duration_seconds=3 * DAY_SECONDS, pause_seconds=0.5)
+    judged = [phase for phase in run.phases if phase.purpose is Purpose.JUDGED]
+    assert all(phase.pauses for phase in judged)
+    assert judged[-1].calls_per_sample > judged[0].calls_per_sample
+    assert evenly(run).pauses
