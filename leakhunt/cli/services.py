@@ -181,7 +181,7 @@ def _limited(target: Target, effort: Effort) -> Iterator[Limit]:
     if effort.limit_bytes is not None and target.start is None:
         raise UsageError(tr("--memory-limit is for services that leakhunt starts; leave it out"))
     size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
-    limit = memory_limit(size, target.variant)
+    limit = memory_limit(size)
     try:
         yield limit
     finally:

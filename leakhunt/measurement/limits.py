@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,8 @@ from leakhunt.language import mark, tr
 from leakhunt.units import format_bytes
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+# Workers of one process may run at the same time, those of equally named variants as well.
+_NUMBERS = count(1)
 _REMOVE_ATTEMPTS = 50
 _REMOVE_PAUSE_SECONDS = 0.02
 
@@ -52,8 +55,8 @@ class Limit(Protocol):
         """Take the limit away."""
 
 
-def memory_limit(size_bytes: int | None, label: str) -> Limit:
-    """The strongest limit that this process may set. `label` tells concurrent runs apart.
+def memory_limit(size_bytes: int | None) -> Limit:
+    """The strongest limit that this process may set, for one worker: each call makes another.
 
     Raises:
         MissingRequirement: a limit is asked for on a system where none can be set.
@@ -63,7 +66,7 @@ def memory_limit(size_bytes: int | None, label: str) -> Limit:
     if sys.platform != "linux":
         raise MissingRequirement(tr("--memory-limit needs Linux; leave it out here"))
     for attempt in (_CgroupV2.make, _CgroupV1.make):
-        made = attempt(size_bytes, label)
+        made = attempt(size_bytes)
         if made is not None:
             return made
     return AddressSpaceLimit(size_bytes)
@@ -215,14 +218,14 @@ class _Cgroup:
 
 class _CgroupV2:
     @staticmethod
-    def make(size_bytes: int, label: str) -> _Cgroup | None:
+    def make(size_bytes: int) -> _Cgroup | None:
         own = _own_cgroup("")
         if own is None:
             return None
         # A group with processes may not hand controllers to children: go beside it, then above.
         for parent in (own, own.parent):
             settings = {"memory.max": size_bytes, "memory.swap.max": 0, "memory.oom.group": 1}
-            folder = _make_group(parent, label, settings, needed="memory.max")
+            folder = _make_group(parent, settings, needed="memory.max")
             if folder is not None:
                 return _Cgroup(folder, size_bytes, 2, ("memory.max",), _CgroupV2.kills)
         return None
@@ -234,13 +237,13 @@ class _CgroupV2:
 
 class _CgroupV1:
     @staticmethod
-    def make(size_bytes: int, label: str) -> _Cgroup | None:
+    def make(size_bytes: int) -> _Cgroup | None:
         own = _own_cgroup("memory")
         if own is None:
             return None
         files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
         settings = dict.fromkeys(files, size_bytes)
-        folder = _make_group(own, label, settings, needed=files[0])
+        folder = _make_group(own, settings, needed=files[0])
         return _Cgroup(folder, size_bytes, 1, files, _CgroupV1.kills) if folder else None
 
     @staticmethod
@@ -266,8 +269,8 @@ def _own_cgroup(controller: str) -> Path | None:
     return None
 
 
-def _make_group(parent: Path, label: str, settings: dict[str, int], needed: str) -> Path | None:
-    folder = parent / f"leakhunt-{os.getpid()}-{re.sub(r'[^A-Za-z0-9_-]', '-', label)}"
+def _make_group(parent: Path, settings: dict[str, int], needed: str) -> Path | None:
+    folder = parent / f"leakhunt-{os.getpid()}-{next(_NUMBERS)}"
     with contextlib.suppress(OSError):  # left by a supervisor that was killed
         folder.rmdir()
     try:

@@ -101,7 +101,7 @@ def measure(
     Raises:
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
-    limit = memory_limit(plan.memory_limit_bytes, plan.variant)
+    limit = memory_limit(plan.memory_limit_bytes)
     try:
         header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
         writing.create(order.run_file, header)

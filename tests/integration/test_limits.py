@@ -14,7 +14,7 @@ GROWS = "import sys; sys.stdin.read(); kept = [bytearray(1 << 20) for _ in range
 
 def test_without_a_cgroup_allocations_fail_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_own_cgroup", lambda controller: None)
-    limit = limits.memory_limit(400 << 20, "test")
+    limit = limits.memory_limit(400 << 20)
     assert "RLIMIT_AS 400.0 MiB" in limit.name
     worker = subprocess.Popen(
         [sys.executable, "-c", GROWS], stdin=subprocess.PIPE, stderr=subprocess.PIPE
@@ -28,13 +28,27 @@ def test_without_a_cgroup_allocations_fail_at_the_limit(monkeypatch: pytest.Monk
 
 
 def test_no_limit_is_said_to_be_none() -> None:
-    assert limits.memory_limit(None, "test").name == "none"
+    assert limits.memory_limit(None).name == "none"
 
 
 def test_a_cgroup_is_gone_after_the_run() -> None:
-    limit = limits.memory_limit(400 << 20, "test")
+    limit = limits.memory_limit(400 << 20)
     if not isinstance(limit, limits._Cgroup):
         pytest.skip("no memory cgroup may be made here")
     assert limit.folder.is_dir()
     limit.remove()
     assert not limit.folder.exists()
+
+
+def test_two_workers_at_once_have_a_limit_each() -> None:
+    """Variants of two scenarios may be named alike, and be measured at the same time."""
+    first, second = limits.memory_limit(400 << 20), limits.memory_limit(500 << 20)
+    try:
+        if not isinstance(first, limits._Cgroup):
+            pytest.skip("no memory cgroup may be made here")
+        assert isinstance(second, limits._Cgroup)
+        assert first.folder != second.folder
+        assert first.folder.is_dir() and second.folder.is_dir()
+    finally:
+        first.remove()
+        second.remove()
