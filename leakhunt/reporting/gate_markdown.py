@@ -5,28 +5,24 @@ The answer, a table, who keeps the memory with file and line, what to do next; a
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator, Sequence
-from math import ceil
 
 from leakhunt.findings import Suspect
-from leakhunt.gated import SECONDS_PER_CALL, Answer, Gated, GatedVariant
-from leakhunt.language import mark, tr
+from leakhunt.gated import Answer, Gated, GatedVariant
+from leakhunt.language import tr
+from leakhunt.reporting.gate_next import acceptances, commands, policy_name
 from leakhunt.reporting.gate_suspects import (
     SHOWN_SUSPECTS,
     accepted_line,
     more_suspects,
-    until,
     work_of,
 )
+from leakhunt.reporting.gate_table import HEADINGS, HOW_IT_IS_READ, cells, curve, fold_title, parted
 from leakhunt.reporting.gate_words import (
-    HEADINGS,
     SIGNS,
     Row,
     attempts,
     by_gravity,
-    cells,
     counts,
     held_against,
     mismatch_line,
@@ -35,20 +31,11 @@ from leakhunt.reporting.gate_words import (
     sentence,
 )
 from leakhunt.reporting.markup import code, escaped, inside_html, table
-from leakhunt.reporting.sparkline import bars, series_line
+from leakhunt.reporting.sparkline import bars
 from leakhunt.reporting.suspects import keeps
 
-# A longer table hides what failed among what did not.
-_MOST_ROWS = 20
 # The width of a curve in the table, in characters.
 _BARS = 16
-# The series in which the time of the calls is.
-_DURATION = "duration"
-# In this file the policy is below a table of its own, in every other at the top.
-_PYPROJECT = "pyproject.toml"
-# An accepted suspect may keep so many times what it keeps now: what instruments are off by.
-_ROOM = 1.25
-_WHY = mark("say why it is put up with, and where its repair is tracked")
 
 
 def render(gated: Gated) -> bytes:
@@ -81,35 +68,24 @@ def _lines(gated: Gated) -> Iterator[str]:
 
 def _tables(told: Sequence[Row]) -> Iterator[str]:
     """Every answer; of many, those that are within go into a fold."""
-    if len(told) <= _MOST_ROWS:
-        yield from _table(told)
+    shown, folded = parted(told)
+    if shown:
+        yield from _table(shown)
+    if not folded:
         return
-    within = [row for row in told if row.answer is Answer.WITHIN]
-    others = [row for row in told if row.answer is not Answer.WITHIN]
-    if others:
-        yield from _table(others)
+    if shown:
         yield ""
-    folded = tr("The {count} that are within", count=len(within))
     yield "<details>"
-    yield f"<summary>{inside_html(folded)}</summary>"
+    yield f"<summary>{inside_html(fold_title(folded))}</summary>"
     yield ""
-    yield from _table(within)
+    yield from _table(folded)
     yield ""
     yield "</details>"
 
 
 def _table(told: Sequence[Row]) -> Iterator[str]:
-    yield from table(
-        (*map(tr, HEADINGS), tr("curve")), ((*cells(row), _curve(row)) for row in told)
-    )
-
-
-def _curve(row: Row) -> str:
-    """The judged series of the first run."""
-    if row.check is None or not row.variant.entries:
-        return ""
-    series = _DURATION if row.series == SECONDS_PER_CALL else row.series
-    return bars(series_line(row.variant.entries[0].run, series, _BARS))
+    heads = (*map(tr, HEADINGS), tr("curve"))
+    yield from table(heads, ((*cells(row), bars(curve(row, _BARS))) for row in told))
 
 
 def _failed(variant: GatedVariant, gated: Gated) -> Iterator[str]:
@@ -156,12 +132,12 @@ def _suspect(number: int, suspect: Suspect, variant: GatedVariant) -> Iterator[s
 
 def _next(variant: GatedVariant, gated: Gated) -> Iterator[str]:
     """The commands that come next, and how to accept what was found."""
-    commands = list(_commands(variant, gated))
-    if commands:
+    following = list(commands(variant, gated))
+    if following:
         yield ""
         yield tr("What to do next:")
         yield ""
-    for what, command in commands:
+    for what, command in following:
         yield f"- {escaped(what)}: {code(command)}"
     if variant.suspects:
         yield ""
@@ -169,47 +145,13 @@ def _next(variant: GatedVariant, gated: Gated) -> Iterator[str]:
         heading = tr("Put up with it for a while")
         yield f"<summary>{inside_html(heading)}</summary>"
         yield ""
-        yield tr("Add to {policy}:", policy=escaped(gated.policy) or tr("the policy"))
+        yield tr("Add to {policy}:", policy=escaped(policy_name(gated)))
         yield ""
         yield "```toml"
-        for suspect in variant.suspects[:SHOWN_SUSPECTS]:
-            yield from _acceptance(suspect, variant, gated)
+        yield from acceptances(variant, gated)
         yield "```"
         yield ""
         yield "</details>"
-
-
-def _commands(variant: GatedVariant, gated: Gated) -> Iterator[tuple[str, str]]:
-    runs = [entry.run for entry in variant.entries if entry.run.file]
-    folders = dict.fromkeys(run.file.rpartition("/")[0] or "." for run in runs)
-    if folders:
-        folder = " ".join(map(shlex.quote, folders))
-        yield tr("see the curves"), f"leakhunt report {folder}"
-    plan = variant.entries[0].run.plan if variant.entries else None
-    # What it was held against may be a file or a revision: nothing tells which.
-    if gated.policy and not gated.against:
-        asked = f"leakhunt gate --policy {shlex.quote(gated.policy)}"
-        # A scenario of the user's own goes by its path, which is not known here.
-        is_built_in = plan is not None and plan.source == variant.scenario
-        one = f" --scenario {shlex.quote(variant.name)}" if is_built_in else ""
-        yield tr("measure it again"), asked + one
-    if plan is not None and plan.load is not None:
-        return
-    is_known = plan is not None and plan.source == variant.scenario
-    if is_known and not variant.suspects and variant.answer is Answer.OVER:
-        yield tr("find out who keeps the memory"), f"leakhunt hunt {shlex.quote(variant.name)}"
-
-
-def _acceptance(suspect: Suspect, variant: GatedVariant, gated: Gated) -> Iterator[str]:
-    is_project = gated.policy.rpartition("/")[2] == _PYPROJECT
-    yield "[[tool.leakhunt.accept]]" if is_project else "[[accept]]"
-    # JSON's strings in ASCII are TOML's as well.
-    yield f"fingerprint = {json.dumps(suspect.fingerprint)}"
-    yield f"reason = {json.dumps(tr(_WHY), ensure_ascii=False)}"
-    yield f"until = {until(variant)}"
-    if suspect.bytes_per_call:
-        most = ceil(_ROOM * suspect.bytes_per_call)
-        yield f'up_to = "{most}/{work_of(variant)}"'
 
 
 def _accepted(gated: Gated) -> Iterator[str]:
@@ -235,10 +177,7 @@ def _details(gated: Gated, told: list[Row]) -> Iterator[str]:
         for entry in variant.entries:
             yield f"- {escaped(variant.name)}: {escaped(entry.verdict.sentence)}"
     yield ""
-    yield tr(
-        "Measured: with its 99 % bounds, one-sided each. Would have seen: growth of that size"
-        " shows in 95 of 100 such runs."
-    )
+    yield tr(HOW_IT_IS_READ)
     yield ""
     yield "</details>"
     yield ""

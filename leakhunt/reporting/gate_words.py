@@ -33,14 +33,6 @@ SIGNS = {
     Answer.CANNOT_TELL: "?",
     Answer.WITHIN: "●",
 }
-HEADINGS = (
-    mark("answer"),
-    mark("variant"),
-    mark("series"),
-    mark("budget"),
-    mark("measured"),
-    mark("would have seen"),
-)
 _OVERALL = {
     Answer.OVER: mark("over budget"),
     Answer.NOTHING_MEASURED: mark("could not measure"),
@@ -157,18 +149,11 @@ def limit(row: Row) -> str:
     return row.check.budget.text if row.check is not None else NOTHING
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """The row of a table, under `HEADINGS`."""
-    answer = f"{SIGNS[row.answer]} {word(row.answer)}"
-    series = row.series or NOTHING
-    return answer, row.variant.name, series, limit(row), measured(row), power(row)
-
-
 def sentence(row: Row) -> str:
     """What follows the variant's name: the figures where they say it all, else the reason."""
     if row.check is None:
         return row.reason
-    if _figures_tell(row, row.check):
+    if figures_tell(row):
         told = tr(
             "{series} {measured}, budget {limit}",
             series=row.series,
@@ -186,13 +171,16 @@ def sentence(row: Row) -> str:
     return told if power(row) == NOTHING or seen in told else told + seen
 
 
-def _figures_tell(row: Row, check: Checked) -> bool:
+def figures_tell(row: Row) -> bool:
     """Whether the interval lies on the answer's side of the budget, and that is all there is to it.
 
     It does not where growth is put up with or known to end, and where a run ended early.
     """
+    check = row.check
+    if check is None or finite(check.estimate) is None:
+        return False
     low, high = finite(check.low), finite(check.high)
-    if finite(check.estimate) is None or low is None or high is None:
+    if low is None or high is None:
         return False
     if row.answer is Answer.WITHIN:
         return high <= check.budget.amount

@@ -29,7 +29,7 @@ from leakhunt.reporting.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS
 from leakhunt.reporting.pages import markup, template
 from leakhunt.reporting.plots import POINTS, plot_data
 from leakhunt.reporting.remedy_figure import remedies_element
-from leakhunt.reporting.sparkline import path, sparkline
+from leakhunt.reporting.sparkline import picture, sparkline
 from leakhunt.reporting.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 # The versions that a reader looks for first; the others stand under how it was measured.
 _VERSIONS = ("python", "torch", "modelscope", "funasr", "transformers", "numpy", "libc")
-_SPARK = (144.0, 35.0)
 _SPARK_POINTS = 72
 
 
@@ -156,16 +155,8 @@ def _is_thinned(report: Report) -> bool:
 
 
 def _spark(entry: JudgedRun) -> Markup:
-    """The memory of a run as a small picture, hidden from screen readers: the text says it."""
-    from markupsafe import Markup
-
-    width, height = _SPARK
-    drawn = sparkline(entry, _SPARK_POINTS)
-    return Markup(
-        '<svg class="spark" viewBox="0 -2 {w:g} {h:g}" preserveAspectRatio="none"'
-        ' aria-hidden="true"><rect y="-2" width="{warm:.1f}" height="{h:g}"/>'
-        '<path d="{path}"/></svg>'
-    ).format(w=width, h=height + 4, warm=width * drawn.warm_up, path=path(drawn, width, height))
+    """The memory of a run as a small picture."""
+    return picture(sparkline(entry, _SPARK_POINTS))
 
 
 def bars(ledger: Ledger) -> list[Bar]:

@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from leakhunt.judged import JudgedRun
 from leakhunt.model import Run
 from leakhunt.reporting.headline import main_series
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# Width and height of the picture, in its own units.
+_PICTURE = (144.0, 35.0)
 _BARS = "▁▂▃▄▅▆▇█"
 # A curve that moves by less than this part of what it stands at is drawn level.
 _LEVEL = 0.001
@@ -61,6 +67,18 @@ def path(drawn: Sparkline, width: float, height: float) -> str:
     step = width / max(len(drawn.heights) - 1, 1)
     places = (f"{at * step:.1f},{height * (1 - each):.1f}" for at, each in enumerate(drawn.heights))
     return "M" + " L".join(places) if drawn.heights else ""
+
+
+def picture(drawn: Sparkline) -> Markup:
+    """The curve as a small SVG, hidden from screen readers: the text beside it says it."""
+    from markupsafe import Markup
+
+    width, height = _PICTURE
+    return Markup(
+        '<svg class="spark" viewBox="0 -2 {w:g} {h:g}" preserveAspectRatio="none"'
+        ' aria-hidden="true"><rect y="-2" width="{warm:.1f}" height="{h:g}"/>'
+        '<path d="{path}"/></svg>'
+    ).format(w=width, h=height + 4, warm=width * drawn.warm_up, path=path(drawn, width, height))
 
 
 def _means(values: Sequence[int], points: int) -> list[float]:

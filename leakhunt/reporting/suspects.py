@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leakhunt.findings import Cause, Interval, Origin, RemedyTrial, Suspect
 from leakhunt.judged import JudgedRun
 from leakhunt.language import mark, tr
-from leakhunt.model import Unit, Work
+from leakhunt.model import Plan, Unit, Work
 from leakhunt.units import format_bytes, format_rate
 
 # What a known cause has in place of the name of a scenario and its variant.
@@ -54,20 +54,25 @@ def cards(entry: JudgedRun) -> list[Card]:
     if entry.attribution is None:
         return []
     return [
-        Card(
-            number=number,
-            title=suspect.title,
-            keeps=keeps(suspect, entry.run.plan.work),
-            percent=None if suspect.share is None else 100 * min(suspect.share, 1.0),
-            facts=tuple(_facts(suspect, entry)),
-            chain=suspect.chain,
-            stack=tuple(map(str, suspect.stack[:SHOWN_FRAMES])),
-        )
+        card(number, suspect, entry.run.plan)
         for number, suspect in enumerate(entry.attribution.suspects, 1)
     ]
 
 
-def _facts(suspect: Suspect, entry: JudgedRun) -> Iterator[tuple[str, str]]:
+def card(number: int, suspect: Suspect, plan: Plan | None) -> Card:
+    """A suspect of a run with this plan; None: there is no run to say how a remedy is verified."""
+    return Card(
+        number=number,
+        title=suspect.title,
+        keeps=keeps(suspect, Work.CALL if plan is None else plan.work),
+        percent=None if suspect.share is None else 100 * min(suspect.share, 1.0),
+        facts=tuple(_facts(suspect, plan)),
+        chain=suspect.chain,
+        stack=tuple(map(str, suspect.stack[:SHOWN_FRAMES])),
+    )
+
+
+def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
     if suspect.where is not None:
         source = f": {suspect.where.source}" if suspect.where.source else ""
         yield tr("from"), f"{suspect.where}{source}"
@@ -78,7 +83,8 @@ def _facts(suspect: Suspect, entry: JudgedRun) -> Iterator[tuple[str, str]]:
     if suspect.cause is not None:
         yield tr("why"), tr(suspect.cause.reason)
         yield tr("remedy"), tr(suspect.cause.remedy.text)
-        yield tr("verify"), _verify(suspect, entry)
+        if plan is not None:
+            yield tr("verify"), _verify(suspect.cause, plan)
         yield tr("see"), suspect.cause.link
     yield tr("fingerprint"), suspect.fingerprint
 
@@ -110,20 +116,16 @@ def keeps(suspect: Suspect, work: Work) -> str:
     return told
 
 
-def _verify(suspect: Suspect, entry: JudgedRun) -> str:
+def _verify(cause: Cause, plan: Plan) -> str:
     """The command that tries the remedy, where no change of the code is needed."""
-    assert suspect.cause is not None
-    plan = entry.run.plan
     if plan.load is not None:
-        return _verify_under_load(suspect.cause)
+        return _verify_under_load(cause)
     if plan.test:
-        return _verify_by_test(suspect.cause, plan.test)
-    command = f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
-    if suspect.cause.remedy.environment:
-        return f"{command} --try {suspect.cause.id}"
-    return tr(suspect.cause.verify).replace(
-        _TARGET, f"{plan.source or plan.scenario}:{plan.variant}"
-    )
+        return _verify_by_test(cause, plan.test)
+    target = f"{plan.source or plan.scenario}:{plan.variant}"
+    if cause.remedy.environment:
+        return f"leakhunt hunt {target} --try {cause.id}"
+    return tr(cause.verify).replace(_TARGET, target)
 
 
 def _verify_by_test(cause: Cause, test: str) -> str:

@@ -6,13 +6,12 @@ import io
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import HOSTILE, MakeRun
 from made_claims import claims_report, made_claims
+from page_parts import parsed
 from rich.console import Console
 
 from leakhunt.assemble import assemble
@@ -96,32 +95,11 @@ def test_the_weights_are_said_on_every_output(report: ClaimsReport) -> None:
         assert "stand-in" in told
 
 
-class Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.found: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        attributes: dict[str, Any] = dict(attrs)
-        self.found += [attributes[name] for name in ("href", "src") if name in attributes]
-        self.ids += [attributes["id"]] if "id" in attributes else []
-
-
-def parsed(page: str) -> Links:
-    links = Links()
-    links.feed(page)
-    return links
-
-
 def test_the_page_links_to_the_reports_of_runs_and_to_its_own_parts(report: ClaimsReport) -> None:
     links = parsed(rendered("html", report))
-    assert {link for link in links.found if not link.startswith("#")} == {"made-both/report.html"}
-    inner = [link[1:] for link in links.found if link.startswith("#")]
-    assert len(inner) == len(set(inner)) == 6
-    assert set(inner) <= set(links.ids)
+    assert set(links.outer) == {"made-both/report.html"}
+    assert len(links.inner) == len(set(links.inner)) == 6
+    assert set(links.inner) <= set(links.ids)
     assert "script" not in links.tags
 
 

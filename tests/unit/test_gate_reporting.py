@@ -31,8 +31,9 @@ from leakhunt.model import Ending, Outcome
 from leakhunt.reporting import gate_junit, gate_markdown, gate_words
 from leakhunt.reporting.gate_formats import GATE_RENDERERS, GateRenderer
 from leakhunt.reporting.gate_suspects import SHOWN_SUSPECTS, until
+from leakhunt.reporting.gate_table import HEADINGS, cells
 from leakhunt.reporting.gate_terminal import gate_lines
-from leakhunt.reporting.gate_words import cells, measured, power, rows, sentence
+from leakhunt.reporting.gate_words import measured, power, rows, sentence
 from leakhunt.reporting.repository import Repository
 
 
@@ -271,7 +272,7 @@ def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(
     html = shown(gates[kind])
     tables = html.count("<table>")
     heads = html.count("<th>")
-    assert heads == tables * (len(gate_words.HEADINGS) + 1)
+    assert heads == tables * (len(HEADINGS) + 1)
     bodies = [part.partition("</tbody>")[0] for part in html.split("<tbody>")[1:]]
     cells = sum(body.count("<td>") for body in bodies)
     assert cells == heads // tables * len(rows(gates[kind]))
@@ -281,7 +282,7 @@ def test_of_many_answers_those_within_are_folded() -> None:
     many = [variant(variant=f"v{number}") for number in range(30)]
     html = shown(gated(*many, variant(Answer.OVER, checks=(checked(Answer.OVER),))))
     before, _, fold = html.partition("<details>")
-    assert before.count("<td>") == len(gate_words.HEADINGS) + 1
+    assert before.count("<td>") == len(HEADINGS) + 1
     assert fold.count("v29") == 2  # in its table, and in the sentences
 
 
