@@ -155,12 +155,25 @@ class GatedVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages on a scenario that were written: paths with slashes from where the gate's lie.
+
+    Empty where there is none. `comparison` is that with the revision that was measured beside.
+    """
+
+    scenario: str
+    report: str = ""
+    comparison: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gated:
     """What a renderer of the gate gets.
 
     `policy` is the file with the budgets, as it was named; `against` the baseline's file or the
     revision that was measured beside, empty where there is none. `notes` are further lines, such as
-    an acceptance that has run out. `generator` names the program and version.
+    an acceptance that has run out. `generator` names the program and version. `pages` are those on
+    the scenarios, of each that has some.
     """
 
     variants: tuple[GatedVariant, ...]
@@ -168,6 +181,7 @@ class Gated:
     against: str
     notes: tuple[str, ...]
     generator: str
+    pages: tuple[Pages, ...] = ()
 
     @property
     def answer(self) -> Answer:

@@ -19,8 +19,10 @@ from leakhunt.cli.gate_benches import Asked, refuse_what_does_not_go_together, r
 from leakhunt.cli.gate_files import (
     Files,
     files_option,
+    pages_among,
     repository_around,
     show_gate,
+    told_paths,
     write_gate,
     write_reports,
 )
@@ -243,9 +245,11 @@ def _measure(
         for job in jobs:
             answering += answer_job(job, course)
     reports = [
-        path
+        (
+            job.settings.scenario.name,
+            write_reports(job.folder, files, asked.against, job.folder / AGAINST),
+        )
         for job in jobs
-        for path in write_reports(job.folder, files, asked.against, job.folder / AGAINST)
     ]
     held = asked.against or (kept.place if kept is not None else "")
 
@@ -268,19 +272,25 @@ def _tell(
     folder: Path | None,
     files: Files,
     notes: Notes,
-    reports: Sequence[Path] = (),
+    reports: Sequence[tuple[str, Sequence[Path]]] = (),
 ) -> int:
-    """Write and show the answers, with the paths of the scenarios' `reports`; the exit code."""
+    """Write and show the answers, with the scenarios' `reports` by name; the exit code."""
+    pages = tuple(
+        pages_among(scenario, paths, folder)
+        for scenario, paths in reports
+        if folder is not None and paths
+    )
 
     def again() -> Gated:
         variants = tuple(each() for each in answering)
         told = (*acceptance_notes(_accepted(policy), variants), *notes(variants))
-        return Gated(variants, policy.file, held, told, GENERATOR)
+        return Gated(variants, policy.file, held, told, GENERATOR, pages)
 
     told = Told(again(), again)
     repository = repository_around(policy)
     written = [] if folder is None else write_gate(told, repository, folder, files)
-    show_gate(Console(), told.here, repository, [*written, *reports], os.environ)
+    paths = told_paths(written, [path for _, paths in reports for path in paths])
+    show_gate(Console(), told.here, repository, paths, os.environ)
     return int(told.here.answer)
 
 

@@ -17,7 +17,7 @@ from leakhunt.cli.formats import ALL, names_among, possible
 from leakhunt.cli.output import Told, report_on, write_file, write_report
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.gate.policy import Policy
-from leakhunt.gated import Gated
+from leakhunt.gated import Gated, Pages
 from leakhunt.language import tr
 from leakhunt.model import Run
 from leakhunt.reporting import RENDERERS, Renderer
@@ -29,8 +29,13 @@ from leakhunt.reporting.repository import Repository
 
 # Files of the gate as a whole, and of each scenario's report: these unless others are asked for.
 _DEFAULT = ("md", "json", "junit", "sarif", "codequality", "html")
-# Such a format of the report on a scenario would be told twice.
-_GATES_OWN = tuple(each.format for each in GATE_RENDERERS)
+# The one format that is written of both: the gate's page leads to the pages of the reports.
+_OF_BOTH = "html"
+# Any other format of the report on a scenario would be told twice.
+_GATES_OWN = tuple(each.format for each in GATE_RENDERERS if each.format != _OF_BOTH)
+# The pages on a scenario.
+_REPORT = "report.html"
+_COMPARISON = "compare.html"
 _ANNOTATING = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -51,7 +56,8 @@ def chosen_files(asked: str) -> Files:
         MissingRequirement: one that was named needs what is not installed.
     """
     of_reports = [each for each in RENDERERS if each.format not in _GATES_OWN]
-    known = dict.fromkeys([*_GATES_OWN, *(each.format for each in of_reports)])
+    of_gates = [each.format for each in GATE_RENDERERS]
+    known = dict.fromkeys([*of_gates, *(each.format for each in of_reports)])
     names = names_among(asked, known)
     return Files(
         tuple(each for each in GATE_RENDERERS if ALL in names or each.format in names),
@@ -96,6 +102,12 @@ def write_reports(folder: Path, files: Files, against: str | None, beside: Path)
     return written
 
 
+def pages_among(scenario: str, written: Sequence[Path], folder: Path) -> Pages:
+    """The pages among the `written` files of a scenario, as a page in `folder` leads to them."""
+    found = {path.name: path.relative_to(folder).as_posix() for path in written}
+    return Pages(scenario, found.get(_REPORT, ""), found.get(_COMPARISON, ""))
+
+
 def _runs_in(folder: Path) -> list[Run]:
     """The runs of a folder, which is not there where nothing could start."""
     if not folder.is_dir():
@@ -116,6 +128,12 @@ def write_gate(told: Told[Gated], repository: Repository, folder: Path, files: F
     return [write_file(folder / each.file_name, content(each), folder) for each in files.gate]
 
 
+def told_paths(gates: Sequence[Path], reports: Sequence[Path]) -> list[Path]:
+    """The paths to show: of the gate, its page the last; without that page, the reports' too."""
+    has_page = any(path.suffix == f".{_OF_BOTH}" for path in gates)
+    return [*gates] if has_page else [*gates, *reports]
+
+
 def show_gate(
     console: Console,
     gated: Gated,
@@ -134,7 +152,8 @@ def show_gate(
     for line in gate_lines(gated):
         console.print(line, soft_wrap=not console.is_terminal)
     for path in written:
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+        style = "bold" if path is written[-1] else ""
+        console.print(str(path), style=style, soft_wrap=True, markup=False, highlight=False)
     if variables.get(_ANNOTATING) == "true":
         for told in annotation_lines(gated, repository):
             click.echo(told)

@@ -49,4 +49,6 @@ GATE_RENDERERS: tuple[GateRenderer, ...] = (
     GateRenderer("junit", "gate.junit.xml", _plain("gate_junit"), ENGLISH),
     GateRenderer("sarif", "gate.sarif", _placed("gate_sarif"), ENGLISH),
     GateRenderer("codequality", "gl-code-quality.json", _placed("gate_codequality"), ENGLISH),
+    # Written last and told last: it leads to all else.
+    GateRenderer("html", "gate.html", _plain("gate_html")),
 )

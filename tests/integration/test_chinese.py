@@ -26,7 +26,7 @@ from leakhunt.compared import Comparison, Side
 from leakhunt.comparison.compare import compare
 from leakhunt.gate.answering import acceptance_notes, not_measured
 from leakhunt.gate.budgets import parse_budget
-from leakhunt.gated import Acceptance, Gated, Terms
+from leakhunt.gated import Acceptance, Gated, Pages, Terms
 from leakhunt.gating import answer_runs, without_baseline
 from leakhunt.judged import Report
 from leakhunt.language import ENGLISH, speaking
@@ -40,6 +40,7 @@ from leakhunt.reporting import RENDERERS
 from leakhunt.reporting.comparison import COMPARISON_FORMATS
 from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
 from leakhunt.reporting.gate_annotations import annotation_lines
+from leakhunt.reporting.gate_html import render as gate_html
 from leakhunt.reporting.gate_markdown import render as gate_markdown
 from leakhunt.reporting.gate_terminal import gate_lines
 from leakhunt.reporting.growing import Curve
@@ -263,10 +264,15 @@ def test_nothing_of_a_gate_is_left_in_english(make_run: MakeRun, kind: str) -> N
             for held in (terms, Terms((), (), terms.today))
         )
         notes = acceptance_notes(terms, variants)
-        gated = Gated((*variants, not_measured("made", "gone", "#123")), "a", "b", notes, "0")
+        gated = Gated(
+            (*variants, not_measured("made", "gone", "#123")), "a", "b", notes, "0",
+            (Pages("made", "report.html", "compare.html"),),
+        )  # fmt: skip
         texts = [gate_markdown(gated).decode(), on_terminal(*gate_lines(gated))]
         texts += [line.partition("title=")[2] for line in annotation_lines(gated, Repository())]
+        page = gate_html(gated)
     assert [words for text in texts for words in left_in_english(text)] == []
+    assert in_page(page) == []
 
 
 def test_nothing_of_the_live_view_and_the_served_index_is_left_in_english() -> None:

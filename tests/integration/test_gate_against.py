@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from gate_projects import QUICK, body, commit, gate, git, in_one_line, project
+from page_parts import parsed
 
 # The code of a package beside the scenario, which keeps what `RATE` says.
 PACKAGE = "KEPT = []\n\n\ndef work():\n    KEPT.append(bytearray(RATE))\n\n\nRATE = {rate}\n"
@@ -40,12 +41,16 @@ def test_only_what_got_worse_since_the_revision_fails(tmp_path: Path, place: str
     assert same.code == 0, same.reasons
     assert same.told["against"] == "main"
     write_package(made / place, rate=8192)
-    worse = gate(made, "--against", "main", *ONE_ROUND, out="out2", **here)
+    worse = gate(made, "--against", "main", *ONE_ROUND, out="out2", formats="json,html", **here)
     assert worse.code == 1
     (heap,) = [c for c in worse.variant["checks"] if c["budget"]["series"] == "live_heap"]
     assert heap["estimate"] == pytest.approx(8192 - 2048, rel=0.1)
     assert "package/__init__.py:5" in worse.output
     assert list((made / "out2" / "made" / "against").glob("*.run.jsonl"))
+    page = parsed((made / "out2" / "gate.html").read_text())
+    links = [link for link in page.outer if "://" not in link]  # a known cause has one of its own
+    assert set(links) == {"made/report.html", "made/compare.html"}
+    assert all((made / "out2" / link).is_file() for link in links)
     assert git(made, "worktree", "list").count("\n") == 0
     assert git(made, "status", "--porcelain").splitlines() == [
         f"M {'src/' if place == 'src' else ''}package/__init__.py"

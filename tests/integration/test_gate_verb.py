@@ -20,6 +20,7 @@ from gate_projects import (
     in_one_line,
     project,
 )
+from page_parts import parsed
 
 from leakhunt import store
 
@@ -67,6 +68,11 @@ def test_what_could_not_be_measured_is_no_pass_and_says_why(tmp_path: Path) -> N
     made = project(tmp_path, policy, raising=raising, lacking=lacking, gpu=on_gpu, all=on_gpu)
     done = gate(made, formats="json,html")
     assert done.code == 4
+    assert done.output.splitlines()[-2:] == ["out/gate.json", "out/gate.html"]
+    page = parsed((made / "out" / "gate.html").read_text())
+    # Of `lacking` nothing was started: it has no report to lead to.
+    assert set(page.outer) == {f"{name}/report.html" for name in ("raising", "gpu", "all")}
+    assert all((made / "out" / link).is_file() for link in page.outer)
     assert done.answers == {
         "raising:naive": "not_measured",
         "lacking:naive": "not_measured",
@@ -241,6 +247,7 @@ def test_it_speaks_another_language_to_people_and_english_to_programs(tmp_path: 
     assert done.code == 4
     assert done.reasons.isascii()
     assert (made / "out" / "gate.junit.xml").read_text().isascii()
+    assert '<html lang="zh-CN">' in (made / "out" / "gate.html").read_text()
     lacking = body("pass").replace("KEPT = []", 'REQUIRES = ("no_such_module",)')
     (made / "made.py").write_text(lacking)
     again = gate(made, out="again", LEAKHUNT_LANG="zh")
