@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,10 @@ import pytest
 
 from leakhunt import store, writing
 from leakhunt.model import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
+
+# A shell starts what it puts into the background with SIGINT ignored, and so all that this starts.
+# The tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A bound for what hangs, not a measure of anything.
 PATIENCE_SECONDS = 120.0

@@ -7,6 +7,7 @@ Python blocks and CUDA allocated say what is in use. Where the two disagree, the
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,7 +16,12 @@ from leakhunt.judged import Shape, Status, Trend, Verdict
 from leakhunt.language import mark, tr
 from leakhunt.model import Ending, Kind, Run, Unit, Work
 from leakhunt.units import format_amount
-from leakhunt.verdict.collections import garbage_matters, remains, without_garbage
+from leakhunt.verdict.collections import (
+    collected_points,
+    garbage_matters,
+    remains,
+    without_garbage,
+)
 from leakhunt.verdict.evenly import distance, evenly
 from leakhunt.verdict.forecast import forecast
 from leakhunt.verdict.landing import landing, mostly_failed, told_landing
@@ -56,8 +62,10 @@ _RETAINED_BYTES = 8 << 20
 # then if it had filled so much of the room below its limit sample by sample.
 _FILLING = ("cgroup", "anonymous", "rss")
 _FILLED_SHARE = 0.5
-# A leak of malloc memory is Python's if about one block comes with each leaking call.
+# A leak of malloc memory is Python's if about one block comes with each leaking call: one that
+# adds nearly as much as a call does in the mean, since where all leak, none adds more.
 _BLOCKS_PER_LEAK = 0.75
+_LEAKING_SHARE = 0.9
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
@@ -199,20 +207,36 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     """
     if "python_blocks" not in trends:
         return False
-    heap = run.samples["live_heap"][run.judged_from : run.samples_done]
-    rate = trends["live_heap"].rate or 0.0
-    moves = [later - earlier for earlier, later in pairwise(heap)]
+    heap = run.samples["live_heap"]
     each = distance(run)
-    events = sum(move > rate * each for move in moves) / max(len(moves), 1)
-    least = _BLOCKS_PER_LEAK * events / each
+    leaking = _LEAKING_SHARE * (trends["live_heap"].rate or 0.0) * each
     left = remains(run, "python_blocks")
     if left is not None:
         ever = remains(run, "python_blocks", first_sample=1) or left
         early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
         lasts = left.pieces[-1] >= _LASTING_SHARE * early
-        return lasts and min(left.pieces) >= least > 0
+        leaks = [(rises, blocks) for rises, blocks in _stretches(run, leaking) if rises]
+        follow = all(blocks >= _BLOCKS_PER_LEAK * rises for rises, blocks in leaks)
+        return lasts and follow and bool(leaks)
+    judged = heap[run.judged_from : run.samples_done]
+    rises_a_call = _rises(judged, leaking) / (max(len(judged) - 1, 1) * each)
     low = trends["python_blocks"].rate_low
-    return low is not None and low >= least > 0
+    return low is not None and low >= _BLOCKS_PER_LEAK * rises_a_call > 0
+
+
+def _stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
+    """Between two collections each: how often the heap rose by more, and the blocks that came.
+
+    One by one: in a stretch before a leak starts, neither grows.
+    """
+    for (before, had), (after, has) in pairwise(collected_points(run, "python_blocks")):
+        first, end = (bisect_right(run.calls, calls) for calls in (before, after))
+        yield _rises(run.samples["live_heap"][max(first - 1, 0) : end], amount), has - had
+
+
+def _rises(heights: Sequence[int], amount: float) -> int:
+    """From how many samples to the next it went up by more."""
+    return sum(later - earlier > amount for earlier, later in pairwise(heights))
 
 
 def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:

@@ -96,6 +96,23 @@ def test_objects_must_come_as_fast_at_the_end_but_for_those_of_the_looks(
     assert judge(run).kind is kind
 
 
+@pytest.mark.parametrize(("blocks_a_call", "kind"), [(1, Kind.PYTHON_LEAK), (0, Kind.NATIVE_LEAK)])
+def test_objects_of_a_leak_that_starts_late_are_seen_to_come_with_it(
+    make_run: MakeRun, blocks_a_call: int, kind: Kind
+) -> None:
+    """The stretch in which it starts has few of both: the others need not be like it."""
+    starts = WARM_UP + 45
+    leaked = [max(call - starts, 0) for call in range(CALLS)]
+    heap = [BASE + 2062 * calls for calls in leaked]
+    blocks = [1000 + blocks_a_call * calls for calls in leaked]
+    readings = [
+        Reading("look_collected", {"python_blocks": blocks[at - 1], "python_live": 50 * at}, at)
+        for at in (20, 40, WARM_UP, WARM_UP + 60, WARM_UP + 120, CALLS)
+    ]
+    verdict = judge(make_run(live_heap=heap, python_blocks=blocks, readings=readings))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, kind)
+
+
 def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run: MakeRun) -> None:
     blocks = [1000 + call // 20 for call in range(CALLS)]
     run = make_run(live_heap=rising(64 * KIB), python_blocks=blocks)
