@@ -25,7 +25,9 @@ from vad_service import Settings
 Detect = Callable[[str | None], tuple[str, dict[str, Any]]]
 # So many may wait behind those that are worked on; the next gets 503.
 WAITING = 16
-# So many sessions keep their state; a visitor is one. Gradio itself keeps those of 10,000.
+# So many sessions keep their state; a visitor is one. Gradio itself keeps those of 10,000, the
+# messages of 2,000, and what it notes of the last 10,000 events: no leaks, but 3 KiB a request for
+# so long.
 SESSIONS = 64
 # Seconds: how often Gradio looks for old uploads, and how old one is when it goes: long after every
 # request that waits for it. A request does not remove its own: equal uploads are one file to
@@ -60,6 +62,7 @@ def naive(port: int, settings: Settings, folder: Path) -> None:
 
 def hardened(port: int, settings: Settings, folder: Path) -> None:
     """Serve behind the guards of `vad_hardened`; old uploads are swept."""
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = str(SESSIONS)
     vad_service.bound_caches()
     detector = vad_service.load(settings, vad_hardened.THREADS, folder)
     service = vad_hardened.Service(detector, settings)
@@ -75,6 +78,7 @@ def hardened(port: int, settings: Settings, folder: Path) -> None:
 
     blocks = page(detect, delete_cache=SWEEP)
     blocks.queue(default_concurrency_limit=settings.at_once, max_size=settings.at_once + WAITING)
+    blocks._queue.pending_messages_per_session.max_size = SESSIONS  # Gradio has no setting for it
     try:
         _serve(
             blocks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -441,37 +441,48 @@ def test_pytest_does_not_warn_of_what_its_worker_has_imported() -> None:
     assert AssertionRewriter.is_rewrite_disabled(leakhunt.__doc__ or "")
 
 
-@pytest.fixture
-def interrupted(
-    run_pytest: RunPytest, pytester: pytest.Pytester
-) -> Iterator[subprocess.Popen[str]]:
-    """A pytest that measures a slow body; it is killed after the test."""
-    pytester.makepyfile(test_sample=f"{HEAD}\n@budget\ndef test_slow():\n    time.sleep(0.05)\n")
+SLOW = "time.sleep(0.05)"
+SLOWLY_HUNTED = """
+    KEPT.append(bytearray(4096))
+    if tracemalloc.is_tracing():
+        time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "within", "ending"),
+    [(SLOW, "", Ending.INTERRUPTED), (SLOWLY_HUNTED, "under-tracemalloc", Ending.OK)],
+    ids=["while it is measured", "while it is hunted"],
+)
+def test_ctrl_c_ends_the_worker_and_pytest(
+    run_pytest: RunPytest, pytester: pytest.Pytester, body: str, within: str, ending: Ending
+) -> None:
+    head = f"{HEAD}\nimport tracemalloc\nKEPT = []\n"
+    pytester.makepyfile(test_sample=f"{head}\n@budget\ndef test_slow():\n    {body}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-p", "leakhunt.pytest_plugin", "--leakhunt-report=leaks"],
         cwd=pytester.path,
         stdout=subprocess.PIPE,
         text=True,
     )
-    yield process
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
-
-
-def test_ctrl_c_ends_the_worker_and_pytest(
-    interrupted: subprocess.Popen[str], pytester: pytest.Pytester
-) -> None:
     folder = pytester.path / "leaks"
-    samples = lambda: any(b'"sample"' in each.read_bytes() for each in folder.glob("*.jsonl"))  # noqa: E731
-    wait_until(samples, interrupted)
-    workers = [int(pid) for pid in _children(interrupted.pid)]
-    assert workers
-    interrupted.send_signal(signal.SIGINT)
-    output, _ = interrupted.communicate(timeout=PATIENCE_SECONDS)
-    assert interrupted.returncode == pytest.ExitCode.INTERRUPTED
+
+    def samples() -> bool:
+        files = [file for file in folder.glob("*.jsonl") if within in file.name]
+        return any(b'"sample"' in file.read_bytes() for file in files)
+
+    try:
+        wait_until(samples, process)
+        workers = [int(pid) for pid in _children(process.pid)]
+        assert workers
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
     assert "KeyboardInterrupt" in output
-    assert runs_in(folder) == {"test_sample.py::test_slow": Ending.INTERRUPTED}
+    assert runs_in(folder) == {"test_sample.py::test_slow": ending}
     wait_until(lambda: not any(map(is_alive, workers)))
 
 
