@@ -34,8 +34,9 @@ CLOSEST_SPACING = 3
 # is held for each judged reading from inside, which takes as long as the slowest of them; between
 # two such pauses it flows for so many times as long...
 PAUSE_SPACING = 4
-# ... if enough of them for a first look fit into the soak; where nothing ends it but the verdict,
-# if a sample comes at least this often.
+# ... or for so many at least, so that enough of them for a first look fit into the soak; where
+# nothing ends it but the verdict, so that a sample comes at least this often.
+CLOSEST_PAUSE_SPACING = 2
 SLOWEST_SAMPLE_SECONDS = 5.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
 MOST_WARM_UP_SHARE = 0.25
@@ -87,14 +88,15 @@ def _share_done(run: Run, load: Load) -> float:
 
 def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
     """Requests between two pauses of the load; None: too few would fit into the soak."""
-    seconds = PAUSE_SPACING * pause_seconds
     per_second = _pace(run)
     ends = [
         *([load.duration_seconds] if load.duration_seconds else []),
         *([run.plan.calls / per_second] if run.plan.calls else []),
     ]
     judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else SLOWEST_SAMPLE_SECONDS * LOOKS[0]
-    return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
+    seconds = min(PAUSE_SPACING * pause_seconds, judged / LOOKS[0])
+    fits = seconds >= CLOSEST_PAUSE_SPACING * pause_seconds
+    return ceil(per_second * seconds) if fits else None
 
 
 def _judged(run: Run, load: Load) -> Phase | None:

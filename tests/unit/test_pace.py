@@ -180,14 +180,14 @@ def test_pauses_that_are_short_bring_no_samples_closer_together() -> None:
     ("pause_seconds", "changes", "pauses"),
     [
         (None, {}, False),
-        (1.2, {}, True),
-        (1.3, {}, False),  # a sample in more than five seconds
-        (0.4, {"duration_seconds": 420.0}, True),
-        (0.4, {"duration_seconds": 120.0}, False),  # 75 samples
-        (1.3, {"duration_seconds": DAY_SECONDS}, True),
-        (0.4, {"calls": 21_000}, True),
-        (0.4, {"calls": 6_000}, False),
-        (0.4, {"calls": 6_000, "duration_seconds": 420.0}, False),
+        (2.4, {}, True),
+        (2.6, {}, False),  # a sample in more than five seconds
+        (0.4, {"duration_seconds": 120.0}, True),
+        (0.4, {"duration_seconds": 100.0}, False),  # 93 samples
+        (2.6, {"duration_seconds": DAY_SECONDS}, True),
+        (0.4, {"calls": 6_000}, True),
+        (0.4, {"calls": 5_000}, False),
+        (0.4, {"calls": 5_000, "duration_seconds": 420.0}, False),
     ],
 )
 def test_enough_pauses_for_a_verdict_must_fit_in(
