@@ -15,6 +15,7 @@ from statistics import median
 from leakhunt.model import Load, Phase, Purpose, Run
 from leakhunt.verdict.evenly import evenly
 from leakhunt.verdict.looks import (
+    EARLIEST_CLEAN,
     MOST_WARM_UP_STEPS,
     SAMPLE_GROWTH_BYTES,
     WARM_UP_STEP,
@@ -33,11 +34,11 @@ CLOSEST_SPACING = 3
 # Requests in flight hold memory that is no growth, tens of megabytes with a few users. So the load
 # is held for each judged reading from inside, which takes as long as the slowest of them; between
 # two such pauses it flows for so many times as long...
-PAUSE_SPACING = 4
-# ... or for so many at least, so that enough of them for a first look fit into the soak; where
-# nothing ends it but the verdict, so that a sample comes at least this often.
+PAUSE_SPACING = 10
+# ... or for so many at least, so that enough of them for a verdict fit into the soak.
 CLOSEST_PAUSE_SPACING = 2
-SLOWEST_SAMPLE_SECONDS = 5.0
+# Where nothing ends it but the verdict, it is given time as if so much were to be judged.
+USUAL_SECONDS = 450.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
 MOST_WARM_UP_SHARE = 0.25
 # So many samples where a number of requests or a duration is asked for: enough for the last look
@@ -93,10 +94,10 @@ def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
         *([load.duration_seconds] if load.duration_seconds else []),
         *([run.plan.calls / per_second] if run.plan.calls else []),
     ]
-    judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else SLOWEST_SAMPLE_SECONDS * LOOKS[0]
-    seconds = min(PAUSE_SPACING * pause_seconds, judged / LOOKS[0])
-    fits = seconds >= CLOSEST_PAUSE_SPACING * pause_seconds
-    return ceil(per_second * seconds) if fits else None
+    judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else USUAL_SECONDS
+    seconds = min(PAUSE_SPACING * pause_seconds, judged / EARLIEST_CLEAN)
+    seconds = max(CLOSEST_PAUSE_SPACING * pause_seconds, seconds)
+    return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
 
 
 def _judged(run: Run, load: Load) -> Phase | None:

@@ -30,8 +30,8 @@ class Service(BaseHTTPRequestHandler):
         if self.mode == "keeps much":
             KEPT.append(bytearray(4_000_000))
         if self.mode == "works":  # holds a lot for a while, and keeps a little of it
-            held = b"." * random.randrange(1 << 20, 16 << 20)
-            time.sleep(0.02)
+            held = b"." * random.randrange(1 << 18, 8 << 20)
+            time.sleep(0.005)
             KEPT.append(bytearray(held[:4096]))
         if self.mode == "leaves":
             sys.stderr.write("leaving\n")
@@ -57,6 +57,8 @@ class Service(BaseHTTPRequestHandler):
 
 def main() -> None:
     port, Service.mode = int(sys.argv[1]), sys.argv[2]
+    if Service.mode == "works":
+        Service.wbufsize = -1  # an answer is one packet: no delayed acknowledgement is waited for
     if "outside" not in sys.argv:
         inside.listen()
     ThreadingHTTPServer(("127.0.0.1", port), Service).serve_forever()
