@@ -31,8 +31,12 @@ from leakhunt.writing import Appender, DiskFull, encode
 
 _POLL_SECONDS = 0.005
 # The load is paused for a look as soon as every user has ended its request; a slow one is not
-# waited for longer than this, and the look is then taken under load.
+# waited for longer than this, and the look is then taken under load...
 _PAUSE_SECONDS = 10.0
+# ... for a sample, not longer than so many times what pauses took: the other users wait meanwhile,
+# and one that is read under load reads too high, which floors leave out.
+_PATIENCE = 2.0
+_LEAST_PATIENCE_SECONDS = 0.1
 _SERVICE_NOTE = "service"
 
 
@@ -152,11 +156,11 @@ def requests_in(run_file: Path) -> int:
 
 
 @contextmanager
-def paused(subject: Subject) -> Iterator[float | None]:
+def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterator[float | None]:
     """Nothing is in flight in here: every user waits after the request that it has sent.
 
-    Gives the seconds that this took; None if it did not come to that, since one that takes very
-    long is not waited for.
+    Gives the seconds that this took; None if it did not come to that, since a request that takes
+    longer than `longest_seconds` is not waited for.
     """
     counters = subject.load.counters
     counters.hold = True
@@ -164,7 +168,7 @@ def paused(subject: Subject) -> Iterator[float | None]:
         since = time.monotonic()
         while (
             counters.held < counters.users
-            and time.monotonic() - since < _PAUSE_SECONDS
+            and time.monotonic() - since < longest_seconds
             and subject.service.is_alive()
         ):
             time.sleep(_POLL_SECONDS)
@@ -266,7 +270,7 @@ class _Soak:
 
     def _sample(self, pauses: bool) -> int:
         """Write a sample; the requests done by then, without those before a resumption."""
-        hold = paused(self._subject) if pauses else nullcontext()
+        hold = paused(self._subject, self._patience()) if pauses else nullcontext()
         done, values = self._readings.sample(hold)
         self._append({"record": "sample", "call": self._before + done - 1, "values": values})
         self._show()
@@ -285,9 +289,17 @@ class _Soak:
 
     def _pause_seconds(self) -> float | None:
         """What it takes to hold the load; None if it cannot be held, or nothing listens inside."""
-        waits = [wait for wait in self._waits if wait is not None]
+        waits = self._known_waits()
         can_hold = len(waits) == len(self._waits) and bool(waits)
         return max(waits) if can_hold and self._readings.listening else None
+
+    def _patience(self) -> float:
+        """How long a sample may wait until nothing is in flight."""
+        usual = max(self._known_waits(), default=_PAUSE_SECONDS)
+        return min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
+
+    def _known_waits(self) -> list[float]:
+        return [wait for wait in self._waits if wait is not None]
 
     def _read_look(self) -> tuple[Reading, ...]:
         return tuple(map(self._readings.full, self._readings.steps()))

@@ -7,8 +7,10 @@ import random
 import re
 import socket
 import statistics
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from leakhunt.model import Series, Unit
 from leakhunt.service.counters import Counters, percentile_ns
 from leakhunt.service.described import builtin_services, find_service, read_service
 from leakhunt.service.readings import Readings
+from leakhunt.service.soaking import paused
 from leakhunt.service.started import free_port, refuse_taken, without_userinfo, words
 from leakhunt.service.tree import Tree, unreclaimable
 from leakhunt.service.within import NO_INSIDE, Within, unavailable
@@ -353,3 +356,31 @@ def test_a_soak_goes_on_with_the_series_of_before(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read now"):
         Readings(tree, counters, [gone])
     counters.close()
+
+
+class AnsweringSlowly:
+    """A user whose request goes on for a while after the load is to pause."""
+
+    def __init__(self, counters: Counters, seconds: float) -> None:
+        self.service = self.load = self
+        self.counters = counters
+        self._ends = time.monotonic() + seconds
+
+    def is_alive(self) -> bool:
+        """Asked at every poll."""
+        self.counters.held = int(time.monotonic() >= self._ends)
+        return True
+
+
+@pytest.mark.parametrize(("longest_seconds", "is_quiet"), [(60.0, True), (0.05, False)])
+def test_a_pause_waits_for_requests_in_flight_but_not_for_long(
+    tmp_path: Path, longest_seconds: float, is_quiet: bool
+) -> None:
+    counters = Counters.create(tmp_path / "counters")
+    counters.users = 1
+    subject: Any = AnsweringSlowly(counters, 0.2 if is_quiet else 3600.0)
+    with paused(subject, longest_seconds) as waited:
+        assert counters.hold
+        assert (waited is not None) is is_quiet
+        assert waited is None or waited >= 0.1
+    assert not counters.hold
