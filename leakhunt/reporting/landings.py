@@ -21,7 +21,7 @@ LOAD_HEADINGS = (
     mark("users"),
 )
 # What happened to a service meanwhile.
-_TOLD_NOTES = ("restarted", "resumed")
+_TOLD_NOTES = ("restarted", "resumed", "lost-inside", "not-quiet")
 
 
 def work_of(report: Report) -> Work:

@@ -49,9 +49,11 @@ class Counting:
             self._failed(str(exception) or type(exception).__name__, 1)
         if self._counters.hold:
             self._counters.held += 1
-            while self._counters.hold:
-                gevent.sleep(_HELD_SECONDS)
-            self._counters.held -= 1
+            try:
+                while self._counters.hold:
+                    gevent.sleep(_HELD_SECONDS)
+            finally:  # Locust may end a user meanwhile
+                self._counters.held -= 1
 
     def worker_report(self, data: dict[str, Any], **_: Any) -> None:
         """What a worker on another machine has seen in the last seconds."""

@@ -79,6 +79,11 @@ class Readings:
         """How many the service had when it was last looked at."""
         return len(self._pids)
 
+    @property
+    def has_inside(self) -> bool:
+        """Whether anything is read from inside."""
+        return bool(self._inside)
+
     def close(self) -> None:
         """Hang up."""
         self._within.close()
@@ -112,10 +117,15 @@ class Readings:
         self._note_processes(set(pids))
         outside = self._tree.read(pids)
         with hold or nullcontext():
-            inside = self._read_inside(pids) if self._inside else {}
-            done = self._counters.done
-            load = self._load()
-            self._start_interval()
+            since = time.monotonic_ns()
+            inside = self._ask_inside(pids)
+            if hold is not None:
+                self.leave_out(time.monotonic_ns() - since)
+            ended = None if inside is None else self._end_interval()
+        if inside is None or ended is None:  # nobody listens just now: the load goes on meanwhile
+            inside = self._wait_for_inside()
+            ended = self._end_interval()
+        done, load = ended
         self.seconds = time.monotonic() - started
         values = {**outside, **inside, **load}
         return done, [values[series.name] for series in self.series]
@@ -133,19 +143,33 @@ class Readings:
             "duration": self._counters.spent_ns - self._spent,
         }
 
-    def _read_inside(self, pids: Sequence[int]) -> Mapping[str, int]:
-        """The numbers of all processes that listen; the last ones where none does for long."""
+    def _end_interval(self) -> tuple[int, dict[str, int]]:
+        """Requests done, and what the load did in this interval; another one starts."""
+        done, load = self._counters.done, self._load()
+        self._start_interval()
+        return done, load
+
+    def _ask_inside(self, pids: Sequence[int]) -> Mapping[str, int] | None:
+        """The numbers of all processes that listen; None where none does."""
+        if not self._inside:
+            return self._inside
+        self._within.find(pids)
+        told = self._within.ask("numbers")
+        if not told:
+            return None
+        self._inside |= {name: told[name] for name in self._inside if name in told}
+        return self._inside
+
+    def _wait_for_inside(self) -> Mapping[str, int]:
+        """The numbers as soon as a process listens; the last ones where none does for long."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            self._within.find(pids)
-            told = self._within.ask("numbers")
-            if told:
-                self._inside |= {name: told[name] for name in self._inside if name in told}
-                return self._inside
+            told = self._ask_inside(self._tree.pids())
+            if told is not None:
+                return told
             if not self._tree.is_alive():
                 raise ProcessLookupError
             time.sleep(_POLL_SECONDS)
-            pids = self._tree.pids()
         self.lost_inside += 1
         return self._inside
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from leakhunt import store, writing
@@ -198,8 +200,10 @@ class _Soak:
         self._seconds = subject.plan.load.duration_seconds
         self._before = 0
         self._told_errors: list[tuple[str, int]] = []
-        # What it took until nothing was in flight, a pause for a look each.
-        self._waits: list[float | None] = []
+        # What it took until nothing was in flight, a pause for a look each; inf: it did not come.
+        self._waits: list[float] = []
+        # Samples that were to be read in a pause, and those for which a request was too slow.
+        self._held = self._not_quiet = 0
 
     def carry_out(self, first: Mapping[str, Any]) -> Outcome:
         """All of it, from the first note on."""
@@ -212,6 +216,8 @@ class _Soak:
             self._subject.load.wait_until_it_runs()
             self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
             self._readings.start_clock()
+            if run.samples_done:  # gone on with: what a pause takes is not known
+                self._look()
             outcome = self._phases()
         except KeyboardInterrupt:
             outcome = Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
@@ -270,8 +276,7 @@ class _Soak:
 
     def _sample(self, pauses: bool) -> int:
         """Write a sample; the requests done by then, without those before a resumption."""
-        hold = paused(self._subject, self._patience()) if pauses else nullcontext()
-        done, values = self._readings.sample(hold)
+        done, values = self._readings.sample(self._hold() if pauses else None)
         self._append({"record": "sample", "call": self._before + done - 1, "values": values})
         self._show()
         return done
@@ -282,24 +287,27 @@ class _Soak:
             since = time.monotonic_ns()
             look = self._read_look()
             self._readings.leave_out(time.monotonic_ns() - since)
-        self._waits.append(waited)
+        self._waits.append(inf if waited is None else waited)
         for reading in look:
             self._settle_record(reading)
         self._tell_errors()
 
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """A pause for a sample, which waits no longer than pauses usually take."""
+        usual = median(self._waits) if self._waits else _PAUSE_SECONDS
+        longest = min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
+        with paused(self._subject, longest) as waited:
+            self._held += 1
+            self._not_quiet += waited is None
+            yield
+
     def _pause_seconds(self) -> float | None:
-        """What it takes to hold the load; None if it cannot be held, or nothing listens inside."""
-        waits = self._known_waits()
-        can_hold = len(waits) == len(self._waits) and bool(waits)
-        return max(waits) if can_hold and self._readings.listening else None
-
-    def _patience(self) -> float:
-        """How long a sample may wait until nothing is in flight."""
-        usual = max(self._known_waits(), default=_PAUSE_SECONDS)
-        return min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
-
-    def _known_waits(self) -> list[float]:
-        return [wait for wait in self._waits if wait is not None]
+        """What it takes to hold the load; None if it cannot be, or nothing is read from inside."""
+        if not self._waits or not self._readings.has_inside:
+            return None
+        usual = median(self._waits)
+        return usual if usual < inf and 2 * self._not_quiet <= self._held else None
 
     def _read_look(self) -> tuple[Reading, ...]:
         return tuple(map(self._readings.full, self._readings.steps()))
@@ -339,6 +347,12 @@ class _Soak:
             told = mark("for {count:d} samples no process listened: live memory is as it was last")
             text = told.format(count=self._readings.lost_inside)
             self._append({"record": "note", "kind": "lost-inside", "text": text})
+        if self._not_quiet:
+            told = mark(
+                "{count:d} of {held:d} samples were read while a slow request was in flight"
+            )
+            text = told.format(count=self._not_quiet, held=self._held)
+            self._append({"record": "note", "kind": "not-quiet", "text": text})
         if self._readings.replaced:
             told = mark("{count:d} of the service's processes were replaced by others")
             text = told.format(count=self._readings.replaced)

@@ -63,9 +63,11 @@ _RETAINED_BYTES = 8 << 20
 _FILLING = ("cgroup", "anonymous", "rss")
 _FILLED_SHARE = 0.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call: one that
-# adds nearly as much as a call does in the mean, since where all leak, none adds more.
+# adds as much as a call does in the mean...
 _BLOCKS_PER_LEAK = 0.75
-_LEAKING_SHARE = 0.9
+# ... in the stretches between collections that grew by this share of the mean; in others, such as
+# one before a leak starts, rises are noise.
+_LEAKING_STRETCH_SHARE = 0.5
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
@@ -209,34 +211,43 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
         return False
     heap = run.samples["live_heap"]
     each = distance(run)
-    leaking = _LEAKING_SHARE * (trends["live_heap"].rate or 0.0) * each
+    leaking = (trends["live_heap"].rate or 0.0) * each
     left = remains(run, "python_blocks")
     if left is not None:
         ever = remains(run, "python_blocks", first_sample=1) or left
         early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
         lasts = left.pieces[-1] >= _LASTING_SHARE * early
-        leaks = [(rises, blocks) for rises, blocks in _stretches(run, leaking) if rises]
-        follow = all(blocks >= _BLOCKS_PER_LEAK * rises for rises, blocks in leaks)
-        return lasts and follow and bool(leaks)
+        leaks = list(_leaking_stretches(run, leaking))
+        rises, blocks = (sum(column) for column in zip(*leaks, strict=True)) if leaks else (0, 0)
+        follow = blocks >= _BLOCKS_PER_LEAK * rises > 0
+        throughout = all(came >= _BLOCKS_PER_LEAK * rose / 2 for rose, came in leaks)
+        return lasts and follow and throughout
     judged = heap[run.judged_from : run.samples_done]
     rises_a_call = _rises(judged, leaking) / (max(len(judged) - 1, 1) * each)
     low = trends["python_blocks"].rate_low
     return low is not None and low >= _BLOCKS_PER_LEAK * rises_a_call > 0
 
 
-def _stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
-    """Between two collections each: how often the heap rose by more, and the blocks that came.
+def _leaking_stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
+    """Between two collections each: the calls that leaked, and the blocks that came.
 
-    One by one: in a stretch before a leak starts, neither grows.
+    One by one: nearly all of a leak that starts late may be in the last.
     """
     for (before, had), (after, has) in pairwise(collected_points(run, "python_blocks")):
         first, end = (bisect_right(run.calls, calls) for calls in (before, after))
-        yield _rises(run.samples["live_heap"][max(first - 1, 0) : end], amount), has - had
+        heights = run.samples["live_heap"][max(first - 1, 0) : end]
+        least = _LEAKING_STRETCH_SHARE * amount * (len(heights) - 1)
+        if len(heights) > 1 and heights[-1] - heights[0] >= least:
+            yield _rises(heights, amount), has - had
 
 
 def _rises(heights: Sequence[int], amount: float) -> int:
-    """From how many samples to the next it went up by more."""
-    return sum(later - earlier > amount for earlier, later in pairwise(heights))
+    """How many times more often it rose by so much from sample to sample than it fell by so much.
+
+    What only comes and goes does both as often.
+    """
+    moves = [later - earlier for earlier, later in pairwise(heights)]
+    return sum(move >= amount for move in moves) - sum(move <= -amount for move in moves)
 
 
 def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:

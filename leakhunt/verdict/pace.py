@@ -37,6 +37,9 @@ CLOSEST_SPACING = 3
 PAUSE_SPACING = 10
 # ... or for so many at least, so that enough of them for a verdict fit into the soak.
 CLOSEST_PAUSE_SPACING = 2
+# Not at all where growth until a leak is known is so many times what the heap moves by in a step of
+# the warm-up. Growth alone makes it more than seven times that.
+PLAIN = 4
 # Where nothing ends it but the verdict, it is given time as if so much were to be judged.
 USUAL_SECONDS = 450.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
@@ -58,7 +61,7 @@ def next_phase(
     assert run.plan.load is not None
     if not run.phases or run.phases[-1].purpose is Purpose.WARM_UP:
         return _warm_up(run, run.plan.load, reading_seconds, pause_seconds)
-    return _judged(run, run.plan.load)
+    return _judged(run, run.plan.load, pause_seconds is not None)
 
 
 def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float | None) -> Phase:
@@ -74,7 +77,9 @@ def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float 
         or len(run.phases) >= MOST_WARM_UP_STEPS
         or _share_done(run, load) >= MOST_WARM_UP_SHARE
     ):
-        apart = None if pause_seconds is None else _between_pauses(run, load, pause_seconds)
+        apart = None
+        if pause_seconds is not None and not _stands_out(run, each):
+            apart = _between_pauses(run, load, pause_seconds)
         each = max(each, apart or 0)
         return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, False, apart is not None)
     return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, False)
@@ -85,6 +90,23 @@ def _share_done(run: Run, load: Load) -> float:
     by_calls = run.calls_done / run.plan.calls if run.plan.calls else 0.0
     seconds = sum(run.samples["elapsed"]) / 1e9
     return max(by_calls, seconds / load.duration_seconds if load.duration_seconds else 0.0)
+
+
+def _stands_out(run: Run, each: int) -> bool:
+    """Whether growth would show plainly until a leak is known, for all that comes and goes.
+
+    A service that grows so may not live long: it is read as often as it can be.
+    """
+    looks = [
+        (run.calls[reading.sample - 1], reading.values["live_heap"])
+        for reading in run.readings
+        if reading.step == "look_collected" and reading.sample and "live_heap" in reading.values
+    ][-2:]
+    heap = run.samples.get("live_heap", ())[-WARM_UP_STEP:]
+    if len(looks) < 2 or looks[1][0] <= looks[0][0] or not heap:
+        return False
+    rate = (looks[1][1] - looks[0][1]) / (looks[1][0] - looks[0][0])
+    return rate * each * LOOKS[1] > PLAIN * (max(heap) - min(heap))
 
 
 def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
@@ -100,9 +122,9 @@ def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
     return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
 
 
-def _judged(run: Run, load: Load) -> Phase | None:
+def _judged(run: Run, load: Load, can_pause: bool) -> Phase | None:
     """To the next look, or twice as far; None: it is known."""
-    each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses
+    each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses and can_pause
     even = evenly(run)
     judged = even.samples_done - even.judged_from
     is_held_to_it = run.plan.calls is not None or load.duration_seconds is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -111,6 +112,25 @@ def test_objects_of_a_leak_that_starts_late_are_seen_to_come_with_it(
     ]
     verdict = judge(make_run(live_heap=heap, python_blocks=blocks, readings=readings))
     assert (verdict.status, verdict.kind) == (Status.LEAK, kind)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("starts", [0, WARM_UP + 45], ids=["from the first call", "late"])
+def test_objects_are_seen_to_come_with_a_leak_beneath_noise(
+    make_run: MakeRun, starts: int, seed: int
+) -> None:
+    """A hundred kilobytes in one call of ten; the heap goes up and down by twelve."""
+    source = random.Random(seed)
+    noise = [source.randint(-12 * KIB, 12 * KIB) for _ in range(CALLS)]
+    leaked = [max(call - starts, 0) // 10 for call in range(CALLS)]
+    heap = [BASE + 100 * KIB * count + noise[call] for call, count in enumerate(leaked)]
+    blocks = [1000 + count for count in leaked]
+    readings = [
+        Reading("look_collected", {"python_blocks": blocks[at - 1], "python_live": 50 * at}, at)
+        for at in (20, 40, WARM_UP, WARM_UP + 60, WARM_UP + 120, CALLS)
+    ]
+    verdict = judge(make_run(live_heap=heap, python_blocks=blocks, readings=readings))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
 
 
 def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run: MakeRun) -> None:

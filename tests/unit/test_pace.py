@@ -198,6 +198,28 @@ def test_enough_pauses_for_a_verdict_must_fit_in(
     assert judged_samples(evenly(run)) >= LOOKS[0]
 
 
+def leaking_in_flight(request: int) -> int:
+    return in_flight(request) + 1024 * request
+
+
+@pytest.mark.parametrize(
+    ("curve", "pauses"), [(leaking, False), (leaking_fast, False), (leaking_in_flight, True)]
+)
+def test_growth_that_stands_out_is_read_as_often_as_can_be(curve: Curve, pauses: bool) -> None:
+    run = soaked(curve, per_second=13, pause_seconds=0.3)
+    assert run.pauses is pauses
+    if not pauses:
+        assert run.calls_per_sample == soaked(curve, per_second=13).calls_per_sample
+
+
+def test_a_load_that_cannot_be_held_any_more_is_not_held() -> None:
+    run = soaked(flat, per_second=50, pause_seconds=0.1, duration_seconds=3600.0)
+    assert run.pauses
+    before = replace(run, plan=replace(run.plan, calls=10 * run.calls_done))
+    assert (phase := next_phase(before, READING_SECONDS, 0.1)) is not None and phase.pauses
+    assert (phase := next_phase(before, READING_SECONDS, None)) is not None and not phase.pauses
+
+
 def test_a_long_soak_keeps_its_pauses_though_they_come_further_apart() -> None:
     run = soaked(flat, per_second=40, duration_seconds=3 * DAY_SECONDS, pause_seconds=0.5)
     judged = [phase for phase in run.phases if phase.purpose is Purpose.JUDGED]

@@ -166,6 +166,8 @@ def test_a_line_that_leakhunt_does_not_write_is_refused(line: dict[str, Any]) ->
         {"record": "note", "kind": "watched", "caveats": ["none"]},
         {"record": "note", "kind": "errors", "errors": [["500 Internal Server Error", 12]]},
         {"record": "note", "kind": "restarted", "text": "a process was replaced"},
+        {"record": "note", "kind": "lost-inside", "text": "no process listened"},
+        {"record": "note", "kind": "not-quiet", "text": "a slow request was in flight"},
         {"record": "note", "kind": "resumed", "text": "it goes on"},
         {"record": "note", "kind": "service", "pid": 4711, "created": 1795272984.93},
         {"record": "result", "call": 0, "value": {"any": ["thing"]}},
@@ -245,7 +247,7 @@ def test_the_footer_is_an_outcome_with_its_seconds() -> None:
 
 
 def test_a_field_that_the_schema_lacks_is_found() -> None:
-    wider = make_dataclass("Phase", [("colour", str)], bases=(Phase,), frozen=True)
+    wider = make_dataclass("Phase", [("colour", str, "")], bases=(Phase,), frozen=True)
     (found,) = disagreements(wider, REPORT["$defs"]["Phase"])
     assert found.startswith("Phase.colour: {'type': 'string'}")
     changed = {**REPORT["$defs"]["Phase"]}
