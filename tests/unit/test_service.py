@@ -378,7 +378,7 @@ def test_a_pause_waits_for_requests_in_flight_but_not_for_long(
 ) -> None:
     counters = Counters.create(tmp_path / "counters")
     counters.users = 1
-    subject: Any = AnsweringSlowly(counters, 0.2 if is_quiet else 3600.0)
+    subject: Any = AnsweringSlowly(counters, 0.2 if is_quiet else 2.0)
     with paused(subject, longest_seconds) as waited:
         assert counters.hold
         assert (waited is not None) is is_quiet

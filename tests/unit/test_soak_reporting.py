@@ -131,8 +131,9 @@ def test_the_load_section_has_what_failed_and_why() -> None:
     assert "500 Internal Server Error" in page
 
 
-def test_a_restart_is_told() -> None:
-    note = {"record": "note", "kind": "restarted", "text": "2 of its processes were replaced"}
+@pytest.mark.parametrize("kind", ["restarted", "resumed", "lost-inside", "not-quiet"])
+def test_what_happened_meanwhile_is_told(kind: str) -> None:
+    note = {"record": "note", "kind": kind, "text": "2 of its processes were replaced"}
     made = report_of(replace(soak(OUTSIDE), notes=(note,)))
     assert list(load_lines(made)) == ["naive: 2 of its processes were replaced"]
     assert "2 of its processes were replaced" in text_of("report.html", made)
