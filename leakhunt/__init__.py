@@ -12,9 +12,9 @@ PYTEST_DONT_REWRITE: a worker has imported this before pytest starts in it, and 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leakhunt.loaded import load, load_all
-    from leakhunt.scenario import Context, variant
-    from leakhunt.verdict import judge, judge_series
+    from leakhunt.analysis.verdict import judge, judge_series
+    from leakhunt.engine.loaded_run import load, load_all
+    from leakhunt.scenario.find import Context, variant
 
 __all__ = ["Context", "__version__", "judge", "judge_series", "load", "load_all", "variant"]
 __version__ = "0.1.0"
@@ -23,15 +23,15 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Each once it is asked for: a measured process must not load what reads and judges needs."""
     if name in ("Context", "variant"):
-        from leakhunt import scenario
+        from leakhunt.scenario import find
 
-        return getattr(scenario, name)
+        return getattr(find, name)
     if name in ("judge", "judge_series"):
-        from leakhunt import verdict
+        from leakhunt.analysis import verdict
 
         return getattr(verdict, name)
     if name in ("load", "load_all"):
-        from leakhunt import loaded
+        from leakhunt.engine import loaded_run
 
-        return getattr(loaded, name)
+        return getattr(loaded_run, name)
     raise AttributeError(f"module 'leakhunt' has no attribute {name!r}")

@@ -1,14 +1,14 @@
 """What can go wrong outside our own code: one line for the person, one exit code for the shell.
 
 Raised anywhere, printed in one place (`leakhunt.cli`). A message says the cause, the place and what
-to do. Exit codes 0, 1, 3 and 9 are results, not errors: see `leakhunt.gate` and `REFUSED`.
+to do. Exit codes 0, 1, 3 and 9 are results, not errors: see `leakhunt.analysis.gate` and `REFUSED`.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from leakhunt.language import mark
+from leakhunt.text.language import mark
 
 # What the system says is the matter with a file, translated where it is shown.
 SYSTEM_SAYS = (

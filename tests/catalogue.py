@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
 PACKAGE = Path(__file__).parents[1] / "leakhunt"
-CAUSES = PACKAGE / "attribution" / "known_causes.toml"
+CAUSES = PACKAGE / "analysis" / "attribution" / "known_causes.toml"
 FILES = sorted((PACKAGE / "locale").glob("*/LC_MESSAGES/leakhunt.po"))
 _PYTHON_KEYWORDS = {"tr": None, "ntr": (1, 2), "mark": None}
 _TEMPLATE_KEYWORDS = {"tr": None, "ntr": (1, 2)}
@@ -109,9 +109,9 @@ def compiled(catalogue: Catalog) -> bytes:
 
 
 def written(catalogue: Catalog) -> bytes:
-    """The ``.po`` of a catalogue, without line numbers, which move with every change."""
+    """The ``.po`` of a catalogue, by the alphabet and without places: two branches then merge."""
     stream = io.BytesIO()
-    write_po(stream, catalogue, width=100, include_lineno=False, sort_by_file=True)
+    write_po(stream, catalogue, width=100, no_location=True, sort_output=True)
     lines = stream.getvalue().splitlines(keepends=True)
     return b"".join(line for line in lines if not line.startswith(_OF_NO_USE))
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from leakhunt import store, writing
-from leakhunt.model import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
+from leakhunt.model.run import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
+from leakhunt.storage import run_file, run_writer
 
 # A shell starts what it puts into the background with SIGINT ignored, and so all that this starts.
 # The tests send it.
@@ -176,8 +176,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def only_run(folder: Path) -> Run:
     """The one run in a folder."""
-    (file,) = store.find_run_files([str(folder)])
-    return store.load(file)
+    (file,) = run_file.find_run_files([str(folder)])
+    return run_file.load(file)
 
 
 def wait_until(
@@ -248,10 +248,12 @@ def write_run(file: Path, rows: Sequence[Sequence[int]], **changes: Any) -> Path
         "unavailable": {},
         "limits": {},
     }
-    writing.create(file, header)
-    appender = writing.Appender(file)
+    run_writer.create(file, header)
+    appender = run_writer.Appender(file)
     for call, values in enumerate(rows):
-        appender.append(writing.encode({"record": "sample", "call": call, "values": list(values)}))
+        appender.append(
+            run_writer.encode({"record": "sample", "call": call, "values": list(values)})
+        )
     appender.close()
-    writing.finish(file, Outcome(Ending.OK, exit_code=0), 1.0)
+    run_writer.finish(file, Outcome(Ending.OK, exit_code=0), 1.0)
     return file

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leakhunt.claimed import (
+from leakhunt.analysis.claims import Evidence, judge_claims
+from leakhunt.model.claims import (
     About,
     Check,
     CheckedScenario,
@@ -15,7 +16,6 @@ from leakhunt.claimed import (
     Limit,
     MadeRun,
 )
-from leakhunt.claims import Evidence, judge_claims
 
 HELD = Limit(1024, "1 KiB/call")
 TOO_MUCH = Limit(50e6, "50 MB/call")

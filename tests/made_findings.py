@@ -8,10 +8,18 @@ from typing import Any
 
 from conftest import plan
 
-from leakhunt.attribution import attribute
-from leakhunt.findings import Attribution, Finding, Frame, Instrument, Origin, Sort, Suspect
-from leakhunt.model import Run
-from leakhunt.verdict import judge
+from leakhunt.analysis.attribution import attribute
+from leakhunt.analysis.verdict import judge
+from leakhunt.model.attribution import (
+    Attribution,
+    Finding,
+    Frame,
+    Instrument,
+    Origin,
+    Sort,
+    Suspect,
+)
+from leakhunt.model.run import Run
 
 KIB = 1024
 CALLS = 300

@@ -9,11 +9,11 @@ from typing import Any
 
 from conftest import HOSTILE, MakeRun, hostile_run
 
-from leakhunt.assemble import assemble
-from leakhunt.compared import Matter, Mismatch
-from leakhunt.findings import Cause, Frame, Instrument, Origin, Remedy, Suspect
-from leakhunt.gate.checking import check_all
-from leakhunt.gated import (
+from leakhunt.analysis.gate.check import check_all
+from leakhunt.analysis.report import assemble
+from leakhunt.model.attribution import Cause, Frame, Instrument, Origin, Remedy, Suspect
+from leakhunt.model.comparison import Matter, Mismatch
+from leakhunt.model.gate import (
     SECONDS_PER_CALL,
     Acceptance,
     Answer,
@@ -23,9 +23,9 @@ from leakhunt.gated import (
     Gated,
     GatedVariant,
 )
-from leakhunt.judged import JudgedRun
-from leakhunt.model import Run, Unit
-from leakhunt.reporting.repository import Repository
+from leakhunt.model.run import Run, Unit
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.reporting.gate.source_lines import Repository
 
 MIB = 1 << 20
 CALLS = 240

@@ -16,8 +16,7 @@ import numpy as np
 from conftest import plan
 from numpy.typing import NDArray
 
-from leakhunt import writing
-from leakhunt.model import (
+from leakhunt.model.run import (
     Ending,
     Load,
     Outcome,
@@ -29,6 +28,7 @@ from leakhunt.model import (
     Series,
     Unit,
 )
+from leakhunt.storage import run_writer
 
 MIB = 1 << 20
 INSIDE = ("live_heap", "python_blocks")
@@ -191,12 +191,12 @@ def write_soak(file: Path, run: Run) -> Path:
         "unavailable": dict(run.unavailable),
         "limits": dict(run.limits),
     }
-    writing.create(file, header)
-    appender = writing.Appender(file)
+    run_writer.create(file, header)
+    appender = run_writer.Appender(file)
     for line in _lines(run):
-        appender.append(writing.encode(line))
+        appender.append(run_writer.encode(line))
     appender.close()
-    writing.finish(file, run.outcome, 1.0)
+    run_writer.finish(file, run.outcome, 1.0)
     return file
 
 

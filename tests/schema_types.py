@@ -20,7 +20,7 @@ _NAMES: Mapping[Any, str] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    text = (resources.files("leakhunt.reporting") / "schemas" / SCHEMAS[name]).read_text("utf-8")
+    text = (resources.files("leakhunt.storage") / "schemas" / SCHEMAS[name]).read_text("utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
 

@@ -10,28 +10,28 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from leakhunt.assemble import assemble
-from leakhunt.cli.baseline_files import (
+from leakhunt.analysis.gate.baseline import Baseline, KeptVariant, environment_of, kept, unfit
+from leakhunt.analysis.gate.baseline_diff import against_baseline, no_baseline
+from leakhunt.analysis.report import assemble
+from leakhunt.cli.summary import GENERATOR
+from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
+from leakhunt.errors import NothingMeasured, UsageError
+from leakhunt.model.comparison import Line, Mismatch
+from leakhunt.model.run import Kind
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.reporting.baseline.rows import row_of
+from leakhunt.reporting.baseline.terminal import kept_table
+from leakhunt.reporting.comparison.sentences import against
+from leakhunt.reporting.comparison.terminal import lines_table
+from leakhunt.reporting.run.terminal import visible_line
+from leakhunt.storage.baseline_folder import (
     DEFAULT_PLACE,
     path_of,
     read_baselines,
     read_file,
     write_kept,
 )
-from leakhunt.cli.measured import refuse_one_run_twice, runs_in
-from leakhunt.cli.output import GENERATOR
-from leakhunt.compared import Line, Mismatch
-from leakhunt.comparison.sentences import against
-from leakhunt.errors import NothingMeasured, UsageError
-from leakhunt.gate.against import against_baseline, no_baseline
-from leakhunt.gate.baseline import Baseline, KeptVariant, environment_of, kept, unfit
-from leakhunt.gate.baseline_words import row_of
-from leakhunt.judged import JudgedRun
-from leakhunt.language import tr
-from leakhunt.model import Kind
-from leakhunt.reporting.baseline_terminal import kept_table
-from leakhunt.reporting.comparison_terminal import lines_table
-from leakhunt.reporting.terminal import visible_line
+from leakhunt.text.language import tr
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
 _INTO = click.option(

@@ -13,8 +13,15 @@ from urllib.parse import quote
 import click
 from rich.console import Console
 
-from leakhunt.assemble import assemble
-from leakhunt.claimed import (
+from leakhunt.analysis.claims import Evidence, judge_claims
+from leakhunt.analysis.report import assemble
+from leakhunt.cli.display import SteadyConsole
+from leakhunt.cli.format_option import format_option
+from leakhunt.cli.summary import GENERATOR, Told, report_on, write_file, write_report
+from leakhunt.config.find_claims import ClaimsFile, find_claims
+from leakhunt.engine.claims import Left, Need, folder_name, make, say
+from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
+from leakhunt.model.claims import (
     CheckedScenario,
     Claims,
     ClaimsReport,
@@ -22,21 +29,14 @@ from leakhunt.claimed import (
     JudgedClaim,
     MadeRun,
 )
-from leakhunt.claims import Evidence, judge_claims
-from leakhunt.cli.claim_files import ClaimsFile, find_claims
-from leakhunt.cli.claim_runs import Left, Need, folder_name, make, say
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.formats import format_option
-from leakhunt.cli.output import GENERATOR, Told, report_on, write_file, write_report
-from leakhunt.cli.progress import SteadyConsole
-from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
-from leakhunt.judged import Report
-from leakhunt.language import tr
-from leakhunt.model import Run
-from leakhunt.reporting import RENDERERS, Renderer
-from leakhunt.reporting.claims import CLAIMS_FORMATS
-from leakhunt.reporting.claims_json import SCHEMA_PREFIX
-from leakhunt.reporting.claims_terminal import claims_lines, claims_list, claims_table
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Report
+from leakhunt.reporting.claims.formats import CLAIMS_FORMATS
+from leakhunt.reporting.claims.json_file import SCHEMA_PREFIX
+from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
+from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.

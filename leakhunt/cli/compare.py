@@ -10,18 +10,18 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt import store
-from leakhunt.assemble import assemble
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.measured import refuse_one_run_twice, runs_in
-from leakhunt.cli.output import GENERATOR, Told, write_whole
-from leakhunt.compared import Comparison, Side
-from leakhunt.comparison.compare import compare
+from leakhunt.analysis.comparison.compare import compare
+from leakhunt.analysis.report import assemble
+from leakhunt.cli.summary import GENERATOR, Told, write_whole
+from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import REFUSED, CannotWrite, NothingMeasured, UsageError
-from leakhunt.language import tr
-from leakhunt.model import Run
-from leakhunt.reporting.comparison import COMPARISON_FORMATS
-from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
+from leakhunt.model.comparison import Comparison, Side
+from leakhunt.model.run import Run
+from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
+from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+from leakhunt.storage import run_file
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
 
 # So many folders are put before a name to tell it from another; then a number is.
 _MOST_FOLDERS = 3
@@ -117,10 +117,10 @@ def _default_labels(paths: Sequence[Path]) -> list[str]:
     """The names of files and folders, with the folders above where that tells them apart."""
     for count in range(1, _MOST_FOLDERS + 1):
         labels = ["/".join(path.parts[1:][-count:]) or "/" for path in paths]
-        labels = [" ".join(label.removesuffix(store.SUFFIX).split()) for label in labels]
+        labels = [" ".join(label.removesuffix(run_file.SUFFIX).split()) for label in labels]
         if len(set(labels)) == len(labels):
             return labels
-    names = [path.name.removesuffix(store.SUFFIX) for path in paths]
+    names = [path.name.removesuffix(run_file.SUFFIX) for path in paths]
     return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 

@@ -13,10 +13,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt.cli.asked import signals_are_interrupts
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.gate_benches import Asked, refuse_what_does_not_go_together, rival_of
-from leakhunt.cli.gate_files import (
+from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
+from leakhunt.cli.display import Bars, SteadyConsole
+from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.summary import GENERATOR, Told
+from leakhunt.config.budgets import parse_budget
+from leakhunt.config.find_policy import example_table, load_policy, policy_file
+from leakhunt.engine.baselines import Kept, kept_in
+from leakhunt.engine.gate_notes import Notes, left_out, not_among, not_kept, not_there, unneeded
+from leakhunt.engine.gate_output import (
     Files,
     files_option,
     pages_among,
@@ -26,22 +31,17 @@ from leakhunt.cli.gate_files import (
     write_gate,
     write_reports,
 )
-from leakhunt.cli.gate_jobs import jobs_of
-from leakhunt.cli.gate_notes import Notes, left_out, not_among, not_kept, not_there, unneeded
-from leakhunt.cli.gates import AGAINST, Course, answer_job
-from leakhunt.cli.held import Kept, kept_in
-from leakhunt.cli.measured import runs_in
-from leakhunt.cli.output import GENERATOR, Told
-from leakhunt.cli.policies import example_table, load_policy, policy_file
-from leakhunt.cli.progress import Bars, SteadyConsole
+from leakhunt.engine.gate_plan import jobs_of
+from leakhunt.engine.gate_scenario import AGAINST, Course, answer_job
+from leakhunt.engine.gate_variant import Answering, answer_runs, without_baseline
+from leakhunt.engine.revisions import Asked, refuse_what_does_not_go_together, rival_of
+from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
-from leakhunt.gate.answering import acceptance_notes, not_measured
-from leakhunt.gate.budgets import parse_budget
-from leakhunt.gate.policy import Policy, ScenarioPolicy
-from leakhunt.gated import Gated, GatedVariant, Terms
-from leakhunt.gating import Answering, answer_runs, without_baseline
-from leakhunt.language import tr
-from leakhunt.model import Run
+from leakhunt.model.gate import Gated, GatedVariant, Terms
+from leakhunt.model.policy import Policy, ScenarioPolicy
+from leakhunt.model.run import Run
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
 
 # Columns of a run's name on the terminal: longer ones push what follows to the right.
 _WIDTH = 32

@@ -12,34 +12,34 @@ from typing import Any
 import click
 from rich.console import Console
 
-from leakhunt import store
-from leakhunt.attribution import attribute
-from leakhunt.attribution.attribute import is_growing
-from leakhunt.attribution.ceiling import ceiling_plan
-from leakhunt.attribution.choose import next_instrument
-from leakhunt.attribution.stretches import watched_plan
-from leakhunt.cli.asked import measuring_options, settings_for
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.live import live_displays
-from leakhunt.cli.output import report_on, show, write_report
-from leakhunt.cli.progress import Bars, SteadyConsole
-from leakhunt.cli.remedies import remedies_asked, try_remedies
-from leakhunt.cli.variants import (
+from leakhunt.analysis.attribution import attribute
+from leakhunt.analysis.attribution.attribute import is_growing
+from leakhunt.analysis.attribution.ceiling import ceiling_plan
+from leakhunt.analysis.attribution.instrument_choice import next_instrument
+from leakhunt.analysis.attribution.windows import watched_plan
+from leakhunt.analysis.verdict import judge
+from leakhunt.analysis.verdict.cost import cost
+from leakhunt.cli.display import Bars, SteadyConsole
+from leakhunt.cli.live_display import live_displays
+from leakhunt.cli.options import measuring_options, settings_for
+from leakhunt.cli.summary import report_on, show, write_report
+from leakhunt.engine.remedies import remedies_asked, try_remedies
+from leakhunt.engine.run import (
     Session,
     exit_code,
     measure_variants,
     session,
     shown,
 )
+from leakhunt.engine.watching import usable_on, why_not
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.findings import Attribution, Instrument
-from leakhunt.judged import Verdict
-from leakhunt.language import tr
-from leakhunt.measurement.watching import usable_on, why_not
-from leakhunt.model import Ending, Outcome, Run
-from leakhunt.reporting import Renderer
-from leakhunt.verdict import judge
-from leakhunt.verdict.cost import cost
+from leakhunt.model.attribution import Attribution, Instrument
+from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.verdict import Verdict
+from leakhunt.reporting.registry import Renderer
+from leakhunt.storage import run_file
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
 
 # A run past a ceiling that would be longer is not begun.
 MOST_CEILING_CALLS = 200_000
@@ -109,7 +109,7 @@ def command(
         for further in chain(hunts, tries):
             with closing(further):  # an interrupted one still has its bars on the terminal
                 outcomes += _until_interrupted(outcomes[-1], further)
-    runs = [store.load(file) for file in store.find_run_files([str(folder)])]
+    runs = [run_file.load(file) for file in run_file.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
     show(console, report, write_report(report, folder, renderers))
     return exit_code(outcomes, [run.calls_done for run in measured])

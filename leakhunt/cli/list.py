@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from leakhunt import scenario
-from leakhunt.language import tr
-from leakhunt.model import Scenario
-from leakhunt.service.described import DescribedService, builtin_services
+from leakhunt.config.service_file import DescribedService, builtin_services
+from leakhunt.model.run import Scenario
+from leakhunt.scenario import find
+from leakhunt.text.language import tr
 
 
 @click.command("list")
@@ -23,7 +23,7 @@ def command(scenarios: tuple[str, ...]) -> None:
     Without NAME_OR_FILE: the built-in ones.
     """
     console = Console(highlight=False)
-    found = [scenario.find(name)[0] for name in scenarios] or list(scenario.builtin())
+    found = [find.find(name)[0] for name in scenarios] or list(find.builtin())
     for described in found:
         _show(console, described)
     if not scenarios:

@@ -13,10 +13,10 @@ from typing import Any, TextIO, cast
 import click
 
 from leakhunt import __version__
-from leakhunt.cli.lang import asked_language
-from leakhunt.cli.lasting import Lasting
+from leakhunt.cli.language_option import asked_language
+from leakhunt.cli.stdout import Lasting
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
-from leakhunt.language import LANGUAGES, retold, speaking, tr
+from leakhunt.text.language import LANGUAGES, retold, speaking, tr
 
 _VERBS = {
     "run": "Measure a scenario and write a report.",
@@ -33,6 +33,9 @@ _VERBS = {
     "baseline": "Keep what runs measured, for new ones to be held against.",
 }
 
+# Where a verb is not in the module of its name.
+_MODULES = {"serve": "leakhunt.server.app", "truth": "leakhunt.cli.evaluate"}
+
 
 class _Verbs(click.Group):
     """Loads a verb's module only when that verb is used, so that --help answers at once."""
@@ -43,7 +46,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        module = importlib.import_module(f"leakhunt.cli.{cmd_name}")
+        name = _MODULES.get(cmd_name, f"leakhunt.cli.{cmd_name}")
+        module = importlib.import_module(name)
         command: click.Command = module.command
         return command
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt import store
-from leakhunt.cli.formats import format_option
-from leakhunt.cli.output import report_on, show, write_report
+from leakhunt.cli.format_option import format_option
+from leakhunt.cli.summary import report_on, show, write_report
 from leakhunt.errors import BadFile, CannotWrite
-from leakhunt.language import tr
-from leakhunt.model import Run
-from leakhunt.reporting import Renderer
+from leakhunt.model.run import Run
+from leakhunt.reporting.registry import Renderer
+from leakhunt.storage import run_file
+from leakhunt.text.language import tr
 
 
 @click.command("report")
@@ -29,7 +29,7 @@ def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[Renderer, 
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     """
-    files = store.find_run_files(runs)
+    files = run_file.find_run_files(runs)
     report = report_on([run for file in files if (run := _loaded(file, runs))], runs[0])
     folder = out or files[0].parent
     try:
@@ -48,7 +48,7 @@ def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[Renderer, 
 def _loaded(file: Path, named: tuple[str, ...]) -> Run | None:
     """The run of a file; a damaged one is left out with a line, unless it was named itself."""
     try:
-        return store.load(file)
+        return run_file.load(file)
     except BadFile as error:
         if str(file) in named:
             raise

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from leakhunt.cli.asked import measuring_options, settings_for
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.live import live_displays
-from leakhunt.cli.progress import Bars, SteadyConsole
-from leakhunt.cli.variants import measure_all
-from leakhunt.reporting import Renderer
+from leakhunt.cli.display import Bars, SteadyConsole
+from leakhunt.cli.live_display import live_displays
+from leakhunt.cli.options import measuring_options, settings_for
+from leakhunt.engine.run import measure_all
+from leakhunt.reporting.registry import Renderer
+from leakhunt.storage.folders import new_folder
 
 
 @click.command("run")

@@ -23,5 +23,5 @@ def command(name: str) -> None:
     report, claims, gate: report.json, claims.json, gate.json. run-file: each line of a run file.
     policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
     """
-    place = resources.files("leakhunt.reporting") / "schemas" / SCHEMAS[name]
+    place = resources.files("leakhunt.storage") / "schemas" / SCHEMAS[name]
     click.echo(place.read_text(encoding="utf-8"), nl=False)

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from leakhunt.cli.asked import given_options, signals_are_interrupts
-from leakhunt.cli.folders import new_folder
-from leakhunt.cli.formats import format_option
-from leakhunt.cli.live import live_displays
-from leakhunt.cli.progress import Bars, SteadyConsole
-from leakhunt.cli.services import Effort, go_on, soak_all
-from leakhunt.cli.targets import Asked, targets
+from leakhunt.amounts import parse_duration, parse_size
+from leakhunt.cli.display import Bars, SteadyConsole
+from leakhunt.cli.format_option import format_option
+from leakhunt.cli.live_display import live_displays
+from leakhunt.cli.options import given_options, signals_are_interrupts
+from leakhunt.engine.soak import Effort, go_on, soak_all
+from leakhunt.engine.soak_target import Asked, targets
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.language import tr
-from leakhunt.reporting import Renderer
-from leakhunt.units import parse_duration, parse_size
+from leakhunt.reporting.registry import Renderer
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
 
 DEFAULT_USERS = 4
 DEFAULT_TIMEOUT_SECONDS = 120.0

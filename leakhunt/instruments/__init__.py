@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from leakhunt.findings import Finding, Instrument
 from leakhunt.instruments.frames import Places
+from leakhunt.model.attribution import Finding, Instrument
 
 # A call of the variant: what the loop calls, and what an instrument may wrap.
 Call = Callable[[Any, Any], Any]
@@ -25,7 +25,7 @@ _MODULES = {
     Instrument.MEMRAY: "native_heap",
     Instrument.CUDA: "cuda_heap",
     Instrument.RESOURCES: "resources",
-    Instrument.LINES: "lines",
+    Instrument.LINES: "line_rss",
 }
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
-from leakhunt.language import mark
+from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.text.language import mark
 
 # The allocator's events that are kept; the live blocks do not depend on it.
 MOST_EVENTS = 100_000

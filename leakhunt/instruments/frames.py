@@ -11,11 +11,11 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
-from leakhunt.findings import Frame, Origin
+from leakhunt.model.attribution import Frame, Origin
 
 _PACKAGE = str(Path(__file__).parents[1])
 # What is watched is called from here.
-_LOOP = str(Path(__file__).parents[1] / "measurement" / "loop.py")
+_LOOP = str(Path(__file__).parents[1] / "worker" / "loop.py")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _PACKAGES = ("/site-packages/", "/dist-packages/")

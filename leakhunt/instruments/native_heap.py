@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.findings import Finding, Frame, Instrument, Sort
 from leakhunt.instruments import Call, Watched
-from leakhunt.language import mark
+from leakhunt.model.attribution import Finding, Frame, Instrument, Sort
+from leakhunt.text.language import mark
 
 # memray stamps its records so often; a mark waits a few of them, so that it lies between two.
 INTERVAL_MS = 10

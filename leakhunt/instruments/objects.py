@@ -18,9 +18,7 @@ from typing import Any
 
 import objgraph
 
-from leakhunt.findings import Finding, Sort
 from leakhunt.instruments import Watched
-from leakhunt.instruments.chains import Holders, owner_file, path_of, type_name
 from leakhunt.instruments.containers import (
     cache_of,
     cached_items,
@@ -32,7 +30,7 @@ from leakhunt.instruments.containers import (
     object_traceback,
     untracked_dicts,
 )
-from leakhunt.instruments.traits import (
+from leakhunt.instruments.object_facts import (
     graph_nodes,
     native_bytes,
     of_kinds,
@@ -40,7 +38,9 @@ from leakhunt.instruments.traits import (
     tensors_with_graphs,
     traits,
 )
-from leakhunt.language import mark
+from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
+from leakhunt.model.attribution import Finding, Sort
+from leakhunt.text.language import mark
 
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12

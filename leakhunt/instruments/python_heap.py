@@ -9,9 +9,9 @@ from pathlib import Path
 
 import objgraph
 
-from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watch, Watched
 from leakhunt.instruments.objects import Objects
+from leakhunt.model.attribution import Finding, Instrument, Sort
 
 FRAMES = 25
 # Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
@@ -21,7 +21,7 @@ _PACKAGE = Path(__file__).parents[1]
 _OWN = (
     *(
         str(_PACKAGE / part)
-        for part in ("instruments", "measurement", "probes", "writing.py", "inside.py")
+        for part in ("instruments", "worker", "pytest_plugin", "probes", "storage", "agent")
     ),
     tracemalloc.__file__,
     objgraph.__file__,

@@ -19,9 +19,9 @@ from typing import Any
 
 import psutil
 
-from leakhunt.findings import Finding, Instrument, Sort
 from leakhunt.instruments import Call, Watched
-from leakhunt.language import mark
+from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.text.language import mark
 
 # Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
 # by the first part of the link in /proc/self/fd, or as a file.

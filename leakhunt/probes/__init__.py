@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from leakhunt.language import mark
-from leakhunt.model import Series, Unit
+from leakhunt.model.run import Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
+from leakhunt.text.language import mark
 
 # Read by the worker's loop itself, around the call; always the last value of a sample.
 DURATION = Series(

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import psutil
 
-from leakhunt.language import mark
-from leakhunt.model import Series, Unit
+from leakhunt.model.run import Series, Unit
+from leakhunt.text.language import mark
 
 
 class LiveHeapProbe:

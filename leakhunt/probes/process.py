@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import psutil
 
-from leakhunt.language import mark
-from leakhunt.model import Series, Unit
+from leakhunt.model.run import Series, Unit
+from leakhunt.text.language import mark
 
 _PROC = Path("/proc/self")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -6,8 +6,8 @@ import sys
 from array import array
 from typing import ClassVar
 
-from leakhunt.language import mark
-from leakhunt.model import Series, Unit
+from leakhunt.model.run import Series, Unit
+from leakhunt.text.language import mark
 
 
 class PythonBlocksProbe:

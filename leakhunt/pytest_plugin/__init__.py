@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from leakhunt.measurement.pytest_common import MEASURES
+from leakhunt.pytest_plugin.common import MEASURES
 
 if TYPE_CHECKING:
-    from leakhunt.measurement.result import Measurement
+    from leakhunt.pytest_plugin.measurement import Measurement
 
 MARK = "leak_budget"
 ON, OFF, IN_WORKER = "on", "off", "in worker"
@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if folder is not None and mode == OFF:
         raise pytest.UsageError("--leakhunt-report measures: leave out --no-leakhunt")
     if mode == ON or (mode is None and (folder is not None or config.getini("leakhunt"))):
-        from leakhunt.pytest_plugin.measuring import Measuring
+        from leakhunt.pytest_plugin.plugin import Measuring
 
         where = None if folder is None else config.invocation_params.dir / folder
         config.pluginmanager.register(Measuring(config, where), MEASURES)
@@ -127,8 +127,8 @@ class NotMeasuring:
         self, item: pytest.Item, function: Callable[[], Any], asked: Mapping[str, Any]
     ) -> Measurement:
         """Call it once."""
-        from leakhunt.measurement.pytest_body import call_once
-        from leakhunt.measurement.result import Measurement
+        from leakhunt.pytest_plugin.body import call_once
+        from leakhunt.pytest_plugin.measurement import Measurement
 
         _checked(item, (), asked)
         call_once(function)
@@ -150,7 +150,7 @@ class NotMeasuring:
 
 
 def _checked(item: pytest.Item, words: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-    from leakhunt.pytest_plugin.asked import ask, told_as_failure
+    from leakhunt.pytest_plugin.options import ask, told_as_failure
 
     with told_as_failure():
         ask(item, words, named)

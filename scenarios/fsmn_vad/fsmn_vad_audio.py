@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from leakhunt.errors import BadFile
-from leakhunt.given import given_files
+from leakhunt.scenario.inputs import given_files
 
 RATE_HZ = 16_000
 SHORTEST_SECONDS = 1.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile
-from leakhunt.given import Weights, from_modelscope, given_weights
+from leakhunt.scenario.inputs import Weights, from_modelscope, given_weights
 
 MODEL_ID = "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"
 REVISION = "v2.0.4"

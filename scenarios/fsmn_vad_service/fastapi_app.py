@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse
 import vad_hardened
 import vad_naive
 import vad_service
-from leakhunt import inside
+from leakhunt import agent
 from leakhunt.errors import LeakhuntError
 from vad_service import Settings
 
@@ -31,7 +31,7 @@ def make_app(variant: str, settings: Settings | None = None) -> FastAPI:
     Raises:
         LeakhuntError: the weights cannot be had.
     """
-    inside.listen()
+    agent.listen()
     made = hardened if variant == "hardened" else naive
     return made(settings or vad_service.told_by_environment())
 

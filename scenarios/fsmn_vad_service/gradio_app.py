@@ -18,7 +18,7 @@ from starlette.routing import Route
 import vad_hardened
 import vad_naive
 import vad_service
-from leakhunt import inside
+from leakhunt import agent
 from leakhunt.errors import LeakhuntError
 from vad_service import Settings
 
@@ -120,7 +120,7 @@ def _serve(
 def main() -> int:
     """Serve until it is told to end; the exit code."""
     told = vad_service.arguments(__doc__)
-    inside.listen()
+    agent.listen()
     # SIGTERM unwinds like any other end, so that the folder of uploads goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -14,8 +14,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "fsmn_vad"))
 
+from leakhunt.amounts import parse_size
 from leakhunt.errors import LeakhuntError, UsageError
-from leakhunt.units import parse_size
 
 VARIANTS = ("naive", "hardened")
 DEVICES = ("cpu", "cuda")

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from leakhunt.errors import BadFile
-from leakhunt.given import given_files
+from leakhunt.scenario.inputs import given_files
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # What phones and web pages send: a third of a megapixel to three.

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leakhunt.errors import BadFile, CannotWrite
-from leakhunt.given import Weights, from_modelscope, given_weights
+from leakhunt.scenario.inputs import Weights, from_modelscope, given_weights
 
 MODEL_ID = "damo/cv_resnest101_general_recognition"
 CLASSES = 54_092

@@ -17,10 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from leakhunt import store
-from leakhunt.findings import Instrument
-from leakhunt.model import Run
-from leakhunt.units import format_bytes
+from leakhunt.amounts import format_bytes
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.run import Run
+from leakhunt.storage import run_file
 
 INSTRUMENTS = [each for each in Instrument if each is not Instrument.CUDA]
 
@@ -41,7 +41,8 @@ def main() -> None:
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         runs = {
-            run.plan.instrument: run for run in map(store.load, store.find_run_files([str(out)]))
+            run.plan.instrument: run
+            for run in map(run_file.load, run_file.find_run_files([str(out)]))
         }
         print(f"{asked.target}, {asked.calls} calls")
         heads = ("time/call", "whole", "RSS", "findings", "kept")
@@ -56,8 +57,8 @@ def _row(name: str, run: Run, base: Run, out: Path) -> str:
     time = _seconds_per_call(run, first) / _seconds_per_call(base, first)
     whole = _whole_seconds(run) / _whole_seconds(base)
     more = max(run.samples["rss"]) - max(base.samples["rss"])
-    stem = Path(run.file).name.removesuffix(store.SUFFIX)
-    files = [out / f"{stem}{store.SUFFIX}"]
+    stem = Path(run.file).name.removesuffix(run_file.SUFFIX)
+    files = [out / f"{stem}{run_file.SUFFIX}"]
     files += out.glob("*.memray.bin") if name == Instrument.MEMRAY else []
     kept = sum(file.stat().st_size for file in files)
     return (

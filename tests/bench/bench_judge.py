@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from leakhunt.verdict.series import judge_series
+from leakhunt.analysis.verdict.series import judge_series
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 7

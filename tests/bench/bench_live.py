@@ -21,7 +21,7 @@ import termios
 from pathlib import Path
 from statistics import median
 
-from leakhunt import store
+from leakhunt.storage import run_file
 
 PAUSE = """
 \"\"\"Calls of five milliseconds that keep a little.\"\"\"
@@ -109,9 +109,9 @@ def _child(arguments: list[str]) -> None:
 
 def _calls_per_second(out: Path) -> float:
     """Calls by the seconds of the footer: from the order to the end of the worker."""
-    (file,) = store.find_run_files([str(out)])
+    (file,) = run_file.find_run_files([str(out)])
     seconds = json.loads(file.read_bytes().splitlines()[-1])["seconds"]
-    return store.load(file).calls_done / float(seconds)
+    return run_file.load(file).calls_done / float(seconds)
 
 
 if __name__ == "__main__":

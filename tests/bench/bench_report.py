@@ -21,9 +21,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import _make_run
 
-from leakhunt.assemble import assemble
-from leakhunt.judged import Report
-from leakhunt.reporting import RENDERERS, Renderer
+from leakhunt.analysis.report import assemble
+from leakhunt.model.verdict import Report
+from leakhunt.reporting.registry import RENDERERS, Renderer
 
 SIZES = ((1, 300), (6, 300), (6, 10_000), (1, 1_000_000))
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"

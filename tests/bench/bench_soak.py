@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from leakhunt import store
-from leakhunt.measurement.limits import NoLimit
-from leakhunt.model import Load, Plan
-from leakhunt.service.load import (
+from leakhunt.model.run import Load, Plan
+from leakhunt.runner.memory_limit import NoLimit
+from leakhunt.soak.load_generator import (
     AUDIO,
     UPLOAD,
     UPLOAD_FIELD,
@@ -29,10 +28,11 @@ from leakhunt.service.load import (
     Demand,
     LoadProcess,
 )
-from leakhunt.service.soaking import Subject, soak
-from leakhunt.service.started import attach, free_port, wait_until_ready
+from leakhunt.soak.loop import Subject, soak
+from leakhunt.soak.service import attach, free_port, wait_until_ready
+from leakhunt.storage import run_file as store
 
-SERVICE = Path(__file__).parents[1] / "integration" / "small_service.py"
+SERVICE = Path(__file__).parents[1] / "integration" / "soak" / "small_service.py"
 USERS = 4
 
 

@@ -18,37 +18,37 @@ import pytest
 from conftest import Leakhunt, MakeRun, WriteScenario, hostile_run, only_run
 from rich.console import Console
 
-from leakhunt import store
-from leakhunt.assemble import assemble
+from leakhunt.analysis.comparison.compare import compare
+from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
+from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
-from leakhunt.cli.output import GENERATOR, report_on
-from leakhunt.compared import Comparison, Side
-from leakhunt.comparison.compare import compare
-from leakhunt.gate.answering import acceptance_notes, not_measured
-from leakhunt.gate.budgets import parse_budget
-from leakhunt.gated import Acceptance, Gated, Pages, Terms
-from leakhunt.gating import answer_runs, without_baseline
-from leakhunt.judged import Report
-from leakhunt.language import ENGLISH, speaking
-from leakhunt.model import Ending, Outcome, Run, Unit
+from leakhunt.cli.summary import GENERATOR, report_on
+from leakhunt.config.budgets import parse_budget
+from leakhunt.engine.gate_variant import answer_runs, without_baseline
+from leakhunt.model.comparison import Comparison, Side
+from leakhunt.model.gate import Acceptance, Gated, Pages, Terms
+from leakhunt.model.run import Ending, Outcome, Run, Unit
+from leakhunt.model.verdict import Report
 from leakhunt.probes import AUDIO, DURATION
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
-from leakhunt.reporting import RENDERERS
-from leakhunt.reporting.comparison import COMPARISON_FORMATS
-from leakhunt.reporting.comparison_terminal import comparison_lines, comparison_tables
-from leakhunt.reporting.gate_annotations import annotation_lines
-from leakhunt.reporting.gate_html import render as gate_html
-from leakhunt.reporting.gate_markdown import render as gate_markdown
-from leakhunt.reporting.gate_terminal import gate_lines
-from leakhunt.reporting.growing import Curve
-from leakhunt.reporting.index import contents_of_report, render_index
-from leakhunt.reporting.live import LiveState, Panel, frame
-from leakhunt.reporting.notebook import card
-from leakhunt.reporting.repository import Repository
-from leakhunt.reporting.terminal import summary_table, suspect_lines, verdict_lines
+from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
+from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+from leakhunt.reporting.gate.annotations import annotation_lines
+from leakhunt.reporting.gate.html_page import render as gate_html
+from leakhunt.reporting.gate.markdown import render as gate_markdown
+from leakhunt.reporting.gate.source_lines import Repository
+from leakhunt.reporting.gate.terminal import gate_lines
+from leakhunt.reporting.index.page import contents_of_report, render_index
+from leakhunt.reporting.live.curve import Curve
+from leakhunt.reporting.live.frame import LiveState, Panel, frame
+from leakhunt.reporting.registry import RENDERERS
+from leakhunt.reporting.run.notebook import card
+from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
+from leakhunt.storage import run_file
+from leakhunt.text.language import ENGLISH, speaking
 
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
 MIB = 1 << 20
@@ -126,7 +126,7 @@ def words_of_script(page: bytes) -> Iterator[str]:
 
 
 def example(name: str) -> list[Run]:
-    return [store.load(file) for file in store.find_run_files([str(EXAMPLES / name)])]
+    return [run_file.load(file) for file in run_file.find_run_files([str(EXAMPLES / name)])]
 
 
 def made_runs(make_run: MakeRun) -> dict[str, Callable[[], list[Run]]]:

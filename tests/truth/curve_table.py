@@ -19,9 +19,9 @@ import numpy as np
 from curves import Curve
 from rival_rules import RIVALS, Rule
 
-from leakhunt.judged import Status
-from leakhunt.verdict.looks import EARLIEST_CLEAN
-from leakhunt.verdict.series import LOOKS, judge_series
+from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN
+from leakhunt.analysis.verdict.series import LOOKS, judge_series
+from leakhunt.model.verdict import Status
 
 # Growth per call that is called no leak, in sigma of one sample.
 TOLERANCE = 0.05

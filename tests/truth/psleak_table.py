@@ -18,10 +18,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from leakhunt import scenario
-from leakhunt.reporting.truth_table import from_json
-from leakhunt.scenario import Context
-from leakhunt.trials import Trial
+from leakhunt.model.evaluation import Trial
+from leakhunt.reporting.evaluation.tables import from_json
+from leakhunt.scenario import find
+from leakhunt.scenario.find import Context
 
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "psleak.json"
 TIMEOUT_SECONDS = 120
@@ -33,9 +33,9 @@ def by_psleak(name: str, variant: str) -> dict[str, Any]:
     """What psleak says of one workload: leak or not, in words, and how often it called it."""
     import psleak
 
-    (found,) = (each for each in scenario.builtin() if each.name == name)
+    (found,) = (each for each in find.builtin() if each.name == name)
     function = next(each.function for each in found.variants if each.name == variant)
-    module = scenario.load(found.file)
+    module = find.load(found.file)
     calls = 0
     with tempfile.TemporaryDirectory() as folder:
         context = Context(variant, None, 0, 1, "cpu", {}, Path(folder), Path(folder))

@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from leakhunt.reporting.truth_table import (
+from leakhunt.analysis.evaluation import confusion, score
+from leakhunt.reporting.evaluation.tables import (
     HEADINGS,
     HUNT_HEADINGS,
     confusion_rows,
@@ -22,7 +23,6 @@ from leakhunt.reporting.truth_table import (
     rows,
     summary,
 )
-from leakhunt.verdict.truth import confusion, score
 
 FOLDER = Path(__file__).parents[2] / "reports" / "truth"
 PAGE = FOLDER / "README.md"

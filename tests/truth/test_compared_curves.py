@@ -29,10 +29,10 @@ import pytest
 from curves import Curve
 from numpy.random import Generator
 
-from leakhunt.compared import Conclusion, Line
-from leakhunt.comparison.lines import lines
-from leakhunt.judged import JudgedRun, Status, Verdict
-from leakhunt.model import Ending, Kind, Outcome, Phase, Plan, Purpose, Run, Series, Unit
+from leakhunt.analysis.comparison.metrics import lines
+from leakhunt.model.comparison import Conclusion, Line
+from leakhunt.model.run import Ending, Kind, Outcome, Phase, Plan, Purpose, Run, Series, Unit
+from leakhunt.model.verdict import JudgedRun, Status, Verdict
 
 Family = Callable[[Generator, int], Curve]
 

@@ -15,8 +15,8 @@ from curves import BOUNDED, LEAKING, Curve, white
 from numpy.random import Generator
 from rival_rules import RIVALS
 
-from leakhunt.judged import Shape, Status
-from leakhunt.verdict.series import judge_series
+from leakhunt.analysis.verdict.series import judge_series
+from leakhunt.model.verdict import Shape, Status
 
 CURVES = 40
 LENGTH = 507

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from conftest import Leakhunt
 
-from leakhunt import scenario
-from leakhunt.model import Kind
-from leakhunt.reporting.truth_table import from_json, wrong
-from leakhunt.verdict.truth import score
+from leakhunt.analysis.evaluation import score
+from leakhunt.model.run import Kind
+from leakhunt.reporting.evaluation.tables import from_json, wrong
+from leakhunt.scenario import find
 
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "zoo.json"
 HUNTS = DATA.with_name("hunts.json")
-ZOO = [found for found in scenario.builtin() if found.name.startswith("leak-zoo-")]
+ZOO = [found for found in find.builtin() if found.name.startswith("leak-zoo-")]
 QUICK = (
     "leak-zoo-python-heap:list-append,list-cleared,tiny-object,cycles-dropped,one-call-in-ten,"
     "beneath-a-sawtooth,starting-late,exceptions-with-tracebacks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leakhunt import errors
 from leakhunt.cli.main import cli
 from leakhunt.errors import BY_EXIT_CODE, INTERRUPTED, LeakhuntError
-from leakhunt.gated import Answer
+from leakhunt.model.gate import Answer
 
 KINDS = LeakhuntError.__subclasses__()
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from leakhunt.amounts import format_amount, format_bytes, format_seconds, parse_rate, parse_size
 from leakhunt.errors import UsageError
-from leakhunt.model import Unit
-from leakhunt.units import format_amount, format_bytes, format_seconds, parse_rate, parse_size
+from leakhunt.model.run import Unit
 
 
 @pytest.mark.parametrize(

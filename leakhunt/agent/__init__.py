@@ -1,0 +1,197 @@
+"""The inside view of a running service: two lines in it, and ``leakhunt soak`` sees what is live.
+
+::
+
+    from leakhunt import agent
+
+    agent.listen()
+
+A thread then waits for a soak on a socket that only processes of the same user may ask. It costs
+that thread and a descriptor, and reads nothing until it is asked. Forked workers listen as well,
+each for itself. Nothing is imported but the standard library until a soak asks; then psutil.
+
+From outside, nobody can tell memory that is live from memory that malloc keeps. Asked for a full
+reading, the service collects garbage and trims malloc, as a measured process does at its pauses;
+what other threads write to standard error within those milliseconds may be lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leakhunt.instruments import Watch
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_REQUEST_BYTES = 4096
+# struct ucred of unix(7): pid, uid, gid.
+_CREDENTIALS = struct.Struct("iII")
+_RETRY_SECONDS = 1.0
+THREAD_NAME = "leakhunt-inside"
+
+
+def address(pid: int) -> str:
+    """The socket of a process: an abstract one, which is gone with the process."""
+    return f"\0leakhunt-inside-{pid}"
+
+
+def listen() -> bool:
+    """Answer soaks from now on; True if it does.
+
+    Never raises: where it cannot listen, it says so in the log, and the service is as it was.
+    """
+    if sys.platform != "linux":
+        _LOG.warning("leakhunt.agent: needs Linux's abstract sockets; a soak sees the outside")
+        return False
+    if any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        return True
+    if not _start():
+        return False
+    os.register_at_fork(after_in_child=_start)
+    return True
+
+
+def _start() -> bool:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(address(os.getpid()))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        _LOG.warning("leakhunt.agent: cannot listen (%s); a soak sees the outside only", error)
+        return False
+    threading.Thread(target=_accept, args=(listener,), name=THREAD_NAME, daemon=True).start()
+    return True
+
+
+def _accept(listener: socket.socket) -> None:
+    while True:
+        try:
+            asker, _ = listener.accept()
+        except OSError as error:  # out of descriptors, most likely
+            _LOG.warning("leakhunt.agent: could not answer (%s)", error)
+            time.sleep(_RETRY_SECONDS)
+            continue
+        threading.Thread(target=_answer, args=(asker,), name=THREAD_NAME, daemon=True).start()
+
+
+def _answer(asker: socket.socket) -> None:
+    """Answer one soak until it hangs up: a line of JSON for each word."""
+    with asker, contextlib.suppress(OSError):  # it hung up
+        if not _is_ours(asker):
+            return
+        answers = _answers()
+        with asker.makefile("rb", buffering=_LONGEST_REQUEST_BYTES) as lines:
+            while line := lines.readline(_LONGEST_REQUEST_BYTES):
+                asker.sendall(_said(answers, line.strip().decode("utf-8", "surrogateescape")))
+
+
+def _is_ours(asker: socket.socket) -> bool:
+    """Whether the process at the other end belongs to the same user, or to root."""
+    told = asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return _CREDENTIALS.unpack(told)[1] in (0, os.getuid())
+
+
+def _said(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
+    """What is said to a line: a word, and after a blank what it is about."""
+    word, _, about = line.partition(" ")
+    if word not in answers:
+        return json.dumps({"error": f"unknown word {word!r}"}).encode() + b"\n"
+    try:
+        told = answers[word](about) if about else answers[word]()
+        return json.dumps(told).encode() + b"\n"
+    except Exception as error:  # a reading that fails is no failure of the service
+        _LOG.warning("leakhunt.agent: could not read (%s)", error)
+        return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n"
+
+
+def _answers() -> dict[str, Callable[..., Any]]:
+    """What can be asked for, by its word; loaded with the first soak."""
+    from leakhunt.worker import readings
+
+    def emptied() -> Mapping[str, int]:
+        readings.empty_framework_caches()
+        return readings.full_reading("emptied").values
+
+    def trimmed() -> Mapping[str, int]:
+        readings.trim_malloc()
+        return readings.full_reading("trimmed").values
+
+    watching = _Watching()
+    return {
+        "watch": watching.watch,
+        "mark": watching.mark,
+        "findings": watching.findings,
+        "numbers": _numbers_reader(),
+        "start": lambda: readings.start_reading().values,
+        "look": lambda: readings.full_reading("look").values,
+        "look_collected": lambda: readings.collected_reading().values,
+        "emptied": emptied,
+        "trimmed": trimmed,
+    }
+
+
+class _Watching:
+    """An instrument at work in this process, for a soak that asks who keeps what grows."""
+
+    _watch: Watch
+
+    def watch(self, about: str) -> dict[str, int]:
+        """Start an instrument, named with the file that it may leave a capture in."""
+        from leakhunt.instruments import Watched, watch
+        from leakhunt.instruments.frames import Places
+        from leakhunt.model.attribution import Instrument
+
+        name, _, capture = about.partition(" ")
+        self._watch = watch(
+            Watched(
+                instrument=Instrument(name),
+                state=None,
+                module=sys.modules["__main__"],
+                places=Places(str(Path.cwd() / "service")),
+                capture=Path(capture),
+            )
+        )
+        self._watch.start(lambda state, item: None)
+        return {}
+
+    def mark(self, requests: str) -> dict[str, int]:
+        """Count what is alive after so many requests."""
+        self._watch.mark(int(requests))
+        return {}
+
+    def findings(self) -> dict[str, Any]:
+        """Stop, and say what was found."""
+        from dataclasses import asdict
+
+        found = [asdict(finding) for finding in self._watch.findings()]
+        return {"findings": found, "caveats": list(self._watch.caveats)}
+
+
+def _numbers_reader() -> Callable[[], dict[str, int]]:
+    """The cheap numbers, by series: some microseconds, and nothing is kept."""
+    import psutil
+
+    def read() -> dict[str, int]:
+        values = {"python_blocks": sys.getallocatedblocks()}
+        if hasattr(psutil, "heap_info"):
+            info = psutil.heap_info()
+            values["live_heap"] = info.heap_used + info.mmap_used
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+            values["cuda_allocated"] = torch.cuda.memory_allocated()
+            values["cuda_reserved"] = torch.cuda.memory_reserved()
+        return values
+
+    return read

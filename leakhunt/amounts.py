@@ -1,0 +1,164 @@
+"""Bytes, seconds and rates, read from people and written for people."""
+
+from __future__ import annotations
+
+import re
+
+from leakhunt.errors import UsageError
+from leakhunt.model.run import Unit, Work
+from leakhunt.text.language import mark, tr
+
+_BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+_DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SCALES = _BINARY | _DECIMAL
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[A-Za-z]*)")
+# What the kernel's interfaces take: a signed 64-bit number.
+_MOST_BYTES = 2**63
+_EXAMPLES = {
+    Unit.BYTES: "4 KiB/call",
+    Unit.BLOCKS: "0.5 blocks/call",
+    Unit.COUNT: "0.1/call",
+    Unit.NANOSECONDS: "9/call",
+}
+_SYMBOLS = {Unit.BLOCKS: mark("blocks"), Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``512``, ``4 KiB``, ``1.5GiB`` (powers of 1024) or ``4 MB`` (powers of 1000).
+
+    Raises:
+        UsageError: the text is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    scale = _SCALES.get(match["scale"].upper()) if match else None
+    size = float(match["number"]) * scale if match and scale else 0.0
+    if not 1 <= size < _MOST_BYTES:
+        raise UsageError(tr("{text!r} is no size; write it like '512 MiB' or '1.5 GB'", text=text))
+    return round(size)
+
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|m|min|h|d|)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_LONGEST_SECONDS = 366 * 86400
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``90s``, ``10m``, ``1.5h`` or ``3d``.
+
+    Raises:
+        UsageError: the text is no duration, or one above a year.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match["number"]) * _SECONDS[match["unit"]] if match else 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise UsageError(
+            tr("{text!r} is no duration; write it like '90s', '10m' or '72h'", text=text)
+        )
+    return seconds
+
+
+def parse_rate(text: str, unit: Unit) -> float:
+    """Units per call for a series of `unit`: ``4 KiB/call``, ``256/call``, ``0.5 blocks/call``.
+
+    A request is the call of a soak: ``4 KiB/request``.
+
+    Raises:
+        UsageError: the text is no rate per call, or one in another unit.
+    """
+    amount, slash, per = text.partition("/")
+    if not _SIZE.fullmatch(amount.strip()) or not slash or per.strip() not in list(Work):
+        raise UsageError(
+            tr(
+                "{text!r} is no growth per call; write it like {examples!r}",
+                text=text,
+                examples=_EXAMPLES[unit],
+            )
+        )
+    rate = amount_in(unit, amount)
+    if rate is None:
+        raise UsageError(
+            tr(
+                "{text!r} is no growth per call of a series in {unit}; write it like {examples!r}",
+                text=text,
+                unit=unit,
+                examples=_EXAMPLES[unit],
+            )
+        )
+    return rate
+
+
+def amount_in(unit: Unit, text: str) -> float | None:
+    """The amount that `text` says of a series in `unit`: ``4 KiB``, ``2``, ``0.5 blocks``.
+
+    None: it is no amount, or one in another unit.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    word = match["scale"]
+    if unit is Unit.BYTES:
+        scale = _SCALES.get(word.upper())
+    else:
+        scale = 1 if word in ("", "count", str(unit)) else None
+    return None if scale is None else float(match["number"]) * scale
+
+
+_CALL_TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|ms|[uµμ]s|ns)")
+# Micro has two signs, which look the same.
+_CALL_SECONDS = {"s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+
+
+def seconds_in(text: str) -> float | None:
+    """The seconds of a call that ``1.5 s``, ``50 ms``, ``3 µs`` (or ``us``) or ``80 ns`` say.
+
+    None: it is no such time.
+    """
+    match = _CALL_TIME.fullmatch(text.strip())
+    return float(match["number"]) * _CALL_SECONDS[match["unit"]] if match else None
+
+
+def format_bytes(size: float) -> str:
+    """``0 B``, ``-312 B``, ``64.1 KiB``, ``1.25 GiB``: three digits or a little more."""
+    magnitude = abs(size)
+    for power, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if magnitude >= power:
+            scaled = size / power
+            return f"{scaled:.{1 if abs(scaled) >= 10 else 2}f} {name}"
+    if magnitude and magnitude < 10 and size != round(size):
+        return f"{round(size, 1) + 0.0:.1f} B"  # what rounds to nothing has no sign
+    return f"{size:.0f} B" if round(size) else "0 B"
+
+
+def format_seconds(seconds: float) -> str:
+    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``12 days``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return tr("{minutes} min {rest} s", minutes=minutes, rest=rest)
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return tr("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return tr("{days:,} days", days=hours // 24)
+
+
+def format_amount(amount: float, unit: Unit) -> str:
+    """A number of a series with its unit, for people."""
+    if unit is Unit.BYTES:
+        return format_bytes(amount)
+    if unit is Unit.NANOSECONDS:
+        sign = "-" if amount < 0 else ""
+        return sign + format_seconds(abs(amount) / 1e9)
+    return f"{amount:.3g} {tr(_SYMBOLS[unit])}".strip()
+
+
+_PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}
+
+
+def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
+    """`format_amount` per call or request: ``64.1 KiB/call``."""
+    return tr(_PER[work], rate=format_amount(rate, unit))

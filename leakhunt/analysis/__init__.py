@@ -1,0 +1,1 @@
+"""Runs in, nouns out. Pure: no clock, no file, no process."""

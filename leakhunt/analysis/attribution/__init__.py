@@ -1,0 +1,5 @@
+"""Who keeps the memory: from findings to suspects. Pure."""
+
+from leakhunt.analysis.attribution.attribute import attribute
+
+__all__ = ["attribute"]

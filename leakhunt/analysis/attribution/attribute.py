@@ -1,0 +1,274 @@
+"""The suspects of a run, from the findings of its instrumented runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from leakhunt.amounts import format_amount, format_rate
+from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
+from leakhunt.analysis.attribution.known_causes import catalogue
+from leakhunt.analysis.attribution.suspects import suspect_of
+from leakhunt.analysis.verdict.after_gc import remains
+from leakhunt.analysis.verdict.judge import tolerance_of
+from leakhunt.analysis.verdict.ledger import ledger
+from leakhunt.model.attribution import (
+    Attribution,
+    Cause,
+    Ceiling,
+    Finding,
+    Instrument,
+    Line,
+    Sort,
+    Suspect,
+)
+from leakhunt.model.run import Kind, Run, Unit, Work
+from leakhunt.model.verdict import Status, Verdict
+from leakhunt.text.language import mark, retold, tr
+
+# What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
+_RESOURCE_HOLDS_BYTES = 4 << 20
+# Another instrument is asked when less than this part of the growth is explained.
+EXPLAINED_SHARE = 0.8
+# Suspects below this part of the growth are not worth a line; nor is what no page would show.
+_LEAST_SHARE = 0.01
+_LEAST_BYTES = 8.0
+# From this part on, a growth that known bounded caches explain is reported as bounded.
+_BOUNDED_SHARE = 0.8
+MOST_SUSPECTS = 8
+# From here on it is said that the suspects come to more than the growth.
+_TOO_MUCH = 1.25
+# What is kept without leaking is worth a word from here on.
+_KEPT_BYTES = 8 << 20
+
+BLIND_TO = {
+    Instrument.TRACEMALLOC: mark(
+        "tracemalloc does not see torch's CPU tensors, nor anything else that native code allocates"
+    ),
+    Instrument.OBJGRAPH: mark(
+        "objgraph counts objects, not bytes, and none without references of"
+        " their own (bytes, str, numbers)"
+    ),
+    Instrument.MEMRAY: mark(
+        "memray does not see calls that reach malloc by its address (ctypes),"
+        " nor single objects inside pymalloc's arenas"
+    ),
+    Instrument.CUDA: mark(
+        "the CUDA history does not see the context, NCCL, or libraries with an"
+        " allocator of their own"
+    ),
+    Instrument.RESOURCES: mark("what C code opens or starts by itself has no stack"),
+    Instrument.LINES: mark(
+        "memory-profiler reads RSS, in whole pages: what fits into freed pages does not show"
+    ),
+}
+
+
+def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution:
+    """Whom the findings of `watched`, runs of the same plan under instruments, make suspect.
+
+    No suspects where the measured `run` does not grow: what an instrument finds then only replaces
+    something else.
+    """
+    instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
+    caveats = (
+        retold(str(c)) for each in watched for note in each.notes for c in note.get("caveats", ())
+    )
+    blind = (*(tr(BLIND_TO[instrument]) for instrument in instruments), *caveats)
+    lines = tuple(_lines(each for one in watched for each in one.findings))
+    growth = growth_per_call(run, verdict)
+    if not is_growing(verdict):
+        sentence = tr("Nothing grows, so there is no suspect.")
+        return Attribution(
+            suspects=(),
+            growth=None,
+            explained=None,
+            bounded=False,
+            ceiling_bytes=None,
+            ceiling_calls=None,
+            sentence=sentence,
+            beside=_beside(run, verdict),
+            blind=blind,
+            instruments=instruments,
+            lines=lines,
+        )
+    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    found = merged([each for one in watched for each in clusters(one.findings, mappings)])
+    ranked = sorted(
+        (each for each in _without_lines(found) if _matters(each, growth)),
+        key=lambda cluster: _rank(cluster, verdict),
+    )
+    suspects = [suspect_of(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
+    explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
+    told = Attribution(
+        suspects=tuple(suspects),
+        growth=growth,
+        explained=explained if growth is not None else None,
+        bounded=_is_bounded(suspects, growth),
+        ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
+        ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
+        sentence="",
+        beside=_beside(run, verdict),
+        blind=blind,
+        instruments=instruments,
+        lines=lines,
+    )
+    return replace(told, sentence=_sentence(told, run.plan.work))
+
+
+def _lines(findings: Iterable[Finding]) -> Iterator[Line]:
+    """The lines of the variant's function in their order, averaged over the watched calls."""
+    found = [each for each in findings if each.sort is Sort.LINE and each.stack]
+    for each in sorted(found, key=lambda finding: finding.stack[0].line):
+        calls = each.calls[-1] - each.calls[0]
+        grown, runs = each.sizes[-1] - each.sizes[0], each.counts[-1] - each.counts[0]
+        yield Line(each.stack[0], grown / calls, runs / calls)
+
+
+def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth is that of caches that end: no leak, but a ceiling.
+
+    A run `past` the ceiling decides, if there is one. Without, memory must suffice for it.
+    """
+    if told.ceiling_bytes is None or told.ceiling_calls is None:
+        return verdict
+    if past is not None and not past.is_level:
+        return verdict
+    if past is None and (not told.bounded or _ends_before(verdict, told.ceiling_calls)):
+        return verdict
+    names = tr(" and ").join(_names(told.suspects))
+    grows = format_rate(told.growth or 0.0, Unit.BYTES)
+    size = format_amount(past.found_bytes if past else told.ceiling_bytes, Unit.BYTES)
+    known = tr("level from then on, by a run past it") if past else tr("projected from its entries")
+    sentence = tr(
+        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls"
+        " ({known}): {names}. Until then memory in use grows by {grows}.",
+        size=size,
+        ceiling_calls=told.ceiling_calls,
+        known=known,
+        names=names,
+        grows=grows,
+    )
+    return replace(
+        verdict,
+        status=Status.NO_LEAK,
+        kind=Kind.BOUNDED_CACHE,
+        also=tuple(kind for kind in verdict.also if not kind.is_leak),
+        sentence=sentence,
+        forecast=None,
+    )
+
+
+def _ends_before(verdict: Verdict, calls: int) -> bool:
+    """Whether the memory is used up before so many calls."""
+    return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
+
+
+def _names(suspects: Sequence[Suspect]) -> list[str]:
+    return list(dict.fromkeys(tr(suspect.cause.title) for suspect in suspects if suspect.cause))
+
+
+def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
+    """The known causes of what is kept without leaking."""
+    shown = {str(kind) for kind in (verdict.kind, *verdict.also)}
+    told = ledger(run)
+    shown |= {line.name for line in told.lines if line.size_bytes > _KEPT_BYTES} if told else set()
+    start, end = run.reading("start"), run.reading("end")
+    if start is not None and end is not None:
+        huge = end.values.get("huge_pages", 0) - start.values.get("huge_pages", 0)
+        shown |= {"huge_pages"} if huge > _KEPT_BYTES else set()
+    return tuple(cause for cause in catalogue() if shown & set(cause.shows))
+
+
+def is_growing(verdict: Verdict) -> bool:
+    """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
+    return verdict.status is Status.LEAK or any(
+        trend.rises_undecided for trend in verdict.trends.values()
+    )
+
+
+def growth_per_call(run: Run, verdict: Verdict) -> float | None:
+    """The bytes per call that stay, over all heaps; None where what grows is no memory.
+
+    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; for mappings, RSS.
+    """
+    total = 0.0
+    for name in ("live_heap", "cuda_allocated"):
+        trend = verdict.trends.get(name)
+        if trend is not None and trend.status is not Status.NO_LEAK:
+            total += max(trend.rate or 0.0, 0.0)
+    left = remains(run, "python_live")
+    blocks = verdict.trends.get("python_blocks")
+    if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
+        total += max(left.rate, 0.0)
+    if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
+        total += max(verdict.trends["rss"].rate or 0.0, 0.0)
+    least = tolerance_of("live_heap", Unit.BYTES, run.calls_per_sample)
+    return total if total > least else None
+
+
+def is_explained(attribution: Attribution) -> bool:
+    """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
+    if not attribution.suspects:
+        return False
+    if attribution.growth is None:
+        return True
+    explained = attribution.explained or 0.0
+    if attribution.suspects[0].bytes_per_call is None:
+        return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
+    return explained >= EXPLAINED_SHARE * attribution.growth
+
+
+def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
+    """Lines by memory-profiler are RSS: no suspects where others know the blocks themselves."""
+    others = [each for each in found if each.lead.sort is not Sort.LINE]
+    return others or found
+
+
+def _matters(cluster: Cluster, growth: float | None) -> bool:
+    if cluster.lead.sort in (Sort.GRAPH, Sort.RESOURCE):
+        return True
+    return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
+
+
+def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
+    """Resources first where they grow, and a graph before the blocks it keeps; then by bytes.
+
+    Of equals (resources have no bytes) those first of which is known where they were opened.
+    """
+    resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
+    sort = cluster.lead.sort
+    return (
+        not (resources and sort is Sort.RESOURCE),
+        sort is not Sort.GRAPH,
+        -cluster.bytes_per_call,
+        not cluster.lead.stack,
+    )
+
+
+def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
+    """Whether bounded caches explain (nearly) all, and nothing else is suspect."""
+    ends = [suspect for suspect in suspects if suspect.ceiling_bytes is not None]
+    others = [suspect for suspect in suspects if suspect.ceiling_bytes is None]
+    if not ends or others or growth is None:
+        return False
+    return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
+
+
+def _sentence(told: Attribution, work: Work) -> str:
+    if not told.suspects:
+        return tr("It grows, but no instrument that was used finds who keeps it.")
+    first = told.suspects[0].title
+    if told.growth is None:
+        return tr("First suspect: {first}.", first=first)
+    share = (told.explained or 0.0) / told.growth
+    grows = format_rate(told.growth, Unit.BYTES, work)
+    rest = max(told.growth - (told.explained or 0.0), 0.0)
+    explained = tr(
+        "The suspects explain {share:.0%} of {grows}", share=min(share, 1.0), grows=grows
+    )
+    if share > _TOO_MUCH:
+        explained += tr(" (they come to {share:.0%}: the watched calls grew by more)", share=share)
+    elif share < 1:
+        explained += tr("; {rest} stay unexplained", rest=format_rate(rest, Unit.BYTES, work))
+    return tr("First suspect: {first}. {explained}.", first=first, explained=explained)

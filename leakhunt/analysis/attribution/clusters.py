@@ -1,0 +1,287 @@
+"""From findings to clusters: what belongs to one suspect. Pure.
+
+A container that grows claims the sites of what hangs on its new items; what no container claims is
+put together by the line of the user's code (Python) or by the known cause (native code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
+from leakhunt.analysis.attribution.per_call_rule import Kept, kept
+from leakhunt.model.attribution import Cause, Finding, Frame, Instrument, Origin, Sort
+
+# An array that grows is another block for a moment, and an index beside it.
+_MOVED_BLOCKS = 2
+# Two stretches in which every block has the same size.
+_ALIKE = 1.01
+# Of native frames, these only hand memory out.
+_ALLOCATORS = (
+    "operator new", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
+    "mmap", "_mm_malloc", "std::", "void std::", "c10::alloc_cpu", "c10::DefaultCPUAllocator",
+    "dnnl::impl::malloc", "Xbyak::MmapAllocator",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What one suspect is made of: `lead` says who holds it or where it comes from.
+
+    `sites` are sites with the blocks per call of each; `bytes_per_call` what they come to.
+    """
+
+    lead: Finding
+    kept: Kept
+    bytes_per_call: float
+    sites: tuple[tuple[Finding, float], ...] = ()
+    more: tuple[Finding, ...] = ()
+    cause: Cause | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of them."""
+        return (self.lead, *(site for site, _ in self.sites), *self.more)
+
+    @property
+    def where(self) -> Frame | None:
+        """The deepest frame of the user's own code, of the lead or else of the largest site."""
+        stacks = [self.lead.stack, *(site.stack for site, _ in self.sites)]
+        return next((own for stack in stacks if (own := own_frame(stack)) is not None), None)
+
+
+@dataclass
+class _Site:
+    finding: Finding
+    blocks: Kept | None
+    bytes_per_call: float
+    claimed: bool = field(default=False)
+
+
+def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
+    """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
+    sites = {site.finding.key: site for site in _kept_sites(findings)}
+    if any(finding.instrument is Instrument.MEMRAY for finding in findings):
+        return list(_native(sites.values(), mappings))
+    held = list(_containers(findings, sites))
+    held += _counted(findings)
+    held += _by_line(site for site in sites.values() if not site.claimed)
+    return _with_types(held, findings)
+
+
+def own_frame(stack: Sequence[Frame]) -> Frame | None:
+    """The deepest frame of the user's own code."""
+    return next((frame for frame in stack if frame.origin is Origin.YOURS), None)
+
+
+def holder_frame(stack: Sequence[Frame]) -> Frame | None:
+    """The deepest frame of a library that does not only hand memory out."""
+    for frame in stack:
+        if frame.origin is Origin.YOURS:
+            return None
+        if frame.origin is Origin.LIBRARY and not frame.function.startswith(_ALLOCATORS):
+            return frame
+    return None
+
+
+def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
+    for finding in findings:
+        if finding.sort is not Sort.SITE:
+            continue
+        blocks = kept(finding.calls, finding.counts)
+        grown = kept(finding.calls, finding.sizes)
+        if blocks is not None or grown is not None:
+            yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
+
+
+def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
+    """What a site's blocks come to, without the array behind a list or a dict, if it moved.
+
+    The array comes from the same line as the items, and grows in one stretch: the others are alike.
+    """
+    if blocks is not None and _is_nearly_exact(site, round(blocks.per_call)):
+        spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)
+        rates = sorted((after - before) / (end - start) for (start, end), (before, after) in spans)
+        if len(rates) > 1 and 0 < rates[1] <= _ALIKE * rates[0]:
+            return rates[1]
+    return (site.sizes[-1] - site.sizes[0]) / (site.calls[-1] - site.calls[0])
+
+
+def _is_nearly_exact(site: Finding, per_call: int) -> bool:
+    """Whether the blocks are so many in every call, and at most those of a moved array more."""
+    spans = zip(pairwise(site.calls), pairwise(site.counts), strict=True)
+    return per_call > 0 and all(
+        0 <= (after - before) - per_call * (end - start) <= _MOVED_BLOCKS
+        for (start, end), (before, after) in spans
+    )
+
+
+def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
+    """Growing containers, each with the sites that no other has claimed, the largest first."""
+    traced = any(finding.sort is Sort.SITE for finding in findings)
+    growing = [
+        (finding, rate)
+        for finding in findings
+        if finding.sort is Sort.CONTAINER
+        and "weak" not in finding.facts
+        and (rate := kept(finding.calls, finding.counts)) is not None
+    ]
+
+    kept_by_any = {key for finding, _ in growing for key in finding.keeps}
+
+    def size(entry: tuple[Finding, Kept]) -> float:
+        return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
+
+    for finding, rate in sorted(growing, key=lambda entry: -size(entry)):
+        claimed = [sites[key] for key in finding.keeps if key in sites and not sites[key].claimed]
+        if traced and not claimed:
+            continue
+        slots = finding.facts.get("slot_bytes", 0)
+        others = [site for key, site in sites.items() if key not in kept_by_any]
+        for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
+            site.claimed = True
+        each = finding.facts.get("native_bytes", 0) + slots
+        yield _cluster(finding, rate, claimed, each * rate.per_call)
+
+
+def _nodes(
+    claimed: Sequence[_Site], others: Iterable[_Site], slots_per_call: float
+) -> Iterator[_Site]:
+    """The container's own nodes: from the lines that fill it, and within its bytes per item."""
+    lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
+    for site in others:
+        frame = own_frame(site.finding.stack)
+        if frame is not None and _line(frame) in lines and site.bytes_per_call <= slots_per_call:
+            yield site
+
+
+def _line(frame: Frame) -> tuple[str, str, str]:
+    return frame.file, frame.function, frame.source
+
+
+def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], more: float = 0.0) -> Cluster:
+    ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
+    return Cluster(
+        lead=lead,
+        kept=rate,
+        bytes_per_call=sum(site.bytes_per_call for site in sites) + more,
+        sites=tuple(
+            (site.finding, site.blocks.per_call if site.blocks else 0.0) for site in ordered
+        ),
+    )
+
+
+def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
+    """Graphs, resources and lines: each is a cluster of its own."""
+    for finding in findings:
+        if finding.sort in (Sort.GRAPH, Sort.RESOURCE):
+            rate = kept(finding.calls, finding.counts)
+            if rate is not None:
+                yield Cluster(finding, rate, 0.0)
+        elif finding.sort is Sort.LINE:
+            grown = kept(finding.calls, finding.sizes)
+            if grown is not None:
+                yield Cluster(finding, grown, grown.per_call)
+
+
+def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
+    """What no container claims, by the line of the user's code it comes from."""
+    lines: dict[tuple[str, str, str], list[_Site]] = {}
+    for site in sites:
+        if site.blocks is None:
+            continue  # a buffer that grows, as the array behind a list does
+        frame = own_frame(site.finding.stack) or next(iter(site.finding.stack), None)
+        if frame is not None:
+            lines.setdefault(_line(frame), []).append(site)
+    for together in lines.values():
+        largest = max(together, key=lambda site: site.bytes_per_call)
+        assert largest.blocks is not None
+        yield _cluster(largest.finding, largest.blocks, together)
+
+
+def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Cluster]:
+    """The clusters, with the types that grow beside what they hold.
+
+    A type that no container holds (a linked list) gives its chain to what comes from its sites.
+    """
+    types = [
+        finding
+        for finding in findings
+        if finding.sort is Sort.TYPE and kept(finding.calls, finding.counts) is not None
+    ]
+    told = []
+    for cluster in found:
+        held = {name for word in cluster.lead.chain[-1:] for name in word.split(" | ")}
+        told.append(replace(cluster, more=tuple(t for t in types if t.what in held)))
+    return [_with_chain(each, types) for each in told]
+
+
+def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
+    """The cluster with the chain of a type whose objects come from its sites."""
+    if cluster.lead.chain or cluster.lead.sort is not Sort.SITE:
+        return cluster
+    keys = {site.key for site, _ in cluster.sites}
+    held_by = next((each for each in types if each.chain and keys & set(each.keeps)), None)
+    if held_by is None:
+        return cluster
+    return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
+
+
+def _native(sites: Iterable[_Site], mappings: bool) -> Iterator[Cluster]:
+    """Native sites by known cause, or by the user's line and what it called."""
+    groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
+    for site in sites:
+        if site.blocks is None:
+            continue
+        cause = known_cause([site.finding], catalogue())
+        key = (cause.id,) if cause is not None else _called(site.finding.stack)
+        groups.setdefault(key, (cause, []))[1].append(site)
+    for cause, together in groups.values():
+        heap = [site for site in together if site.finding.what != "mapping" or mappings]
+        if not heap:
+            continue
+        largest = max(heap, key=lambda site: site.bytes_per_call)
+        assert largest.blocks is not None
+        yield replace(_cluster(largest.finding, largest.blocks, heap), cause=cause)
+
+
+def _called(stack: Sequence[Frame]) -> tuple[str, ...]:
+    """The user's line, and the first function below it: what was called there."""
+    for number, frame in enumerate(stack):
+        if frame.origin is Origin.YOURS:
+            below = stack[number - 1].function if number else ""
+            return frame.file, frame.function, frame.source, below
+    return tuple(frame.function for frame in stack[-2:])
+
+
+def merged(found: Sequence[Cluster]) -> list[Cluster]:
+    """Clusters of several instruments: what has the same line of the user's code is one.
+
+    The one that knows a chain leads. The bytes are the larger ones: two instruments that see the
+    same blocks do not add up.
+    """
+    together: list[Cluster] = []
+    for cluster in sorted(found, key=lambda each: not each.lead.chain):
+        same = next((each for each in together if _same(each, cluster)), None)
+        if same is None:
+            together.append(cluster)
+            continue
+        together[together.index(same)] = replace(
+            same,
+            bytes_per_call=max(same.bytes_per_call, cluster.bytes_per_call),
+            more=(*same.more, cluster.lead),
+            cause=same.cause or cluster.cause,
+        )
+    return together
+
+
+def _same(one: Cluster, other: Cluster) -> bool:
+    if one.lead.instrument is other.lead.instrument:
+        return False
+    if Sort.RESOURCE in (one.lead.sort, other.lead.sort):
+        return False
+    if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
+        return False
+    return _line(one.where) == _line(other.where)

@@ -1,0 +1,138 @@
+"""The catalogue of known causes: read, checked, and matched against findings. Pure but for reading.
+
+The catalogue is data, `known_causes.toml` beside this file. The first cause that matches is taken,
+so the special ones stand before the general ones.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from leakhunt.errors import BadFile
+from leakhunt.model.attribution import Bound, Cause, Finding, Frame, Origin, Remedy, Sort
+from leakhunt.text.language import tr
+
+_NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
+_ASKS = ("frames", "types", "chain", "facts", "sorts", "shows")
+_KNOWN = {field.name for field in fields(Cause)}
+
+
+@cache
+def catalogue() -> tuple[Cause, ...]:
+    """The causes that come with leakhunt."""
+    text = files("leakhunt.analysis.attribution").joinpath("known_causes.toml").read_text("utf-8")
+    return read_catalogue(text, "known_causes.toml")
+
+
+def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
+    """The causes in a TOML text: ``[[cause]]`` tables with the fields of `Cause`.
+
+    Raises:
+        BadFile: it is no TOML, or an entry lacks something, asks for nothing or has a bad pattern.
+    """
+    try:
+        entries = tomllib.loads(text).get("cause", [])
+    except tomllib.TOMLDecodeError as error:
+        raise BadFile(tr("{name}: no TOML ({error}); mend it", name=name, error=error)) from error
+    causes = tuple(_cause(entry, name) for entry in entries)
+    twice = next((c.id for c in causes if sum(c.id == other.id for other in causes) > 1), None)
+    if twice is not None:
+        raise BadFile(
+            tr("{name}: two causes have the id {twice!r}; rename one", name=name, twice=twice)
+        )
+    return causes
+
+
+def _cause(entry: Mapping[str, Any], name: str) -> Cause:
+    told = entry.get("id", tr("without an id"))
+    missing = [word for word in _NEEDED if not entry.get(word)]
+    if missing:
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: {missing} missing; add it",
+                name=name,
+                told=told,
+                missing=", ".join(missing),
+            )
+        )
+    unknown = sorted(set(entry) - _KNOWN)
+    if unknown:
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: unknown {unknown}; see Cause",
+                name=name,
+                told=told,
+                unknown=", ".join(unknown),
+            )
+        )
+    if not any(entry.get(word) for word in _ASKS):
+        raise BadFile(
+            tr(
+                "{name}: cause {told}: asks for nothing, so it would match all",
+                name=name,
+                told=told,
+            )
+        )
+    try:
+        remedy = Remedy(**entry["remedy"])
+        bound = Bound(**entry["bound"]) if "bound" in entry else None
+        patterns = [*entry.get("frames", ()), *entry.get("types", ()), entry.get("chain", "")]
+        for pattern in [*patterns, *([bound.frame] if bound else [])]:
+            re.compile(pattern)
+        return Cause(
+            **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
+            | {"remedy": remedy, "bound": bound},
+            sorts=tuple(map(Sort, entry.get("sorts", ()))),
+            frames=tuple(entry.get("frames", ())),
+            types=tuple(entry.get("types", ())),
+            facts=tuple(entry.get("facts", ())),
+            shows=tuple(entry.get("shows", ())),
+        )
+    except (TypeError, ValueError, re.error) as error:
+        raise BadFile(
+            tr("{name}: cause {told}: {error}; mend it", name=name, told=told, error=error)
+        ) from error
+
+
+def known_cause(findings: Sequence[Finding], causes: Sequence[Cause]) -> Cause | None:
+    """The first of `causes` that one of `findings` (of one suspect) shows."""
+    return next((c for c in causes if any(matches(finding, c) for finding in findings)), None)
+
+
+def matches(finding: Finding, cause: Cause) -> bool:
+    """Whether a finding has everything that a cause asks for."""
+    if cause.shows or (cause.sorts and finding.sort not in cause.sorts):
+        return False
+    told = [f"{frame.file}:{frame.function}:{frame.source}" for frame in finding.stack]
+    held = [finding.what, *finding.chain, *finding.facts.get("items", ())]
+    return (
+        all(any(re.search(pattern, text) for text in told) for pattern in cause.frames)
+        and all(any(re.search(pattern, text) for text in held) for pattern in cause.types)
+        and (not cause.chain or any(re.search(cause.chain, link) for link in finding.chain))
+        and all(name in finding.facts for name in cause.facts)
+    )
+
+
+def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
+    """The library's frame by which a cause was told."""
+    for frame in stack:
+        text = f"{frame.file}:{frame.function}:{frame.source}"
+        if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):
+            return frame
+    return None
+
+
+def entries_per_call(sites: Sequence[tuple[Finding, float]], bound: Bound) -> float:
+    """How many entries of a bounded cache each call adds, from blocks per call by site."""
+    blocks = sum(
+        per_call
+        for finding, per_call in sites
+        if any(re.search(bound.frame, frame.function) for frame in finding.stack[:2])
+    )
+    return blocks / bound.blocks

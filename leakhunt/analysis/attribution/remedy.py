@@ -1,0 +1,130 @@
+"""What a remedy saves and what it costs, from runs before and after it, taken in turns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import exp, log, sqrt
+from statistics import fmean, stdev
+
+from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.analysis.verdict.after_gc import remains
+from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.model.attribution import Interval, RemedyTrial
+from leakhunt.model.run import Role, Run, Unit
+from leakhunt.text.language import tr
+
+# Student's t, two-sided 95 %, by degrees of freedom; beyond, that of nine is kept, which is wider.
+_STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
+_STUDENT_BEYOND = 2.262
+_LIVE = ("live_heap", "python_live", "cuda_allocated")
+
+
+def remedy_trials(runs: Sequence[Run]) -> tuple[RemedyTrial, ...]:
+    """The trial of every remedy among `runs` that has two whole rounds."""
+    return tuple(_trials(runs))
+
+
+def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
+    tried: dict[tuple[str, str], dict[int, dict[Role, Run]]] = {}
+    for run in sorted(runs, key=lambda each: each.started_at):
+        plan = run.plan
+        if plan.role in (Role.BEFORE, Role.AFTER):
+            rounds = tried.setdefault((plan.reference, plan.remedy), {})
+            rounds.setdefault(plan.round, {})[plan.role] = run
+    for (variant, remedy), rounds in tried.items():
+        pairs = [
+            (taken[Role.BEFORE], taken[Role.AFTER])
+            for _, taken in sorted(rounds.items())
+            if len(taken) == 2 and all(run.reading("trimmed") for run in taken.values())
+        ]
+        if len(pairs) > 1:
+            yield _trial(variant, remedy, pairs)
+
+
+def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> RemedyTrial:
+    before = [live_bytes_per_call(one) for one, _ in pairs]
+    after = [live_bytes_per_call(other) for _, other in pairs]
+    ratios = [_seconds(other) / _seconds(one) for one, other in pairs]
+    compared = [difference(one, other) for one, other in pairs]
+    logs = interval([log(ratio) for ratio in ratios])
+    trial = RemedyTrial(
+        variant=variant,
+        remedy=remedy,
+        rounds=len(pairs),
+        before=fmean(before),
+        after=fmean(after),
+        saved=interval([one - other for one, other in zip(before, after, strict=True)]),
+        saved_rss_bytes=interval([_rss_growth(one) - _rss_growth(other) for one, other in pairs]),
+        time_ratio=Interval(exp(logs.estimate), exp(logs.low), exp(logs.high)),
+        compared=sum(each.compared for each in compared if each is not None),
+        differing=sum(each.differing for each in compared if each is not None),
+        sentence="",
+    )
+    return _with_sentence(trial)
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The mean of at least two values with Student's 95 % interval."""
+    mean = fmean(values)
+    student = _STUDENT.get(len(values) - 1, _STUDENT_BEYOND)
+    half = student * stdev(values) / sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def live_bytes_per_call(run: Run) -> float:
+    """Growth of live memory per call over the judged calls, by what the collections left."""
+    left = (remains(run, name) for name in _LIVE)
+    return sum(each.rate for each in left if each is not None)
+
+
+def _seconds(run: Run) -> float:
+    spent = cost(run, None)
+    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
+
+
+def _rss_growth(run: Run) -> int:
+    start, end = run.reading("start"), run.reading("end")
+    if start is None or end is None:
+        return 0
+    return end.values.get("rss", 0) - start.values.get("rss", 0)
+
+
+def _with_sentence(trial: RemedyTrial) -> RemedyTrial:
+    saved, ratio = trial.saved, trial.time_ratio
+    rates = tr(" and ").join(format_rate(each, Unit.BYTES) for each in (saved.low, saved.high))
+    if saved.low > 0:
+        told = tr(
+            "saves {estimate} (between {rates}) of {before}",
+            estimate=format_rate(saved.estimate, Unit.BYTES),
+            rates=rates,
+            before=format_rate(trial.before, Unit.BYTES),
+        )
+    elif saved.high < 0:
+        told = tr("makes it worse by {estimate}", estimate=format_rate(-saved.estimate, Unit.BYTES))
+    else:
+        told = tr("saves nothing that shows (between {rates})", rates=rates)
+    rss = trial.saved_rss_bytes
+    if rss.low > 0:
+        told += tr("; RSS grows by {estimate} less in a run", estimate=format_bytes(rss.estimate))
+    told += tr(
+        "; a call takes {estimate:.2f} times as long ({low:.2f} to {high:.2f})",
+        estimate=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
+    )
+    if not trial.compared:
+        told += tr("; the scenario summarizes no results to compare")
+    elif trial.differing:
+        told += tr(
+            "; {differing:,} of {compared:,} results differ",
+            differing=trial.differing,
+            compared=trial.compared,
+        )
+    else:
+        told += tr("; all {compared:,} results are the same", compared=trial.compared)
+    sentence = tr(
+        "{variant} with {remedy}: {told}.", variant=trial.variant, remedy=trial.remedy, told=told
+    )
+    return replace(trial, sentence=sentence)

@@ -1,0 +1,201 @@
+"""From a cluster of findings to a suspect: who, whose, how much, and the evidence. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, own_frame
+from leakhunt.analysis.attribution.known_causes import (
+    catalogue,
+    entries_per_call,
+    frame_of,
+    known_cause,
+)
+from leakhunt.model.attribution import Cause, Finding, Frame, Instrument, Origin, Sort, Suspect
+from leakhunt.model.run import Unit
+from leakhunt.text.language import mark, ntr, retold, tr
+
+_OPEN = {
+    "descriptor": mark("open descriptors"),
+    "thread": mark("open threads"),
+    "child process": mark("open child processes"),
+    "temporary file": mark("open temporary files"),
+}
+_OPEN_THINGS = mark("open things")
+# What still grows after so many times the calls that fill it is not bounded by that.
+_PAST_THE_END = 2
+
+
+def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspect:
+    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls."""
+    cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    where = cluster.where
+    stack = _stack(cluster)
+    holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
+    is_memory = cluster.lead.sort is not Sort.RESOURCE
+    ends = _end(cluster, cause)
+    if ends is not None and calls_done > _PAST_THE_END * ends:
+        ends = None  # it should have ended long ago
+    return Suspect(
+        fingerprint=_fingerprint(cluster, cause, stack),
+        title=_title(cluster, cause, where),
+        origin=_origin(cluster, cause, where, holder),
+        per_call=cluster.kept.per_call,
+        exact=cluster.kept.exact,
+        bytes_per_call=cluster.bytes_per_call if is_memory else None,
+        share=cluster.bytes_per_call / growth if is_memory and growth else None,
+        where=where,
+        holder=holder,
+        chain=cluster.lead.chain,
+        stack=stack,
+        cause=cause,
+        ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
+        ceiling_calls=round(ends) if ends is not None else None,
+        evidence=tuple(_evidence(cluster)),
+        instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
+    )
+
+
+def _end(cluster: Cluster, cause: Cause | None) -> float | None:
+    """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
+    most = cluster.lead.facts.get("most_items")
+    if most is not None and cluster.lead.sort is Sort.CONTAINER:
+        if cluster.lead.counts[-1] > most:
+            return None
+        return float(most) / cluster.kept.per_call
+    if cause is None or cause.bound is None:
+        return None
+    entries = entries_per_call(cluster.sites, cause.bound)
+    return cause.bound.entries / entries if entries > 0 else None
+
+
+def _stack(cluster: Cluster) -> tuple[Frame, ...]:
+    stacks = (cluster.lead.stack, *(site.stack for site, _ in cluster.sites))
+    return next((stack for stack in stacks if stack), ())
+
+
+def _origin(
+    cluster: Cluster, cause: Cause | None, where: Frame | None, holder: Frame | None
+) -> Origin:
+    """Whose code keeps it: a bounded cache's is the library's, whoever called."""
+    if cause is not None and cause.bound is not None:
+        return Origin.LIBRARY
+    if "held_by" in cluster.lead.facts:
+        return Origin(cluster.lead.facts["held_by"])
+    if own_frame(cluster.lead.stack[:1]) is not None or where is None:
+        return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
+    inner = next(iter(cluster.lead.stack), None)
+    if cluster.lead.sort is Sort.CONTAINER or inner is None:
+        return Origin.YOURS
+    return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
+
+
+def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) -> str:
+    """Twelve hex digits: the same for the same suspect on any machine, wherever its lines stand."""
+    where = cluster.where
+    lead = cluster.lead
+    parts = [cause.id if cause else "", lead.sort, lead.what, *(lead.chain[:2])]
+    if where is not None:
+        parts += [where.file, where.function, where.source]
+    else:
+        parts += [frame.function for frame in stack[:5]]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
+    lead = cluster.lead
+    if lead.sort is Sort.RESOURCE:
+        what = f"{tr(lead.what)} ({retold(str(lead.facts.get('name', '')))})"
+    elif lead.chain:
+        what = " -> ".join(lead.chain)
+    elif lead.stack:
+        what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
+        what = _shortened(what)
+    else:
+        what = tr(lead.what) if lead.sort is Sort.GRAPH else lead.what
+    known = tr("{kind}: {told}", kind=tr(cause.title), told="") if cause is not None else ""
+    came = tr(", from {where}", where=where) if where is not None and str(where) != what else ""
+    return f"{known}{what}{came}"
+
+
+def _shortened(text: str, most: int = 110) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _evidence(cluster: Cluster) -> Iterator[str]:
+    lead = cluster.lead
+    yield _counted(lead, cluster.kept.per_call, cluster.kept.exact)
+    if cluster.sites:
+        blocks = sum(per_call for _, per_call in cluster.sites)
+        size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
+        calls = lead.calls[-1] - lead.calls[0]
+        instrument = cluster.sites[0][0].instrument
+        stacks = ntr("{n} stack", "{n} stacks", len(cluster.sites))
+        rate = format_rate(size / calls, Unit.BYTES)
+        yield tr(
+            "{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}",
+            instrument=instrument,
+            blocks=blocks,
+            rate=rate,
+            stacks=stacks,
+        )
+    if lead.facts.get("native_bytes"):
+        kept_bytes = format_bytes(lead.facts["native_bytes"])
+        yield tr(
+            "each item keeps {kept_bytes} in tensors or images, which tracemalloc does not see",
+            kept_bytes=kept_bytes,
+        )
+    if "pins_bytes" in lead.facts:
+        yield tr("a view that keeps {size} alive", size=format_bytes(lead.facts["pins_bytes"]))
+    if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
+        yield tr(
+            "no growing container holds it: native code, a chain of objects, or a lost reference"
+        )
+    for other in cluster.more:
+        if other.sort is Sort.TYPE:
+            gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
+            yield tr("types: {gained:.3g} more {what} a call", gained=gained, what=other.what)
+        elif other.instrument is not lead.instrument:
+            yield tr("{instrument} sees it as well", instrument=other.instrument)
+
+
+def _counted(lead: Finding, per_call: float, exact: bool) -> str:
+    watched = lead.calls[-1] - lead.calls[0]
+    how = tr(
+        "in each of {stretches} stretches of {watched:,} calls",
+        stretches=len(lead.calls) - 1,
+        watched=watched,
+    )
+    if lead.sort is Sort.LINE:
+        return tr(
+            "{instrument}: {per_call} at this line, {how}",
+            instrument=lead.instrument,
+            per_call=format_rate(per_call, Unit.BYTES),
+            how=how,
+        )
+    what = {
+        Sort.CONTAINER: tr("items"),
+        Sort.GRAPH: tr("nodes of an autograd graph"),
+        Sort.RESOURCE: tr(_OPEN.get(lead.what, _OPEN_THINGS)),
+    }.get(lead.sort, tr("blocks"))
+    since = lead.facts.get("since_call")
+    told = tr(", the first since call {since:,}", since=since) if since else ""
+    if exact:
+        return tr(
+            "{instrument}: exactly {per_call:.0f} more {what} a call {how}{told}",
+            instrument=lead.instrument,
+            per_call=per_call,
+            what=what,
+            how=how,
+            told=told,
+        )
+    return tr(
+        "{instrument}: {per_call:.3g} more {what} a call {how}{told}",
+        instrument=lead.instrument,
+        per_call=per_call,
+        what=what,
+        how=how,
+        told=told,
+    )

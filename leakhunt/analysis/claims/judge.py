@@ -1,0 +1,151 @@
+"""From measured figures to the verdict on a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from leakhunt.analysis.claims.evidence import Asked, Evidence
+from leakhunt.analysis.claims.measures import MEASURES, TOLD_OF_A_CRASH
+from leakhunt.model.claims import (
+    About,
+    Answer,
+    Check,
+    Claim,
+    Claims,
+    ClaimVerdict,
+    JudgedCheck,
+    JudgedClaim,
+    Measured,
+)
+from leakhunt.model.run import Ending
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.text.language import ntr, retold, tr
+
+
+def judge_claims(claims: Claims, evidence: Mapping[str, Evidence]) -> tuple[JudgedClaim, ...]:
+    """Every claim, judged by what its runs left; `evidence` by the name of the run."""
+    return tuple(judge_claim(claims, claim, evidence) for claim in claims.claims)
+
+
+def judge_claim(claims: Claims, claim: Claim, evidence: Mapping[str, Evidence]) -> JudgedClaim:
+    """What became of one claim of these.
+
+    All checks of the effect and of the cause hold: reproduced. One of the effect does not: not
+    reproduced, whatever else could not be measured. The effect holds and one of the cause does not:
+    another cause. A claim of causes alone has them for its effect.
+    """
+    checks = tuple(judge_check(check, evidence.get(check.run)) for check in claim.checks)
+    return JudgedClaim(claims.scenario, claim, _verdict(checks), checks, claims.needed(claim))
+
+
+def _verdict(checks: Sequence[JudgedCheck]) -> ClaimVerdict:
+    effects = [each.answer for each in checks if each.check.about is About.EFFECT]
+    causes = [each.answer for each in checks if each.check.about is About.CAUSE]
+    if not effects:
+        effects, causes = causes, []
+    if not effects:
+        return ClaimVerdict.NOT_MEASURED
+    if Answer.DOES_NOT_HOLD in effects:
+        return ClaimVerdict.NOT_REPRODUCED
+    if (open_still := _open(effects)) is not None:
+        return open_still
+    if Answer.DOES_NOT_HOLD in causes:
+        return ClaimVerdict.ANOTHER_CAUSE
+    return _open(causes) or ClaimVerdict.REPRODUCED
+
+
+def _open(answers: Sequence[Answer]) -> ClaimVerdict | None:
+    """What keeps answers that are all no refusal from being all a yes."""
+    if Answer.NOT_MEASURED in answers:
+        return ClaimVerdict.NOT_MEASURED
+    return ClaimVerdict.CANNOT_TELL if Answer.CANNOT_TELL in answers else None
+
+
+def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
+    """One figure, measured and held against its limits."""
+    if evidence is None or evidence.report is None or evidence.missing:
+        why = evidence.missing if evidence is not None else ""
+        return _not_measured(check, why or tr("the run was not made"))
+    entries = [each for each in evidence.report.entries if each.variant == check.variant]
+    if not check.variant:
+        entries = list(evidence.report.entries)
+    if len(entries) != 1:
+        return _not_measured(check, _not_one(check, entries, evidence))
+    reference = _reference(check, entries[0], evidence)
+    for entry in filter(None, (entries[0], reference)):
+        if failure := _failed(check, entry):
+            return _not_measured(check, failure)
+    asked = Asked(check, entries[0], reference, evidence.runs)
+    measured = MEASURES[check.measure].function(asked)
+    if measured.value is None:
+        return JudgedCheck(check, Answer.CANNOT_TELL, None, measured.text)
+    return JudgedCheck(check, answer(check, measured), measured)
+
+
+def answer(check: Check, measured: Measured) -> Answer:
+    """Whether what was measured keeps the limits for certain, breaks one, or may do either."""
+    if check.words:
+        return Answer.HOLDS if measured.value in check.words else Answer.DOES_NOT_HOLD
+    low = -inf if measured.low is None else measured.low
+    high = inf if measured.high is None else measured.high
+    least = check.at_least.amount if check.at_least is not None else -inf
+    most = check.at_most.amount if check.at_most is not None else inf
+    if high < least or low > most:
+        return Answer.DOES_NOT_HOLD
+    return Answer.HOLDS if least <= low and high <= most else Answer.CANNOT_TELL
+
+
+def _not_measured(check: Check, reason: str) -> JudgedCheck:
+    return JudgedCheck(check, Answer.NOT_MEASURED, None, reason)
+
+
+def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> str:
+    """Why there is not just one run to look at."""
+    assert evidence.report is not None
+    known = ", ".join(dict.fromkeys(each.variant for each in evidence.report.entries))
+    if not known:
+        return tr("nothing was measured")
+    if not entries:
+        return tr("{variant} was not run, only {known}", variant=check.variant, known=known)
+    if not check.variant:
+        return tr("the check names no variant, and there are several: {known}", known=known)
+    return ntr(
+        "{n} run of {variant}: it is not known which is meant",
+        "{n} runs of {variant}: it is not known which is meant",
+        len(entries),
+        variant=check.variant,
+    )
+
+
+def _failed(check: Check, entry: JudgedRun) -> str:
+    """Why a run says nothing on this check; empty: it does.
+
+    A run that was killed or hung is a result. One whose own code failed, or that the user ended, is
+    none, but for how it ended, if it had begun.
+    """
+    outcome, done = entry.run.outcome, entry.run.calls_done
+    told = outcome.ending is Ending.CRASHED and done and check.measure in TOLD_OF_A_CRASH
+    if outcome.ending in (Ending.CRASHED, Ending.INTERRUPTED) and not told:
+        return ntr(
+            "{variant}: {ending} after {n} call. {reason}",
+            "{variant}: {ending} after {n} calls. {reason}",
+            done,
+            variant=entry.variant,
+            ending=tr(outcome.ending),
+            reason=retold(outcome.reason),
+        ).strip()
+    if not done and check.measure not in TOLD_OF_A_CRASH:
+        return tr("{variant}: nothing was measured", variant=entry.variant)
+    return ""
+
+
+def _reference(check: Check, entry: JudgedRun, evidence: Evidence) -> JudgedRun | None:
+    """The run that the check's variant is held against, if its measure asks for one."""
+    assert evidence.report is not None
+    measure = MEASURES[check.measure]
+    if "reference" not in (*measure.takes, *measure.needs):
+        return None
+    name = check.reference or entry.run.plan.reference
+    found = [each for each in evidence.report.entries if each.variant == name]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,205 @@
+"""Measures of memory: how fast it grows, how high it gets, what a variant saves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+from leakhunt.amounts import format_amount, format_rate
+from leakhunt.analysis.claims.evidence import Asked, exactly, no_series, untold
+from leakhunt.model.claims import Measured
+from leakhunt.model.run import Run, Unit
+from leakhunt.model.verdict import JudgedRun, Trend
+from leakhunt.text.language import ntr, tr
+
+
+def growth(asked: Asked) -> Measured:
+    """Rate per call of the series, with the 99 % bounds of its trend, in its unit per call.
+
+    Cannot be told where the series was not read, or of fewer samples than a trend needs.
+    """
+    trend = asked.entry.verdict.trends.get(asked.check.series)
+    if trend is None:
+        return no_series(asked)
+    if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
+        return untold(trend.reason)
+    low, high = (format_amount(each, trend.unit) for each in (trend.rate_low, trend.rate_high))
+    text = tr(
+        "{rate} ({low} to {high})", rate=format_rate(trend.rate, trend.unit), low=low, high=high
+    )
+    return Measured(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
+
+
+def total_growth(asked: Asked) -> Measured:
+    """Last less first sample of the series in its unit, or between two calls that the check names.
+
+    Of a run that ended before its time it is the least that it may have come to, unless both calls
+    were made. Cannot be told where the series was not read, or the calls were not made.
+    """
+    values, calls = _samples(asked.run, asked.check.series), asked.run.calls
+    if not asked.unit or not values:
+        return no_series(asked)
+    first, last = asked.check.from_call, asked.check.to_call
+    done = asked.run.calls_done
+    if done < max(first or 0, last or 0):
+        return untold(ntr("it ended after {n} call", "it ended after {n} calls", done))
+    within = [
+        place
+        for place in range(len(values))
+        if (first or 0) <= calls[place] <= (last if last is not None else done)
+    ]
+    if len(within) < 2:
+        return untold(tr("fewer than two samples lie between these calls"))
+    grown = values[within[-1]] - values[within[0]]
+    spoken = (calls[within[0]], calls[within[-1]])
+    return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
+
+
+def spread(asked: Asked) -> Measured:
+    """Highest less lowest judged sample of the series, in its unit.
+
+    Of a run that ended before its time it is the least that it may have come to. Cannot be told
+    where the series was not read, or nothing was judged.
+    """
+    values = _samples(asked.run, asked.check.series)
+    if not asked.unit or not values:
+        return no_series(asked)
+    judged = values[asked.run.judged_from :]
+    if len(judged) < 2:
+        return untold(tr("fewer than two samples were judged"))
+    spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
+    return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
+
+
+def peak(asked: Asked) -> Measured:
+    """Highest sample of the series less the first full reading (``start``), in its unit.
+
+    Samples are taken after calls; what is used and given back within a call is in none, but of RSS
+    the kernel keeps the highest. Of a run that ended before its time it is the least. Cannot be
+    told where either was not read.
+    """
+    found = _peak(asked.run, asked.check.series)
+    if found is None:
+        return no_series(asked)
+    spoken = (asked.run.calls[0], asked.run.calls_done)
+    return _extreme(asked, found, spoken, asked.is_cut_short)
+
+
+def saving(asked: Asked) -> Measured:
+    """What a call keeps less than one of the reference, as a share of that: 1 - growth / growth.
+
+    Its bounds come from those of both. Cannot be told where either growth cannot, or where the
+    reference does not grow for certain.
+    """
+    base = _trend(asked.reference, asked.check.series)
+    own = _trend(asked.entry, asked.check.series)
+    if base is None or own is None:
+        return untold(tr("the growth of both variants cannot be told"), "share")
+    assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
+    assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
+    if base.rate_low <= 0:
+        return untold(tr("the reference does not grow for certain"), "share")
+    ends = product((own.rate_low, own.rate_high), (base.rate_low, base.rate_high))
+    shares = [1 - one / other for one, other in ends]
+    value, low, high = 1 - own.rate / base.rate, min(shares), max(shares)
+    text = tr(
+        "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} against {base}",
+        value=100 * value,
+        low=100 * low,
+        high=100 * high,
+        own=format_rate(own.rate, own.unit),
+        base=format_rate(base.rate, base.unit),
+    )
+    return Measured(value, low, high, "share", text)
+
+
+def peak_saving(asked: Asked) -> Measured:
+    """How much lower the peak is than the reference's, as a share of that: 1 - peak / peak.
+
+    Cannot be told where either peak cannot, where either run ended before its time, or where the
+    reference's is not above the start.
+    """
+    own = _peak(asked.run, asked.check.series)
+    base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
+    if own is None or base is None or asked.reference is None:
+        return untold(tr("the peaks of both variants cannot be told"), "share")
+    if asked.is_cut_short:
+        return untold(tr("it ended before its time, so that it may have gone higher"), "share")
+    if base <= 0:
+        return untold(tr("the reference does not rise above the start"), "share")
+    value, unit = 1 - own / base, Unit(asked.unit)
+    # A reference that ended before its time may have gone higher: then more is saved.
+    high = None if asked.reference.run.outcome.ending != "ok" else value
+    text = tr(
+        "{value:.3g} %, {own} against {base}",
+        value=100 * value,
+        own=format_amount(own, unit),
+        base=format_amount(base, unit),
+    )
+    return Measured(value, value, high, "share", text)
+
+
+def falls(asked: Asked) -> Measured:
+    """How many times the series falls from one sample to the next, as a share of the steps.
+
+    Cannot be told of fewer than two samples.
+    """
+    values = _samples(asked.run, asked.check.series)
+    if not asked.unit or not values:
+        return no_series(asked)
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    if not steps:
+        return untold(tr("there is one sample, and no step"), "share")
+    down = sum(step < 0 for step in steps)
+    text = tr(
+        "{share:.3g} %: {down:,} of {steps:,} steps",
+        share=100 * down / len(steps),
+        down=down,
+        steps=len(steps),
+    )
+    return exactly(down / len(steps), "share", text)
+
+
+def _samples(run: Run, series: str) -> Sequence[int]:
+    return run.samples.get(series, ())[: run.samples_done]
+
+
+def _trend(entry: JudgedRun | None, series: str) -> Trend | None:
+    """The trend of a series, if it has a rate."""
+    trend = entry.verdict.trends.get(series) if entry is not None else None
+    return trend if trend is not None and trend.rate is not None else None
+
+
+def _peak(run: Run, series: str) -> int | None:
+    start, values = run.reading("start"), _samples(run, series)
+    if start is None or series not in start.values or not values:
+        return None
+    return max(*values, _high_water(run) if series == "rss" else 0) - start.values[series]
+
+
+def _high_water(run: Run) -> int:
+    """The highest RSS that the kernel saw, where that was in the calls; else 0.
+
+    It is the process's since it began: one of before the calls says nothing of them. Of a service
+    there are several.
+    """
+    marks = [each.values["rss_peak"] for each in run.readings if "rss_peak" in each.values]
+    if not marks or run.plan.load is not None or marks[-1] <= marks[0]:
+        return 0
+    return marks[-1]
+
+
+def _extreme(asked: Asked, amount: int, calls: tuple[int, int], is_least: bool) -> Measured:
+    """An amount as it was read; `is_least`: the run ended before it could come to more."""
+    text = tr(
+        "{amount}, calls {first:,} to {last:,}",
+        amount=format_amount(amount, Unit(asked.unit)),
+        first=calls[0],
+        last=calls[1],
+    )
+    if is_least:
+        text += tr(
+            "; at least so much: it ended before its time ({ending})",
+            ending=tr(asked.run.outcome.ending),
+        )
+    return Measured(amount, amount, None if is_least else amount, asked.unit, text)

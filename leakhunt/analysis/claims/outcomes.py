@@ -1,0 +1,199 @@
+"""Measures of what was concluded: results, verdicts, endings, suspects, findings, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leakhunt.amounts import format_bytes, format_rate, format_seconds
+from leakhunt.analysis.claims.evidence import Asked, exactly, untold
+from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.model.attribution import Finding, Frame, Instrument, Sort, Suspect
+from leakhunt.model.claims import Measured
+from leakhunt.model.run import Kind, Unit
+from leakhunt.model.verdict import Difference
+from leakhunt.text.language import ntr, tr
+
+# What an instrument counts that is a place in the code, and not what holds or is held.
+_PLACES = (Sort.SITE, Sort.LINE, Sort.RESOURCE)
+# The instrument that also tells what another one does.
+_TOLD_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
+
+
+def differing(asked: Asked) -> Measured:
+    """Share of the calls whose result differs from the reference's.
+
+    Cannot be told where the reference was not run on the same inputs, or the scenario summarizes no
+    results.
+    """
+    found = _difference(asked)
+    if found is None:
+        return _no_results()
+    share = found.differing / found.compared
+    text = tr(
+        "{share:.3g} %: {differing:,} of {compared:,} results",
+        share=100 * share,
+        differing=found.differing,
+        compared=found.compared,
+    )
+    return exactly(share, "share", text)
+
+
+def worst_difference(asked: Asked) -> Measured:
+    """Largest difference of one call's result from the reference's, in milliseconds.
+
+    For results that are intervals: time that one of the two counts and the other does not. Cannot
+    be told of other results.
+    """
+    found = _difference(asked)
+    if found is None:
+        return _no_results()
+    if found.worst is None:
+        return untold(tr("the results are no intervals"), "ms")
+    text = tr(
+        "{worst} in one of {compared:,} results",
+        worst=format_seconds(found.worst / 1000),
+        compared=found.compared,
+    )
+    return exactly(found.worst, "ms", text)
+
+
+def _difference(asked: Asked) -> Difference | None:
+    if not asked.check.reference:
+        return asked.entry.difference
+    return difference(asked.reference.run, asked.run) if asked.reference else None
+
+
+def _no_results() -> Measured:
+    return untold(tr("no results that could be compared with the reference's"))
+
+
+def verdict(asked: Asked) -> Measured:
+    """The run's class, and further ones that hold as well, in words.
+
+    Cannot be told where the verdict is inconclusive, unless that is what the check asks for.
+    """
+    kinds = (asked.entry.verdict.kind, *asked.entry.verdict.also)
+    if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in asked.check.words:
+        return untold(tr("the verdict is inconclusive"), "word")
+    held = [str(kind) for kind in kinds if kind in asked.check.words]
+    text = tr(" and ").join(tr(kind) for kind in kinds)
+    return Measured(held[0] if held else str(kinds[0]), None, None, "word", text)
+
+
+def ending(asked: Asked) -> Measured:
+    """How the run ended, in a word. It is always known."""
+    outcome = asked.run.outcome
+    done = asked.run.calls_done
+    text = ntr(
+        "{ending} after {n} call", "{ending} after {n} calls", done, ending=tr(outcome.ending)
+    )
+    return Measured(str(outcome.ending), None, None, "word", text)
+
+
+def calls_done(asked: Asked) -> Measured:
+    """Calls, or completed requests of a soak, before it ended. A count, always known."""
+    done = asked.run.calls_done
+    text = ntr("{n} call", "{n} calls", done)
+    if asked.is_cut_short:
+        text += tr(", then {ending}", ending=tr(asked.run.outcome.ending))
+    return exactly(done, "count", text)
+
+
+def suspect(asked: Asked) -> Measured:
+    """Share of the growth that suspects take whose chain, line or cause holds the check's `names`.
+
+    None of them: 0. Cannot be told where nothing was hunted, which is also where nothing grows, or
+    where how much grows is not known.
+    """
+    told = asked.entry.attribution
+    if told is None:
+        return untold(tr("nobody was suspected: nothing grows, or it was no hunt"), "share")
+    named = [each for each in told.suspects if asked.check.names in " ".join(_words(each))]
+    if not named:
+        first = next(iter(told.suspects), None)
+        text = tr("0 %: no suspect names {names}", names=asked.check.names)
+        if first is not None:
+            text += tr("; the first is {title}", title=first.title)
+        return exactly(0.0, "share", text)
+    shares = [each.share for each in named if each.share is not None]
+    if len(shares) < len(named):
+        return untold(tr("how much of the growth the suspects take is not known"), "share")
+    rate = sum(each.bytes_per_call or 0.0 for each in named)
+    text = tr(
+        "{share:.3g} %: {title} ({rate})",
+        share=100 * sum(shares),
+        title=tr(", ").join(each.title for each in named),
+        rate=format_rate(rate, Unit.BYTES),
+    )
+    return exactly(sum(shares), "share", text)
+
+
+def _words(found: Suspect) -> Iterator[str]:
+    """What a suspect is told by: the chain that holds it, its lines, its cause."""
+    yield found.title
+    yield from found.chain
+    yield from map(_line, found.stack)
+    yield from (_line(frame) for frame in (found.where, found.holder) if frame is not None)
+    if found.cause is not None:
+        yield from (found.cause.id, found.cause.title)
+
+
+def _line(frame: Frame) -> str:
+    return f"{frame} {frame.source}"
+
+
+def largest_finding(asked: Asked) -> Measured:
+    """Bytes that the check's `instrument` saw alive at its last mark, by the largest of its sites.
+
+    Of those whose stack names the check's `names`; 0 where none does. Cannot be told where the
+    variant was not watched by that instrument.
+    """
+    wanted = Instrument(asked.check.instrument)
+    watchers = (wanted, _TOLD_BY.get(wanted, wanted))
+    watched = [
+        run
+        for run in asked.runs
+        if run.plan.variant == asked.run.plan.variant and run.plan.instrument in watchers
+    ]
+    if not watched:
+        return untold(tr("{instrument} did not watch it", instrument=wanted), "bytes")
+    named = [
+        finding
+        for run in watched
+        for finding in run.findings
+        if finding.sort in _PLACES and finding.sizes and _names(finding, asked.check.names)
+    ]
+    if not named:
+        text = tr(
+            "0 B: no finding of {count:,} names it",
+            count=sum(len(each.findings) for each in watched),
+        )
+        return exactly(0, "bytes", text)
+    largest = max(named, key=lambda each: each.sizes[-1])
+    text = tr(
+        "{size} from {place}",
+        size=format_bytes(largest.sizes[-1]),
+        place=next((str(each) for each in largest.stack if asked.check.names in _line(each)), ""),
+    )
+    return exactly(largest.sizes[-1], "bytes", text)
+
+
+def _names(finding: Finding, names: str) -> bool:
+    return any(names in _line(frame) for frame in finding.stack)
+
+
+def failed(asked: Asked) -> Measured:
+    """Share of the requests of a soak that got no answer, or a wrong one.
+
+    Cannot be told of what is no soak, or where no request was made.
+    """
+    landing = asked.entry.landing
+    if landing is None or not landing.requests:
+        return untold(tr("it was no soak, or no request was made"), "share")
+    text = tr(
+        "{share:.3g} %: {failed:,} of {requests:,} requests",
+        share=100 * landing.failed / landing.requests,
+        failed=landing.failed,
+        requests=landing.requests,
+    )
+    return exactly(landing.failed / landing.requests, "share", text)

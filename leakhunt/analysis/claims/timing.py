@@ -1,0 +1,131 @@
+"""Measures of time: against the reference, along the run, and by the audio that was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, hypot, log, sqrt
+from statistics import median
+
+from leakhunt.amounts import format_seconds
+from leakhunt.analysis.claims.evidence import Asked, untold
+from leakhunt.analysis.comparison.intervals import mean_of, student
+from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
+from leakhunt.model.claims import Measured
+from leakhunt.model.run import Run
+from leakhunt.text.language import tr
+
+# Fewer times than this have no spread to speak of.
+FEWEST_TIMES = 3
+# Of fewer samples than the comparison of runs asks for, each is a time of its own.
+_FREEDOM_BETWEEN_RUNS = 9
+_LEAST_SECONDS = 1e-9
+_TENTH = 10
+_NANOSECONDS = 1e9
+
+
+def time_ratio(asked: Asked) -> Measured:
+    """Median seconds per call, as a multiple of the reference's, with 99 % bounds.
+
+    They hold what runs of the same work differ by (`leakhunt.analysis.comparison.times`), so a
+    ratio nearer to one than some 30 % is not told from it. Cannot be told of fewer than three
+    judged calls.
+    """
+    if asked.reference is None:
+        return untold(tr("the reference was not run"), "ratio")
+    base, own = asked.reference.run, asked.run
+    if not all(each.samples.get("duration") for each in (base, own)):
+        return untold(tr("times were not read in both runs"), "ratio")
+    compared = log_ratio(base, own)
+    if compared is not None:
+        before, after, mean = compared
+        return _ratio(before, after, mean.value, mean.half_width)
+    return _apart(_judged_seconds(base), _judged_seconds(own))
+
+
+def _apart(before: Sequence[float], after: Sequence[float]) -> Measured:
+    """Of few samples: how each run varies, and how runs of the same work do."""
+    if min(len(before), len(after)) < FEWEST_TIMES:
+        return untold(tr("fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio")
+    widths = [_half_width(each) for each in (before, after)]
+    between = student(_FREEDOM_BETWEEN_RUNS) * SPREAD_BETWEEN_RUNS * sqrt(2)
+    first, last = median(before), median(after)
+    return _ratio(first, last, log(last / first), hypot(*widths, between))
+
+
+def slowdown(asked: Asked) -> Measured:
+    """Median seconds per call in the last tenth of the calls, as a multiple of the first tenth's.
+
+    Bounds at 99 %, from how the calls of each tenth vary. The warm-up counts: its calls are those
+    that a service answers first. Cannot be told of a tenth with fewer than three samples.
+    """
+    run = asked.run
+    times = _seconds(run, 0)
+    tenth = run.calls_done / _TENTH
+    first = [each for call, each in times if call <= tenth]
+    last = [each for call, each in times if call > run.calls_done - tenth]
+    if min(len(first), len(last)) < FEWEST_TIMES:
+        return untold(tr("a tenth of the calls has fewer than {n} samples", n=FEWEST_TIMES))
+    before, after = median(first), median(last)
+    width = hypot(_half_width(first), _half_width(last))
+    return _ratio(before, after, log(after / before), width)
+
+
+def time_per_minute(asked: Asked) -> Measured:
+    """Seconds of work per minute of audio, over the judged calls, with 99 % bounds.
+
+    Cannot be told where the scenario does not say how much audio a call hears, or of fewer than
+    three calls that hear any.
+    """
+    run = asked.run
+    audio = run.samples.get("audio", ())[run.judged_from : run.samples_done]
+    work = run.samples.get("duration", ())[run.judged_from : run.samples_done]
+    heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
+    if len(heard) < FEWEST_TIMES:
+        return untold(tr("the scenario does not say how much audio its calls hear"))
+    total = sum(each for _, each in heard)
+    rate = sum(spent for spent, _ in heard) / total
+    # Cochran, Sampling Techniques, 6.3: the variance of a ratio of two sums.
+    rest = sum((spent - rate * each) ** 2 for spent, each in heard)
+    error = sqrt(rest * len(heard) / (len(heard) - 1)) / total
+    half = 60 * student(len(heard) - 1) * error
+    value, low, high = 60 * rate, max(60 * rate - half, 0.0), 60 * rate + half
+    text = tr(
+        "{value} ({low} to {high}) per minute of audio",
+        value=format_seconds(value),
+        low=format_seconds(low),
+        high=format_seconds(high),
+    )
+    return Measured(value, low, high, "s/min", text)
+
+
+def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
+    """The call that each sample comes after, and the seconds per call in it."""
+    durations, calls = run.samples.get("duration", ()), run.calls
+    places = range(first_sample, min(run.samples_done, len(durations)))
+    since = [calls[place] - (calls[place - 1] if place else 0) for place in places]
+    return [
+        (calls[place], max(durations[place] / made / _NANOSECONDS, _LEAST_SECONDS))
+        for place, made in zip(places, since, strict=True)
+    ]
+
+
+def _judged_seconds(run: Run) -> list[float]:
+    return [each for _, each in _seconds(run, run.judged_from)]
+
+
+def _half_width(seconds: Sequence[float]) -> float:
+    """Half of the 99 % interval of the logarithm of a time."""
+    return mean_of([log(each) for each in seconds]).half_width
+
+
+def _ratio(before: float, after: float, value: float, half: float) -> Measured:
+    low, high = exp(value - half), exp(value + half)
+    text = tr(
+        "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} against {before} per call",
+        ratio=exp(value),
+        low=low,
+        high=high,
+        after=format_seconds(after),
+        before=format_seconds(before),
+    )
+    return Measured(exp(value), low, high, "ratio", text)

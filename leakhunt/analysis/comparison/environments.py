@@ -1,0 +1,174 @@
+"""Which facts differ between runs, and what may then not be concluded. Pure.
+
+What makes the inputs another forbids every conclusion: other calls were made. What makes memory be
+managed another way does as well: the same leak has another size under another malloc, and RSS
+another course. Another machine is as fast as it is, but mallocs the same. Versions of packages, of
+Python and of the code are what is compared: they are shown. So is a fact that one side did not
+record: nobody knows whether it differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from leakhunt.amounts import format_bytes
+from leakhunt.model.comparison import (
+    CALLS_ASKED,
+    COLLECTIONS,
+    COLLECTS,
+    DEFAULT,
+    LIMIT,
+    NOT_INSTALLED,
+    NOT_RECORDED,
+    NOT_SET,
+    OPTION,
+    PACKAGE,
+    Matter,
+    Mismatch,
+)
+from leakhunt.model.run import Load, Run, Work
+from leakhunt.text.language import mark
+
+_MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
+_VARIABLE = "env "
+# Which of several equal GPUs it is.
+_MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_HASH_SEED = "env PYTHONHASHSEED"
+# Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
+_INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
+_CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
+# Words about what a checksum says exactly.
+_SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
+# What the machine does not say of itself, which is not recorded either.
+_UNKNOWN = "unknown"
+_CALLS_ARE = {
+    Work.CALL: mark("calls of a function"),
+    Work.REQUEST: mark("requests to a service"),
+}
+
+# Value and matter by name.
+Facts = Mapping[str, tuple[str, Matter]]
+
+
+def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
+    """Every fact that is not the same in all these runs, what forbids a conclusion first.
+
+    Repeats that differ among themselves are no repeats: their values are told together, ``2 / 4``.
+    """
+    return differing(*([facts(run) for run in runs] for runs in (before, after)))
+
+
+def differing(before: Sequence[Facts], after: Sequence[Facts]) -> tuple[Mismatch, ...]:
+    """`mismatches`, of runs of which the facts are known."""
+    sides = [before, after]
+    names = dict.fromkeys(name for side in sides for each in side for name in each)
+    found = [each for name in names for each in _mismatch(name, sides)]
+    order = list(Matter)
+    return tuple(sorted(found, key=lambda each: order.index(each.matter)))
+
+
+def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]:
+    known = [facts_of[name] for side in sides for facts_of in side if name in facts_of]
+    matter = min((each for _, each in known), key=list(Matter).index)
+    lacking = absent(name)
+    before, after = (
+        dict.fromkeys(each[name][0] if name in each else lacking for each in side) for side in sides
+    )
+    values = {**before, **after}
+    if len(values) > 1:
+        unknown = len(values) == 2 and NOT_RECORDED in values
+        told = (" / ".join(before), " / ".join(after))
+        yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
+
+
+def absent(name: str) -> str:
+    """What it means that a run does not have this fact."""
+    if name.startswith((_VARIABLE, OPTION)):
+        return NOT_SET
+    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
+
+
+def facts(run: Run) -> Facts:
+    """What may matter about a run: value and matter by name, in reading order."""
+    environment = dict(run.environment)
+    if environment.get(_HASH_SEED) == str(run.plan.seed):
+        del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
+    told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
+    return dict(each for part in told for each in part)
+
+
+def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    plan = run.plan
+    yield mark("calls are"), (_CALLS_ARE[plan.work], Matter.INPUTS)
+    if plan.load is not None:
+        yield from _of_load(plan.load)
+    yield mark("seed"), (str(plan.seed), Matter.INPUTS)
+    yield mark("device"), (str(plan.device), Matter.INPUTS)
+    for name, value in plan.options.items():
+        yield f"{OPTION}{name}", (str(value) or DEFAULT, Matter.INPUTS)
+    yield mark("threads"), (str(plan.threads), Matter.MEMORY)
+    limit = plan.memory_limit_bytes
+    size = format_bytes(limit) if limit is not None else mark("none")
+    how = run.facts.get(LIMIT, "")
+    yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
+    # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
+    collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
+    yield COLLECTIONS, (collections, Matter.MEMORY)
+    for name, value in plan.environment.items():
+        yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
+
+
+def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """Whose requests they are matters; the address is another at every start."""
+    yield mark("requests from"), (load.requests_from, Matter.INPUTS)
+    yield mark("users"), (f"{load.users:,}", Matter.MEMORY)
+    yield mark("service"), (load.service, Matter.SHOWN)
+
+
+def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    for name, value in facts.items():
+        if name == LIMIT:
+            continue
+        exact = _SAID_BY_CHECKSUM.get(name, "") in facts
+        told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
+        matter = Matter.INPUTS if told and not exact else Matter.SHOWN
+        yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
+
+
+def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    for name, value in facts.items():
+        if name == "system":
+            yield from _of_system(value)
+        elif name.startswith(_VARIABLE):
+            machine = name in _MACHINE_VARIABLES
+            yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
+        elif name == "libc":
+            yield name, (value, Matter.MEMORY)
+        elif name in _MACHINE and value != _UNKNOWN:
+            yield name, (value, Matter.MACHINE)
+        elif name == "python" or "commit" in name:
+            yield name, (value, Matter.SHOWN)
+        elif name not in _MACHINE:
+            yield f"{PACKAGE}{name}", (value, Matter.SHOWN)
+
+
+def _of_system(value: str) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """``Linux 6.18.44 x86_64``: another kernel is another machine, another system a malloc too."""
+    words = value.split()
+    yield mark("system"), (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
+    yield mark("kernel"), (" ".join(words[1:2]), Matter.MACHINE)
+
+
+def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
+    """How the calls were read: what both made is compared, so this is only shown."""
+    calls = run.plan.calls
+    yield (
+        CALLS_ASKED,
+        (f"{calls:,}" if calls else mark("as many as needed"), Matter.SHOWN),
+    )
+    yield mark("calls made"), (f"{run.calls_done:,}", Matter.SHOWN)
+    yield mark("calls per sample"), (f"{run.calls_per_sample:,}", Matter.SHOWN)
+    yield (
+        COLLECTS,
+        (mark("yes") if run.collects else mark("no"), Matter.SHOWN),
+    )

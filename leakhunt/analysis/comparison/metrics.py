@@ -1,0 +1,196 @@
+"""The figures of a pair of variants, one by one, and what follows from each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import exp, log
+from statistics import fmean
+
+from leakhunt.analysis.comparison.growth import growth
+from leakhunt.analysis.comparison.intervals import Mean, between_runs
+from leakhunt.analysis.comparison.profile import (
+    COLLECTED_ONLY,
+    RATES,
+    Course,
+    Profile,
+    profile,
+    together,
+)
+from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
+from leakhunt.analysis.verdict.judge import tolerance_of
+from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.attribution import Interval
+from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Line
+from leakhunt.model.run import Unit
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.text.language import tr
+
+# Of these a line is worth its place only where one side leaks.
+_RESOURCES = ("threads", "descriptors", "children")
+# Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
+_RSS_TOLERANCE_BYTES = float(1 << 20)
+# A true difference of the tolerance and so many half widths is seen with 95 %. More than a normal
+# distribution would need, since a half width from a few steps or runs is itself uncertain:
+# calibrated on simulated pairs, tests/truth/test_compared_curves.py.
+_SEEN_FROM_HALF_WIDTHS = 3.5
+# ... of the time of single runs, whose half width is mostly the known spread between runs: one, and
+# 1.833 of 3.250 more (Student's 95 % one-sided and 99 % two-sided with nine degrees of freedom).
+_TIME_SEEN_FROM_HALF_WIDTHS = 1.56
+# A ratio beyond e to this power is no time that anybody measured.
+_LARGEST_LOG = 50.0
+
+_Profiles = Sequence[Profile]
+
+
+def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[Line]:
+    """A line for each series that all runs have read, then RSS in all and the time of a call."""
+    if len(before) == len(after) == 1:
+        one, other = together(before[0], after[0])
+        return lines_of([one], [other])
+    return lines_of([profile(entry) for entry in before], [profile(entry) for entry in after])
+
+
+def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+    """`lines`, of runs of which the figures are known."""
+    for series, (title, unit) in RATES.items():
+        courses = [each.courses.get(series) for each in (*before, *after)]
+        if all(courses) and (
+            series not in _RESOURCES or any(course.leaks for course in courses if course)
+        ):
+            yield _rate_line(before, after, Line(series, tr(title), unit, *_NOTHING_YET))
+    yield from _total_line(before, after)
+    yield from _time_line(before, after)
+
+
+_NOTHING_YET = (None, None, None, None, Conclusion.CANNOT_TELL, "")
+
+
+def _rate_line(before: _Profiles, after: _Profiles, line: Line) -> Line:
+    if len(before) == len(after) == 1:
+        found = growth(before[0], after[0], line.name)
+        if found is None:
+            return replace(line, reason=_too_few(before, after, line.name))
+        line = replace(line, before=found.before, after=found.after, reason=found.rests_on)
+        return _concluded(line, found.difference, _tolerance(before, after, line))
+    sides = [[each.courses[line.name] for each in side] for side in (before, after)]
+    collected = line.name == COLLECTED_ONLY or any(
+        course.by_collections for side in sides for course in side
+    )
+    rates = [[_rate(course, collected) for course in side] for side in sides]
+    return _over_repeats(line, rates, _tolerance(before, after, line))
+
+
+def _rate(course: Course, collected: bool) -> float | None:
+    """The growth per call in one run, by collections or floors; None: too few."""
+    return course.left if collected else course.rate
+
+
+def _too_few(before: _Profiles, after: _Profiles, series: str) -> str:
+    if series == COLLECTED_ONLY:
+        return tr("too few collections among the judged calls")
+    return tr(
+        "{judged} judged samples; {fewest_samples} are needed",
+        judged=min(each.judged for each in (*before, *after)),
+        fewest_samples=FEWEST_SAMPLES,
+    )
+
+
+def _tolerance(before: _Profiles, after: _Profiles, line: Line) -> float:
+    """Growth per call that is none in one run is no difference between two."""
+    return max(
+        tolerance_of(line.name, line.unit, each.calls_per_sample) for each in (*before, *after)
+    )
+
+
+def _over_repeats(line: Line, sides: Sequence[Sequence[float | None]], tolerance: float) -> Line:
+    """A figure of several runs: by their means, and the spread between them."""
+    values = [[value for value in side if value is not None] for side in sides]
+    if not all(values):
+        return replace(line, reason=tr("too few samples"))
+    line = replace(line, before=fmean(values[0]), after=fmean(values[1]))
+    if sum(map(len, values)) == 2:
+        return replace(line, reason=tr("one run each: repeats would tell"))
+    counts = tr(" and ").join(f"{len(side)}" for side in values)
+    line = replace(line, reason=tr("the spread between runs, {counts} of them", counts=counts))
+    return _concluded(line, between_runs(*values), tolerance)
+
+
+def _concluded(
+    line: Line, difference: Mean, tolerance: float, seen_from: float = _SEEN_FROM_HALF_WIDTHS
+) -> Line:
+    half = difference.half_width
+    interval = Interval(difference.value, difference.value - half, difference.value + half)
+    return replace(
+        line,
+        difference=interval,
+        would_show=tolerance + seen_from * half,
+        conclusion=_conclusion(interval, tolerance),
+    )
+
+
+def _conclusion(interval: Interval, tolerance: float) -> Conclusion:
+    if interval.low > tolerance:
+        return Conclusion.MORE
+    return Conclusion.LESS if interval.high < -tolerance else Conclusion.NO_DIFFERENCE
+
+
+def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+    """RSS over the whole run: only repeats of as many calls can be told apart."""
+    sides = [[each.rss_growth for each in side] for side in (before, after)]
+    if all(value is None for side in sides for value in side):
+        return
+    line = Line(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
+    calls = {each.calls_done for each in (*before, *after)}
+    told = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
+    if len(calls) > 1 and told.before is not None:
+        many = tr("not as many calls: {fewest:,} to {most:,}", fewest=min(calls), most=max(calls))
+        told = replace(told, reason=many, difference=None, would_show=None)
+        told = replace(told, conclusion=Conclusion.CANNOT_TELL)
+    yield told
+
+
+def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+    times = [[each.times for each in side if each.times is not None] for side in (before, after)]
+    if (len(times[0]), len(times[1])) != (len(before), len(after)):
+        return
+    line = Line(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
+    if len(before) == len(after) == 1:
+        ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
+        found = ratio(times[0][0], times[1][0])
+        if found is None:
+            yield replace(line, reason=_too_few(before, after, "duration"))
+            return
+        line = replace(line, before=found[0], after=found[1])
+        told = tr(
+            "one run each; runs of the same work differ by some 6 %, which repeats would narrow"
+        )
+        line = replace(line, reason=told)
+        yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
+        return
+    known = [[each.seconds for each in side if each.seconds is not None] for side in times]
+    logs = [[log(seconds) for seconds in side] for side in known]
+    told_logs = _over_repeats(line, logs, 0.0)
+    if not all(known):
+        yield told_logs
+        return
+    before_seconds, after_seconds = (exp(fmean(side)) for side in logs)
+    yield _as_ratio(replace(told_logs, before=before_seconds, after=after_seconds))
+
+
+def _as_ratio(line: Line) -> Line:
+    """A line whose difference is one of logarithms, with the ratios instead."""
+    if line.difference is None or line.would_show is None:
+        return line
+    told = line.difference
+    low, high = (_exp(bound) for bound in (told.low, told.high))
+    return replace(
+        line,
+        difference=Interval(_exp(told.estimate), low, high),
+        would_show=_exp(line.would_show),
+    )
+
+
+def _exp(power: float) -> float:
+    """The exponential of `power`, as far as a report can hold it."""
+    return exp(max(min(power, _LARGEST_LOG), -_LARGEST_LOG))

@@ -1,0 +1,198 @@
+"""What a run is held against others by: its figures, without its samples. Pure.
+
+The figures of two single runs on the same inputs are taken over the calls that both made, so that
+they can be compared block by block; those of repeats over the judged calls of each. What is kept of
+a run in a baseline is the same noun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from leakhunt.analysis.comparison.alignment import common_samples, judged_calls, places_after
+from leakhunt.analysis.comparison.environments import Facts, facts
+from leakhunt.analysis.comparison.times import Times, times, times_over
+from leakhunt.analysis.verdict.after_gc import collected_points, remains
+from leakhunt.analysis.verdict.judge import KEPT_SERIES
+from leakhunt.analysis.verdict.resampling import distance
+from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
+from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
+from leakhunt.model.run import Run, Unit, Work
+from leakhunt.model.verdict import JudgedRun, Status
+from leakhunt.text.language import mark
+
+# Read at collections only.
+COLLECTED_ONLY = "python_live"
+# The series whose growth is compared: what each is called, and its unit.
+RATES = {
+    "live_heap": (mark("live heap"), Unit.BYTES),
+    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
+    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
+    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
+    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
+    "anonymous": (mark("anonymous memory"), Unit.BYTES),
+    "rss": ("RSS", Unit.BYTES),
+    "cuda_process": (mark("GPU memory"), Unit.BYTES),
+    "threads": (mark("threads"), Unit.COUNT),
+    "descriptors": (mark("descriptors"), Unit.COUNT),
+    "children": (mark("children"), Unit.COUNT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How one series grows, in its unit per call.
+
+    `rate` is the mean of the `steps` between the floors of eight blocks. `left` is the rate that
+    collections leave, between the `points`: calls made and reading after each. `by_collections`:
+    the verdict went by those; `leaks`: it was a leak. None and empty: too few readings, or not
+    kept.
+    """
+
+    rate: float | None
+    steps: tuple[float, ...]
+    left: float | None
+    points: tuple[tuple[int, int], ...]
+    by_collections: bool
+    leaks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The figures of one run.
+
+    `calls` are those that the samples behind the figures come after, None where they stand at no
+    even distance; `judged` counts the run's judged samples. `rss_growth` is in bytes, from before
+    the first call to after the last.
+    """
+
+    facts: Facts
+    work: Work
+    calls_done: int
+    calls: range | None
+    judged: int
+    calls_per_sample: int
+    collects: bool
+    courses: Mapping[str, Course]
+    rss_growth: float | None
+    times: Times | None
+
+    def pairs_with(self, other: Profile) -> bool:
+        """Whether both are about the same calls, read in the same way."""
+        same = (self.calls, self.collects) == (other.calls, other.collects)
+        return self.calls is not None and same
+
+
+def profile(entry: JudgedRun) -> Profile:
+    """The figures of a run over its judged samples."""
+    run = entry.run
+    judged = range(run.judged_from, run.samples_done)
+    return _profile(entry, judged, distance(run), judged_calls(run), times)
+
+
+def together(before: JudgedRun, after: JudgedRun) -> tuple[Profile, Profile]:
+    """The figures of two single runs, over the calls that both made if they can be paired."""
+    common = common_samples(before.run, after.run)
+    if common is None:
+        return profile(before), profile(after)
+    return _over(before, common[0]), _over(after, common[1])
+
+
+def beside(kept: Profile, entry: JudgedRun) -> Profile:
+    """The figures of a run over the calls of `kept`, if it made them all; else over its own."""
+    places = places_after(entry.run, kept.calls) if kept.calls is not None else None
+    if places is None or entry.run.collects != kept.collects:
+        return profile(entry)
+    return _over(entry, places)
+
+
+def _over(entry: JudgedRun, places: Sequence[int]) -> Profile:
+    run = entry.run
+    calls = range(run.calls[places[0]], run.calls[places[-1]] + 1, run.calls_per_sample)
+    return _profile(entry, places, run.calls_per_sample, calls, partial(times_over, places=places))
+
+
+def _profile(
+    entry: JudgedRun,
+    places: Sequence[int],
+    calls_per_sample: float,
+    calls: range | None,
+    spent: Callable[[Run], Times],
+) -> Profile:
+    run = entry.run
+    return Profile(
+        facts=facts(run),
+        work=run.plan.work,
+        calls_done=run.calls_done,
+        calls=calls,
+        judged=run.samples_done - run.judged_from,
+        calls_per_sample=run.calls_per_sample,
+        collects=run.collects,
+        courses={
+            series: _course(entry, series, places, calls_per_sample)
+            for series in RATES
+            if _has_read(run, series)
+        },
+        rss_growth=_rss_growth(run),
+        times=spent(run) if "duration" in run.samples else None,
+    )
+
+
+def _has_read(run: Run, series: str) -> bool:
+    if series == COLLECTED_ONLY:
+        return any(series in reading.values for reading in run.readings)
+    return series in run.samples
+
+
+def _course(
+    entry: JudgedRun, series: str, places: Sequence[int], calls_per_sample: float
+) -> Course:
+    run = entry.run
+    steps = None
+    if series != COLLECTED_ONLY:
+        steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
+    # At one collection what is kept may be anywhere: see `growth`.
+    left = remains(run, series) if series not in KEPT_SERIES else None
+    points = collected_points(run, series) if series not in KEPT_SERIES else []
+    trend = entry.verdict.trends.get(series)
+    return Course(
+        rate=float(steps.mean()) if steps is not None else None,
+        steps=tuple(steps.tolist()) if steps is not None else (),
+        left=left.rate if left is not None else None,
+        points=tuple(points),
+        by_collections=trend is not None
+        and left is not None
+        and (trend.rate, trend.rate_low) == (left.rate, min(left.pieces)),
+        leaks=trend is not None and trend.status is Status.LEAK,
+    )
+
+
+def floor_steps(heights: Floats, calls_per_sample: float) -> Floats | None:
+    """The steps between the floors of eight blocks, per call (7,); None with too few samples.
+
+    The first quarter of `heights` is left out, as by the verdict.
+    """
+    if len(heights) < FEWEST_SAMPLES:
+        return None
+    fine, width = fine_floors(heights[int(len(heights) * DISCARDED_SHARE) :])
+    floor = floors(fine)
+    steps: Floats = np.diff(floor) / (width * FINE_BLOCKS / len(floor) * calls_per_sample)
+    return steps
+
+
+def _floats(run: Run, series: str) -> Floats:
+    """The readings above the first: exact up to 2**53."""
+    readings = np.asarray(run.samples.get(series, ())[: run.samples_done])
+    heights: Floats = (readings - readings[:1]).astype(float)
+    return heights
+
+
+def _rss_growth(run: Run) -> float | None:
+    start, end = run.reading("start"), run.reading("end")
+    if start is None or end is None or not all("rss" in each.values for each in (start, end)):
+        return None
+    return float(end.values["rss"] - start.values["rss"])

@@ -1,0 +1,80 @@
+"""Runs held against what is kept of others: the same lines as two sides of runs give. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from leakhunt.analysis.comparison.compare import refused
+from leakhunt.analysis.comparison.environments import differing, facts
+from leakhunt.analysis.comparison.metrics import lines_of
+from leakhunt.analysis.comparison.profile import beside, profile
+from leakhunt.analysis.gate.baseline import (
+    PYTHON,
+    Baseline,
+    Environment,
+    KeptVariant,
+    environment_of,
+)
+from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.model.comparison import NOT_SET, Line, Matter, Mismatch
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.reporting.comparison.sentences import against
+from leakhunt.text.language import tr
+
+
+def against_baseline(
+    kept: KeptVariant, entries: Sequence[JudgedRun]
+) -> tuple[tuple[Line, ...], tuple[Mismatch, ...]]:
+    """The figures of repeats beside those kept, and the facts that forbid a conclusion.
+
+    As of two sides of `leakhunt compare`. One run of each is compared block by block if it made
+    the calls of the other, else each by itself; of repeats the spread between runs tells.
+    """
+    entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
+    if len(kept.profiles) == len(entries) == 1:
+        profiles = [beside(kept.profiles[0], entries[0])]
+    else:
+        profiles = [profile(entry) for entry in entries]
+    in_force = tuple(
+        each
+        for each in differing_facts(kept, [entry.run for entry in entries])
+        if each.matter is not Matter.SHOWN
+    )
+    lines = lines_of(kept.profiles, profiles)
+    return tuple(refused(line, in_force) for line in lines), in_force
+
+
+def differing_facts(kept: KeptVariant, runs: Sequence[Run]) -> tuple[Mismatch, ...]:
+    """Every fact that differs, versions of packages too, what forbids a conclusion first."""
+    return differing([each.facts for each in kept.profiles], [facts(run) for run in runs])
+
+
+def choose(baselines: Sequence[Baseline], run: Run) -> Baseline | None:
+    """The baseline of the environment in which `run` was made."""
+    here = environment_of(run)
+    return next((each for each in baselines if each.environment == here), None)
+
+
+def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> str:
+    """Why `run` is held against none of `baselines`, which are in `place`, and what to do."""
+    save = tr("'leakhunt baseline save RUN_FOLDER' here makes one")
+    if not baselines:
+        return tr("{place}: no baseline; {save}", place=place, save=save)
+    here = environment_of(run)
+    nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
+    facts = tr("; ").join(map(against, _apart(nearest.environment, here)))
+    return tr(
+        "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
+        " {save}",
+        place=place, nearest=nearest.place, facts=facts, save=save,
+    )  # fmt: skip
+
+
+def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
+    for name in dict.fromkeys([*here, *kept]):
+        values = [each.get(name, NOT_SET) for each in (kept, here)]
+        if values[0] != values[1]:
+            matter = Matter.SHOWN if name == PYTHON else Matter.MEMORY
+            yield Mismatch(name, values[0], values[1], matter)

@@ -1,0 +1,195 @@
+"""From the measured and hunted runs of a variant to the gate's answer on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from leakhunt.amounts import format_rate
+from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
+from leakhunt.analysis.gate.absolute import no_sample
+from leakhunt.analysis.gate.check import check_all, default_budgets
+from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
+from leakhunt.analysis.verdict.judge import KEPT_SERIES
+from leakhunt.analysis.verdict.series import default_tolerance
+from leakhunt.model.attribution import Attribution, Suspect
+from leakhunt.model.gate import (
+    Acceptance,
+    Answer,
+    Beside,
+    Checked,
+    Extent,
+    GatedVariant,
+    Terms,
+    gravest,
+)
+from leakhunt.model.run import Unit
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.text.language import tr
+
+# With a budget for one of these, what memory may do is said; a budget for descriptors, say, is one
+# more thing to keep, and none less.
+_MEMORY = (*MEMORY_SERIES, *KEPT_SERIES)
+
+
+def answer_on(
+    entries: Sequence[JudgedRun], terms: Terms, beside: Beside | None = None, attempts: int = 1
+) -> GatedVariant:
+    """The answer on the repeats of one variant; there is one at least.
+
+    Where no budget is about memory, nothing may leak; with a baseline, nothing may leak more than
+    there. Where it was hunted, suspects that are accepted do not count.
+    """
+    if not any(entry.run.samples_done for entry in entries):
+        run = entries[0].run
+        told = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
+        return replace(told, entries=tuple(entries), attempts=attempts)
+    held = beside is not None and not beside.refusal
+    budgets = terms.budgets
+    if not held and not any(budget.series in _MEMORY for budget in budgets):
+        own = {budget.series for budget in budgets}
+        defaults = default_budgets(entries)
+        budgets = (*budgets, *(each for each in defaults if each.series not in own))
+    attribution = next((each.attribution for each in entries if each.attribution is not None), None)
+    suspects = attribution.suspects if attribution is not None else ()
+    accepted = tuple(_accepted(suspects, terms))
+    checks = check_all(entries, budgets, beside.lines if beside is not None and held else None)
+    if attribution is not None and accepted:
+        names = {suspect.fingerprint for suspect, _ in accepted}
+        counting = [each for each in suspects if each.fingerprint not in names]
+        checks = tuple(_put_up_with(check, attribution, counting, accepted) for check in checks)
+        suspects = tuple(counting)
+    refusal = beside.refusal if beside is not None else ""
+    if not checks and not refusal:
+        refusal = tr("no series that shows live memory can be read on this system")
+    answers = [check.answer for check in checks]
+    return GatedVariant(
+        scenario=entries[0].run.plan.scenario,
+        variant=entries[0].variant,
+        answer=gravest([*answers, Answer.NOTHING_MEASURED] if refusal else answers),
+        checks=checks,
+        entries=tuple(entries),
+        attempts=attempts,
+        suspects=suspects,
+        accepted=accepted,
+        mismatches=beside.mismatches if beside is not None else (),
+        reason=refusal,
+    )
+
+
+def not_measured(scenario: str, variant: str, reason: str) -> GatedVariant:
+    """The answer on what could not be measured at all."""
+    return GatedVariant(scenario, variant, Answer.NOTHING_MEASURED, (), attempts=0, reason=reason)
+
+
+def with_totals(answer: GatedVariant, first: Sequence[Checked]) -> GatedVariant:
+    """The answer on longer runs, with the `first` ones' checks of what is counted over a run.
+
+    The policy says how long a run is; one that is made longer, to tell more, grows by more.
+    """
+    of_first = {each.budget: each for each in first if each.budget.extent is Extent.RUN}
+    checks = tuple(of_first.get(each.budget, each) for each in answer.checks)
+    answers = [each.answer for each in checks]
+    if answer.reason:
+        answers.append(Answer.NOTHING_MEASURED)
+    return replace(answer, checks=checks, answer=gravest(answers))
+
+
+def _accepted(suspects: Sequence[Suspect], terms: Terms) -> list[tuple[Suspect, Acceptance]]:
+    valid = {each.fingerprint: each for each in terms.accepted if terms.today <= each.until}
+    return [
+        (each, valid[each.fingerprint])
+        for each in suspects
+        if each.fingerprint in valid and not _is_beyond(each, valid[each.fingerprint])
+    ]
+
+
+def _is_beyond(suspect: Suspect, acceptance: Acceptance) -> bool:
+    """Whether a suspect keeps more than it was accepted for."""
+    return acceptance.up_to is not None and (suspect.bytes_per_call or 0.0) > acceptance.up_to
+
+
+def _put_up_with(
+    check: Checked,
+    told: Attribution,
+    counting: Sequence[Suspect],
+    accepted: Sequence[tuple[Suspect, Acceptance]],
+) -> Checked:
+    """A budget that only accepted suspects break is kept.
+
+    Only where the suspects explain the growth: what nobody names may be anybody.
+    """
+    if check.answer is not Answer.OVER or check.budget.extent is not Extent.CALL:
+        return check
+    if told.growth is not None and (told.explained or 0.0) < EXPLAINED_SHARE * told.growth:
+        return check
+    if check.unit is Unit.COUNT and not _are_held(check, [suspect for suspect, _ in accepted]):
+        return check
+    in_bytes = check.unit is Unit.BYTES
+    left = sum((s.bytes_per_call or 0.0) if in_bytes else s.per_call for s in counting)
+    if left > max(check.budget.amount, default_tolerance(check.unit, 1)):
+        return check
+    reason = tr(
+        "{reason}; accepted: {fingerprints}",
+        reason=check.reason,
+        fingerprints=tr(", ").join(suspect.fingerprint for suspect, _ in accepted),
+    )
+    return replace(check, answer=Answer.WITHIN, reason=reason)
+
+
+def _are_held(check: Checked, suspects: Sequence[Suspect]) -> bool:
+    """Whether the suspects open what is counted, and not only keep the memory beside it."""
+    opened = sum(each.per_call for each in suspects if each.bytes_per_call is None)
+    return opened >= EXPLAINED_SHARE * (check.low or 0.0)
+
+
+def acceptance_notes(terms: Terms, variants: Sequence[GatedVariant]) -> tuple[str, ...]:
+    """Acceptances that have run out, or that a suspect has outgrown, each as a line."""
+    used = {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
+    found = {suspect.fingerprint: suspect for each in variants for suspect in each.suspects}
+    notes = []
+    for each in terms.accepted:
+        if each.fingerprint in used:
+            continue
+        if terms.today > each.until:
+            told = (
+                tr("the suspect is still there and counts again")
+                if each.fingerprint in found
+                else tr("no suspect here needs it")
+            )
+            notes.append(
+                tr(
+                    "{where}: {fingerprint} was accepted until {until}, which is over; {told}",
+                    where=each.where,
+                    fingerprint=each.fingerprint,
+                    until=each.until.isoformat(),
+                    told=told,
+                )
+            )
+        elif each.fingerprint in found and each.up_to is not None:
+            notes.append(
+                tr(
+                    "{where}: {fingerprint} is accepted up to {up_to}, and keeps {rate}",
+                    where=each.where,
+                    fingerprint=each.fingerprint,
+                    up_to=format_rate(each.up_to, Unit.BYTES),
+                    rate=format_rate(found[each.fingerprint].bytes_per_call or 0.0, Unit.BYTES),
+                )
+            )
+    return tuple(notes)
+
+
+def unneeded_notes(terms: Terms, variants: Sequence[GatedVariant]) -> tuple[str, ...]:
+    """Acceptances that nothing needs, where all that the policy names was measured."""
+    suspects = {suspect.fingerprint for each in variants for suspect in each.suspects}
+    suspects |= {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
+    return tuple(
+        tr(
+            "{where}: {fingerprint} is accepted, and nothing needs it: take it out, or see whether"
+            " what it was for goes by another fingerprint now",
+            where=each.where,
+            fingerprint=each.fingerprint,
+        )
+        for each in terms.accepted
+        if each.fingerprint not in suspects and terms.today <= each.until
+    )

@@ -1,0 +1,165 @@
+"""From runs to a report: every verdict, ledger, difference and cost, and nothing else."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from leakhunt.analysis.attribution.attribute import attribute, bounded
+from leakhunt.analysis.attribution.ceiling import ceiling
+from leakhunt.analysis.attribution.remedy import remedy_trials
+from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.ledger import ledger
+from leakhunt.analysis.verdict.load_summary import landing
+from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.model.attribution import Attribution, Ceiling
+from leakhunt.model.run import Load, Plan, Role, Run
+from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.text.language import tr
+
+# As `Load` names a service that ran already, its port, and requests of our own.
+_RAN_ALREADY = "pid "
+_PORT = "{port}"
+_UPLOADED = "upload"
+
+
+def assemble(runs: Sequence[Run], generator: str) -> Report:
+    """The report on `runs`; the reference variant of the first run's scenario comes first.
+
+    Runs under an instrument are no entries: they attribute what the measured run of the same plan
+    grows by. `generator` names the program and version that judged.
+    """
+    measured = [run for run in runs if run.plan.is_measured]
+    reference = next((run for run in measured if run.plan.variant == run.plan.reference), None)
+    ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
+    entries = tuple(_judged(run, reference, runs) for run in ordered)
+    title = tr(" and ").join(dict.fromkeys(run.plan.scenario for run in ordered))
+    command = command_for([run.plan for run in ordered], [run.plan for run in runs])
+    return Report(title, entries, command, generator, remedy_trials(runs))
+
+
+def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
+    comparable = reference is not None and _same_inputs(reference.plan, run.plan)
+    base = reference if comparable else None
+    verdict = judge(run)
+    same = [each for each in runs if _same_work(each.plan, run.plan)]
+    watched = sorted(
+        (each for each in same if each.plan.instrument is not None),
+        key=lambda each: each.started_at,
+    )
+    told = attribute(run, verdict, watched) if watched else None
+    past = _ceiling(run, told, runs)
+    return JudgedRun(
+        run=run,
+        verdict=bounded(verdict, told, past) if told is not None else verdict,
+        ledger=ledger(run),
+        difference=difference(base, run) if base is not None and base is not run else None,
+        cost=cost(run, base),
+        attribution=told,
+        ceiling=past,
+        landing=landing(run),
+    )
+
+
+def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
+    """What `hunt` was asked for beside the measured runs; None: it was no hunt."""
+    if all(plan.is_measured for plan in plans):
+        return None
+    tried = [plan for plan in plans if plan.remedy]
+    words = [f"--try={name}" for name in dict.fromkeys(plan.remedy for plan in tried)]
+    if tried:
+        words.append(f"--rounds={max(plan.round for plan in tried)}")
+    if any(plan.role is Role.CEILING for plan in plans):
+        words.append("--until-ceiling")
+    return words
+
+
+def _ceiling(run: Run, told: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
+    """What the run past the ceiling says, if there is one."""
+    if told is None or told.ceiling_bytes is None:
+        return None
+    past = (each for each in runs if each.plan.role is Role.CEILING)
+    last = next((each for each in past if _same_work(each.plan, run.plan)), None)
+    return ceiling(last, judge(last), told.ceiling_bytes) if last is not None else None
+
+
+def _same_work(one: Plan, other: Plan) -> bool:
+    return (one.variant, one.environment) == (other.variant, other.environment) and _same_inputs(
+        one, other
+    )
+
+
+def _same_inputs(one: Plan, other: Plan) -> bool:
+    return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
+
+
+def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
+    """The command that repeats the measured runs of these plans, and `others` made beside them."""
+    if not plans:
+        return ""
+    plan = plans[0]
+    if plan.test:
+        tests = dict.fromkeys(other.test for other in plans)
+        return shlex.join(["pytest", "--leakhunt", *tests])
+    if plan.load is not None:
+        hunted = [] if all(each.is_measured for each in others) else ["--hunt"]
+        return shlex.join([*_soak_words(plan, plan.load, plans), *hunted])
+    variants = ",".join(other.variant for other in plans)
+    hunt = _hunt_words(others)
+    words = ["leakhunt", "hunt" if hunt is not None else "run"]
+    words.append(f"{plan.source or plan.scenario}:{variants}")
+    words += hunt or []
+    if plan.calls is not None:
+        words += ["--calls", str(plan.calls), "--warmup", str(plan.warmup or 0)]
+    if plan.calls_per_sample is not None and (plan.calls is None or plan.calls_per_sample > 1):
+        words += ["--calls-per-sample", str(plan.calls_per_sample)]
+    if plan.collect != ("auto" if plan.calls is None else "never"):
+        words += ["--collect", plan.collect]
+    if plan.resolve:
+        words.append("--resolve")
+    words += ["--seed", str(plan.seed)]
+    words += ["--threads", str(plan.threads), "--device", plan.device]
+    return shlex.join([*words, *_setting_words(plan)])
+
+
+def _setting_words(plan: Plan) -> Iterator[str]:
+    """What every verb calls alike."""
+    for name, value in plan.options.items():
+        yield from ("--option", f"{name}={value}")
+    if plan.memory_limit_bytes is not None:
+        yield from ("--memory-limit", str(plan.memory_limit_bytes))
+    if plan.timeout_seconds is not None:
+        yield from ("--timeout", f"{plan.timeout_seconds:g}")
+
+
+def _soak_words(plan: Plan, load: Load, plans: Sequence[Plan]) -> list[str]:
+    """The command that repeats a soak."""
+    words = ["leakhunt", "soak"]
+    if plan.source:
+        variants = dict.fromkeys(other.variant for other in plans)
+        words.append(f"{plan.source}:{','.join(variants)}")
+    else:
+        words += _own_service_words(load)
+    words += ["--users", str(load.users)]
+    if plan.calls is not None:
+        words += ["--requests", str(plan.calls)]
+    if load.duration_seconds is not None:
+        words += ["--duration", f"{load.duration_seconds:g}s"]
+    if plan.resolve:
+        words.append("--resolve")
+    return [*words, "--seed", str(plan.seed), *_setting_words(plan)]
+
+
+def _own_service_words(load: Load) -> Iterator[str]:
+    """A service that nothing describes; recordings that were uploaded have to be named again."""
+    if load.service.startswith(_RAN_ALREADY):
+        yield from ("--pid", load.service.removeprefix(_RAN_ALREADY), "--url", load.target)
+    else:
+        yield from ("--command", load.service)
+        if _PORT not in load.service:
+            yield from ("--url", load.target)
+    if load.requests_from == _UPLOADED:
+        yield from ("--audio", "FOLDER", "--post", "PATH")
+    else:
+        yield from ("--locustfile", load.requests_from)

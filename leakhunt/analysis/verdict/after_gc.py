@@ -1,0 +1,161 @@
+"""What full collections leave: live memory without the garbage that waits for the collector.
+
+Objects in cycles pile up between collections, so a clean service's heap rises. The readings just
+after a collection are free of that: few, but without noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from leakhunt.amounts import format_rate
+from leakhunt.analysis.verdict.series import default_tolerance
+from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
+from leakhunt.model.run import Run, Unit
+from leakhunt.model.verdict import Shape, Status, Trend
+from leakhunt.text.language import tr
+
+_COLLECTED_STEPS = ("look_collected", "collected")
+# Before, within and after: fewer show no course.
+_FEWEST_POINTS = 3
+# Growth in every one of so many stretches between looks, which each are half as long again as the
+# one before, is a leak.
+_STEADY_PIECES = 4
+# Blocks are counted at every sample, their bytes only at the full readings. Growth in blocks that
+# comes to less than the tolerance in bytes is no growth.
+_BYTES_OF = {"python_blocks": "python_live"}
+
+# A collection also empties the interpreter's free lists, of some hundred blocks: that is no
+# garbage.
+_LEAST_GARBAGE = {"live_heap": 64 << 10, "python_blocks": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """The growth per call that collections leave: over all judged calls, and between the readings.
+
+    `pieces` are the rates between neighbouring readings, in order, each over so many calls of
+    `spans`.
+    """
+
+    rate: float
+    pieces: tuple[float, ...]
+    spans: tuple[int, ...]
+
+
+def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | None:
+    """What the collections of the judged part (or from `first_sample` on) left of `name`.
+
+    None with fewer than three of them.
+    """
+    return remains_between(collected_points(run, name, first_sample))
+
+
+def remains_between(points: Sequence[tuple[int, int]]) -> Remains | None:
+    """`remains`, of calls made and reading after each collection; None with fewer than three."""
+    spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
+    spans = [(calls, growth) for calls, growth in spans if calls > 0]
+    if len(spans) < _FEWEST_POINTS - 1:
+        return None
+    calls, growth = (sum(column) for column in zip(*spans, strict=True))
+    return Remains(
+        growth / calls,
+        tuple(growth / calls for calls, growth in spans),
+        tuple(calls for calls, _ in spans),
+    )
+
+
+def collected_points(run: Run, name: str, first_sample: int | None = None) -> list[tuple[int, int]]:
+    """Calls made and reading of `name` after each collection of the judged part, in order."""
+    first = run.judged_from if first_sample is None else first_sample
+    return [
+        (run.calls[reading.sample - 1] if reading.sample else 0, reading.values[name])
+        for reading in run.readings
+        if reading.step in _COLLECTED_STEPS
+        and first <= reading.sample <= run.samples_done
+        and name in reading.values
+    ]
+
+
+def without_garbage(trend: Trend, run: Run) -> Trend:
+    """`trend`, corrected by what the collections left, where they say something else."""
+    if trend.status is Status.NO_LEAK:
+        return trend
+    if (in_bytes := _in_bytes(trend, run)) is not None:
+        return in_bytes
+    left = remains(run, trend.series)
+    if left is None:
+        return trend
+    told = tr("gc.collect() leaves {rate}", rate=format_rate(left.rate, trend.unit, run.plan.work))
+    if max(left.pieces) <= trend.tolerance:
+        reason = tr("{told} of it: cyclic garbage between collections", told=told)
+        return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
+    if trend.status is Status.LEAK:
+        return trend if run.collects else _leak_without_garbage(trend, left, told)
+    steady = _is_steady(left, trend.tolerance)
+    linear = _by_collections(
+        trend, left, Status.LEAK, Shape.LINEAR, tr("{told} at every look", told=told)
+    )
+    return linear if steady else trend
+
+
+def _leak_without_garbage(trend: Trend, left: Remains, told: str) -> Trend:
+    if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
+        reason = tr("{told}, and that slows down: a warm-up or a cache that fills", told=told)
+        return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
+    return _by_collections(trend, left, Status.LEAK, trend.shape, f"{trend.reason}; {told}")
+
+
+def _is_steady(left: Remains, tolerance: float) -> bool:
+    """Whether growth showed evenly between so many looks that garbage need not be waited out."""
+    least, most = min(left.pieces), max(left.pieces)
+    return (
+        len(left.pieces) >= _STEADY_PIECES
+        and least > tolerance
+        and least >= LEAST_LATER_SHARE * most
+    )
+
+
+def _by_collections(
+    trend: Trend, left: Remains, status: Status, shape: Shape, reason: str
+) -> Trend:
+    return replace(
+        trend,
+        status=status,
+        shape=shape,
+        rate=left.rate,
+        rate_low=min(left.pieces),
+        rate_high=max(left.pieces),
+        upper_bound=max(*left.pieces, 0.0),
+        detectable=None,  # that was about the noise between the collections
+        calls_needed=trend.samples if status is Status.INCONCLUSIVE else None,
+        reason=reason,
+    )
+
+
+def _in_bytes(trend: Trend, run: Run) -> Trend | None:
+    """The trend of blocks that come to less than the tolerance in bytes; else None."""
+    if trend.series not in _BYTES_OF:
+        return None
+    left = remains(run, _BYTES_OF[trend.series])
+    if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
+        return None
+    blocks = remains(run, trend.series) or left
+    reason = tr(
+        "what collections leave grows by {rate}",
+        rate=format_rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
+    )
+    return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
+
+
+def garbage_matters(run: Run) -> bool:
+    """Whether a collection at a look freed so much that it could hide a leak or look like one."""
+    before = {r.sample: r.values for r in run.readings if r.step == "look"}
+    after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
+    return any(
+        before[sample].get(name, 0) - after[sample].get(name, 0) > least
+        for sample in before.keys() & after.keys()
+        for name, least in _LEAST_GARBAGE.items()
+    )

@@ -1,0 +1,109 @@
+"""What RSS says beside the live memory: growth outside of every heap, and where the two disagree.
+
+No witness sees all: RSS also holds what is free, live memory only what its probe knows of. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leakhunt.amounts import format_amount, format_rate
+from leakhunt.analysis.verdict.resampling import distance
+from leakhunt.model.run import Run, Unit, Work
+from leakhunt.model.verdict import Status, Trend
+from leakhunt.text.language import tr
+
+# Live memory; what it says is held against RSS.
+MEMORY_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
+# Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
+_OUTSIDE_SHARE = 0.5
+# RSS that grows for certain by so many times as much as the live heap needs a word.
+_FASTER = 1.5
+
+
+def gain(run: Run, name: str, step: str) -> int:
+    """Growth of a full reading since the start; 0 where it was not taken."""
+    start, end = run.reading("start"), run.reading(step)
+    if start is None or end is None:
+        return 0
+    return end.values.get(name, 0) - start.values.get(name, 0)
+
+
+def growth_outside(run: Run) -> int | None:
+    """Growth of RSS that a trim does not give back, and no heap and no arena accounts for.
+
+    From the end of the warm-up to the end, in bytes; None without settling.
+    """
+    first = next((r for r in run.readings if r.step == "look_collected" and r.sample), None)
+    before = first or run.reading("start")
+    after = run.reading("trimmed")
+    if before is None or after is None:
+        return None
+    grown = {
+        name: after.values.get(name, 0) - before.values.get(name, 0)
+        for name in ("rss", "live_heap", "python_arenas")
+    }
+    return grown["rss"] - max(grown["live_heap"], 0) - max(grown["python_arenas"], 0)
+
+
+def is_outside(run: Run, trends: Mapping[str, Trend]) -> bool:
+    growth = growth_outside(run)
+    rss = trends["rss"]
+    if growth is None or rss.rate is None:
+        return False
+    return growth > _OUTSIDE_SHARE * rss.rate * calls_judged(run)
+
+
+def calls_judged(run: Run) -> float:
+    return (run.samples_done - run.judged_from) * distance(run)
+
+
+def mapping_evidence(run: Run) -> list[str]:
+    """The mappings that grew most, as the worker compared them."""
+    for note in run.notes:
+        if note.get("kind") == "mappings" and note.get("growth"):
+            name, count, size = note["growth"][0]
+            grown = format_amount(size, Unit.BYTES)
+            return [
+                tr(
+                    "Most of it in {name} mappings: {grown} more, {count:+d} mappings",
+                    name=name,
+                    grown=grown,
+                    count=count,
+                )
+            ]
+    return []
+
+
+def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
+    """Where RSS and live memory disagree, in words."""
+    rss = trends.get("rss")
+    heap = trends.get("live_heap")
+    if rss is None or heap is None or rss.rate is None:
+        return []
+    if any(trends[name].status is Status.LEAK for name in MEMORY_SERIES if name in trends):
+        return _beside_a_leak(rss, heap, run.plan.work)
+    if rss.status is not Status.LEAK or is_outside(run, trends):
+        return []
+    rate = format_rate(rss.rate, rss.unit, run.plan.work)
+    grows = tr("RSS grows by {rate} while nothing live", rate=rate)
+    if run.reading("trimmed") is None:
+        return [tr("{grows} is seen to", grows=grows)]
+    return [tr("{grows} does: freed memory that the allocators keep", grows=grows)]
+
+
+def _beside_a_leak(rss: Trend, heap: Trend, work: Work) -> list[str]:
+    """What RSS does while live memory leaks."""
+    if heap.status is not Status.LEAK:
+        return []
+    if rss.status is Status.NO_LEAK:
+        return [tr("RSS does not show it: the leak still fits into freed or untouched pages")]
+    if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
+        return [
+            tr(
+                "RSS grows faster still, by {rate}: freed memory that the allocators"
+                " keep comes on top",
+                rate=format_rate(rss.rate or 0.0, rss.unit, work),
+            )
+        ]
+    return []

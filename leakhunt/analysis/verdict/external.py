@@ -1,0 +1,82 @@
+"""The verdict on a service that is only seen from outside: what its processes take, not what lives.
+
+From outside nobody can tell memory in use from memory that was freed and that malloc keeps: RSS of
+clean convolutions over inputs of many lengths rises by 100 KiB a call for thousands of calls. So
+growth is said, with its rate, and not called a leak. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leakhunt.analysis.verdict.forecast import forecast
+from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.run import Kind, Run
+from leakhunt.model.verdict import Status, Trend, Verdict
+from leakhunt.reporting.run.sentences import reached, told_all, told_bound, told_once
+from leakhunt.text.language import tr
+
+# What no file backs is the service's own; pages of libraries come and go with the page cache.
+_HOST_SERIES = ("anonymous", "rss")
+_DEVICE_SERIES = "cuda_process"
+_LISTEN = "from leakhunt import agent; agent.listen()"
+
+
+def is_seen_from_outside(run: Run, trends: Mapping[str, Trend], live: tuple[str, ...]) -> bool:
+    """Whether a soak's service told nothing of its live memory; `live` are the series that do."""
+    return run.plan.load is not None and not trends.keys() & set(live)
+
+
+def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ...]) -> Verdict:
+    """Growth, no leak, or inconclusive, by what the processes take; `resources` do not leak."""
+    shown = outside_trends(trends)
+    if not shown:
+        sentence = tr("No series that shows memory can be read from outside.")
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+    growing = [trend for trend in shown if trend.status is Status.LEAK]
+    if growing:
+        return _growing(run, trends, growing)
+    counted = [trends[name] for name in resources if name in trends]
+    unsure = [trend for trend in (*shown, *counted) if trend.status is Status.INCONCLUSIVE]
+    return _unsure(trends, unsure) if unsure else _flat(run, trends, shown)
+
+
+def outside_trends(trends: Mapping[str, Trend]) -> list[Trend]:
+    """The trends of what the processes take: anonymous memory (RSS if it was not read), the GPU."""
+    host = next((trends[name] for name in _HOST_SERIES if name in trends), None)
+    return [trend for trend in (host, trends.get(_DEVICE_SERIES)) if trend is not None]
+
+
+def _growing(run: Run, trends: Mapping[str, Trend], growing: list[Trend]) -> Verdict:
+    told = [
+        tr(
+            "Memory grows, seen from outside only: {told_all}",
+            told_all=told_all(growing, run.plan.work),
+        ),
+        tr(
+            "From outside, memory in use cannot be told from memory that was freed and that malloc"
+            " keeps; two lines in the service tell: {listen}",
+            listen=_LISTEN,
+        ),
+    ]
+    ahead = forecast(run, trends)
+    if ahead is not None:
+        told.append(reached(ahead, run.plan.work))
+    sentence = tr(". ").join(told) + tr(".")
+    return Verdict(Status.INCONCLUSIVE, Kind.OUTSIDE_GROWTH, (), sentence, trends, forecast=ahead)
+
+
+def _unsure(trends: Mapping[str, Trend], unsure: list[Trend]) -> Verdict:
+    needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
+    lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
+    sentence = tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)) + tr(".")
+    return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
+
+
+def _flat(run: Run, trends: Mapping[str, Trend], shown: list[Trend]) -> Verdict:
+    sentence = tr(
+        "No leak, seen from outside: {seen}. A leak that still fits into pages that are free is not"
+        " seen this way.",
+        seen=tr("; ").join(told_bound(trend, run.plan.work) for trend in shown),
+    )
+    return Verdict(Status.NO_LEAK, Kind.CLEAN, (), sentence, trends)

@@ -1,0 +1,353 @@
+"""The verdict on a run: its series judged one by one, then put together into a class.
+
+No single series sees every leak, so several are judged, each at its part of alpha. RSS and CUDA
+reserved are what the OOM killer and the driver see, but they also hold what is free; live heap,
+Python blocks and CUDA allocated say what is in use. Where the two disagree, the sentence says so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from leakhunt.amounts import format_amount
+from leakhunt.analysis.verdict.after_gc import (
+    collected_points,
+    garbage_matters,
+    remains,
+    without_garbage,
+)
+from leakhunt.analysis.verdict.cross_checks import (
+    MEMORY_SERIES,
+    calls_judged,
+    contradictions,
+    gain,
+    growth_outside,
+    is_outside,
+    mapping_evidence,
+)
+from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
+from leakhunt.analysis.verdict.forecast import forecast
+from leakhunt.analysis.verdict.load_summary import landing, mostly_failed, told_landing
+from leakhunt.analysis.verdict.resampling import distance, evenly
+from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
+from leakhunt.analysis.verdict.trend import ALPHA
+from leakhunt.model.run import Ending, Kind, Run, Unit, Work
+from leakhunt.model.verdict import Shape, Status, Trend, Verdict
+from leakhunt.reporting.run.sentences import (
+    capitalized,
+    reached,
+    told_all,
+    told_bound,
+    told_once,
+    with_ending,
+)
+from leakhunt.text.language import mark, tr
+
+# In these, growth is live memory, or something that holds it.
+LIVE_SERIES = ("live_heap", "python_blocks", "cuda_allocated", "threads", "descriptors", "children")
+_RESOURCE_SERIES = ("threads", "descriptors", "children")
+# These only say what is kept, in use or not; the last two are what a soak reads from outside.
+KEPT_SERIES = ("rss", "cuda_reserved", "anonymous", "cuda_process")
+JUDGED_SERIES = (*LIVE_SERIES, *KEPT_SERIES)
+# RSS moves in pages and keeps what malloc keeps: a quarter of a page a sample.
+_KEPT_TOLERANCE_BYTES = 1024.0
+# Live memory that grew by more than this since the start, and then stopped, is a cache.
+_CACHE_BYTES = 256 << 10
+# RSS that grew by more than this without live memory, and is given back by a trim, is retention.
+_RETAINED_BYTES = 8 << 20
+# What a memory limit counts, the most fitting first; a run that was killed for memory grew until
+# then if it had filled so much of the room below its limit sample by sample.
+_FILLING = ("cgroup", "anonymous", "rss")
+_FILLED_SHARE = 0.5
+# A leak of malloc memory is Python's if about one block comes with each leaking call: one that
+# adds as much as a call does in the mean...
+_BLOCKS_PER_LEAK = 0.75
+# ... in the stretches between collections that grew by this share of the mean; in others, such as
+# one before a leak starts, rises are noise.
+_LEAKING_STRETCH_SHARE = 0.5
+# ... and they come as fast at the end as this share of their pace after the first samples: torch
+# and funasr make ever fewer objects for hundreds of calls.
+_LASTING_SHARE = 0.4
+# The first looks leave so many blocks of their own, and no more.
+_BLOCKS_OF_LOOKING = 32
+_ONLY_A_WARM_UP = {
+    Work.CALL: mark(
+        "Only a warm-up with a time constant above {slowest:,.0f} calls would look the same"
+    ),
+    Work.REQUEST: mark(
+        "Only a warm-up with a time constant above {slowest:,.0f} requests would look the same"
+    ),
+}
+
+
+def judge(run: Run, power: bool = True) -> Verdict:
+    """The verdict on a run; `power`: work out what each clean series would have shown.
+
+    Of a soak all samples are judged, at one distance, and how the load landed is part of it.
+    """
+    run = evenly(run)
+    names = [series.name for series in run.series if series.name in JUDGED_SERIES]
+    alpha = ALPHA / max(len(names), 1)
+    trends = {
+        series.name: _trend(run, series.name, series.unit, alpha, power)
+        for series in run.series
+        if series.name in JUDGED_SERIES
+    }
+    if not run.samples_done:
+        sentence = tr("Nothing was measured.")
+        return Verdict(
+            Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), with_ending(sentence, run), trends
+        )
+    verdict = _leak(run, trends) or _not_a_leak(run, trends)
+    if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
+        also = tuple(
+            kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
+        )
+        sentence = tr("It grew until it was killed. {told}", told=verdict.sentence)
+        verdict = replace(verdict, kind=Kind.KILLED, also=also, sentence=sentence)
+    return replace(verdict, sentence=with_ending(_with_load(verdict.sentence, run), run))
+
+
+def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
+    if mostly_failed(landing(run)):
+        sentence = tr("Inconclusive: hardly any request landed.")
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+    if is_seen_from_outside(run, trends, MEMORY_SERIES):
+        return from_outside(run, trends, _RESOURCE_SERIES)
+    return _unclear(run, trends) or _clean(run, trends)
+
+
+def _with_load(sentence: str, run: Run) -> str:
+    told = told_landing(run, landing(run))
+    if not told:
+        return sentence
+    return tr("{sentence} {told}.", sentence=sentence, told=tr(". ").join(told))
+
+
+def tolerance_of(series: str, unit: Unit, calls_per_sample: float) -> float:
+    """Growth per call that is no leak, for a series of a run."""
+    if series in KEPT_SERIES:
+        return _KEPT_TOLERANCE_BYTES / calls_per_sample
+    return default_tolerance(unit, calls_per_sample)
+
+
+def _trend(run: Run, name: str, unit: Unit, alpha: float, power: bool) -> Trend:
+    trend = judge_series(
+        run.samples[name][run.judged_from : run.samples_done],
+        unit=unit,
+        tolerance=tolerance_of(name, unit, distance(run)),
+        calls_per_sample=distance(run),
+        alpha=alpha,
+        name=name,
+        power=power,
+        work=run.plan.work,
+    )
+    return without_garbage(trend, run)
+
+
+def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
+    leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
+    live = [trend for trend in leaking if trend.series in LIVE_SERIES]
+    kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
+    told = (
+        [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live, run.plan.work))]
+        if kinds
+        else []
+    )
+    if not kinds and trends.get("rss") in leaking and is_outside(run, trends):
+        kinds = [Kind.MAPPING_GROWTH]
+        told = [
+            tr(
+                "Memory grows outside malloc and Python: {told_all}",
+                told_all=told_all([trends["rss"]], run.plan.work),
+            )
+        ]
+        told += mapping_evidence(run)
+    if not kinds:
+        return None
+    told += contradictions(run, trends)
+    if outside := _grows_outside(run, trends):
+        kinds.append(Kind.OUTSIDE_GROWTH)
+        told.append(capitalized(told_all(outside, run.plan.work)))
+    slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
+    if slowest:
+        told.append(tr(_ONLY_A_WARM_UP[run.plan.work], slowest=slowest))
+    ahead = forecast(run, trends)
+    if ahead is not None:
+        told.append(reached(ahead, run.plan.work))
+    sentence = tr(". ").join(told) + tr(".")
+    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
+
+
+def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
+    """What the processes of a service take, where it grows and only that is seen of its memory."""
+    if not is_seen_from_outside(run, trends, MEMORY_SERIES):
+        return []
+    return [trend for trend in outside_trends(trends) if trend.status is Status.LEAK]
+
+
+def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
+    """The gravest first: what holds memory before the memory it holds."""
+    if live & set(_RESOURCE_SERIES):
+        yield Kind.RESOURCE_GROWTH
+    if "cuda_allocated" in live:
+        yield Kind.CUDA_LEAK
+    if "python_blocks" in live or ("live_heap" in live and _blocks_follow(run, trends)):
+        yield Kind.PYTHON_LEAK
+    elif "live_heap" in live:
+        yield Kind.NATIVE_LEAK
+
+
+def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
+    """Whether Python objects come with the leaking calls, though less than one a call.
+
+    A leak of a megabyte in one call of ten adds a tenth of a block a call: far below the tolerance
+    of blocks, but as many as there are leaking calls.
+    """
+    if "python_blocks" not in trends:
+        return False
+    heap = run.samples["live_heap"]
+    each = distance(run)
+    leaking = (trends["live_heap"].rate or 0.0) * each
+    left = remains(run, "python_blocks")
+    if left is not None:
+        ever = remains(run, "python_blocks", first_sample=1) or left
+        early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
+        lasts = left.pieces[-1] >= _LASTING_SHARE * early
+        leaks = list(_leaking_stretches(run, leaking))
+        rises, blocks = (sum(column) for column in zip(*leaks, strict=True)) if leaks else (0, 0)
+        follow = blocks >= _BLOCKS_PER_LEAK * rises > 0
+        throughout = all(came >= _BLOCKS_PER_LEAK * rose / 2 for rose, came in leaks)
+        return lasts and follow and throughout
+    judged = heap[run.judged_from : run.samples_done]
+    rises_a_call = _rises(judged, leaking) / (max(len(judged) - 1, 1) * each)
+    low = trends["python_blocks"].rate_low
+    return low is not None and low >= _BLOCKS_PER_LEAK * rises_a_call > 0
+
+
+def _leaking_stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
+    """Between two collections each: the calls that leaked, and the blocks that came.
+
+    One by one: nearly all of a leak that starts late may be in the last.
+    """
+    for (before, had), (after, has) in pairwise(collected_points(run, "python_blocks")):
+        first, end = (bisect_right(run.calls, calls) for calls in (before, after))
+        heights = run.samples["live_heap"][max(first - 1, 0) : end]
+        least = _LEAKING_STRETCH_SHARE * amount * (len(heights) - 1)
+        if len(heights) > 1 and heights[-1] - heights[0] >= least:
+            yield _rises(heights, amount), has - had
+
+
+def _rises(heights: Sequence[int], amount: float) -> int:
+    """How many times more often it rose by so much from sample to sample than it fell by so much.
+
+    What only comes and goes does both as often.
+    """
+    moves = [later - earlier for earlier, later in pairwise(heights)]
+    return sum(move >= amount for move in moves) - sum(move <= -amount for move in moves)
+
+
+def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
+    """Inconclusive, if a series that shows live memory is, or if what RSS does is not yet clear."""
+    memory = [trends[name] for name in MEMORY_SERIES if name in trends]
+    live = [trends[name] for name in LIVE_SERIES if name in trends]
+    unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
+    rss = trends.get("rss")
+    if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
+        growth = growth_outside(run)
+        if growth is None or growth > rss.tolerance * calls_judged(run):
+            unsure = [rss]
+    if memory and not unsure:
+        return None
+    if not memory:
+        sentence = tr("No series that shows live memory can be read on this system.")
+        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+    needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
+    lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
+    told = [
+        tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)),
+        *contradictions(run, trends),
+    ]
+    sentence = tr(". ").join(told) + tr(".")
+    return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
+
+
+def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
+    kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
+    seen = tr("; ").join(
+        told_bound(trends[name], run.plan.work) for name in MEMORY_SERIES if name in trends
+    )
+    lead = (
+        tr("No leak")
+        if kinds[0] is Kind.CLEAN
+        else tr("No leak, {kinds}", kinds=tr(" and ").join(map(tr, kinds)))
+    )
+    told = [
+        tr("{kind}: {told}", kind=lead, told=seen),
+        *(contradictions(run, trends) or _retained(run, kinds)),
+    ]
+    retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
+    shown = {
+        name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
+        for name, trend in trends.items()
+    }
+    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), tr(". ").join(told) + tr("."), shown)
+
+
+def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
+    """How much of RSS is kept though it is free, where that is what there is to say."""
+    if Kind.ALLOCATOR_RETENTION not in kinds:
+        return []
+    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
+    grown = format_amount(gain(run, "rss", "end"), Unit.BYTES)
+    kept = format_amount(gain(run, "rss", "end") - live, Unit.BYTES)
+    return [
+        tr(
+            "Of {grown} that RSS grew by since the start, {kept} are not in use any more",
+            grown=grown,
+            kept=kept,
+        )
+    ]
+
+
+def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
+    reserved = trends.get("cuda_reserved")
+    if reserved is not None and reserved.status is not Status.NO_LEAK:
+        yield Kind.CUDA_RETENTION
+    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
+    retained = gain(run, "rss", "emptied") - gain(run, "rss", "trimmed")
+    rss = trends.get("rss")
+    if max(retained, gain(run, "rss", "end") - live) > _RETAINED_BYTES or (
+        rss is not None and rss.status is Status.LEAK
+    ):
+        yield Kind.ALLOCATOR_RETENTION
+    if live > _CACHE_BYTES:
+        yield Kind.BOUNDED_CACHE
+    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in MEMORY_SERIES if name in trends)
+    if (teeth or run.collects) and garbage_matters(run):
+        yield Kind.GARBAGE
+
+
+def _filled_its_room(run: Run) -> bool:
+    """Whether the kernel killed it for memory, of which most was taken sample by sample.
+
+    Not in one gulp: one large input shows in no sample before the end.
+    """
+    limit = run.plan.memory_limit_bytes
+    series = next((run.samples[name] for name in _FILLING if run.samples.get(name)), ())
+    if run.outcome.kernel is None or limit is None or not series:
+        return False
+    room = limit - series[0]
+    return series[-1] - series[0] >= max(_FILLED_SHARE * room, _RETAINED_BYTES)
+
+
+def _was_growing(trends: Mapping[str, Trend]) -> bool:
+    """Whether memory grew for certain up to the end, leak or not."""
+    return any(
+        trend.status is Status.LEAK or (trend.rate_low or 0.0) > trend.tolerance
+        for trend in trends.values()
+        if trend.unit is Unit.BYTES
+    )

@@ -1,0 +1,167 @@
+"""Where the growth in RSS went, from the full readings at the two ends of a run.
+
+RSS at the end less RSS at the start is split by what let it go (collect, empty, trim) and by what
+is still live. Every line is measured on its own, so they need not add up; the last line is what is
+missing or counted twice, and it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Ledger, LedgerLine
+from leakhunt.text.language import mark, tr
+
+_UNEXPLAINED = (
+    "unexplained",
+    mark("unexplained"),
+    mark("raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice"),
+)
+
+
+def ledger(run: Run) -> Ledger | None:
+    """The ledger of a run, or None if it has no sample or no reading before the first call."""
+    start = run.reading("start")
+    rss = run.samples.get("rss", ())
+    if start is None or "rss" not in start.values or not rss:
+        return None
+    if run.plan.load is not None and (outside := _from_outside(run, start.values)) is not None:
+        return outside
+    steps = {step: run.reading(step) for step in ("end", "collected", "emptied", "trimmed")}
+    readings = {step: reading.values for step, reading in steps.items() if reading is not None}
+    if len(readings) < len(steps) or not all("rss" in values for values in readings.values()):
+        return _from_samples(run, start.values)
+    growth = readings["end"]["rss"] - start.values["rss"]
+    lines = _settled_lines(start.values, readings)
+    ends = (start.values.get("rss_anonymous"), readings["end"].get("rss_anonymous"))
+    return Ledger(
+        growth,
+        _with_rest(lines, growth),
+        complete=True,
+        peak_bytes=readings["end"].get("rss_peak"),
+        anonymous_bytes=(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None,
+    )
+
+
+def _from_outside(run: Run, start: Mapping[str, int]) -> Ledger | None:
+    """The ledger of a service that told nothing of its inside; None: it did, or did not end.
+
+    By the kernel's own sums, RSS is anonymous memory and pages that a file or others share.
+    """
+    reading = run.reading("end")
+    if reading is None or run.reading("collected") is not None:
+        return None
+    end, names = reading.values, ("rss", "rss_anonymous")
+    if not all(name in values for name in names for values in (start, end)):
+        return None
+    growth, own = _gain(start, end, "rss"), _gain(start, end, "rss_anonymous")
+    lines = [
+        LedgerLine(
+            "anonymous",
+            tr("anonymous memory"),
+            own,
+            tr("of the processes' own: in use, or freed and kept; from outside they look the same"),
+        ),
+        LedgerLine(
+            "file_backed",
+            tr("file-backed"),
+            growth - own,
+            tr("pages of libraries, mapped files and shared memory touched since the start"),
+        ),
+    ]
+    ends = (start["rss_anonymous"], end["rss_anonymous"])
+    return Ledger(
+        growth, _with_rest(lines, growth), complete=True, peak_bytes=None, anonymous_bytes=ends
+    )
+
+
+def _settled_lines(
+    start: Mapping[str, int], readings: Mapping[str, Mapping[str, int]]
+) -> list[LedgerLine]:
+    end, collected = readings["end"], readings["collected"]
+    emptied, trimmed = readings["emptied"], readings["trimmed"]
+    heap_garbage = _drop(end, collected, "live_heap")
+    python_garbage = _drop(end, collected, "python_live")
+    framework = max(_drop(collected, emptied, "rss"), 0)
+    # RSS given back by collecting and trimming, less what was garbage and not kept by malloc.
+    kept = _drop(end, collected, "rss") + _drop(emptied, trimmed, "rss") - heap_garbage
+    lines = [
+        LedgerLine(
+            "live_python",
+            tr("live Python heap"),
+            _gain(start, trimmed, "python_live"),
+            tr("Python objects up to 512 bytes that are still referenced (pymalloc)"),
+        ),
+        LedgerLine(
+            "live_native",
+            tr("live native heap"),
+            _gain(start, trimmed, "live_heap"),
+            tr("malloc blocks still in use: native code, and Python objects over 512 bytes"),
+        ),
+        LedgerLine(
+            "garbage",
+            tr("cyclic garbage"),
+            heap_garbage + python_garbage,
+            tr("freed by one gc.collect() after the last call"),
+        ),
+        LedgerLine(
+            "kept_by_malloc",
+            tr("freed but kept by malloc"),
+            kept,
+            tr("given back to the kernel by malloc_trim"),
+        ),
+        LedgerLine(
+            "kept_by_python",
+            tr("freed but kept by Python"),
+            _gain(start, trimmed, "python_arenas")
+            - _gain(start, trimmed, "python_live")
+            - python_garbage,
+            tr("room in pymalloc's arenas that live objects hold open"),
+        ),
+        LedgerLine(
+            "file_backed",
+            tr("file-backed"),
+            _gain(start, end, "rss_file") + _gain(start, end, "rss_shared"),
+            tr("pages of libraries, mapped files and shared memory touched since the start"),
+        ),
+    ]
+    if "cuda_reserved" in end:
+        lines.append(
+            LedgerLine(
+                "framework_cache",
+                tr("framework cache"),
+                framework,
+                tr("host memory given back by emptying the CUDA allocator's cache"),
+            )
+        )
+    return lines
+
+
+def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
+    growth = run.samples["rss"][-1] - start["rss"]
+    lines = []
+    if "live_heap" in run.samples and "live_heap" in start:
+        lines.append(
+            LedgerLine(
+                "live_or_garbage",
+                tr("live heap or garbage"),
+                run.samples["live_heap"][-1] - start["live_heap"],
+                tr("malloc blocks in use at the last sample; nothing was collected"),
+            )
+        )
+    return Ledger(growth, _with_rest(lines, growth), complete=False, peak_bytes=None)
+
+
+def _with_rest(lines: list[LedgerLine], growth: int) -> tuple[LedgerLine, ...]:
+    name, title, explanation = _UNEXPLAINED
+    rest = growth - sum(line.size_bytes for line in lines)
+    return (*lines, LedgerLine(name, tr(title), rest, tr(explanation)))
+
+
+def _gain(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:
+    return after.get(name, 0) - before.get(name, 0)
+
+
+def _drop(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:
+    return before.get(name, 0) - after.get(name, 0)

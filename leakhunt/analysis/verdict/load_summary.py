@@ -1,0 +1,184 @@
+"""Whether the load on a service landed: what failed, how fast it went, and whether it kept pace.
+
+A service that answers with errors keeps nothing of what it was not asked, and its flat memory says
+nothing. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Landing
+from leakhunt.text.language import tr
+
+_NANOSECONDS = 1e9
+# Above this share of failed requests a soak is about a service that mostly failed.
+MOSTLY_FAILED_SHARE = 0.5
+# Below this one a few failures need no word beside the verdict.
+_WORTH_A_WORD_SHARE = 0.01
+# Slower by less is what a busy machine does.
+_FELL_BELOW = 0.75
+# Each of so many blocks of the last third must be slower than each of the first: by chance once in
+# 70 times, and by so much besides.
+_BLOCKS = 4
+
+
+def landing(run: Run) -> Landing | None:
+    """How the load of a soak's judged part landed; None where nothing says so.
+
+    The quantiles are medians over the samples, each counted as often as it stands for requests.
+    """
+    judged = _judged(run)
+    if run.plan.load is None or judged is None or not judged.requests:
+        return None
+    first, last = judged.pace_of_thirds()
+    failed = sum(_column(run, "failures"))
+    half, p95, p99 = (
+        _weighted_median(_column(run, name), judged.requests) / _NANOSECONDS
+        for name in ("p50", "p95", "p99")
+    )
+    return Landing(
+        requests=sum(judged.requests),
+        failed=failed,
+        first_per_second=first,
+        last_per_second=last,
+        half_seconds=half,
+        p95_seconds=p95,
+        p99_seconds=p99,
+        errors=_errors(run),
+    )
+
+
+def mostly_failed(landed: Landing | None) -> bool:
+    """Whether most requests failed, so that the service's memory says nothing."""
+    return landed is not None and landed.failed > MOSTLY_FAILED_SHARE * landed.requests
+
+
+def told_landing(run: Run, landed: Landing | None) -> list[str]:
+    """What a verdict has to say beside the memory: failed requests, and a pace that fell."""
+    if landed is None:
+        return []
+    told = []
+    if landed.failed > _WORTH_A_WORD_SHARE * landed.requests:
+        told.append(_told_failed(landed))
+    if fell(run):
+        told.append(
+            tr(
+                "Throughput fell from {first:.3g} to {last:.3g} requests a second",
+                first=landed.first_per_second,
+                last=landed.last_per_second,
+            )
+        )
+    return told
+
+
+def fell(run: Run) -> bool:
+    """Whether the service got slower by more than a quarter, and by more than its own noise.
+
+    Every block of the last third has to be slower than every one of the first.
+    """
+    judged = _judged(evenly(run))
+    if judged is None or len(judged.requests) < FEWEST_SAMPLES:
+        return False
+    first, last = judged.pace_of_thirds()
+    third = len(judged.requests) // 3
+    early = judged.paces(0, third)
+    late = judged.paces(len(judged.requests) - third, len(judged.requests))
+    return last < _FELL_BELOW * first and max(late) < min(early)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Requests and nanoseconds of wall time, sample by sample."""
+
+    requests: Sequence[int]
+    elapsed: Sequence[int]
+
+    def pace(self, begin: int, end: int) -> float:
+        """Requests a second over the samples from `begin` to before `end`; 0 where none passed."""
+        spent = sum(self.elapsed[begin:end])
+        return sum(self.requests[begin:end]) * _NANOSECONDS / spent if spent > 0 else 0.0
+
+    def paces(self, begin: int, end: int) -> list[float]:
+        """The pace of each block of that stretch."""
+        ends = [begin + round(at * (end - begin) / _BLOCKS) for at in range(_BLOCKS + 1)]
+        return [self.pace(*each) for each in pairwise(ends)]
+
+    def pace_of_thirds(self) -> tuple[float, float]:
+        """The pace in the first and in the last third of the time."""
+        passed = list(accumulate(self.elapsed))
+        begin = next(place for place, at in enumerate(passed, 1) if 3 * at >= passed[-1])
+        end = next(place for place, at in enumerate(passed) if 3 * at >= 2 * passed[-1])
+        count = len(passed)
+        return self.pace(0, begin), self.pace(min(end + 1, count - 1), count)
+
+
+def _judged(run: Run) -> _Judged | None:
+    elapsed = _column(run, "elapsed")
+    if not elapsed or min(elapsed) < 0 or not sum(elapsed):
+        return None
+    first = _first(run)
+    calls = [run.calls[first - 1] if first else 0, *run.calls[first : run.samples_done]]
+    return _Judged([later - sooner for sooner, later in pairwise(calls)], elapsed)
+
+
+def _column(run: Run, name: str) -> Sequence[int]:
+    return run.samples.get(name, ())[_first(run) : run.samples_done]
+
+
+def _first(run: Run) -> int:
+    """The first judged sample; of a soak that ended while it warmed up, the first of all."""
+    return run.judged_from if run.judged_from < run.samples_done else 0
+
+
+def _weighted_median(values: Sequence[int], weights: Sequence[int]) -> int:
+    """The value below which half of the weight lies; 0 without values."""
+    pairs = sorted(zip(values, weights, strict=False))
+    half, seen = sum(weight for _, weight in pairs) / 2, 0
+    for value, weight in pairs:
+        seen += weight
+        if seen >= half:
+            return value
+    return 0
+
+
+def _errors(run: Run) -> tuple[tuple[str, int], ...]:
+    """What failed requests said, most first.
+
+    A later note has counted since the start as well, but for a soak that was gone on with: its load
+    began anew.
+    """
+    total: Counter[str] = Counter()
+    latest: Counter[str] = Counter()
+    for note in run.notes:
+        if note.get("kind") == "resumed":
+            total += latest
+            latest.clear()
+        if note.get("kind") == "errors":
+            latest = Counter({str(text): int(count) for text, count in note.get("errors", ())})
+    return tuple((total + latest).most_common())
+
+
+def _told_failed(landed: Landing) -> str:
+    share = 100 * landed.failed / landed.requests
+    reason = tr(" ({reason})", reason=landed.errors[0][0]) if landed.errors else ""
+    if mostly_failed(landed):
+        return tr(
+            "{share:.0f} % of {requests:,} requests failed{reason}: the service mostly failed, so"
+            " its memory says little",
+            share=share,
+            requests=landed.requests,
+            reason=reason,
+        )
+    return tr(
+        "{share:.2g} % of {requests:,} requests failed{reason}",
+        share=share,
+        requests=landed.requests,
+        reason=reason,
+    )

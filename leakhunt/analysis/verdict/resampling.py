@@ -1,0 +1,122 @@
+"""A soak whose samples stand at even distances, so that all of it can be judged. Pure.
+
+A long soak takes its samples ever further apart, so that 72 hours stay a few thousand samples. A
+trend needs one distance. Judging the last stretch alone would leave out half of the soak, so the
+earlier, denser stretches are thinned to the distance of the last one.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from leakhunt.model.run import Phase, Purpose, Reading, Run
+
+# What is counted since the sample before: that of a sample left out belongs to the next one.
+_SUMMED = ("failures", "elapsed", "duration", "audio")
+# A quantile of all requests lies between those of their parts. A maximum would make the denser part
+# of a soak, of which more is left out, look slower than the rest.
+_QUANTILES = ("p50", "p95", "p99")
+
+
+def evenly(run: Run) -> Run:
+    """`run` with one distance between its judged samples; itself if it is no soak, or is even.
+
+    Of the denser samples those are kept that stand nearest to every `calls_per_sample` requests of
+    the sparsest phase, counted back from where that began. Counts and times since the sample before
+    go to the next sample kept; quantiles become the median of what they stand for, by requests.
+    Readings keep their place, phases become one.
+    """
+    first = run.judged_from
+    judged = [
+        phase
+        for phase in run.phases
+        if phase.purpose is Purpose.JUDGED and first <= phase.first_sample < run.samples_done
+    ]
+    if run.plan.load is None or len({phase.calls_per_sample for phase in judged}) < 2:
+        return run
+    each = max(phase.calls_per_sample for phase in judged)
+    sparse = _sparse_from(judged, each, run.samples_done)
+    kept = [*range(first), *_nearest(run.calls, first, sparse, each)]
+    kept += range(sparse, run.samples_done)
+    # Samples before the first one kept are part of it, those after the last one kept of none.
+    ends = [0, *(place + 1 for place in kept)]
+    whole = Phase(
+        first, len(kept) - first, Purpose.JUDGED, each, judged[-1].collects, judged[-1].pauses
+    )
+    return replace(
+        run,
+        samples={name: _merged(run, name, ends) for name in run.samples},
+        calls=array("q", (run.calls[place] for place in kept)),
+        phases=(*(phase for phase in run.phases if phase.first_sample < first), whole),
+        readings=tuple(_moved(reading, ends) for reading in run.readings),
+    )
+
+
+def distance(run: Run) -> float:
+    """Calls between two judged samples: those of the plan, or of a soak the mean of what came.
+
+    With many users at once a sample comes some requests later than was asked for.
+    """
+    first, last = run.judged_from, run.samples_done - 1
+    if run.plan.load is None or last <= first:
+        return float(run.calls_per_sample)
+    return (run.calls[last] - run.calls[first]) / (last - first)
+
+
+def _sparse_from(judged: Sequence[Phase], each: int, samples: int) -> int:
+    """The first of the samples at the end that are all taken at the largest distance."""
+    begin = samples
+    for phase in reversed(judged):
+        if phase.calls_per_sample != each:
+            break
+        begin = min(phase.first_sample, samples)
+    return begin
+
+
+def _nearest(calls: Sequence[int], first: int, end: int, each: int) -> list[int]:
+    """Of the places from `first` to before `end`, those nearest to a grid that ends with the last.
+
+    A place that is nearest to two points of the grid is there once.
+    """
+    if first >= end:
+        return []
+    points = range(calls[end - 1], calls[first] - 1, -each)
+    return sorted({_place(calls, point, first, end) for point in points})
+
+
+def _place(calls: Sequence[int], point: int, first: int, end: int) -> int:
+    after = min(bisect_left(calls, point, first, end), end - 1)
+    before = max(after - 1, first)
+    return before if point - calls[before] <= calls[after] - point else after
+
+
+def _merged(run: Run, name: str, ends: Sequence[int]) -> Sequence[int]:
+    """One value for each stretch of samples between `ends`."""
+    values = run.samples[name]
+    if name in _SUMMED:
+        return array("q", (sum(values[begin:end]) for begin, end in pairwise(ends)))
+    if name in _QUANTILES:
+        return array("q", (_middle(values, run.calls, begin, end) for begin, end in pairwise(ends)))
+    return array("q", (values[end - 1] for end in ends[1:]))
+
+
+def _middle(values: Sequence[int], calls: Sequence[int], begin: int, end: int) -> int:
+    """The median of `values[begin:end]`, each as often as it stands for requests."""
+    if end - begin == 1:
+        return values[begin]
+    weights = [calls[place] - (calls[place - 1] if place else 0) for place in range(begin, end)]
+    half, seen = sum(weights) / 2, 0
+    for value, weight in sorted(zip(values[begin:end], weights, strict=True)):
+        seen += weight
+        if seen >= half:
+            return value
+    return values[end - 1]
+
+
+def _moved(reading: Reading, ends: Sequence[int]) -> Reading:
+    """The reading, after the last of the kept samples that it came after."""
+    return replace(reading, sample=bisect_right(ends, reading.sample) - 1)

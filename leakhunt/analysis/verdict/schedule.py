@@ -1,0 +1,157 @@
+"""How a run goes on: how long it warms up, how it samples, when it has seen enough. Pure.
+
+The worker takes samples; at every pause the supervisor asks `next_phase` what to do, from what the
+run file says so far. So a run that was forced to a number of calls, one that ends early and one
+that goes on until it is resolved are the same loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+from statistics import median
+
+from leakhunt.analysis.verdict.after_gc import garbage_matters
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
+from leakhunt.model.run import Phase, Plan, Purpose, Run, Series, Unit
+from leakhunt.model.verdict import Status
+
+# Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
+# free lists take 80 to 160 calls to fill.
+WARM_UP_STEP = 20
+MOST_WARM_UP_STEPS = 5
+# A clean verdict is not given before this look: a leak may start late.
+EARLIEST_CLEAN = LOOKS[2]
+# `--resolve` gives up here.
+MOST_SAMPLES = 20_000
+# A sample stands for at least this much work, so that reading costs little beside it and a leak of
+# 32 bytes a call adds up to more than a process creeps by.
+SAMPLE_NANOSECONDS = 1_000_000
+MOST_CALLS_PER_SAMPLE = 1000
+# Growth that shows plainly in one sample; more calls would only fill the memory.
+SAMPLE_GROWTH_BYTES = 64 << 10
+# A collection before each reading may cost as much as the calls, or this much in any case.
+CHEAP_COLLECTION_NANOSECONDS = 20_000_000
+# In a run of a fixed number of calls: the look before the last one.
+_FORCED_LOOK_SHARE = 1 / LOOK_RATIO
+
+
+def next_phase(run: Run) -> Phase | None:
+    """What the worker does next; None: it has seen enough and settles."""
+    return _fixed_phase(run) if run.plan.calls is not None else _adaptive_phase(run)
+
+
+def same_calls(run: Run) -> Plan:
+    """The plan of `run` with the calls, warm-up and sampling that it came to."""
+    each = run.calls_per_sample
+    return replace(
+        run.plan,
+        calls=max(run.calls_done // each, 1) * each,
+        warmup=(run.calls[run.judged_from - 1] if run.judged_from else 0) // each * each,
+        calls_per_sample=each,
+        collect="always" if run.collects else "never",
+        resolve=False,
+    )
+
+
+def _fixed_phase(run: Run) -> Phase | None:
+    plan = run.plan
+    assert plan.calls is not None
+    each = plan.calls_per_sample or 1
+    total = plan.calls // each
+    warm_up = min((plan.warmup or 0) // each, total - 1)
+    half = warm_up + ceil((total - warm_up) * _FORCED_LOOK_SHARE)
+    for end in (min(WARM_UP_STEP, warm_up), warm_up, half, total):
+        if run.samples_done < end:
+            purpose = Purpose.WARM_UP if end <= warm_up else Purpose.JUDGED
+            left = end - run.samples_done
+            return Phase(run.samples_done, left, purpose, each, plan.collect == "always")
+    return None
+
+
+def _adaptive_phase(run: Run) -> Phase | None:
+    each = run.plan.calls_per_sample or _calls_per_sample(run)
+    last = run.phases[-1] if run.phases else None
+    if last is None or (last.purpose is Purpose.WARM_UP and not _is_warm(run, each)):
+        return Phase(
+            run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, run.plan.collect == "always"
+        )
+    if last.purpose is Purpose.WARM_UP:
+        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, _shall_collect(run))
+    judged = run.samples_done - run.judged_from
+    if judged >= LOOKS[1] and decided(run, judged):
+        return None
+    following = next((look for look in LOOKS if look > judged), None)
+    if following is None and run.plan.resolve and judged < MOST_SAMPLES:
+        following = min(ceil(judged * LOOK_RATIO), MOST_SAMPLES)
+    if following is None:
+        return None
+    return Phase(
+        run.samples_done, following - judged, Purpose.JUDGED, last.calls_per_sample, last.collects
+    )
+
+
+def decided(run: Run, judged: int) -> bool:
+    """Whether the verdict is known, and may be given after so many judged samples."""
+    status = judge(run, power=False).status
+    return status is Status.LEAK or (status is Status.NO_LEAK and judged >= EARLIEST_CLEAN)
+
+
+def _calls_per_sample(run: Run) -> int:
+    """From the times and the growth of the first phase, which has one call a sample.
+
+    Calls that plainly leak, or open and start things, are not taken by the thousand: they would
+    meet a limit before they are judged.
+    """
+    first = run.samples.get("duration", ())[:WARM_UP_STEP]
+    if len(first) < WARM_UP_STEP:
+        return 1
+    if any(typical_growth(run, series.name) > 0 for series in run.series if _counts(series)):
+        return 1
+    by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
+    growth = max(typical_growth(run, name) for name in ("live_heap", "rss"))
+    by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
+    return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
+
+
+def _counts(series: Series) -> bool:
+    return series.unit is Unit.COUNT
+
+
+def typical_growth(run: Run, name: str) -> float:
+    """The median growth from call to call in the first phase; 0 where it was not read."""
+    first = run.samples.get(name, (0, 0))[:WARM_UP_STEP]
+    return median(later - earlier for earlier, later in pairwise(first))
+
+
+def _is_warm(run: Run, calls_per_sample: int) -> bool:
+    phases = run.phases
+    if phases[-1].calls_per_sample != calls_per_sample:
+        return False  # the way of sampling has only now been chosen
+    return len(phases) >= MOST_WARM_UP_STEPS or is_quiet(run, phases[-1])
+
+
+def is_quiet(run: Run, phase: Phase) -> bool:
+    """Whether a warm-up step, the last, left nothing behind a collection, by the tolerances."""
+    collected = [reading for reading in run.readings if reading.step == "look_collected"]
+    if len(collected) < 2:
+        return False
+    before, after = collected[-2].values, collected[-1].values
+    samples = run.samples_done - phase.first_sample
+    return all(
+        after[name] - before[name] <= default_tolerance(unit, 1) * samples
+        for name, unit in (("live_heap", Unit.BYTES), ("python_blocks", Unit.BLOCKS))
+        if name in before and name in after
+    )
+
+
+def _shall_collect(run: Run) -> bool:
+    """Whether to collect before each reading: on demand, or if garbage matters and it is cheap."""
+    if run.plan.collect != "auto":
+        return run.plan.collect == "always"
+    collected = next(r for r in reversed(run.readings) if r.step == "look_collected")
+    cost = collected.values.get("collect_ns", 0)
+    sample = median(run.samples["duration"][-WARM_UP_STEP:])
+    return cost <= max(sample, CHEAP_COLLECTION_NANOSECONDS) and garbage_matters(run)

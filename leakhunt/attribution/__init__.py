@@ -1,5 +1,0 @@
-"""Who keeps the memory: from findings to suspects. Pure."""
-
-from leakhunt.attribution.attribute import attribute
-
-__all__ = ["attribute"]

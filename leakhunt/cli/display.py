@@ -1,0 +1,168 @@
+"""The figures while a variant runs: a bar on a terminal, one line a variant elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.model.run import Outcome, Unit, Work
+from leakhunt.runner import supervisor
+from leakhunt.storage.follow import Tail
+from leakhunt.text.language import mark, retold, tr
+
+
+class Display(Protocol):
+    """Shows runs, one after the other, as they go."""
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back."""
+
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
+        """A run begins; `afterwards` says what takes time after its last call."""
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        """Say how the run ended."""
+
+
+# A display for names of so many columns.
+Displays = Callable[[int], Display]
+
+
+class SteadyConsole(Console):
+    """A console that never hides the cursor: after kill -9 nobody would bring it back."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Nothing: it is there."""
+        return False
+
+
+class Bars:
+    """A bar for each run; where there is no terminal, a line for each that has ended."""
+
+    def __init__(self, console: Console, width: int) -> None:
+        self._console = console
+        self._width = width
+        self._followers: dict[str, Follower] = {}
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> Follower:
+        """Start the line of a variant; `afterwards` says what takes time after its last call."""
+        task = self._bars.add_task(
+            f"{name:<{self._width}}", total=calls, figures=tr("starting the worker")
+        )
+        follower = self._followers[name] = Follower(self._bars, task, afterwards)
+        return follower
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        """Say how a variant ended, where no bar shows it."""
+        follower = self._followers.pop(name)
+        figures = f"{follower.figures}  {tr(outcome.ending)}"
+        self._bars.update(follower.task, figures=figures)
+        if not self._console.is_terminal:
+            text = ended_line(f"{name:<{self._width}}", follower, follower.figures, outcome)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Follower:
+    """Takes the progress of one variant."""
+
+    def __init__(self, bars: Progress, task: TaskID, afterwards: str) -> None:
+        self._bars = bars
+        self.task = task
+        self._afterwards = afterwards
+        self.calls = 0
+        self.work = Work.CALL
+        self.figures = ""
+
+    def __call__(self, tail: Tail) -> None:
+        """Show the latest sample."""
+        if not tail.fresh:
+            return
+        self.calls, self.work = tail.calls, tail.work
+        self.figures = figures(tail.latest, tail.work)
+        total = next(task.total for task in self._bars.tasks if task.id == self.task)
+        done = self._afterwards if tail.calls == total else ""
+        self._bars.update(self.task, completed=tail.calls, figures=f"{self.figures}  {done}")
+
+
+def figures(latest: Mapping[str, int], work: Work) -> str:
+    """``RSS 812.3 MiB  live heap 301.2 MiB  18.4 ms/call``, of what was read."""
+    parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
+    if "live_heap" in latest:
+        parts.append(tr("live heap {latest}", latest=format_bytes(latest["live_heap"])))
+    if "cuda_reserved" in latest:
+        parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
+    if "duration" in latest:
+        parts.append(format_rate(latest["duration"], Unit.NANOSECONDS, work))
+    return "  ".join(parts)
+
+
+class Done(Protocol):
+    """What was done of a run: so many calls, or requests."""
+
+    @property
+    def calls(self) -> int:
+        """How many."""
+
+    @property
+    def work(self) -> Work:
+        """Of what."""
+
+
+_ENDED = {
+    Work.CALL: mark("{name}  {calls} calls  {figures}  {ending}{reason}"),
+    Work.REQUEST: mark("{name}  {calls} requests  {figures}  {ending}{reason}"),
+}
+
+
+def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
+    """A run that has ended, in one line."""
+    reason = f": {retold(outcome.reason)}" if outcome.reason else ""
+    return tr(
+        _ENDED[done.work],
+        name=name,
+        calls=done.calls,
+        figures=figures,
+        ending=tr(outcome.ending),
+        reason=reason,
+    )

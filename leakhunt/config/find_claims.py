@@ -1,0 +1,114 @@
+"""Finding and choosing claims: of the built-in scenarios, or of a file or folder that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leakhunt.analysis.claims import read_claims
+from leakhunt.config.service_file import builtin_services
+from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.claims import Claims
+from leakhunt.scenario import find
+from leakhunt.text.language import tr
+from leakhunt.text.suggest import hint
+
+FILE_NAME = "claims.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsFile:
+    """The claims of a file, and the folder it is in."""
+
+    claims: Claims
+    folder: Path
+
+
+def find_claims(names: Sequence[str], ids: Sequence[str]) -> list[ClaimsFile]:
+    """The claims about these scenarios with these ids; without names or ids all there are.
+
+    Raises:
+        UsageError: there is no such scenario, file or claim, or one is named twice.
+        BadFile: a file of claims is none.
+    """
+    found = [_read(*_place(name)) for name in names] if names else _builtin()
+    if not found:
+        raise UsageError(tr("no built-in scenario has claims; name a {file}", file=FILE_NAME))
+    scenarios = [file.claims.scenario for file in found]
+    twice = next((name for name in scenarios if scenarios.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            tr("two scenarios are named {name}; check their claims one by one", name=twice)
+        )
+    return _chosen(found, ids) if ids else found
+
+
+def _chosen(found: Sequence[ClaimsFile], ids: Sequence[str]) -> list[ClaimsFile]:
+    known = [claim.id for file in found for claim in file.claims.claims]
+    for name in ids:
+        if name not in known:
+            raise UsageError(
+                tr(
+                    "--id {name!r}: no such claim{hint}; there are {known}",
+                    name=name,
+                    hint=hint(name, known),
+                    known=", ".join(known),
+                )
+            )
+    wanted = [
+        replace(
+            file,
+            claims=replace(
+                file.claims,
+                claims=tuple(claim for claim in file.claims.claims if claim.id in ids),
+            ),
+        )
+        for file in found
+    ]
+    return [file for file in wanted if file.claims.claims]
+
+
+def _builtin() -> list[ClaimsFile]:
+    return [_read(name, path) for name, path in _builtin_places().items() if path.is_file()]
+
+
+def _builtin_places() -> dict[str, Path]:
+    """Where the claims about the built-in scenarios and services would be, by their names."""
+    files = [(each.name, Path(each.file)) for each in find.builtin()]
+    files += [(each.name, each.file) for each in builtin_services()]
+    return {name: file.with_name(FILE_NAME) for name, file in files}
+
+
+def _place(name: str) -> tuple[str, Path]:
+    """The scenario or service that is named and where its claims are."""
+    builtin = _builtin_places()
+    if name in builtin:
+        return name, builtin[name]
+    path = Path(name)
+    if path.is_dir():
+        path = path / FILE_NAME
+    elif path.suffix == ".py":
+        path = path.with_name(FILE_NAME)
+    elif path.suffix != ".toml":
+        raise UsageError(
+            tr(
+                "no scenario and no file of claims {name!r}; 'leakhunt claims --list' shows them",
+                name=name,
+            )
+        )
+    return path.resolve().parent.name.replace("_", "-") or "claims", path
+
+
+def _read(name: str, path: Path) -> ClaimsFile:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(
+            tr("{name}: there is no {path}; name one that has claims", name=name, path=path.name)
+        ) from error
+    except OSError as error:
+        raise BadFile(
+            tr("{path}: {strerror}; check the path", path=path, strerror=tr(str(error.strerror)))
+        ) from error
+    return ClaimsFile(read_claims(content, str(path), name), path.parent)

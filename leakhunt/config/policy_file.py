@@ -1,0 +1,286 @@
+"""Reading a policy: ``leakhunt.toml``, or ``[tool.leakhunt]`` of ``pyproject.toml``. Pure.
+
+::
+
+    [tool.leakhunt]                            # in leakhunt.toml all this is without tool.leakhunt
+    baselines = "leakhunt-baselines"           # folder of baselines, seen from this file
+    repeats = 1                                # of every scenario, unless it says otherwise
+    retries = 2
+    most_calls = 20000                         # a retry is no longer (of short calls: samples)
+
+    [tool.leakhunt.budgets]                    # of every scenario, unless it has its own
+    live_heap = "2 KiB/call"                   # how they are written: `leakhunt.config.budgets`
+    rss = ["4 KiB/call", "50 MiB total"]
+
+    [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py"
+    variants = ["naive", "tensors-*"]          # names or patterns; default: all
+    only_clean = true                          # of these, those that are known not to leak
+    options = { lengths = "fixed" }
+    calls = 300
+    warmup = 75
+    device = "cpu"                             # and: threads, seed, repeats, retries, most_calls
+    memory_limit = "2 GiB"
+    timeout = 600                              # seconds without a new sample
+    collect = "auto"                           # or always, never
+
+    [tool.leakhunt.scenarios.fsmn-vad.budgets]
+    rss = "50 MiB total"
+
+    [tool.leakhunt.scenarios.fsmn-vad.variant.naive.budgets]
+    live_heap = "4 KiB/call"
+
+    [[tool.leakhunt.accept]]                   # a suspect that is put up with
+    fingerprint = "0123456789ab"               # as shown beside it
+    reason = "funasr keeps its segments, issue 123"
+    until = 2027-03-01
+    up_to = "2 KiB/call"                       # if it keeps no more; default: whatever it keeps
+    scenario = "fsmn-vad"                      # only there; default: everywhere
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from pathlib import PurePath
+
+from leakhunt.amounts import parse_rate, parse_size
+from leakhunt.config.budgets import SERIES, merged, parse_budgets
+from leakhunt.config.toml_file import Table, header, read_table, shown
+from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.gate import Acceptance, Budget
+from leakhunt.model.policy import COLLECT, DEVICES, Policy, ScenarioPolicy
+from leakhunt.model.run import Unit
+from leakhunt.text.language import tr
+
+PYPROJECT = "pyproject.toml"
+# The keys of the file, of a scenario, of a variant in it, and of what is accepted.
+KEYS = ("baselines", "repeats", "retries", "most_calls", "budgets", "scenarios", "accept")
+SCENARIO_KEYS = (
+    "variants", "only_clean", "options", "calls", "warmup", "repeats", "retries", "most_calls",
+    "seed", "threads", "device", "memory_limit", "timeout", "collect", "budgets", "variant",
+)  # fmt: skip
+VARIANT_KEYS = ("budgets",)
+ACCEPT_KEYS = ("fingerprint", "reason", "until", "up_to", "scenario")
+# A header of a policy, in a file that is no TOML.
+_MEANT = re.compile(rb"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?leakhunt\b")
+# As a suspect shows it: `leakhunt.analysis.attribution.suspects`.
+_FINGERPRINT = re.compile(r"[0-9a-f]{12}")
+
+
+def read_policy(content: bytes, file: str) -> Policy:
+    """The policy in a file's `content`; `file` is its name, and what it is called in errors.
+
+    In a ``pyproject.toml`` it is below ``[tool.leakhunt]``, in every other file at the top.
+
+    Raises:
+        BadFile: it is no TOML, or something in it is missing, unknown, twice there or senseless.
+    """
+    top = _top(read_table(content, file), file)
+    top.only(KEYS)
+    everywhere = ScenarioPolicy("", top.place, budgets=_budgets(top.table("budgets")))
+    everywhere = _with_attempts(everywhere, top)
+    entries = top.table("scenarios")
+    scenarios: list[ScenarioPolicy] = []
+    for target in entries.items:
+        found = _scenario(entries.table(target), target, everywhere)
+        twin = next((each for each in scenarios if each.name == found.name), None)
+        if twin is not None:
+            entries.bad(
+                tr(
+                    "{target!r} goes by the name of {twin!r}; leave out one of them",
+                    target=target,
+                    twin=twin.target,
+                ),
+                target,
+            )
+        scenarios.append(found)
+    names = {each.target: each.name for each in scenarios}
+    return Policy(file, everywhere, tuple(scenarios), _accepted(top, names), top.text("baselines"))
+
+
+def has_policy(content: bytes) -> bool:
+    """Whether the content of a ``pyproject.toml`` holds a policy, or is meant to.
+
+    Where it is no TOML, a header of it tells: another file's policy may not stand in for it.
+    """
+    try:
+        tool = read_table(content, PYPROJECT).items.get("tool")
+    except BadFile:
+        return _MEANT.search(content) is not None
+    return isinstance(tool, dict) and "leakhunt" in tool
+
+
+def _top(whole: Table, file: str) -> Table:
+    """The table with the policy."""
+    if PurePath(file).name != PYPROJECT:
+        if "tool" in whole.items:
+            whole.bad(tr("in this file the keys stand at the top, without tool.leakhunt"), "tool")
+        return whole
+    tool = whole.table("tool")
+    if "leakhunt" not in tool.items:
+        whole.bad(
+            tr("there is no [tool.leakhunt] in it; add it, with scenarios and budgets"), "tool"
+        )
+    return tool.table("leakhunt")
+
+
+def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> ScenarioPolicy:
+    table.only(SCENARIO_KEYS)
+    policy = replace(everywhere, target=target, where=table.place)
+    if policy.name in ("", "..") or ":" in target:
+        table.bad(
+            tr(
+                "{target!r} names no scenario; write a built-in one's name or a file's path, and"
+                " its variants as variants = [...]",
+                target=target,
+            )
+        )
+    if "variants" in table.items and not table.texts("variants"):
+        table.bad(tr("variants is empty; leave it out for all of them"), "variants")
+    variants = table.table("variant")
+    policy = replace(
+        policy,
+        variants=table.texts("variants"),
+        only_clean=table.truth("only_clean"),
+        budgets=merged(everywhere.budgets, _budgets(table.table("budgets"))),
+        variant_budgets={name: _variant(variants.table(name)) for name in variants.items},
+        options=_options(table.table("options")),
+        seed=table.whole_number("seed", 0) or 0,
+        threads=table.whole_number("threads", 1),
+        device=_word(table, "device", DEVICES),
+        memory_limit_bytes=_memory_limit(table),
+        timeout_seconds=table.number_above_0("timeout"),
+        collect=_word(table, "collect", COLLECT),
+    )
+    return _with_calls(_with_attempts(policy, table), table)
+
+
+def _with_attempts(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
+    """The policy with what `table` says of how often it is measured."""
+    repeats = table.whole_number("repeats", 1)
+    retries = table.whole_number("retries", 0)
+    most_calls = table.whole_number("most_calls", 1)
+    return replace(
+        policy,
+        repeats=policy.repeats if repeats is None else repeats,
+        retries=policy.retries if retries is None else retries,
+        most_calls=policy.most_calls if most_calls is None else most_calls,
+    )
+
+
+def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
+    """The policy with the calls that `table` asks for: never above the most that it names."""
+    calls, warmup = table.whole_number("calls", 1), table.whole_number("warmup", 0)
+    if calls is None:
+        if warmup is not None:
+            table.bad(tr("warmup goes with calls; without, it ends when it is quiet"), "warmup")
+        return policy
+    if warmup is not None and warmup >= calls:
+        table.bad(
+            tr(
+                "warmup {warmup} leaves none of {calls} calls; use a smaller one",
+                warmup=warmup,
+                calls=calls,
+            ),
+            "warmup",
+        )
+    if "most_calls" in table.items and policy.most_calls < calls:
+        table.bad(
+            tr(
+                "most_calls {most} is below calls {calls}; raise it, or leave it out",
+                most=policy.most_calls,
+                calls=calls,
+            ),
+            "most_calls",
+        )
+    return replace(policy, calls=calls, warmup=warmup, most_calls=max(policy.most_calls, calls))
+
+
+def _budgets(table: Table) -> tuple[Budget, ...]:
+    table.only(SERIES)
+    found: list[Budget] = []
+    for series, value in table.items.items():
+        try:
+            found += parse_budgets(series, value)
+        except UsageError as error:
+            table.bad(str(error), series)
+    return tuple(found)
+
+
+def _variant(table: Table) -> tuple[Budget, ...]:
+    table.only(VARIANT_KEYS)
+    return _budgets(table.table("budgets"))
+
+
+def _word(table: Table, key: str, known: Sequence[str]) -> str:
+    """One of the words that are known; the first where nothing is said."""
+    return table.one_of(key, table.text(key), known) if key in table.items else known[0]
+
+
+def _options(table: Table) -> Mapping[str, str]:
+    """Options as texts, as the command line has them."""
+    for name, value in table.items.items():
+        is_number = type(value) is int or (type(value) is float and isfinite(value))
+        if not isinstance(value, str) and not is_number:
+            table.bad(
+                tr("{key} is {value}; write a text in quotes", key=name, value=shown(value)), name
+            )
+    return {name: str(value) for name, value in table.items.items()}
+
+
+def _memory_limit(table: Table) -> int | None:
+    if "memory_limit" not in table.items:
+        return None
+    try:
+        return parse_size(table.needed("memory_limit"))
+    except UsageError as error:
+        table.bad(tr("memory_limit: {told}", told=error), "memory_limit")
+
+
+def _up_to(table: Table) -> float | None:
+    """What an accepted suspect may keep, in bytes per call."""
+    text = table.text("up_to")
+    if not text:
+        return None
+    try:
+        return parse_rate(text, Unit.BYTES)
+    except UsageError as error:
+        table.bad(tr("up_to: {error}", error=error), "up_to")
+
+
+def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Acceptance, ...]]:
+    """What is accepted, by the scenario where it is; everywhere: empty.
+
+    A scenario may also be told by its target, of which `names` has the names.
+    """
+    found: dict[str, tuple[Acceptance, ...]] = {}
+    for table in top.tables("accept", header(*top.path, "accept")):
+        table.only(ACCEPT_KEYS)
+        fingerprint, scenario = table.needed("fingerprint"), table.text("scenario")
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            table.bad(
+                tr(
+                    "fingerprint is {value}; write the 12 digits that a report shows beside"
+                    " the suspect",
+                    value=shown(fingerprint),
+                ),
+                "fingerprint",
+            )
+        scenario = names.get(scenario, scenario)
+        others = found.get(scenario, ())
+        if any(each.fingerprint == fingerprint for each in others):
+            table.bad(
+                tr("fingerprint {value} is accepted twice; keep one", value=fingerprint),
+                "fingerprint",
+            )
+        acceptance = Acceptance(
+            fingerprint=fingerprint,
+            reason=table.needed("reason"),
+            until=table.needed_day("until"),
+            where=table.place,
+            up_to=_up_to(table),
+        )
+        found[scenario] = (*others, acceptance)
+    return found

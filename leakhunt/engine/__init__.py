@@ -1,0 +1,1 @@
+"""What the verbs do, one module a verb; doors call it."""

@@ -1,0 +1,51 @@
+"""The baselines that runs are held against, as their folder has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leakhunt.analysis.gate.baseline import Baseline
+from leakhunt.analysis.gate.baseline_diff import against_baseline, choose, no_baseline
+from leakhunt.model.gate import Beside
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.storage.baseline_folder import read_baselines
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The baselines in a folder, `place`, as it was named."""
+
+    place: str
+    baselines: tuple[Baseline, ...]
+
+    def against(self, entries: Sequence[JudgedRun]) -> Beside | None:
+        """What differs from the baseline of this environment, or why there is nothing to compare.
+
+        None: it has no such variant, which is then judged by itself.
+        """
+        run = entries[0].run
+        baseline = choose(self.baselines, run)
+        if baseline is None:
+            return Beside(refusal=no_baseline(self.baselines, run, self.place))
+        kept = baseline.variant(run.plan.scenario, run.plan.variant)
+        if kept is None:
+            return None
+        lines, mismatches = against_baseline(kept, entries)
+        return Beside(lines, mismatches)
+
+    def lacks(self, entries: Sequence[JudgedRun]) -> bool:
+        """Whether there is a baseline of this environment, which does not have the variant."""
+        plan = entries[0].run.plan
+        baseline = choose(self.baselines, entries[0].run)
+        return baseline is not None and baseline.variant(plan.scenario, plan.variant) is None
+
+
+def kept_in(folder: Path) -> Kept:
+    """What is in a folder of baselines; maybe nothing.
+
+    Raises:
+        BadFile: a file in it is damaged, or not where it belongs.
+    """
+    return Kept(str(folder), read_baselines(folder))

@@ -1,0 +1,56 @@
+"""What a gate tells beside its answers: what was left out, or held against nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from leakhunt.analysis.gate.decide import unneeded_notes
+from leakhunt.engine.baselines import Kept
+from leakhunt.model.gate import Answer, GatedVariant, Terms
+from leakhunt.model.policy import Policy
+from leakhunt.text.language import tr
+
+# Gives further notes on the answers, in the language then spoken.
+Notes = Callable[[Sequence[GatedVariant]], Sequence[str]]
+
+
+def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Variants that nobody asked for by name, each with a device it makes no sense on."""
+    for name, device in unfit:
+        yield tr("{name} was left out: it makes no sense on {device}", name=name, device=device)
+
+
+def not_among(policy: Policy, variants: Sequence[GatedVariant]) -> Iterator[str]:
+    """Scenarios of the policy of which there is no run file."""
+    there = {each.scenario for each in variants}
+    for each in policy.scenarios:
+        if each.name not in there:
+            yield tr("{name} of the policy is not among these run files", name=each.name)
+
+
+def not_kept(kept: Kept | None, variants: Sequence[GatedVariant]) -> Iterator[str]:
+    """Variants that the baseline does not have yet."""
+    for each in variants:
+        if kept is not None and each.entries and kept.lacks(each.entries):
+            yield tr(
+                "{name}: no baseline has it yet, so it was judged by itself; 'leakhunt baseline"
+                " update RUN_FOLDER' adds it",
+                name=each.name,
+            )
+
+
+def not_there(revision: str | None, names: Sequence[str]) -> Iterator[str]:
+    """Variants that the revision does not have."""
+    for name in names:
+        yield tr(
+            "{name} is not in {revision}, so it was judged by itself", name=name, revision=revision
+        )
+
+
+def unneeded(
+    accepted: Terms, asked: Sequence[str], variants: Sequence[GatedVariant]
+) -> Sequence[str]:
+    """Acceptances that nothing needs; none where only some of the policy was `asked` for."""
+    if asked or any(each.answer is Answer.NOTHING_MEASURED for each in variants):
+        return ()
+    return unneeded_notes(accepted, variants)

@@ -1,0 +1,108 @@
+"""Which scenarios of a policy are measured, and with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leakhunt.cli.options import DEFAULT_TIMEOUT_SECONDS, sampling_of
+from leakhunt.environment import available_cores
+from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.policy import Policy, ScenarioPolicy
+from leakhunt.runner.prepared import Settings
+from leakhunt.scenario import find
+from leakhunt.text.language import tr
+from leakhunt.text.suggest import hint
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A scenario of the policy that is to be measured, and where its runs go."""
+
+    policy: ScenarioPolicy
+    settings: Settings
+    folder: Path
+
+
+def jobs_of(policy: Policy, wanted: Sequence[str], base: Path) -> list[Job]:
+    """The scenarios of a policy (those that are `wanted`, as ``NAME[:VARIANT,...]``), checked.
+
+    `base` is the folder of the policy's file; the jobs' folders are named after the scenarios.
+
+    Raises:
+        LeakhuntError: a scenario, a variant or an option is not there, or makes no sense.
+    """
+    return [Job(each, _placed(each, base), Path(each.name)) for each in _chosen(policy, wanted)]
+
+
+def _placed(policy: ScenarioPolicy, base: Path) -> Settings:
+    """Its settings; what makes no sense is told with the line of the policy.
+
+    Raises:
+        BadFile: the policy names what is not there.
+    """
+    try:
+        return _settings(policy, base)
+    except UsageError as error:
+        raise BadFile(tr("{place}: {told}", place=policy.where, told=error)) from error
+
+
+def _chosen(policy: Policy, wanted: Sequence[str]) -> Iterator[ScenarioPolicy]:
+    """Those that are wanted, each once; of one that is named without variants, all of them."""
+    known = {each.target: each for each in policy.scenarios}
+    known = {each.name: each for each in policy.scenarios} | known
+    variants: dict[str, list[str]] = {}
+    for word in wanted:
+        found, names = _named(policy, known, word)
+        variants.setdefault(found.target, []).append(names)
+    for each in policy.scenarios:
+        asked = variants.get(each.target, [])
+        if not wanted or "" in asked:
+            yield each
+        elif asked:
+            patterns = (name.strip() for name in ",".join(asked).split(","))
+            yield replace(each, variants=tuple(dict.fromkeys(patterns)))
+
+
+def _named(
+    policy: Policy, known: Mapping[str, ScenarioPolicy], word: str
+) -> tuple[ScenarioPolicy, str]:
+    """The scenario that a word names, by its target or its name, and the variants it asks for."""
+    target, colon, names = (word, "", "") if word in known else word.rpartition(":")
+    if target not in known:
+        raise UsageError(
+            tr(
+                "--scenario {word}: {file} has no scenario {target!r}{hint}; it has {known}",
+                word=word,
+                file=policy.file,
+                target=target or names,
+                hint=hint(target or names, known),
+                known=", ".join(each.target for each in policy.scenarios) or tr("none"),
+            )
+        )
+    if colon and not names.strip(" ,"):
+        raise UsageError(
+            tr("--scenario {word}: no variant after the colon; leave it out for all", word=word)
+        )
+    return known[target], names
+
+
+def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
+    # A scenario of the user's own is found beside the policy's file; else it is a built-in one.
+    beside = base / policy.target
+    found, _ = find.find(str(beside) if beside.exists() else policy.target)
+    return Settings(
+        scenario=found,
+        variants=policy.gated(found.variants),
+        named=False,
+        sampling=sampling_of(
+            policy.calls or found.default_calls, policy.warmup, None, policy.collect, resolve=False
+        ),
+        seed=policy.seed,
+        threads=policy.threads or available_cores(),
+        device=policy.device,
+        options=find.settle_options(found, policy.options),
+        memory_limit_bytes=policy.memory_limit_bytes,
+        timeout_seconds=policy.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+    )

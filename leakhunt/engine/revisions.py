@@ -1,0 +1,124 @@
+"""Scenarios made ready to be gated: as they are here, and as another revision has them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leakhunt.cli.options import refuse_what_cannot_be
+from leakhunt.errors import CannotWrite, UsageError
+from leakhunt.runner.checkout import Revision, checked_out
+from leakhunt.runner.prepared import Bench, Settings, prepared_for
+from leakhunt.scenario import find
+from leakhunt.scenario.describe import describe
+from leakhunt.text.language import tr
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a policy is measured: which scenarios, beside which revision, how many at a time."""
+
+    wanted: tuple[str, ...]
+    against: str | None
+    interpreter: str
+    rounds: int
+    jobs: int
+
+
+def refuse_what_does_not_go_together(asked: Asked, baselines: Path | None) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        UsageError: there are some, or the interpreter that is named is not there.
+    """
+    if asked.interpreter and asked.against is None:
+        raise UsageError(tr("--against-python goes with --against REVISION"))
+    if asked.interpreter and shutil.which(asked.interpreter) is None:
+        raise UsageError(
+            tr("--against-python {name}: no such program; check the path", name=asked.interpreter)
+        )
+    if asked.against is not None and baselines is not None:
+        raise UsageError(
+            tr("--against measures a revision in place of a baseline: leave out --baselines")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another revision of the code, and how it is run: by which Python, in how many rounds."""
+
+    revision: Revision
+    interpreter: str
+    rounds: int
+
+    def has(self, own: Settings) -> bool:
+        """Whether the scenario's file is in the revision, or no part of the repository at all."""
+        file = Path(own.scenario.file).resolve()
+        inside = file.is_relative_to(self.revision.repository)
+        return not inside or self.revision.counterpart(file).is_file()
+
+    def settings(self, own: Settings) -> Settings:
+        """The same measurements of the scenario as it is there; a built-in one is the same.
+
+        Raises:
+            LeakhuntError: the scenario is not there, or is none.
+        """
+        file = Path(own.scenario.file).resolve()
+        if not file.is_relative_to(self.revision.repository):
+            return own
+        there = describe(self.revision.counterpart(file))
+        return replace(own, scenario=there, options=find.settle_options(there, own.options))
+
+
+def rival_of(asked: Asked, base: Path, lasting: ExitStack) -> Rival | None:
+    """The revision that is asked for, checked out for as long as `lasting` lasts.
+
+    Raises:
+        LeakhuntError: it cannot be.
+    """
+    if asked.against is None:
+        return None
+    scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
+    revision = lasting.enter_context(checked_out(asked.against, base, Path(scratch) / "revision"))
+    return Rival(revision, asked.interpreter, asked.rounds)
+
+
+@contextmanager
+def bench(
+    settings: Settings,
+    folder: Path,
+    interpreter: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Bench]:
+    """The scenario, prepared; its scratch folder lasts as long as this.
+
+    Raises:
+        LeakhuntError: it cannot start here.
+    """
+    refuse_what_cannot_be(settings)
+    make(folder)
+    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
+        prepared = prepared_for(settings, folder, Path(scratch), interpreter, variables)
+        yield Bench(settings, prepared, folder, Path(scratch), interpreter, variables or {})
+
+
+def make(folder: Path) -> None:
+    """Make a folder for run files, if it is not there.
+
+    Raises:
+        CannotWrite: the disk does not take it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(
+            tr(
+                "{where}: {strerror}; name another with --out",
+                where=folder,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error

@@ -1,0 +1,58 @@
+"""The runs that a command line names, to be compared or kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.storage import run_file
+from leakhunt.text.language import tr
+
+
+def runs_in(place: str, left_out: list[str]) -> Iterator[Run]:
+    """The runs of a place; of damaged files in a folder `left_out` is told.
+
+    Raises:
+        UsageError: it does not exist.
+        BadFile: it is a file and no run file.
+    """
+    for file in _run_files(place):
+        try:
+            yield run_file.load(file)
+        except BadFile as error:
+            if str(file) == str(Path(place)):
+                raise
+            left_out.append(f"{file.name}: {str(error).removeprefix(f'{file}: ')}")
+
+
+def _run_files(place: str) -> list[Path]:
+    """The run files of a place; of a gate's folder, which holds none itself, its scenarios'."""
+    found = run_file.find_run_files([place])
+    return found or sorted(Path(place).glob(f"*/*{run_file.SUFFIX}"))
+
+
+def refuse_one_run_twice(entries: Iterable[JudgedRun]) -> None:
+    """One run on both sides shows no difference, and as its own repeat no spread.
+
+    Raises:
+        UsageError: two of them are the same run.
+    """
+    seen: dict[tuple[object, ...], str] = {}
+    for entry in entries:
+        run = entry.run
+        samples = tuple(tuple(values) for values in run.samples.values())
+        key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
+        if run.samples_done and key in seen:
+            raise UsageError(
+                tr(
+                    "{seen} and {file} are the same run ({variant}): compared with itself it"
+                    " shows nothing; name another",
+                    seen=seen[key],
+                    file=run.file,
+                    variant=entry.variant,
+                )
+            )
+        seen[key] = run.file

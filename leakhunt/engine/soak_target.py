@@ -1,0 +1,291 @@
+"""What ``soak`` is asked to put under load: described services, a command, or a running process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from leakhunt.cli.list import install_hint, missing_modules
+from leakhunt.config.service_file import DescribedService, ServiceVariant, find_service
+from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.model.run import Run
+from leakhunt.scenario.find import builtin_folder
+from leakhunt.soak import load_generator
+from leakhunt.soak.service import PORT, Start, checked_url, words
+from leakhunt.text.language import tr
+
+_OPTION_VARIABLE = "LEAKHUNT_{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options that say what is put under load, and by what; as they were given."""
+
+    target: str | None
+    command: str | None
+    pid: int | None
+    url: str | None
+    ready: str
+    locustfile: Path | None
+    audio: Path | None
+    post: str | None
+    field: str
+    expect: str
+    seed: int
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A service to put under load, checked.
+
+    `start` is None where it runs already, as process `pid`. `url` may hold ``{port}``. `variables`
+    are for the load's process. `name`, `variant`, `reference`, `source` and `options` are as in a
+    `Plan`.
+    """
+
+    name: str
+    variant: str
+    reference: str
+    source: str
+    url: str
+    locustfile: Path
+    start: Start | None = None
+    pid: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """How the service came to be, for the report."""
+        if self.start is None:
+            return f"pid {self.pid}"
+        return " ".join(_without_secrets(self.start.command))
+
+    @property
+    def requests_from(self) -> str:
+        """What makes the requests, for the report."""
+        return "upload" if self.locustfile == load_generator.UPLOAD else self.locustfile.name
+
+
+# What stands beside such a word is nobody else's business.
+_SECRET = re.compile(r"(?i)key|token|secret|passw")
+_HIDDEN = "***"
+
+
+def _without_secrets(command: Sequence[str]) -> Iterator[str]:
+    """The words of a command, with stars for what follows a word such as ``--api-key``."""
+    hidden = False
+    for word in command:
+        name, equals, _ = word.partition("=")
+        is_secret = _SECRET.search(name) is not None
+        if hidden and not word.startswith("-"):
+            yield _HIDDEN
+        else:
+            yield f"{name}={_HIDDEN}" if is_secret and equals else word
+        hidden = is_secret and not equals and word.startswith("-")
+
+
+def targets(asked: Asked) -> tuple[Target, ...]:
+    """What `asked` names.
+
+    Raises:
+        UsageError: it names nothing, more than one thing, or what is not there.
+        MissingRequirement: what a described service needs is not installed.
+    """
+    if find_spec("locust") is None:
+        raise MissingRequirement(
+            tr("soak needs locust; install the extra: pip install 'leakhunt[soak]'")
+        )
+    named = [asked.target, asked.command, asked.pid]
+    if sum(each is not None for each in named) != 1:
+        raise UsageError(
+            tr("name one thing to soak: a service of 'leakhunt list', --command or --pid")
+        )
+    if asked.target is not None:
+        return _described(asked, asked.target)
+    if asked.url is not None:
+        checked_url(asked.url)
+    locustfile, variables = _requests(asked, None)
+    if asked.pid is not None:
+        if asked.url is None:
+            raise UsageError(tr("--pid needs --url: where the service listens"))
+        return (_own(asked, f"pid-{asked.pid}", asked.url, locustfile, variables, None),)
+    assert asked.command is not None
+    if asked.url is None and PORT not in asked.command:
+        raise UsageError(
+            tr(
+                "--command {command!r}: write {port} where its port goes, or say with --url where"
+                " it listens",
+                command=asked.command,
+                port=PORT,
+            )
+        )
+    command = words(asked.command)
+    begun = Start(command, Path.cwd(), asked.ready)
+    name = Path(command[0]).name
+    return (_own(asked, name, asked.url or _loopback(), locustfile, variables, begun),)
+
+
+def _own(
+    asked: Asked,
+    name: str,
+    url: str,
+    locustfile: Path,
+    variables: Mapping[str, str],
+    begun: Start | None,
+) -> Target:
+    if asked.options:
+        raise UsageError(tr("--option is for described services; leave it out"))
+    return Target(
+        name=name,
+        variant="service",
+        reference="service",
+        source="",
+        url=url,
+        locustfile=locustfile,
+        start=begun,
+        pid=asked.pid,
+        variables=variables,
+    )
+
+
+def _loopback() -> str:
+    return f"http://127.0.0.1:{PORT}"
+
+
+def _described(asked: Asked, named: str) -> tuple[Target, ...]:
+    if asked.url is not None:
+        raise UsageError(tr("--url is for --command and --pid; a described service has its own"))
+    service, variants = find_service(named)
+    missing = missing_modules(service)
+    if missing:
+        raise MissingRequirement(
+            tr(
+                "service {name} needs {missing}; {install_hint}",
+                name=service.name,
+                missing=", ".join(missing),
+                install_hint=install_hint(service),
+            )
+        )
+    options = _options(service, asked.options)
+    return tuple(_target(asked, service, variant, options) for variant in variants)
+
+
+def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, str]:
+    for name in given:
+        if name not in service.options:
+            has = ", ".join(service.options) or tr("none")
+            raise UsageError(
+                tr(
+                    "service {service} has no option {name!r}; it has {has}",
+                    service=service.name,
+                    name=name,
+                    has=has,
+                )
+            )
+    return {**service.options, **given}
+
+
+def _target(
+    asked: Asked, service: DescribedService, variant: ServiceVariant, options: Mapping[str, str]
+) -> Target:
+    told = {
+        _OPTION_VARIABLE.format(name=name.upper().replace("-", "_")): value
+        for name, value in options.items()
+    }
+    locustfile, variables = _requests(asked, service.locustfile)
+    command = [_filled(word, options) for word in variant.command]
+    is_builtin = builtin_folder() in service.file.parents
+    return Target(
+        name=service.name,
+        variant=variant.name,
+        reference=service.variants[0].name,
+        source=service.name if is_builtin else service.file.name,
+        url=_loopback(),
+        locustfile=locustfile,
+        start=Start(
+            command=command,
+            folder=service.file.parent.resolve(),
+            ready=asked.ready or variant.ready,
+            facts=variant.facts,
+            variables=told,
+        ),
+        variables={**told, **variables, load_generator.KIND: variant.load},
+        options=options,
+    )
+
+
+def _filled(word: str, options: Mapping[str, str]) -> str:
+    for name, value in options.items():
+        word = word.replace(f"{{{name}}}", value)
+    return word
+
+
+def _requests(asked: Asked, described: Path | None) -> tuple[Path, dict[str, str]]:
+    """The locustfile, and what it is told."""
+    variables = {load_generator.SEED: str(asked.seed)}
+    if asked.audio is not None:
+        if not asked.audio.is_dir() or not any(path.is_file() for path in asked.audio.iterdir()):
+            raise UsageError(
+                tr("--audio {audio}: no folder with recordings; check the path", audio=asked.audio)
+            )
+        variables[load_generator.AUDIO] = str(asked.audio.resolve())
+    locustfile = asked.locustfile or described
+    if locustfile is not None:
+        if not locustfile.is_file():
+            raise UsageError(
+                tr("{locustfile}: no such locustfile; check the path", locustfile=locustfile)
+            )
+        return locustfile.resolve(), variables
+    if asked.audio is None or asked.post is None:
+        raise UsageError(
+            tr(
+                "no load: give --locustfile FILE, or --audio FOLDER and --post PATH to upload"
+                " recordings"
+            )
+        )
+    if not asked.post.startswith("/"):
+        raise UsageError(tr("--post {post!r}: a path begins with /", post=asked.post))
+    try:
+        re.compile(asked.expect)
+    except re.error as error:
+        raise UsageError(
+            tr("--expect {expect!r}: no pattern ({error})", expect=asked.expect, error=error)
+        ) from None
+    variables |= {
+        load_generator.UPLOAD_PATH: asked.post,
+        load_generator.UPLOAD_FIELD: asked.field,
+        load_generator.EXPECT: asked.expect,
+    }
+    return load_generator.UPLOAD, variables
+
+
+def target_of(run: Run, asked: Asked) -> Target:
+    """The target of a soak that is gone on with: its service runs, its load is made anew.
+
+    Raises:
+        UsageError: the run was no soak, or its load cannot be made from what is known.
+    """
+    plan = run.plan
+    if plan.load is None:
+        raise UsageError(tr("{file}: is no soak; --resume goes on with one", file=run.file))
+    described, variables = None, dict[str, str]()
+    if plan.source == plan.scenario:
+        service, (variant,) = find_service(f"{plan.source}:{plan.variant}")
+        made = _target(asked, service, variant, plan.options)
+        described, variables = made.locustfile, dict(made.variables)
+    locustfile, told = _requests(asked, described)
+    return Target(
+        name=plan.scenario,
+        variant=plan.variant,
+        reference=plan.reference,
+        source=plan.source,
+        url=plan.load.target,
+        locustfile=locustfile,
+        variables={**variables, **told},
+        options=plan.options,
+    )

@@ -1,0 +1,215 @@
+"""The nouns of ``leakhunt compare``: what differs between runs of two versions or machines.
+
+Frozen, standard library only. The first of the `sides` of a `Comparison` is the baseline; a `Pair`
+is one variant of it beside the same variant of another side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.model.attribution import Interval, Suspect
+from leakhunt.model.run import Unit
+from leakhunt.model.verdict import Difference, JudgedRun
+from leakhunt.text.language import mark, retold, tr
+
+# The names of the two lines that are no series.
+RSS_TOTAL = "rss_total"
+TIME = "time"
+# What the names of these facts begin with.
+OPTION = "option "
+PACKAGE = "package "
+# How memory was limited, which is told in words of ours.
+LIMIT = mark("memory limit")
+# Facts whose values are words of ours as well.
+COLLECTIONS = mark("collections")
+CALLS_ASKED = mark("calls asked for")
+COLLECTS = mark("a collection before each reading")
+IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS)
+# What stands for a value where a side has none.
+NOT_RECORDED = mark("not recorded")
+NOT_SET = mark("not set")
+NOT_INSTALLED = mark("not installed")
+DEFAULT = mark("(default)")
+ABSENT = (NOT_RECORDED, NOT_SET, NOT_INSTALLED, DEFAULT)
+
+
+class Matter(StrEnum):
+    """Why a fact that differs matters: what can then not be concluded."""
+
+    INPUTS = mark("other inputs")
+    MEMORY = mark("memory is managed another way")
+    MACHINE = mark("another machine")
+    SHOWN = mark("shown only")
+
+    @property
+    def refuses_memory(self) -> bool:
+        """Whether bytes cannot be compared."""
+        return self in (Matter.INPUTS, Matter.MEMORY)
+
+    @property
+    def refuses_time(self) -> bool:
+        """Whether seconds cannot be compared."""
+        return self is not Matter.SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A fact with another value on the other side; several values of one side are told together."""
+
+    fact: str
+    before: str
+    after: str
+    matter: Matter
+
+    def told(self) -> tuple[str, str, str]:
+        """The fact's name and both values in the language spoken.
+
+        Only words of ours are translated: names of options and packages, and what was recorded,
+        are what they are.
+        """
+        before, after = (
+            " / ".join(_told_value(self.fact, each) for each in value.split(" / "))
+            for value in (self.before, self.after)
+        )
+        return _told_name(self.fact), before, after
+
+
+def _told_value(fact: str, value: str) -> str:
+    if fact == LIMIT:
+        return retold(value)
+    return tr(value) if fact in IN_OUR_WORDS or value in ABSENT else value
+
+
+def _told_name(fact: str) -> str:
+    if fact.startswith(OPTION):
+        return tr("option {name}", name=fact.removeprefix(OPTION))
+    if fact.startswith(PACKAGE):
+        return tr("package {name}", name=fact.removeprefix(PACKAGE))
+    return tr(fact)
+
+
+class Conclusion(StrEnum):
+    """What can be said of one figure."""
+
+    MORE = mark("more")
+    LESS = mark("less")
+    NO_DIFFERENCE = mark("no difference")
+    CANNOT_TELL = mark("cannot tell")
+    REFUSED = mark("refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure on both sides, and what follows.
+
+    `name` is a series', or ``rss_total`` (bytes in the whole run) or ``time``. `before` and `after`
+    are in `unit`, per call but for ``rss_total``; for ``time`` in seconds. `difference` is after
+    less before, for ``time`` the ratio of after to before, with its 99 % interval. `would_show` is
+    the difference that would have been seen with 95 %: an amount, or a ratio above one. `reason`
+    says why nothing can be told, or what the interval rests on. None: it cannot be worked out.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    before: float | None
+    after: float | None
+    difference: Interval | None
+    would_show: float | None
+    conclusion: Conclusion
+    reason: str
+
+    def told(self, amount: float) -> str:
+        """An amount of this line with its unit, per call where it is; not for ``time``."""
+        return format_bytes(amount) if self.name == RSS_TOTAL else format_rate(amount, self.unit)
+
+
+class Fate(StrEnum):
+    """What became of a suspect between two versions."""
+
+    NEW = mark("new")
+    GONE = mark("gone")
+    STILL = mark("still there")
+    UNKNOWN = mark("looked for on one side only")
+    REFUSED = mark("not compared")
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectChange:
+    """A suspect, by its fingerprint, and the bytes per call it keeps on either side.
+
+    None: it was not found there, or what it keeps is no memory.
+    """
+
+    suspect: Suspect
+    fate: Fate
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the things compared: its label, and its measured runs with their verdicts.
+
+    `left_out` says what was given and is not compared: files that cannot be read, runs that a hunt
+    made to explain or verify.
+    """
+
+    label: str
+    entries: tuple[JudgedRun, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A variant on the baseline's side and on another one; several runs of it are repeats.
+
+    `verdicts` are the classes of its runs. `results`: what the calls returned, None where that is
+    not comparable or not summarized. `sentence` says it all. `refusing` are the mismatches that
+    forbid a conclusion, drawn all the same if the comparison is `despite` them.
+    """
+
+    name: str
+    before: tuple[JudgedRun, ...]
+    after: tuple[JudgedRun, ...]
+    before_label: str
+    after_label: str
+    verdicts: tuple[tuple[str, ...], tuple[str, ...]]
+    lines: tuple[Line, ...]
+    results: Difference | None
+    suspects: tuple[SuspectChange, ...]
+    mismatches: tuple[Mismatch, ...]
+    sentence: str
+
+    @property
+    def refusing(self) -> tuple[Mismatch, ...]:
+        """The mismatches that forbid one conclusion at least."""
+        return tuple(each for each in self.mismatches if each.matter is not Matter.SHOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A variant that is not on every side: the labels of those that have it, and those that not."""
+
+    name: str
+    present: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a renderer of comparisons gets. `despite`: concluded though facts forbid it."""
+
+    sides: tuple[Side, ...]
+    pairs: tuple[Pair, ...]
+    alone: tuple[Alone, ...]
+    despite: bool
+    generator: str
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a conclusion was refused."""
+        return not self.despite and any(pair.refusing for pair in self.pairs)

@@ -1,0 +1,189 @@
+"""The nouns of ``leakhunt gate``: budgets, what is accepted, and the answers on runs.
+
+Frozen, standard library only. A `Policy` (what is gated, in `leakhunt.model.policy`) says what to
+measure; a `Gated` is all that is to be told about it, and the only argument of its renderers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum, StrEnum
+
+from leakhunt.model.attribution import Suspect
+from leakhunt.model.comparison import Line, Mismatch
+from leakhunt.model.run import Unit
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.text.language import mark
+
+# The name of the budget that is about time and no series.
+SECONDS_PER_CALL = "seconds_per_call"
+
+
+class Answer(IntEnum):
+    """The gate's answers, which are also its exit codes."""
+
+    WITHIN = 0
+    OVER = 1
+    CANNOT_TELL = 3
+    NOTHING_MEASURED = 4
+
+
+# The answers as words.
+WORDS = {
+    Answer.WITHIN: mark("within"),
+    Answer.OVER: mark("over"),
+    Answer.CANNOT_TELL: mark("cannot tell"),
+    Answer.NOTHING_MEASURED: mark("could not measure"),
+}
+# Which answer of several is the answer for all: a run over budget first, then what was not seen.
+_GRAVEST_FIRST = (Answer.OVER, Answer.NOTHING_MEASURED, Answer.CANNOT_TELL, Answer.WITHIN)
+
+
+def gravest(answers: Sequence[Answer]) -> Answer:
+    """The answer for all of them; nothing measured if there are none."""
+    return next((answer for answer in _GRAVEST_FIRST if answer in answers), Answer.NOTHING_MEASURED)
+
+
+class Extent(StrEnum):
+    """What the amount of a budget is counted over."""
+
+    CALL = "call"
+    RUN = "total"
+    # A share of what the baseline takes; for time only.
+    SHARE = "share"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `amount` of `series`, per call or in a whole run.
+
+    `amount` is in the series' unit; for ``seconds_per_call`` in seconds. `more`: it is counted on
+    top of what the baseline (or the revision it is held against) has; with `Extent.SHARE` then as
+    a share of that, 0.2 for ``+20 %``. `text` is how it was written.
+    """
+
+    series: str
+    amount: float
+    extent: Extent
+    more: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A suspect that is put up with, by its fingerprint, for a `reason`, `until` that day.
+
+    `up_to`: if it keeps no more than so many bytes per call; None: whatever it keeps. `where` is
+    the ``file:line`` that says so.
+    """
+
+    fingerprint: str
+    reason: str
+    until: date
+    where: str
+    up_to: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a variant is held to: `budgets` (none: no leak), what is accepted, and the day it is."""
+
+    budgets: tuple[Budget, ...]
+    accepted: tuple[Acceptance, ...]
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What differs from the baseline, and the facts that forbid to say so.
+
+    `refusal` says why there is nothing to hold against it though there should be.
+    """
+
+    lines: tuple[Line, ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The answer on one budget.
+
+    `estimate`, `low` and `high` (99 %, one-sided each) are in the unit of the budget's amount, and
+    what is held against it; `detectable` is what would have been seen with 95 %. None: it cannot be
+    worked out. `reason` says it in a sentence.
+    """
+
+    budget: Budget
+    unit: Unit
+    answer: Answer
+    reason: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatedVariant:
+    """The answer on one variant of a scenario.
+
+    `entries` are its measured runs (the repeats of the last attempt), the ones with suspects among
+    them if it was hunted; `attempts` says how often it was measured, longer each time. `suspects`
+    are those that count; `accepted` those that are put up with, whose growth is not counted.
+    `mismatches` are the facts for which a baseline could not be held against it. `reason` says why
+    it could not be measured at all, if so; else it is empty.
+    """
+
+    scenario: str
+    variant: str
+    answer: Answer
+    checks: tuple[Checked, ...]
+    entries: tuple[JudgedRun, ...] = ()
+    attempts: int = 1
+    suspects: tuple[Suspect, ...] = ()
+    accepted: tuple[tuple[Suspect, Acceptance], ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """``scenario:variant``, as it is named on the command line."""
+        return f"{self.scenario}:{self.variant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages on a scenario that were written: paths with slashes from where the gate's lie.
+
+    Empty where there is none. `comparison` is that with the revision that was measured beside.
+    """
+
+    scenario: str
+    report: str = ""
+    comparison: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What a renderer of the gate gets.
+
+    `policy` is the file with the budgets, as it was named; `against` the baseline's file or the
+    revision that was measured beside, empty where there is none. `notes` are further lines, such as
+    an acceptance that has run out. `generator` names the program and version. `pages` are those on
+    the scenarios, of each that has some.
+    """
+
+    variants: tuple[GatedVariant, ...]
+    policy: str
+    against: str
+    notes: tuple[str, ...]
+    generator: str
+    pages: tuple[Pages, ...] = ()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer for all of them."""
+        return gravest([variant.answer for variant in self.variants])

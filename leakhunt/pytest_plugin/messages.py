@@ -1,0 +1,91 @@
+"""What was measured in words: the text of a failed test, and a line for one that passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from leakhunt.model.gate import Answer, GatedVariant
+from leakhunt.model.run import Ending
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.pytest_plugin.runs import log_of
+from leakhunt.reporting.charts.sparkline import bars, sparkline
+from leakhunt.reporting.gate.rows import sentence, variant_rows, word
+from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS
+from leakhunt.reporting.shared.headline import main_series
+from leakhunt.reporting.shared.suspects import blind_spots, cards
+from leakhunt.text.language import ntr, retold, tr
+
+_WIDTH = 60
+
+
+def in_a_line(answer: GatedVariant) -> str:
+    """The answer on every budget, for a test's line in a summary."""
+    told = tr("; ").join(sentence(row) for row in variant_rows(answer))
+    return tr("{word}: {told}", word=word(answer.answer), told=told)
+
+
+def failure(answer: GatedVariant, in_process: bool) -> str:
+    """The text of a test that is not within its budgets."""
+    return "\n".join(_lines(answer, in_process))
+
+
+def _lines(answer: GatedVariant, in_process: bool) -> Iterator[str]:
+    for row in variant_rows(answer):
+        if row.answer is not Answer.WITHIN:
+            yield tr("leakhunt: {word}: {told}", word=word(row.answer), told=sentence(row))
+    entry = next((each for each in answer.entries if each.attribution), None)
+    entry = entry or next(iter(answer.entries), None)
+    if entry is None:
+        return
+    yield from _curve(entry)
+    yield from _suspects(entry)
+    if in_process and answer.answer is Answer.OVER:
+        yield tr("who keeps it is only found in a fresh worker: leave out in_process")
+    if answer.answer is Answer.CANNOT_TELL and entry.run.outcome.ending is Ending.OK:
+        yield ntr(
+            "not decided in {n} attempt; more calls would tell, or a budget that is further from"
+            " what it does",
+            "not decided in {n} attempts, each longer than the one before; more calls would tell,"
+            " or a budget that is further from what it does",
+            answer.attempts,
+        )
+    yield from _files(entry)
+
+
+def _curve(entry: JudgedRun) -> Iterator[str]:
+    drawn = sparkline(entry, _WIDTH)
+    if drawn.heights:
+        name = main_series(entry.run, entry.verdict)
+        titles = {series.name: retold(series.title) for series in entry.run.series}
+        yield ""
+        yield bars(drawn)
+        yield tr(
+            "{title} over {calls:,} calls, the first {share:.0%} to warm up",
+            title=titles.get(name, name),
+            calls=entry.run.calls_done,
+            share=drawn.warm_up,
+        )
+
+
+def _suspects(entry: JudgedRun) -> Iterator[str]:
+    found = cards(entry)
+    if found:
+        yield ""
+    for card in found[:SHOWN_SUSPECTS]:
+        yield tr("suspect {number}: {title}", number=card.number, title=card.title)
+        chain = [(tr("held by"), " -> ".join(card.chain))] if card.chain else []
+        for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
+            yield tr("  {name}: {text}", name=name, text=text)
+    if entry.attribution is not None and not found:
+        yield entry.attribution.sentence
+        yield from (tr("blind spot: {blind}", blind=blind) for blind in blind_spots(entry))
+
+
+def _files(entry: JudgedRun) -> Iterator[str]:
+    run_file = Path(entry.run.file)
+    yield ""
+    if entry.run.outcome.ending is not Ending.OK and log_of(run_file).exists():
+        yield tr("log: {log}", log=log_of(run_file))
+    yield tr("run file: {run_file}", run_file=run_file)
+    yield tr("to see it: leakhunt report {folder}", folder=run_file.parent)

@@ -1,0 +1,170 @@
+"""What a mark or a use of the fixture asks for, checked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import pytest
+
+from leakhunt.config.budgets import SERIES, parse_budgets
+from leakhunt.errors import LeakhuntError, UsageError
+from leakhunt.model.gate import Budget
+from leakhunt.pytest_plugin.common import is_unittest
+from leakhunt.text.language import tr
+from leakhunt.text.suggest import hint
+
+# A worker without a new sample for so long has hung, as for ``leakhunt run``.
+DEFAULT_TIMEOUT_SECONDS = 600.0
+_LIVE_HEAP = "live_heap"
+# No leak, where nothing else is said.
+_NOTHING = "0/call"
+_CUDA = "cuda_"
+_OWN = ("calls", "warmup", "repeats", "in_process", "timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body is held to, and how it is measured.
+
+    `calls` are those that are judged, and `warmup` comes before them; None: as many as the verdict
+    needs. `in_process`: not in a fresh worker. `timeout_seconds`: a worker without a new sample for
+    so long has hung.
+    """
+
+    budgets: tuple[Budget, ...]
+    calls: int | None
+    warmup: int | None
+    repeats: int
+    in_process: bool
+    timeout_seconds: float
+
+    @property
+    def device(self) -> str:
+        """``cuda``, where a budget is about it."""
+        on_cuda = any(budget.series.startswith(_CUDA) for budget in self.budgets)
+        return "cuda" if on_cuda else "cpu"
+
+
+@contextmanager
+def told_as_failure() -> Iterator[None]:
+    """What leakhunt can explain fails the test with that line, without a traceback."""
+    try:
+        yield
+    except LeakhuntError as error:
+        told = tr("leakhunt: {error}", error=error)
+        raise pytest.fail.Exception(told, pytrace=False) from None
+
+
+def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) -> Asked:
+    """What ``leak_budget(*words, **named)`` asks for.
+
+    Raises:
+        UsageError: it makes no sense, or `item` is no test function.
+    """
+    if not isinstance(item, pytest.Function):
+        raise UsageError(tr("{node}: only test functions have a leak budget", node=item.nodeid))
+    if is_unittest(item.cls) and inspect.iscoroutinefunction(item.obj):
+        raise UsageError(
+            tr(
+                "{node}: an async method of unittest.TestCase cannot be measured, since unittest"
+                " brings its own loop; make it a function",
+                node=item.nodeid,
+            )
+        )
+    return Asked(
+        budgets=_budgets(words, named),
+        calls=_whole(named, "calls", None, 1),
+        warmup=_warmup(named),
+        repeats=_whole(named, "repeats", 1, 1) or 1,
+        in_process=_switch(named, "in_process"),
+        timeout_seconds=_seconds(named, "timeout", DEFAULT_TIMEOUT_SECONDS),
+    )
+
+
+def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget, ...]:
+    if len(words) > 1 or (words and _LIVE_HEAP in named):
+        raise UsageError(
+            tr(
+                "leak_budget takes one budget, that of the live heap; name the others: {example}",
+                example='leak_budget("1 KiB/call", rss="20 MiB total")',
+            )
+        )
+    by_series = {_LIVE_HEAP: words[0]} if words else {}
+    by_series |= {name: value for name, value in named.items() if name not in _OWN}
+    for name in by_series:
+        if name not in SERIES:
+            known = (*SERIES, *_OWN)
+            raise UsageError(
+                tr(
+                    "leak_budget: there is no {name!r}{hint}; it takes {known}",
+                    name=name,
+                    hint=hint(name, known),
+                    known=", ".join(known),
+                )
+            )
+    asked = (by_series or {_LIVE_HEAP: _NOTHING}).items()
+    budgets = tuple(budget for name, value in asked for budget in parse_budgets(name, value))
+    for budget in budgets:
+        if budget.more:
+            raise UsageError(
+                tr(
+                    "leak_budget: {series} is {text!r}, but a test has no baseline; leave out"
+                    " the plus",
+                    series=budget.series,
+                    text=budget.text,
+                )
+            )
+    return budgets
+
+
+def _whole(named: Mapping[str, Any], name: str, default: int | None, least: int) -> int | None:
+    value = named.get(name)
+    if value is None:
+        return default
+    if type(value) is not int or value < least:
+        raise UsageError(
+            tr(
+                "leak_budget: {name} is {value!r}; use a whole number from {least}",
+                name=name,
+                value=value,
+                least=least,
+            )
+        )
+    return value
+
+
+def _warmup(named: Mapping[str, Any]) -> int | None:
+    warmup = _whole(named, "warmup", None, 0)
+    if warmup is not None and named.get("calls") is None:
+        raise UsageError(
+            tr("leak_budget: warmup goes with calls; without, the warm-up ends when it is quiet")
+        )
+    return warmup
+
+
+def _switch(named: Mapping[str, Any], name: str) -> bool:
+    value = named.get(name, False)
+    if type(value) is not bool:
+        raise UsageError(
+            tr("leak_budget: {name} is {value!r}; use True or False", name=name, value=value)
+        )
+    return value
+
+
+def _seconds(named: Mapping[str, Any], name: str, default: float) -> float:
+    value = named.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise UsageError(
+            tr(
+                "leak_budget: {name} is {value!r}; use a number of seconds above 0",
+                name=name,
+                value=value,
+            )
+        )
+    assert isfinite(value)
+    return float(value)

@@ -1,0 +1,68 @@
+"""What is kept of a variant, in words and amounts for people. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from leakhunt.amounts import format_bytes, format_rate, format_seconds
+from leakhunt.analysis.comparison.profile import RATES
+from leakhunt.analysis.gate.baseline import KeptVariant, headline
+from leakhunt.model.run import Unit
+from leakhunt.reporting.baseline.terminal import KeptRow
+from leakhunt.text.language import ntr, tr
+
+# Of a date and time as a run file has it, the date.
+_DATE = 10
+
+
+def row_of(kept: KeptVariant) -> KeptRow:
+    """What is shown of it in a table."""
+    made = [each.calls_done for each in kept.profiles]
+    calls = f"{min(made):,}" if min(made) == max(made) else f"{min(made):,}–{max(made):,}"
+    verdicts = Counter(tr(verdict) for verdict in kept.verdicts)
+    days = sorted({each[:_DATE] for each in kept.measured})
+    return KeptRow(
+        name=kept.name,
+        figures=tuple(_figures(kept)),
+        calls=ntr("{n} run of {calls} calls", "{n} runs of {calls} calls", len(made), calls=calls),
+        measured=tr("measured {days}", days=tr(", ").join(days)),
+        verdict=tr(", ").join(
+            told if len(verdicts) == 1 else f"{told} ({count})" for told, count in verdicts.items()
+        ),
+        accepts_leak=kept.accepts_leak,
+    )
+
+
+def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
+    first = kept.profiles[0]
+    for series, (title, unit) in RATES.items():
+        rates = [
+            rate
+            for each in kept.profiles
+            if series in each.courses and (rate := headline(each.courses[series])) is not None
+        ]
+        # A count that stays the same is not worth a line.
+        if rates and (any(rates) or unit is not Unit.COUNT):
+            told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
+            yield tr(title), _told(told)
+    totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
+    if totals:
+        yield tr("RSS in a run"), _told([format_bytes(total) for total in _spread(totals)])
+    times = [each.times.seconds for each in kept.profiles if each.times is not None]
+    seconds = [each for each in times if each is not None]
+    if seconds:
+        yield tr("time of a call"), _told([format_seconds(each) for each in _spread(seconds)])
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """The mean, least and most; one value alone is just that."""
+    return [fmean(values), min(values), max(values)] if len(values) > 1 else list(values)
+
+
+def _told(amounts: Sequence[str]) -> str:
+    if len(amounts) == 1:
+        return amounts[0]
+    mean, least, most = amounts
+    return tr("{mean} ({least} to {most})", mean=mean, least=least, most=most)

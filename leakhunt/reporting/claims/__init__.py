@@ -1,0 +1,1 @@
+"""Reports on claims that were checked."""

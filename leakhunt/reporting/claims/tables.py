@@ -1,0 +1,228 @@
+"""The words and cells of checked claims that every format shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from leakhunt.model.claims import (
+    About,
+    Answer,
+    Check,
+    CheckedScenario,
+    ClaimsReport,
+    ClaimVerdict,
+    JudgedCheck,
+    JudgedClaim,
+    MadeRun,
+)
+from leakhunt.reporting.run.tables import NOTHING
+from leakhunt.reporting.shared.facts import series_words
+from leakhunt.text.language import mark, tr
+
+# A word always, a sign beside it: never told by colour alone.
+SIGNS: Mapping[ClaimVerdict, str] = {
+    ClaimVerdict.REPRODUCED: "✓",
+    ClaimVerdict.NOT_REPRODUCED: "✗",
+    ClaimVerdict.ANOTHER_CAUSE: "≠",
+    ClaimVerdict.CANNOT_TELL: "?",
+    ClaimVerdict.NOT_MEASURED: "–",
+}
+_ANSWER_SIGNS: Mapping[Answer, str] = {
+    Answer.HOLDS: "✓",
+    Answer.DOES_NOT_HOLD: "✗",
+    Answer.CANNOT_TELL: "?",
+    Answer.NOT_MEASURED: "–",
+}
+HEADINGS = (
+    mark("what is measured"),
+    mark("claimed"),
+    mark("holds if"),
+    mark("measured here"),
+    mark("answer"),
+    mark("run"),
+)
+SHORT_HEADINGS = (
+    mark("verdict"),
+    mark("claim"),
+    mark("what it says"),
+    mark("claimed"),
+    mark("measured here"),
+)
+RUN_HEADINGS = (mark("run"), mark("command"), mark("measured on"), mark("result"))
+HOW_IT_IS_READ = mark(
+    "A claim is reproduced if every figure keeps its limits, with the 99 % bounds of what is"
+    " estimated; not reproduced if one of the effect is beyond them for certain; another cause if"
+    " the effect is there and what is blamed for it is not to blame. Bounds on both sides of a"
+    " limit cannot tell. A claim that does not hold is a finding about these versions and this"
+    " machine, not a failure."
+)
+# What each measure is called; `{series}` where it is of one.
+_MEASURES: Mapping[str, str] = {
+    "growth": mark("growth of {series}"),
+    "total_growth": mark("growth of {series} in all"),
+    "spread": mark("spread of {series}"),
+    "peak": mark("peak of {series} above the start"),
+    "saving": mark("growth of {series} saved"),
+    "peak_saving": mark("peak of {series} saved"),
+    "time_ratio": mark("time per call"),
+    "time_per_minute": mark("time per minute of audio"),
+    "slowdown": mark("time per call, last tenth of the calls against the first"),
+    "falls": mark("steps at which {series} falls"),
+    "differing": mark("results that differ"),
+    "worst_difference": mark("largest difference of a result"),
+    "verdict": mark("class of the run"),
+    "ending": mark("how the run ended"),
+    "calls_done": mark("calls before it ended"),
+    "suspect": mark("share of the growth of whoever names {names}"),
+    "largest_finding": mark("largest finding of {instrument} that names {names}"),
+    "failed": mark("requests that failed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A check in words: cells under `HEADINGS`, and the page of its run, empty without one."""
+
+    cells: tuple[str, ...]
+    page: str
+
+
+def verdict_cell(claim: JudgedClaim) -> str:
+    """``✓ reproduced``."""
+    return f"{SIGNS[claim.verdict]} {tr(claim.verdict)}"
+
+
+def answer_cell(judged: JudgedCheck) -> str:
+    """``✗ does not hold``."""
+    return f"{_ANSWER_SIGNS[judged.answer]} {tr(judged.answer)}"
+
+
+def summary(claims: Iterable[JudgedClaim]) -> str:
+    """Which claims have which verdict, in one line: ``Reproduced: A1, A2. ...``."""
+    found = list(claims)
+    told = []
+    for verdict, words in _SUMMARIES.items():
+        names = [each.claim.id for each in found if each.verdict is verdict]
+        if names:
+            told.append(tr("{kind}: {told}.", kind=tr(words), told=tr(", ").join(names)))
+    return " ".join(told) or tr("No claims.")
+
+
+_SUMMARIES: Mapping[ClaimVerdict, str] = {
+    ClaimVerdict.REPRODUCED: mark("Reproduced"),
+    ClaimVerdict.NOT_REPRODUCED: mark("Not reproduced"),
+    ClaimVerdict.ANOTHER_CAUSE: mark("Reproduced for another cause"),
+    ClaimVerdict.CANNOT_TELL: mark("Cannot tell"),
+    ClaimVerdict.NOT_MEASURED: mark("Not measured here"),
+}
+
+
+def title(report: ClaimsReport) -> str:
+    """``Claims about fsmn-vad``."""
+    names = tr(" and ").join(scenario.name for scenario in report.scenarios)
+    return tr("Claims about {scenario}: do they hold?", scenario=names)
+
+
+def row(judged: JudgedCheck, pages: Mapping[str, str]) -> Row:
+    """A check in words; `pages` are the reports of the runs by name."""
+    check = judged.check
+    cells = (
+        what(check),
+        check.claimed or NOTHING,
+        limits(check),
+        measured_cell(judged),
+        answer_cell(judged),
+        check.run,
+    )
+    return Row(cells, pages.get(check.run, ""))
+
+
+def pages(scenario: CheckedScenario) -> dict[str, str]:
+    """The reports of a scenario's runs, by the name of the run."""
+    return {made.run.name: made.page for made in scenario.runs if made.page}
+
+
+def what(check: Check) -> str:
+    """``naive: growth of rss``; what is blamed is told as a cause."""
+    told = tr(
+        _MEASURES[check.measure],
+        series=series_words(check.series),
+        names=check.names,
+        instrument=check.instrument,
+    )
+    if check.reference:
+        told = tr("{told}, against {reference}", told=told, reference=check.reference)
+    if check.from_call is not None or check.to_call is not None:
+        told = tr(
+            "{told}, from call {first} to {last}",
+            told=told,
+            first=check.from_call or 1,
+            last=tr("the last") if check.to_call is None else check.to_call,
+        )
+    if check.variant:
+        told = tr("{variant}: {told}", variant=check.variant, told=told)
+    return tr("cause: {told}", told=told) if check.about is About.CAUSE else told
+
+
+def limits(check: Check) -> str:
+    """``at least 50 MB/call``, or the words that hold."""
+    if check.words:
+        return tr(" or ").join(map(tr, check.words))
+    bounds = []
+    if check.at_least is not None:
+        bounds.append(tr("at least {limit}", limit=check.at_least.text))
+    if check.at_most is not None:
+        bounds.append(tr("at most {limit}", limit=check.at_most.text))
+    return tr(", ").join(bounds)
+
+
+def measured_cell(judged: JudgedCheck) -> str:
+    """The figure with what it lies between, or why there is none."""
+    return judged.measured.text if judged.measured is not None else judged.reason
+
+
+def claimed_cell(claim: JudgedClaim) -> str:
+    """The figures as the report put them, on one line."""
+    told = [each.check.claimed for each in claim.checks if each.check.claimed]
+    return tr("; ").join(told or (limits(each.check) for each in claim.checks)) or NOTHING
+
+
+def measured_cells(claim: JudgedClaim) -> str:
+    """What was measured of a claim, on one line; why nothing was, where it was not."""
+    told = dict.fromkeys(map(measured_cell, claim.checks))
+    return tr("; ").join(told) or claim.claim.not_measured
+
+
+def short_row(claim: JudgedClaim) -> tuple[str, ...]:
+    """The cells of a claim under `SHORT_HEADINGS`."""
+    return (
+        verdict_cell(claim),
+        claim.claim.id,
+        claim.claim.claim,
+        claimed_cell(claim),
+        measured_cells(claim),
+    )
+
+
+def inputs(scenario: CheckedScenario) -> tuple[tuple[str, str], ...]:
+    """What a reader must know of the inputs, above all of the weights: name and text."""
+    found: dict[str, dict[str, None]] = {}
+    for made in scenario.runs:
+        for name, value in made.facts.items():
+            found.setdefault(name, {})[value] = None
+    return tuple((series_words(name), " / ".join(values)) for name, values in found.items())
+
+
+def run_row(made: MadeRun) -> tuple[str, ...]:
+    """The cells of a run under `RUN_HEADINGS`."""
+    facts = tr("; ").join(made.facts.values())
+    result = made.page or made.reason or made.folder
+    return made.run.name, f"leakhunt {made.run.command}", facts or NOTHING, result
+
+
+def unfinished(report: ClaimsReport) -> str:
+    """That it was interrupted; empty: it was not."""
+    if not report.interrupted:
+        return ""
+    return tr("Interrupted: claims whose runs were not made yet are not measured.")

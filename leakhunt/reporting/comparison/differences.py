@@ -1,0 +1,89 @@
+"""What differs between the sides of a comparison, and what was not compared, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from leakhunt.model.comparison import Comparison, Matter, Mismatch, Pair
+from leakhunt.text.language import mark, tr
+
+_CONSEQUENCES = {
+    Matter.INPUTS: mark("nothing can be concluded"),
+    Matter.MEMORY: mark("nothing can be concluded"),
+    Matter.MACHINE: mark("nothing can be concluded on time"),
+}
+REFUSED_TITLE = mark("Conclusions refused: these are not the same")
+DESPITE_TITLE = mark("Concluded despite differences (--despite-differences)")
+SHOWN_TITLE = mark("What else differs")
+MISMATCH_HEADINGS = (
+    mark("fact"),
+    mark("before"),
+    mark("after"),
+    mark("what follows"),
+    mark("variants"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Facts that differ, under one title: rows under `MISMATCH_HEADINGS`."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+def refusal_box(comparison: Comparison) -> Box | None:
+    """What forbids conclusions, drawn or not; None: nothing does."""
+    name = DESPITE_TITLE if comparison.despite else REFUSED_TITLE
+    found = [(pair, each) for pair in comparison.pairs for each in pair.refusing]
+    return _box(name, found, comparison.despite)
+
+
+def shown_box(comparison: Comparison) -> Box | None:
+    """What differs and is what is compared, or does no harm."""
+    shown = [
+        (pair, each)
+        for pair in comparison.pairs
+        for each in pair.mismatches
+        if each.matter is Matter.SHOWN
+    ]
+    return _box(SHOWN_TITLE, shown, comparison.despite)
+
+
+def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Box | None:
+    """Each fact once, with the variants it is about."""
+    about: dict[tuple[str, str, str, Mismatch], list[str]] = {}
+    for pair, each in found:
+        told = tr(each.matter)
+        if each.matter in _CONSEQUENCES and not despite:
+            told = tr("{kind}: {told}", kind=told, told=tr(_CONSEQUENCES[each.matter]))
+        key = (pair.before_label, pair.after_label, told, each)
+        about.setdefault(key, []).append(pair.name)
+    rows = tuple(
+        (
+            fact,
+            f"{before}: {one}",
+            f"{after}: {other}",
+            told,
+            tr(", ").join(names),
+        )
+        for (before, after, told, each), names in about.items()
+        for fact, one, other in [each.told()]
+    )
+    return Box(tr(name), rows) if rows else None
+
+
+def alone_lines(comparison: Comparison) -> Iterator[str]:
+    """The variants that are not on every side, and what was given and is not compared."""
+    for each in comparison.alone:
+        present, missing = tr(", ").join(each.present), tr(", ").join(each.missing)
+        yield tr(
+            "{name}: in {present}, not in {missing}",
+            name=each.name,
+            present=present,
+            missing=missing,
+        )
+    for side in comparison.sides:
+        for what in side.left_out:
+            yield tr("{label}: left out: {what}", label=side.label, what=what)

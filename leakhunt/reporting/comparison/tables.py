@@ -1,0 +1,253 @@
+"""The cells and phrases that every format of a comparison shares."""
+
+from __future__ import annotations
+
+from leakhunt.amounts import format_bytes, format_rate, format_seconds
+from leakhunt.model.comparison import (
+    RSS_TOTAL,
+    TIME,
+    Comparison,
+    Conclusion,
+    Fate,
+    Line,
+    Pair,
+    SuspectChange,
+)
+from leakhunt.model.run import Unit
+from leakhunt.text.language import mark, ntr, tr
+
+NOTHING = "–"
+# A word always, a sign beside it: never told by colour alone.
+SIGNS = {
+    Conclusion.MORE: "▲",
+    Conclusion.LESS: "▼",
+    Conclusion.NO_DIFFERENCE: "=",
+    Conclusion.CANNOT_TELL: "?",
+    Conclusion.REFUSED: "×",
+}
+_WORDS = {
+    Conclusion.MORE: mark("grows more"),
+    Conclusion.LESS: mark("grows less"),
+    Conclusion.NO_DIFFERENCE: mark("none that shows"),
+    Conclusion.CANNOT_TELL: mark("cannot tell"),
+    Conclusion.REFUSED: mark("refused"),
+}
+_TIME_WORDS = {Conclusion.MORE: mark("takes longer"), Conclusion.LESS: mark("takes less time")}
+# Less is rounded to nothing, not to less than nothing.
+_LEAST_BYTES = 0.05
+SUSPECT_HEADINGS = (mark("suspect"), "", mark("before"), mark("after"), mark("fingerprint"))
+HOW_IT_IS_READ = mark(
+    "Differences are after less before, per call, over the judged calls that"
+    " both made; their 99 % intervals hold one by one, not all at once."
+    ' "Would have seen": a difference of that size shows in 95 of 100 such'
+    " comparisons."
+)
+
+
+def title(comparison: Comparison) -> str:
+    """``before against after, more``: the labels of the sides."""
+    first, *others = (side.label for side in comparison.sides)
+    return tr("{first} against {others}", first=first, others=tr(", ").join(others))
+
+
+def pair_title(pair: Pair) -> str:
+    """``naive: before -> after``."""
+    return f"{pair.name}: {pair.before_label} → {pair.after_label}"
+
+
+def sign(pair: Pair, despite: bool) -> str:
+    """One sign for a pair: that of its first figure about memory that differs, or of the first."""
+    if pair.refusing and not despite and any(e.matter.refuses_memory for e in pair.refusing):
+        return SIGNS[Conclusion.REFUSED]
+    found = [line.conclusion for line in pair.lines if line.name != TIME]
+    differs = [each for each in found if each in (Conclusion.MORE, Conclusion.LESS)]
+    return SIGNS[next(iter([*differs, *found]), Conclusion.CANNOT_TELL)]
+
+
+def headings(pair: Pair) -> tuple[str, ...]:
+    """The columns of a pair's table."""
+    return (
+        tr("figure"),
+        pair.before_label,
+        pair.after_label,
+        tr("difference [99 %]"),
+        tr("conclusion"),
+    )
+
+
+def rows(pair: Pair) -> list[tuple[str, ...]]:
+    """One row a figure, under `headings`; then the verdicts and the results."""
+    told: list[tuple[str, ...]] = [
+        (line_title(line), *amounts(line), difference_cell(line), conclusion_cell(line))
+        for line in pair.lines
+    ]
+    verdicts = [tr(", ").join(each) for each in pair.verdicts]
+    same = tr("the same") if verdicts[0] == verdicts[1] else tr("another")
+    told.append((tr("verdict"), *verdicts, NOTHING, same))
+    told.append((tr("results"), NOTHING, NOTHING, NOTHING, results_cell(pair)))
+    return told
+
+
+def line_title(line: Line) -> str:
+    """``live heap per call``."""
+    return (
+        line.title if line.name in (TIME, RSS_TOTAL) else tr("{title} per call", title=line.title)
+    )
+
+
+def short_line_title(line: Line) -> str:
+    """``live heap/call``, for narrow places."""
+    if line.name in (TIME, RSS_TOTAL):
+        return line.title
+    return tr("{title}/call", title=line.title)
+
+
+def amounts(line: Line) -> tuple[str, str]:
+    """The figure on both sides."""
+    return _amount(line, line.before), _amount(line, line.after)
+
+
+def _amount(line: Line, value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    if line.name == TIME:
+        return format_seconds(value)
+    if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
+        value = 0.0
+    return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
+
+
+def difference_cell(line: Line) -> str:
+    """``-58.4 KiB [-58.5 KiB, -58.3 KiB]``, or a ratio."""
+    if line.difference is None:
+        return NOTHING
+    told = (line.difference.estimate, line.difference.low, line.difference.high)
+    if line.name == TIME:
+        estimate, low, high = (f"{each:.3g}" for each in told)
+        return f"{estimate} × [{low}, {high}]"
+    estimate, low, high = (_signed(line, each) for each in told)
+    return f"{estimate} [{low}, {high}]"
+
+
+def short_difference_cell(line: Line) -> str:
+    """``-58.4 KiB ± 0.1 KiB``, or a ratio with its interval; for narrow places."""
+    if line.difference is None or line.name == TIME:
+        return difference_cell(line)
+    half = (line.difference.high - line.difference.low) / 2
+    return f"{_signed(line, line.difference.estimate)} ± {_amount(line, half)}"
+
+
+def _signed(line: Line, value: float) -> str:
+    told = _amount(line, value)
+    return f"+{told}" if value > 0 and told not in ("0", "0 B") else told
+
+
+def short_conclusion_cell(line: Line) -> str:
+    """``▼ grows less``; where nothing shows, what would have."""
+    told = _conclusion(line)
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return tr(
+            "{told} ({would_show_cell} would)", told=told, would_show_cell=would_show_cell(line)
+        )
+    return told
+
+
+def _conclusion(line: Line) -> str:
+    words = _WORDS | _TIME_WORDS if line.name == TIME else _WORDS
+    return f"{SIGNS[line.conclusion]} {tr(words[line.conclusion])}"
+
+
+def would_show_cell(line: Line) -> str:
+    """The difference that would have been seen."""
+    if line.would_show is None:
+        return NOTHING
+    return f"{line.would_show:.3g} ×" if line.name == TIME else _amount(line, line.would_show)
+
+
+def conclusion_cell(line: Line) -> str:
+    """``▼ grows less``, with what would have been seen or why nothing can be told."""
+    told = _conclusion(line)
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return tr(
+            "{told} (would have seen {would_show_cell})",
+            told=told,
+            would_show_cell=would_show_cell(line),
+        )
+    return (
+        tr("{kind}: {told}", kind=told, told=line.reason)
+        if line.conclusion is Conclusion.CANNOT_TELL
+        else told
+    )
+
+
+def results_cell(pair: Pair) -> str:
+    """Whether the calls returned the same."""
+    if pair.results is None:
+        refused = any(mismatch.matter.refuses_memory for mismatch in pair.refusing)
+        return tr("not compared") if refused else tr("not summarized")
+    if not pair.results.differing:
+        return tr("same in {compared:,} calls", compared=pair.results.compared)
+    told = tr(
+        "differ in {differing:,} of {compared:,} calls",
+        differing=pair.results.differing,
+        compared=pair.results.compared,
+    )
+    results = pair.results
+    if results.worst is None or results.total is None or not results.reference_total:
+        return told
+    share = 100 * results.total / results.reference_total
+    return tr(
+        "{told}, by {worst} at most, {share:.2g} % of the whole",
+        told=told,
+        worst=format_seconds(results.worst / 1000.0),
+        share=share,
+    )
+
+
+def basis(pair: Pair) -> str:
+    """How many runs there are on each side, and what the intervals of memory rest on."""
+    counts = tr(" and ").join(
+        ntr("{n} run of {label}", "{n} runs of {label}", len(entries), label=label)
+        for label, entries in (
+            (pair.before_label, pair.before),
+            (pair.after_label, pair.after),
+        )
+    )
+    about: dict[str, list[str]] = {}
+    for line in pair.lines:
+        if line.difference is not None and line.conclusion is not Conclusion.REFUSED:
+            about.setdefault(line.reason, []).append(line.title)
+    told = tr("; ").join(
+        tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
+        for reason, titles in about.items()
+    )
+    return tr("{counts}. {told}", counts=counts, told=told) if told else counts + tr(".")
+
+
+def suspect_row(change: SuspectChange) -> tuple[str, ...]:
+    """A suspect under `SUSPECT_HEADINGS`."""
+    return (
+        change.suspect.title,
+        tr(change.fate),
+        _kept(change.before),
+        _kept(change.after),
+        change.suspect.fingerprint,
+    )
+
+
+def _kept(amount: float | None) -> str:
+    return NOTHING if amount is None else format_rate(amount, Unit.BYTES)
+
+
+def not_hunted(pair: Pair) -> str:
+    """Which side nobody hunted, where the other was; else nothing."""
+    if all(change.fate is not Fate.UNKNOWN for change in pair.suspects):
+        return ""
+    sides = ((pair.before_label, pair.before), (pair.after_label, pair.after))
+    for label, entries in sides:
+        if not any(entry.attribution is not None for entry in entries):
+            return tr(
+                "{label} was not hunted: 'leakhunt hunt' would tell what is new and what gone.",
+                label=label,
+            )
+    return ""

@@ -1,0 +1,93 @@
+"""A comparison on a terminal, as rich objects; nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from leakhunt.model.comparison import Comparison, Conclusion, Line
+from leakhunt.reporting.comparison.differences import (
+    alone_lines,
+    refusal_box,
+    shown_box,
+)
+from leakhunt.reporting.comparison.tables import (
+    amounts,
+    not_hunted,
+    short_conclusion_cell,
+    short_difference_cell,
+    short_line_title,
+    sign,
+    suspect_row,
+)
+from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.run.terminal import visible_line
+from leakhunt.text.language import tr
+
+# Cells, so that all fits into 80.
+_LABEL, _DIFFERENCE = 13, 17
+_STYLES = {
+    Conclusion.MORE: "bold red",
+    Conclusion.LESS: "green",
+    Conclusion.NO_DIFFERENCE: "",
+    Conclusion.CANNOT_TELL: "magenta",
+    Conclusion.REFUSED: "bold yellow",
+}
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """A table a pair, one row a figure."""
+    for pair in comparison.pairs:
+        yield lines_table(pair.name, (pair.before_label, pair.after_label), pair.lines)
+
+
+def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Line]) -> Table:
+    """A table of these figures, with what both sides are called."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(Text(f"{visible(name)} ", "bold"), no_wrap=True)
+    for label in labels:
+        heading = Text(visible(label))
+        table.add_column(heading, justify="right", overflow="fold", max_width=_LABEL)
+    table.add_column(tr("difference"), overflow="fold", max_width=_DIFFERENCE)
+    table.add_column(tr("conclusion"), overflow="fold")
+    for line in lines:
+        table.add_row(
+            Text(short_line_title(line)),
+            *map(Text, amounts(line)),
+            Text(short_difference_cell(line)),
+            Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
+        )
+    return table
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[Text]:
+    """A sentence a pair, suspects, what is not on every side, what forbids a conclusion."""
+    return map(visible_line, _lines(comparison))
+
+
+def _lines(comparison: Comparison) -> Iterator[Text]:
+    for pair in comparison.pairs:
+        yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), pair.sentence)
+        for change in pair.suspects:
+            name, fate, before, after, fingerprint = suspect_row(change)
+            yield Text(f"  {fate}: {name} ({before} -> {after}) {fingerprint}")
+        if told := not_hunted(pair):
+            yield Text(f"  {told}", "dim")
+    for line in alone_lines(comparison):
+        yield Text(line, "dim")
+    refusal = refusal_box(comparison)
+    if refusal is not None:
+        yield Text(f"! {refusal.title}:", "bold yellow")
+        for fact, before, after, consequence, variants in refusal.rows:
+            yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
+        if not comparison.despite:
+            yield Text(
+                "  " + tr("--despite-differences concludes all the same, and says so."), "dim"
+            )
+    shown = shown_box(comparison)
+    if shown is not None:
+        for fact, before, after, _, _ in shown.rows:
+            yield Text(f"{fact}: {before}; {after}", "dim")

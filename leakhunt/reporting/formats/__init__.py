@@ -1,0 +1,1 @@
+"""Text from outside stays text, in every format."""

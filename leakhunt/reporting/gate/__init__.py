@@ -1,0 +1,1 @@
+"""What a gate says, in the formats that CI reads."""

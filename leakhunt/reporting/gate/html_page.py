@@ -1,0 +1,192 @@
+"""``gate.html``: all answers of a gate on one page, which leads to the reports of its scenarios.
+
+One file, opens offline, asks for nothing from anywhere, needs no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from leakhunt.model.gate import Answer, Gated, GatedVariant, Pages
+from leakhunt.reporting.charts.sparkline import picture
+from leakhunt.reporting.formats.jinja import template
+from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_name
+from leakhunt.reporting.gate.rows import (
+    SIGNS,
+    Row,
+    attempts,
+    by_gravity,
+    counts,
+    figures_tell,
+    mismatch_line,
+    overall,
+    rows,
+    sentence,
+)
+from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS, accepted_line, more_suspects
+from leakhunt.reporting.gate.tables import (
+    HEADINGS,
+    HOW_IT_IS_READ,
+    badge,
+    cells,
+    curve,
+    fold_title,
+    parted,
+)
+from leakhunt.reporting.shared.suspects import Card, card
+from leakhunt.text.language import mark, tr
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# The classes that give the answers their colours; a sign and a word say the same.
+_COLOURS = {
+    Answer.OVER: "leak",
+    Answer.NOTHING_MEASURED: "unmeasured",
+    Answer.CANNOT_TELL: "inconclusive",
+    Answer.WITHIN: "no_leak",
+}
+# So many points a curve has in the table.
+_POINTS = 48
+_NOT_HELD = mark("nothing: every variant is judged by itself")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table: `reason` stands in place of figures where a row has none.
+
+    `beside` is why it is within, where its figures alone would not say so.
+    """
+
+    colour: str
+    cells: tuple[str, ...]
+    reason: str
+    beside: str
+    anchor: str
+    curve: Markup | str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page beside this one, and what it is called."""
+
+    url: str
+    text: str
+
+
+def render(gated: Gated) -> bytes:
+    """UTF-8 HTML. Every text from outside is escaped by the template engine."""
+    told = rows(gated)
+    shown, folded = parted(told)
+    failed = [each for each in by_gravity(gated) if each.answer is not Answer.WITHIN]
+    # By identity: run files may hold the same variant twice.
+    anchors = {id(variant): f"variant-{number}" for number, variant in enumerate(failed, 1)}
+    page = template("gate.html.j2").render(
+        gated=gated,
+        answer=f"{SIGNS[gated.answer]} {overall(gated)}",
+        colours=_COLOURS,
+        badge=badge,
+        counts=counts(gated),
+        facts=list(_facts(gated)),
+        headings=(*map(tr, HEADINGS), tr("curve")),
+        shown=[_line(row, anchors) for row in shown],
+        folded=[_line(row, anchors) for row in folded],
+        fold_title=fold_title(folded),
+        how_it_is_read=tr(HOW_IT_IS_READ),
+        failed=[(anchors[id(variant)], variant) for variant in failed],
+        reasons=lambda variant: list(_reasons(variant)),
+        links=lambda variant: _links_of(variant, gated),
+        cards=_cards,
+        more_suspects=more_suspects,
+        commands=lambda variant: list(commands(variant, gated)),
+        policy=policy_name(gated),
+        acceptances=lambda variant: "\n".join(acceptances(variant, gated)),
+        accepted=_accepted,
+        accepted_within=[
+            each for each in gated.variants if each.accepted and each.answer is Answer.WITHIN
+        ],
+        pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
+        sentences=list(_sentences(gated, told)),
+    )
+    return page.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _facts(gated: Gated) -> Iterator[tuple[str, str]]:
+    """What it was held against, and of what it tells: name and text."""
+    if gated.policy:
+        yield tr("policy"), gated.policy
+    yield tr("held against"), gated.against or tr(_NOT_HELD)
+    runs = [entry.run for variant in gated.variants for entry in variant.entries]
+    if runs:
+        yield tr("device"), " / ".join(dict.fromkeys(run.plan.device for run in runs))
+        yield tr("measured at"), min(run.started_at for run in runs)
+
+
+def _line(row: Row, anchors: dict[int, str]) -> Line:
+    drawn = curve(row, _POINTS)
+    needs_reason = row.answer is Answer.WITHIN and not figures_tell(row)
+    return Line(
+        colour=_COLOURS[row.answer],
+        cells=cells(row),
+        reason=row.reason if row.check is None else "",
+        beside=row.reason if needs_reason else "",
+        anchor=anchors.get(id(row.variant), ""),
+        curve=picture(drawn) if drawn.heights else "",
+    )
+
+
+def _reasons(variant: GatedVariant) -> Iterator[tuple[str, str]]:
+    """Why it is not within, each with the series that it is about: none, the variant as a whole."""
+    for check in variant.checks:
+        if check.answer is not Answer.WITHIN:
+            yield check.budget.series, check.reason
+    for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
+        yield "", told
+
+
+def _cards(variant: GatedVariant) -> list[Card]:
+    plan = variant.entries[0].run.plan if variant.entries else None
+    suspects = variant.suspects[:SHOWN_SUSPECTS]
+    return [card(number, suspect, plan) for number, suspect in enumerate(suspects, 1)]
+
+
+def _accepted(variant: GatedVariant) -> list[tuple[str, str]]:
+    """What is put up with: sentence and fingerprint."""
+    return [
+        (accepted_line(suspect, acceptance, variant), suspect.fingerprint)
+        for suspect, acceptance in variant.accepted
+    ]
+
+
+def _links_of(variant: GatedVariant, gated: Gated) -> list[Link]:
+    found = (pages for pages in gated.pages if pages.scenario == variant.scenario)
+    return [link for pages in found for link in _links(pages, gated)]
+
+
+def _links(pages: Pages, gated: Gated) -> Iterator[Link]:
+    if pages.report:
+        yield Link(_url(pages.report), tr("report on {scenario}", scenario=pages.scenario))
+    if pages.comparison:
+        told = tr(
+            "comparison of {scenario} with {against}",
+            scenario=pages.scenario,
+            against=gated.against,
+        )
+        yield Link(_url(pages.comparison), told)
+
+
+def _url(path: str) -> str:
+    """The relative address of a file, whatever its name holds."""
+    return quote(path, errors="surrogateescape")
+
+
+def _sentences(gated: Gated, told: Sequence[Row]) -> Iterator[str]:
+    """Every answer, then every verdict that they rest on."""
+    for row in told:
+        yield f"{SIGNS[row.answer]} {row.variant.name}: {sentence(row)}"
+    for variant in by_gravity(gated):
+        for entry in variant.entries:
+            yield f"{variant.name}: {entry.verdict.sentence}"

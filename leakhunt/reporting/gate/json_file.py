@@ -1,0 +1,110 @@
+"""``gate.json``: every answer of a gate with its figures, for programs. No samples.
+
+What is in it, with units, is in ``schemas/gate.schema.json`` (``leakhunt schema gate``).
+
+Format history
+    1 (2026-11): first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from leakhunt.model.gate import (
+    SECONDS_PER_CALL,
+    Acceptance,
+    Answer,
+    Checked,
+    Extent,
+    Gated,
+    GatedVariant,
+)
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.reporting.gate.rows import finite
+
+FORMAT = 1
+SCHEMA = f"urn:leakhunt:schema:gate:{FORMAT}"
+# The answers as programs read them.
+_ANSWERS = {
+    Answer.WITHIN: "within",
+    Answer.OVER: "over",
+    Answer.CANNOT_TELL: "cannot_tell",
+    Answer.NOTHING_MEASURED: "not_measured",
+}
+
+
+def render(gated: Gated) -> bytes:
+    """UTF-8 JSON with stable keys."""
+    document = {
+        "$schema": SCHEMA,
+        "format": FORMAT,
+        "generator": gated.generator,
+        "answer": _ANSWERS[gated.answer],
+        "exit_code": int(gated.answer),
+        "policy": gated.policy,
+        "against": gated.against,
+        "notes": list(gated.notes),
+        "variants": [_variant(variant) for variant in gated.variants],
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _variant(variant: GatedVariant) -> dict[str, Any]:
+    return {
+        "scenario": variant.scenario,
+        "variant": variant.variant,
+        "answer": _ANSWERS[variant.answer],
+        "reason": variant.reason,
+        "attempts": variant.attempts,
+        "checks": [_check(check) for check in variant.checks],
+        "suspects": [asdict(suspect) for suspect in variant.suspects],
+        "accepted": [
+            {"suspect": asdict(suspect), "acceptance": _acceptance(acceptance)}
+            for suspect, acceptance in variant.accepted
+        ],
+        "mismatches": [asdict(mismatch) for mismatch in variant.mismatches],
+        "runs": [_run(entry) for entry in variant.entries],
+    }
+
+
+def _check(check: Checked) -> dict[str, Any]:
+    return {
+        "budget": asdict(check.budget),
+        "unit": _unit(check),
+        "answer": _ANSWERS[check.answer],
+        "reason": check.reason,
+        "estimate": finite(check.estimate),
+        "low": finite(check.low),
+        "high": finite(check.high),
+        "detectable": finite(check.detectable),
+    }
+
+
+def _unit(check: Checked) -> str:
+    """What the figures are in, the budget's amount among them."""
+    if check.budget.extent is Extent.SHARE:
+        return "share"
+    unit = "seconds" if check.budget.series == SECONDS_PER_CALL else str(check.unit)
+    return f"{unit}/call" if check.budget.extent is Extent.CALL else unit
+
+
+def _acceptance(acceptance: Acceptance) -> dict[str, str]:
+    return asdict(acceptance) | {"until": acceptance.until.isoformat()}
+
+
+def _run(entry: JudgedRun) -> dict[str, Any]:
+    run = entry.run
+    return {
+        "file": run.file.rpartition("/")[2],
+        "status": entry.verdict.status,
+        "kind": entry.verdict.kind,
+        "sentence": entry.verdict.sentence,
+        "calls_done": run.calls_done,
+        "outcome": asdict(run.outcome),
+        "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
+        "started_at": run.started_at,
+    }

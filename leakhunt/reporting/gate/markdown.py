@@ -1,0 +1,191 @@
+"""``gate.md``: the summary of a CI job or the comment on a pull request.
+
+The answer, a table, who keeps the memory with file and line, what to do next; a fold for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from leakhunt.model.attribution import Suspect
+from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.reporting.charts.sparkline import bars
+from leakhunt.reporting.formats.markdown_escape import code, escaped, inside_html, table
+from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_name
+from leakhunt.reporting.gate.rows import (
+    SIGNS,
+    Row,
+    attempts,
+    by_gravity,
+    counts,
+    held_against,
+    mismatch_line,
+    overall,
+    rows,
+    sentence,
+)
+from leakhunt.reporting.gate.suspects import (
+    SHOWN_SUSPECTS,
+    accepted_line,
+    more_suspects,
+    work_of,
+)
+from leakhunt.reporting.gate.tables import (
+    HEADINGS,
+    HOW_IT_IS_READ,
+    cells,
+    curve,
+    fold_title,
+    parted,
+)
+from leakhunt.reporting.shared.suspects import keeps
+from leakhunt.text.language import tr
+
+# The width of a curve in the table, in characters.
+_BARS = 16
+
+
+def render(gated: Gated) -> bytes:
+    """UTF-8 GitHub-flavoured Markdown, which GitLab reads as well."""
+    return ("\n".join(_lines(gated)) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _lines(gated: Gated) -> Iterator[str]:
+    yield f"## leakhunt: {SIGNS[gated.answer]} {escaped(overall(gated))}"
+    yield ""
+    held = held_against(gated)
+    yield f"**{escaped(counts(gated))}**" + (
+        tr(" ({reason})", reason=escaped(held)) if held else ""
+    )
+    yield ""
+    told = rows(gated)
+    yield from _tables(told)
+    for variant in by_gravity(gated):
+        if variant.answer is not Answer.WITHIN:
+            yield from _failed(variant, gated)
+    yield from _accepted(gated)
+    if gated.notes:
+        yield ""
+        yield tr("Notes:")
+        yield ""
+    for note in gated.notes:
+        yield f"- {escaped(note)}"
+    yield from _details(gated, told)
+
+
+def _tables(told: Sequence[Row]) -> Iterator[str]:
+    """Every answer; of many, those that are within go into a fold."""
+    shown, folded = parted(told)
+    if shown:
+        yield from _table(shown)
+    if not folded:
+        return
+    if shown:
+        yield ""
+    yield "<details>"
+    yield f"<summary>{inside_html(fold_title(folded))}</summary>"
+    yield ""
+    yield from _table(folded)
+    yield ""
+    yield "</details>"
+
+
+def _table(told: Sequence[Row]) -> Iterator[str]:
+    heads = (*map(tr, HEADINGS), tr("curve"))
+    yield from table(heads, ((*cells(row), bars(curve(row, _BARS))) for row in told))
+
+
+def _failed(variant: GatedVariant, gated: Gated) -> Iterator[str]:
+    """Why it is not within, who keeps the memory, and what to do next."""
+    yield ""
+    yield f"### {SIGNS[variant.answer]} {escaped(variant.name)}"
+    yield ""
+    for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
+        yield f"- {escaped(told)}"
+    for check in variant.checks:
+        if check.answer is not Answer.WITHIN:
+            yield f"- {code(check.budget.series)}: {escaped(check.reason)}"
+    if variant.suspects:
+        yield ""
+        yield tr("Who keeps the memory:")
+        yield ""
+    for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):
+        yield from _suspect(number, suspect, variant)
+    if told := more_suspects(variant):
+        yield ""
+        yield escaped(told)
+    yield from _next(variant, gated)
+
+
+def _suspect(number: int, suspect: Suspect, variant: GatedVariant) -> Iterator[str]:
+    kept = keeps(suspect, work_of(variant))
+    yield tr(
+        "{number}. **{title}**: keeps {keeps}",
+        number=number,
+        title=escaped(suspect.title),
+        keeps=escaped(kept),
+    )
+    frame = suspect.where or suspect.holder
+    if frame is not None:
+        source = f": {code(frame.source)}" if frame.source else ""
+        yield f"   - {tr('from')}: {code(str(frame))}{source}"
+    if suspect.chain:
+        yield f"   - {tr('held by')}: {code(' -> '.join(suspect.chain))}"
+    if suspect.cause is not None:
+        yield f"   - {tr('why')}: {escaped(tr(suspect.cause.reason))}"
+        yield f"   - {tr('remedy')}: {escaped(tr(suspect.cause.remedy.text))}"
+    yield f"   - {tr('fingerprint')}: {code(suspect.fingerprint)}"
+
+
+def _next(variant: GatedVariant, gated: Gated) -> Iterator[str]:
+    """The commands that come next, and how to accept what was found."""
+    following = list(commands(variant, gated))
+    if following:
+        yield ""
+        yield tr("What to do next:")
+        yield ""
+    for what, command in following:
+        yield f"- {escaped(what)}: {code(command)}"
+    if variant.suspects:
+        yield ""
+        yield "<details>"
+        heading = tr("Put up with it for a while")
+        yield f"<summary>{inside_html(heading)}</summary>"
+        yield ""
+        yield tr("Add to {policy}:", policy=escaped(policy_name(gated)))
+        yield ""
+        yield "```toml"
+        yield from acceptances(variant, gated)
+        yield "```"
+        yield ""
+        yield "</details>"
+
+
+def _accepted(gated: Gated) -> Iterator[str]:
+    found = [(variant, *each) for variant in gated.variants for each in variant.accepted]
+    if found:
+        yield ""
+        yield tr("Put up with:")
+        yield ""
+    for variant, suspect, acceptance in found:
+        told = accepted_line(suspect, acceptance, variant)
+        yield f"- {escaped(variant.name)}: {escaped(told)} ({code(suspect.fingerprint)})"
+
+
+def _details(gated: Gated, told: list[Row]) -> Iterator[str]:
+    yield ""
+    yield "<details>"
+    heading = tr("Every answer in a sentence")
+    yield f"<summary>{inside_html(heading)}</summary>"
+    yield ""
+    for row in told:
+        yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}: {escaped(sentence(row))}"
+    for variant in by_gravity(gated):
+        for entry in variant.entries:
+            yield f"- {escaped(variant.name)}: {escaped(entry.verdict.sentence)}"
+    yield ""
+    yield tr(HOW_IT_IS_READ)
+    yield ""
+    yield "</details>"
+    yield ""
+    yield escaped(gated.generator)

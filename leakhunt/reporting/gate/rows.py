@@ -1,0 +1,253 @@
+"""The answers of a gate in words, the gravest first: one way to say a thing for every format.
+
+A `Row` is one answer to be told. What a variant says beyond its checks has a row of its own, and so
+has a gate without any variant: nothing that failed may look like a pass for want of a line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.model.gate import (
+    SECONDS_PER_CALL,
+    WORDS,
+    Answer,
+    Checked,
+    Extent,
+    Gated,
+    GatedVariant,
+    gravest,
+)
+from leakhunt.model.run import Ending
+from leakhunt.reporting.gate.suspects import work_of
+from leakhunt.reporting.run.tables import NOTHING
+from leakhunt.text.language import mark, tr
+
+# A word always, a sign beside it: never told by colour alone.
+SIGNS = {
+    Answer.OVER: "▲",
+    Answer.NOTHING_MEASURED: "×",
+    Answer.CANNOT_TELL: "?",
+    Answer.WITHIN: "●",
+}
+_OVERALL = {
+    Answer.OVER: mark("over budget"),
+    Answer.NOTHING_MEASURED: mark("could not measure"),
+    Answer.CANNOT_TELL: mark("cannot tell"),
+    Answer.WITHIN: mark("within budget"),
+}
+_COUNTED = {
+    Answer.OVER: mark("{count} over"),
+    Answer.NOTHING_MEASURED: mark("{count} could not be measured"),
+    Answer.CANNOT_TELL: mark("{count} undecided"),
+    Answer.WITHIN: mark("{count} within"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One answer: on a budget, or (`check` is None) on the variant as a whole."""
+
+    variant: GatedVariant
+    answer: Answer
+    reason: str
+    check: Checked | None
+
+    @property
+    def series(self) -> str:
+        """What the budget is about; empty where there is none."""
+        return self.check.budget.series if self.check is not None else ""
+
+    @property
+    def name(self) -> str:
+        """``fsmn-vad:naive live_heap``."""
+        return f"{self.variant.name} {self.series}".strip()
+
+
+def rows(gated: Gated) -> list[Row]:
+    """Every answer, the gravest first; else in the order of the policy."""
+    found = [row for variant in variants_of(gated) for row in variant_rows(variant)]
+    return sorted(found, key=lambda row: _graver(row.answer))
+
+
+def variants_of(gated: Gated) -> tuple[GatedVariant, ...]:
+    """The variants in the order of the policy; of a gate of nothing, one that says so."""
+    return gated.variants or (
+        GatedVariant(
+            "leakhunt", "gate", Answer.NOTHING_MEASURED, (), reason=tr("nothing was gated")
+        ),
+    )
+
+
+def by_gravity(gated: Gated) -> list[GatedVariant]:
+    """The variants, the gravest answer first."""
+    return sorted(gated.variants, key=lambda variant: _graver(variant.answer))
+
+
+def variant_rows(variant: GatedVariant) -> Iterator[Row]:
+    """The answers on a variant: what is to be said of it as a whole, then those on its budgets."""
+    answers = [check.answer for check in variant.checks]
+    if variant.reason or not answers or gravest(answers) is not variant.answer:
+        # Beside answers of its own, a reason is about what could not be held against a baseline.
+        is_beside = bool(variant.reason and answers)
+        whole = Answer.NOTHING_MEASURED if is_beside else variant.answer
+        yield Row(variant, whole, _reason(variant), None)
+    for check in variant.checks:
+        yield Row(variant, check.answer, check.reason, check)
+
+
+def _reason(variant: GatedVariant) -> str:
+    if variant.reason:
+        return variant.reason
+    if variant.mismatches:
+        return tr("the baseline is of another environment")
+    return tr("no budget was checked") if not variant.checks else tr("no reason was given")
+
+
+def _graver(answer: Answer) -> int:
+    """How many answers are graver than this one."""
+    return sum(gravest((answer, other)) is not answer for other in Answer)
+
+
+def word(answer: Answer) -> str:
+    """``within``, ``over``, ``cannot tell``, ``could not measure``."""
+    return tr(WORDS[answer])
+
+
+def measured(row: Row) -> str:
+    """``1.02 KiB/call [1.01 KiB, 1.03 KiB]``, or a dash where there is no figure.
+
+    What was read and not estimated has no interval.
+    """
+    check = row.check
+    if check is None or (estimate := finite(check.estimate)) is None:
+        return NOTHING
+    told, low, high = _amount(row, check, estimate), finite(check.low), finite(check.high)
+    if low is None or high is None or low == high:
+        return told
+    return f"{told} [{_bare(check, low)}, {_bare(check, high)}]"
+
+
+def power(row: Row) -> str:
+    """The smallest growth that would have been seen with 95 %; a dash where that is not known."""
+    check = row.check
+    if check is None or (detectable := finite(check.detectable)) is None:
+        return NOTHING
+    return _amount(row, check, detectable)
+
+
+def finite(value: float | None) -> float | None:
+    """`value`; None where it is no number to be told: a bound that is none cannot be worked out."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def limit(row: Row) -> str:
+    """The budget as it was written; a dash where the row is about none."""
+    return row.check.budget.text if row.check is not None else NOTHING
+
+
+def sentence(row: Row) -> str:
+    """What follows the variant's name: the figures where they say it all, else the reason."""
+    if row.check is None:
+        return row.reason
+    if figures_tell(row):
+        told = tr(
+            "{series} {measured}, budget {limit}",
+            series=row.series,
+            measured=measured(row),
+            limit=limit(row),
+        )
+    else:
+        told = tr(
+            "{series}: {reason}; budget {limit}",
+            series=row.series,
+            reason=row.reason.removesuffix(tr(".")),
+            limit=limit(row),
+        )
+    seen = tr("; would have seen {power} with 95 %", power=power(row))
+    return told if power(row) == NOTHING or seen in told else told + seen
+
+
+def figures_tell(row: Row) -> bool:
+    """Whether the interval lies on the answer's side of the budget, and that is all there is to it.
+
+    It does not where growth is put up with or known to end, and where a run ended early.
+    """
+    check = row.check
+    if check is None or finite(check.estimate) is None:
+        return False
+    low, high = finite(check.low), finite(check.high)
+    if low is None or high is None:
+        return False
+    if row.answer is Answer.WITHIN:
+        return high <= check.budget.amount
+    ended = {entry.run.outcome.ending for entry in row.variant.entries}
+    return row.answer is Answer.OVER and low > check.budget.amount and ended <= {Ending.OK}
+
+
+def _amount(row: Row, check: Checked, value: float) -> str:
+    """A figure in the unit of the budget, with what it is counted over."""
+    if check.budget.extent is Extent.CALL and check.budget.series != SECONDS_PER_CALL:
+        return _signed(check, value, format_rate(value, check.unit, work_of(row.variant)))
+    if check.budget.extent is Extent.RUN:
+        return tr("{amount} in all", amount=_bare(check, value))
+    return _bare(check, value)
+
+
+def _bare(check: Checked, value: float) -> str:
+    """A figure without what it is counted over; with its sign where it is a difference."""
+    if check.budget.extent is Extent.SHARE:
+        return f"{100 * value:+.3g} %"
+    if check.budget.series == SECONDS_PER_CALL:
+        sign = "-" if value < 0 else ""
+        return _signed(check, value, sign + format_seconds(abs(value)))
+    return _signed(check, value, format_amount(value, check.unit))
+
+
+def _signed(check: Checked, value: float, told: str) -> str:
+    return f"+{told}" if check.budget.more and value > 0 else told
+
+
+def overall(gated: Gated) -> str:
+    """``over budget``: the answer for all in words."""
+    return tr(_OVERALL[gated.answer])
+
+
+def counts(gated: Gated) -> str:
+    """``1 over, 3 within``: how many variants have which answer, the gravest first."""
+    answers = [variant.answer for variant in by_gravity(gated)]
+    told = [tr(_COUNTED[answer], count=answers.count(answer)) for answer in dict.fromkeys(answers)]
+    return tr(", ").join(told) or tr("no variant")
+
+
+def held_against(gated: Gated) -> str:
+    """The policy and what was compared with; empty where neither has a name."""
+    told = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
+    told += [tr("against {against}", against=gated.against)] if gated.against else []
+    return tr(", ").join(told)
+
+
+def attempts(variant: GatedVariant) -> str:
+    """That it was measured again and longer; empty where once was enough."""
+    if variant.attempts <= 1:
+        return ""
+    return tr("measured {attempts} times, longer each time", attempts=variant.attempts)
+
+
+def mismatch_line(variant: GatedVariant) -> str:
+    """For which facts the baseline could not be held against it; empty where it could."""
+    facts = (
+        tr("{fact}: {before} there, {after} here", fact=fact, before=before, after=after)
+        for fact, before, after in (mismatch.told() for mismatch in variant.mismatches)
+    )
+    told = tr(" | ").join(facts)
+    if not told:
+        return ""
+    return tr(
+        "the baseline is of another environment ({facts}): measure as it was measured ('threads'"
+        " stands in the policy), or renew it here with 'leakhunt baseline update RUN_FOLDER'",
+        facts=told,
+    )

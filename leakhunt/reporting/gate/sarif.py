@@ -1,0 +1,197 @@
+"""``gate.sarif``: SARIF 2.1.0, for code scanning that follows an alert from run to run.
+
+A result for each answer that is not within budget: over is an error, what could not be told or
+measured a warning, since an alert that is missing would be taken for mended. Accepted suspects are
+results that are suppressed. GitHub refuses a whole file for one result without a line of the
+repository: such an answer is a notification in place of a result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from leakhunt.model.gate import SECONDS_PER_CALL, Answer, Gated
+from leakhunt.reporting.formats.markdown_escape import escaped
+from leakhunt.reporting.formats.terminal_escape import one_line
+from leakhunt.reporting.gate.ids import (
+    NOT_JUDGED,
+    accepted_id,
+    accepted_rule_id,
+    answer_id,
+    numbered,
+    rule_id,
+)
+from leakhunt.reporting.gate.rows import Row, rows, sentence, word
+from leakhunt.reporting.gate.source_lines import (
+    Repository,
+    Spot,
+    place,
+    scenario_spot,
+    spot_of,
+    suspect_spots,
+)
+from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
+from leakhunt.reporting.shared.facts import series_words
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_ROOT = "%SRCROOT%"
+# The one fingerprint that GitHub goes by; its own name for it.
+_FOLLOWED = "primaryLocationLineHash"
+_SUSPECT = "leakhuntSuspect/v1"
+_LEVELS = {
+    Answer.OVER: "error",
+    Answer.NOTHING_MEASURED: "warning",
+    Answer.CANNOT_TELL: "warning",
+}
+
+
+def render(gated: Gated, repository: Repository) -> bytes:
+    """ASCII JSON, one run; files are named from the repository's root."""
+    failed = [row for row in rows(gated) if row.answer is not Answer.WITHIN]
+    results = [*_failed(failed, repository), *_accepted(gated, repository)]
+    for result, number in zip(results, numbered(map(_followed, results)), strict=True):
+        result["partialFingerprints"][_FOLLOWED] = number
+    name, _, version = one_line(gated.generator).partition(" ")
+    used = dict.fromkeys([*map(rule_id, rows(gated)), *(each["ruleId"] for each in results)])
+    rules = list(used)
+    for result in results:
+        result["ruleIndex"] = rules.index(result["ruleId"])
+    driver = {"name": name, "version": version or "0", "rules": [_rule(each) for each in rules]}
+    run = {
+        "tool": {"driver": driver},
+        "originalUriBaseIds": {_ROOT: {"description": _text("The root of the repository.")}},
+        "invocations": [_invocation(gated, failed, repository)],
+        "results": results,
+    }
+    document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2, allow_nan=False).encode() + b"\n"
+
+
+def _followed(result: dict[str, Any]) -> str:
+    followed: str = result["partialFingerprints"][_FOLLOWED]
+    return followed
+
+
+def _failed(failed: Sequence[Row], repository: Repository) -> Iterator[dict[str, Any]]:
+    for row in failed:
+        spot = place(row.variant, repository)
+        if spot is None:
+            continue
+        known = {_FOLLOWED: answer_id(row)}
+        for suspect in row.variant.suspects[:1]:
+            known[_SUSPECT] = one_line(suspect.fingerprint)
+        result = {
+            "ruleId": rule_id(row),
+            "level": _LEVELS[row.answer],
+            "message": _text(_message(row)),
+            "locations": [_location(spot)],
+            "partialFingerprints": known,
+        }
+        further = [
+            _location(at) | {"id": number, "message": _text(suspect_line(suspect, row.variant))}
+            for number, (suspect, at) in enumerate(suspect_spots(row.variant, repository))
+            if number
+        ]
+        yield result | ({"relatedLocations": further} if further else {})
+
+
+def _accepted(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
+    for variant in gated.variants:
+        for suspect, acceptance in variant.accepted:
+            spot = spot_of(suspect, repository) or scenario_spot(variant, repository)
+            if spot is None:
+                continue
+            told = f"{variant.name}: {accepted_line(suspect, acceptance, variant)}"
+            yield {
+                "ruleId": accepted_rule_id(variant),
+                "level": "note",
+                "message": _text(told),
+                "locations": [_location(spot)],
+                "partialFingerprints": {
+                    _FOLLOWED: accepted_id(variant, suspect),
+                    _SUSPECT: one_line(suspect.fingerprint),
+                },
+                "suppressions": [
+                    {
+                        "kind": "external",
+                        "status": "accepted",
+                        "justification": one_line(told),
+                    }
+                ],
+            }
+
+
+def _message(row: Row) -> str:
+    told = [f"{row.variant.name}: {word(row.answer)}: {sentence(row)}."]
+    told += [f"{suspect_line(suspect, row.variant)}." for suspect in row.variant.suspects]
+    return " ".join(told)
+
+
+def _invocation(gated: Gated, failed: Sequence[Row], repository: Repository) -> dict[str, Any]:
+    """Whether all was measured; what was not, and what has no line to stand at."""
+    told = [
+        {"level": _LEVELS[row.answer], "message": _text(_message(row))}
+        for row in failed
+        if row.answer is Answer.NOTHING_MEASURED or place(row.variant, repository) is None
+    ]
+    told += [{"level": "note", "message": _text(note)} for note in gated.notes]
+    return {
+        "executionSuccessful": all(row.answer is not Answer.NOTHING_MEASURED for row in failed),
+        "exitCode": int(gated.answer),
+        "toolExecutionNotifications": told,
+    }
+
+
+def _rule(name: str) -> dict[str, Any]:
+    short, full, remedy = _described(name)
+    level = "warning" if name == NOT_JUDGED else "error"
+    return {
+        "id": name,
+        "name": "".join(word.capitalize() for word in re.split(r"\W|_", name)),
+        "shortDescription": _text(short),
+        "fullDescription": _text(full),
+        "help": {"text": f"{full} {remedy}", "markdown": f"{escaped(full)}\n\n{remedy}"},
+        "defaultConfiguration": {"level": level},
+        "properties": {"tags": ["memory", "performance"], "problem.severity": level},
+    }
+
+
+def _described(name: str) -> tuple[str, str, str]:
+    """What a rule says: in short, in full, and what helps."""
+    if name == NOT_JUDGED:
+        return (
+            "Memory growth could not be judged",
+            "A workload that has a budget could not be measured, or nothing could be told of it.",
+            "Look at the run files and the log of the job: leakhunt gate says why.",
+        )
+    series = name.partition("/")[2]
+    if series == SECONDS_PER_CALL:
+        return (
+            "A call takes longer than its budget",
+            "The time of a call is above what the policy allows for this workload.",
+            "leakhunt compare shows both sides call by call.",
+        )
+    return (
+        f"Growth of {series_words(series)} above budget",
+        f"A workload, called again and again, grows in {series_words(series)} by more than the"
+        " policy allows; the interval of the growth lies above the budget as a whole.",
+        "The message names who keeps the memory. leakhunt hunt SCENARIO:VARIANT looks again, and"
+        " tries known remedies with --try.",
+    )
+
+
+def _location(spot: Spot) -> dict[str, Any]:
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": quote(spot.file, errors="replace"), "uriBaseId": _ROOT},
+            "region": {"startLine": spot.line},
+        }
+    }
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"text": one_line(text)}

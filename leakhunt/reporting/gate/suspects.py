@@ -1,0 +1,66 @@
+"""The suspects of a gated variant in words: who keeps how much, what of it is put up with."""
+
+from __future__ import annotations
+
+import re
+
+from leakhunt.model.attribution import Suspect
+from leakhunt.model.gate import Acceptance, GatedVariant
+from leakhunt.model.run import Work
+from leakhunt.reporting.shared.suspects import keeps
+from leakhunt.text.language import ntr, tr
+
+# Of a variant's suspects, so many are shown; all of them are in gate.json and in the report.
+SHOWN_SUSPECTS = 5
+# The month in which a run was started.
+_MONTH = re.compile(r"(\d{4})-(\d\d)-\d\d")
+# An acceptance should end: this many months on, at the first of the month.
+_MONTHS_ACCEPTED = 2
+
+
+def work_of(variant: GatedVariant) -> Work:
+    """What its calls are; calls where no run tells."""
+    return variant.entries[0].run.plan.work if variant.entries else Work.CALL
+
+
+def suspect_line(suspect: Suspect, variant: GatedVariant) -> str:
+    """What keeps how much, at which line: a sentence.
+
+    The title of most suspects names the line; it is not told twice.
+    """
+    told = tr(
+        "{title} keeps {amount}", title=suspect.title, amount=keeps(suspect, work_of(variant))
+    )
+    at = suspect_place(suspect)
+    return tr("{told}, at {at}", told=told, at=at) if at and at not in suspect.title else told
+
+
+def more_suspects(variant: GatedVariant) -> str:
+    """How many are not shown; empty where all are."""
+    hidden = len(variant.suspects) - SHOWN_SUSPECTS
+    return ntr("and {n} more", "and {n} more", hidden) if hidden > 0 else ""
+
+
+def suspect_place(suspect: Suspect) -> str:
+    """``_detect (app/scenario.py:12)``: the user's line, else the library's; empty: neither."""
+    frame = suspect.where or suspect.holder
+    return str(frame) if frame is not None else ""
+
+
+def accepted_line(suspect: Suspect, acceptance: Acceptance, variant: GatedVariant) -> str:
+    """The suspect, why it is put up with and until when."""
+    return tr(
+        "{suspect}; accepted until {until}: {reason}",
+        suspect=suspect_line(suspect, variant),
+        until=acceptance.until.isoformat(),
+        reason=acceptance.reason,
+    )
+
+
+def until(variant: GatedVariant) -> str:
+    """A day that an acceptance may run to: ``2027-01-01``; a blank to fill in without a date."""
+    for entry in variant.entries:
+        if (found := _MONTH.match(entry.run.started_at)) is not None:
+            months = int(found[1]) * 12 + int(found[2]) - 1 + _MONTHS_ACCEPTED
+            return f"{months // 12:04d}-{months % 12 + 1:02d}-01"
+    return "YYYY-MM-DD"

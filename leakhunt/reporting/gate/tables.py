@@ -1,0 +1,60 @@
+"""The answers of a gate as a table: its cells, its curves, and which rows are folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leakhunt.model.gate import SECONDS_PER_CALL, Answer
+from leakhunt.reporting.charts.sparkline import Sparkline, series_line
+from leakhunt.reporting.gate.rows import SIGNS, Row, limit, measured, power, word
+from leakhunt.reporting.run.tables import NOTHING
+from leakhunt.text.language import mark, tr
+
+# A longer table hides what failed among what did not.
+MOST_ROWS = 20
+HEADINGS = (
+    mark("answer"),
+    mark("variant"),
+    mark("series"),
+    mark("budget"),
+    mark("measured"),
+    mark("would have seen"),
+)
+HOW_IT_IS_READ = mark(
+    "Measured: with its 99 % bounds, one-sided each. Would have seen: growth of that size"
+    " shows in 95 of 100 such runs."
+)
+# The series in which the time of the calls is.
+_DURATION = "duration"
+
+
+def parted(told: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows that are shown, and those that are folded: of many, those that are within."""
+    if len(told) <= MOST_ROWS:
+        return list(told), []
+    within = [row for row in told if row.answer is Answer.WITHIN]
+    return [row for row in told if row.answer is not Answer.WITHIN], within
+
+
+def fold_title(folded: Sequence[Row]) -> str:
+    """What stands above those that are folded."""
+    return tr("The {count} that are within", count=len(folded))
+
+
+def badge(answer: Answer) -> str:
+    """``▲ over``: never told by colour alone."""
+    return f"{SIGNS[answer]} {word(answer)}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The row of a table, under `HEADINGS`."""
+    series = row.series or NOTHING
+    return badge(row.answer), row.variant.name, series, limit(row), measured(row), power(row)
+
+
+def curve(row: Row, points: int) -> Sparkline:
+    """The judged series of the first run; empty where there is none."""
+    if row.check is None or not row.variant.entries:
+        return Sparkline((), 0.0)
+    series = _DURATION if row.series == SECONDS_PER_CALL else row.series
+    return series_line(row.variant.entries[0].run, series, points)

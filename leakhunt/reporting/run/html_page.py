@@ -1,0 +1,205 @@
+"""``report.html``: one file, opens offline, asks for nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from leakhunt.amounts import format_bytes
+from leakhunt.model.verdict import JudgedRun, Ledger, Report
+from leakhunt.reporting.charts.curves import curves_element
+from leakhunt.reporting.charts.ledger import no_ledger
+from leakhunt.reporting.charts.plot_data import POINTS, plot_data
+from leakhunt.reporting.charts.remedies import remedies_element
+from leakhunt.reporting.charts.sparkline import picture, sparkline
+from leakhunt.reporting.claims.html_page import claim_words
+from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
+from leakhunt.reporting.formats.jinja import markup, template
+from leakhunt.reporting.run.tables import (
+    SIGNS,
+    headings,
+    remedies,
+    row,
+)
+from leakhunt.reporting.shared.facts import (
+    calls_fact,
+    first_facts,
+    plan_facts,
+    type_growth,
+)
+from leakhunt.reporting.shared.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
+from leakhunt.reporting.shared.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
+from leakhunt.reporting.shared.suspects import (
+    LINE_HEADINGS,
+    TRIAL_HEADINGS,
+    blind_spots,
+    cards,
+    closing_lines,
+    line_rows,
+    trial_row,
+)
+from leakhunt.text.language import tr
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# The versions that a reader looks for first; the others stand under how it was measured.
+_VERSIONS = ("python", "torch", "modelscope", "funasr", "transformers", "numpy", "libc")
+_SPARK_POINTS = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A line of the ledger as a bar from `left` to `left + width`, in % of the row."""
+
+    title: str
+    size: str
+    explanation: str
+    left: float
+    width: float
+    zero: float
+    name: str
+    less: bool
+
+
+def render(report: Report) -> bytes:
+    """UTF-8 HTML. Every text from outside is escaped by the template engine."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    plots = plot_data(report)
+    work = work_of(report)
+    of_both = {**SCRIPT_WORDS, **SCRIPT_WORDS_OF[work]}
+    words = {name: tr(text) for name, text in of_both.items()}
+    shared = _shared_environment(report)
+    trials, compared = [trial_row(trial) for trial in report.trials], remedies(report)
+    calls = [variant["along"]["call"] for variant in plots["variants"]]
+    page = template("report.html.j2").render(
+        report=report,
+        entries=report.entries,
+        summary=summary(report),
+        headline=headline,
+        sparkline=_spark,
+        facts=first_facts(report),
+        device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
+        versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
+        signs=SIGNS,
+        plots=plots,
+        words=words,
+        texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},
+        axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
+        first_call=min(chain(*calls), default=0),
+        last_call=max(chain(*calls), default=0),
+        common_call=min(map(max, filter(None, calls)), default=0),
+        thinned=POINTS // 2 if _is_thinned(report) else 0,
+        # Ours but for its texts, which matplotlib escapes when it writes the SVG.
+        curves=Markup(curves_element(report)),  # noqa: S704
+        plot_json=Markup(_json({**plots, "words": words})),  # noqa: S704
+        plotly=_packed(get_plotlyjs()),
+        headings=headings(report),
+        rows=[row(entry, report) for entry in report.entries],
+        load_headings=tuple(map(tr, LOAD_HEADINGS)),
+        load_rows=load_rows(report),
+        load_lines=list(load_lines(report)),
+        hunted=[entry for entry in report.entries if entry.attribution is not None],
+        closing_lines=closing_lines,
+        cards=cards,
+        blind_spots=blind_spots,
+        line_headings=tuple(map(tr, LINE_HEADINGS)),
+        line_rows=line_rows,
+        board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
+        trial_headings=tuple(map(tr, TRIAL_HEADINGS)),
+        trials=trials,
+        remedies=compared,
+        bars=bars,
+        no_ledger=no_ledger,
+        plan_facts=plan_facts,
+        type_growth=type_growth,
+        calls_fact=calls_fact,
+        format_bytes=format_bytes,
+        noise_headings=tuple(map(tr, NOISE_HEADINGS)),
+        noise=noise(report),
+        damaged=[entry for entry in report.entries if entry.run.damaged_lines],
+        shared=shared,
+        how_claims_are_read=tr(HOW_IT_IS_READ),
+        **claim_words(),
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON that ends no script element, whatever its texts hold."""
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+@cache
+def _packed(script: str) -> str:
+    """A script in a quarter of its room, for the page to unpack."""
+    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+
+
+def _is_along(name: str, plots: Mapping[str, Any]) -> bool:
+    return any(name in variant["along"] for variant in plots["variants"])
+
+
+def _is_thinned(report: Report) -> bool:
+    return any(entry.run.samples_done > POINTS for entry in report.entries)
+
+
+def _spark(entry: JudgedRun) -> Markup:
+    """The memory of a run as a small picture."""
+    return picture(sparkline(entry, _SPARK_POINTS))
+
+
+def bars(ledger: Ledger) -> list[Bar]:
+    """The ledger's lines as a waterfall: each bar begins where the one before it ended."""
+    sizes = [line.size_bytes for line in ledger.lines]
+    tops = [0]
+    for size in sizes:
+        tops.append(tops[-1] + size)
+    low, high = min(*tops, 0), max(*tops, 0)
+    span = (high - low) or 1
+    drawn = [
+        Bar(
+            title=line.title,
+            size=format_bytes(line.size_bytes),
+            explanation=line.explanation,
+            left=100 * (min(before, after) - low) / span,
+            width=100 * abs(after - before) / span,
+            zero=100 * -low / span,
+            name=line.name,
+            less=line.size_bytes < 0,
+        )
+        for line, before, after in zip(ledger.lines, tops, tops[1:], strict=False)
+    ]
+    total = ledger.growth_bytes
+    drawn.append(
+        Bar(
+            tr("RSS in all"),
+            format_bytes(total),
+            tr("RSS after the last call less RSS before the first"),
+            100 * (min(total, 0) - low) / span,
+            100 * abs(total) / span,
+            100 * -low / span,
+            "total",
+            total < 0,
+        )
+    )
+    return drawn
+
+
+def _shared_environment(report: Report) -> dict[str, str]:
+    """Facts about the machine, with every value that occurs among the runs."""
+    values: dict[str, dict[str, None]] = {}
+    for entry in report.entries:
+        for name, value in entry.run.environment.items():
+            values.setdefault(name, {})[value] = None
+    return {name: " / ".join(found) for name, found in values.items()}

@@ -1,0 +1,191 @@
+"""``report.md``: short enough for an issue or a pull request: a table, and a fold for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leakhunt.amounts import format_bytes
+from leakhunt.model.run import Work
+from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.reporting.charts.sparkline import bars, sparkline
+from leakhunt.reporting.claims.markdown import claim_details
+from leakhunt.reporting.claims.tables import SHORT_HEADINGS as CLAIM_HEADINGS
+from leakhunt.reporting.claims.tables import short_row as claim_row
+from leakhunt.reporting.formats.markdown_escape import code as _code
+from leakhunt.reporting.formats.markdown_escape import escaped as _escaped
+from leakhunt.reporting.formats.markdown_escape import inside_html as _html
+from leakhunt.reporting.formats.markdown_escape import table as _table
+from leakhunt.reporting.run.tables import (
+    NOTHING,
+    SIGNS,
+    cost_cell,
+    headings,
+    last_cell,
+    remedies,
+    row,
+    verdict_cell,
+)
+from leakhunt.reporting.shared.facts import (
+    first_facts,
+)
+from leakhunt.reporting.shared.headline import headline, summary
+from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
+from leakhunt.reporting.shared.suspects import (
+    LINE_HEADINGS,
+    TRIAL_HEADINGS,
+    blind_spots,
+    cards,
+    closing_lines,
+    line_rows,
+    trial_row,
+)
+from leakhunt.text.language import mark, tr
+
+_SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
+_LAST_HEADINGS = {
+    Work.CALL: (mark("time per call"), mark("results")),
+    Work.REQUEST: (mark("time per request"), mark("failed")),
+}
+# The width of a curve in the table, in characters.
+_BARS = 16
+
+
+def render(report: Report) -> bytes:
+    """UTF-8 GitHub-flavoured Markdown."""
+    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"## leakhunt: {_escaped(report.title)}"
+    yield ""
+    yield f"**{_escaped(summary(report))}**"
+    yield ""
+    titles = tuple(map(tr, (*_SHORT_HEADINGS, *_LAST_HEADINGS[work_of(report)])))
+    yield from _table(titles, (_short_row(entry, report) for entry in report.entries))
+    yield ""
+    for entry in report.entries:
+        for card in cards(entry)[:1]:
+            yield f"- {_escaped(entry.variant)}: {_escaped(card.title)}, {_escaped(card.keeps)}"
+    for name, text in first_facts(report):
+        yield f"- {_escaped(name)}: {_escaped(text)}"
+    yield ""
+    if report.claims:
+        yield from _table(tuple(map(tr, CLAIM_HEADINGS)), map(claim_row, report.claims))
+        yield ""
+    yield "<details>"
+    told = tr("Verdicts, figures, suspects and remedies in full")
+    yield f"<summary>{_html(told)}</summary>"
+    yield ""
+    yield from _details(report)
+    yield ""
+    yield "</details>"
+    yield ""
+    yield tr(
+        "Repeat it: {command} ({generator})",
+        command=_code(report.command),
+        generator=_escaped(report.generator),
+    )
+
+
+def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
+    rate = headline(entry)
+    return (
+        entry.variant,
+        verdict_cell(entry),
+        bars(sparkline(entry, _BARS)),
+        f"{rate.title}: {rate.text} {rate.bounds}" if rate else NOTHING,
+        cost_cell(entry.cost),
+        last_cell(entry, report),
+    )
+
+
+def _details(report: Report) -> Iterator[str]:
+    for entry in report.entries:
+        sign = SIGNS[entry.verdict.status]
+        yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(entry.verdict.sentence)}"
+    yield ""
+    yield from _table(headings(report), (row(entry, report) for entry in report.entries))
+    yield from _load(report)
+    yield from _remedies(report)
+    for entry in report.entries:
+        yield from _suspects(entry)
+    if report.trials:
+        yield ""
+        yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
+    yield from claim_details(report.claims, {})
+    for entry in report.entries:
+        yield from _ledger(entry)
+
+
+def _load(report: Report) -> Iterator[str]:
+    rows = load_rows(report)
+    if rows:
+        yield ""
+        yield from _table(tuple(map(tr, LOAD_HEADINGS)), rows)
+    lines = list(load_lines(report))
+    if lines:
+        yield ""
+    for line in lines:
+        yield f"- {_escaped(line)}"
+
+
+def _remedies(report: Report) -> Iterator[str]:
+    rows = [(each.variant, each.saves, each.costs, each.results) for each in remedies(report)]
+    if rows:
+        yield ""
+        yield from _table((tr("remedy"), tr("saves"), tr("costs"), tr("results")), rows)
+
+
+def _suspects(entry: JudgedRun) -> Iterator[str]:
+    """The first suspect in a line, all of them folded."""
+    closing = list(closing_lines(entry))
+    if not closing:
+        return
+    yield ""
+    yield f"**{_escaped(entry.variant)}**: {_escaped(' '.join(closing))}"
+    found = cards(entry)
+    if found:
+        yield ""
+        yield "<details>"
+        told = tr("Who keeps the memory: {variant}", variant=entry.variant)
+        yield f"<summary>{_html(told)}</summary>"
+        yield ""
+    for card in found:
+        yield tr(
+            "{number}. **{title}**: keeps {keeps}",
+            number=card.number,
+            title=_escaped(card.title),
+            keeps=_escaped(card.keeps),
+        )
+        if card.chain:
+            yield f"   - {tr('held by')}: {_code(' -> '.join(card.chain))}"
+        for name, text in card.facts:
+            yield f"   - {_escaped(name)}: {_escaped(text)}"
+    if found:
+        yield ""
+        yield "</details>"
+    lines = line_rows(entry)
+    if lines:
+        yield ""
+        yield from _table(tuple(map(tr, LINE_HEADINGS)), lines)
+    for blind in blind_spots(entry):
+        yield ""
+        yield tr("Blind spot: {blind}", blind=_escaped(blind))
+
+
+def _ledger(entry: JudgedRun) -> Iterator[str]:
+    if entry.ledger is None:
+        return
+    growth = format_bytes(entry.ledger.growth_bytes)
+    yield ""
+    yield "<details>"
+    told = tr("Where the {growth} of RSS went: {variant}", growth=growth, variant=entry.variant)
+    yield f"<summary>{_html(told)}</summary>"
+    yield ""
+    lines = ((line.title, format_bytes(line.size_bytes)) for line in entry.ledger.lines)
+    yield from _table((tr("kind of memory"), tr("size")), lines)
+    if not entry.ledger.complete:
+        yield ""
+        yield tr("Incomplete: the worker did not live to settle.")
+    yield ""
+    yield "</details>"

@@ -1,0 +1,124 @@
+"""A run as a notebook shows it: what it is, the verdict, and a small curve. No script, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from leakhunt.amounts import format_amount
+from leakhunt.model.run import Role, Run, Work
+from leakhunt.model.verdict import Trend, Verdict
+from leakhunt.reporting.charts.thinning import decimated
+from leakhunt.reporting.formats.xml_escape import xml_text
+from leakhunt.reporting.run.tables import (
+    SIGNS,
+    trend_cell,
+)
+from leakhunt.reporting.shared.facts import series_words
+from leakhunt.reporting.shared.headline import main_series
+from leakhunt.text.language import mark, tr
+
+_WIDTH, _HEIGHT, _MARGIN = 320, 60, 3
+_MOST_POINTS = 2 * _WIDTH
+_RATE = {
+    Work.CALL: mark("{series} per call: {trend_cell}"),
+    Work.REQUEST: mark("{series} per request: {trend_cell}"),
+}
+_IN = {
+    Work.CALL: mark("{series}: {least} and up to {more} more, in {calls_done:,} calls"),
+    Work.REQUEST: mark("{series}: {least} and up to {more} more, in {calls_done:,} requests"),
+}
+
+
+def card(run: Run, verdict: Verdict | None) -> str:
+    """An HTML element, all texts escaped; `verdict` is None where a run is not judged."""
+    name = f"{run.plan.scenario}:{run.plan.variant}"
+    if run.plan.role is not Role.MEASURE:
+        name += f" ({tr(run.plan.role)})"
+    shown = main_series(run, verdict)
+    parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
+    if verdict is not None:
+        parts.append(_text(verdict.sentence))
+    if shown and run.samples_done:
+        parts.append(
+            _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)
+        )
+        parts.append(_curve(run, shown))
+    body = "<br>".join(part for part in parts if part)
+    return f'<div style="max-width:48em;margin-bottom:1em">{body}</div>'
+
+
+def _text(text: str) -> str:
+    return escape(xml_text(text))
+
+
+def _answer(run: Run, verdict: Verdict | None) -> str:
+    if verdict is None:
+        told = tr(
+            "watched by {instrument} for {calls_done:,} calls; not judged",
+            instrument=run.plan.instrument,
+            calls_done=run.calls_done,
+        )
+        return _text(told)
+    return f"{SIGNS[verdict.status]} {_text(tr(verdict.kind))}"
+
+
+def _rate(series: str, trend: Trend | None, work: Work) -> str:
+    """``live heap per call: 64.1 KiB [63.2 KiB, 65.0 KiB]``."""
+    if trend is None or trend.rate is None:
+        return ""
+    return _text(
+        tr(
+            _RATE[work],
+            series=series_words(series),
+            trend_cell=trend_cell(trend),
+        )
+    )
+
+
+def _curve(run: Run, series: str) -> str:
+    """The series as it was read, the warm-up shaded, with its lowest and highest reading in words.
+
+    One inline SVG in the colours of the page, so that it can be read on a dark one too.
+    """
+    values = run.samples[series][: run.samples_done]
+    low, high = min(values), max(values)
+    calls = run.calls[: run.samples_done]
+    places, heights = decimated([float(value) for value in values], _MOST_POINTS)
+    points = " ".join(
+        f"{_across(calls[place], calls):.1f},{_down(height, low, high):.1f}"
+        for place, height in zip(places, heights, strict=True)
+    )
+    first = run.judged_from
+    warm_up = _across(calls[first - 1], calls) if first else 0.0
+    units = {each.name: each.unit for each in run.series}
+    least, more = (format_amount(value, units[series]) for value in (low, high - low))
+    told = tr(
+        _IN[run.plan.work],
+        series=series_words(series),
+        least=least,
+        more=more,
+        calls_done=run.calls_done,
+    )
+    caption = tr("{told}; shaded: warm-up", told=told) if first else told
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_text(caption)}"'
+        f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
+        f'<rect x="0" y="0" width="{warm_up:.1f}" height="{_HEIGHT}" fill="currentColor"'
+        ' opacity="0.12"/>'
+        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+        f"</svg><br><small>{_text(caption)}</small>"
+    )
+
+
+def _across(call: int, calls: Sequence[int]) -> float:
+    """Where a call stands, from the left."""
+    return _WIDTH * call / max(calls[-1], 1)
+
+
+def _down(height: float, low: int, high: int) -> float:
+    """Where a reading stands, from the top; a flat curve lies in the middle."""
+    if high == low:
+        return _HEIGHT / 2
+    room = _HEIGHT - 2 * _MARGIN
+    return _MARGIN + room * (high - height) / (high - low)

@@ -1,0 +1,261 @@
+"""The cells and phrases that every format shares: one way to say a thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.model.run import Ending, Unit, Work
+from leakhunt.model.verdict import Cost, Difference, JudgedRun, Report, Status, Trend
+from leakhunt.reporting.charts.remedy_points import saved_series
+from leakhunt.reporting.shared.facts import series_words
+from leakhunt.reporting.shared.load_table import failed_cell, work_of
+from leakhunt.text.language import mark, tr
+
+NOTHING = "–"
+# A word always, a sign beside it: never told by colour alone.
+SIGNS: Mapping[Status, str] = {
+    Status.LEAK: "▲",
+    Status.NO_LEAK: "●",
+    Status.INCONCLUSIVE: "?",
+}
+HEADINGS = (
+    mark("variant"),
+    mark("verdict"),
+    mark("live heap per call"),
+    mark("RSS per call"),
+    mark("Python blocks per call"),
+    mark("time per call"),
+    mark("results"),
+    mark("ended"),
+)
+CUDA_HEADINGS = (mark("CUDA allocated per call"), mark("CUDA reserved per call"))
+
+
+# The columns of soaks: of these series, those that were read.
+_OF_SOAKS = {
+    "live_heap": mark("live heap per request"),
+    "anonymous": mark("anonymous memory per request"),
+    "rss": mark("RSS per request"),
+    "python_blocks": mark("Python blocks per request"),
+    "cuda_allocated": mark("CUDA allocated per request"),
+    "cuda_reserved": mark("CUDA reserved per request"),
+    "cuda_process": mark("GPU memory per request"),
+}
+
+
+def _series_of_soaks(report: Report) -> list[str]:
+    read = {name for entry in report.entries for name in entry.verdict.trends}
+    return [name for name in _OF_SOAKS if name in read]
+
+
+def headings(report: Report) -> tuple[str, ...]:
+    """The columns of the summary table."""
+    if work_of(report) is Work.REQUEST:
+        rates = [_OF_SOAKS[name] for name in _series_of_soaks(report)]
+        rest = (mark("time per request"), mark("failed"), mark("ended"))
+        return tuple(map(tr, (*HEADINGS[:2], *rates, *rest)))
+    return tuple(map(tr, (*HEADINGS, *(CUDA_HEADINGS if _on_cuda(report) else ()))))
+
+
+def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
+    """The cells of one variant, as many as `headings`."""
+    trends = entry.verdict.trends
+    if work_of(report) is Work.REQUEST:
+        return (
+            entry.variant,
+            verdict_cell(entry),
+            *(trend_cell(trends.get(name)) for name in _series_of_soaks(report)),
+            cost_cell(entry.cost),
+            failed_cell(entry.landing),
+            outcome_cell(entry),
+        )
+    cells = (
+        entry.variant,
+        verdict_cell(entry),
+        trend_cell(trends.get("live_heap")),
+        trend_cell(trends.get("rss")),
+        trend_cell(trends.get("python_blocks")),
+        cost_cell(entry.cost),
+        difference_cell(entry),
+        outcome_cell(entry),
+    )
+    if not _on_cuda(report):
+        return cells
+    return (
+        *cells,
+        trend_cell(trends.get("cuda_allocated")),
+        trend_cell(trends.get("cuda_reserved")),
+    )
+
+
+def verdict_cell(entry: JudgedRun) -> str:
+    """``▲ leak in Python``."""
+    return f"{SIGNS[entry.verdict.status]} {tr(entry.verdict.kind)}"
+
+
+def _on_cuda(report: Report) -> bool:
+    return any("cuda_allocated" in entry.verdict.trends for entry in report.entries)
+
+
+def trend_cell(trend: Trend | None) -> str:
+    """``64.1 KiB [63.2 KiB, 65.0 KiB]``, or why there is no figure."""
+    if trend is None:
+        return tr("not read")
+    if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
+        return NOTHING
+    low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
+    if trend.unit is Unit.BLOCKS:
+        return f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
+    return f"{format_amount(trend.rate, trend.unit)} [{low}, {high}]"
+
+
+def cost_cell(cost: Cost | None) -> str:
+    """``18.4 ms (1.9 x)``."""
+    if cost is None:
+        return NOTHING
+    ratio = "" if cost.ratio is None else f" ({_ratio(cost.ratio)} ×)"
+    return f"{format_seconds(cost.median_seconds)}{ratio}"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}"
+
+
+def difference_cell(entry: JudgedRun) -> str:
+    """``same in 200 calls``, or by how much the results differ from the reference's."""
+    if entry.variant == entry.run.plan.reference:
+        return tr("the reference")
+    difference = entry.difference
+    if difference is None:
+        return NOTHING
+    if not difference.differing:
+        return tr("same in {compared} calls", compared=difference.compared)
+    told = tr(
+        "differ in {differing} of {compared} calls",
+        differing=difference.differing,
+        compared=difference.compared,
+    )
+    return told + _amount_apart(difference)
+
+
+def short_difference_cell(entry: JudgedRun) -> str:
+    """``same``, or the share of the results that differs; for narrow places."""
+    if entry.variant == entry.run.plan.reference:
+        return tr("ref.")
+    difference = entry.difference
+    if difference is None:
+        return NOTHING
+    if not difference.differing:
+        return tr("same")
+    if difference.total is None or not difference.reference_total:
+        return tr("{differing} differ", differing=difference.differing)
+    return tr("{share:.2g} % differ", share=100 * difference.total / difference.reference_total)
+
+
+def last_cell(entry: JudgedRun, report: Report) -> str:
+    """For narrow places: what of its requests failed, or whether the results are the same."""
+    if work_of(report) is Work.REQUEST:
+        return failed_cell(entry.landing)
+    return short_difference_cell(entry)
+
+
+def _amount_apart(difference: Difference) -> str:
+    if difference.worst is None or difference.total is None or not difference.reference_total:
+        return ""
+    share = 100 * difference.total / difference.reference_total
+    return tr(
+        ", by {worst} at most, {share:.2g} % of the speech",
+        worst=format_seconds(difference.worst / 1000.0),
+        share=share,
+    )
+
+
+_DONE = {Work.CALL: mark("{done} calls"), Work.REQUEST: mark("{done} requests")}
+_ENDED_AFTER = {
+    Work.CALL: mark("{ending} after {done:d} calls"),
+    Work.REQUEST: mark("{ending} after {done:d} requests"),
+}
+
+
+def outcome_cell(entry: JudgedRun) -> str:
+    """``200 calls``, or how it ended before."""
+    done, planned = entry.run.calls_done, entry.run.plan.calls
+    outcome = entry.run.outcome
+    if outcome.ending is Ending.OK:
+        return tr(_DONE[entry.run.plan.work], done=done)
+    ending = tr(outcome.ending)
+    if planned:
+        return tr(
+            "{ending} after {done:d} of {planned:d}", ending=ending, done=done, planned=planned
+        )
+    return tr(_ENDED_AFTER[entry.run.plan.work], ending=ending, done=done)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a variant saves against the reference and what it costs, in words."""
+
+    variant: str
+    saves: str
+    costs: str
+    results: str
+
+
+def remedies(report: Report) -> tuple[Remedy, ...]:
+    """One a variant other than the reference, where both can be compared."""
+    if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
+        return ()
+    read, work, series = report.entries[0].verdict.trends, work_of(report), saved_series(report)
+    return tuple(
+        Remedy(
+            entry.variant,
+            _saving(read.get(series), entry.verdict.trends.get(series), work) + _elsewhere(entry),
+            _price(entry.cost),
+            difference_cell(entry),
+        )
+        for entry in report.entries[1:]
+    )
+
+
+_SAVED = {
+    "live_heap": mark("{saved} of live heap{share}"),
+    "anonymous": mark("{saved} of anonymous memory{share}"),
+}
+
+
+def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
+    if base is None or trend is None or base.rate is None or trend.rate is None:
+        return tr("cannot be told: too few calls")
+    assert base.rate_low is not None and base.rate_high is not None
+    assert trend.rate_low is not None and trend.rate_high is not None
+    if base.rate_high <= base.tolerance and trend.rate_high <= trend.tolerance:
+        return tr("nothing: the reference does not grow either")
+    if trend.rate_high < base.rate_low:
+        saved = base.rate - trend.rate
+        share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
+        told = format_rate(saved, base.unit, work)
+        return tr(_SAVED.get(base.series, _SAVED["live_heap"]), saved=told, share=share)
+    if trend.rate_low > base.rate_high:
+        return tr(
+            "nothing: {rate} more than the reference",
+            rate=format_rate(trend.rate - base.rate, base.unit, work),
+        )
+    return tr("nothing that can be told from the reference")
+
+
+def _elsewhere(entry: JudgedRun) -> str:
+    """What grows all the same, beside the live heap."""
+    grows = [
+        series_words(trend.series)
+        for trend in entry.verdict.trends.values()
+        if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss", "anonymous")
+    ]
+    return tr("; but {grows} grow", grows=tr(", ").join(grows)) if grows else ""
+
+
+def _price(cost: Cost | None) -> str:
+    if cost is None or cost.ratio is None:
+        return NOTHING
+    return tr("{ratio:.3g} × the time of the reference", ratio=cost.ratio)

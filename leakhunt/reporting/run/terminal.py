@@ -1,0 +1,117 @@
+"""The summary on a terminal, as rich objects; nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from leakhunt.amounts import format_amount
+from leakhunt.model.run import Work
+from leakhunt.model.verdict import Report, Status, Trend
+from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.run.tables import (
+    NOTHING,
+    SIGNS,
+    cost_cell,
+    last_cell,
+    verdict_cell,
+)
+from leakhunt.reporting.shared.facts import (
+    first_facts,
+)
+from leakhunt.reporting.shared.load_table import work_of
+from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
+from leakhunt.text.language import mark, tr
+
+_STYLES = {
+    Status.LEAK: "bold red",
+    Status.NO_LEAK: "green",
+    Status.INCONCLUSIVE: "magenta",
+}
+_RATES = {
+    "live_heap": mark("heap"),
+    "anonymous": mark("own"),
+    "rss": "RSS",
+    "cuda_allocated": "CUDA",
+    "cuda_reserved": mark("kept"),
+}
+
+
+_PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
+
+
+def summary_table(report: Report) -> Table:
+    """One row a variant; narrow enough for 80 columns, so the bounds are in `verdict_lines`."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    read = {name for entry in report.entries for name in entry.verdict.trends}
+    # RSS of many processes counts shared pages in each; there is room for one of the two.
+    hidden = "rss" if "anonymous" in read else None
+    rates = {name: title for name, title in _RATES.items() if name in read and name != hidden}
+    per = _PER[work_of(report)]
+    table.add_column(tr("variant"), no_wrap=True)
+    table.add_column(tr("verdict"), min_width=9, overflow="fold")
+    for title in rates.values():
+        table.add_column(tr(per, title=tr(title)), justify="right", no_wrap=True)
+    table.add_column(tr(per, title=tr("time")), justify="right", no_wrap=True)
+    is_soak = work_of(report) is Work.REQUEST
+    table.add_column(tr("failed") if is_soak else tr("results"), no_wrap=True, min_width=9)
+    for entry in report.entries:
+        trends = entry.verdict.trends
+        table.add_row(
+            Text(visible(entry.variant), "bold"),
+            Text(verdict_cell(entry), _STYLES[entry.verdict.status]),
+            *(Text(_rate(trends.get(name))) for name in rates),
+            Text(cost_cell(entry.cost)),
+            Text(last_cell(entry, report)),
+        )
+    return table
+
+
+def _rate(trend: Trend | None) -> str:
+    if trend is None or trend.rate is None:
+        return NOTHING
+    return format_amount(trend.rate, trend.unit)
+
+
+def visible_line(line: Text) -> Text:
+    """A line of which nothing steers the terminal; its styles stay where they are."""
+    line.plain = visible(line.plain)
+    return line
+
+
+def suspect_lines(report: Report) -> Iterator[Text]:
+    """The suspects of every variant that was hunted, then the remedies that were tried."""
+    return map(visible_line, _suspect_lines(report))
+
+
+def _suspect_lines(report: Report) -> Iterator[Text]:
+    for entry in report.entries:
+        for line in closing_lines(entry):
+            yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
+        for card in cards(entry):
+            yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
+            chain = [(tr("held by"), " -> ".join(card.chain))] if card.chain else []
+            for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
+                yield Text.assemble((f"     {name}: ", "dim"), text)
+        for line, grown, runs, source in line_rows(entry):
+            yield Text(f"  {grown:>14}  {runs:>5} x  {line}: {source}")
+        for blind in blind_spots(entry):
+            yield Text(tr("  blind spot: {blind}", blind=blind), "dim")
+    for trial in report.trials:
+        yield Text.assemble(("= ", "bold"), trial.sentence)
+
+
+def verdict_lines(report: Report) -> list[Text]:
+    """A sentence a variant, then the facts about the inputs. Never read as markup."""
+    lines = [
+        Text.assemble(
+            (f"{SIGNS[entry.verdict.status]} {entry.variant}: ", _STYLES[entry.verdict.status]),
+            entry.verdict.sentence,
+        )
+        for entry in report.entries
+    ]
+    lines += [Text(f"{name}: {text}", "dim") for name, text in first_facts(report)]
+    return [visible_line(line) for line in lines]

@@ -1,0 +1,117 @@
+"""What is told of a run beside its verdict: its inputs, its plan, how it was sampled."""
+
+from __future__ import annotations
+
+from leakhunt.amounts import format_bytes, format_seconds
+from leakhunt.model.run import Run, Work
+from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.reporting.shared.load_table import load_facts
+from leakhunt.text.language import mark, retold, tr
+
+LEAST_OBJECTS_PER_CALL = 0.1
+# The facts that a reader must see first, in this order.
+FIRST_FACTS = ("weights", "weights_sha256")
+# Names of series and facts as words, where they are no titles.
+_NAMES = (
+    mark("live heap"),
+    mark("rss"),
+    mark("python blocks"),
+    mark("cuda allocated"),
+    mark("cuda reserved"),
+    mark("threads"),
+    mark("descriptors"),
+    mark("anonymous"),
+    mark("cuda process"),
+    mark("children"),
+    mark("weights"),
+    mark("weights sha256"),
+    mark("memory limit"),
+)
+_LIMIT_FACT = "memory limit"
+_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
+_EVERY = {
+    Work.CALL: mark("; a sample every {calls_per_sample} calls"),
+    Work.REQUEST: mark("; at last a sample every {calls_per_sample} requests"),
+}
+
+
+def series_words(name: str) -> str:
+    """A series' name, or a fact's, as words: ``live heap``."""
+    return tr(name.replace("_", " "))
+
+
+def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
+    """What every report must say of its inputs: the weights first. Name and text."""
+    facts = dict(report.entries[0].run.facts) if report.entries else {}
+    names = [name for name in FIRST_FACTS if name in facts]
+    names += [name for name in facts if name not in FIRST_FACTS]
+    return tuple((series_words(name), _told_fact(name, facts[name])) for name in names)
+
+
+def _told_fact(name: str, value: str) -> str:
+    """A fact of a run; what limits its memory is ours to say."""
+    return retold(value) if name == _LIMIT_FACT else value
+
+
+def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """The plan in reading order. Name and text."""
+    plan = run.plan
+    options = ", ".join(
+        f"{name}={value or tr('(default)')}" for name, value in plan.options.items()
+    )
+    limit = plan.memory_limit_bytes
+    return (
+        *load_facts(run),
+        (
+            tr(_CALLS[plan.work]),
+            tr("{calls} each", calls=plan.calls)
+            if plan.calls
+            else tr("as many as the verdict needs"),
+        ),
+        (tr("device"), plan.device),
+        (tr("threads"), str(plan.threads)),
+        (tr("seed"), str(plan.seed)),
+        (tr("options"), options or tr("none")),
+        (tr("memory limit"), format_bytes(limit) if limit is not None else tr("none")),
+    )
+
+
+def calls_fact(run: Run) -> str:
+    """How many calls there were, and how they were sampled."""
+    warm_up = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
+    told = tr(
+        "{calls_done}, of which the first {warm_up} are warm-up and not judged",
+        calls_done=run.calls_done,
+        warm_up=warm_up,
+    )
+    if run.calls_per_sample > 1:
+        told += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
+    if run.pauses:
+        told += tr("; the load was held for each reading from inside")
+    if run.collects:
+        look = run.reading("collected")
+        cost = look.values.get("collect_ns", 0) if look is not None else 0
+        told += tr(
+            "; gc.collect() before each reading, {cost} each",
+            cost=format_seconds(cost / 1e9),
+        )
+    return told
+
+
+def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
+    """Types of which there are more after the judged calls: name, how many, how many per call.
+
+    Without those that grew by less than one object in ten calls: no leak that this tool can find.
+    """
+    run = entry.run
+    before = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
+    calls = run.calls_done - before
+    for note in entry.run.notes:
+        if note.get("kind") != "types":
+            continue
+        return tuple(
+            (str(name), int(count), int(count) / calls)
+            for name, count in note.get("growth", ())
+            if calls > 0 and int(count) >= LEAST_OBJECTS_PER_CALL * calls
+        )
+    return ()

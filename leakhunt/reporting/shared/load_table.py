@@ -1,0 +1,97 @@
+"""How the load on a service landed, as cells and lines that every format shares. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leakhunt.amounts import format_seconds
+from leakhunt.model.run import Run, Work
+from leakhunt.model.verdict import JudgedRun, Landing, Report
+from leakhunt.text.language import mark, retold, tr
+
+LOAD_HEADINGS = (
+    mark("variant"),
+    mark("requests"),
+    mark("failed"),
+    mark("a second, first third"),
+    mark("a second, last third"),
+    mark("half within"),
+    mark("95 % within"),
+    mark("99 % within"),
+    mark("users"),
+)
+# What happened to a service meanwhile.
+_TOLD_NOTES = ("restarted", "resumed", "lost-inside", "not-quiet")
+
+
+def work_of(report: Report) -> Work:
+    """What the calls of a report are: requests, if every run of it is a soak."""
+    soaks = [entry.run.plan.work is Work.REQUEST for entry in report.entries]
+    return Work.REQUEST if soaks and all(soaks) else Work.CALL
+
+
+def load_rows(report: Report) -> list[tuple[str, ...]]:
+    """Under `LOAD_HEADINGS`, a row for each soak that has a landing."""
+    return [
+        _row(entry, entry.landing)
+        for entry in report.entries
+        if entry.landing is not None and entry.run.plan.load is not None
+    ]
+
+
+def _row(entry: JudgedRun, landed: Landing) -> tuple[str, ...]:
+    load = entry.run.plan.load
+    return (
+        entry.variant,
+        f"{landed.requests:,}",
+        failed_cell(landed),
+        f"{landed.first_per_second:.3g}",
+        f"{landed.last_per_second:.3g}",
+        format_seconds(landed.half_seconds),
+        format_seconds(landed.p95_seconds),
+        format_seconds(landed.p99_seconds),
+        "" if load is None else f"{load.users:,}",
+    )
+
+
+def failed_cell(landed: Landing | None) -> str:
+    """``none``, or ``520 (12 %)``."""
+    if landed is None:
+        return "–"
+    if not landed.failed:
+        return tr("none")
+    return f"{landed.failed:,} ({100 * landed.failed / landed.requests:.2g} %)"
+
+
+def load_lines(report: Report) -> Iterator[str]:
+    """What failed requests said, and what happened to a service, a line each."""
+    for entry in report.entries:
+        for text, count in entry.landing.errors if entry.landing is not None else ():
+            yield tr(
+                "{variant}: {count:,} requests failed with: {text}",
+                variant=entry.variant,
+                count=count,
+                text=text,
+            )
+        for note in entry.run.notes:
+            if note.get("kind") in _TOLD_NOTES:
+                text = retold(str(note.get("text", "")))
+                yield tr("{variant}: {text}", variant=entry.variant, text=text)
+
+
+def load_facts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Who was driven, by what. Name and text; nothing where the run is no soak."""
+    load = run.plan.load
+    if load is None:
+        return ()
+    duration = load.duration_seconds
+    return (
+        (tr("service"), load.service),
+        (tr("address"), load.target),
+        (tr("requests from"), load.requests_from),
+        (tr("users"), f"{load.users:,}"),
+        (
+            tr("duration"),
+            format_seconds(duration) if duration is not None else tr("not held to any"),
+        ),
+    )

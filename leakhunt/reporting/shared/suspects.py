@@ -1,0 +1,225 @@
+"""Suspects and tried remedies in words, for every format."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.model.attribution import Cause, Interval, Origin, RemedyTrial, Suspect
+from leakhunt.model.run import Plan, Unit, Work
+from leakhunt.model.verdict import JudgedRun
+from leakhunt.text.language import mark, tr
+
+# What a known cause has in place of the name of a scenario and its variant.
+_TARGET = "TARGET"
+# Of a stack, so many frames are shown.
+SHOWN_FRAMES = 40
+LINE_HEADINGS = (mark("line"), mark("RSS per call"), mark("runs per call"), mark("source"))
+TRIAL_HEADINGS = (
+    mark("remedy"),
+    mark("saves"),
+    mark("of"),
+    mark("RSS in a run"),
+    mark("time of a call"),
+    mark("results"),
+)
+
+_WHOSE = {
+    Origin.YOURS: mark("your code"),
+    Origin.LIBRARY: mark("a library"),
+    Origin.INTERPRETER: mark("the interpreter"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A suspect as it is shown: what is said of it by name, its chain and its stack.
+
+    `percent` is the share of the growth, at most 100; None where that is not known.
+    """
+
+    number: int
+    title: str
+    keeps: str
+    percent: float | None
+    facts: tuple[tuple[str, str], ...]
+    chain: tuple[str, ...]
+    stack: tuple[str, ...]
+
+
+def cards(entry: JudgedRun) -> list[Card]:
+    """The suspects of a run, the gravest first; none where nobody looked."""
+    if entry.attribution is None:
+        return []
+    return [
+        card(number, suspect, entry.run.plan)
+        for number, suspect in enumerate(entry.attribution.suspects, 1)
+    ]
+
+
+def card(number: int, suspect: Suspect, plan: Plan | None) -> Card:
+    """A suspect of a run with this plan; None: there is no run to say how a remedy is verified."""
+    return Card(
+        number=number,
+        title=suspect.title,
+        keeps=keeps(suspect, Work.CALL if plan is None else plan.work),
+        percent=None if suspect.share is None else 100 * min(suspect.share, 1.0),
+        facts=tuple(_facts(suspect, plan)),
+        chain=suspect.chain,
+        stack=tuple(map(str, suspect.stack[:SHOWN_FRAMES])),
+    )
+
+
+def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
+    if suspect.where is not None:
+        source = f": {suspect.where.source}" if suspect.where.source else ""
+        yield tr("from"), f"{suspect.where}{source}"
+    if suspect.holder is not None:
+        yield tr("in"), str(suspect.holder)
+    yield tr("whose"), tr(_WHOSE[suspect.origin])
+    yield tr("evidence"), tr("; ").join(suspect.evidence)
+    if suspect.cause is not None:
+        yield tr("why"), tr(suspect.cause.reason)
+        yield tr("remedy"), tr(suspect.cause.remedy.text)
+        if plan is not None:
+            yield tr("verify"), _verify(suspect.cause, plan)
+        yield tr("see"), suspect.cause.link
+    yield tr("fingerprint"), suspect.fingerprint
+
+
+_EACH = {
+    Work.CALL: mark("{per_call:.3g} a call"),
+    Work.REQUEST: mark("{per_call:.3g} a request"),
+}
+_BOUNDED = {
+    Work.CALL: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} calls"),
+    Work.REQUEST: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} requests"),
+}
+
+
+def keeps(suspect: Suspect, work: Work) -> str:
+    """What it keeps per call or request, and where that ends."""
+    if suspect.bytes_per_call is None:
+        return tr(_EACH[work], per_call=suspect.per_call)
+    told = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
+    if suspect.share is not None:
+        told += tr(", {share:.0%} of the growth", share=suspect.share)
+    if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
+        ceiling = format_bytes(suspect.ceiling_bytes)
+        told += tr(
+            _BOUNDED[work],
+            ceiling=ceiling,
+            ceiling_calls=suspect.ceiling_calls,
+        )
+    return told
+
+
+def _verify(cause: Cause, plan: Plan) -> str:
+    """The command that tries the remedy, where no change of the code is needed."""
+    if plan.load is not None:
+        return _verify_under_load(cause)
+    if plan.test:
+        return _verify_by_test(cause, plan.test)
+    target = f"{plan.source or plan.scenario}:{plan.variant}"
+    if cause.remedy.environment:
+        return f"leakhunt hunt {target} --try {cause.id}"
+    return tr(cause.verify).replace(_TARGET, target)
+
+
+def _verify_by_test(cause: Cause, test: str) -> str:
+    """A test is started anew, with what its environment needs."""
+    settings = "".join(f"{name}={value} " for name, value in cause.remedy.environment.items())
+    if settings:
+        return f"{settings}pytest --leakhunt {shlex.quote(test)}"
+    told = tr(cause.verify)
+    return tr("the same test with more calls") if _TARGET in told else told
+
+
+def _verify_under_load(cause: Cause) -> str:
+    """A service is tried by starting it anew, with what its environment needs."""
+    if not cause.remedy.environment:
+        return tr("the same soak with the remedy, beside this one: leakhunt compare")
+    settings = " ".join(f"{name}={value}" for name, value in cause.remedy.environment.items())
+    return tr(
+        "the same soak of a service started with {settings}, beside this one: leakhunt compare",
+        settings=settings,
+    )
+
+
+def blind_spots(entry: JudgedRun) -> tuple[str, ...]:
+    """What the instruments that were used cannot see."""
+    return entry.attribution.blind if entry.attribution is not None else ()
+
+
+def closing_lines(entry: JudgedRun) -> Iterator[str]:
+    """What is to be said of the suspects as a whole: the sum, the ceiling, what is beside."""
+    if entry.attribution is None:
+        return
+    yield entry.attribution.sentence
+    if entry.ceiling is not None:
+        yield entry.ceiling.sentence
+    for cause in entry.attribution.beside:
+        yield tr(
+            "Also kept, without leaking: {title}. {reason} {text}",
+            title=tr(cause.title),
+            reason=tr(cause.reason),
+            text=tr(cause.remedy.text),
+        )
+
+
+def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
+    """memory-profiler's table, under `LINE_HEADINGS`; empty where it did not watch."""
+    if entry.attribution is None:
+        return []
+    return [
+        (
+            str(line.place),
+            format_rate(line.bytes_per_call, Unit.BYTES),
+            f"{line.runs_per_call:.3g}",
+            line.place.source,
+        )
+        for line in entry.attribution.lines
+    ]
+
+
+def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
+    """A remedy that was tried, under `TRIAL_HEADINGS`."""
+    ratio = trial.time_ratio
+    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else tr("nothing that shows")
+    rss = trial.saved_rss_bytes
+    less = (
+        tr("{estimate} less", estimate=format_bytes(rss.estimate))
+        if rss.low > 0
+        else tr("no difference that shows")
+    )
+    if not trial.compared:
+        results = tr("not summarized")
+    elif trial.differing:
+        results = tr(
+            "{differing:,} of {compared:,} differ",
+            differing=trial.differing,
+            compared=trial.compared,
+        )
+    else:
+        results = tr("same in all {compared:,}", compared=trial.compared)
+    return (
+        f"{trial.variant}: {trial.remedy}",
+        saved,
+        format_rate(trial.before, Unit.BYTES),
+        less,
+        tr(
+            "{estimate:.2f} × ({low:.2f} to {high:.2f})",
+            estimate=ratio.estimate,
+            low=ratio.low,
+            high=ratio.high,
+        ),
+        results,
+    )
+
+
+def _rate_interval(interval: Interval) -> str:
+    told = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (format_rate(each, Unit.BYTES) for each in told)
+    return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)

@@ -1,0 +1,298 @@
+"""A memory limit for one worker: a memory cgroup where one may be made, else RLIMIT_AS.
+
+A cgroup limits what is resident and the kernel kills at the limit, as a container does. RLIMIT_AS
+limits address space: allocations fail with an error instead, and a CUDA build of torch needs many
+GiB of it from the start. The two are not the same, so the run says which it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from leakhunt.amounts import format_bytes
+from leakhunt.errors import MissingRequirement
+from leakhunt.text.language import mark, tr
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+# Workers of one process may run at the same time, those of equally named variants as well.
+_NUMBERS = count(1)
+_REMOVE_ATTEMPTS = 50
+_REMOVE_PAUSE_SECONDS = 0.02
+
+
+class Limit(Protocol):
+    """A limit in force for one worker."""
+
+    @property
+    def name(self) -> str:
+        """What enforces it, for the report."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The most memory a worker may have; None without a limit."""
+
+    def enter(self, pid: int) -> None:
+        """Put the worker under the limit, before it allocates."""
+
+    def moved(self, size_bytes: int, pid: int) -> Limit:
+        """The same limit at another height, for the process that entered it."""
+
+    def kernel_words(self) -> str | None:
+        """What the kernel counted against the worker, once it has ended."""
+
+    def remove(self) -> None:
+        """Take the limit away."""
+
+
+def memory_limit(size_bytes: int | None) -> Limit:
+    """The strongest limit that this process may set, for one worker: each call makes another.
+
+    Raises:
+        MissingRequirement: a limit is asked for on a system where none can be set.
+    """
+    if size_bytes is None:
+        return NoLimit()
+    if sys.platform != "linux":
+        raise MissingRequirement(tr("--memory-limit needs Linux; leave it out here"))
+    for attempt in (_CgroupV2.make, _CgroupV1.make):
+        made = attempt(size_bytes)
+        if made is not None:
+            return made
+    return AddressSpaceLimit(size_bytes)
+
+
+# A cgroup v1 without a limit shows one of about 2**63 bytes.
+_NO_LIMIT_BYTES = 1 << 60
+
+
+def memory_bounds(limit: Limit) -> dict[str, int]:
+    """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
+    bounds = {mark("the memory free on this machine"): psutil.virtual_memory().available}
+    if limit.size_bytes is not None:
+        bounds[mark("the memory limit of this run")] = limit.size_bytes
+    for controller, names in (
+        ("", ("memory.max", "memory.current")),
+        ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    ):
+        own = _own_cgroup(controller)
+        sizes = [_size(own / name) if own else None for name in names]
+        if sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
+            bounds[mark("what is left of the memory cgroup")] = sizes[0] - sizes[1]
+    if sys.platform == "linux":
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if soft != resource.RLIM_INFINITY:
+            bounds["RLIMIT_AS"] = soft
+    return bounds
+
+
+def _size(file: Path) -> int | None:
+    """The number in a cgroup file; None without one (``max``)."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+class NoLimit:
+    """No limit."""
+
+    name = "none"
+    size_bytes = None
+
+    def enter(self, pid: int) -> None:
+        """Nothing to do."""
+
+    def moved(self, size_bytes: int, pid: int) -> NoLimit:
+        """There is none to move."""
+        return self
+
+    def kernel_words(self) -> str | None:
+        """The kernel counts nothing."""
+        return None
+
+    def remove(self) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpaceLimit:
+    """RLIMIT_AS: allocations beyond it fail with MemoryError or std::bad_alloc."""
+
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What enforces it."""
+        return mark("RLIMIT_AS {size_bytes} (no memory cgroup may be made here)").format(
+            size_bytes=format_bytes(self.size_bytes)
+        )
+
+    def enter(self, pid: int) -> None:
+        """Set the limit of another process."""
+        import resource
+
+        resource.prlimit(pid, resource.RLIMIT_AS, (self.size_bytes, self.size_bytes))
+
+    def moved(self, size_bytes: int, pid: int) -> AddressSpaceLimit:
+        """Set it anew; what the process has started since keeps the former one."""
+        other = replace(self, size_bytes=size_bytes)
+        other.enter(pid)
+        return other
+
+    def kernel_words(self) -> str | None:
+        """The kernel counts nothing for RLIMIT_AS."""
+        return None
+
+    def remove(self) -> None:
+        """It ends with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cgroup:
+    """A memory cgroup of one worker; `kills` reads its count of OOM kills.
+
+    `files` hold its limits: memory, then memory and swap together.
+    """
+
+    folder: Path
+    size_bytes: int
+    version: int
+    files: tuple[str, ...]
+    kills: Callable[[Path], int]
+
+    @property
+    def name(self) -> str:
+        """What enforces it."""
+        return mark("cgroup v{version}, {size_bytes}").format(
+            version=self.version, size_bytes=format_bytes(self.size_bytes)
+        )
+
+    def enter(self, pid: int) -> None:
+        """Move the worker into the group."""
+        (self.folder / "cgroup.procs").write_text(str(pid))
+
+    def moved(self, size_bytes: int, pid: int) -> _Cgroup:
+        """The group with another limit; the process stays in it."""
+        del pid
+        # Memory and swap together may never be below memory alone: lower it first, raise it last.
+        names = self.files if size_bytes < self.size_bytes else self.files[::-1]
+        for name in names:
+            if (self.folder / name).exists():  # swap accounting may be off
+                (self.folder / name).write_text(str(size_bytes))
+        return replace(self, size_bytes=size_bytes)
+
+    def kernel_words(self) -> str | None:
+        """The group's own count of OOM kills."""
+        kills = self.kills(self.folder)
+        if not kills:
+            return None
+        return mark(
+            "the kernel's OOM killer ended it: {kills:d} kill in its memory cgroup,"
+            " limit {size_bytes}"
+        ).format(kills=kills, size_bytes=format_bytes(self.size_bytes))
+
+    def remove(self) -> None:
+        """Remove the group; the kernel takes a moment to see that its last process is gone."""
+        for _ in range(_REMOVE_ATTEMPTS):
+            try:
+                self.folder.rmdir()
+                return
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(_REMOVE_PAUSE_SECONDS)
+
+
+class _CgroupV2:
+    @staticmethod
+    def make(size_bytes: int) -> _Cgroup | None:
+        own = _own_cgroup("")
+        if own is None:
+            return None
+        # A group with processes may not hand controllers to children: go beside it, then above.
+        for parent in (own, own.parent):
+            settings = {"memory.max": size_bytes, "memory.swap.max": 0, "memory.oom.group": 1}
+            folder = _make_group(parent, settings, needed="memory.max")
+            if folder is not None:
+                return _Cgroup(folder, size_bytes, 2, ("memory.max",), _CgroupV2.kills)
+        return None
+
+    @staticmethod
+    def kills(folder: Path) -> int:
+        return _count(folder / "memory.events", r"^oom_kill (\d+)")
+
+
+class _CgroupV1:
+    @staticmethod
+    def make(size_bytes: int) -> _Cgroup | None:
+        own = _own_cgroup("memory")
+        if own is None:
+            return None
+        files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        settings = dict.fromkeys(files, size_bytes)
+        folder = _make_group(own, settings, needed=files[0])
+        return _Cgroup(folder, size_bytes, 1, files, _CgroupV1.kills) if folder else None
+
+    @staticmethod
+    def kills(folder: Path) -> int:
+        return _count(folder / "memory.oom_control", r"^oom_kill (\d+)")
+
+
+def _own_cgroup(controller: str) -> Path | None:
+    """Folder of our own group for a v1 `controller`, or with ``""`` in the v2 hierarchy."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controller not in controllers.split(","):
+            continue
+        bases = (_CGROUP_ROOT / controller,) if controller else (_CGROUP_ROOT,)
+        for base in bases:
+            for folder in (base / path.lstrip("/"), base):
+                if (folder / "cgroup.procs").exists():
+                    return folder
+    return None
+
+
+def _make_group(parent: Path, settings: dict[str, int], needed: str) -> Path | None:
+    folder = parent / f"leakhunt-{os.getpid()}-{next(_NUMBERS)}"
+    with contextlib.suppress(OSError):  # left by a supervisor that was killed
+        folder.rmdir()
+    try:
+        folder.mkdir()
+    except OSError:
+        return None
+    if not (folder / needed).exists():
+        folder.rmdir()
+        return None
+    for name, value in settings.items():
+        try:
+            (folder / name).write_text(str(value))
+        except OSError:  # swap accounting may be off; the limit itself may not
+            if name == needed:
+                folder.rmdir()
+                return None
+    return folder
+
+
+def _count(file: Path, pattern: str) -> int:
+    try:
+        match = re.search(pattern, file.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0

@@ -1,0 +1,172 @@
+"""One scenario's plans, carried out: preparing it, what a variant's plan is, and its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from leakhunt.errors import MissingRequirement
+from leakhunt.model.run import Outcome, Plan, Run, Scenario, Variant
+from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
+from leakhunt.scenario import find as scenario
+from leakhunt.scenario.find import Context
+from leakhunt.storage import run_file as store
+from leakhunt.text.language import tr
+from leakhunt.worker.protocol import Order
+
+PREPARE_LOG = "prepare.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How many calls, and how they are sampled, as in `Plan`."""
+
+    calls: int | None
+    warmup: int | None
+    calls_per_sample: int | None
+    collect: str
+    resolve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for, checked."""
+
+    scenario: Scenario
+    variants: tuple[Variant, ...]
+    named: bool
+    sampling: Sampling
+    seed: int
+    threads: int
+    device: str
+    options: Mapping[str, str]
+    memory_limit_bytes: int | None
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A scenario that is prepared, and where its runs go.
+
+    `interpreter` and `variables` are what its workers are started with where it is another revision
+    of the code: another Python, or a path to import from. Neither is part of a plan.
+    """
+
+    settings: Settings
+    prepared: Prepared
+    folder: Path
+    scratch: Path
+    interpreter: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
+        """Carry out a plan of one of the scenario's variants into the run file `name`."""
+        run_file = self.folder / f"{name}{store.SUFFIX}"
+        variant = next(v for v in self.settings.scenario.variants if v.name == plan.variant)
+        settings = replace(self.settings, options=plan.options)
+        order = replace(
+            _order(settings, variant, self.prepared.device, self.scratch, run_file),
+            instrument=plan.instrument,
+            environment={**self.variables, **plan.environment},
+            interpreter=self.interpreter,
+        )
+        return measure(plan, order, self.folder / f"{name}.log", self.prepared.facts, progress)
+
+    def load(self, name: str) -> Run:
+        """The run that was carried out under this name."""
+        return store.load(self.folder / f"{name}{store.SUFFIX}")
+
+
+def needs_preparing(settings: Settings) -> bool:
+    """Whether there is anything to settle before the first variant: facts, or the device."""
+    choosable = "cuda" in settings.scenario.devices and settings.device != "cpu"
+    return settings.scenario.prepares or choosable
+
+
+def prepared_for(
+    settings: Settings,
+    folder: Path,
+    scratch: Path,
+    interpreter: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Prepared:
+    """What the scenario's ``prepare`` settled, or nothing where there is nothing to settle."""
+    if not needs_preparing(settings):
+        return Prepared("cpu", {})
+    answer = scratch / "prepared.json"
+    order = _order(settings, settings.variants[0], settings.device, scratch, answer)
+    order = replace(order, prepare=True, interpreter=interpreter, environment=variables or {})
+    return prepare(order, answer, folder / PREPARE_LOG, settings.timeout_seconds)
+
+
+def variants_for(settings: Settings, device: str) -> list[Variant]:
+    """The variants that make sense on the device.
+
+    Raises:
+        MissingRequirement: one that was named does not, or none does.
+    """
+    fit = [variant for variant in settings.variants if device in variant.devices]
+    unfit = [variant.name for variant in settings.variants if device not in variant.devices]
+    if unfit and (settings.named or not fit):
+        raise MissingRequirement(
+            tr(
+                "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
+                unfit=unfit[0],
+                device=device,
+            )
+        )
+    return fit
+
+
+def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
+    """What measuring a variant means."""
+    return Plan(
+        scenario=settings.scenario.name,
+        variant=variant.name,
+        **asdict(settings.sampling),
+        seed=settings.seed,
+        threads=settings.threads,
+        device=device,
+        options=settings.options,
+        result_kind=settings.scenario.result_kind,
+        reference=settings.scenario.variants[0].name,
+        source=_source(settings.scenario),
+        memory_limit_bytes=settings.memory_limit_bytes,
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _source(described: Scenario) -> str:
+    file = Path(described.file)
+    if scenario.builtin_folder() in file.parents:
+        return described.name
+    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
+
+
+def _order(
+    settings: Settings, variant: Variant, device: str, scratch: Path, run_file: Path
+) -> Order:
+    own = scratch / variant.name
+    own.mkdir(exist_ok=True)
+    context = Context(
+        variant=variant.name,
+        calls=settings.sampling.calls,
+        seed=settings.seed,
+        threads=settings.threads,
+        device=device,
+        options=settings.options,
+        scratch=scratch,
+        folder=own,
+    )
+    return Order(
+        prepare=False,
+        supervisor=os.getpid(),
+        scenario_file=settings.scenario.file,
+        function=variant.function,
+        devices=settings.scenario.devices,
+        tells_audio=settings.scenario.tells_audio,
+        run_file=run_file,
+        context=context,
+    )

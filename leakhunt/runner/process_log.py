@@ -1,0 +1,27 @@
+"""Where the output of a process that we start goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+from leakhunt.errors import CannotWrite
+from leakhunt.text.language import tr
+
+
+def opened_log(log: Path) -> IO[bytes]:
+    """A log to be written at its end; whoever asked for it closes it.
+
+    Raises:
+        CannotWrite: the disk does not take it.
+    """
+    try:
+        return open(log, "ab")
+    except OSError as error:
+        raise CannotWrite(
+            tr(
+                "{log}: {strerror}; free some space or use --out",
+                log=log,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error

@@ -1,0 +1,299 @@
+"""The parent's side: start a worker, limit it, watch it, and write down how it ended.
+
+Never imports the scenario or a framework. Whatever happens to the worker is an outcome in its run
+file, not an error of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from leakhunt.analysis.attribution.windows import next_stretch
+from leakhunt.analysis.verdict.schedule import next_phase
+from leakhunt.environment import describe_environment
+from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
+from leakhunt.model.run import Ending, Outcome, Plan
+from leakhunt.probes import AUDIO, DURATION, choose
+from leakhunt.runner.kernel_log import kernel_log_line
+from leakhunt.runner.memory_limit import Limit, memory_bounds, memory_limit
+from leakhunt.runner.process_log import opened_log
+from leakhunt.storage import run_file, run_writer
+from leakhunt.storage.follow import Tail
+from leakhunt.text.language import mark, retold, tr
+from leakhunt.worker.protocol import Order, write_order, write_phase
+
+# How often the run file is looked at; a worker that pauses waits so long for its answer.
+POLL_SECONDS = 0.02
+# How long a worker that was asked to stop may take for its last call and for settling.
+GRACE_SECONDS = 20.0
+# How long the stack of a hung worker takes to reach its log.
+DUMP_SECONDS = 1.0
+DISK_FULL = mark("the disk is full")
+BY_THE_USER = mark("interrupted by the user")
+HAD_TO_BE_KILLED = mark("interrupted by the user; the worker had to be killed")
+
+# Told what the run file says at every look at it, also where nothing is new.
+Progress = Callable[[Tail], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a scenario's ``prepare`` settled: the device in use and facts for every header."""
+
+    device: str
+    facts: Mapping[str, str]
+
+
+def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None) -> Prepared:
+    """Run the scenario's ``prepare`` in a process of its own.
+
+    Raises:
+        LeakhuntError: what the scenario said is wrong, under its own kind.
+        ScenarioFailed: it ended without an answer.
+    """
+    with _start(order, log) as worker:
+        try:
+            worker.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise ScenarioFailed(
+                tr(
+                    "prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise"
+                    " --timeout",
+                    timeout_seconds=timeout_seconds,
+                    log=log,
+                )
+            ) from None
+        finally:
+            _kill_group(worker)
+    try:
+        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ScenarioFailed(
+            tr(
+                "prepare() ended without an answer ({how}); see {log}",
+                how=retold(_how(worker.returncode)),
+                log=log,
+            )
+        ) from None
+    if "error" in told:
+        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(retold(told["error"]))
+    return Prepared(told["device"], told["facts"])
+
+
+def measure(
+    plan: Plan, order: Order, log: Path, facts: Mapping[str, str], progress: Progress
+) -> Outcome:
+    """Run one variant in a fresh process; its run file is whole when this returns.
+
+    Ctrl-C (KeyboardInterrupt) asks the worker to stop, lets it settle, and ends as an outcome.
+
+    Raises:
+        CannotWrite: the disk does not take the run file (every sample so far is in it).
+    """
+    limit = memory_limit(plan.memory_limit_bytes)
+    try:
+        header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
+        run_writer.create(order.run_file, header)
+        started = time.monotonic()
+        outcome = _watched(plan, order, log, limit, progress)
+        run_writer.finish(order.run_file, outcome, time.monotonic() - started)
+        if outcome.reason.startswith(DISK_FULL):
+            raise CannotWrite(
+                tr(
+                    "{reason}; every sample so far is in {run_file}: free some space, then"
+                    " 'leakhunt report {parent}'",
+                    reason=retold(outcome.reason),
+                    run_file=order.run_file,
+                    parent=order.run_file.parent,
+                )
+            )
+    finally:
+        limit.remove()
+        run_writer.ballast_of(order.run_file).unlink(missing_ok=True)
+    return outcome
+
+
+def header_of(
+    plan: Plan,
+    tells_audio: bool,
+    limit: Limit,
+    facts: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """The header of a run file; `environment` is the one that the calls are made in."""
+    chosen = choose(plan.device)
+    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "plan": asdict(plan),
+        "facts": {**facts, "memory limit": limit.name},
+        "environment": describe_environment(environment),
+        "series": [asdict(series) for series in (*chosen.series, *told)],
+        "unavailable": dict(chosen.unavailable),
+        "limits": memory_bounds(limit),
+    }
+
+
+def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progress) -> Outcome:
+    with _start(order, log, limit) as worker:
+        try:
+            return _watch(worker, plan, order, limit, progress)
+        except KeyboardInterrupt:
+            return _interrupt(worker)
+        finally:
+            _kill_group(worker)
+
+
+def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Popen[bytes]:
+    with opened_log(log) as stream:
+        worker = subprocess.Popen(
+            [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(order),
+        )
+    # The worker waits for its order, so it is under the limit before it allocates anything.
+    if limit is not None:
+        limit.enter(worker.pid)
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
+        worker.stdin.write(write_order(order))
+        worker.stdin.flush()
+    return worker
+
+
+def _environment(order: Order) -> dict[str, str]:
+    threads = str(order.context.threads)
+    return {
+        **os.environ,
+        **order.environment,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONHASHSEED": str(order.context.seed % 2**32),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _watch(
+    worker: subprocess.Popen[bytes], plan: Plan, order: Order, limit: Limit, progress: Progress
+) -> Outcome:
+    with Tail(order.run_file) as tail:
+        last_news = time.monotonic()
+        answered = 0
+        while worker.poll() is None:
+            time.sleep(POLL_SECONDS)
+            is_news = tail.follow()
+            progress(tail)
+            if is_news:
+                last_news = time.monotonic()
+                if tail.pauses > answered:
+                    answered = tail.pauses
+                    _answer(worker, order)
+            elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
+                return _hung(worker, tail, plan.timeout_seconds)
+        tail.follow()
+        progress(tail)
+        return _ended(worker, tail, limit)
+
+
+def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
+    """Tell a worker that has paused how to go on, from what its run file says."""
+    assert worker.stdin is not None
+    run = run_file.load(order.run_file)
+    phase = next_phase(run) if order.instrument is None else next_stretch(run)
+    with contextlib.suppress(BrokenPipeError):  # it died meanwhile: its exit status tells how
+        worker.stdin.write(write_phase(phase))
+        worker.stdin.flush()
+
+
+def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:
+    worker.send_signal(signal.SIGUSR1)  # faulthandler writes every thread's stack to the log
+    time.sleep(DUMP_SECONDS)
+    return Outcome(
+        Ending.TIMEOUT,
+        _placed(mark("no sample for {seconds:g} s").format(seconds=seconds), tail)
+        + "; "
+        + mark("the log holds its stack at that moment"),
+    )
+
+
+def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
+    assert worker.stdin is not None
+    try:
+        worker.terminate()
+        worker.stdin.close()  # it may be waiting for its next phase
+        worker.wait(GRACE_SECONDS)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        return Outcome(Ending.INTERRUPTED, HAD_TO_BE_KILLED)
+    return Outcome(Ending.INTERRUPTED, BY_THE_USER)
+
+
+def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome:
+    code = worker.returncode
+    if "disk-full" in tail.notes:
+        return Outcome(
+            Ending.INTERRUPTED,
+            _placed(f"{DISK_FULL} ({tail.notes['disk-full']})", tail),
+            exit_code=code,
+        )
+    if code < 0:
+        name = _signal_name(-code)
+        kernel = limit.kernel_words() or kernel_log_line(worker.pid)
+        by = f"; {kernel}" if kernel else ""
+        ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
+        return Outcome(ending, f"{_placed(name, tail)}{by}", name, kernel, code)
+    if code or ("stopped" not in tail.notes and not tail.settled):
+        how = tail.notes.get("error", mark("it left with exit code {code}").format(code=code))
+        return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
+    if "stopped" in tail.notes:
+        return Outcome(
+            Ending.INTERRUPTED,
+            _placed(mark("asked to stop"), tail),
+            exit_code=code,
+        )
+    return Outcome(Ending.OK, exit_code=code)
+
+
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+
+
+def _placed(how: str, tail: Tail) -> str:
+    """`how` a run ended, and after which call; in English, as a run file has it."""
+    if not tail.calls:
+        return mark("{how} before the first call").format(how=how)
+    if not tail.planned:
+        return mark("{how} after call {calls:d}").format(how=how, calls=tail.calls)
+    return mark("{how} after call {calls:d} of {planned:d}").format(
+        how=how, calls=tail.calls, planned=tail.planned
+    )
+
+
+def _how(code: int) -> str:
+    return _signal_name(-code) if code < 0 else mark("exit code {code}").format(code=code)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return mark("signal {number}").format(number=number)
+
+
+def _kill_group(worker: subprocess.Popen[bytes]) -> None:
+    """End the worker and whatever it started: it leads a process group of its own."""
+    with contextlib.suppress(ProcessLookupError):  # all of it may be gone already
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()

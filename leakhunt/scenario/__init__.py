@@ -1,0 +1,1 @@
+"""The contract of scenarios: found, described, chosen from."""

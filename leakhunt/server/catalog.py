@@ -1,0 +1,249 @@
+"""The reports below a folder: found, listed, and handed out file by file.
+
+Nothing else of the folder is handed out, no link is followed, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from leakhunt.cli.summary import Told, report_on
+from leakhunt.errors import BadFile, NothingMeasured, UsageError
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Report
+from leakhunt.reporting.index.page import (
+    Contents,
+    Listed,
+    contents_of_headers,
+    contents_of_report,
+)
+from leakhunt.reporting.registry import RENDERERS
+from leakhunt.storage import run_file
+from leakhunt.text.language import tr
+
+PAGE = "report.html"
+SUMMARY = "report.json"
+_FILES = {renderer.file_name: renderer for renderer in RENDERERS}
+# A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
+MOST_SUMMARY_BYTES = 32 << 20
+# Reports that were made from run files are kept while these do not change.
+MOST_KEPT_REPORTS = 4
+
+# Size and time of the last change, of each of some files: the same as long as nobody wrote.
+_Stamp = tuple[tuple[str, int, int], ...]
+
+
+class NotHere(Exception):
+    """There is no such report, or it is nobody's business."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder with a report or run files in it, by the names of these."""
+
+    path: Path
+    made: tuple[str, ...]
+    run_files: tuple[str, ...]
+
+
+class Shelf:
+    """What can be read below `root`.
+
+    Listings and reports that were made on demand are kept as long as their files stay as they are.
+    For several threads at once.
+
+    Raises:
+        UsageError: there is no such folder, or it cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        try:
+            self.root = root.resolve(strict=True)
+            next(self.root.iterdir(), None)  # whether it is a folder that we may read
+        except OSError as error:
+            raise UsageError(
+                tr(
+                    "{root}: {strerror}; name a folder of reports",
+                    root=root,
+                    strerror=tr(str(error.strerror)),
+                )
+            ) from error
+        self._lock = threading.Lock()
+        self._listed: dict[Path, tuple[_Stamp, Listed]] = {}
+        self._reports: OrderedDict[Path, tuple[_Stamp, Told[Report]]] = OrderedDict()
+
+    def listing(self) -> list[Listed]:
+        """Every folder with a report or run files, in no order; read again where it changed."""
+        with self._lock:
+            kept, self._listed = self._listed, {}
+            for folder in self._folders():
+                stamp = _stamp(folder.path, (*folder.made, *folder.run_files))
+                known = kept.get(folder.path)
+                made = known[1] if known and known[0] == stamp else self._list(folder)
+                self._listed[folder.path] = (stamp, made)
+            return [made for _, made in self._listed.values()]
+
+    def read(self, place: Sequence[bytes], name: str) -> bytes:
+        """A file of a report: as it stands in its folder, else made from the run files there.
+
+        Raises:
+            NotHere: there is neither.
+            BadFile: the run files are none.
+        """
+        if name not in _FILES or any(_is_refused(part) for part in place):
+            raise NotHere(tr("no such report"))
+        path = self.root.joinpath(*map(os.fsdecode, place))
+        try:
+            if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
+                raise NotHere(tr("no such report"))
+            folder = _folder(path)
+            if folder is None:
+                raise NotHere(tr("no such report"))
+            if name in folder.made:
+                return (path / name).read_bytes()
+        except (OSError, ValueError) as error:
+            raise NotHere(tr("no such report")) from error
+        if not folder.run_files:
+            raise NotHere(tr("no such report"))
+        renderer = _FILES[name]
+        if any(find_spec(module) is None for module in renderer.requires):
+            raise NotHere(
+                tr(
+                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                    extra=renderer.extra,
+                )
+            )
+        with self._lock:  # matplotlib is for one thread at a time
+            return self._report(folder).rendered(renderer.render, renderer.language)
+
+    def _report(self, folder: _Folder) -> Told[Report]:
+        stamp = _stamp(folder.path, folder.run_files)
+        known = self._reports.get(folder.path)
+        if known is None or known[0] != stamp:
+            known = (stamp, report_on(_runs(folder), folder.path.name))
+        self._reports[folder.path] = known
+        self._reports.move_to_end(folder.path)
+        while len(self._reports) > MOST_KEPT_REPORTS:
+            self._reports.popitem(last=False)
+        return known[1]
+
+    def _folders(self) -> Iterator[_Folder]:
+        for place, below, _ in os.walk(self.root):  # follows no links
+            below[:] = [name for name in below if not name.startswith(".")]
+            try:
+                folder = _folder(Path(place))
+            except OSError:  # gone since, or closed to us: there is nothing to list
+                continue
+            if folder is not None:
+                yield folder
+
+    def _list(self, folder: _Folder) -> Listed:
+        problems: list[str] = []
+        contents = _summary(folder, problems) if SUMMARY in folder.made else None
+        if contents is None:
+            contents = _headers(folder, problems)
+        files = folder.made
+        if contents.runs and folder.run_files:
+            files = tuple(
+                name for name, each in _FILES.items() if each.by_default or name in folder.made
+            )
+        return Listed(
+            place=tuple(map(os.fsencode, folder.path.relative_to(self.root).parts)),
+            contents=contents if contents.when else _dated(contents, folder),
+            files=files,
+            is_on_demand=PAGE not in folder.made and bool(contents.runs),
+            problems=tuple(problems),
+        )
+
+
+def _is_refused(part: bytes) -> bool:
+    """Whether a part of a path is no plain name, or a hidden one."""
+    return part in (b"", b".", b"..") or part.startswith(b".") or b"/" in part or b"\0" in part
+
+
+def _folder(path: Path) -> _Folder | None:
+    """A folder's own reports and run files, links left out; None: it has none."""
+    with os.scandir(path) as entries:
+        names = sorted(each.name for each in entries if each.is_file(follow_symlinks=False))
+    made = tuple(name for name in _FILES if name in names)
+    run_files = tuple(name for name in names if name.endswith(run_file.SUFFIX))
+    return _Folder(path, made, run_files) if run_files or PAGE in made or SUMMARY in made else None
+
+
+def _stamp(path: Path, names: Sequence[str]) -> _Stamp:
+    stamps = []
+    for name in names:
+        try:
+            status = (path / name).stat(follow_symlinks=False)
+        except OSError:  # it went away since it was listed: that is a change
+            stamps.append((name, -1, -1))
+        else:
+            stamps.append((name, status.st_size, status.st_mtime_ns))
+    return tuple(stamps)
+
+
+def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
+    """What the summary says; None, and a problem: it cannot be read."""
+    file = folder.path / SUMMARY
+    try:
+        if file.stat().st_size > MOST_SUMMARY_BYTES:
+            raise BadFile(
+                tr(
+                    "larger than {most_summary_bytes} MiB; it is not read",
+                    most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
+                )
+            )
+        return contents_of_report(file.read_bytes())
+    except OSError as error:
+        problems.append(f"{SUMMARY}: {tr(str(error.strerror))}")
+    except BadFile as error:
+        problems.append(f"{SUMMARY}: {error}")
+    return None
+
+
+def _headers(folder: _Folder, problems: list[str]) -> Contents:
+    """What the run files' first lines say; those that cannot be read are problems."""
+    headers = []
+    for name in folder.run_files:
+        try:
+            headers.append(run_file.header(folder.path / name))
+        except BadFile as error:
+            problems.append(str(error).replace(f"{folder.path}{os.sep}", ""))
+    return contents_of_headers(headers)
+
+
+def _dated(contents: Contents, folder: _Folder) -> Contents:
+    """With the time of the last change, where nothing says when it was measured."""
+    stamps = _stamp(folder.path, (*folder.made, *folder.run_files))
+    latest = max(changed for _, _, changed in stamps) / 1e9
+    when = datetime.fromtimestamp(max(latest, 0), UTC).isoformat(timespec="seconds")
+    return Contents(
+        contents.title, when, contents.variants, contents.weights, contents.device, contents.runs
+    )
+
+
+def _runs(folder: _Folder) -> list[Run]:
+    """The runs that can be read.
+
+    Raises:
+        BadFile: none can.
+        NothingMeasured: there is none that was measured.
+    """
+    runs, failures = [], []
+    for name in folder.run_files:
+        try:
+            runs.append(run_file.load(folder.path / name))
+        except BadFile as error:
+            failures.append(error)
+    if failures and not runs:
+        raise failures[0]
+    if not any(run.plan.is_measured for run in runs):
+        raise NothingMeasured(tr("no measured run here, only further runs of a hunt"))
+    return runs

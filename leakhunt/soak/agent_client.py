@@ -1,0 +1,139 @@
+"""The soak's end of the inside view: asks the processes of a service that listen."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leakhunt import agent
+from leakhunt.errors import ScenarioFailed
+from leakhunt.model.run import Series, Unit
+from leakhunt.probes.cuda import CudaProbe
+from leakhunt.probes.heap import LiveHeapProbe
+from leakhunt.probes.python_blocks import PythonBlocksProbe
+from leakhunt.text.language import mark, tr
+
+_SERIES = {
+    series.name: series
+    for kind in (LiveHeapProbe, PythonBlocksProbe, CudaProbe)
+    for series in kind.series
+}
+# A collection in a large service takes a quarter of a second; one that is stuck is not waited for.
+_PATIENCE_SECONDS = 30.0
+_LONGEST_ANSWER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An open line to one process."""
+
+    socket: socket.socket
+
+    def ask(self, words: str) -> dict[str, Any] | None:
+        """What it tells; None if it does not (any more)."""
+        try:
+            self.socket.sendall(words.encode("utf-8", "surrogateescape") + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                part = self.socket.recv(_LONGEST_ANSWER_BYTES)
+                if not part:
+                    return None
+                answer += part
+        except OSError:
+            return None
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+
+class Within:
+    """The processes of a service that listen; which those are may change."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, _Line] = {}
+
+    def close(self) -> None:
+        """Hang up."""
+        for line in self._lines.values():
+            line.socket.close()
+        self._lines.clear()
+
+    def find(self, pids: Sequence[int]) -> int:
+        """Call those of these processes that listen; how many do."""
+        for gone in self._lines.keys() - set(pids):
+            self._lines.pop(gone).socket.close()
+        for pid in pids:
+            if pid not in self._lines and (line := _call(pid)) is not None:
+                self._lines[pid] = line
+        return len(self._lines)
+
+    def series(self) -> tuple[Series, ...]:
+        """What `ask("numbers")` tells at present, as series."""
+        told = self.ask("numbers")
+        return tuple(series for name, series in _SERIES.items() if name in told)
+
+    def ask(self, word: str) -> Mapping[str, int]:
+        """The sums over all processes that listen; empty where none does."""
+        sums: Counter[str] = Counter()
+        for pid, line in list(self._lines.items()):
+            told = line.ask(word)
+            if told is None:
+                self._lines.pop(pid).socket.close()
+            elif "error" not in told:
+                sums.update({name: int(value) for name, value in told.items()})
+        return dict(sums)
+
+    def largest(self) -> int | None:
+        """The process that listens with the most live memory."""
+        sizes = {pid: (line.ask("numbers") or {}).get("live_heap", 0)
+                 for pid, line in self._lines.items()}  # fmt: skip
+        return max(sizes, key=sizes.__getitem__, default=None)
+
+    def ask_one(self, pid: int, words: str, patience_seconds: float) -> dict[str, Any]:
+        """What one process says to some words.
+
+        Raises:
+            ScenarioFailed: it says that it cannot, or nothing.
+        """
+        line = self._lines[pid]
+        line.socket.settimeout(patience_seconds)
+        told = line.ask(words)
+        if told is None or "error" in told:
+            reason = told["error"] if told is not None else tr("no answer")
+            raise ScenarioFailed(
+                tr("the service could not be watched from inside: {reason}", reason=reason)
+            )
+        return told
+
+
+def _call(pid: int) -> _Line | None:
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.settimeout(_PATIENCE_SECONDS)
+    try:
+        line.connect(agent.address(pid))
+    except OSError:
+        line.close()
+        return None
+    return _Line(line)
+
+
+NO_INSIDE = mark(
+    "the service does not listen: two lines in it, 'from leakhunt import agent' and"
+    " 'agent.listen()', show its live memory"
+)
+
+
+def unavailable(series: Sequence[Series]) -> dict[str, str]:
+    """Why the series of live memory are not read, where they are not; by name."""
+    read = {each.name for each in series}
+    missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
+    if read & {"live_heap", "python_blocks"}:
+        return {
+            name: mark("the service uses no CUDA")
+            for name in sorted(missing)
+            if name.startswith("cuda")
+        }
+    return dict.fromkeys(sorted(missing), NO_INSIDE)

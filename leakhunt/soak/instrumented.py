@@ -1,0 +1,167 @@
+"""Who keeps what a service grows by: the same load again, an instrument inside the service.
+
+The instruments are those of ``hunt``. What they find is recorded in a run file of its own, whose
+memory is not judged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from operator import sub
+from typing import Any
+
+from leakhunt.analysis.attribution.windows import prime_from, stretches
+from leakhunt.environment import describe_environment
+from leakhunt.errors import ScenarioFailed
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.run import Ending, Load, Outcome, Phase, Plan, Purpose, Run
+from leakhunt.soak.agent_client import Within
+from leakhunt.soak.loop import Subject, ended_by, paused
+from leakhunt.soak.readings import Readings
+from leakhunt.storage import run_writer
+from leakhunt.storage.run_writer import Appender, encode
+from leakhunt.text.language import mark, tr
+
+# So many requests are watched and counted (a prime number, as in ``hunt``); twice as many come
+# before them, watched as well, in which caches turn over; and as many before those, unwatched.
+WATCHED_REQUESTS = 307
+_WATCHED_BEFORE = 2
+_UNWATCHED_BEFORE = 1
+# What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
+USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES,))
+_POLL_SECONDS = 0.01
+# A snapshot of a large service, and telling who holds what, take minutes.
+_PATIENCE_SECONDS = 600.0
+
+
+def hunting_plan(run: Run, instrument: Instrument) -> Plan:
+    """The plan of a soak again, shorter, under an instrument."""
+    assert run.plan.load is not None
+    watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
+    before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
+    load: Load = replace(run.plan.load, duration_seconds=None)
+    return replace(
+        run.plan,
+        calls=before + watched,
+        warmup=before,
+        calls_per_sample=1,
+        resolve=False,
+        memory_limit_bytes=None,
+        instrument=instrument,
+        load=load,
+    )
+
+
+def hunt(subject: Subject) -> Outcome:
+    """Watch a service under load by the instrument of the plan, into its run file.
+
+    Raises:
+        CannotWrite: the run file cannot be made.
+        ScenarioFailed: the service does not listen, or cannot be watched, or the load ended.
+    """
+    plan = subject.plan
+    assert plan.instrument is not None and plan.calls is not None and plan.warmup is not None
+    within = Within()
+    readings = Readings(subject.service.tree, subject.load.counters)
+    try:
+        within.find(subject.service.tree.pids())
+        pid = within.largest()
+        if pid is None:
+            raise ScenarioFailed(tr("no process of the service listens; it cannot be watched"))
+        run_writer.create(subject.run_file, _header(subject, readings))
+        work = _Watching(subject, readings, within, pid)
+        started = time.monotonic()
+        try:
+            outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
+        except ScenarioFailed as error:
+            run_writer.finish(subject.run_file, ended_by(error), time.monotonic() - started)
+            raise
+        run_writer.finish(subject.run_file, outcome, time.monotonic() - started)
+    finally:
+        readings.close()
+        within.close()
+        run_writer.ballast_of(subject.run_file).unlink(missing_ok=True)
+    return outcome
+
+
+def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "plan": asdict(subject.plan),
+        "facts": dict(subject.facts),
+        "environment": describe_environment({}),
+        "series": [asdict(series) for series in readings.series],
+        "unavailable": readings.unavailable,
+        "limits": {},
+    }
+
+
+class _Watching:
+    """Waits for requests, and asks the service to count at the marks."""
+
+    def __init__(self, subject: Subject, readings: Readings, within: Within, pid: int) -> None:
+        self._subject = subject
+        self._readings = readings
+        self._within = within
+        self._pid = pid
+
+    def carry_out(self, instrument: Instrument, before: int, calls: int) -> Outcome:
+        """All of it; an interruption or the service's death is an outcome."""
+        appender = Appender(self._subject.run_file)
+        try:
+            self._subject.load.wait_until_it_runs()
+            unwatched = before * _UNWATCHED_BEFORE // (_UNWATCHED_BEFORE + _WATCHED_BEFORE)
+            self._wait_for(unwatched)
+            capture = self._subject.run_file.with_suffix("").resolve()
+            with paused(self._subject):
+                self._ask(f"watch {instrument} {capture}")
+            phase = Phase(0, 1, Purpose.WARM_UP, 1, collects=False)
+            ends = stretches(before, calls)
+            done = 0
+            for end, length in zip(ends, (ends[0], *map(sub, ends[1:], ends)), strict=True):
+                appender.append(encode({"record": "phase", **asdict(phase)}))
+                self._wait_for(max(end, done + length) if done else end)
+                with paused(self._subject):
+                    done, values = self._readings.sample()
+                    self._ask(f"mark {done}")
+                appender.append(
+                    encode({"record": "sample", "call": done - 1, "values": values})
+                    + encode({"record": "mark", "calls": done})
+                )
+                phase = Phase(phase.first_sample + 1, 1, Purpose.JUDGED, 1, collects=False)
+            with paused(self._subject):
+                self._tell(appender, self._ask("findings"))
+        except KeyboardInterrupt:
+            return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+        except ProcessLookupError:
+            return Outcome(Ending.CRASHED, mark("the service ended while it was watched"))
+        finally:
+            appender.close()
+        return Outcome(Ending.OK)
+
+    def _tell(self, appender: Appender, told: Mapping[str, Any]) -> None:
+        findings: Sequence[Mapping[str, Any]] = told["findings"]
+        for finding in findings:
+            appender.append(encode({"record": "finding", **finding}))
+        appender.append(encode({"record": "note", "kind": "watched", "caveats": told["caveats"]}))
+
+    def _ask(self, words: str) -> Mapping[str, Any]:
+        return self._within.ask_one(self._pid, words, _PATIENCE_SECONDS)
+
+    def _wait_for(self, requests: int) -> None:
+        timeout = self._subject.plan.timeout_seconds
+        counters, done, since = self._subject.load.counters, 0, time.monotonic()
+        while (now := counters.done) < requests:
+            if now > done:
+                done, since = now, time.monotonic()
+            elif timeout and time.monotonic() - since > timeout:
+                raise ScenarioFailed(
+                    tr("no answer for {seconds:g} s while it was watched", seconds=timeout)
+                )
+            if not self._subject.service.is_alive():
+                raise ProcessLookupError
+            self._subject.load.check()
+            time.sleep(_POLL_SECONDS)

@@ -1,0 +1,103 @@
+"""Within Locust: counts requests for the soak, pauses them when it asks, and keeps Locust small.
+
+Locust loads this file beside the user's own locustfile. It has no user of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
+
+from leakhunt.soak.load_generator import COUNTERS, ERRORS
+from leakhunt.soak.shared_counters import Counters
+
+_BEAT_SECONDS = 0.1
+_HELD_SECONDS = 0.005
+# Locust keeps a number for every second and a copy of its histogram for the last twenty; of the
+# first it needs ten seconds.
+_SECONDS_KEPT = 60
+_ERRORS_KEPT = 20
+_LONGEST_ERROR = 200
+_NS_PER_MS = 1_000_000
+
+
+class Counting:
+    """Listens to Locust for as long as it runs."""
+
+    def __init__(self, counters: Counters, errors_file: Path) -> None:
+        self._counters = counters
+        self._errors_file = errors_file
+        self._errors: Counter[str] = Counter()
+        self._parent = os.getppid()
+
+    def request(
+        self,
+        response_time: float | None = None,
+        exception: BaseException | None = None,
+        **_: Any,
+    ) -> None:
+        """A request has ended; then this user waits for as long as the soak looks."""
+        self._counters.count(round((response_time or 0) * _NS_PER_MS), exception is not None)
+        if exception is not None:
+            self._failed(str(exception) or type(exception).__name__, 1)
+        if self._counters.hold:
+            self._counters.held += 1
+            try:
+                while self._counters.hold:
+                    gevent.sleep(_HELD_SECONDS)
+            finally:  # Locust may end a user meanwhile
+                self._counters.held -= 1
+
+    def worker_report(self, data: dict[str, Any], **_: Any) -> None:
+        """What a worker on another machine has seen in the last seconds."""
+        total = data["stats_total"]
+        for milliseconds, times in total["response_times"].items():
+            self._counters.count(round(float(milliseconds) * _NS_PER_MS), False, times)
+        self._counters.failed += total["num_failures"]
+        for error in data["errors"].values():
+            self._failed(str(error["error"]), error["occurrences"])
+
+    def _failed(self, text: str, times: int) -> None:
+        known = text[:_LONGEST_ERROR]
+        if known not in self._errors and len(self._errors) >= _ERRORS_KEPT:
+            known = "others"
+        self._errors[known] += times
+        fresh = self._errors_file.with_suffix(".new")
+        fresh.write_text(json.dumps(self._errors.most_common()), encoding="utf-8")
+        fresh.replace(self._errors_file)
+
+    def watch(self, environment: Any) -> None:
+        """Beat, keep Locust's own memory bounded, and end with the soak."""
+        runner = environment.runner
+        while True:
+            self._counters.beat()
+            self._counters.users = runner.user_count
+            for entry in (runner.stats.total, *runner.stats.entries.values()):
+                for kept in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+                    for second in sorted(kept)[:-_SECONDS_KEPT]:
+                        del kept[second]
+            runner.stats.history.clear()
+            runner.stats.errors.clear()  # one for every text; ours are counted above
+            if os.getppid() != self._parent:
+                runner.quit()
+                return
+            gevent.sleep(_BEAT_SECONDS)
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def _begin(environment: Any, **_: Any) -> None:
+    if isinstance(environment.runner, WorkerRunner):  # its master counts
+        return
+    counting = Counting(Counters(Path(os.environ[COUNTERS])), Path(os.environ[ERRORS]))
+    if isinstance(environment.runner, MasterRunner):
+        environment.events.worker_report.add_listener(counting.worker_report)
+    else:
+        environment.events.request.add_listener(counting.request)
+    gevent.spawn(counting.watch, environment)

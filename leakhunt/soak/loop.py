@@ -1,0 +1,380 @@
+"""A soak: load on a service, and readings of it as requests complete, into a run file.
+
+Whatever happens to the service is an outcome in the run file, not an error of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from leakhunt.analysis.verdict.soak_schedule import next_phase
+from leakhunt.environment import describe_environment
+from leakhunt.errors import CannotWrite, ScenarioFailed
+from leakhunt.model.run import Ending, Outcome, Phase, Plan, Reading, Run
+from leakhunt.runner.memory_limit import Limit, memory_bounds
+from leakhunt.runner.supervisor import DISK_FULL, Progress
+from leakhunt.soak.load_generator import LoadEnded, LoadProcess
+from leakhunt.soak.outcomes import death, placed
+from leakhunt.soak.process_tree import Identity
+from leakhunt.soak.readings import Readings
+from leakhunt.soak.service import Service
+from leakhunt.storage import run_file as store
+from leakhunt.storage import run_writer
+from leakhunt.storage.follow import Tail
+from leakhunt.storage.run_writer import Appender, DiskFull, encode
+from leakhunt.text.language import mark, retold, tr
+
+_POLL_SECONDS = 0.005
+# The load is paused for a look as soon as every user has ended its request; a slow one is not
+# waited for longer than this, and the look is then taken under load...
+_PAUSE_SECONDS = 10.0
+# ... for a sample, not longer than so many times what pauses took: the other users wait meanwhile,
+# and one that is read under load reads too high, which floors leave out.
+_PATIENCE = 2.0
+_LEAST_PATIENCE_SECONDS = 0.1
+_SERVICE_NOTE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a soak is about: its plan, the service and the load on it, and where it is written.
+
+    `facts` are for the header, `limit` is what the service runs under.
+    """
+
+    plan: Plan
+    service: Service
+    load: LoadProcess
+    run_file: Path
+    limit: Limit
+    facts: Mapping[str, str]
+
+
+def soak(subject: Subject, progress: Progress) -> Outcome:
+    """Soak a service; its run file is whole when this returns.
+
+    Ctrl-C (KeyboardInterrupt) ends the load, settles, and is an outcome.
+
+    Raises:
+        CannotWrite: the disk does not take the run file (every sample so far is in it).
+        ScenarioFailed: the load ended before the first sample, or never started.
+    """
+    readings = Readings(subject.service.tree, subject.load.counters)
+    on_gpu = any(series.name == "cuda_allocated" for series in readings.series)
+    plan = replace(subject.plan, device="cuda" if on_gpu else "cpu")
+    facts = {
+        **subject.facts,
+        "inside view": _told_inside(readings),
+        "memory limit": subject.limit.name,
+    }
+    header = {
+        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "plan": asdict(plan),
+        "facts": facts,
+        "environment": describe_environment({}),
+        "series": [asdict(series) for series in readings.series],
+        "unavailable": readings.unavailable,
+        "limits": memory_bounds(subject.limit),
+    }
+    run_writer.create(subject.run_file, header)
+    identity = asdict(subject.service.tree.identity)
+    return _carried_out(
+        subject, readings, progress, {"record": "note", "kind": _SERVICE_NOTE, **identity}
+    )
+
+
+def resume(subject: Subject, progress: Progress) -> Outcome:
+    """Go on with the run file of a soak of the same service that ended; else as `soak`."""
+    run = store.load(subject.run_file)
+    requests = run.calls_done
+    readings = Readings(subject.service.tree, subject.load.counters, run.series)
+    run_writer.reopen(subject.run_file)
+    told = mark("resumed after request {requests:d}").format(requests=requests)
+    return _carried_out(
+        subject, readings, progress, {"record": "note", "kind": "resumed", "text": told}
+    )
+
+
+def identity_of(run: Run) -> Identity | None:
+    """The first process of the service that a run is about; None if it was no soak."""
+    for note in run.notes:
+        if note.get("kind") == _SERVICE_NOTE:
+            return Identity(int(note["pid"]), float(note["created"]))
+    return None
+
+
+def _carried_out(
+    subject: Subject, readings: Readings, progress: Progress, first: Mapping[str, Any]
+) -> Outcome:
+    started = time.monotonic()
+    appender = Appender(subject.run_file)
+    try:
+        with Tail(subject.run_file) as tail:
+            work = _Soak(subject, readings, appender, lambda: _follow(tail, progress))
+            outcome = work.carry_out(first)
+    except DiskFull as error:
+        outcome = Outcome(
+            Ending.INTERRUPTED, placed(f"{DISK_FULL} ({error})", requests_in(subject.run_file))
+        )
+    except ScenarioFailed as error:
+        outcome = ended_by(error)
+        if not requests_in(subject.run_file):
+            run_writer.finish(subject.run_file, outcome, time.monotonic() - started)
+            raise
+    finally:
+        readings.close()
+        appender.close()
+        run_writer.ballast_of(subject.run_file).unlink(missing_ok=True)
+    run_writer.finish(subject.run_file, outcome, time.monotonic() - started)
+    if outcome.reason.startswith(DISK_FULL):
+        raise CannotWrite(
+            tr(
+                "{reason}; every sample so far is in {run_file}: free some space, then"
+                " 'leakhunt report {parent}'",
+                reason=retold(outcome.reason),
+                run_file=subject.run_file,
+                parent=subject.run_file.parent,
+            )
+        )
+    return outcome
+
+
+def ended_by(error: ScenarioFailed) -> Outcome:
+    """The outcome of what could not go on; where Locust's log lies is for the terminal only."""
+    is_load = isinstance(error, LoadEnded)
+    return Outcome(Ending.CRASHED, mark("the load ended by itself") if is_load else str(error))
+
+
+def requests_in(run_file: Path) -> int:
+    """The requests that the last sample of a run file comes after."""
+    return store.load(run_file).calls_done
+
+
+@contextmanager
+def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterator[float | None]:
+    """Nothing is in flight in here: every user waits after the request that it has sent.
+
+    Gives the seconds that this took; None if it did not come to that, since a request that takes
+    longer than `longest_seconds` is not waited for.
+    """
+    counters = subject.load.counters
+    counters.hold = True
+    try:
+        since = time.monotonic()
+        while (
+            counters.held < counters.users
+            and time.monotonic() - since < longest_seconds
+            and subject.service.is_alive()
+        ):
+            time.sleep(_POLL_SECONDS)
+        is_quiet = counters.held >= counters.users
+        yield time.monotonic() - since if is_quiet else None
+    finally:
+        counters.hold = False
+
+
+def _follow(tail: Tail, progress: Progress) -> None:
+    tail.follow()
+    progress(tail)
+
+
+class _Soak:
+    """A soak at work: waits for requests, reads, writes."""
+
+    def __init__(
+        self, subject: Subject, readings: Readings, appender: Appender, show: Callable[[], None]
+    ) -> None:
+        assert subject.plan.load is not None
+        self._subject = subject
+        self._counters = subject.load.counters
+        self._readings = readings
+        self._appender = appender
+        self._show = show
+        self._seconds = subject.plan.load.duration_seconds
+        self._before = 0
+        self._told_errors: list[tuple[str, int]] = []
+        # What it took until nothing was in flight, a pause for a look each; inf: it did not come.
+        self._waits: list[float] = []
+        # Samples that were to be read in a pause, and those for which a request was too slow.
+        self._held = self._not_quiet = 0
+
+    def carry_out(self, first: Mapping[str, Any]) -> Outcome:
+        """All of it, from the first note on."""
+        self._append(first)
+        run = self._run()
+        self._before = run.calls_done
+        try:
+            if run.reading("start") is None:
+                self._settle_record(self._readings.full("start"))
+            self._subject.load.wait_until_it_runs()
+            self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
+            self._readings.start_clock()
+            if run.samples_done:  # gone on with: what a pause takes is not known
+                self._look()
+            outcome = self._phases()
+        except KeyboardInterrupt:
+            outcome = Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+        except ProcessLookupError:
+            outcome = self._death()
+        if outcome.ending in (Ending.OK, Ending.INTERRUPTED):
+            outcome = self._settle() or outcome
+        self._tell_changes()
+        self._show()
+        return outcome
+
+    def _phases(self) -> Outcome:
+        while True:
+            phase = next_phase(self._run(), self._readings.seconds, self._pause_seconds())
+            if phase is None:
+                return Outcome(Ending.OK)
+            self._append({"record": "phase", **asdict(phase)})
+            ended = self._samples(phase)
+            if ended is not None:
+                return ended
+            self._look()
+
+    def _samples(self, phase: Phase) -> Outcome | None:
+        """Take the samples of a phase; an outcome if the soak ends within it."""
+        target = last = self._counters.done
+        for _ in range(phase.samples):
+            target += phase.calls_per_sample
+            if target <= last:  # reading took longer than they did: those are missed
+                target = last + phase.calls_per_sample
+            ended = self._wait_for(target)
+            if (ended is None or ended.ending is Ending.OK) and self._counters.done > last:
+                last = self._sample(phase.pauses)
+            if ended is not None:
+                return ended
+        return None
+
+    def _wait_for(self, target: int) -> Outcome | None:
+        """Wait for so many requests; an outcome if the soak ends before."""
+        plan = self._subject.plan
+        done, since = self._counters.done, time.monotonic()
+        while (now := self._counters.done) < target:
+            if plan.calls is not None and self._before + now >= plan.calls:
+                return Outcome(Ending.OK)
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                return Outcome(Ending.OK)
+            if now > done:
+                done, since = now, time.monotonic()
+            elif plan.timeout_seconds and time.monotonic() - since > plan.timeout_seconds:
+                told = mark("no answer for {seconds:g} s").format(seconds=plan.timeout_seconds)
+                return Outcome(Ending.TIMEOUT, placed(told, self._requests()))
+            if not self._subject.service.is_alive():
+                return self._death()
+            self._subject.load.check()
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def _sample(self, pauses: bool) -> int:
+        """Write a sample; the requests done by then, without those before a resumption."""
+        done, values = self._readings.sample(self._hold() if pauses else None)
+        self._append({"record": "sample", "call": self._before + done - 1, "values": values})
+        self._show()
+        return done
+
+    def _look(self) -> None:
+        """Pause the load, read fully, and let it go on."""
+        with paused(self._subject) as waited:
+            since = time.monotonic_ns()
+            look = self._read_look()
+            self._readings.leave_out(time.monotonic_ns() - since)
+        self._waits.append(inf if waited is None else waited)
+        for reading in look:
+            self._settle_record(reading)
+        self._tell_errors()
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """A pause for a sample, which waits no longer than pauses usually take."""
+        usual = median(self._waits) if self._waits else _PAUSE_SECONDS
+        longest = min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
+        with paused(self._subject, longest) as waited:
+            self._held += 1
+            self._not_quiet += waited is None
+            yield
+
+    def _pause_seconds(self) -> float | None:
+        """What it takes to hold the load; None if it cannot be, or nothing is read from inside."""
+        if not self._waits or not self._readings.has_inside:
+            return None
+        usual = median(self._waits)
+        return usual if usual < inf and 2 * self._not_quiet <= self._held else None
+
+    def _read_look(self) -> tuple[Reading, ...]:
+        return tuple(map(self._readings.full, self._readings.steps()))
+
+    def _settle(self) -> Outcome | None:
+        """The readings after the last request; an outcome if the service ends now."""
+        try:
+            with paused(self._subject):
+                look = self._read_look()
+                for reading in (*look, *self._readings.settled(look)):
+                    self._settle_record(reading)
+            self._tell_errors()
+        except ProcessLookupError:
+            return self._death()
+        except KeyboardInterrupt:
+            return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+        return None
+
+    def _death(self) -> Outcome:
+        """How the service ended, as far as it can be known."""
+        self._tell_errors()
+        return death(self._subject.service, self._subject.limit, self._run(), self._requests())
+
+    def _requests(self) -> int:
+        return self._before + self._counters.done
+
+    def _tell_errors(self) -> None:
+        errors = self._subject.load.errors()
+        if errors != self._told_errors:
+            self._told_errors = errors
+            text = mark("{count:d} requests failed").format(count=self._counters.failed)
+            self._append({"record": "note", "kind": "errors", "text": text, "errors": errors})
+
+    def _tell_changes(self) -> None:
+        """What became of the service's processes, and whether the inside view was lost."""
+        if self._readings.lost_inside:
+            told = mark("for {count:d} samples no process listened: live memory is as it was last")
+            text = told.format(count=self._readings.lost_inside)
+            self._append({"record": "note", "kind": "lost-inside", "text": text})
+        if self._not_quiet:
+            told = mark(
+                "{count:d} of {held:d} samples were read while a slow request was in flight"
+            )
+            text = told.format(count=self._not_quiet, held=self._held)
+            self._append({"record": "note", "kind": "not-quiet", "text": text})
+        if self._readings.replaced:
+            told = mark("{count:d} of the service's processes were replaced by others")
+            text = told.format(count=self._readings.replaced)
+            kernel = self._subject.limit.kernel_words()
+            text = f"{text}; {kernel}" if kernel is not None else text
+            self._append({"record": "note", "kind": "restarted", "text": text})
+
+    def _run(self) -> Run:
+        """What there is so far, for the plan of now: one that is gone on with may be asked more."""
+        return replace(store.load(self._subject.run_file), plan=self._subject.plan)
+
+    def _settle_record(self, reading: Reading) -> None:
+        self._append({"record": "settle", **asdict(reading)})
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        self._appender.append(encode(record))
+
+
+def _told_inside(readings: Readings) -> str:
+    if not readings.listening:
+        return mark("none: the service does not listen")
+    return mark("{listening:d} of {processes:d} processes").format(
+        listening=readings.listening, processes=readings.processes
+    )

@@ -1,0 +1,207 @@
+"""What is read of a service under load: a row of numbers for a sample, and full readings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from leakhunt.errors import UsageError
+from leakhunt.model.run import Reading, Series, Unit
+from leakhunt.probes import DURATION
+from leakhunt.soak.agent_client import Within, unavailable
+from leakhunt.soak.process_tree import Tree
+from leakhunt.soak.shared_counters import Counters, percentile_ns
+from leakhunt.text.language import mark, tr
+
+_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+LOAD_SERIES = (
+    Series("failures", Unit.COUNT, mark("failed requests"), mark("why: the notes say it")),
+    Series("p50", Unit.NANOSECONDS, mark("response time, median"), mark("5 % more or less")),
+    Series("p95", Unit.NANOSECONDS, mark("response time, 95 %"), mark("5 % more or less")),
+    Series("p99", Unit.NANOSECONDS, mark("response time, 99 %"), mark("5 % more or less")),
+    Series(
+        "elapsed",
+        Unit.NANOSECONDS,
+        mark("time since the last sample"),
+        mark("pauses of the load, which are left out"),
+    ),
+)
+# A worker that is replaced does not listen for a while.
+_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+# What the inside tells of one process and the outside of all of them, by the outside's name.
+_OUTSIDE = {"rss": "rss", "anonymous": "rss_anonymous", "pss": "pss"}
+
+
+class Readings:
+    """Reads a service from outside, from inside where it listens, and the load's counters."""
+
+    def __init__(
+        self, tree: Tree, counters: Counters, wanted: Sequence[Series] | None = None
+    ) -> None:
+        """`wanted` are the series of a soak that is gone on with; None: all that can be read.
+
+        Raises:
+            UsageError: one that is wanted cannot be read.
+        """
+        self._tree = tree
+        self._counters = counters
+        self._within = Within()
+        self._pids = set(tree.pids())
+        self.listening = self._within.find(sorted(self._pids))
+        told = self._within.series()
+        readable = (*tree.series, *told, *LOAD_SERIES, DURATION)
+        self.series = tuple(readable if wanted is None else wanted)
+        for series in self.series:
+            if series.name not in {each.name for each in readable}:
+                raise UsageError(
+                    tr(
+                        "{name} was read before, and cannot be read now; start a new soak",
+                        name=series.name,
+                    )
+                )
+        names = {series.name for series in self.series}
+        self._inside = {series.name: 0 for series in told if series.name in names}
+        self.unavailable = unavailable(self.series)
+        self._gone = self._come = 0
+        # Samples for which no process listened.
+        self.lost_inside = 0
+        # What the last sample took.
+        self.seconds = 0.0
+        self._spent = self._failed = 0
+        self._histogram = [0] * len(counters.histogram())
+        self.start_clock()
+
+    @property
+    def processes(self) -> int:
+        """How many the service had when it was last looked at."""
+        return len(self._pids)
+
+    @property
+    def has_inside(self) -> bool:
+        """Whether anything is read from inside."""
+        return bool(self._inside)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._within.close()
+
+    def start_clock(self) -> None:
+        """The time of the next sample runs from now on."""
+        self._started = time.monotonic_ns()
+
+    def _start_interval(self) -> None:
+        """What the load does from now on is part of the next sample."""
+        self.start_clock()
+        self._spent = self._counters.spent_ns
+        self._failed = self._counters.failed
+        self._histogram = self._counters.histogram()
+
+    def leave_out(self, nanoseconds: int) -> None:
+        """So long a pause is no time of the next sample."""
+        self._started += nanoseconds
+
+    def sample(self, hold: AbstractContextManager[object] | None = None) -> tuple[int, list[int]]:
+        """Requests done, and the value of each of `series`; a new interval starts.
+
+        Within `hold`, where there is one, it is read from inside; from outside before that, under
+        load, as the kernel sees it.
+
+        Raises:
+            ProcessLookupError: the service is gone.
+        """
+        started = time.monotonic()
+        pids = self._tree.pids()
+        self._note_processes(set(pids))
+        outside = self._tree.read(pids)
+        with hold or nullcontext():
+            since = time.monotonic_ns()
+            inside = self._ask_inside(pids)
+            if hold is not None:
+                self.leave_out(time.monotonic_ns() - since)
+            ended = None if inside is None else self._end_interval()
+        if inside is None or ended is None:  # nobody listens just now: the load goes on meanwhile
+            inside = self._wait_for_inside()
+            ended = self._end_interval()
+        done, load = ended
+        self.seconds = time.monotonic() - started
+        values = {**outside, **inside, **load}
+        return done, [values[series.name] for series in self.series]
+
+    def _load(self) -> dict[str, int]:
+        histogram = [
+            now - before
+            for now, before in zip(self._counters.histogram(), self._histogram, strict=True)
+        ]
+        told = {name: percentile_ns(histogram, share) for name, share in _PERCENTILES.items()}
+        return {
+            **told,
+            "failures": self._counters.failed - self._failed,
+            "elapsed": time.monotonic_ns() - self._started,
+            "duration": self._counters.spent_ns - self._spent,
+        }
+
+    def _end_interval(self) -> tuple[int, dict[str, int]]:
+        """Requests done, and what the load did in this interval; another one starts."""
+        done, load = self._counters.done, self._load()
+        self._start_interval()
+        return done, load
+
+    def _ask_inside(self, pids: Sequence[int]) -> Mapping[str, int] | None:
+        """The numbers of all processes that listen; None where none does."""
+        if not self._inside:
+            return self._inside
+        self._within.find(pids)
+        told = self._within.ask("numbers")
+        if not told:
+            return None
+        self._inside |= {name: told[name] for name in self._inside if name in told}
+        return self._inside
+
+    def _wait_for_inside(self) -> Mapping[str, int]:
+        """The numbers as soon as a process listens; the last ones where none does for long."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            told = self._ask_inside(self._tree.pids())
+            if told is not None:
+                return told
+            if not self._tree.is_alive():
+                raise ProcessLookupError
+            time.sleep(_POLL_SECONDS)
+        self.lost_inside += 1
+        return self._inside
+
+    def _note_processes(self, pids: set[int]) -> None:
+        self._gone += len(self._pids - pids)
+        self._come += len(pids - self._pids)
+        self._pids = pids
+
+    @property
+    def replaced(self) -> int:
+        """How many processes went while as many others came, at once or later."""
+        return min(self._gone, self._come)
+
+    def full(self, step: str) -> Reading:
+        """A full reading: from inside what the step does there, from outside the whole tree.
+
+        Raises:
+            ProcessLookupError: the service is gone.
+        """
+        inside = self._within.ask(step) if self._inside else {}
+        outside = self._tree.read()
+        told = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
+        return Reading(step, {**inside, **told})
+
+    def steps(self) -> tuple[str, ...]:
+        """The readings of a look: with the inside view also one after a collection."""
+        return ("look", "look_collected") if self._inside else ("look",)
+
+    def settled(self, look: tuple[Reading, ...]) -> list[Reading]:
+        """The readings after the last request; the last look has read, and collected if it can."""
+        named = zip(("end", "collected"), look, strict=False)
+        told = [replace(reading, step=step) for step, reading in named]
+        if not self._inside:
+            return told
+        return [*told, self.full("emptied"), self.full("trimmed")]

@@ -1,0 +1,345 @@
+"""A service: started by us on a free port, or one that ran already; until it can be used."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import psutil
+
+from leakhunt.errors import ScenarioFailed, UsageError
+from leakhunt.runner.memory_limit import Limit
+from leakhunt.runner.process_log import opened_log
+from leakhunt.soak.process_tree import Identity, Tree
+from leakhunt.text.language import tr
+
+_POLL_SECONDS = 0.1
+_ANSWER_SECONDS = 10.0
+_STOP_SECONDS = 10.0
+# When a process began is told by the clock, which is set now and then.
+_CLOCK_SECONDS = 2.0
+_LOG_TAIL_BYTES = 4096
+_LONGEST_TOLD = 200
+_MOST_FACTS_BYTES = 64 << 10
+PORT = "{port}"
+_PYTHON = "{python}"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a service is started: its command, with ``{port}`` and ``{python}`` to be filled in.
+
+    `ready` is the path that answers once it can be used: with 2xx, or anything below 500 where it
+    is empty. `facts` is a path whose JSON object has texts about the service, or empty.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    ready: str = ""
+    facts: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """A running service: its process tree, and how it ended if it is ours to know."""
+
+    def __init__(
+        self, tree: Tree, process: subprocess.Popen[bytes] | None, log: Path | None, leave: bool
+    ) -> None:
+        self.tree = tree
+        self.log = log
+        self._process = process
+        self._leave = leave
+        # A service that never came up is ended in any case.
+        self.was_ready = False
+
+    def is_alive(self) -> bool:
+        """Whether its first process lives."""
+        if self._process is not None:
+            return self._process.poll() is None
+        return self.tree.is_alive()
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, as `subprocess` has it; None where it lives or was not started by us."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self) -> None:
+        """End it and all below it, gently at first; nothing if it was not ours or shall stay."""
+        if self._process is None:
+            return
+        if self._leave and self.was_ready and self.is_alive():
+            return
+        below = self.tree.pids()[1:]
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pid in below:  # what left the group
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def start(wanted: Start, port: int, log: Path, limit: Limit, leave: bool) -> Service:
+    """Start a service; it may not be ready yet.
+
+    Raises:
+        CannotWrite: its log cannot be written.
+        ScenarioFailed: it ended at once.
+    """
+    command = [
+        word.replace(PORT, str(port)).replace(_PYTHON, sys.executable) for word in wanted.command
+    ]
+    with opened_log(log) as stream:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "leakhunt.soak.launcher"),
+                "leave" if leave else "stay",
+                *command,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=wanted.folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PORT": str(port), **wanted.variables},
+        )
+    assert process.stdin is not None
+    try:
+        limit.enter(process.pid)
+        tree = Tree(process.pid)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    return Service(tree, process, log, leave)
+
+
+def attach(pid: int) -> Service:
+    """A service that runs already.
+
+    Raises:
+        UsageError: there is no such process, or it is not ours to read.
+    """
+    try:
+        tree = Tree(pid)
+        tree.read()
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        raise UsageError(tr("--pid {pid}: no such process; look with 'ps'", pid=pid)) from None
+    except (psutil.AccessDenied, PermissionError):
+        raise UsageError(
+            tr("--pid {pid}: may not be read; run leakhunt as its user", pid=pid)
+        ) from None
+    return Service(tree, None, None, leave=True)
+
+
+def same(identity: Identity) -> Service:
+    """The service that a soak to be resumed was about.
+
+    Raises:
+        UsageError: it has ended.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess):
+        tree = Tree(identity.pid)
+        moved = abs(tree.identity.created - identity.created)
+        if moved <= _CLOCK_SECONDS and tree.is_alive():
+            return Service(tree, None, None, leave=True)
+    raise UsageError(
+        tr(
+            "the service of this soak (process {pid}) has ended, and its memory with it;"
+            " start a new soak",
+            pid=identity.pid,
+        )
+    )
+
+
+def wait_until_ready(
+    service: Service, url: str, ready: str, timeout_seconds: float, limit: Limit
+) -> float:
+    """Return once it answers: the seconds that took. `limit` is what it runs under.
+
+    Raises:
+        ScenarioFailed: it ended, or does not answer in time, or with errors only.
+    """
+    address = urljoin(url, ready or "/")
+    started = time.monotonic()
+    said = tr("nothing")
+    while (waited := time.monotonic() - started) < timeout_seconds:
+        if not service.is_alive():
+            raise ScenarioFailed(_ended_early(service, limit))
+        status, said = _answer(address, min(_ANSWER_SECONDS, timeout_seconds - waited))
+        if status is not None and (status < 300 if ready else status < 500):
+            service.was_ready = True
+            return time.monotonic() - started
+        time.sleep(_POLL_SECONDS)
+    raise ScenarioFailed(
+        tr(
+            "{address} was not ready in {seconds:g} s (last answer: {said}){log}; raise --timeout,"
+            " or name another path with --ready",
+            address=address,
+            seconds=timeout_seconds,
+            said=said,
+            log=_see(service.log),
+        )
+    )
+
+
+def facts_of(url: str, path: str) -> dict[str, str]:
+    """The texts that a service tells of itself by JSON, by name; none where it has no `path`.
+
+    Raises:
+        ScenarioFailed: it does not answer, or with something else.
+    """
+    if not path:
+        return {}
+    address = urljoin(url, path)
+    try:
+        with _opener().open(address, timeout=_ANSWER_SECONDS) as answer:
+            told = json.loads(answer.read(_MOST_FACTS_BYTES))
+    except (OSError, ValueError, HTTPException) as error:
+        raise ScenarioFailed(
+            tr("{address}: no facts in JSON ({error})", address=address, error=error)
+        ) from error
+    texts = told.items() if isinstance(told, dict) else ()
+    return {
+        name: text[:_LONGEST_TOLD]
+        for name, text in texts
+        if isinstance(text, str) and name != "status"
+    }
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """No proxy of the environment: a service is asked where it is."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _answer(address: str, seconds: float) -> tuple[int | None, str]:
+    """The status of an answer, and what to say of it."""
+    try:
+        with _opener().open(address, timeout=max(seconds, 0.1)) as answer:
+            return answer.status, str(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code, f"{error.code} {error.reason}"
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return None, getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+
+
+def _ended_early(service: Service, limit: Limit) -> str:
+    code = service.exit_code
+    if code is None:
+        how = tr("how cannot be read, since leakhunt did not start it")
+    elif code < 0:
+        how = limit.kernel_words() or signal.Signals(-code).name
+    else:
+        how = tr("exit code {code}", code=code)
+    told = _last_words(service.log)
+    return tr(
+        "the service ended before it was ready ({how}){told}{log}",
+        how=how,
+        told=f": {told}" if told else "",
+        log=_see(service.log),
+    )
+
+
+def _see(log: Path | None) -> str:
+    return tr("; see {log}", log=log) if log is not None else ""
+
+
+def _last_words(log: Path | None) -> str:
+    """The last line of a log: most often the error."""
+    if log is None:
+        return ""
+    with open(log, "rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(stream.tell() - _LOG_TAIL_BYTES, 0))
+        lines = stream.read().decode("utf-8", "replace").splitlines()
+    spoken = [line.strip() for line in lines if line.strip()]
+    return re.sub(r"[^\x20-\x7e\u00a0-\uffff]", "", spoken[-1])[:_LONGEST_TOLD] if spoken else ""
+
+
+def checked_url(url: str) -> str:
+    """`url`, if requests can be sent there; it may hold ``{port}``.
+
+    Raises:
+        UsageError: it is no address of HTTP.
+    """
+    try:
+        parts = urlsplit(url.replace(PORT, "1"))
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        known = False
+    if not known:
+        raise UsageError(
+            tr("--url {url!r}: write it like 'http://127.0.0.1:8000'", url=without_userinfo(url))
+        )
+    return url
+
+
+def without_userinfo(url: str) -> str:
+    """An address without its user and password, which are nobody else's business."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def refuse_taken(url: str) -> None:
+    """See that nobody listens yet where a service is to be started.
+
+    Raises:
+        UsageError: somebody does; the load would go there.
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with contextlib.suppress(OSError), socket.create_connection((parts.hostname, port), 1.0):
+        raise UsageError(
+            tr(
+                "{url}: something listens there already; end it, or write {port} in --command",
+                url=without_userinfo(url),
+                port=PORT,
+            )
+        )
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on at present."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def words(command: str) -> tuple[str, ...]:
+    """A command line in its words, as a shell would have them.
+
+    Raises:
+        UsageError: a quotation that does not end, or nothing.
+    """
+    try:
+        found = tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(
+            tr("--command {command!r}: {error}; mend the quotes", command=command, error=error)
+        ) from None
+    if not found:
+        raise UsageError(tr("--command is empty; write what starts the service"))
+    return found

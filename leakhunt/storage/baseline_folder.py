@@ -1,0 +1,96 @@
+"""The files of baselines: a folder for each environment, and in it a file for each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leakhunt.analysis.gate.baseline import SUFFIX, Baseline, KeptVariant, file_name, slug
+from leakhunt.cli.summary import write_whole
+from leakhunt.errors import BadFile, CannotWrite
+from leakhunt.storage.baseline_reader import read_kept
+from leakhunt.storage.baseline_writer import text_of
+from leakhunt.text.language import tr
+
+DEFAULT_PLACE = Path("leakhunt-baselines")
+
+
+def path_of(root: Path, kept: KeptVariant) -> Path:
+    """Where a variant is kept below `root`."""
+    return root / slug(kept.environment) / file_name(kept.scenario, kept.variant)
+
+
+def read_file(file: Path) -> KeptVariant:
+    """The variant that is kept in a file.
+
+    Raises:
+        BadFile: it cannot be read, or holds no variant.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
+    return read_kept(content, str(file))
+
+
+def read_baselines(root: Path) -> tuple[Baseline, ...]:
+    """What is kept below `root`, which may also be the folder of one environment; maybe nothing.
+
+    Raises:
+        BadFile: a file cannot be read, holds no variant, or is not where it belongs.
+    """
+    own = sorted(root.glob(f"*{SUFFIX}"))
+    folders = [root] if own else sorted({file.parent for file in root.glob(f"*/*{SUFFIX}")})
+    return tuple(_baseline(folder) for folder in folders)
+
+
+def _baseline(folder: Path) -> Baseline:
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    variants = [read_file(file) for file in files]
+    for file, kept in zip(files, variants, strict=True):
+        named = Path(folder.resolve().name) / file.name
+        if path_of(Path(), kept) != named:
+            raise BadFile(
+                tr(
+                    "{file}: holds what belongs in {where}; move it there",
+                    file=file,
+                    where=path_of(Path(), kept),
+                )
+            )
+        if kept.environment != variants[0].environment:
+            raise BadFile(
+                tr(
+                    "{file}: is of another environment than {other}; move one of them to another"
+                    " place",
+                    file=file,
+                    other=files[0],
+                )
+            )
+    return Baseline(str(folder), variants[0].environment, tuple(variants))
+
+
+def write_kept(root: Path, variants: Sequence[KeptVariant]) -> list[Path]:
+    """Write each variant's file, whole or not at all; the paths.
+
+    Raises:
+        CannotWrite: the disk does not take one; those before it are written.
+    """
+    written = []
+    for kept in variants:
+        path = path_of(root, kept)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text_of(kept))
+        except OSError as error:
+            raise CannotWrite(
+                tr(
+                    "{path}: {strerror}; what was there is as it was: free some space, or name"
+                    " another folder with --into",
+                    path=path,
+                    strerror=tr(str(error.strerror)),
+                )
+            ) from error
+        written.append(path)
+    return written

@@ -1,0 +1,190 @@
+"""What is kept of a variant as text: TOML with a line for each figure, for people who review it.
+
+Format history
+    1 (2026-11): format, scenario, variant, verdict, measured, environment, what is known of the
+        inputs, memory, machine and versions, calls, the series, rss_total, time, checksum.
+
+The last line is a checksum of the lines above. So a file that is cut off is noticed, and so are
+figures of two measurements that were mixed, by hand or by a merge: two branches that renew the same
+variant always change that line, and git says that they conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from statistics import fmean
+
+from leakhunt.analysis.comparison.environments import absent
+from leakhunt.analysis.comparison.profile import RATES, Course, Profile
+from leakhunt.analysis.gate.baseline import PYTHON, KeptVariant, headline
+from leakhunt.model.comparison import Matter
+from leakhunt.model.run import Unit
+
+FORMAT = 1
+CHECKSUM = "checksum"
+# Under which key the facts of each matter stand.
+FACTS = {
+    "inputs": Matter.INPUTS,
+    "memory": Matter.MEMORY,
+    "machine": Matter.MACHINE,
+    "shown": Matter.SHOWN,
+}
+# Decimals of a rate read after every call. Less is far below what counts as growth, which gets
+# smaller with the calls between two readings.
+_DECIMALS = {Unit.BYTES: 2, Unit.BLOCKS: 3, Unit.COUNT: 6, Unit.NANOSECONDS: 0}
+# Of two runs, Student's interval is 64 times as wide as what they differ by.
+_MORE_OF_REPEATS = 2
+# Of a time: a hundredth of what two runs on a quiet machine differ by.
+_SIGNIFICANT = 5
+_MILLISECONDS = 1e3
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_CHECKSUM_DIGITS = 12
+
+
+def text_of(kept: KeptVariant) -> bytes:
+    """The file of a variant, in UTF-8."""
+    lines = list(_lines(kept))
+    lines.append(f"{CHECKSUM} = {_text(checksum(lines))}")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def checksum(lines: Sequence[str]) -> str:
+    """Of the lines above it; how they end does not count, which git may change."""
+    told = "\n".join(line.rstrip() for line in lines)
+    return sha256(told.encode("utf-8", "replace")).hexdigest()[:_CHECKSUM_DIGITS]
+
+
+def _lines(kept: KeptVariant) -> Iterator[str]:
+    yield f"# What {_comment(kept.name)} keeps and takes: a baseline, against which leakhunt gate"
+    yield "# holds new runs. Made from run files, never by hand; made anew by"
+    yield "#     leakhunt baseline update RUN_FOLDER"
+    if kept.accepts_leak:
+        yield "# IT ACCEPTS A LEAK: runs that leak as much as this one pass."
+    yield f"format = {FORMAT}"
+    yield f"scenario = {_text(kept.scenario)}"
+    yield f"variant = {_text(kept.variant)}"
+    yield f"verdict = {_list(map(_text, kept.verdicts))}"
+    yield f"measured = {_list(map(_text, kept.measured))}"
+    yield f"environment = {_table((name, _text(v)) for name, v in kept.environment.items())}"
+    for key, matter in FACTS.items():
+        yield f"{key} = {_table(_facts(kept, matter))}"
+    yield f"calls = {_table(_calls(kept.profiles))}"
+    for series, (_, unit) in RATES.items():
+        courses = [each.courses.get(series) for each in kept.profiles]
+        known = [course for course in courses if course is not None]
+        if len(known) == len(courses):
+            yield f"{series} = {_table(_course(known, unit, kept.profiles))}"
+    totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
+    if totals:
+        yield f"rss_total = {_list(_number(total, 0) for total in totals)}"
+    yield from _time(kept.profiles)
+
+
+def _facts(kept: KeptVariant, matter: Matter) -> Iterator[tuple[str, str]]:
+    """The facts that the environment does not say, one value or one for each run."""
+    names = dict.fromkeys(
+        name for each in kept.profiles for name, (_, why) in each.facts.items() if why is matter
+    )
+    for name in names:
+        if name == PYTHON or name not in kept.environment:
+            values = [each.facts.get(name, (absent(name),))[0] for each in kept.profiles]
+            same = len(set(values)) == 1
+            yield name, _text(values[0]) if same else _list(map(_text, values))
+
+
+def _calls(profiles: Sequence[Profile]) -> Iterator[tuple[str, str]]:
+    first = profiles[0]
+    yield "work", _text(first.work)
+    yield "made", _list(str(each.calls_done) for each in profiles)
+    yield "samples", _list(str(each.judged) for each in profiles)
+    yield "per_sample", _list(str(each.calls_per_sample) for each in profiles)
+    yield "collects", _list(str(each.collects).lower() for each in profiles)
+    if len(profiles) == 1 and first.calls is not None:
+        yield "judged", _list(map(str, (first.calls[0], first.calls[-1])))
+
+
+def _course(
+    courses: Sequence[Course], unit: Unit, profiles: Sequence[Profile]
+) -> Iterator[tuple[str, str]]:
+    most = max(each.calls_per_sample for each in profiles)
+    decimals = _DECIMALS[unit] + len(str(most)) - 1
+    if len(courses) == 1:
+        yield from _single(courses[0], decimals)
+    else:
+        yield from _repeats(courses, decimals + _MORE_OF_REPEATS)
+    if any(course.by_collections for course in courses):
+        yield "by", _text("collections")
+    if any(course.leaks for course in courses):
+        yield "leaks", "true"
+
+
+def _single(course: Course, decimals: int) -> Iterator[tuple[str, str]]:
+    """The rate comes first, for people: it follows from the rest."""
+    steps = [round(step, decimals) for step in course.steps]
+    told = headline(replace(course, rate=fmean(steps) if steps else None))
+    if told is not None:
+        yield "rate", _number(told, decimals)
+    if steps:
+        yield "steps", _list(map(_plain, steps))
+    if course.points:
+        base = course.points[0][1]
+        yield "collected", _list(f"[{calls}, {size - base}]" for calls, size in course.points)
+
+
+def _repeats(courses: Sequence[Course], decimals: int) -> Iterator[tuple[str, str]]:
+    rates = [course.rate for course in courses if course.rate is not None]
+    left = [course.left for course in courses if course.left is not None]
+    if len(rates) == len(courses):
+        yield "rates", _list(_number(rate, decimals) for rate in rates)
+    if len(left) == len(courses):
+        yield "collected_rates", _list(_number(rate, decimals) for rate in left)
+
+
+def _time(profiles: Sequence[Profile]) -> Iterator[str]:
+    times = [each.times for each in profiles if each.times is not None]
+    seconds = [each.seconds for each in times if each.seconds is not None]
+    if len(seconds) < len(profiles):
+        return
+    told = [("milliseconds", _list(map(_milliseconds, seconds)))]
+    if times[0].blocks:
+        told.append(("blocks", _list(map(_milliseconds, times[0].blocks))))
+    yield f"time = {_table(told)}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return _plain(float(f"{seconds * _MILLISECONDS:.{_SIGNIFICANT}g}"))
+
+
+def _number(value: float, decimals: int) -> str:
+    return _plain(round(value, decimals))
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _list(values: Iterator[str] | map[str]) -> str:
+    return f"[{', '.join(values)}]"
+
+
+def _table(items: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
+    told = ", ".join(f"{_key(name)} = {value}" for name, value in items)
+    return f"{{ {told} }}" if told else "{}"
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _text(name)
+
+
+def _text(text: str) -> str:
+    """A basic string of TOML, which is JSON's but for what neither UTF-8 nor TOML takes."""
+    clean = text.encode("utf-8", "replace").decode()
+    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,45 @@
+"""Where results go: a folder of their own, never one that holds something."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from leakhunt.errors import CannotWrite
+from leakhunt.text.language import tr
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """An empty folder of our own.
+
+    Raises:
+        CannotWrite: it cannot be made, or holds something already.
+    """
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            if any(out.iterdir()):
+                raise CannotWrite(
+                    tr("{out}: holds files already; nothing is overwritten, name another", out=out)
+                )
+            return out
+        base = Path("reports") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
+        base.parent.mkdir(exist_ok=True)
+        for folder in (base, *(base.with_name(f"{base.name}-{count}") for count in range(2, 100))):
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        where = out or Path("reports")
+        raise CannotWrite(
+            tr(
+                "{where}: {strerror}; name another with --out",
+                where=where,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
+    raise CannotWrite(
+        tr("{base}: too many runs in one second; name a folder with --out", base=base)
+    )

@@ -1,0 +1,340 @@
+"""The run file: one JSON record a line, appended as things happen.
+
+It is the only link between the process that measures and the code that judges.
+
+Format history
+    1 (2026-11): header, series, sample, result, settle, note, footer.
+    2 (2026-11): phase records say how the samples after them are taken; a sample's call is the last
+        of those it stands for; a pause has two readings, look and look_collected (before: warm and
+        half, collected); limits in the header.
+    3 (2026-11): a plan may have an instrument, whose findings are records; such a run's readings
+        are not judged. A plan has an environment, and a role: ceiling, before, after.
+    4 (2026-11): a plan may have a load, which drives a running service: calls are then completed
+        requests, and the samples hold what its processes come to and how the load landed. Notes:
+        service, errors (what failed requests said), restarted, resumed.
+
+A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
+refuses a newer format. It is written by `writing`.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.attribution import Finding, Frame, Instrument, Origin, Sort
+from leakhunt.model.run import (
+    Ending,
+    Load,
+    Outcome,
+    Phase,
+    Plan,
+    Purpose,
+    Reading,
+    Role,
+    Run,
+    Series,
+    Unit,
+)
+from leakhunt.storage.decode import checked
+from leakhunt.text.language import mark, tr
+
+FORMAT = 4
+# The JSON Schema of a line: ``reporting/schemas/run-file.schema.json``.
+SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
+# The readings of format 1 by their names of today.
+_OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
+SUFFIX = ".run.jsonl"
+# So many numbers come after the name in a row of a note: of what grew, how many more, and bytes.
+_NUMBERS = {"types": 1, "mappings": 2, "errors": 1}
+_LONGEST_HEADER_BYTES = 1 << 20
+_INT64 = range(-(2**63), 2**63)
+_NO_FOOTER = mark(
+    "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
+)
+
+
+def find_run_files(places: Iterable[str]) -> list[Path]:
+    """The run files that `places` (files or folders) name, in the order given.
+
+    Raises:
+        UsageError: a place does not exist.
+    """
+    files: list[Path] = []
+    for place in places:
+        path = Path(place)
+        if path.is_dir():
+            files.extend(sorted(path.glob(f"*{SUFFIX}")))
+        elif path.exists():
+            files.append(path)
+        else:
+            raise UsageError(tr("{place}: no such run file or folder; check the path", place=place))
+    return files
+
+
+def header(file: Path) -> dict[str, Any]:
+    """The header alone, without a look at the samples.
+
+    Raises:
+        BadFile: it is no run file, or from a newer version.
+    """
+    try:
+        with open(file, "rb") as stream:
+            record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
+    except OSError as error:
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
+    return _checked_header(record or {"record": None}, file)
+
+
+def load(file: Path) -> Run:
+    """Read a run file, whole or cut off.
+
+    Raises:
+        BadFile: it is no run file, or from a newer version.
+    """
+    damaged = 0
+    parts = _Parts()
+    try:
+        with open(file, "rb") as stream:
+            for line in stream:
+                record = _decode(line)
+                if record is None:
+                    damaged += 1
+                elif not parts.header:
+                    parts.header = _checked_header(record, file)
+                else:
+                    damaged += not parts.take(record)
+    except OSError as error:
+        raise BadFile(
+            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+        ) from error
+    if not parts.header:
+        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+    try:
+        return parts.run(file, damaged)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise BadFile(
+            tr("{file}: the header is damaged ({error!r}); measure again", file=file, error=error)
+        ) from error
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = _DECODER.decode(line.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and "record" in record else None
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can hold: neither NaN nor Infinity, which no report could pass on."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+
+
+def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
+    version = record.get("format")
+    if record["record"] != "header" or type(version) is not int:
+        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+    if version > FORMAT:
+        raise BadFile(
+            tr(
+                "{file}: run file format {version}, this leakhunt reads up to {format};"
+                " read it with a newer leakhunt",
+                file=file,
+                version=version,
+                format=FORMAT,
+            )
+        )
+    return record
+
+
+class _Parts:
+    """A run while its lines are read."""
+
+    def __init__(self) -> None:
+        self.header: dict[str, Any] = {}
+        self.rows: list[Sequence[int]] = []
+        self.calls = array("q")
+        self.phases: list[Phase] = []
+        self.findings: list[Finding] = []
+        self.results: dict[int, Any] = {}
+        self.readings: list[Reading] = []
+        self.notes: list[dict[str, Any]] = []
+        self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
+
+    def take(self, record: dict[str, Any]) -> bool:
+        """Put a record in its place. False: it is of a known kind and makes no sense."""
+        try:
+            match record["record"]:
+                case "sample":
+                    return self._take_sample(record)
+                case "result":
+                    self.results[int(record["call"])] = record["value"]
+                case "settle":
+                    values = {str(name): int(size) for name, size in record["values"].items()}
+                    step = _OLD_STEPS.get(record["step"], str(record["step"]))
+                    self.readings.append(Reading(step, values, len(self.rows)))
+                case "finding":
+                    self.findings.append(_finding(record))
+                case "phase":
+                    self.phases.append(_phase(record))
+                case "note":
+                    self.notes.append(_note(record))
+                    if record["kind"] == "resumed":  # the footer before it is no end any more
+                        self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
+                case "footer":
+                    self.outcome = _outcome(record)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return False
+        return True
+
+    def _take_sample(self, record: dict[str, Any]) -> bool:
+        values = record["values"]
+        if len(values) != len(self.header["series"]):
+            return False
+        if type(record["call"]) is not int or record["call"] not in _INT64:
+            return False
+        if record["call"] + 1 <= (self.calls[-1] if self.calls else 0):
+            return False
+        if not all(type(value) is int and value in _INT64 for value in values):
+            return False
+        self.calls.append(record["call"] + 1)
+        self.rows.append(values)
+        return True
+
+    def run(self, file: Path, damaged: int) -> Run:
+        """The finished noun."""
+        series = tuple(
+            checked(Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"]))
+            for item in self.header["series"]
+        )
+        samples = {
+            item.name: array("q", [row[column] for row in self.rows])
+            for column, item in enumerate(series)
+        }
+        plan = _plan(self.header["plan"])
+        return Run(
+            plan=plan,
+            outcome=self.outcome,
+            series=series,
+            samples=samples,
+            calls=self.calls,
+            phases=tuple(self.phases) or _old_phases(plan),
+            readings=tuple(self.readings),
+            findings=tuple(self.findings),
+            results=self.results,
+            facts=_texts(self.header.get("facts", {})),
+            environment=_texts(self.header.get("environment", {})),
+            unavailable=_texts(self.header.get("unavailable", {})),
+            limits={str(name): int(size) for name, size in self.header.get("limits", {}).items()},
+            notes=tuple(self.notes),
+            started_at=str(self.header.get("started_at", "")),
+            damaged_lines=damaged,
+            file=str(file),
+        )
+
+
+def _plan(fields: Mapping[str, Any]) -> Plan:
+    known = {name: fields[name] for name in Plan.__dataclass_fields__ if name in fields}
+    if known.get("instrument") is not None:
+        known["instrument"] = Instrument(known["instrument"])
+    known["role"] = Role(known.get("role", Role.MEASURE))
+    if known.get("load") is not None:
+        known["load"] = checked(Load(**known["load"]))
+        if known["load"].users < 1:
+            raise ValueError("users")
+    plan = checked(Plan(**known))
+    if plan.calls == 0 or min(plan.calls or 0, plan.warmup or 0) < 0:
+        raise ValueError("calls")
+    return plan
+
+
+def _phase(record: Mapping[str, Any]) -> Phase:
+    if int(record["calls_per_sample"]) < 1 or min(record["first_sample"], record["samples"]) < 0:
+        raise ValueError("a phase of no calls")
+    return Phase(
+        first_sample=int(record["first_sample"]),
+        samples=int(record["samples"]),
+        purpose=Purpose(record["purpose"]),
+        calls_per_sample=int(record["calls_per_sample"]),
+        collects=bool(record["collects"]),
+        pauses=bool(record.get("pauses", False)),
+    )
+
+
+def _finding(record: Mapping[str, Any]) -> Finding:
+    return Finding(
+        instrument=Instrument(record["instrument"]),
+        sort=Sort(record["sort"]),
+        what=str(record["what"]),
+        calls=tuple(map(int, record["calls"])),
+        counts=tuple(map(int, record["counts"])),
+        sizes=tuple(map(int, record["sizes"])),
+        stack=tuple(
+            Frame(
+                str(frame["file"]),
+                int(frame["line"]),
+                str(frame["function"]),
+                str(frame["source"]),
+                Origin(frame["origin"]),
+            )
+            for frame in record["stack"]
+        ),
+        chain=tuple(map(str, record["chain"])),
+        key=str(record["key"]),
+        keeps=tuple(map(str, record["keeps"])),
+        facts=dict(record["facts"]),
+    )
+
+
+def _old_phases(plan: Plan) -> tuple[Phase, ...]:
+    """The phases of a run of format 1, or of one that ended before its first."""
+    if plan.calls is None or plan.warmup is None:
+        return ()
+    return (
+        Phase(0, plan.warmup, Purpose.WARM_UP, 1, collects=False),
+        Phase(plan.warmup, plan.calls - plan.warmup, Purpose.JUDGED, 1, collects=False),
+    )
+
+
+def _note(record: dict[str, Any]) -> dict[str, Any]:
+    """A note as it was written; a row of its table is a name and whole numbers."""
+    kind = record.get("kind", "")
+    rows = record.get("errors" if kind == "errors" else "growth", [])
+    if not all(isinstance(table, list) for table in (rows, record.get("caveats", []))):
+        raise ValueError("note")
+    for name, *numbers in rows:
+        whole = all(type(number) is int for number in numbers)
+        if not (isinstance(name, str) and whole and len(numbers) == _NUMBERS.get(kind)):
+            raise ValueError("rows")
+    if not isinstance(kind, str):
+        raise ValueError("kind")
+    return record
+
+
+def _outcome(footer: Mapping[str, Any]) -> Outcome:
+    known = dict(_fields(footer, Outcome.__dataclass_fields__))
+    return checked(Outcome(**{**known, "ending": Ending(footer["ending"])}))
+
+
+def _fields(record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, record[name]) for name in names if name in record)
+
+
+def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in facts.items()}

@@ -1,0 +1,1 @@
+"""Texts people read, and the language they are in."""

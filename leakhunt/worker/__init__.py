@@ -1,0 +1,1 @@
+"""The measured process: it calls and reads, and never judges."""

@@ -1,0 +1,138 @@
+"""The worker: a fresh process that runs one variant, or the body of one test.
+
+Started as ``python -m leakhunt.worker.__main__`` with one JSON order on standard input, and
+after it the steps of the run, one each time it pauses. It writes its readings as they come
+(`loop`). Its standard output and error are the scenario's own and go to a log file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from leakhunt.errors import LeakhuntError, MissingRequirement
+from leakhunt.scenario import find
+from leakhunt.storage.run_writer import Appender, DiskFull
+from leakhunt.text.language import mark
+from leakhunt.worker.loop import (
+    Body,
+    carry_out,
+    describe,
+    error_note,
+    stop_on_sigterm,
+    tell,
+)
+from leakhunt.worker.protocol import Channel, Order, open_channel
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Carry out the order on standard input; the exit code is 0 unless something failed."""
+    channel = open_channel()
+    order = channel.order()
+    _end_with(order.supervisor)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    if order.prepare:
+        return _prepare(order)
+    appender = Appender(order.run_file)
+    try:
+        _carry_out(order, channel, appender)
+    except DiskFull as error:
+        tell(appender, {"kind": "disk-full", "text": str(error)})
+        return 1
+    except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
+        tell(appender, error_note(error))
+        traceback.print_exc()
+        return 1
+    finally:
+        appender.close()
+    return 0
+
+
+def _end_with(supervisor: int) -> None:
+    """Let the kernel end this process when its supervisor dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        raise SystemExit(mark("the supervisor is gone"))
+
+
+def _prepare(order: Order) -> int:
+    """Settle the device, run the scenario's ``prepare``; leave facts or an error as JSON."""
+    answer: dict[str, Any]
+    try:
+        device, facts = _settle_device(order.context.device, order.devices)
+        module = find.load(order.scenario_file)
+        if hasattr(module, "prepare"):
+            facts |= module.prepare(_with_device(order, device).context)
+        answer = {"device": device, "facts": {name: str(fact) for name, fact in facts.items()}}
+    except LeakhuntError as error:
+        answer = {"error": str(error), "exit_code": error.exit_code}
+    except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
+        traceback.print_exc()
+        answer = {
+            "error": mark("{describe} in prepare()").format(describe=describe(error)),
+            "exit_code": 8,
+        }
+    order.run_file.write_text(json.dumps(answer), encoding="utf-8")
+    return 0
+
+
+def _with_device(order: Order, device: str) -> Order:
+    return replace(order, context=replace(order.context, device=device))
+
+
+def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    if "cuda" not in possible or asked == "cpu":
+        return "cpu", {}
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": str(torch.version.cuda),
+        }
+    if asked == "auto":
+        return "cpu", {}
+    raise MissingRequirement(
+        mark(
+            "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with a GPU"
+        )
+    )
+
+
+def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
+    stop = stop_on_sigterm()
+    if order.test is not None:
+        from leakhunt.pytest_plugin.worker import run_test
+
+        run_test(order, order.test, channel, appender, stop)
+        return
+    module = find.load(order.scenario_file)
+    state = module.setup(order.context)
+    carry_out(order, _body(order, module, state), channel.next_phase, appender, stop)
+    if hasattr(module, "teardown"):
+        module.teardown(state)
+
+
+def _body(order: Order, module: ModuleType, state: Any) -> Body:
+    """The variant's function, with what its scenario has beside it."""
+    beside = ("make_input", "summarize", "audio_seconds")
+    given = {name: getattr(module, name) for name in beside if hasattr(module, name)}
+    return Body(module, state, getattr(module, order.function), **given)
+
+
+if __name__ == "__main__":
+    code = main()
+    # Not through the interpreter's own end, which would wait for threads that a scenario left.
+    ctypes.CDLL(None).fflush(None)
+    os._exit(code)

@@ -1,0 +1,203 @@
+"""The measured loop: call, read, write. It keeps nothing.
+
+What is called is given: a variant of a scenario, or the body of a test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import signal
+import sysconfig
+import time
+import traceback
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from leakhunt.errors import LeakhuntError
+from leakhunt.instruments import Call
+from leakhunt.model.run import Phase
+from leakhunt.probes import Probe, choose
+from leakhunt.storage.run_writer import Appender, DiskFull, encode
+from leakhunt.worker.protocol import Order
+from leakhunt.worker.recorder import Measured, UnderInstrument
+
+_FILLING_ROUNDS = 3
+_NANOSECONDS = 1_000_000_000
+# Where the standard library, installed packages, leakhunt itself and frozen modules are.
+_NOT_THE_SCENARIOS = (
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    *(str(Path(__file__).parents[1] / part) for part in ("worker", "pytest_plugin")),
+    "<frozen",
+)
+
+
+class Stop:
+    """Whether an early end was asked for; settling still follows."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """Ask for it, as a signal's handler."""
+        self.asked = True
+
+
+def stop_on_sigterm() -> Stop:
+    """The supervisor asks a worker for an early end by that signal."""
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop.ask)
+    return stop
+
+
+def _the_number(state: Any, call: int) -> Any:
+    return call
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a run calls again and again.
+
+    `function` is called with `state` and an input, which `make_input` makes of the state and the
+    number of the call, outside the timing. `summarize` and `audio_seconds` are a scenario's, if it
+    has them. `module` is the file's that it is in.
+    """
+
+    module: ModuleType
+    state: Any
+    function: Call
+    make_input: Callable[[Any, int], Any] = _the_number
+    summarize: Callable[[Any, Any], Any] | None = None
+    audio_seconds: Callable[[Any, Any], float] | None = None
+
+
+def carry_out(
+    order: Order,
+    body: Body,
+    next_phase: Callable[[], Phase | None],
+    appender: Appender,
+    stop: Stop,
+) -> None:
+    """Call the body phase by phase, as `next_phase` says at each pause, and write what is read.
+
+    Raises:
+        DiskFull: the disk takes no more samples.
+        Exception: whatever the body raises.
+    """
+    calls = Calls(order, body, appender)
+    observer = UnderInstrument(order, body.module, calls) if order.instrument else Measured()
+    for line in observer.start():
+        appender.append(line)
+    while not stop.asked and (phase := next_phase()) is not None:
+        appender.append(encode({"record": "phase", **asdict(phase)}))
+        calls.run(phase, stop)
+        for line in observer.pause(phase):
+            appender.append(line)
+    for line in observer.end():
+        appender.append(line)
+    if stop.asked:
+        appender.append(encode({"record": "note", "kind": "stopped"}))
+
+
+class Calls:
+    """The measured loop, with everything it needs looked up beforehand."""
+
+    def __init__(self, order: Order, body: Body, appender: Appender) -> None:
+        self._supervisor = order.supervisor
+        self.state = body.state
+        self.function = body.function
+        self.done = 0
+        self._make_input = body.make_input
+        self._summarize = body.summarize
+        self._write = appender.append
+        kinds = choose(order.context.device).kinds
+        self._probes: list[tuple[Probe, int]] = []
+        width = 0
+        for kind in kinds:
+            self._probes.append((kind(), width))
+            width += len(kind.series)
+        self._audio_seconds = body.audio_seconds if order.tells_audio else None
+        # What is added up over the calls of a sample comes last: time, and before it audio.
+        self._added = range(width, width + (2 if order.tells_audio else 1))
+        self._values = array("q", [0]) * self._added.stop
+        self._line = b'{"record":"sample","call":%d,"values":['
+        self._line += b",".join([b"%d"] * self._added.stop)
+        self._line += b"]}\n"
+
+    def run(self, phase: Phase, stop: Stop) -> None:
+        """Call, read, write, until the samples are taken or an early end is asked for."""
+        values = self._values
+        self._fill_free_lists()
+        for _ in range(phase.samples):
+            if stop.asked or os.getppid() != self._supervisor:
+                return
+            for at in self._added:
+                values[at] = 0
+            for _ in range(phase.calls_per_sample):
+                call = self.done
+                result = self._call(call)
+                self.done = call + 1
+            summary = b"" if self._summarize is None else self._summary(call, result)
+            del result
+            if phase.collects:
+                gc.collect()
+            for probe, at in self._probes:
+                probe.read(values, at)
+            self._write(self._line % (call, *values) + summary)
+            del summary
+
+    def _call(self, call: int) -> Any:
+        """The result of one call; its time is added to the sample's."""
+        item = self._make_input(self.state, call)
+        started = time.perf_counter_ns()
+        result = self.function(self.state, item)
+        self._values[-1] += time.perf_counter_ns() - started
+        if self._audio_seconds is not None:
+            self._values[-2] += round(self._audio_seconds(self.state, item) * _NANOSECONDS)
+        return result
+
+    def _fill_free_lists(self) -> None:
+        """Read and format without writing: a collection has emptied the interpreter's free lists.
+
+        Their refilling would show as growth of a block or two in the first samples after it.
+        """
+        for _ in range(_FILLING_ROUNDS):
+            for probe, at in self._probes:
+                probe.read(self._values, at)
+            _ = self._line % (0, *self._values)
+
+    def _summary(self, call: int, result: Any) -> bytes:
+        assert self._summarize is not None
+        value = self._summarize(self.state, result)
+        return encode({"record": "result", "call": call, "value": value})
+
+
+def tell(appender: Appender, note: dict[str, Any]) -> None:
+    """Write a note, on a full disk as well."""
+    with contextlib.suppress(DiskFull):  # the note is in the file all the same
+        appender.append(encode({"record": "note", **note}))
+
+
+def error_note(error: Exception) -> dict[str, Any]:
+    """The note on what ended a run."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {"kind": "disk-full", "text": str(error)}
+    code = error.exit_code if isinstance(error, LeakhuntError) else 8
+    text = str(error) if isinstance(error, LeakhuntError) else describe(error)
+    return {"kind": "error", "text": text, "exit_code": code}
+
+
+def describe(error: BaseException) -> str:
+    """``ValueError: no such key (scenario.py:31)``: the deepest frame of the scenario's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_SCENARIOS)]
+    where = (own or frames)[-1] if frames else None
+    place = f" ({Path(where.filename).name}:{where.lineno})" if where else ""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

@@ -1,0 +1,199 @@
+"""Full readings at the two ends of a run, and what each step of letting go gives back.
+
+Worker side. The differences between the steps say what kind of memory it was: cyclic garbage
+(collected), a framework's cache (emptied), freed but kept by malloc (trimmed); the rest is live.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import psutil
+
+from leakhunt.model.run import Reading
+
+_STATUS_NAMES = {
+    "VmRSS": "rss",
+    "VmHWM": "rss_peak",
+    "RssAnon": "rss_anonymous",
+    "RssFile": "rss_file",
+    "RssShmem": "rss_shared",
+}
+_ROLLUP_NAMES = {"AnonHugePages": "huge_pages"}
+_TEXT_BYTES = 64 << 10
+_REPORT_BYTES = 1 << 20
+_PYMALLOC_LINES = {
+    "python_live": re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
+    "python_arenas": re.compile(r"arenas \* \d+ bytes/arena\s*=\s*([\d,]+)"),
+}
+
+
+def start_reading() -> Reading:
+    """Collect, trim, and read: what is there before the first call."""
+    gc.collect()
+    trim_malloc()
+    return full_reading("start")
+
+
+def collected_reading() -> Reading:
+    """Collect, and read; the reading says how long the collection took (ns)."""
+    started = time.perf_counter_ns()
+    gc.collect()
+    taken = time.perf_counter_ns() - started
+    after = full_reading("look_collected")
+    return replace(after, values={**after.values, "collect_ns": taken})
+
+
+def settle(last_look: tuple[Reading, Reading]) -> Iterator[Reading]:
+    """The readings after the last call, one a step, each taken just after its step.
+
+    The last look has just read and collected: its readings are the first two.
+    """
+    before, after = last_look
+    yield replace(before, step="end")
+    yield replace(after, step="collected")
+    empty_framework_caches()
+    yield full_reading("emptied")
+    trim_malloc()
+    yield full_reading("trimmed")
+
+
+def mappings() -> dict[str, tuple[int, int]]:
+    """The process's mappings by what they map: how many, and their resident bytes. Linux only.
+
+    Files go by their names without folders, anonymous memory by its permissions.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    kind = ""
+    try:
+        lines = open("/proc/self/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError:
+        return {}
+    with lines:
+        for line in lines:
+            words = line.split()
+            if not words[0].endswith(":"):
+                name = " ".join(words[5:]).rpartition("/")[2]
+                kind = name or f"anonymous {words[1]}"
+                count, size = found.get(kind, (0, 0))
+                found[kind] = (count + 1, size)
+            elif words[0] == "Rss:":
+                count, size = found[kind]
+                found[kind] = (count, size + int(words[1]) * 1024)
+    return found
+
+
+def full_reading(step: str) -> Reading:
+    """Everything that costs too much to read at every call; what cannot be read is absent."""
+    values = {**_kernel_values(), **_pymalloc_values()}
+    if hasattr(sys, "getallocatedblocks"):
+        values["python_blocks"] = sys.getallocatedblocks()
+    if hasattr(psutil, "heap_info"):
+        info = psutil.heap_info()
+        values["live_heap"] = info.heap_used + info.mmap_used
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        values["cuda_allocated"] = torch.cuda.memory_allocated()
+        values["cuda_reserved"] = torch.cuda.memory_reserved()
+        free, total = torch.cuda.mem_get_info()
+        values["cuda_device_used"] = total - free
+    return Reading(step, values)
+
+
+def empty_framework_caches() -> None:
+    """Ask the frameworks that are loaded to hand back what they keep for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def trim_malloc() -> None:
+    """``malloc_trim(0)`` where the C library has it (glibc); thread arenas are trimmed too."""
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _kernel_values() -> dict[str, int]:
+    values = _sizes_in("/proc/self/status", _STATUS_NAMES)
+    if not values:
+        return {"rss": psutil.Process().memory_info().rss}
+    return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
+
+
+def _sizes_in(path: str, names: Mapping[str, str]) -> dict[str, int]:
+    """The sizes in bytes of a file of ``Name:  123 kB``, under names of ours; none without it."""
+    try:
+        # Not open(): each call of it leaves a block behind, which the noise floor would show.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        text = os.read(descriptor, _TEXT_BYTES).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
+    values = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        if name in names:
+            values[names[name]] = int(rest.split()[0]) * 1024
+    return values
+
+
+def _pymalloc_values() -> dict[str, int]:
+    """Live bytes and arena bytes of pymalloc, which CPython only prints, to the C stderr."""
+    report = getattr(sys, "_debugmallocstats", None)
+    if report is None:
+        return {}
+    catch = _nameless_file()
+    try:
+        with _standard_error_into(catch):
+            report()
+        text = os.pread(catch, _REPORT_BYTES, 0).decode("ascii", "replace")
+    finally:
+        os.close(catch)
+    return {
+        name: int(match[1].replace(",", ""))
+        for name, pattern in _PYMALLOC_LINES.items()
+        if (match := pattern.search(text))
+    }
+
+
+@contextlib.contextmanager
+def _standard_error_into(descriptor: int) -> Iterator[None]:
+    """Let descriptor 2 lead elsewhere for a while; a scenario may have closed it."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        kept = None
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        if kept is None:
+            os.close(2)
+        else:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _nameless_file() -> int:
+    """A descriptor of a file that goes when it is closed; in memory where the system has that."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("leakhunt")
+    descriptor, path = tempfile.mkstemp(prefix="leakhunt-")
+    os.unlink(path)  # noqa: PTH108 - keep Path out of the instrument
+    return descriptor

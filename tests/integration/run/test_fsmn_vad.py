@@ -1,0 +1,146 @@
+"""The real ModelScope pipeline, on stand-in weights: what the scenario says must hold in bytes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Leakhunt
+
+from leakhunt.analysis.verdict import judge
+from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
+from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.model.run import Kind, Run
+from leakhunt.model.verdict import Status
+from leakhunt.storage import run_file
+
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.skipif(find_spec("funasr") is None, reason="the extra fsmn-vad is not installed"),
+]
+CALLS = 104
+KIB = 1024
+
+
+def run_pipeline(out: Path, *words: str) -> dict[str, Run]:
+    command = [sys.executable, "-m", "leakhunt", "run", *words, "--device", "cpu"]
+    command += ["--option", "weights=stand-in", "--threads", "2", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = [run_file.load(file) for file in run_file.find_run_files([str(out)])]
+    return {run.plan.variant: run for run in runs}
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """All CPU variants that are told apart by varied lengths."""
+    out = tmp_path_factory.mktemp("varied") / "out"
+    variants = "fsmn-vad:naive,preloaded,chunked,fixed-shape,streaming"
+    return run_pipeline(out, variants, "--calls", str(CALLS))
+
+
+@pytest.mark.parametrize("variant", ["naive", "preloaded", "chunked"])
+def test_a_new_length_every_call_grows_the_live_heap_by_some_64_kib(
+    varied: dict[str, Run], variant: str
+) -> None:
+    trend = judge(varied[variant]).trends["live_heap"]
+    assert trend.rate is not None
+    assert 45 * KIB < trend.rate < 80 * KIB
+
+
+def test_the_naive_pipeline_is_known_to_grow_in_native_code_after_a_few_hundred_calls(
+    tmp_path: Path,
+) -> None:
+    run = run_pipeline(tmp_path / "out", "fsmn-vad:naive")["naive"]
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
+    assert run.calls_done <= MOST_WARM_UP_STEPS * WARM_UP_STEP + LOOKS[2]
+    assert verdict.forecast is not None and verdict.forecast.calls > 1000
+
+
+def test_one_shape_keeps_the_live_heap_level(varied: dict[str, Run]) -> None:
+    trend = judge(varied["fixed-shape"]).trends["live_heap"]
+    assert trend.rate is not None
+    assert trend.rate < KIB
+
+
+def test_every_variant_hears_speech_and_preloading_changes_nothing(varied: dict[str, Run]) -> None:
+    naive = varied["naive"]
+    assert sum(len(segments) for segments in naive.results.values()) > CALLS
+    same = difference(naive, varied["preloaded"])
+    assert same is not None and same.differing == 0
+    for variant in ("chunked", "fixed-shape", "streaming"):
+        found = difference(naive, varied[variant])
+        assert found is not None and found.total is not None and found.reference_total
+        assert found.compared == CALLS
+        assert found.total < 0.1 * found.reference_total
+
+
+def test_the_weights_and_their_checksum_are_in_every_header(varied: dict[str, Run]) -> None:
+    for run in varied.values():
+        assert run.facts["weights"].startswith("stand-in weights")
+        assert run.facts["weights_sha256"] == (
+            "72ba6cafa5c04196b05debb4d2d9a18a270c71ca4e7d5530c3c34f76e94fc9fd"
+        )
+
+
+def test_recordings_of_any_rate_and_channel_count_are_taken(tmp_path: Path) -> None:
+    seconds = np.arange(3 * 44_100) / 44_100
+    tone = (0.3 * np.sign(np.sin(2 * np.pi * 150 * seconds))).astype("float32")
+    quiet = np.zeros(2 * 44_100, dtype="float32")
+    stereo = np.stack([np.concatenate([quiet, tone, quiet])] * 2, axis=1)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("a.wav", "b.flac", "c.mp3"):
+        soundfile.write(folder / name, stereo, 44_100)
+    runs = run_pipeline(
+        tmp_path / "out", "fsmn-vad:naive,preloaded", "--audio", str(folder), "--calls", "6"
+    )
+    for run in runs.values():
+        assert run.calls_done == 6
+        for segments in run.results.values():
+            ((start, end),) = segments
+            assert 1500 <= start <= 2100 and 4900 <= end <= 7000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "exit_code", "told"),
+    [
+        ("text.wav", b"this is no sound\n", 6, "text.wav: not readable as audio"),
+        ("empty.wav", None, 6, "empty.wav: holds no sound"),
+        ("zero.wav", b"", 6, "zero.wav: not readable as audio"),
+        ("", b"", 2, "no such file or folder"),
+    ],
+)
+def test_audio_that_is_none_is_told_in_one_line(
+    leakhunt: Leakhunt, tmp_path: Path, name: str, content: bytes | None, exit_code: int, told: str
+) -> None:
+    path = tmp_path / (name or "missing")
+    if content is None:
+        soundfile.write(path, np.zeros(0, dtype="float32"), 16_000)
+    elif name:
+        path.write_bytes(content)
+    done = leakhunt("run", "fsmn-vad:naive", "--audio", path, "--device", "cpu", "--out", "out")
+    assert done.returncode == exit_code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("leakhunt: ") and told in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_cuda_is_refused_in_one_line_where_there_is_none(leakhunt: Leakhunt) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    done = leakhunt("run", "fsmn-vad", "--device", "cuda")
+    assert done.returncode == 5
+    assert "torch sees no CUDA device here" in done.stderr
+    named = leakhunt("run", "fsmn-vad:kept-cuda-cache", "--option", "weights=stand-in")
+    assert named.returncode == 5
+    assert "kept-cuda-cache makes no sense on cpu" in named.stderr

@@ -1,0 +1,145 @@
+"""What nobody would do on purpose, and somebody does: told in one line, or done all the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Leakhunt, WriteScenario, only_run
+
+from leakhunt.model.gate import Answer
+from leakhunt.model.run import Ending
+
+NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
+
+
+def one_line(done: subprocess.CompletedProcess[str], exit_code: int) -> None:
+    assert done.stderr.startswith("leakhunt: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == exit_code
+
+
+def test_a_reader_that_went_away_does_not_make_a_good_run_fail(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
+    done = subprocess.run(command, stdout=writing, cwd=tmp_path, timeout=60, check=False)
+    os.close(writing)
+    assert done.returncode == Answer.WITHIN
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan"])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused_in_one_line(
+    leakhunt: Leakhunt, seconds: str
+) -> None:
+    one_line(leakhunt("run", "null", "--calls", 3, "--timeout", seconds), 2)
+
+
+def test_a_variant_named_twice_is_refused_before_it_is_measured(
+    leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    one_line(leakhunt("run", "null:nothing,nothing", "--calls", 3, "--out", "out"), 2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["a" * 5000, "/proc/self/mem"], ids=["long", "unreadable"])
+def test_a_place_that_cannot_be_read_is_told_in_one_line(leakhunt: Leakhunt, place: str) -> None:
+    done = leakhunt("run", place)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("body", "exit_code"),
+    [
+        ("@variant\ndef naive(state, item):\n    raise ValueError('\\udcff')\n", 8),
+        (
+            'RESULT = "intervals"\ndef summarize(state, result):\n    return 5\n'
+            + NAIVE
+            + NAIVE.replace("naive", "other"),
+            8,
+        ),
+    ],
+    ids=["a lone surrogate in the reason", "results that are no intervals"],
+)
+def test_whatever_the_scenario_does_the_report_is_written(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path, body: str, exit_code: int
+) -> None:
+    file = write_scenario(body)
+    done = leakhunt("run", file, "--calls", 3, "--out", "out", errors="backslashreplace")
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 4, exit_code)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_scenario_whose_name_is_no_utf8_is_measured(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    file = write_scenario(NAIVE)
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.py"))
+    file.rename(named)
+    done = leakhunt("run", named, "--calls", 3, "--out", "out", errors="backslashreplace")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_inside_the_standard_library_is_told_with_the_scenarios_line(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    body = "import json\n@variant\ndef naive(state, item):\n    json.loads('x')\n"
+    leakhunt("run", write_scenario(body), "--calls", 3, "--out", "out")
+    assert "(made.py:13)" in only_run(tmp_path / "out").outcome.reason
+
+
+@pytest.mark.parametrize("line", ["os.close(2)", "sys.stderr = None"])
+def test_a_scenario_without_an_error_stream_is_measured(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path, line: str
+) -> None:
+    body = f"@variant\ndef naive(state, item):\n    if item == 1:\n        {line}\n"
+    leakhunt("run", write_scenario(body), "--calls", 3, "--out", "out")
+    assert only_run(tmp_path / "out").outcome.ending is Ending.OK
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_output_is_told_in_one_line_and_is_no_answer_of_the_gate(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
+    command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False
+        )
+    one_line(done, 7)
+
+
+@pytest.mark.parametrize("size", ["0", "99999999999999 TiB"])
+def test_a_memory_limit_that_is_none_is_refused_in_one_line(leakhunt: Leakhunt, size: str) -> None:
+    one_line(leakhunt("run", "null", "--calls", 3, "--memory-limit", size), 2)
+
+
+def test_one_damaged_run_file_does_not_cost_the_report_of_the_others(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    leakhunt("run", write_scenario(NAIVE), "--calls", 120, "--out", "good")
+    (tmp_path / "good" / "cut.run.jsonl").write_text('{"record":"hea')
+    done = leakhunt("report", "good")
+    assert done.returncode == 0
+    assert "left out: good/cut.run.jsonl" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert leakhunt("report", "good/cut.run.jsonl").returncode == 6
+
+
+def test_a_thread_that_a_scenario_leaves_does_not_keep_the_run_from_ending(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    body = (
+        "import threading\n@variant\ndef naive(state, item):\n"
+        "    if item == 1:\n        threading.Thread(target=time.sleep, args=(600,)).start()\n"
+    )
+    leakhunt("run", write_scenario(body), "--calls", 3, "--timeout", 20, "--out", "out")
+    assert only_run(tmp_path / "out").outcome.ending is Ending.OK

@@ -1,0 +1,470 @@
+"""From findings to suspects: who leads, what is explained, what is bounded, what is left open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import MakeRun, plan
+from made_findings import (
+    CALLS,
+    IDEEP,
+    KERNEL,
+    KIB,
+    MALLOC,
+    MINE,
+    ONEDNN,
+    THEIRS,
+    attributed,
+    finding,
+    suspect_of,
+    watched,
+)
+
+from leakhunt.analysis.attribution import attribute
+from leakhunt.analysis.attribution.attribute import bounded
+from leakhunt.analysis.attribution.ceiling import ceiling, ceiling_plan
+from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
+from leakhunt.analysis.report import assemble
+from leakhunt.analysis.verdict import judge
+from leakhunt.model.attribution import (
+    Attribution,
+    Finding,
+    Frame,
+    Instrument,
+    Origin,
+    Sort,
+    plain_name,
+)
+from leakhunt.model.run import Kind, Role, Run
+from leakhunt.model.verdict import Status
+
+
+def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
+    flat = make_run(live_heap=[5000] * CALLS, python_blocks=[1000] * CALLS)
+    told = attributed(flat, finding())
+    assert told.suspects == ()
+    assert "Nothing grows" in told.sentence
+
+
+def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> None:
+    site = finding(size=3 * KIB, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list", "R")
+    )
+    (suspect,) = attributed(leaking_objects, site, holder).suspects
+    assert suspect.chain == ("made.KEPT", "list", "R")
+    assert suspect.where == MINE
+    assert (suspect.per_call, suspect.exact) == (1, True)
+    assert suspect.bytes_per_call == 3 * KIB
+    assert suspect.share == pytest.approx(0.75, rel=0.01)
+    assert suspect.cause is not None and suspect.cause.id == "unbounded-list"
+    assert any("exactly 1 more items a call" in line for line in suspect.evidence)
+
+
+def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
+    site = finding(size=3 * KIB, key="5")
+    weak = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), facts={"weak": "yes"},
+        chain=("made.SEEN", "dict"),
+    )  # fmt: skip
+    (suspect,) = attributed(leaking_objects, site, weak).suspects
+    assert suspect.chain == ()
+    assert any("no growing container holds it" in line for line in suspect.evidence)
+
+
+def test_blocks_are_claimed_once_and_by_the_larger_container(leaking_objects: Run) -> None:
+    item, more = finding(size=3 * KIB, key="5"), finding(size=KIB, key="6")
+    index = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.INDEX", "dict")
+    )
+    owner = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5", "6"), chain=("made.KEPT", "list")
+    )
+    told = attributed(leaking_objects, item, more, index, owner)
+    assert [suspect.chain[0] for suspect in told.suspects] == ["made.KEPT"]
+    assert told.explained == 4 * KIB
+
+
+def test_the_array_behind_a_list_that_jumps_is_not_counted_as_its_items(
+    leaking_objects: Run,
+) -> None:
+    sizes = (0, 10 * KIB, 22 * KIB, 37 * KIB + 9_000)
+    (suspect,) = attributed(leaking_objects, replace(finding(), sizes=sizes)).suspects
+    assert suspect.bytes_per_call == KIB
+
+
+def test_the_nodes_of_a_container_are_its_own_though_its_table_jumped(
+    leaking_objects: Run,
+) -> None:
+    """As of an OrderedDict: a node an item, and a table that moves, from the line that inserts."""
+    items = finding(size=3 * KIB, key="1")
+    counts, sizes = (0, 10, 24, 39), (0, 320, 400_768, 401_248)
+    nodes = replace(finding(key="2"), counts=counts, sizes=sizes)
+    elsewhere = finding(size=100, key="3", stack=(THEIRS, replace(MINE, source="other()")))
+    owner = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("1",), chain=("made.HOOKS", "dict"),
+        facts={"slot_bytes": 104},
+    )  # fmt: skip
+    first, second = attributed(leaking_objects, items, nodes, elsewhere, owner).suspects
+    assert first.chain == ("made.HOOKS", "dict")
+    assert first.bytes_per_call == 3 * KIB + 104
+    assert second.bytes_per_call == 100
+
+
+def test_what_leaks_beside_a_container_from_the_same_line_is_a_suspect_of_its_own(
+    leaking_objects: Run,
+) -> None:
+    """All that ``model.generate(x)`` leaks comes from that line of the user's."""
+    first, second, third = (
+        finding(size=size, key=str(size)) for size in (2 * KIB, 1 * KIB, 1 * KIB + 1)
+    )
+    one, other = (
+        finding(
+            size=0, sort=Sort.CONTAINER, what="list", keeps=(str(size),), chain=(name, "list"),
+            facts={"slot_bytes": 8},
+        )
+        for size, name in ((2 * KIB, "lib.A"), (1 * KIB, "lib.B"))
+    )  # fmt: skip
+    told = attributed(leaking_objects, first, second, third, one, other)
+    assert [suspect.bytes_per_call for suspect in told.suspects] == [2056, 1032, 1025]
+
+
+def test_objects_of_many_sizes_count_with_all_their_bytes(leaking_objects: Run) -> None:
+    sizes = (0, 10 * KIB, 40 * KIB, 50 * KIB)
+    (suspect,) = attributed(leaking_objects, replace(finding(), sizes=sizes)).suspects
+    assert suspect.bytes_per_call == pytest.approx(50 * KIB / 37)
+
+
+def test_what_stays_of_nine_calls_in_ten_counts_with_all_its_bytes(leaking_objects: Run) -> None:
+    most = replace(finding(), counts=(0, 9, 20, 34), sizes=(0, 9 * KIB, 20 * KIB, 34 * KIB))
+    (suspect,) = attributed(leaking_objects, most).suspects
+    assert suspect.bytes_per_call == pytest.approx(34 / 37 * KIB)
+
+
+def test_a_mapping_is_no_suspect_for_a_heap_that_grows(leaking: Run) -> None:
+    mapped = finding(size=9 * KIB, instrument=Instrument.MEMRAY, what="mapping", stack=(MINE,))
+    heap = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
+    (suspect,) = attributed(leaking, mapped, heap).suspects
+    assert suspect.bytes_per_call == 4 * KIB
+
+
+def test_what_is_not_kept_per_call_is_no_suspect(leaking_objects: Run) -> None:
+    buffer = replace(finding(key="1"), counts=(0, 1, 1, 1), sizes=(0, 9_000, 9_000, 9_000))
+    real = finding(size=4 * KIB, stack=(MINE,), key="2")
+    (suspect,) = attributed(leaking_objects, buffer, real).suspects
+    assert suspect.where == MINE and suspect.holder is None
+
+
+def test_what_is_not_explained_is_said(leaking: Run) -> None:
+    told = attributed(leaking, finding(size=KIB, instrument=Instrument.MEMRAY))
+    assert told.growth == pytest.approx(4 * KIB, rel=0.01)
+    assert told.explained == pytest.approx(KIB)
+    assert "explain 25% of 4.00 KiB/call; 3.00 KiB/call stay unexplained" in told.sentence
+
+
+def test_no_suspect_is_said(leaking: Run) -> None:
+    told = attributed(leaking)
+    assert told.suspects == ()
+    assert "no instrument that was used finds who keeps it" in told.sentence
+
+
+def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
+    told = attributed(leaking, finding(instrument=Instrument.MEMRAY))
+    assert any("ctypes" in line for line in told.blind)
+
+
+def test_what_an_instrument_could_not_do_is_told(leaking: Run) -> None:
+    cut = replace(watched(finding()), notes=({"kind": "watched", "caveats": ["it stopped"]},))
+    assert "it stopped" in attribute(leaking, judge(leaking), [cut]).blind
+
+
+def test_two_instruments_that_see_the_same_line_do_not_add_up(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list")
+    )
+    native = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
+    told = attribute(
+        leaking_objects, judge(leaking_objects), [watched(native), watched(site, holder)]
+    )
+    (suspect,) = told.suspects
+    assert suspect.chain == ("made.KEPT", "list")
+    assert suspect.instruments == (Instrument.TRACEMALLOC, Instrument.MEMRAY)
+    assert told.explained == pytest.approx(4 * KIB)
+
+
+def caches(leak: float = 0) -> list[Finding]:
+    """Two entries a call of one cache and one of the other: 2 KiB and 1.9 KiB a call."""
+    found = [
+        finding(2, 128, stack=(MALLOC, ONEDNN, MINE), key="1"),
+        finding(1, 2 * KIB - 256, stack=(MALLOC, KERNEL, ONEDNN, MINE), key="2"),
+        finding(2, 64, stack=(MALLOC, IDEEP, MINE), key="3"),
+        finding(1, 2 * KIB - 256, stack=(MALLOC, KERNEL, IDEEP, MINE), key="4"),
+    ]
+    if leak:
+        found.append(finding(1, leak, stack=(MALLOC, MINE), key="5"))
+    return [replace(each, instrument=Instrument.MEMRAY) for each in found]
+
+
+def test_bounded_caches_are_reported_with_their_ceiling_and_not_as_a_leak(leaking: Run) -> None:
+    told = attributed(leaking, *caches())
+    onednn, ideep = told.suspects
+    assert onednn.cause is not None and onednn.cause.id == "onednn-primitive-cache"
+    assert onednn.ceiling_calls == 512
+    assert onednn.ceiling_bytes == pytest.approx(2 * KIB * 512)
+    assert ideep.ceiling_calls == 1024
+    assert {onednn.origin, ideep.origin} == {Origin.LIBRARY}
+    assert told.bounded and told.ceiling_calls == 1024
+    verdict = bounded(judge(leaking), told, None)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
+    assert "ceiling about 2.88 MiB after some 1,024 calls" in verdict.sentence
+    assert verdict.forecast is None
+
+
+def test_a_leak_beside_bounded_caches_stays_a_leak(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[8 * KIB * call for call in range(CALLS)])
+    told = attributed(run, *caches(leak=4 * KIB))
+    assert not told.bounded
+    assert bounded(judge(run), told, None).status is Status.LEAK
+
+
+def test_growth_that_caches_do_not_explain_stays_a_leak(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[40 * KIB * call for call in range(CALLS)])
+    assert not attributed(run, *caches()).bounded
+
+
+def test_a_cache_of_python_that_is_still_filling_has_a_ceiling(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="5")
+    cache = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+        facts={"most_items": 5000},
+    )  # fmt: skip
+    told = attributed(leaking_objects, site, cache)
+    (suspect,) = told.suspects
+    assert suspect.ceiling_calls == 5000
+    assert suspect.ceiling_bytes == 5000 * 4 * KIB
+    assert bounded(judge(leaking_objects), told, None).kind is Kind.BOUNDED_CACHE
+
+
+def level(make_run: MakeRun, top: int, rate: int = 0) -> Run:
+    calls = 400
+    heap = [top + rate * call for call in range(calls)]
+    return make_run(
+        live_heap=heap,
+        readings={"start": {"live_heap": 0}, "trimmed": {"live_heap": top + rate * calls}},
+        plan_changes={"role": Role.CEILING, "warmup": 150},
+    )
+
+
+@pytest.mark.parametrize(
+    ("top", "rate", "word"),
+    [
+        (3 * KIB * KIB, 0, "Ceiling confirmed"),
+        (9 * KIB * KIB, 0, "Ceiling corrected"),
+        (3 * KIB * KIB, 4 * KIB, "Ceiling not confirmed"),
+    ],
+)
+def test_a_run_past_the_ceiling_confirms_or_corrects_it(
+    make_run: MakeRun, top: int, rate: int, word: str
+) -> None:
+    past = level(make_run, top, rate)
+    found = ceiling(past, judge(past), 3.0 * KIB * KIB)
+    assert found is not None and found.sentence.startswith(word)
+    assert found.is_level == (rate == 0)
+
+
+def test_a_ceiling_that_is_passed_makes_it_a_leak_again(make_run: MakeRun, leaking: Run) -> None:
+    told = attributed(leaking, *caches())
+    past = level(make_run, 3 * KIB * KIB, rate=4 * KIB)
+    found = ceiling(past, judge(past), told.ceiling_bytes or 0)
+    assert bounded(judge(leaking), told, found).status is Status.LEAK
+
+
+def test_the_run_past_the_ceiling_is_judged_from_there_on() -> None:
+    made = ceiling_plan(plan(calls=None, warmup=None), 1148)
+    assert made.calls is not None and made.warmup is not None
+    assert 1148 < made.warmup < made.calls
+    assert made.calls - made.warmup > 300
+    assert not made.is_measured
+
+
+def test_a_fingerprint_outlives_other_lines_and_other_sizes(leaking: Run) -> None:
+    moved = replace(MINE, line=99)
+    one = suspect_of(leaking, finding(size=KIB))
+    other = suspect_of(leaking, finding(size=3 * KIB, stack=(THEIRS, moved)))
+    third = suspect_of(leaking, finding(stack=(THEIRS, replace(MINE, source="other(1)"))))
+    assert one.fingerprint == other.fingerprint != third.fingerprint
+
+
+def test_what_a_library_allocates_and_nobody_holds_is_the_librarys(leaking: Run) -> None:
+    suspect = suspect_of(leaking, finding(instrument=Instrument.MEMRAY))
+    assert suspect.origin is Origin.LIBRARY
+    assert suspect.holder == THEIRS and suspect.where == MINE
+    own = suspect_of(leaking, finding(instrument=Instrument.MEMRAY, stack=(MINE,)))
+    assert own.origin is Origin.YOURS
+
+
+def test_the_first_suspect_is_the_largest_known_or_not(leaking_objects: Run) -> None:
+    known = finding(size=600, key="1", stack=(MINE,))
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), chain=("made.IDS", "list")
+    )
+    elsewhere = replace(MINE, line=9, source="HEAD = Node(HEAD)")
+    unknown = finding(size=3 * KIB, key="2", stack=(elsewhere,))
+    linked = finding(
+        size=0, sort=Sort.TYPE, what="made.Node", keeps=("2",), chain=("made.HEAD.after...", "Node")
+    )
+    first, second = attributed(leaking_objects, known, holder, unknown, linked).suspects
+    assert first.chain == ("made.HEAD.after...", "Node")
+    assert first.bytes_per_call == 3 * KIB
+    assert second.cause is not None
+
+
+def test_a_type_lends_no_chain_to_what_is_not_its_own(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="2", stack=(MINE,))
+    other = finding(size=0, sort=Sort.TYPE, what="made.Node", keeps=("9",), chain=("made.H", "N"))
+    (suspect,) = attributed(leaking_objects, site, other).suspects
+    assert suspect.chain == ()
+
+
+def test_a_bound_that_is_passed_or_out_of_reach_is_none(make_run: MakeRun) -> None:
+    heap = [4 * KIB * call for call in range(CALLS)]
+    blocks = [2 * call for call in range(CALLS)]
+    run = make_run(
+        live_heap=heap, rss=heap, python_blocks=blocks, limits={"the limit": 100 * KIB * KIB}
+    )
+
+    def told(most: int) -> Attribution:
+        site = finding(size=4 * KIB, key="5")
+        cache = finding(
+            size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+            facts={"most_items": most},
+        )  # fmt: skip
+        return attributed(run, site, cache)
+
+    assert not told(10).bounded
+    verdict = judge(run)
+    assert verdict.forecast is not None
+    assert bounded(verdict, told(10**9), None).status is Status.LEAK
+
+
+def test_growing_resources_come_first(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)], threads=list(range(CALLS)))
+    thread = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        facts={"name": "Thread (wait)", "since_call": 12},
+    )  # fmt: skip
+    block = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
+    told = attribute(run, judge(run), [watched(block), watched(thread)])
+    first = told.suspects[0]
+    assert first.bytes_per_call is None
+    assert first.cause is not None and first.cause.id == "threads-not-ended"
+    assert any("since call 12" in line for line in first.evidence)
+
+
+def test_a_thread_explains_what_a_thread_may_hold_and_no_more(make_run: MakeRun) -> None:
+    thread = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        facts={"name": "Thread (wait)", "since_call": 12},
+    )  # fmt: skip
+
+    small = finding(size=100, stack=(MINE,))
+
+    def following(per_call: int) -> Instrument | None:
+        run = make_run(
+            live_heap=[per_call * call for call in range(CALLS)],
+            python_blocks=[2 * call for call in range(CALLS)],
+            threads=list(range(CALLS)),
+        )
+        return next_instrument(run, judge(run), [watched(thread), watched(small)])
+
+    assert following(64 * KIB) is None
+    assert following(6 * KIB * KIB) is Instrument.MEMRAY
+
+
+def test_a_tensor_on_the_gpu_is_told_with_who_holds_it(make_run: MakeRun) -> None:
+    """CUDA's history knows the bytes, the Python heap knows the list: one suspect."""
+    run = make_run(cuda_allocated=[KIB * KIB * call for call in range(CALLS)])
+    assert judge(run).kind is Kind.CUDA_LEAK
+    block = finding(size=KIB * KIB, instrument=Instrument.CUDA, what="CUDA", stack=(MINE,))
+    site = finding(size=80, key="1", stack=(MINE,))
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), stack=(MINE,),
+        chain=("State.kept", "list", "torch.Tensor"), facts={"tensor": "float32[262144]"},
+    )  # fmt: skip
+    verdict = judge(run)
+    assert next_instrument(run, verdict, []) is Instrument.CUDA
+    assert next_instrument(run, verdict, [watched(block)]) is Instrument.TRACEMALLOC
+    told = attribute(run, verdict, [watched(block), watched(site, holder)])
+    (suspect,) = told.suspects
+    assert suspect.chain[0] == "State.kept"
+    assert suspect.bytes_per_call == KIB * KIB
+    assert suspect.cause is not None and suspect.cause.id == "tensors-kept"
+
+
+def test_the_instrument_is_chosen_by_what_grows(
+    make_run: MakeRun, leaking: Run, leaking_objects: Run
+) -> None:
+    assert instruments_for(judge(leaking)) == (Instrument.MEMRAY,)
+    assert instruments_for(judge(leaking_objects)) == (Instrument.TRACEMALLOC,)
+    threads = make_run(live_heap=[5] * CALLS, threads=list(range(CALLS)))
+    assert instruments_for(judge(threads)) == (Instrument.RESOURCES,)
+    assert instruments_for(judge(make_run(live_heap=[5] * CALLS))) == ()
+
+
+def test_the_next_instrument_is_asked_while_the_growth_is_not_explained(leaking: Run) -> None:
+    verdict = judge(leaking)
+    some = watched(finding(size=KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE)))
+    most = watched(finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE)))
+    assert next_instrument(leaking, verdict, [some]) is Instrument.TRACEMALLOC
+    assert next_instrument(leaking, verdict, [most]) is None
+    assert next_instrument(leaking, verdict, [some], usable=[Instrument.MEMRAY]) is None
+    every = [replace(some, plan=replace(some.plan, instrument=each)) for each in Instrument]
+    assert next_instrument(leaking, verdict, every) is None
+
+
+def test_memory_that_python_asked_malloc_for_is_looked_up_in_python(leaking: Run) -> None:
+    own = watched(finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MINE,)))
+    assert next_instrument(leaking, judge(leaking), [own]) is Instrument.TRACEMALLOC
+
+
+def test_where_nothing_grows_no_instrument_is_needed(make_run: MakeRun) -> None:
+    flat = make_run(live_heap=[5000] * CALLS)
+    assert next_instrument(flat, judge(flat), []) is None
+
+
+def test_a_report_has_the_measured_run_once_with_its_suspects(leaking: Run) -> None:
+    again = replace(watched(*caches()), plan=replace(leaking.plan, instrument=Instrument.MEMRAY))
+    report = assemble([again, leaking], "test")
+    (entry,) = report.entries
+    assert entry.run is leaking
+    assert entry.attribution is not None and len(entry.attribution.suspects) == 2
+    assert entry.verdict.kind is Kind.BOUNDED_CACHE
+    assert report.command.startswith("leakhunt hunt ")
+
+
+def test_a_run_of_another_seed_attributes_nothing(leaking: Run) -> None:
+    other = replace(leaking.plan, instrument=Instrument.MEMRAY, seed=7)
+    (entry,) = assemble([leaking, replace(watched(*caches()), plan=other)], "test").entries
+    assert entry.attribution is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "plain"),
+    [
+        ("operator new(unsigned long)", "operator new"),
+        ("dnnl_status_t dnnl::pd_t::create<dnnl::k<(isa)880>, 3>(int)", "dnnl::pd_t::create"),
+        ("dnnl::desc_t::clone() const", "dnnl::desc_t::clone"),
+        ("torch::(anonymous namespace)::conv(c10::Set)", "torch::{anonymous}::conv"),
+        ("it::operator++() [clone .isra.0]", "it::operator++"),
+        ("malloc", "malloc"),
+    ],
+)
+def test_symbols_are_told_without_their_types(symbol: str, plain: str) -> None:
+    assert plain_name(symbol) == plain
+    assert str(Frame("", 0, symbol, "", Origin.LIBRARY)) == plain
+
+
+def test_python_frames_keep_their_names() -> None:
+    assert str(Frame("a.py", 3, "<lambda>", "", Origin.YOURS)) == "<lambda> (a.py:3)"

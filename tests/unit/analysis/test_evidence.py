@@ -1,0 +1,166 @@
+"""What is said of a suspect, who counts as one, and what its bound is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import MakeRun
+from made_findings import (
+    CALLS,
+    IDEEP,
+    KERNEL,
+    KIB,
+    MALLOC,
+    MINE,
+    ONEDNN,
+    THEIRS,
+    attributed,
+    finding,
+    suspect_of,
+)
+
+from leakhunt.analysis.verdict import judge
+from leakhunt.model.attribution import Finding, Instrument, Origin, Sort, Suspect
+from leakhunt.model.run import Kind, Run
+
+GRAPH = "autograd graph"
+
+
+def kept_in(most: int, size: int, before: int = 0) -> list[Finding]:
+    site = finding(size=size, key="5")
+    cache = finding(
+        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+        facts={"most_items": most},
+    )  # fmt: skip
+    return [site, replace(cache, counts=tuple(before + count for count in cache.counts))]
+
+
+def test_a_cache_that_holds_more_than_its_bound_has_none(leaking_objects: Run) -> None:
+    (suspect,) = attributed(leaking_objects, *kept_in(5000, 4 * KIB, before=4990)).suspects
+    assert suspect.ceiling_calls is None
+    (suspect,) = attributed(leaking_objects, *kept_in(5000, 4 * KIB, before=900)).suspects
+    assert suspect.ceiling_calls == 5000
+
+
+def test_a_known_cache_that_should_have_ended_long_ago_has_no_ceiling(leaking: Run) -> None:
+    """A hundred entries a call fill it within eleven: after three hundred it is something else."""
+    entries = finding(200, 16, stack=(MALLOC, ONEDNN, MINE), instrument=Instrument.MEMRAY)
+    suspect = suspect_of(leaking, entries)
+    assert suspect.cause is not None and suspect.cause.bound is not None
+    assert suspect.ceiling_bytes is None
+
+
+def test_a_bounded_cache_is_the_librarys_whoever_called(leaking: Run) -> None:
+    entries = finding(2, 64, stack=(MINE, MALLOC, IDEEP), instrument=Instrument.MEMRAY)
+    assert suspect_of(leaking, entries).origin is Origin.LIBRARY
+
+
+def test_a_container_is_whose_object_or_module_it_is_in(leaking_objects: Run) -> None:
+    site = finding(size=4 * KIB, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("lib.CACHE", "list")
+    )
+    theirs = replace(holder, facts={"held_by": "library"})
+    assert suspect_of(leaking_objects, site, theirs).origin is Origin.LIBRARY
+    assert suspect_of(leaking_objects, site, holder).origin is Origin.YOURS
+
+
+def evidence(suspect: Suspect) -> str:
+    return "; ".join(suspect.evidence)
+
+
+def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
+    site = finding(size=80, key="5")
+    holder = finding(
+        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list"),
+        facts={"native_bytes": 3 * KIB, "pins_bytes": 9 * KIB * KIB},
+    )  # fmt: skip
+    told = suspect_of(leaking_objects, site, holder)
+    assert "each item keeps 3.00 KiB in tensors or images" in evidence(told)
+    assert "a view that keeps 9.00 MiB alive" in evidence(told)
+    assert told.bytes_per_call == 3 * KIB + 80
+    plain = suspect_of(leaking_objects, site, replace(holder, facts={}))
+    assert "storage" not in evidence(plain) and "view" not in evidence(plain)
+
+
+def test_what_grows_as_descriptors_has_no_share_of_the_memory(make_run: MakeRun) -> None:
+    run = make_run(
+        live_heap=[4 * KIB * call for call in range(CALLS)], descriptors=list(range(CALLS))
+    )
+    opened = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="descriptor", size=0,
+        facts={"name": "socket", "since_call": 2},
+    )  # fmt: skip
+    assert suspect_of(run, opened).share is None
+
+
+def test_what_was_opened_from_a_known_line_comes_before_what_was_not(make_run: MakeRun) -> None:
+    run = make_run(
+        live_heap=[4 * KIB * call for call in range(CALLS)], descriptors=list(range(CALLS))
+    )
+    selector = finding(
+        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="descriptor", size=0, stack=(),
+        facts={"name": "anon_inode"}, key="1",
+    )  # fmt: skip
+    peer = replace(selector, stack=(THEIRS, MINE), facts={"name": "socket"}, key="2")
+    first, second = attributed(run, selector, peer).suspects
+    assert (first.where, second.where) == (MINE, None)
+
+
+def test_a_graph_comes_before_the_blocks_that_it_keeps(leaking_objects: Run) -> None:
+    blocks = finding(size=4 * KIB, stack=(MINE,), key="1")
+    graph = finding(
+        12, 0, sort=Sort.GRAPH, what=GRAPH, stack=(), chain=("State.total", "torch.Tensor"),
+        facts={"grad_fn": "AddBackward0"},
+    )  # fmt: skip
+    first, second = attributed(leaking_objects, blocks, graph).suspects
+    assert first.chain == ("State.total", "torch.Tensor")
+    assert "exactly 12 more nodes of an autograd graph a call" in evidence(first)
+    assert second.where == MINE
+
+
+def test_a_hundredth_of_the_growth_is_no_suspect(leaking: Run) -> None:
+    large = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE), key="1")
+    small = replace(large, stack=(MALLOC, replace(MINE, source="tiny()")), key="2")
+    small = replace(small, sizes=tuple(36 * count for count in small.counts))
+    told = attributed(leaking, large, small)
+    assert [suspect.bytes_per_call for suspect in told.suspects] == [4 * KIB]
+
+
+def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
+    leaking: Run,
+) -> None:
+    line = finding(size=4 * KIB, sort=Sort.LINE, instrument=Instrument.LINES, stack=(MINE,))
+    assert suspect_of(leaking, line).where == MINE
+    block = finding(
+        size=4 * KIB, instrument=Instrument.TRACEMALLOC, stack=(replace(MINE, source="other()"),)
+    )
+    told = attributed(leaking, line, block)
+    assert [suspect.instruments for suspect in told.suspects] == [(Instrument.TRACEMALLOC,)]
+
+
+def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:
+    told = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
+    assert "explain 100% of 4.00 KiB/call (they come to 225%" in told.sentence
+
+
+def test_growth_of_mappings_is_measured_by_rss(make_run: MakeRun) -> None:
+    each = 64 * KIB
+    before = {"rss": 10 * KIB * KIB, "live_heap": 5000, "python_arenas": 0}
+    after = before | {"rss": before["rss"] + each * CALLS}
+    run = make_run(
+        readings={"start": before, "end": after, "collected": after, "trimmed": after},
+        rss=[before["rss"] + each * call for call in range(CALLS)],
+        live_heap=[5000] * CALLS,
+    )
+    assert judge(run).kind is Kind.MAPPING_GROWTH
+    told = attributed(run, finding(size=each, instrument=Instrument.MEMRAY, what="mapping"))
+    assert told.growth == pytest.approx(each, rel=0.01)
+    assert told.suspects[0].share == pytest.approx(1, rel=0.01)
+
+
+def test_a_holder_is_no_function_that_only_hands_memory_out(leaking: Run) -> None:
+    stack = (replace(THEIRS, function="operator new(unsigned long)"), KERNEL, MINE)
+    suspect = suspect_of(leaking, finding(instrument=Instrument.MEMRAY, stack=stack))
+    assert suspect.holder == KERNEL

@@ -1,0 +1,333 @@
+"""The verdict on whole runs: which class, and what the witnesses say of each other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from conftest import MakeRun
+
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.model.run import Ending, Kind, Outcome, Reading
+from leakhunt.model.verdict import Shape, Status
+
+KIB = 1024
+MIB = KIB * KIB
+BASE = 200 << 20
+CALLS = 300
+WARM_UP = CALLS // 4
+
+Values = dict[str, int]
+
+
+def rising(rate: float, calls: int = CALLS, start: int = BASE) -> list[int]:
+    return [start + round(rate * call) for call in range(calls)]
+
+
+def flat(calls: int = CALLS, at: int = BASE) -> list[int]:
+    return [at] * calls
+
+
+def looks(**rates: float) -> list[Reading]:
+    """Collected readings before, within and after the judged calls, growing at these rates."""
+    places = ((WARM_UP, "look_collected"), (200, "look_collected"), (CALLS, "collected"))
+    return [
+        Reading(step, {name: round(1000 + rate * call) for name, rate in rates.items()}, call)
+        for call, step in places
+    ]
+
+
+def settled(before: Values, after: Values) -> list[Reading]:
+    steps = ("end", "collected", "emptied", "trimmed")
+    return [
+        Reading("start", before, 0),
+        Reading("look_collected", before, WARM_UP),
+        *(Reading(step, after, CALLS) for step in steps),
+    ]
+
+
+def test_a_run_without_a_sample_says_that_nothing_was_measured(make_run: MakeRun) -> None:
+    verdict = judge(make_run())
+    assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
+    assert "Nothing was measured" in verdict.sentence
+
+
+def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
+    make_run: MakeRun,
+) -> None:
+    verdict = judge(make_run(live_heap=flat(), rss=flat(), python_blocks=flat(at=1000)))
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
+    assert "would have seen 256 B/call with 95 %" in verdict.sentence
+
+
+def test_live_heap_alone_is_a_leak_in_native_code(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(4 * KIB), python_blocks=flat(at=1000)))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
+    assert "4.00 KiB/call" in verdict.sentence
+
+
+def test_python_blocks_make_it_a_leak_in_python(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=flat(), python_blocks=rising(1, start=1000)))
+    assert verdict.kind is Kind.PYTHON_LEAK
+    assert "Python blocks grow by 1 blocks/call" in verdict.sentence
+
+
+def test_one_large_object_in_ten_calls_is_still_a_leak_in_python(make_run: MakeRun) -> None:
+    heap = [BASE + MIB * (call // 10) for call in range(CALLS)]
+    blocks = [1000 + call // 10 for call in range(CALLS)]
+    assert judge(make_run(live_heap=heap, python_blocks=blocks)).kind is Kind.PYTHON_LEAK
+
+
+@pytest.mark.parametrize(
+    ("early", "kind"), [(17, Kind.PYTHON_LEAK), (400, Kind.NATIVE_LEAK)], ids=["looks", "warm-up"]
+)
+def test_objects_must_come_as_fast_at_the_end_but_for_those_of_the_looks(
+    make_run: MakeRun, early: int, kind: Kind
+) -> None:
+    """The first looks leave some blocks; a warm-up leaves ever fewer, for hundreds of calls."""
+    heap = [BASE + MIB * (call // 10) for call in range(CALLS)]
+    blocks = {20: 1000, 40: 1000 + early}
+    blocks |= {call: 1000 + early + call // 5 for call in (WARM_UP, 200, CALLS)}
+    readings = [
+        Reading("look_collected", {"python_blocks": count}, call) for call, count in blocks.items()
+    ]
+    series = [1000 + call // 10 for call in range(CALLS)]
+    run = make_run(live_heap=heap, python_blocks=series, readings=readings)
+    assert judge(run).kind is kind
+
+
+@pytest.mark.parametrize(("blocks_a_call", "kind"), [(1, Kind.PYTHON_LEAK), (0, Kind.NATIVE_LEAK)])
+def test_objects_of_a_leak_that_starts_late_are_seen_to_come_with_it(
+    make_run: MakeRun, blocks_a_call: int, kind: Kind
+) -> None:
+    """The stretch in which it starts has few of both: the others need not be like it."""
+    starts = WARM_UP + 45
+    leaked = [max(call - starts, 0) for call in range(CALLS)]
+    heap = [BASE + 2062 * calls for calls in leaked]
+    blocks = [1000 + blocks_a_call * calls for calls in leaked]
+    readings = [
+        Reading("look_collected", {"python_blocks": blocks[at - 1], "python_live": 50 * at}, at)
+        for at in (20, 40, WARM_UP, WARM_UP + 60, WARM_UP + 120, CALLS)
+    ]
+    verdict = judge(make_run(live_heap=heap, python_blocks=blocks, readings=readings))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, kind)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("starts", [0, WARM_UP + 45], ids=["from the first call", "late"])
+def test_objects_are_seen_to_come_with_a_leak_beneath_noise(
+    make_run: MakeRun, starts: int, seed: int
+) -> None:
+    """A hundred kilobytes in one call of ten; the heap goes up and down by twelve."""
+    source = random.Random(seed)
+    noise = [source.randint(-12 * KIB, 12 * KIB) for _ in range(CALLS)]
+    leaked = [max(call - starts, 0) // 10 for call in range(CALLS)]
+    heap = [BASE + 100 * KIB * count + noise[call] for call, count in enumerate(leaked)]
+    blocks = [1000 + count for count in leaked]
+    readings = [
+        Reading("look_collected", {"python_blocks": blocks[at - 1], "python_live": 50 * at}, at)
+        for at in (20, 40, WARM_UP, WARM_UP + 60, WARM_UP + 120, CALLS)
+    ]
+    verdict = judge(make_run(live_heap=heap, python_blocks=blocks, readings=readings))
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
+
+
+def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run: MakeRun) -> None:
+    blocks = [1000 + call // 20 for call in range(CALLS)]
+    run = make_run(live_heap=rising(64 * KIB), python_blocks=blocks)
+    assert judge(run).kind is Kind.NATIVE_LEAK
+
+
+@pytest.mark.parametrize("series", ["descriptors", "threads", "children"])
+def test_one_more_of_what_holds_memory_comes_before_the_memory(
+    make_run: MakeRun, series: str
+) -> None:
+    held = {series: rising(1, start=7)}
+    verdict = judge(make_run(live_heap=rising(KIB), python_blocks=rising(2), **held))
+    assert (verdict.kind, verdict.also) == (Kind.RESOURCE_GROWTH, (Kind.PYTHON_LEAK,))
+
+
+def test_growth_of_cuda_allocated_is_a_leak_in_cuda(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=flat(), cuda_allocated=rising(MIB)))
+    assert verdict.kind is Kind.CUDA_LEAK
+
+
+def test_growth_of_cuda_reserved_alone_is_caching(make_run: MakeRun) -> None:
+    run = make_run(live_heap=flat(), cuda_allocated=flat(), cuda_reserved=rising(MIB))
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CUDA_RETENTION)
+    assert verdict.trends["cuda_reserved"].shape is Shape.RETENTION
+
+
+def test_rss_that_a_trim_gives_back_is_retention(make_run: MakeRun) -> None:
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    end = settled(before, before | {"rss": BASE + 30 * MIB})
+    run = make_run(
+        readings=[*end[:-1], Reading("trimmed", before, CALLS)],
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.ALLOCATOR_RETENTION)
+    assert "RSS grows by 100.0 KiB/call while nothing live does" in verdict.sentence
+    assert verdict.trends["rss"].shape is Shape.RETENTION
+
+
+def test_rss_that_no_heap_accounts_for_after_a_trim_is_mapped(make_run: MakeRun) -> None:
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    run = make_run(
+        readings=settled(before, before | {"rss": BASE + 225 * 100 * KIB}),
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    verdict = judge(run)
+    assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.MAPPING_GROWTH)
+
+
+def test_rss_that_is_mostly_given_back_by_a_trim_is_not_mapped(make_run: MakeRun) -> None:
+    """A third of it stays after the trim: the allocators kept the rest."""
+    before = {"rss": BASE, "live_heap": MIB, "python_arenas": MIB}
+    run = make_run(
+        readings=settled(before, before | {"rss": BASE + 225 * 33 * KIB}),
+        live_heap=flat(),
+        rss=rising(100 * KIB),
+    )
+    assert judge(run).kind is not Kind.MAPPING_GROWTH
+
+
+def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(KIB), rss=flat()))
+    assert "RSS does not show it" in verdict.sentence
+
+
+def test_rss_that_outruns_a_leak_is_told_so(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(KIB), rss=rising(10 * KIB)))
+    assert verdict.kind is Kind.NATIVE_LEAK
+    assert "RSS grows faster still, by 10.0 KiB/call" in verdict.sentence
+
+
+def test_rss_that_grows_with_a_leak_needs_no_word(make_run: MakeRun) -> None:
+    verdict = judge(make_run(live_heap=rising(10 * KIB), rss=rising(12 * KIB)))
+    assert "faster still" not in verdict.sentence
+
+
+def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
+    readings = settled({"rss": BASE, "live_heap": 0}, {"rss": BASE, "live_heap": MIB})
+    verdict = judge(make_run(readings=[readings[0], *readings[2:]], live_heap=flat(), rss=flat()))
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
+
+
+def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
+    verdict = judge(make_run(threads=flat(at=1), descriptors=flat(at=7)))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "No series that shows live memory" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("left", "status"), [(0.1, Status.NO_LEAK), (2.0, Status.LEAK)], ids=["nothing", "a leak"]
+)
+def test_growth_is_told_from_cyclic_garbage_by_what_collections_leave(
+    make_run: MakeRun, left: float, status: Status
+) -> None:
+    run = make_run(
+        readings=looks(python_blocks=left),
+        live_heap=flat(),
+        python_blocks=rising(6, start=1000),
+    )
+    assert judge(run).status is status
+
+
+def test_a_steady_leak_beneath_five_times_as_much_garbage_is_a_leak(make_run: MakeRun) -> None:
+    run = make_run(readings=looks(live_heap=195 * KIB), live_heap=rising(MIB))
+    verdict = judge(run)
+    assert verdict.status is Status.LEAK
+    assert verdict.trends["live_heap"].rate == pytest.approx(195 * KIB, rel=0.01)
+
+
+def test_what_collections_leave_and_slows_down_is_inconclusive(make_run: MakeRun) -> None:
+    points = [(WARM_UP, 1000, "look_collected"), (200, 1600, "look_collected")]
+    readings = [
+        Reading(step, {"python_blocks": blocks}, at)
+        for at, blocks, step in [*points, (CALLS, 1700, "collected")]
+    ]
+    verdict = judge(make_run(readings=readings, live_heap=flat(), python_blocks=rising(6)))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert "slows down" in verdict.sentence
+
+
+def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
+    make_run: MakeRun,
+) -> None:
+    run = make_run(
+        readings=looks(python_blocks=2, python_live=100),
+        live_heap=flat(),
+        python_blocks=rising(2, start=1000),
+    )
+    sentence = judge(run).sentence
+    assert "Python blocks: what collections leave grows by 100 B/call" in sentence
+    assert "with 95 %" not in sentence.partition("Python blocks")[2]
+
+
+@pytest.mark.parametrize(("rate_bytes", "status"), [(100, Status.NO_LEAK), (300, Status.LEAK)])
+def test_blocks_are_judged_by_their_bytes_where_those_are_known(
+    make_run: MakeRun, rate_bytes: int, status: Status
+) -> None:
+    run = make_run(
+        readings=looks(python_blocks=1, python_live=rate_bytes),
+        live_heap=flat(),
+        python_blocks=rising(1, start=1000),
+    )
+    assert judge(run).status is status
+
+
+def killed(values: Sequence[int], make_run: MakeRun) -> Kind:
+    run = make_run(
+        outcome=Outcome(Ending.KILLED, "SIGKILL after call 100 of 500"),
+        live_heap=values,
+        rss=values,
+    )
+    verdict = judge(run)
+    assert "It ended early (killed): SIGKILL after call 100" in verdict.sentence
+    assert "In its 100 calls RSS went from" in verdict.sentence
+    return verdict.kind
+
+
+def test_a_run_killed_while_its_memory_grew_says_so(make_run: MakeRun) -> None:
+    assert killed(rising(64 * KIB, 100), make_run) is Kind.KILLED
+
+
+@pytest.mark.parametrize(("last", "grew"), [(900 * MIB, True), (130 * MIB, False)])
+def test_a_run_killed_for_memory_grew_if_it_filled_its_room_sample_by_sample(
+    make_run: MakeRun, last: int, grew: bool
+) -> None:
+    """Too few samples to judge a trend by; what came in one gulp at the end is no growth."""
+    killed_for_memory = make_run(
+        rss=[100 * MIB, 100 * MIB, (100 * MIB + last) // 2, last],
+        outcome=Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", "the OOM killer", -9),
+        plan_changes={"memory_limit_bytes": 1000 * MIB},
+    )
+    assert (judge(killed_for_memory).kind is Kind.KILLED) is grew
+
+
+def test_a_run_killed_while_nothing_grew_is_not_blamed(make_run: MakeRun) -> None:
+    assert killed(flat(100), make_run) is not Kind.KILLED
+
+
+def test_the_calls_to_out_of_memory_have_an_interval(make_run: MakeRun) -> None:
+    run = make_run(
+        limits={"the limit (cgroup v2)": BASE + 500 * MIB, "something larger": BASE + 900 * MIB},
+        live_heap=rising(MIB),
+        rss=rising(MIB),
+        duration=flat(at=2_000_000),
+    )
+    ahead = judge(run).forecast
+    assert ahead is not None
+    assert (ahead.limit, ahead.calls) == ("the limit (cgroup v2)", 500 - (CALLS - 1))
+    assert ahead.calls_latest is not None
+    assert ahead.calls_soonest <= ahead.calls <= ahead.calls_latest
+    assert ahead.seconds == pytest.approx(ahead.calls * 0.002)
+
+
+def test_a_clean_run_meets_no_limit(make_run: MakeRun) -> None:
+    assert judge(make_run(limits={"x": BASE}, live_heap=flat(), rss=flat())).forecast is None

@@ -1,0 +1,170 @@
+"""How a run goes on, decided from what it left so far; no process is needed to see it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from math import exp
+from typing import Any
+
+import pytest
+from conftest import plan
+
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.schedule import (
+    EARLIEST_CLEAN,
+    MOST_SAMPLES,
+    MOST_WARM_UP_STEPS,
+    WARM_UP_STEP,
+    next_phase,
+)
+from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run, Series, Unit
+from leakhunt.model.verdict import Status
+
+MICROSECONDS = 1000
+MILLISECONDS = 1000 * MICROSECONDS
+
+Curve = Callable[[int], int]
+
+
+def played(
+    curve: Curve,
+    call_ns: int = 5 * MILLISECONDS,
+    garbage: int = 0,
+    collect_ns: int = MILLISECONDS,
+    **changes: Any,
+) -> Run:
+    """A run as a worker would leave it whose live heap after n calls is `curve(n)`."""
+    settings = {"calls": None, "warmup": None, "calls_per_sample": None, "collect": "auto"}
+    run = Run(
+        plan=plan(**settings | changes),
+        outcome=Outcome(Ending.OK),
+        series=(
+            Series("live_heap", Unit.BYTES, "live heap", ""),
+            Series("duration", Unit.NANOSECONDS, "time", ""),
+        ),
+        samples={"live_heap": array("q"), "duration": array("q")},
+        calls=array("q"),
+        readings=(Reading("start", {"live_heap": curve(0)}, 0),),
+    )
+    for _ in range(60):
+        phase = next_phase(run)
+        if phase is None:
+            return run
+        run = _taken(run, phase, curve, call_ns, garbage, collect_ns)
+    raise AssertionError("it never ends")
+
+
+def _taken(
+    run: Run, phase: Phase, curve: Curve, call_ns: int, garbage: int, collect_ns: int
+) -> Run:
+    heap, times, calls = array("q", run.samples["live_heap"]), array("q"), array("q", run.calls)
+    times = array("q", run.samples["duration"])
+    for _ in range(phase.samples):
+        calls.append((calls[-1] if calls else 0) + phase.calls_per_sample)
+        heap.append(curve(calls[-1]))
+        times.append(call_ns * phase.calls_per_sample)
+    live = curve(calls[-1])
+    return replace(
+        run,
+        samples={"live_heap": heap, "duration": times},
+        calls=calls,
+        phases=(*run.phases, phase),
+        readings=(
+            *run.readings,
+            Reading("look", {"live_heap": live + garbage}, len(calls)),
+            Reading("look_collected", {"live_heap": live, "collect_ns": collect_ns}, len(calls)),
+        ),
+    )
+
+
+def flat(call: int) -> int:
+    return 1 << 20
+
+
+def leaking(call: int) -> int:
+    return (1 << 20) + 4096 * call
+
+
+def filling(call: int) -> int:
+    return round((20 << 20) * (1 - exp(-call / 150)))
+
+
+def judged_samples(run: Run) -> int:
+    return run.samples_done - run.judged_from
+
+
+def test_a_forced_number_of_calls_is_kept_to_with_a_look_on_the_way() -> None:
+    run = played(leaking, calls=200, warmup=50, calls_per_sample=1, collect="never")
+    assert (run.calls_done, run.judged_from) == (200, 50)
+    assert [phase.first_sample for phase in run.phases] == [0, 20, 50, 150]
+
+
+def test_a_quiet_service_is_warm_after_one_step_and_clean_at_the_first_look_for_it() -> None:
+    run = played(flat)
+    assert run.judged_from == 2 * WARM_UP_STEP or run.judged_from == WARM_UP_STEP
+    assert judged_samples(run) == EARLIEST_CLEAN
+
+
+def test_a_leak_is_never_quiet_and_is_known_at_the_second_look() -> None:
+    run = played(leaking)
+    assert run.judged_from == MOST_WARM_UP_STEPS * WARM_UP_STEP
+    assert judged_samples(run) == LOOKS[1]
+
+
+def test_a_warm_up_is_waited_for_until_it_is_quiet() -> None:
+    run = played(lambda call: (1 << 20) + 4096 * min(call, 50))
+    assert run.judged_from == 80
+    assert judged_samples(run) == EARLIEST_CLEAN
+
+
+def test_what_stays_inconclusive_ends_with_the_last_look() -> None:
+    assert judged_samples(played(filling)) == LOOKS[-1]
+
+
+def test_resolving_goes_on_until_it_is_known() -> None:
+    run = played(filling, resolve=True)
+    assert LOOKS[-1] < judged_samples(run) < MOST_SAMPLES
+    assert judge(run).status is Status.NO_LEAK
+
+
+@pytest.mark.parametrize(
+    ("call_ns", "calls_per_sample"),
+    [(5 * MILLISECONDS, 1), (100 * MICROSECONDS, 10), (MICROSECONDS, 1000), (1, 1000)],
+)
+def test_calls_too_short_to_read_after_each_are_sampled_in_batches(
+    call_ns: int, calls_per_sample: int
+) -> None:
+    run = played(flat, call_ns=call_ns)
+    assert run.phases[0].calls_per_sample == 1
+    assert run.calls_per_sample == calls_per_sample
+    assert judged_samples(run) == EARLIEST_CLEAN
+
+
+def test_a_batch_that_was_asked_for_is_kept_to() -> None:
+    assert {phase.calls_per_sample for phase in played(flat, calls_per_sample=7).phases} == {7}
+
+
+@pytest.mark.parametrize(
+    ("garbage", "collect_ns", "collects"),
+    [
+        (0, MILLISECONDS, False),
+        (200 << 10, MILLISECONDS, True),
+        (200 << 10, 250 * MILLISECONDS, False),
+    ],
+    ids=["no garbage", "much garbage, cheap", "much garbage, dear"],
+)
+def test_it_collects_before_each_reading_where_garbage_matters_and_it_is_cheap(
+    garbage: int, collect_ns: int, collects: bool
+) -> None:
+    run = played(flat, garbage=garbage, collect_ns=collect_ns)
+    assert run.collects is collects
+    warm_up = [phase for phase in run.phases if phase.purpose is Purpose.WARM_UP]
+    assert not any(phase.collects for phase in warm_up)
+
+
+@pytest.mark.parametrize(("word", "collects"), [("always", True), ("never", False)])
+def test_collecting_can_be_asked_for_and_refused(word: str, collects: bool) -> None:
+    assert played(flat, garbage=200 << 10, collect=word).collects is collects

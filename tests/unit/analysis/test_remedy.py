@@ -1,0 +1,86 @@
+"""What a remedy saves and costs: intervals over rounds, and what is the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import MakeRun
+
+from leakhunt.analysis.attribution.remedy import interval, remedy_trials
+from leakhunt.model.run import Reading, Role, Run
+
+CALLS = 100
+MS = 1_000_000
+
+
+def test_an_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0])
+    assert found.estimate == 2.0
+    # t of 2 degrees of freedom, 95 % two-sided, times 1 / sqrt(3).
+    assert found.high - found.estimate == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert interval([5.0, 5.0]).low == 5.0
+
+
+@pytest.fixture
+def taken(make_run: MakeRun) -> list[Run]:
+    """Two rounds: 4,000 bytes a call before, and 10 after at twice the time."""
+    runs = []
+    for turn in (1, 2):
+        for role, rate, time in ((Role.BEFORE, 4000, 10), (Role.AFTER, 10, 20)):
+            heap = {step: 1000 + rate * step for step in (25, 60, CALLS)}
+            readings = [Reading("start", {"live_heap": 0, "rss": 0}, 0)]
+            readings += [
+                Reading("look_collected", {"live_heap": size}, at) for at, size in heap.items()
+            ]
+            readings += [
+                Reading("end", {"rss": rate * CALLS}, CALLS),
+                Reading("trimmed", {"live_heap": heap[CALLS]}, CALLS),
+            ]
+            run = make_run(
+                live_heap=[rate * call for call in range(CALLS)],
+                duration=[time * MS + turn] * CALLS,
+                readings=readings,
+                results={call: call for call in range(CALLS)},
+                plan_changes={"role": role, "remedy": "LESS=1", "round": turn},
+            )
+            runs.append(replace(run, started_at=f"{turn}{role}"))
+    return runs
+
+
+def test_a_remedy_is_told_with_its_price(taken: list[Run]) -> None:
+    (trial,) = remedy_trials(taken)
+    assert (trial.variant, trial.remedy, trial.rounds) == ("naive", "LESS=1", 2)
+    assert trial.before == pytest.approx(4000)
+    assert trial.after == pytest.approx(10)
+    assert trial.saved.low == pytest.approx(3990)
+    assert trial.saved_rss_bytes.estimate == pytest.approx(3990 * CALLS)
+    assert trial.time_ratio.estimate == pytest.approx(2, rel=1e-3)
+    assert (trial.compared, trial.differing) == (200, 0)
+    assert "saves 3.90 KiB/call" in trial.sentence
+    assert "2.00 times as long" in trial.sentence
+
+
+def test_results_that_differ_are_counted(taken: list[Run]) -> None:
+    other = [
+        replace(run, results={call: -call for call in range(CALLS)})
+        if run.plan.role is Role.AFTER
+        else run
+        for run in taken
+    ]
+    (trial,) = remedy_trials(other)
+    assert trial.differing == 2 * (CALLS - 1)
+    assert "198 of 200 results differ" in trial.sentence
+
+
+def test_one_round_or_a_run_that_was_killed_is_no_trial(taken: list[Run]) -> None:
+    assert remedy_trials(taken[:3]) == ()
+    killed = [*taken[:3], replace(taken[3], readings=())]
+    assert remedy_trials(killed) == ()
+
+
+def test_a_remedy_that_makes_it_worse_is_told_so(taken: list[Run]) -> None:
+    swapped = {Role.BEFORE: Role.AFTER, Role.AFTER: Role.BEFORE}
+    turned = [replace(run, plan=replace(run.plan, role=swapped[run.plan.role])) for run in taken]
+    (trial,) = remedy_trials(turned)
+    assert "makes it worse by 3.90 KiB/call" in trial.sentence

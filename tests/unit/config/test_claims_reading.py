@@ -1,0 +1,259 @@
+"""Reading claims.toml: what is there is kept, and what is wrong is told in one line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from leakhunt.analysis.claims import read_claims
+from leakhunt.analysis.claims.measures import MEASURES
+from leakhunt.config.limits import Quantity, parse_limit
+from leakhunt.errors import BadFile
+from leakhunt.model.claims import About, Check, Claim, ClaimRun, Claims, Limit
+
+RUN = '[[run]]\nname = "r"\ncommand = "run null --calls 5"\n'
+CLAIM = '[[claim]]\nid = "A1"\nclaim = "It grows"\nsource = "report A"\n'
+CHECK = '[[claim.check]]\nrun = "r"\nmeasure = "growth"\nat_least = "50 MB/call"\n'
+WHOLE = RUN + CLAIM + CHECK
+
+
+def read(text: str) -> Claims:
+    return read_claims(text.encode(), "claims.toml", "made")
+
+
+def test_all_of_a_file_is_read() -> None:
+    text = """
+    [[run]]
+    name = "same-clip"
+    command = "run fsmn-vad:naive --lengths fixed"
+    [[run]]
+    name = "gpu"
+    command = "hunt fsmn-vad:naive --with cuda"
+    device = "cuda"
+    [[claim]]
+    id = "A1"
+    claim = "RSS grows about 62 MB per call"
+    source = "field report A"
+    note = "a\\n note"
+    [[claim.check]]
+    run = "same-clip"
+    measure = "growth"
+    variant = "naive"
+    series = "rss"
+    at_least = "50 MB/call"
+    at_most = "70 MB/call"
+    claimed = "62 MB/call"
+    [[claim.check]]
+    run = "gpu"
+    measure = "suspect"
+    names = "cache_t"
+    at_least = "70 %"
+    about = "cause"
+    [[claim.check]]
+    run = "same-clip"
+    measure = "ending"
+    is = ["killed", "timeout"]
+    [[claim]]
+    id = "A8"
+    claim = "72 hours"
+    source = "field report A"
+    not_measured = "too long"
+    """
+    same, gpu = (
+        ClaimRun("same-clip", "run fsmn-vad:naive --lengths fixed"),
+        ClaimRun("gpu", "hunt fsmn-vad:naive --with cuda", "cuda"),
+    )
+    first = Claim(
+        "A1",
+        "RSS grows about 62 MB per call",
+        "field report A",
+        (
+            Check("same-clip", "growth", "naive", "rss", at_least=Limit(50e6, "50 MB/call"),
+                  at_most=Limit(70e6, "70 MB/call"), claimed="62 MB/call"),
+            Check("gpu", "suspect", names="cache_t", at_least=Limit(0.7, "70 %"),
+                  about=About.CAUSE),
+            Check("same-clip", "ending", words=("killed", "timeout")),
+        ),
+        "a note",
+    )  # fmt: skip
+    second = Claim("A8", "72 hours", "field report A", (), not_measured="too long")
+    found = read(text)
+    assert found == Claims("made", (same, gpu), (first, second))
+    assert found.needed(first) == (same, gpu)
+    assert found.needed(second) == ()
+
+
+def check_with(*lines: str) -> str:
+    """The file with these lines in place of the check's measure and limit."""
+    return RUN + CLAIM + '[[claim.check]]\nrun = "r"\n' + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "told"),
+    [
+        ("[[run", "claims.toml", "not a TOML file"),
+        ("\ufeff" + "x = 1", "the file", "unknown key 'x'"),
+        (RUN, "the file", "there is no claim in it"),
+        ("run = 1\n" + CLAIM + 'not_measured="x"', "the file", "run is no list of tables"),
+        (WHOLE.replace("[[claim.check]]", "[claim.check]"), "A1", "[[claim.check]]"),
+        (RUN + RUN + CLAIM + CHECK, "the file", "[[run]] name 'r' is there twice"),
+        (WHOLE + CLAIM + CHECK, "the file", "[[claim]] id 'A1' is there twice"),
+        (WHOLE.replace('name = "r"', 'name = "R 1"'), "[[run]] 1", "name is 'R 1'"),
+        (WHOLE.replace('name = "r"', 'name = "../r"'), "[[run]] 1", "name is '../r'"),
+        (WHOLE.replace('name = "r"\n', ""), "[[run]] 1", "name is missing"),
+        (WHOLE.replace('"run null', '"serve null'), "run r", "command is 'serve'"),
+        (WHOLE.replace('"run null', '"'), "run r", "command is '--calls'"),
+        (WHOLE.replace("--calls 5", "--out x"), "run r", "command has --out"),
+        (WHOLE.replace("--calls 5", "--format=md"), "run r", "command has --format"),
+        (WHOLE.replace("--calls 5", "'"), "run r", "no command line"),
+        (WHOLE.replace(RUN, RUN + 'device = "tpu"\n'), "run r", "device is 'tpu'"),
+        (WHOLE.replace('"A1"', '"A 1"'), "[[claim]] 1", "id is 'A 1'"),
+        (WHOLE.replace('claim = "It grows"\n', ""), "claim A1", "claim is missing"),
+        (WHOLE.replace('source = "report A"\n', "source = 5\n"), "claim A1", "source is 5"),
+        (WHOLE.replace("source =", "sauce ="), "claim A1", "did you mean 'source'?"),
+        (RUN + CLAIM, "claim A1", "nothing checks it"),
+        (RUN + CLAIM + 'not_measured = "x"\n' + CHECK, "claim A1", "in place of checks"),
+        (WHOLE.replace('run = "r"\n', 'run = "q"\n'), "claim A1, check 1", "run is 'q'"),
+        (WHOLE.replace('"growth"', '"grow"'), "claim A1, check 1", "did you mean 'growth'?"),
+        (WHOLE.replace("50 MB/call", "50 MB"), "claim A1, check 1", "at_least is '50 MB'"),
+        (check_with('measure = "growth"'), "check 1", "at_least and at_most are missing"),
+        (check_with('measure = "growth"', "at_least = true"), "check 1", "at_least is True"),
+        (check_with('measure = "spread"', 'at_most = "x MB"'), "check 1", "like '5 MB'"),
+        (
+            check_with('measure = "growth"', 'series = "threads"', 'at_least = "5 MB/call"'),
+            "check 1", "like '0.5/call'",
+        ),
+        (check_with('measure = "saving"', "at_least = 0.7"), "check 1", "reference is missing"),
+        (
+            check_with('measure = "saving"', 'reference = "x"', 'at_least = "70"'),
+            "check 1", "at_least is '70'; write it like '70 %'",
+        ),
+        (
+            check_with('measure = "growth"', 'at_least = "2 MB/call"', 'at_most = "1 MB/call"'),
+            "check 1", "at_least 2 MB/call is above at_most 1 MB/call",
+        ),
+        (check_with('measure = "growth"', 'names = "x"'), "check 1", "unknown key 'names'"),
+        (check_with('measure = "ending"', "at_least = 5"), "check 1", "unknown key 'at_least'"),
+        (check_with('measure = "ending"'), "check 1", "is must be a list of words"),
+        (check_with('measure = "ending"', "is = []"), "check 1", "is must be a list of words"),
+        (check_with('measure = "ending"', 'is = ["kiled"]'), "check 1", "mean 'killed'?"),
+        (check_with('measure = "suspect"', "at_least = 0.5"), "check 1", "names is missing"),
+        (
+            check_with('measure = "largest_finding"', 'names = "x"', 'instrument = "y"',
+                       'at_least = "1 MB"'),
+            "check 1", "instrument is 'y'",
+        ),
+        (
+            check_with('measure = "total_growth"', "from_call = 0", 'at_least = "1 MB"'),
+            "check 1", "from_call is 0",
+        ),
+        (
+            check_with('measure = "growth"', 'at_least = "1 MB/call"', 'about = "me"'),
+            "check 1", "about is 'me'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, place: str, told: str) -> None:
+    with pytest.raises(BadFile) as caught:
+        read(text)
+    message = str(caught.value)
+    assert re.match(r"claims\.toml:\d+: ", message)
+    assert place in message and told in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (RUN.replace("--calls 5", "--out x") + CLAIM + CHECK, 3),
+        (RUN + RUN + CLAIM + CHECK, 4),
+        (WHOLE.replace("50 MB/call", "50 MB"), 11),
+        (WHOLE.replace('run = "r"\n', ""), 8),
+        (WHOLE + "\nfrom_call = 0\n", 13),
+        (RUN + CLAIM + CHECK + CHECK.replace("growth", "grow"), 14),
+    ],
+)
+def test_the_line_of_what_is_wrong_is_named(text: str, line: int) -> None:
+    with pytest.raises(BadFile, match=rf"^claims\.toml:{line}: "):
+        read(text)
+
+
+def test_no_bytes_of_a_file_end_in_a_traceback() -> None:
+    for content in (b"\xff\xfe", b"\x00", b"a = " + b"[" * 5000):
+        with pytest.raises(BadFile):
+            read_claims(content, "claims.toml", "made")
+
+
+@pytest.mark.parametrize(
+    ("written", "quantity", "series", "amount"),
+    [
+        ("50 MB/call", Quantity.RATE, "rss", 50e6),
+        ("4 KiB/call", Quantity.RATE, "live_heap", 4096),
+        ("0.5 blocks/call", Quantity.RATE, "python_blocks", 0.5),
+        ("1/call", Quantity.RATE, "threads", 1),
+        ("0 B/call", Quantity.RATE, "rss", 0),
+        ("5 MB", Quantity.SIZE, "rss", 5e6),
+        ("-5 MB", Quantity.SIZE, "rss", -5e6),
+        (0, Quantity.SIZE, "rss", 0),
+        ("3", Quantity.SIZE, "threads", 3),
+        ("70 %", Quantity.SHARE, "rss", 0.7),
+        ("70%", Quantity.SHARE, "rss", 0.7),
+        (0.25, Quantity.SHARE, "rss", 0.25),
+        (1.3, Quantity.RATIO, "rss", 1.3),
+        ("10", Quantity.COUNT, "rss", 10),
+        ("2 s", Quantity.SECONDS, "rss", 2),
+        ("300 ms", Quantity.SECONDS, "rss", 0.3),
+        ("1.5 min", Quantity.SECONDS, "rss", 90),
+        ("72 h", Quantity.SECONDS, "rss", 259_200),
+        ("50 ms", Quantity.MILLISECONDS, "rss", 50),
+        ("0.05 s", Quantity.MILLISECONDS, "rss", 50),
+    ],
+)
+def test_a_limit_is_read_in_the_unit_of_its_measure(
+    written: object, quantity: Quantity, series: str, amount: float
+) -> None:
+    limit = parse_limit(written, quantity, series)
+    assert limit is not None
+    assert limit.amount == pytest.approx(amount)
+    assert limit.text == str(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "quantity"),
+    [
+        ("", Quantity.SIZE),
+        ("5 MB/call", Quantity.SIZE),
+        ("70", Quantity.SHARE),
+        ("70 MB", Quantity.SHARE),
+        ("2", Quantity.SECONDS),
+        ("2 parsecs", Quantity.SECONDS),
+        ("1.3 x", Quantity.RATIO),
+        (True, Quantity.COUNT),
+        (None, Quantity.COUNT),
+        ([1], Quantity.COUNT),
+        (float("nan"), Quantity.RATIO),
+        (float("inf"), Quantity.RATIO),
+        ("9" * 400, Quantity.COUNT),
+        ("9" * 400 + " MB/call", Quantity.RATE),
+    ],
+)
+def test_what_is_no_limit_is_none(written: object, quantity: Quantity) -> None:
+    assert parse_limit(written, quantity, "rss") is None
+
+
+def test_the_example_of_each_quantity_is_one() -> None:
+    for name, measure in MEASURES.items():
+        if not measure.words:
+            assert parse_limit(measure.quantity.value, measure.quantity, "rss"), name
+
+
+def test_the_example_in_the_docstring_can_be_read() -> None:
+    from leakhunt.config import claims_file
+
+    assert claims_file.__doc__ is not None
+    indented = claims_file.__doc__.split("\n\n")[1:-1]
+    text = "\n".join(line.removeprefix("    ") for part in indented for line in part.splitlines())
+    assert tomllib.loads(text)
+    assert read(text).claims[0].id == "A1"

@@ -1,0 +1,261 @@
+"""Measuring what is gated, by a scripted carrier in place of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from math import expm1
+
+import pytest
+from conftest import MakeRun, plan
+from made_findings import finding, watched
+
+from leakhunt.engine.gate_variant import Effort, Gate, HuntInterrupted
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.gate import Answer, Budget, Extent, Terms
+from leakhunt.model.run import Ending, Outcome, Plan, Run
+
+BUDGET = Budget("live_heap", 1024.0, Extent.CALL, more=False, text="1 KiB/call")
+MORE = Budget("live_heap", 1024.0, Extent.CALL, more=True, text="+1 KiB/call")
+OPEN = plan(calls=None, warmup=None, calls_per_sample=None, collect="auto")
+
+Heights = Callable[[int], int]
+
+
+def steady(rate: int) -> Heights:
+    return lambda call: rate * call
+
+
+def settles_late(call: int) -> int:
+    """A cache of two megabytes, most of which is filled after a hundred calls."""
+    return round(2_000_000 * -expm1(-call / 50))
+
+
+def near_the_budget(call: int) -> int:
+    """Just below it, with waves that leave its bounds on both sides of it."""
+    return 1000 * call + 300_000 * (call // 20 % 2)
+
+
+class Script:
+    """Carries out plans by heights of the live heap, and keeps what it was asked for."""
+
+    def __init__(self, make_run: MakeRun, *heights: Heights, calls: int = 200) -> None:
+        self._make_run = make_run
+        self._heights = list(heights)
+        self._calls = calls
+        self.asked: list[tuple[str, Plan]] = []
+
+    def __call__(self, asked: Plan, name: str) -> Run:
+        self.asked.append((name, asked))
+        if asked.instrument is not None:
+            return replace(watched(finding(size=5000)), plan=asked)
+        heights = self._heights.pop(0) if len(self._heights) > 1 else self._heights[0]
+        calls = asked.calls or self._calls
+        run = self.make([heights(call) for call in range(calls)])
+        return replace(run, plan=asked)
+
+    def make(self, heights: Sequence[int]) -> Run:
+        """A run with these readings of the live heap."""
+        return self._make_run(live_heap=heights)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.asked]
+
+
+def gate(script: Script, *budgets: Budget, **effort: int) -> Gate:
+    terms = Terms(budgets or (BUDGET,), (), date(2026, 11, 27))
+    return Gate(script, terms, Effort(**effort), "leakhunt test", usable=[Instrument.TRACEMALLOC])
+
+
+def test_a_clean_variant_is_measured_once(make_run: MakeRun) -> None:
+    script = Script(make_run, steady(0))
+    answer = gate(script).answer(OPEN)
+    assert (answer.answer, answer.attempts) == (Answer.WITHIN, 1)
+    assert script.names == ["naive"]
+
+
+def test_repeats_are_fresh_runs_of_the_same_plan(make_run: MakeRun) -> None:
+    script = Script(make_run, steady(0))
+    answer = gate(script, repeats=3).answer(OPEN)
+    assert script.names == ["naive", "naive.repeat-2", "naive.repeat-3"]
+    assert len(answer.entries) == 3
+
+
+def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRun) -> None:
+    script = Script(make_run, settles_late)
+    answer = gate(script, retries=3).answer(OPEN)
+    calls = [asked.calls or 200 for _, asked in script.asked]
+    assert answer.answer is Answer.WITHIN
+    assert calls == sorted(set(calls))
+    assert script.names[1] == "naive.longer-1"
+    assert answer.attempts == len(calls) > 1
+
+
+def test_retries_end_at_their_number_and_at_the_most_calls(make_run: MakeRun) -> None:
+    once = Script(make_run, near_the_budget)
+    assert gate(once, retries=1).answer(OPEN).answer is Answer.CANNOT_TELL
+    assert len(once.asked) == 2
+    bounded = Script(make_run, near_the_budget)
+    assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is Answer.CANNOT_TELL
+    assert max(asked.calls or 0 for _, asked in bounded.asked) == 400
+    assert gate(Script(make_run, near_the_budget), retries=0).answer(OPEN).attempts == 1
+
+
+def test_a_run_that_ended_by_itself_is_not_tried_again(make_run: MakeRun) -> None:
+    script = Script(make_run, steady(0))
+
+    def killed(asked: Plan, name: str) -> Run:
+        return replace(script(asked, name), outcome=Outcome(Ending.KILLED, "SIGKILL"))
+
+    held = replace(gate(script), carry=killed)
+    assert held.answer(OPEN).answer is Answer.CANNOT_TELL
+    assert script.names == ["naive"]
+
+
+def test_a_budget_on_a_whole_run_is_about_as_many_calls_as_the_policy_says(
+    make_run: MakeRun,
+) -> None:
+    total = Budget("live_heap", 600_000.0, Extent.RUN, more=False, text="600 kB total")
+    held = gate(Script(make_run, near_the_budget, steady(900)), BUDGET, total)
+    answer = held.answer(replace(OPEN, calls=200, warmup=50, calls_per_sample=1))
+    assert answer.attempts == 2
+    assert max(entry.run.calls_done for entry in answer.entries) > 700
+    assert [check.answer for check in answer.checks] == [Answer.WITHIN, Answer.WITHIN]
+    assert "in 200 calls" in answer.checks[1].reason
+
+
+def test_time_that_cannot_tell_is_not_measured_for_longer(make_run: MakeRun) -> None:
+    def timed(asked: Plan, name: str) -> Run:
+        asks.append(name)
+        run = make_run(live_heap=[0] * 300, duration=[1_000_000] * 300)
+        return replace(run, plan=asked)
+
+    asks: list[str] = []
+    fast = Budget("seconds_per_call", 0.001, Extent.CALL, more=False, text="1 ms")
+    held = replace(gate(Script(make_run, steady(0)), fast, retries=3), carry=timed)
+    assert held.answer(OPEN).answer is Answer.CANNOT_TELL
+    assert asks == ["naive"]
+
+
+def test_an_interrupt_of_the_hunt_leaves_the_answer(make_run: MakeRun) -> None:
+    script = Script(make_run, steady(5000))
+
+    def interrupted(asked: Plan, name: str) -> Run:
+        if asked.instrument is not None:
+            raise KeyboardInterrupt
+        return script(asked, name)
+
+    with pytest.raises(HuntInterrupted) as raised:
+        replace(gate(script), carry=interrupted).answer(OPEN)
+    told = raised.value.answering()
+    assert (told.answer, told.suspects) == (Answer.OVER, ())
+
+
+def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None:
+    script = Script(make_run, steady(5000))
+    answer = gate(script).answer(OPEN)
+    assert answer.answer is Answer.OVER
+    assert script.names[0] == "naive"
+    assert "naive.under-tracemalloc" in script.names
+    where = answer.suspects[0].where
+    assert where is not None
+    assert (where.file, where.line) == ("made.py", 7)
+
+
+def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
+    order: list[str] = []
+    before = Script(make_run, steady(3000))
+    after = Script(make_run, steady(3000))
+
+    def told(side: str, script: Script) -> Callable[[Plan, str], Run]:
+        def carry(asked: Plan, name: str) -> Run:
+            order.append(f"{side} {name}")
+            return script(asked, name)
+
+        return carry
+
+    held = replace(gate(after, MORE), carry=told("after", after))
+    answer = held.measured_beside(plan(calls=200), told("before", before), "main", rounds=2)()
+    assert answer.answer is Answer.WITHIN
+    assert order == [
+        "after naive.round-1", "before naive.round-1", "before naive.round-2",
+        "after naive.round-2",
+    ]  # fmt: skip
+
+
+def test_calls_that_are_left_open_are_found_by_a_first_run(make_run: MakeRun) -> None:
+    before, after = Script(make_run, steady(0)), Script(make_run, steady(0), calls=250)
+    gate(after, MORE).measured_beside(OPEN, before, "main", rounds=2)
+    assert after.names[0] == "naive.first"
+    assert {asked.calls for _, asked in before.asked} == {250}
+    assert {asked.calls for _, asked in after.asked[1:]} == {250}
+
+
+@pytest.mark.parametrize(
+    ("grown", "answer"), [(3000, Answer.WITHIN), (3900, Answer.WITHIN), (5000, Answer.OVER)]
+)
+def test_only_what_is_worse_than_the_other_revision_fails(
+    make_run: MakeRun, grown: int, answer: Answer
+) -> None:
+    before, after = Script(make_run, steady(3000)), Script(make_run, steady(grown))
+    held = gate(after, MORE).measured_beside(plan(calls=200), before, "main", rounds=2)()
+    assert held.answer is answer
+
+
+@pytest.mark.parametrize("breaks", ["here", "there"])
+def test_a_side_that_ends_early_is_no_pass_and_not_tried_again(
+    make_run: MakeRun, breaks: str
+) -> None:
+    script = Script(make_run, steady(0))
+
+    def killed(asked: Plan, name: str) -> Run:
+        asks.append(name)
+        run = make_run(live_heap=[0] * 20)
+        return replace(run, plan=asked, outcome=Outcome(Ending.KILLED, "SIGKILL after call 20"))
+
+    asks: list[str] = []
+    held = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
+    other = killed if breaks == "there" else script
+    answer = held.measured_beside(plan(calls=200), other, "main", rounds=2)()
+    assert answer.answer is Answer.CANNOT_TELL
+    assert asks == ["naive.round-1", "naive.round-2"]
+
+
+def test_rounds_that_cannot_tell_are_followed_by_more(make_run: MakeRun) -> None:
+    def swinging(rates: Sequence[int]) -> list[Heights]:
+        return [steady(rate) for rate in rates]
+
+    after = Script(make_run, *swinging([3000, 5400, 3900, 3900, 3900, 3900]))
+    before = Script(make_run, steady(3000))
+    answer = gate(after, MORE, retries=1).measured_beside(
+        plan(calls=200), before, "main", rounds=2
+    )()
+    assert answer.attempts == 2
+    assert len(before.asked) == 4
+
+
+def test_short_calls_are_counted_by_samples(make_run: MakeRun) -> None:
+    """A thousand calls a sample would be beyond any number of calls at once."""
+    script = Script(make_run, near_the_budget)
+    each = replace(OPEN, calls_per_sample=100)
+    asked = Effort(retries=1, most_calls=400)
+    held = replace(gate(script), effort=asked, carry=in_batches(script))
+    assert held.answer(each).attempts == 2
+    assert 200 * 100 < (script.asked[1][1].calls or 0) <= 400 * 100
+
+
+def in_batches(script: Script) -> Callable[[Plan, str], Run]:
+    """The same with a hundred calls a sample."""
+
+    def carry(asked: Plan, name: str) -> Run:
+        script.asked.append((name, asked))
+        samples = (asked.calls or 20_000) // 100
+        heights = [100 * near_the_budget(sample) for sample in range(samples)]
+        run = script.make(heights)
+        phases = tuple(replace(phase, calls_per_sample=100) for phase in run.phases)
+        calls = range(100, 100 * samples + 1, 100)
+        return replace(run, plan=asked, phases=phases, calls=calls)
+
+    return carry

@@ -1,0 +1,385 @@
+"""What instruments see, on objects and captures made for it; the whole hunts are elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import socket
+import sqlite3
+import sys
+import tempfile
+import threading
+import tracemalloc
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakhunt.analysis.attribution.per_call_rule import kept
+from leakhunt.errors import MissingRequirement
+from leakhunt.instruments import Watch, Watched, watch
+from leakhunt.instruments.cuda_heap import live_blocks
+from leakhunt.instruments.frames import Places
+from leakhunt.instruments.object_facts import native_bytes
+from leakhunt.model.attribution import Finding, Instrument, Origin, Sort
+from leakhunt.worker.readings import trim_malloc
+
+MARKS = (40, 50, 62, 77)
+
+
+class State:
+    """What a scenario keeps."""
+
+    __module__ = "leakhunt_scenario_made"
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.table: dict[str, bytes] = {}
+        self.seen: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.deep = types.SimpleNamespace(inner={"jobs": deque[Any]()})
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
+    def make(instrument: Instrument, state: State) -> Watch:
+        return watch(
+            Watched(
+                instrument=instrument,
+                state=state,
+                module=sys.modules[__name__],
+                places=Places(__file__),
+                capture=tmp_path / "capture",
+            )
+        )
+
+    # What pytest and the tests before have left is none of the instruments' business, and slow.
+    gc.freeze()
+    yield make
+    gc.unfreeze()
+    tracemalloc.stop()
+
+
+Call = Callable[[State, int], Any]
+
+
+def hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
+    """The findings on `call`, in a thread: pytest's own stack would make every trace a deep one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_hunted, watch, state, call).result()
+
+
+def _hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
+    called = watch.start(call)
+    done = 0
+    for mark in MARKS:
+        while done < mark:
+            called(state, done)
+            done += 1
+        watch.mark(done)
+    return list(watch.findings())
+
+
+def containers(findings: list[Finding]) -> dict[str, Finding]:
+    return {each.chain[0]: each for each in findings if each.sort is Sort.CONTAINER}
+
+
+def exact(finding: Finding, per_call: int) -> bool:
+    grown = [count - finding.counts[0] for count in finding.counts]
+    return grown == [per_call * (mark - MARKS[0]) for mark in MARKS]
+
+
+@pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
+def test_a_growing_list_is_found_with_its_chain(
+    watched: Callable[..., Watch], instrument: Instrument
+) -> None:
+    state = State()
+    found = hunted(watched(instrument, state), state, lambda s, i: s.kept.append(bytearray(500)))
+    held = containers(found)["State.kept"]
+    assert held.chain == ("State.kept", "list", "bytearray")
+    assert exact(held, 1)
+
+
+def test_the_site_of_what_a_container_keeps_is_its_claim(watched: Callable[..., Watch]) -> None:
+    state = State()
+    found = hunted(
+        watched(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
+    )
+    held = containers(found)["State.kept"]
+    sites = {each.key: each for each in found if each.sort is Sort.SITE}
+    claimed = [sites[key] for key in held.keeps]
+    assert claimed
+    assert claimed[0].stack[0].file.endswith("instruments/test_instruments.py")
+    assert claimed[0].stack[0].source.startswith("watched(Instrument.TRACEMALLOC")
+    assert claimed[0].stack[0].origin is Origin.YOURS
+
+
+def test_a_dict_that_the_collector_does_not_track_is_found(watched: Callable[..., Watch]) -> None:
+    """A dict of words to bytes is untracked: gc.get_objects() does not list it."""
+    state = State()
+    found = hunted(
+        watched(Instrument.OBJGRAPH, state),
+        state,
+        lambda s, i: s.table.__setitem__(f"request {i}", b"x" * 300),
+    )
+    assert not gc.is_tracked(state.table)
+    held = containers(found)["State.table"]
+    assert held.chain[1:] == ("dict", "bytes")
+    assert exact(held, 1)
+
+
+def test_a_container_deep_inside_has_its_whole_path(watched: Callable[..., Watch]) -> None:
+    state = State()
+    found = hunted(
+        watched(Instrument.OBJGRAPH, state),
+        state,
+        lambda s, i: s.deep.inner["jobs"].append(object()),
+    )
+    assert "State.deep.inner['jobs']" in containers(found)
+
+
+def test_a_set_of_weak_references_is_marked_as_one(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        each = State()
+        s.kept.append(each)
+        s.seen.add(each)
+
+    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    weak = [each for each in found.values() if "weak" in each.facts]
+    assert len(weak) == 1 and weak[0].what == "set"
+    assert "weak" not in found["State.kept"].facts
+
+
+def test_a_container_that_is_emptied_is_not_found(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(bytearray(500))
+        if i % 7 == 0:
+            s.kept.clear()
+
+    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    assert "State.kept" not in found
+
+
+def test_a_bounded_caches_results_are_its_items(watched: Callable[..., Watch]) -> None:
+    @functools.lru_cache(maxsize=5000)
+    def look(key: int) -> bytearray:
+        return bytearray(700)
+
+    state = State()
+    state.kept = [look]
+    found = hunted(watched(Instrument.TRACEMALLOC, state), state, lambda s, i: look(i))
+    (cache,) = (each for each in found if "most_items" in each.facts)
+    assert "bytearray" in cache.chain[-1]
+    assert cache.keeps
+    assert exact(cache, 1)
+
+
+class Hostile(dict[str, Any]):
+    """Raises whatever is asked of it."""
+
+    def _no(self, *_: Any) -> Any:
+        raise RuntimeError("hands off")
+
+    items = keys = values = __iter__ = __contains__ = __len__ = __reversed__ = _no
+    __repr__ = __eq__ = __bool__ = _no
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __class__ = property(_no)
+    __dict__ = property(_no)
+
+
+@pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
+def test_objects_that_resist_are_looked_at_without_their_own_code(
+    watched: Callable[..., Watch], instrument: Instrument
+) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        gone = State()
+        s.kept.append((Hostile(), weakref.proxy(gone)))
+
+    watch = watched(instrument, state)
+    found = hunted(watch, state, call)
+    assert exact(containers(found)["State.kept"], 1)
+    assert list(watch.caveats) == []
+
+
+def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
+    watched: Callable[..., Watch], tmp_path: Path
+) -> None:
+    state = State()
+    end = threading.Event()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(open(os.devnull))  # noqa: SIM115 - left open on purpose
+        threading.Thread(target=end.wait, name=f"watcher-{i}", daemon=True).start()
+        os.close(tempfile.mkstemp(dir=tmp_path)[0])
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    end.set()
+    for each in state.kept:
+        each.close()
+    kinds = {each.what: each for each in found}
+    assert set(kinds) == {"descriptor", "thread", "temporary file"}
+    assert all(exact(each, 1) for each in found)
+    assert kinds["descriptor"].facts == {"name": "/dev/null", "since_call": 1}
+    assert kinds["thread"].facts["name"] == "watcher"
+    assert "open(os.devnull)" in kinds["descriptor"].stack[0].source
+    assert any("Thread(target=end.wait" in frame.source for frame in kinds["thread"].stack)
+
+
+def test_a_connection_of_sqlite_has_the_line_that_made_it(
+    watched: Callable[..., Watch], tmp_path: Path
+) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "closed.db")) as closed:
+            closed.execute("select 1")
+        s.kept.append(sqlite3.connect(tmp_path / "kept.db", check_same_thread=False))
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    for each in state.kept:
+        each.close()
+    (opened,) = found
+    assert (opened.what, exact(opened, 1)) == ("descriptor", True)
+    assert "kept.db" in opened.stack[0].source
+
+
+def test_the_line_that_closes_properly_is_not_blamed(
+    watched: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = State()
+
+    class Peer(socket.socket):
+        """Cannot be printed before it is made."""
+
+        def __repr__(self) -> str:
+            raise AttributeError("name")
+
+    def call(s: State, i: int) -> None:
+        s.kept.append((open("left.log", "w"), Peer()))  # noqa: SIM115 - left open on purpose
+        with open(os.devnull), socket.socket():
+            pass
+
+    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    for file, peer in state.kept:
+        file.close()
+        peer.close()
+    assert {each.facts["name"].split(" in ")[0] for each in found} == {"a file", "socket"}
+    (file,) = (each for each in found if each.facts["name"] != "socket")
+    assert "left.log" in file.stack[0].source
+    assert not any("devnull" in frame.source for each in found for frame in each.stack)
+
+
+def test_a_thread_is_told_though_its_number_comes_again(watched: Callable[..., Watch]) -> None:
+    end = threading.Event()
+
+    def call(s: State, i: int) -> None:
+        threading.Thread(target=end.wait, daemon=True).start()
+        short = threading.Thread(target=int)
+        short.start()
+        short.join()
+
+    found = hunted(watched(Instrument.RESOURCES, State()), State(), call)
+    end.set()
+    assert sum(each.counts[-1] - each.counts[0] for each in found) == MARKS[-1] - MARKS[0]
+
+
+def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None:
+    def call(s: State, i: int) -> None:
+        with open(os.devnull):
+            pass
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+    assert hunted(watched(Instrument.RESOURCES, State()), State(), call) == []
+
+
+def test_memray_tells_what_stays_of_every_call(watched: Callable[..., Watch]) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(bytearray(100_000))
+        bytearray(200_000)
+
+    found = hunted(watched(Instrument.MEMRAY, state), state, call)
+    largest = max(found, key=lambda each: each.sizes[-1] - each.sizes[0])
+    stays = kept(largest.calls, largest.counts)  # the list's own array may be among them
+    assert stays is not None and stays.per_call == pytest.approx(1, abs=0.05)
+    own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
+    assert own.source == "s.kept.append(bytearray(100_000))"
+    assert not any("200_000" in frame.source for each in found for frame in each.stack)
+
+
+def test_memray_says_that_the_disk_was_full(
+    watched: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
+    state = State()
+    native = watched(Instrument.MEMRAY, state)
+    assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
+    (caveat,) = native.caveats
+    assert caveat == "memray stopped after call 40, since the disk is full"
+
+
+def grow(state: State, item: int) -> None:
+    """A variant of two lines, one of which grows."""
+    state.kept.append(bytearray(1 << 20))
+    len(state.kept)
+
+
+def test_memory_profiler_tells_the_line_that_grows(watched: Callable[..., Watch]) -> None:
+    state = State()
+    trim_malloc()  # what tests before have freed would take this, and RSS not grow
+    found = hunted(watched(Instrument.LINES, state), state, grow)
+    sizes = {each.stack[0].source: each.sizes[-1] - each.sizes[0] for each in found}
+    assert sizes["state.kept.append(bytearray(1 << 20))"] > 30 * (1 << 20)
+    assert sizes["len(state.kept)"] < 4 << 20
+    assert {each.counts[-1] - each.counts[0] for each in found} == {MARKS[-1] - MARKS[0]}
+
+
+def test_cuda_without_a_gpu_is_refused_with_what_to_do(watched: Callable[..., Watch]) -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(MissingRequirement, match="use a machine with a GPU"):
+        watched(Instrument.CUDA, State())
+
+
+def block(state: str, size: int, requested: int, *frames: tuple[str, int, str]) -> dict[str, Any]:
+    names = ("filename", "line", "name")
+    return {
+        "state": state,
+        "size": size,
+        "requested_size": requested,
+        "frames": [dict(zip(names, frame, strict=True)) for frame in frames],
+    }
+
+
+def test_live_cuda_blocks_are_counted_by_stack() -> None:
+    """The layout is that of torch.cuda.memory._snapshot() in torch 2.x."""
+    mine = ("a.py", 3, "f")
+    segments = [
+        {"blocks": [block("active_allocated", 512, 400, mine), block("inactive", 512, 0, mine)]},
+        {"blocks": [block("active_allocated", 512, 500, mine)]},
+        {"blocks": [block("active_allocated", 1024, 1000), block("active_pending_free", 8, 8)]},
+    ]
+    assert live_blocks({"segments": segments}) == {(mine,): (2, 900), (): (1, 1000)}
+
+
+@pytest.mark.parametrize(("mode", "each"), [("L", 1), ("RGB", 4), ("I;16", 2), ("CMYK", 4)])
+def test_pixels_of_an_image_are_told_as_pillow_keeps_them(mode: str, each: int) -> None:
+    image = pytest.importorskip("PIL.Image").new(mode, (30, 20))
+    assert native_bytes([image, image, "text"]) == 600 * each
