@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from leakhunt.errors import UsageError
-from leakhunt.model.run import Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, tr
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from leakhunt.model.run import Ending, Outcome, Phase, Plan, Purpose, Reading, Run, Series, Unit
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.storage import run_file, run_writer
 
 # A shell starts what it puts into the background with SIGINT ignored, and so all that this starts.

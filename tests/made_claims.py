@@ -10,15 +10,15 @@ from leakhunt.model.claims import (
     Check,
     CheckedScenario,
     Claim,
+    ClaimLimit,
     ClaimRun,
     Claims,
     ClaimsReport,
-    Limit,
     MadeRun,
 )
 
-HELD = Limit(1024, "1 KiB/call")
-TOO_MUCH = Limit(50e6, "50 MB/call")
+HELD = ClaimLimit(1024, "1 KiB/call")
+TOO_MUCH = ClaimLimit(50e6, "50 MB/call")
 BOTH = ClaimRun("both", "run made:naive,fixed --calls 300")
 GPU = ClaimRun("gpu", "run made:naive --device cuda", "cuda")
 NO_GPU = "it needs a machine with a CUDA GPU"
@@ -44,7 +44,7 @@ def made_claims(text: str = "") -> Claims:
             "T4",
             text or "A call takes twice the time",
             text or "report",
-            (Check("both", "time_ratio", "fixed", reference="naive", at_least=Limit(2, "2")),),
+            (Check("both", "time_ratio", "fixed", reference="naive", at_least=ClaimLimit(2, "2")),),
             text,
         ),
         Claim(

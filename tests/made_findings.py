@@ -13,10 +13,10 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (
     Attribution,
     Finding,
+    FindingKind,
     Frame,
     Instrument,
     Origin,
-    Sort,
     Suspect,
 )
 from leakhunt.model.run import Run
@@ -37,7 +37,7 @@ IDEEP = Frame("", 0, "ideep::utils::lru_cache<int>::insert(int)", "", Origin.LIB
 def finding(
     per_call: float = 1,
     size: float = KIB,
-    sort: Sort = Sort.SITE,
+    sort: FindingKind = FindingKind.SITE,
     instrument: Instrument = Instrument.TRACEMALLOC,
     what: str = "malloc",
     stack: Sequence[Frame] = (THEIRS, MINE),

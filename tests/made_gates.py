@@ -16,15 +16,16 @@ from leakhunt.model.comparison import Matter, Mismatch
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
     Acceptance,
-    Answer,
     Budget,
-    Checked,
+    BudgetResult,
     Extent,
-    Gated,
-    GatedVariant,
+    GateAnswer,
+    GateResult,
+    VariantResult,
 )
-from leakhunt.model.run import Run, Unit
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.reporting.gate.source_lines import Repository
 
 MIB = 1 << 20
@@ -67,13 +68,13 @@ def suspect(**changes: Any) -> Suspect:
     return Suspect(**(fields | changes))
 
 
-def checked(answer: Answer = Answer.WITHIN, **changes: Any) -> Checked:
+def checked(answer: GateAnswer = GateAnswer.WITHIN, **changes: Any) -> BudgetResult:
     """Of the live heap, within 2 KiB a call; over it, by a leak of 4 KiB."""
     figures = {
-        Answer.WITHIN: (0.0, 0.0, 12.0),
-        Answer.OVER: (4104.0, 4096.0, 4112.0),
-        Answer.CANNOT_TELL: (2000.0, 500.0, 3500.0),
-        Answer.NOTHING_MEASURED: (None, None, None),
+        GateAnswer.WITHIN: (0.0, 0.0, 12.0),
+        GateAnswer.OVER: (4104.0, 4096.0, 4112.0),
+        GateAnswer.CANNOT_TELL: (2000.0, 500.0, 3500.0),
+        GateAnswer.NOTHING_MEASURED: (None, None, None),
     }[answer]
     fields: dict[str, Any] = {
         "budget": Budget("live_heap", 2048.0, Extent.CALL, False, "2 KiB/call"),
@@ -81,15 +82,15 @@ def checked(answer: Answer = Answer.WITHIN, **changes: Any) -> Checked:
         "estimate": figures[0], "low": figures[1], "high": figures[2],
         "detectable": None if figures[0] is None else 1229.0,
     }  # fmt: skip
-    return Checked(**(fields | changes))
+    return BudgetResult(**(fields | changes))
 
 
-def variant(answer: Answer = Answer.WITHIN, **changes: Any) -> GatedVariant:
+def variant(answer: GateAnswer = GateAnswer.WITHIN, **changes: Any) -> VariantResult:
     """``fsmn-vad:naive`` with one check of that answer."""
     fields: dict[str, Any] = {
         "scenario": "fsmn-vad", "variant": "naive", "answer": answer, "checks": (checked(answer),),
     }  # fmt: skip
-    return GatedVariant(**(fields | changes))
+    return VariantResult(**(fields | changes))
 
 
 def acceptance(**changes: Any) -> Acceptance:
@@ -100,14 +101,14 @@ def acceptance(**changes: Any) -> Acceptance:
     return Acceptance(**(fields | changes))
 
 
-def gated(*variants: GatedVariant, **changes: Any) -> Gated:
+def gated(*variants: VariantResult, **changes: Any) -> GateResult:
     fields: dict[str, Any] = {
         "policy": "pyproject.toml", "against": "", "notes": (), "generator": "leakhunt 1.2.3",
     }  # fmt: skip
-    return Gated(variants=variants, **(fields | changes))
+    return GateResult(variants=variants, **(fields | changes))
 
 
-def made_gates(make_run: MakeRun) -> Mapping[str, Gated]:
+def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     """By the names of `KINDS`."""
 
     def entries(rate: int, name: str, **changes: Any) -> tuple[JudgedRun, ...]:
@@ -133,18 +134,18 @@ def made_gates(make_run: MakeRun) -> Mapping[str, Gated]:
         cause=cause,
     )
     over = variant(
-        Answer.OVER,
-        checks=(checked(Answer.OVER), checked(budget=_rss())),
+        GateAnswer.OVER,
+        checks=(checked(GateAnswer.OVER), checked(budget=_rss())),
         entries=leaking,
         suspects=(suspect(), library),
         attempts=2,
     )
     within = variant(variant="cleaned", entries=clean)
     unmeasured = variant(
-        Answer.NOTHING_MEASURED, variant="streaming", checks=(), reason="funasr is missing"
+        GateAnswer.NOTHING_MEASURED, variant="streaming", checks=(), reason="funasr is missing"
     )
     undecided = variant(
-        Answer.CANNOT_TELL, scenario="tts", variant="chunked", entries=entries(3, "chunked")
+        GateAnswer.CANNOT_TELL, scenario="tts", variant="chunked", entries=entries(3, "chunked")
     )
     hostile_entry = assemble([hostile_run(leaking[0].run)], HOSTILE).entries
     hostile_frame = Frame(HOSTILE, 3, HOSTILE, HOSTILE, Origin.YOURS)
@@ -154,12 +155,12 @@ def made_gates(make_run: MakeRun) -> Mapping[str, Gated]:
         cause=replace(cause, title=HOSTILE, reason=HOSTILE, remedy=Remedy(HOSTILE)),
     )  # fmt: skip
     hostile = variant(
-        Answer.OVER,
+        GateAnswer.OVER,
         scenario=HOSTILE,
         variant=HOSTILE,
         checks=(
             checked(
-                Answer.OVER,
+                GateAnswer.OVER,
                 budget=Budget(HOSTILE, 1.0, Extent.CALL, True, HOSTILE),
                 reason=HOSTILE,
             ),
@@ -193,15 +194,17 @@ def made_gates(make_run: MakeRun) -> Mapping[str, Gated]:
         ),
         "nothing": gated(policy="", generator="leakhunt"),
         "many": gated(
-            *(variant(Answer.CANNOT_TELL, variant=f"v{number}") for number in range(12)),
+            *(variant(GateAnswer.CANNOT_TELL, variant=f"v{number}") for number in range(12)),
             *(variant(variant=f"w{number}") for number in range(25)),
             over,
         ),
         "accepted": gated(replace(within, accepted=((suspect(), acceptance()),))),
         "other environment": gated(
-            variant(Answer.CANNOT_TELL, checks=(), mismatches=(mismatch, mismatch))
+            variant(GateAnswer.CANNOT_TELL, checks=(), mismatches=(mismatch, mismatch))
         ),
-        "no figures": gated(variant(Answer.NOTHING_MEASURED), variant(Answer.OVER, checks=())),
+        "no figures": gated(
+            variant(GateAnswer.NOTHING_MEASURED), variant(GateAnswer.OVER, checks=())
+        ),
         "time": gated(replace(within, checks=(time, seconds))),
         "too many suspects": gated(
             replace(
@@ -209,7 +212,7 @@ def made_gates(make_run: MakeRun) -> Mapping[str, Gated]:
             )
         ),
         # What a check says can never hide what the variant as a whole says.
-        "contradiction": gated(replace(within, answer=Answer.NOTHING_MEASURED)),
+        "contradiction": gated(replace(within, answer=GateAnswer.NOTHING_MEASURED)),
     }
 
 
@@ -217,7 +220,7 @@ def _rss() -> Budget:
     return Budget("rss", 50 * MIB, Extent.RUN, False, "50 MiB total")
 
 
-def checked_rate(run: Run, series: str, rate: float) -> Checked:
+def checked_rate(run: Run, series: str, rate: float) -> BudgetResult:
     """The gate's answer on a run that may grow by so much a call, or request."""
     budget = Budget(series, rate, Extent.CALL, more=False, text=f"{rate}/call")
     return check_all(assemble([run], "leakhunt test").entries, [budget])[0]

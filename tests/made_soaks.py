@@ -16,18 +16,9 @@ import numpy as np
 from conftest import plan
 from numpy.typing import NDArray
 
-from leakhunt.model.run import (
-    Ending,
-    Load,
-    Outcome,
-    Phase,
-    Plan,
-    Purpose,
-    Reading,
-    Run,
-    Series,
-    Unit,
-)
+from leakhunt.model.plan import Load, Plan
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.storage import run_writer
 
 MIB = 1 << 20

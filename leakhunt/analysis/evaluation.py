@@ -9,7 +9,10 @@ from statistics import median
 
 from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.evaluation import Hunted, Score, Trial
-from leakhunt.model.run import Kind, Run, Unit, Variant
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Run
+from leakhunt.model.scenario import Variant
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Trend, Verdict
 
 # One-sided: with k false alarms of n, the true rate is below the bound with this confidence.

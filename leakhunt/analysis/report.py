@@ -14,8 +14,9 @@ from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import landing
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Attribution, Ceiling
-from leakhunt.model.run import Load, Plan, Role, Run
-from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Run
 from leakhunt.text.language import tr
 
 # As `Load` names a service that ran already, its port, and requests of our own.

@@ -16,9 +16,9 @@ from leakhunt.analysis.report import assemble
 from leakhunt.cli.summary import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
-from leakhunt.model.comparison import Line, Mismatch
-from leakhunt.model.run import Kind
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.comparison import Metric, Mismatch
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import JudgedRun
 from leakhunt.reporting.baseline.rows import row_of
 from leakhunt.reporting.baseline.terminal import kept_table
 from leakhunt.reporting.comparison.sentences import against
@@ -216,7 +216,7 @@ def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVari
 def _show_moved(
     console: Console,
     variant: KeptVariant,
-    found: tuple[tuple[Line, ...], tuple[Mismatch, ...]] | None,
+    found: tuple[tuple[Metric, ...], tuple[Mismatch, ...]] | None,
 ) -> None:
     console.print()
     if found is None:

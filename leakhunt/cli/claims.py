@@ -29,8 +29,8 @@ from leakhunt.model.claims import (
     JudgedClaim,
     MadeRun,
 )
+from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.claims.formats import CLAIMS_FORMATS
 from leakhunt.reporting.claims.json_file import SCHEMA_PREFIX
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table

@@ -17,7 +17,9 @@ from rich.progress import (
 )
 
 from leakhunt.amounts import format_bytes, format_rate
-from leakhunt.model.run import Outcome, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Outcome
+from leakhunt.model.series import Unit
 from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, retold, tr

@@ -26,7 +26,9 @@ from leakhunt.engine.watching import Carrier, watch
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model.evaluation import Hunted, Trial
-from leakhunt.model.run import Plan, Run, Scenario, Variant
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Run
+from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.evaluation import tables
 from leakhunt.runner.prepared import Bench, Sampling, Settings, plan_of, prepared_for

@@ -19,7 +19,7 @@ from leakhunt.cli.options import signals_are_interrupts
 from leakhunt.cli.summary import GENERATOR, Told
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
-from leakhunt.engine.baselines import Kept, kept_in
+from leakhunt.engine.baselines import SavedBaseline, kept_in
 from leakhunt.engine.gate_notes import Notes, left_out, not_among, not_kept, not_there, unneeded
 from leakhunt.engine.gate_output import (
     Files,
@@ -32,12 +32,12 @@ from leakhunt.engine.gate_output import (
     write_reports,
 )
 from leakhunt.engine.gate_plan import jobs_of
-from leakhunt.engine.gate_scenario import AGAINST, Course, answer_job
+from leakhunt.engine.gate_scenario import AGAINST, GateCourse, answer_job
 from leakhunt.engine.gate_variant import Answering, answer_runs, without_baseline
-from leakhunt.engine.revisions import Asked, refuse_what_does_not_go_together, rival_of
+from leakhunt.engine.revisions import RevisionOptions, refuse_what_does_not_go_together, rival_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
-from leakhunt.model.gate import Gated, GatedVariant, Terms
+from leakhunt.model.gate import GateResult, Terms, VariantResult
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
 from leakhunt.storage.folders import new_folder
@@ -150,13 +150,13 @@ def command(
                 table=example_table(policy.file),
             )
         )
-    asked = Asked(wanted, against, against_python, rounds, jobs)
+    asked = RevisionOptions(wanted, against, against_python, rounds, jobs)
     refuse_what_does_not_go_together(asked, baselines)
     kept = None if against is not None else _kept(policy, baselines, no_baseline)
     return _measure(policy, asked, kept, out, files)
 
 
-def _kept(policy: Policy, named: Path | None, without: bool) -> Kept | None:
+def _kept(policy: Policy, named: Path | None, without: bool) -> SavedBaseline | None:
     """The baselines to hold runs against; None: no folder of them is named."""
     if without or (named is None and not policy.baselines):
         return None
@@ -178,20 +178,24 @@ def _is_number(text: str) -> bool:
 
 
 def _judge(
-    places: Sequence[str], policy: Policy, kept: Kept | None, out: Path | None, files: Files
+    places: Sequence[str],
+    policy: Policy,
+    kept: SavedBaseline | None,
+    out: Path | None,
+    files: Files,
 ) -> int:
     """Judge run files; a place without any was not measured."""
     answering = [each for place in places for each in _answering(place, policy, kept)]
     folder = new_folder(out, "gate") if out is not None else None
     held = kept.place if kept else ""
 
-    def notes(variants: Sequence[GatedVariant]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[str]:
         return [*not_among(policy, variants), *not_kept(kept, variants)]
 
     return _tell(answering, policy, held, folder, files, notes)
 
 
-def _answering(place: str, policy: Policy, kept: Kept | None) -> Iterator[Answering]:
+def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterator[Answering]:
     """What gives the answers on the variants in a place."""
     left_out: list[str] = []
     variants: dict[tuple[str, str], list[Run]] = {}
@@ -211,7 +215,7 @@ def _answering(place: str, policy: Policy, kept: Kept | None) -> Iterator[Answer
         yield partial(answer_runs, runs, terms, GENERATOR, against)
 
 
-def _damaged(place: str, number: int) -> GatedVariant:
+def _damaged(place: str, number: int) -> VariantResult:
     """The answer on a damaged file of a place, read again for the language then spoken."""
     left_out: list[str] = []
     list(runs_in(place, left_out))
@@ -223,7 +227,11 @@ def _today() -> date:
 
 
 def _measure(
-    policy: Policy, asked: Asked, kept: Kept | None, out: Path | None, files: Files
+    policy: Policy,
+    asked: RevisionOptions,
+    kept: SavedBaseline | None,
+    out: Path | None,
+    files: Files,
 ) -> int:
     """Measure what the policy names, and tell the answers."""
     base = Path(policy.file).absolute().parent
@@ -234,7 +242,7 @@ def _measure(
         rival = rival_of(asked, base, lasting)
         folder = new_folder(out, "gate")
         jobs = [replace(job, folder=folder / job.folder) for job in jobs]
-        course = Course(
+        course = GateCourse(
             policy=policy,
             today=_today(),
             display=lasting.enter_context(Bars(SteadyConsole(), _WIDTH)),
@@ -253,7 +261,7 @@ def _measure(
     ]
     held = asked.against or (kept.place if kept is not None else "")
 
-    def notes(variants: Sequence[GatedVariant]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[str]:
         return [
             *left_out(course.unfit),
             *not_kept(kept, variants),
@@ -281,10 +289,10 @@ def _tell(
         if folder is not None and paths
     )
 
-    def again() -> Gated:
+    def again() -> GateResult:
         variants = tuple(each() for each in answering)
         told = (*acceptance_notes(_accepted(policy), variants), *notes(variants))
-        return Gated(variants, policy.file, held, told, GENERATOR, pages)
+        return GateResult(variants, policy.file, held, told, GENERATOR, pages)
 
     told = Told(again(), again)
     repository = repository_around(policy)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leakhunt.config.service_file import DescribedService, builtin_services
-from leakhunt.model.run import Scenario
+from leakhunt.model.scenario import Scenario
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
 

@@ -19,7 +19,9 @@ from rich.live import Live
 from rich.text import Text
 
 from leakhunt.cli.display import Bars, Displays, ended_line, figures
-from leakhunt.model.run import Outcome, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Outcome
+from leakhunt.model.series import Unit
 from leakhunt.reporting.live.curve import Curve, Growing
 from leakhunt.reporting.live.frame import PANELS, LiveState, Panel, frame
 from leakhunt.storage.follow import Tail

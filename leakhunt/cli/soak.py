@@ -16,8 +16,8 @@ from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.live_display import live_displays
 from leakhunt.cli.options import given_options, signals_are_interrupts
-from leakhunt.engine.soak import Effort, go_on, soak_all
-from leakhunt.engine.soak_target import Asked, targets
+from leakhunt.engine.soak import SoakEffort, go_on, soak_all
+from leakhunt.engine.soak_target import SoakOptions, targets
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import Renderer
 from leakhunt.storage.folders import new_folder
@@ -106,13 +106,13 @@ def command(
         raise UsageError(
             tr("--hunt starts the service again with instruments in it: use --command or a name")
         )
-    wanted = Asked(
+    wanted = SoakOptions(
         target=target,
         command=begun_by,
         options=given_options(pairs, {}),
         **{name: asked.pop(name) for name in _OF_THE_TARGET},
     )
-    effort = Effort(
+    effort = SoakEffort(
         requests=asked["requests"],
         duration_seconds=parse_duration(duration) if duration else None,
         resolve=asked["resolve"],

@@ -13,8 +13,8 @@ from rich.console import Console
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
 from leakhunt.errors import CannotWrite, NothingMeasured
+from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.registry import Renderer
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
 from leakhunt.text.language import speaking, spoken, tr

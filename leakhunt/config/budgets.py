@@ -21,7 +21,8 @@ from leakhunt.analysis.verdict.judge import JUDGED_SERIES
 from leakhunt.config.toml_file import shown
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
-from leakhunt.model.run import Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
 from leakhunt.probes import unit_of
 from leakhunt.text.language import mark, tr
 from leakhunt.text.suggest import hint

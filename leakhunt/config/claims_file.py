@@ -34,7 +34,7 @@ from leakhunt.analysis.claims.measures import MEASURES, Measure
 from leakhunt.config.limits import Quantity, parse_limit
 from leakhunt.config.toml_file import Table, read_table, shown
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.claims import DEFAULT_SERIES, About, Check, Claim, ClaimRun, Claims, Limit
+from leakhunt.model.claims import DEFAULT_SERIES, About, Check, Claim, ClaimLimit, ClaimRun, Claims
 from leakhunt.text.language import tr
 
 # The verbs that leave run files; others would wait for people or leave none.
@@ -157,7 +157,7 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
     )
 
 
-def _limit(table: Table, key: str, measure: Measure, series: str) -> Limit | None:
+def _limit(table: Table, key: str, measure: Measure, series: str) -> ClaimLimit | None:
     if key not in table.items:
         return None
     limit = parse_limit(table.items[key], measure.quantity, series)

@@ -9,8 +9,8 @@ from math import isfinite
 
 from leakhunt.amounts import parse_rate
 from leakhunt.errors import UsageError
-from leakhunt.model.claims import Limit
-from leakhunt.model.run import Unit
+from leakhunt.model.claims import ClaimLimit
+from leakhunt.model.series import Unit
 
 
 class Quantity(Enum):
@@ -39,7 +39,7 @@ _SECONDS: Mapping[str, float] = {
 _NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<word>\D*)")
 
 
-def parse_limit(written: object, quantity: Quantity, series: str) -> Limit | None:
+def parse_limit(written: object, quantity: Quantity, series: str) -> ClaimLimit | None:
     """The limit that `written`, a text or a number, says of a measure; None: it says none.
 
     Amounts of `series` come out in its unit, shares as parts of one, times in seconds or, for
@@ -52,7 +52,7 @@ def parse_limit(written: object, quantity: Quantity, series: str) -> Limit | Non
     amount = _amount(text.removeprefix("-").strip(), quantity, series)
     if amount is None or not isfinite(amount):
         return None
-    return Limit(sign * amount, text)
+    return ClaimLimit(sign * amount, text)
 
 
 def _amount(text: str, quantity: Quantity, series: str) -> float | None:

@@ -51,7 +51,7 @@ from leakhunt.config.toml_file import Table, header, read_table, shown
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.gate import Acceptance, Budget
 from leakhunt.model.policy import COLLECT, DEVICES, Policy, ScenarioPolicy
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
 
 PYPROJECT = "pyproject.toml"

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from leakhunt.analysis.gate.baseline import Baseline
 from leakhunt.analysis.gate.baseline_diff import against_baseline, choose, no_baseline
-from leakhunt.model.gate import Beside
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.gate import BaselineDifference
+from leakhunt.model.report import JudgedRun
 from leakhunt.storage.baseline_folder import read_baselines
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedBaseline:
     """The baselines in a folder, `place`, as it was named."""
 
     place: str
     baselines: tuple[Baseline, ...]
 
-    def against(self, entries: Sequence[JudgedRun]) -> Beside | None:
+    def against(self, entries: Sequence[JudgedRun]) -> BaselineDifference | None:
         """What differs from the baseline of this environment, or why there is nothing to compare.
 
         None: it has no such variant, which is then judged by itself.
@@ -28,12 +28,12 @@ class Kept:
         run = entries[0].run
         baseline = choose(self.baselines, run)
         if baseline is None:
-            return Beside(refusal=no_baseline(self.baselines, run, self.place))
+            return BaselineDifference(refusal=no_baseline(self.baselines, run, self.place))
         kept = baseline.variant(run.plan.scenario, run.plan.variant)
         if kept is None:
             return None
         lines, mismatches = against_baseline(kept, entries)
-        return Beside(lines, mismatches)
+        return BaselineDifference(lines, mismatches)
 
     def lacks(self, entries: Sequence[JudgedRun]) -> bool:
         """Whether there is a baseline of this environment, which does not have the variant."""
@@ -42,10 +42,10 @@ class Kept:
         return baseline is not None and baseline.variant(plan.scenario, plan.variant) is None
 
 
-def kept_in(folder: Path) -> Kept:
+def kept_in(folder: Path) -> SavedBaseline:
     """What is in a folder of baselines; maybe nothing.
 
     Raises:
         BadFile: a file in it is damaged, or not where it belongs.
     """
-    return Kept(str(folder), read_baselines(folder))
+    return SavedBaseline(str(folder), read_baselines(folder))

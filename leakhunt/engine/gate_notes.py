@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from leakhunt.analysis.gate.decide import unneeded_notes
-from leakhunt.engine.baselines import Kept
-from leakhunt.model.gate import Answer, GatedVariant, Terms
+from leakhunt.engine.baselines import SavedBaseline
+from leakhunt.model.gate import GateAnswer, Terms, VariantResult
 from leakhunt.model.policy import Policy
 from leakhunt.text.language import tr
 
 # Gives further notes on the answers, in the language then spoken.
-Notes = Callable[[Sequence[GatedVariant]], Sequence[str]]
+Notes = Callable[[Sequence[VariantResult]], Sequence[str]]
 
 
 def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -20,7 +20,7 @@ def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield tr("{name} was left out: it makes no sense on {device}", name=name, device=device)
 
 
-def not_among(policy: Policy, variants: Sequence[GatedVariant]) -> Iterator[str]:
+def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[str]:
     """Scenarios of the policy of which there is no run file."""
     there = {each.scenario for each in variants}
     for each in policy.scenarios:
@@ -28,7 +28,7 @@ def not_among(policy: Policy, variants: Sequence[GatedVariant]) -> Iterator[str]
             yield tr("{name} of the policy is not among these run files", name=each.name)
 
 
-def not_kept(kept: Kept | None, variants: Sequence[GatedVariant]) -> Iterator[str]:
+def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> Iterator[str]:
     """Variants that the baseline does not have yet."""
     for each in variants:
         if kept is not None and each.entries and kept.lacks(each.entries):
@@ -48,9 +48,9 @@ def not_there(revision: str | None, names: Sequence[str]) -> Iterator[str]:
 
 
 def unneeded(
-    accepted: Terms, asked: Sequence[str], variants: Sequence[GatedVariant]
+    accepted: Terms, asked: Sequence[str], variants: Sequence[VariantResult]
 ) -> Sequence[str]:
     """Acceptances that nothing needs; none where only some of the policy was `asked` for."""
-    if asked or any(each.answer is Answer.NOTHING_MEASURED for each in variants):
+    if asked or any(each.answer is GateAnswer.NOTHING_MEASURED for each in variants):
         return ()
     return unneeded_notes(accepted, variants)

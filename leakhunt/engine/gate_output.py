@@ -15,7 +15,7 @@ from leakhunt.cli.compare import write_comparison
 from leakhunt.cli.format_option import ALL, names_among, possible
 from leakhunt.cli.summary import Told, report_on, write_file, write_report
 from leakhunt.errors import CannotWrite, NothingMeasured
-from leakhunt.model.gate import Gated, Pages
+from leakhunt.model.gate import GateResult, Pages
 from leakhunt.model.policy import Policy
 from leakhunt.model.run import Run
 from leakhunt.reporting.gate.annotations import annotation_lines
@@ -115,7 +115,9 @@ def _runs_in(folder: Path) -> list[Run]:
     return [run_file.load(file) for file in run_file.find_run_files([str(folder)])]
 
 
-def write_gate(told: Told[Gated], repository: Repository, folder: Path, files: Files) -> list[Path]:
+def write_gate(
+    told: Told[GateResult], repository: Repository, folder: Path, files: Files
+) -> list[Path]:
     """The gate's own files, each whole or not at all; the paths.
 
     Raises:
@@ -136,7 +138,7 @@ def told_paths(gates: Sequence[Path], reports: Sequence[Path]) -> list[Path]:
 
 def show_gate(
     console: Console,
-    gated: Gated,
+    gated: GateResult,
     repository: Repository,
     written: Sequence[Path],
     variables: Mapping[str, str],

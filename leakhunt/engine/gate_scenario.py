@@ -18,8 +18,8 @@ from leakhunt.cli.summary import GENERATOR
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
     Answering,
-    Effort,
     Gate,
+    GateEffort,
     HeldAgainst,
     HuntInterrupted,
     without_baseline,
@@ -27,9 +27,11 @@ from leakhunt.engine.gate_variant import (
 from leakhunt.engine.revisions import Rival, bench, make
 from leakhunt.engine.watching import Carrier, usable_on
 from leakhunt.errors import CannotWrite, LeakhuntError
-from leakhunt.model.gate import GatedVariant, Terms
+from leakhunt.model.gate import Terms, VariantResult
+from leakhunt.model.plan import Plan
 from leakhunt.model.policy import Policy, ScenarioPolicy
-from leakhunt.model.run import Ending, Plan, Run, Variant
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.scenario import Variant
 from leakhunt.runner.prepared import Bench, plan_of, variants_for
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
@@ -43,7 +45,7 @@ INTERRUPTED = mark("interrupted before it was measured")
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class GateCourse:
     """How all scenarios are gated.
 
     `against` tells what differs from the baseline. `rival` is measured beside, if there is one.
@@ -77,7 +79,7 @@ class Course:
         return Terms(policy.budgets_of(variant), accepted, self.today)
 
 
-def answer_job(job: Job, course: Course) -> Iterator[Answering]:
+def answer_job(job: Job, course: GateCourse) -> Iterator[Answering]:
     """Measure the variants of a scenario; what comes gives the answer on each.
 
     A scenario that cannot start is the answer on all of its variants. What the user's interrupt
@@ -116,7 +118,9 @@ def _failed(job: Job, variant: Variant, reason: str) -> Answering:
     return lambda: not_measured(name, variant.name, retold(reason))
 
 
-def _unfit(job: Job, course: Course, fit: Sequence[Variant], device: str) -> Iterator[Answering]:
+def _unfit(
+    job: Job, course: GateCourse, fit: Sequence[Variant], device: str
+) -> Iterator[Answering]:
     """What makes no sense on the device: an answer where it was asked for by its name."""
     for variant in job.settings.variants:
         if variant in fit:
@@ -129,7 +133,7 @@ def _unfit(job: Job, course: Course, fit: Sequence[Variant], device: str) -> Ite
 
 
 def _in_parallel(
-    answer: Callable[[Variant], Answering], variants: Sequence[Variant], course: Course
+    answer: Callable[[Variant], Answering], variants: Sequence[Variant], course: GateCourse
 ) -> Iterator[Answering]:
     """The answers in the order of the variants, some of them worked out at the same time."""
     if course.jobs == 1:
@@ -152,7 +156,7 @@ class _Measured:
     """A scenario that is ready to be measured, and the other revision of it, if there is one."""
 
     job: Job
-    course: Course
+    course: GateCourse
     own: Bench
     other: Bench | None = None
     why_no_other: str = ""
@@ -187,7 +191,7 @@ class _Measured:
         gate = Gate(
             carry=self._carrier(self.own, "", made),
             terms=self.course.terms(policy, variant.name),
-            effort=Effort(policy.repeats, policy.retries, policy.most_calls),
+            effort=GateEffort(policy.repeats, policy.retries, policy.most_calls),
             generator=GENERATOR,
             against=self.course.against,
             usable=usable_on(self.own.prepared.device),
@@ -253,7 +257,7 @@ def _has(there: Bench, variant: Variant) -> bool:
     return any(each.name == variant.name for each in there.settings.scenario.variants)
 
 
-def _set_aside(folder: Path, made: Sequence[Path], answered: GatedVariant) -> None:
+def _set_aside(folder: Path, made: Sequence[Path], answered: VariantResult) -> None:
     """Move the runs of earlier attempts where no report looks: the answer rests on the last.
 
     Raises:

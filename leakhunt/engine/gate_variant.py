@@ -19,9 +19,17 @@ from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
 from leakhunt.engine.watching import Carrier, watch
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side
-from leakhunt.model.gate import SECONDS_PER_CALL, Answer, Beside, Extent, GatedVariant, Terms
-from leakhunt.model.run import Ending, Plan, Run
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.gate import (
+    SECONDS_PER_CALL,
+    BaselineDifference,
+    Extent,
+    GateAnswer,
+    Terms,
+    VariantResult,
+)
+from leakhunt.model.plan import Plan
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Run
 from leakhunt.text.language import tr
 
 # A run is made longer by a little more than what its own noise says would do.
@@ -30,13 +38,13 @@ _MARGIN = 1.1
 _WARM_UP_SHARE = 0.25
 
 # Gives the answer on what was measured, in the language then spoken.
-Answering = Callable[[], GatedVariant]
+Answering = Callable[[], VariantResult]
 # What differs from the baseline, of the repeats of a variant; None: there is none.
-HeldAgainst = Callable[[Sequence[JudgedRun]], Beside | None]
+HeldAgainst = Callable[[Sequence[JudgedRun]], BaselineDifference | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class GateEffort:
     """How often a variant is measured, and how often again, longer, where that cannot tell.
 
     No run is made longer than `most_calls`; of calls so short that many are one sample, so many
@@ -56,7 +64,7 @@ class HuntInterrupted(KeyboardInterrupt):
         self.answering = answering
 
 
-def without_baseline(entries: Sequence[JudgedRun]) -> Beside | None:
+def without_baseline(entries: Sequence[JudgedRun]) -> BaselineDifference | None:
     """Nothing to hold the repeats against."""
     return None
 
@@ -71,12 +79,12 @@ class Gate:
 
     carry: Carrier
     terms: Terms
-    effort: Effort
+    effort: GateEffort
     generator: str
     against: HeldAgainst = without_baseline
     usable: Collection[Instrument] = tuple(Instrument)
 
-    def answer(self, plan: Plan) -> GatedVariant:
+    def answer(self, plan: Plan) -> VariantResult:
         """Measure a plan, and the answer on it.
 
         Raises:
@@ -98,7 +106,7 @@ class Gate:
         first = runs = self._repeats(plan, plan.variant)
         attempts = 1
         answer = self._answer(runs, first, attempts)
-        while answer.answer is Answer.CANNOT_TELL and attempts <= self.effort.retries:
+        while answer.answer is GateAnswer.CANNOT_TELL and attempts <= self.effort.retries:
             longer = _longer(plan, runs, answer, self.effort.most_calls)
             if longer is None:
                 break
@@ -130,7 +138,7 @@ class Gate:
                     done.append(carry(plan, f"{plan.variant}.round-{turn + 1}"))
             attempts += 1
             answer = self._beside(runs, others, label, attempts)
-            if answer.answer is not Answer.CANNOT_TELL or attempts > self.effort.retries:
+            if answer.answer is not GateAnswer.CANNOT_TELL or attempts > self.effort.retries:
                 break
             if not all(map(_lasted, [*runs, *others])):
                 break
@@ -143,12 +151,12 @@ class Gate:
 
     def _hunted(
         self,
-        answer: GatedVariant,
+        answer: VariantResult,
         runs: Sequence[Run],
-        answering: Callable[[Sequence[Run]], GatedVariant],
+        answering: Callable[[Sequence[Run]], VariantResult],
     ) -> Answering:
         """The answer on `runs`; where a budget is broken, with those that say who is to blame."""
-        if answer.answer is not Answer.OVER:
+        if answer.answer is not GateAnswer.OVER:
             return partial(answering, runs)
         verdict = next(e.verdict for e in answer.entries if e.run is runs[0])
         try:
@@ -157,7 +165,7 @@ class Gate:
             raise HuntInterrupted(partial(answering, runs)) from None
         return partial(answering, [*runs, *watched])
 
-    def _answer(self, runs: Sequence[Run], first: Sequence[Run], attempts: int) -> GatedVariant:
+    def _answer(self, runs: Sequence[Run], first: Sequence[Run], attempts: int) -> VariantResult:
         told = answer_runs(runs, self.terms, self.generator, self.against, attempts)
         if attempts == 1:
             return told
@@ -166,16 +174,16 @@ class Gate:
 
     def _beside(
         self, runs: Sequence[Run], others: Sequence[Run], label: str, attempts: int
-    ) -> GatedVariant:
+    ) -> VariantResult:
         other = Side(label, assemble(others, self.generator).entries)
         empty = next((run for run in others if not run.samples_done), None)
 
-        def against(entries: Sequence[JudgedRun]) -> Beside:
+        def against(entries: Sequence[JudgedRun]) -> BaselineDifference:
             if empty is not None:
                 told = tr("{label}: {reason}", label=label, reason=no_sample(empty))
-                return Beside(refusal=told)
+                return BaselineDifference(refusal=told)
             (pair,) = compare((other, Side("", tuple(entries))), False, self.generator).pairs
-            return Beside(pair.lines, pair.refusing)
+            return BaselineDifference(pair.lines, pair.refusing)
 
         return answer_runs(runs, self.terms, self.generator, against, attempts)
 
@@ -186,13 +194,13 @@ def answer_runs(
     generator: str,
     against: HeldAgainst = without_baseline,
     attempts: int = 1,
-) -> GatedVariant:
+) -> VariantResult:
     """The answer on the measured runs of one variant, with what watched runs found."""
     entries = assemble(runs, generator).entries
     return answer_on(entries, terms, against(entries), attempts)
 
 
-def _longer(plan: Plan, runs: Sequence[Run], answer: GatedVariant, most_calls: int) -> Plan | None:
+def _longer(plan: Plan, runs: Sequence[Run], answer: VariantResult, most_calls: int) -> Plan | None:
     """The same with as many calls as would tell; None: more calls would not, or are too many."""
     if not all(map(_lasted, runs)):
         return None
@@ -202,7 +210,7 @@ def _longer(plan: Plan, runs: Sequence[Run], answer: GatedVariant, most_calls: i
     open_still = {
         check.budget.series
         for check in answer.checks
-        if check.answer is Answer.CANNOT_TELL
+        if check.answer is GateAnswer.CANNOT_TELL
         and check.budget.extent is Extent.CALL
         and check.budget.series != SECONDS_PER_CALL
     }

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from leakhunt.analysis.verdict import judge, ledger
 from leakhunt.errors import MissingRequirement, NothingMeasured, UsageError
+from leakhunt.model.report import Ledger
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Ledger, Verdict
+from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.samples import column
 from leakhunt.storage import run_file

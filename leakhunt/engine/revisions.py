@@ -19,7 +19,7 @@ from leakhunt.text.language import tr
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RevisionOptions:
     """How a policy is measured: which scenarios, beside which revision, how many at a time."""
 
     wanted: tuple[str, ...]
@@ -29,7 +29,7 @@ class Asked:
     jobs: int
 
 
-def refuse_what_does_not_go_together(asked: Asked, baselines: Path | None) -> None:
+def refuse_what_does_not_go_together(asked: RevisionOptions, baselines: Path | None) -> None:
     """Refuse options that would do nothing.
 
     Raises:
@@ -74,7 +74,7 @@ class Rival:
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 
-def rival_of(asked: Asked, base: Path, lasting: ExitStack) -> Rival | None:
+def rival_of(asked: RevisionOptions, base: Path, lasting: ExitStack) -> Rival | None:
     """The revision that is asked for, checked out for as long as `lasting` lasts.
 
     Raises:

@@ -18,7 +18,9 @@ from leakhunt.errors import (
     NothingMeasured,
     ScenarioFailed,
 )
-from leakhunt.model.run import Ending, Outcome, Plan, Variant
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome
+from leakhunt.model.scenario import Variant
 from leakhunt.reporting.registry import Renderer
 from leakhunt.runner.prepared import (
     PREPARE_LOG,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
 

@@ -18,13 +18,14 @@ from leakhunt.analysis.verdict.load_summary import mostly_failed
 from leakhunt.cli.display import Display, Displays
 from leakhunt.cli.summary import report_on, show, write_report
 from leakhunt.engine.run import exit_code
-from leakhunt.engine.soak_target import Asked, Target, target_of
+from leakhunt.engine.soak_target import SoakOptions, Target, target_of
 from leakhunt.environment import available_cores
 from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
-from leakhunt.model.run import Ending, Load, Outcome, Plan, Run
-from leakhunt.model.verdict import Report
+from leakhunt.model.plan import Load, Plan
+from leakhunt.model.report import Report
+from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.registry import Renderer
-from leakhunt.runner.memory_limit import AddressSpaceLimit, Limit, NoLimit, memory_limit
+from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, NoLimit, memory_limit
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
 from leakhunt.soak.load_generator import Demand, LoadProcess
 from leakhunt.soak.loop import Subject, identity_of, resume, soak
@@ -45,7 +46,7 @@ from leakhunt.text.language import tr
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SoakEffort:
     """How much load, for how long, and under which limit.
 
     `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
@@ -66,7 +67,7 @@ class Effort:
 
 def soak_all(
     found: Sequence[Target],
-    effort: Effort,
+    effort: SoakEffort,
     folder: Path,
     renderers: Sequence[Renderer],
     console: Console,
@@ -117,7 +118,7 @@ def _landed(report: Report) -> int:
 
 
 def _soak_one(
-    target: Target, effort: Effort, folder: Path, console: Console, display: Display
+    target: Target, effort: SoakEffort, folder: Path, console: Console, display: Display
 ) -> Outcome:
     with _under_load(target, effort, folder, target.variant, console) as subject:
         outcome = soak(subject, display.variant(target.variant, subject.plan.calls))
@@ -126,7 +127,7 @@ def _soak_one(
 
 
 def _hunt(
-    target: Target, effort: Effort, folder: Path, console: Console, display: Display
+    target: Target, effort: SoakEffort, folder: Path, console: Console, display: Display
 ) -> list[Outcome]:
     """Watch the service by the instruments that see what it grew by, until that is explained.
 
@@ -150,7 +151,7 @@ def _hunt(
 
 @contextmanager
 def _under_load(
-    target: Target, effort: Effort, folder: Path, name: str, console: Console
+    target: Target, effort: SoakEffort, folder: Path, name: str, console: Console
 ) -> Iterator[Subject]:
     """The service, ready, and its load, for a run file of that name; both end with this."""
     log = folder / f"{name}.log"
@@ -176,7 +177,7 @@ def _under_load(
 
 
 @contextmanager
-def _limited(target: Target, effort: Effort) -> Iterator[Limit]:
+def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
     """The limit that the service is started under; above its baseline, as high as the machine."""
     if effort.limit_bytes is not None and target.start is None:
         raise UsageError(tr("--memory-limit is for services that leakhunt starts; leave it out"))
@@ -190,7 +191,7 @@ def _limited(target: Target, effort: Effort) -> Iterator[Limit]:
 
 @contextmanager
 def _running(
-    target: Target, effort: Effort, limit: Limit, log: Path
+    target: Target, effort: SoakEffort, limit: MemoryLimit, log: Path
 ) -> Iterator[tuple[Service, str]]:
     """The service, started if it does not run yet, and where it listens."""
     if target.start is None:
@@ -211,7 +212,7 @@ def _running(
         yield service, target.url.replace(PORT, str(port))
 
 
-def _at_last(limit: Limit, effort: Effort, service: Service) -> Limit:
+def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> MemoryLimit:
     """The limit at its height, now that the service holds what it holds without load."""
     if not effort.above_baseline or effort.limit_bytes is None:
         return limit
@@ -226,7 +227,7 @@ def _at_last(limit: Limit, effort: Effort, service: Service) -> Limit:
 
 
 @contextmanager
-def _load(target: Target, effort: Effort, url: str, log: Path) -> Iterator[LoadProcess]:
+def _load(target: Target, effort: SoakEffort, url: str, log: Path) -> Iterator[LoadProcess]:
     demand = Demand(
         locustfile=target.locustfile,
         target=url,
@@ -241,7 +242,7 @@ def _load(target: Target, effort: Effort, url: str, log: Path) -> Iterator[LoadP
         yield load
 
 
-def _plan(target: Target, effort: Effort, url: str, limit: Limit) -> Plan:
+def _plan(target: Target, effort: SoakEffort, url: str, limit: MemoryLimit) -> Plan:
     return Plan(
         scenario=target.name,
         variant=target.variant,
@@ -274,8 +275,8 @@ def _load_log(run_file: Path) -> Path:
 
 def go_on(
     run_file: Path,
-    wanted: Asked,
-    effort: Effort,
+    wanted: SoakOptions,
+    effort: SoakEffort,
     renderers: Sequence[Renderer],
     console: Console,
     displays: Displays,

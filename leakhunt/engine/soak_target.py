@@ -21,7 +21,7 @@ _OPTION_VARIABLE = "LEAKHUNT_{name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SoakOptions:
     """The options that say what is put under load, and by what; as they were given."""
 
     target: str | None
@@ -89,7 +89,7 @@ def _without_secrets(command: Sequence[str]) -> Iterator[str]:
         hidden = is_secret and not equals and word.startswith("-")
 
 
-def targets(asked: Asked) -> tuple[Target, ...]:
+def targets(asked: SoakOptions) -> tuple[Target, ...]:
     """What `asked` names.
 
     Raises:
@@ -131,7 +131,7 @@ def targets(asked: Asked) -> tuple[Target, ...]:
 
 
 def _own(
-    asked: Asked,
+    asked: SoakOptions,
     name: str,
     url: str,
     locustfile: Path,
@@ -157,7 +157,7 @@ def _loopback() -> str:
     return f"http://127.0.0.1:{PORT}"
 
 
-def _described(asked: Asked, named: str) -> tuple[Target, ...]:
+def _described(asked: SoakOptions, named: str) -> tuple[Target, ...]:
     if asked.url is not None:
         raise UsageError(tr("--url is for --command and --pid; a described service has its own"))
     service, variants = find_service(named)
@@ -191,7 +191,10 @@ def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, s
 
 
 def _target(
-    asked: Asked, service: DescribedService, variant: ServiceVariant, options: Mapping[str, str]
+    asked: SoakOptions,
+    service: DescribedService,
+    variant: ServiceVariant,
+    options: Mapping[str, str],
 ) -> Target:
     told = {
         _OPTION_VARIABLE.format(name=name.upper().replace("-", "_")): value
@@ -225,7 +228,7 @@ def _filled(word: str, options: Mapping[str, str]) -> str:
     return word
 
 
-def _requests(asked: Asked, described: Path | None) -> tuple[Path, dict[str, str]]:
+def _requests(asked: SoakOptions, described: Path | None) -> tuple[Path, dict[str, str]]:
     """The locustfile, and what it is told."""
     variables = {load_generator.SEED: str(asked.seed)}
     if asked.audio is not None:
@@ -264,7 +267,7 @@ def _requests(asked: Asked, described: Path | None) -> tuple[Path, dict[str, str
     return load_generator.UPLOAD, variables
 
 
-def target_of(run: Run, asked: Asked) -> Target:
+def target_of(run: Run, asked: SoakOptions) -> Target:
     """The target of a soak that is gone on with: its service runs, its load is made anew.
 
     Raises:

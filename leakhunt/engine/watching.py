@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
 from leakhunt.analysis.attribution.windows import watched_plan
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.run import Plan, Run
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.language import tr
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, Watched
-from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 
 # The allocator's events that are kept; the live blocks do not depend on it.
@@ -70,7 +70,7 @@ class CudaHeap:
             if stack and size > counted[0][1]:
                 yield Finding(
                     instrument=Instrument.CUDA,
-                    sort=Sort.SITE,
+                    sort=FindingKind.SITE,
                     what="CUDA",
                     calls=tuple(self._calls),
                     counts=tuple(count for count, _ in counted),

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from leakhunt.instruments import Call, Watched
-from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 
 _MIB = 1 << 20
 # The line of the ``def`` and of its decorators.
@@ -72,7 +72,7 @@ class Lines:
                 continue
             yield Finding(
                 instrument=Instrument.LINES,
-                sort=Sort.LINE,
+                sort=FindingKind.LINE,
                 what="RSS",
                 calls=tuple(self._calls),
                 counts=tuple(count for _, count in counted),

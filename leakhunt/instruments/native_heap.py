@@ -13,7 +13,7 @@ from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, Watched
-from leakhunt.model.attribution import Finding, Frame, Instrument, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument
 from leakhunt.text.language import mark
 
 # memray stamps its records so often; a mark waits a few of them, so that it lies between two.
@@ -119,7 +119,7 @@ class NativeHeap:
         for number, (what, frames, counts, sizes) in enumerate(sites[:MOST_SITES]):
             yield Finding(
                 instrument=Instrument.MEMRAY,
-                sort=Sort.SITE,
+                sort=FindingKind.SITE,
                 what=what,
                 calls=tuple(self._calls),
                 counts=counts,

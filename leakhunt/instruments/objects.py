@@ -39,7 +39,7 @@ from leakhunt.instruments.object_facts import (
     traits,
 )
 from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
-from leakhunt.model.attribution import Finding, Sort
+from leakhunt.model.attribution import Finding, FindingKind
 from leakhunt.text.language import mark
 
 # So many of the fastest growing containers, and types, are looked at.
@@ -146,7 +146,7 @@ class Objects:
             facts["weak"] = "weak references only"
         return Finding(
             instrument=self._instrument,
-            sort=Sort.CONTAINER,
+            sort=FindingKind.CONTAINER,
             what=type_name(container),
             calls=tuple(self._calls),
             counts=course,
@@ -179,7 +179,7 @@ class Objects:
         traces = _traces([[example, *gc.get_referents(example)]], sites)
         return Finding(
             instrument=self._instrument,
-            sort=Sort.TYPE,
+            sort=FindingKind.TYPE,
             what=name,
             calls=tuple(self._calls),
             counts=tuple(marked[name] for marked in self._types),
@@ -199,7 +199,7 @@ class Objects:
         links = holders.chain(tensor)
         return Finding(
             instrument=self._instrument,
-            sort=Sort.GRAPH,
+            sort=FindingKind.GRAPH,
             what=mark("autograd graph"),
             calls=tuple(self._calls),
             counts=tuple(self._nodes),

@@ -11,7 +11,7 @@ import objgraph
 
 from leakhunt.instruments import Call, Watch, Watched
 from leakhunt.instruments.objects import Objects
-from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 
 FRAMES = 25
 # Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
@@ -102,7 +102,7 @@ class PythonHeap:
             counted = [marked.get(traceback, (0, 0)) for marked in self._counted]
             yield Finding(
                 instrument=Instrument.TRACEMALLOC,
-                sort=Sort.SITE,
+                sort=FindingKind.SITE,
                 what="Python",
                 calls=tuple(self._calls),
                 counts=tuple(count for count, _ in counted),

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from leakhunt.instruments import Call, Watched
-from leakhunt.model.attribution import Finding, Instrument, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 
 # Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
@@ -215,7 +215,7 @@ class Resources:
             )
             yield Finding(
                 instrument=Instrument.RESOURCES,
-                sort=Sort.RESOURCE,
+                sort=FindingKind.RESOURCE,
                 what=kind,
                 calls=tuple(self._calls),
                 counts=counts,

@@ -23,7 +23,7 @@ class Instrument(StrEnum):
     LINES = "lines"
 
 
-class Sort(StrEnum):
+class FindingKind(StrEnum):
     """What a finding counts."""
 
     SITE = "site"
@@ -89,7 +89,7 @@ class Finding:
     """
 
     instrument: Instrument
-    sort: Sort
+    sort: FindingKind
     what: str
     calls: tuple[int, ...]
     counts: tuple[int, ...]
@@ -138,7 +138,7 @@ class Cause:
     verify: str
     link: str
     versions: str = ""
-    sorts: tuple[Sort, ...] = ()
+    sorts: tuple[FindingKind, ...] = ()
     frames: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     chain: str = ""
@@ -176,7 +176,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineGrowth:
     """A line of the variant's function: what RSS grows by, and how often it runs, per call."""
 
     place: Frame
@@ -205,7 +205,7 @@ class Attribution:
     beside: tuple[Cause, ...]
     blind: tuple[str, ...]
     instruments: tuple[Instrument, ...]
-    lines: tuple[Line, ...] = ()
+    lines: tuple[LineGrowth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The nouns of claims: what a field report says, how it is checked, and what came of it.
 
 A scenario's ``claims.toml`` says what is claimed (`Claim`), by which `Check`s it is measured, and
-which `ClaimRun`s these need; from the runs come `Measured` figures and a `ClaimVerdict`. Frozen,
+which `ClaimRun`s these need; from the runs come `Measurement` figures and a `ClaimVerdict`. Frozen,
 standard library only.
 """
 
@@ -24,7 +24,7 @@ class About(StrEnum):
     CAUSE = mark("cause")
 
 
-class Answer(StrEnum):
+class CheckAnswer(StrEnum):
     """Whether what was measured keeps to the limits of a check."""
 
     HOLDS = mark("holds")
@@ -56,7 +56,7 @@ class ClaimRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ClaimLimit:
     """A limit as it was written, and the number it comes to, in the unit of what is measured."""
 
     amount: float
@@ -82,8 +82,8 @@ class Check:
     instrument: str = ""
     from_call: int | None = None
     to_call: int | None = None
-    at_least: Limit | None = None
-    at_most: Limit | None = None
+    at_least: ClaimLimit | None = None
+    at_most: ClaimLimit | None = None
     words: tuple[str, ...] = ()
     claimed: str = ""
     about: About = About.EFFECT
@@ -120,7 +120,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """A figure, what it lies between (99 %, where it is an estimate), and all of it in words.
 
     `value` is None where it cannot be told, and `text` then says why. `low` and `high` are None
@@ -143,8 +143,8 @@ class JudgedCheck:
     """
 
     check: Check
-    answer: Answer
-    measured: Measured | None
+    answer: CheckAnswer
+    measured: Measurement | None
     reason: str = ""
 
 

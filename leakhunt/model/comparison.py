@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from leakhunt.amounts import format_bytes, format_rate
 from leakhunt.model.attribution import Interval, Suspect
-from leakhunt.model.run import Unit
-from leakhunt.model.verdict import Difference, JudgedRun
+from leakhunt.model.report import Difference, JudgedRun
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, retold, tr
 
 # The names of the two lines that are no series.
@@ -102,7 +102,7 @@ class Conclusion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Metric:
     """One figure on both sides, and what follows.
 
     `name` is a series', or ``rss_total`` (bytes in the whole run) or ``time``. `before` and `after`
@@ -178,7 +178,7 @@ class Pair:
     before_label: str
     after_label: str
     verdicts: tuple[tuple[str, ...], tuple[str, ...]]
-    lines: tuple[Line, ...]
+    lines: tuple[Metric, ...]
     results: Difference | None
     suspects: tuple[SuspectChange, ...]
     mismatches: tuple[Mismatch, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakhunt.model.run import Kind
+from leakhunt.model.kinds import Kind
 from leakhunt.model.verdict import Status
 
 

@@ -1,7 +1,7 @@
 """The nouns of ``leakhunt gate``: budgets, what is accepted, and the answers on runs.
 
 Frozen, standard library only. A `Policy` (what is gated, in `leakhunt.model.policy`) says what to
-measure; a `Gated` is all that is to be told about it, and the only argument of its renderers.
+measure; a `GateResult` is all that is to be told about it, and the only argument of its renderers.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import date
 from enum import IntEnum, StrEnum
 
 from leakhunt.model.attribution import Suspect
-from leakhunt.model.comparison import Line, Mismatch
-from leakhunt.model.run import Unit
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.comparison import Metric, Mismatch
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark
 
 # The name of the budget that is about time and no series.
 SECONDS_PER_CALL = "seconds_per_call"
 
 
-class Answer(IntEnum):
+class GateAnswer(IntEnum):
     """The gate's answers, which are also its exit codes."""
 
     WITHIN = 0
@@ -32,18 +32,25 @@ class Answer(IntEnum):
 
 # The answers as words.
 WORDS = {
-    Answer.WITHIN: mark("within"),
-    Answer.OVER: mark("over"),
-    Answer.CANNOT_TELL: mark("cannot tell"),
-    Answer.NOTHING_MEASURED: mark("could not measure"),
+    GateAnswer.WITHIN: mark("within"),
+    GateAnswer.OVER: mark("over"),
+    GateAnswer.CANNOT_TELL: mark("cannot tell"),
+    GateAnswer.NOTHING_MEASURED: mark("could not measure"),
 }
 # Which answer of several is the answer for all: a run over budget first, then what was not seen.
-_GRAVEST_FIRST = (Answer.OVER, Answer.NOTHING_MEASURED, Answer.CANNOT_TELL, Answer.WITHIN)
+_GRAVEST_FIRST = (
+    GateAnswer.OVER,
+    GateAnswer.NOTHING_MEASURED,
+    GateAnswer.CANNOT_TELL,
+    GateAnswer.WITHIN,
+)
 
 
-def gravest(answers: Sequence[Answer]) -> Answer:
+def gravest(answers: Sequence[GateAnswer]) -> GateAnswer:
     """The answer for all of them; nothing measured if there are none."""
-    return next((answer for answer in _GRAVEST_FIRST if answer in answers), Answer.NOTHING_MEASURED)
+    return next(
+        (answer for answer in _GRAVEST_FIRST if answer in answers), GateAnswer.NOTHING_MEASURED
+    )
 
 
 class Extent(StrEnum):
@@ -96,19 +103,19 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class BaselineDifference:
     """What differs from the baseline, and the facts that forbid to say so.
 
     `refusal` says why there is nothing to hold against it though there should be.
     """
 
-    lines: tuple[Line, ...] = ()
+    lines: tuple[Metric, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
     refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class BudgetResult:
     """The answer on one budget.
 
     `estimate`, `low` and `high` (99 %, one-sided each) are in the unit of the budget's amount, and
@@ -118,7 +125,7 @@ class Checked:
 
     budget: Budget
     unit: Unit
-    answer: Answer
+    answer: GateAnswer
     reason: str
     estimate: float | None = None
     low: float | None = None
@@ -127,7 +134,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class GatedVariant:
+class VariantResult:
     """The answer on one variant of a scenario.
 
     `entries` are its measured runs (the repeats of the last attempt), the ones with suspects among
@@ -139,8 +146,8 @@ class GatedVariant:
 
     scenario: str
     variant: str
-    answer: Answer
-    checks: tuple[Checked, ...]
+    answer: GateAnswer
+    checks: tuple[BudgetResult, ...]
     entries: tuple[JudgedRun, ...] = ()
     attempts: int = 1
     suspects: tuple[Suspect, ...] = ()
@@ -167,7 +174,7 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
+class GateResult:
     """What a renderer of the gate gets.
 
     `policy` is the file with the budgets, as it was named; `against` the baseline's file or the
@@ -176,7 +183,7 @@ class Gated:
     the scenarios, of each that has some.
     """
 
-    variants: tuple[GatedVariant, ...]
+    variants: tuple[VariantResult, ...]
     policy: str
     against: str
     notes: tuple[str, ...]
@@ -184,6 +191,6 @@ class Gated:
     pages: tuple[Pages, ...] = ()
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> GateAnswer:
         """The answer for all of them."""
         return gravest([variant.answer for variant in self.variants])

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from leakhunt.config.budgets import merged
 from leakhunt.errors import BadFile
 from leakhunt.model.gate import Acceptance, Budget
-from leakhunt.model.run import Kind, Variant
+from leakhunt.model.kinds import Kind
+from leakhunt.model.scenario import Variant
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import ClassVar
 
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
 
 _OTHERS = mark("the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import psutil
 
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
 
 

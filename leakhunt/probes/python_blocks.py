@@ -6,7 +6,7 @@ import sys
 from array import array
 from typing import ClassVar
 
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from leakhunt.model.gate import Answer, GatedVariant
+from leakhunt.model.gate import GateAnswer, VariantResult
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.pytest_plugin.runs import log_of
 from leakhunt.reporting.charts.sparkline import bars, sparkline
 from leakhunt.reporting.gate.rows import sentence, variant_rows, word
@@ -19,20 +19,20 @@ from leakhunt.text.language import ntr, retold, tr
 _WIDTH = 60
 
 
-def in_a_line(answer: GatedVariant) -> str:
+def in_a_line(answer: VariantResult) -> str:
     """The answer on every budget, for a test's line in a summary."""
     told = tr("; ").join(sentence(row) for row in variant_rows(answer))
     return tr("{word}: {told}", word=word(answer.answer), told=told)
 
 
-def failure(answer: GatedVariant, in_process: bool) -> str:
+def failure(answer: VariantResult, in_process: bool) -> str:
     """The text of a test that is not within its budgets."""
     return "\n".join(_lines(answer, in_process))
 
 
-def _lines(answer: GatedVariant, in_process: bool) -> Iterator[str]:
+def _lines(answer: VariantResult, in_process: bool) -> Iterator[str]:
     for row in variant_rows(answer):
-        if row.answer is not Answer.WITHIN:
+        if row.answer is not GateAnswer.WITHIN:
             yield tr("leakhunt: {word}: {told}", word=word(row.answer), told=sentence(row))
     entry = next((each for each in answer.entries if each.attribution), None)
     entry = entry or next(iter(answer.entries), None)
@@ -40,9 +40,9 @@ def _lines(answer: GatedVariant, in_process: bool) -> Iterator[str]:
         return
     yield from _curve(entry)
     yield from _suspects(entry)
-    if in_process and answer.answer is Answer.OVER:
+    if in_process and answer.answer is GateAnswer.OVER:
         yield tr("who keeps it is only found in a fresh worker: leave out in_process")
-    if answer.answer is Answer.CANNOT_TELL and entry.run.outcome.ending is Ending.OK:
+    if answer.answer is GateAnswer.CANNOT_TELL and entry.run.outcome.ending is Ending.OK:
         yield ntr(
             "not decided in {n} attempt; more calls would tell, or a budget that is further from"
             " what it does",

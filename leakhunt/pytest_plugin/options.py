@@ -28,7 +28,7 @@ _OWN = ("calls", "warmup", "repeats", "in_process", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TestOptions:
     """What a body is held to, and how it is measured.
 
     `calls` are those that are judged, and `warmup` comes before them; None: as many as the verdict
@@ -60,7 +60,7 @@ def told_as_failure() -> Iterator[None]:
         raise pytest.fail.Exception(told, pytrace=False) from None
 
 
-def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) -> Asked:
+def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) -> TestOptions:
     """What ``leak_budget(*words, **named)`` asks for.
 
     Raises:
@@ -76,7 +76,7 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
                 node=item.nodeid,
             )
         )
-    return Asked(
+    return TestOptions(
         budgets=_budgets(words, named),
         calls=_whole(named, "calls", None, 1),
         warmup=_warmup(named),

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from leakhunt import __version__
-from leakhunt.engine.gate_variant import Effort, Gate, HuntInterrupted
+from leakhunt.engine.gate_variant import Gate, GateEffort, HuntInterrupted
 from leakhunt.engine.watching import Carrier, usable_on
 from leakhunt.errors import LeakhuntError
-from leakhunt.model.gate import Answer, Terms
+from leakhunt.model.gate import GateAnswer, Terms
 from leakhunt.pytest_plugin import MARK, PROPERTY
 from leakhunt.pytest_plugin.body import (
     body_of_function,
@@ -26,7 +26,7 @@ from leakhunt.pytest_plugin.body import (
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.pytest_plugin.measurement import Measurement
 from leakhunt.pytest_plugin.messages import failure, in_a_line
-from leakhunt.pytest_plugin.options import Asked, ask, told_as_failure
+from leakhunt.pytest_plugin.options import TestOptions, ask, told_as_failure
 from leakhunt.pytest_plugin.report import own_folder, write_report
 from leakhunt.pytest_plugin.runs import Place, carry_out_fresh, carry_out_here, plan_for
 from leakhunt.pytest_plugin.worker import replaced_method
@@ -43,7 +43,7 @@ class _Uses:
     run_files: list[str] = field(default_factory=list)
 
 
-_ASKED = pytest.StashKey[Asked]()
+_ASKED = pytest.StashKey[TestOptions]()
 _USES = pytest.StashKey[_Uses]()
 
 
@@ -111,21 +111,21 @@ class Measuring:
         uses.run_files.append(run_file)
         return Measurement(Path(run_file))
 
-    def _in_a_worker(self, item: pytest.Item, asked: Asked, turn: int | None = None) -> str:
+    def _in_a_worker(self, item: pytest.Item, asked: TestOptions, turn: int | None = None) -> str:
         earlier = tuple(item.stash[_USES].run_files)
         place = Place(item, self._folder(), turn, earlier)
         return self._gate(item, asked, turn, partial(carry_out_fresh, place))
 
-    def _here(self, item: pytest.Item, asked: Asked, turn: int | None, body: Body) -> str:
+    def _here(self, item: pytest.Item, asked: TestOptions, turn: int | None, body: Body) -> str:
         place = Place(item, self._folder(), turn)
         return self._gate(item, asked, turn, partial(carry_out_here, place, body))
 
-    def _gate(self, item: pytest.Item, asked: Asked, turn: int | None, carry: Carrier) -> str:
+    def _gate(self, item: pytest.Item, asked: TestOptions, turn: int | None, carry: Carrier) -> str:
         """Measure, and fail the test if it is not within its budgets; the run file."""
         gate = Gate(
             carry,
             Terms(asked.budgets, (), date.today()),
-            Effort(repeats=asked.repeats),
+            GateEffort(repeats=asked.repeats),
             GENERATOR,
             # An instrument needs a process of its own.
             usable=() if asked.in_process else usable_on(asked.device),
@@ -136,7 +136,7 @@ class Measuring:
             except HuntInterrupted:  # pytest tells people the name of what interrupts it
                 raise KeyboardInterrupt from None
         item.user_properties.append((PROPERTY, in_a_line(answer)))
-        if answer.answer is not Answer.WITHIN:
+        if answer.answer is not GateAnswer.WITHIN:
             pytest.fail(failure(answer, asked.in_process), pytrace=False)
         return answer.entries[0].run.file
 

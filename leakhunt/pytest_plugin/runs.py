@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from leakhunt.environment import available_cores
-from leakhunt.model.run import TEST_SOURCE, Ending, Plan, Run
+from leakhunt.model.plan import TEST_SOURCE, Plan
+from leakhunt.model.run import Ending, Run
 from leakhunt.pytest_plugin import IN_WORKER, forwarded_options
 from leakhunt.pytest_plugin.common import FAILED, NOTE, SKIPPED
-from leakhunt.pytest_plugin.options import Asked
+from leakhunt.pytest_plugin.options import TestOptions
 from leakhunt.runner.in_process import measure_here
 from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, measure
 from leakhunt.scenario.find import Context
@@ -36,7 +37,7 @@ _LONGEST_NAME = 100
 _DIGITS = 8
 
 
-def plan_for(item: pytest.Item, asked: Asked, turn: int | None) -> Plan:
+def plan_for(item: pytest.Item, asked: TestOptions, turn: int | None) -> Plan:
     """What measuring a test means: its body, or that use of the fixture in it."""
     node = _node(item)
     warmup = asked.warmup

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leakhunt.model.verdict import Report
+from leakhunt.model.report import Report
 from leakhunt.text.language import ENGLISH
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 
 from leakhunt.analysis.verdict.schedule import next_phase
-from leakhunt.model.run import Ending, Outcome, Phase, Plan
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome, Phase
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.runner.supervisor import BY_THE_USER, header_of
 from leakhunt.storage import run_file, run_writer

@@ -31,7 +31,7 @@ _REMOVE_ATTEMPTS = 50
 _REMOVE_PAUSE_SECONDS = 0.02
 
 
-class Limit(Protocol):
+class MemoryLimit(Protocol):
     """A limit in force for one worker."""
 
     @property
@@ -45,7 +45,7 @@ class Limit(Protocol):
     def enter(self, pid: int) -> None:
         """Put the worker under the limit, before it allocates."""
 
-    def moved(self, size_bytes: int, pid: int) -> Limit:
+    def moved(self, size_bytes: int, pid: int) -> MemoryLimit:
         """The same limit at another height, for the process that entered it."""
 
     def kernel_words(self) -> str | None:
@@ -55,7 +55,7 @@ class Limit(Protocol):
         """Take the limit away."""
 
 
-def memory_limit(size_bytes: int | None) -> Limit:
+def memory_limit(size_bytes: int | None) -> MemoryLimit:
     """The strongest limit that this process may set, for one worker: each call makes another.
 
     Raises:
@@ -76,7 +76,7 @@ def memory_limit(size_bytes: int | None) -> Limit:
 _NO_LIMIT_BYTES = 1 << 60
 
 
-def memory_bounds(limit: Limit) -> dict[str, int]:
+def memory_bounds(limit: MemoryLimit) -> dict[str, int]:
     """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
     bounds = {mark("the memory free on this machine"): psutil.virtual_memory().available}
     if limit.size_bytes is not None:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.model.run import Outcome, Plan, Run, Scenario, Variant
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Outcome, Run
+from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.scenario import find as scenario
 from leakhunt.scenario.find import Context

@@ -23,10 +23,11 @@ from leakhunt.analysis.attribution.windows import next_stretch
 from leakhunt.analysis.verdict.schedule import next_phase
 from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
-from leakhunt.model.run import Ending, Outcome, Plan
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome
 from leakhunt.probes import AUDIO, DURATION, choose
 from leakhunt.runner.kernel_log import kernel_log_line
-from leakhunt.runner.memory_limit import Limit, memory_bounds, memory_limit
+from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
@@ -127,7 +128,7 @@ def measure(
 def header_of(
     plan: Plan,
     tells_audio: bool,
-    limit: Limit,
+    limit: MemoryLimit,
     facts: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -145,7 +146,9 @@ def header_of(
     }
 
 
-def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progress) -> Outcome:
+def _watched(
+    plan: Plan, order: Order, log: Path, limit: MemoryLimit, progress: Progress
+) -> Outcome:
     with _start(order, log, limit) as worker:
         try:
             return _watch(worker, plan, order, limit, progress)
@@ -155,7 +158,7 @@ def _watched(plan: Plan, order: Order, log: Path, limit: Limit, progress: Progre
             _kill_group(worker)
 
 
-def _start(order: Order, log: Path, limit: Limit | None = None) -> subprocess.Popen[bytes]:
+def _start(order: Order, log: Path, limit: MemoryLimit | None = None) -> subprocess.Popen[bytes]:
     with opened_log(log) as stream:
         worker = subprocess.Popen(
             [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
@@ -188,7 +191,11 @@ def _environment(order: Order) -> dict[str, str]:
 
 
 def _watch(
-    worker: subprocess.Popen[bytes], plan: Plan, order: Order, limit: Limit, progress: Progress
+    worker: subprocess.Popen[bytes],
+    plan: Plan,
+    order: Order,
+    limit: MemoryLimit,
+    progress: Progress,
 ) -> Outcome:
     with Tail(order.run_file) as tail:
         last_news = time.monotonic()
@@ -241,7 +248,7 @@ def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
     return Outcome(Ending.INTERRUPTED, BY_THE_USER)
 
 
-def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: Limit) -> Outcome:
+def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: MemoryLimit) -> Outcome:
     code = worker.returncode
     if "disk-full" in tail.notes:
         return Outcome(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile
-from leakhunt.model.run import Kind, Option, Scenario, Variant
+from leakhunt.model.kinds import Kind
+from leakhunt.model.scenario import Option, Scenario, Variant
 from leakhunt.text.language import tr
 
 RESULT_KINDS = ("equal", "intervals")

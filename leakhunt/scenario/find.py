@@ -43,7 +43,7 @@ from types import ModuleType
 from typing import Any, TypeVar, overload
 
 from leakhunt.errors import ScenarioFailed, UsageError
-from leakhunt.model.run import Scenario, Variant
+from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.describe import describe
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint, variants_named
@@ -96,7 +96,7 @@ def variant(  # noqa: PLR0913 - keywords that a reader of a scenario sees by nam
 
     It is called as ``function(state, item)``. `name` is the function's own with hyphens unless
     given; `devices` are those it makes sense on (default: all of the scenario's). Where the truth
-    is known, `expect` is what the verdict must be (a `leakhunt.model.run.Kind`, or several)
+    is known, `expect` is what the verdict must be (a `leakhunt.model.kinds.Kind`, or several)
     and `rate` the growth a call in bytes (or descriptors, threads, children): ``leakhunt truth``
     holds the verdict against them. `culprit` is what the first suspect must name (part of the
     retention chain or of the line that allocates) and `cause` its id in the catalogue: for

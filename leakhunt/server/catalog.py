@@ -16,8 +16,8 @@ from pathlib import Path
 
 from leakhunt.cli.summary import Told, report_on
 from leakhunt.errors import BadFile, NothingMeasured, UsageError
+from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.index.page import (
     Contents,
     Listed,

@@ -11,7 +11,7 @@ from typing import Any
 
 from leakhunt import agent
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe

@@ -17,7 +17,8 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.environment import describe_environment
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.run import Ending, Load, Outcome, Phase, Plan, Purpose, Run
+from leakhunt.model.plan import Load, Plan
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.soak.agent_client import Within
 from leakhunt.soak.loop import Subject, ended_by, paused
 from leakhunt.soak.readings import Readings

@@ -18,8 +18,9 @@ from typing import Any
 from leakhunt.analysis.verdict.soak_schedule import next_phase
 from leakhunt.environment import describe_environment
 from leakhunt.errors import CannotWrite, ScenarioFailed
-from leakhunt.model.run import Ending, Outcome, Phase, Plan, Reading, Run
-from leakhunt.runner.memory_limit import Limit, memory_bounds
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
+from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import DISK_FULL, Progress
 from leakhunt.soak.load_generator import LoadEnded, LoadProcess
 from leakhunt.soak.outcomes import death, placed
@@ -54,7 +55,7 @@ class Subject:
     service: Service
     load: LoadProcess
     run_file: Path
-    limit: Limit
+    limit: MemoryLimit
     facts: Mapping[str, str]
 
 

@@ -8,7 +8,7 @@ import time
 from leakhunt.amounts import format_bytes
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.runner.kernel_log import kernel_log_line
-from leakhunt.runner.memory_limit import Limit
+from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.soak.service import Service
 from leakhunt.text.language import mark
 
@@ -18,7 +18,7 @@ _LAST_BREATH_SECONDS = 1.0
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 
-def death(service: Service, limit: Limit, run: Run, requests: int) -> Outcome:
+def death(service: Service, limit: MemoryLimit, run: Run, requests: int) -> Outcome:
     """How a service ended after so many `requests`, of which `run` has the last sample."""
     code = _exit_code(service)
     kernel = limit.kernel_words() or kernel_log_line(service.tree.identity.pid)
@@ -43,7 +43,7 @@ def _exit_code(service: Service) -> int | None:
     return service.exit_code
 
 
-def _killed_for_memory(run: Run, limit: Limit, requests: int) -> str:
+def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> str:
     series = next((name for name in ("cgroup", "rss") if run.samples.get(name)), None)
     size = mark("an unknown size") if series is None else format_bytes(run.samples[series][-1])
     told = mark("killed by the OOM killer after request {requests:d} at {size}").format(

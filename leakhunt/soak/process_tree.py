@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.soak import gpu
 from leakhunt.text.language import mark, tr
 

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from leakhunt.errors import UsageError
-from leakhunt.model.run import Reading, Series, Unit
+from leakhunt.model.run import Reading
+from leakhunt.model.series import Series, Unit
 from leakhunt.probes import DURATION
 from leakhunt.soak.agent_client import Within, unavailable
 from leakhunt.soak.process_tree import Tree

@@ -23,7 +23,7 @@ from urllib.parse import urljoin, urlsplit
 import psutil
 
 from leakhunt.errors import ScenarioFailed, UsageError
-from leakhunt.runner.memory_limit import Limit
+from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.soak.process_tree import Identity, Tree
 from leakhunt.text.language import tr
@@ -98,7 +98,7 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
 
 
-def start(wanted: Start, port: int, log: Path, limit: Limit, leave: bool) -> Service:
+def start(wanted: Start, port: int, log: Path, limit: MemoryLimit, leave: bool) -> Service:
     """Start a service; it may not be ready yet.
 
     Raises:
@@ -175,7 +175,7 @@ def same(identity: Identity) -> Service:
 
 
 def wait_until_ready(
-    service: Service, url: str, ready: str, timeout_seconds: float, limit: Limit
+    service: Service, url: str, ready: str, timeout_seconds: float, limit: MemoryLimit
 ) -> float:
     """Return once it answers: the seconds that took. `limit` is what it runs under.
 
@@ -246,7 +246,7 @@ def _answer(address: str, seconds: float) -> tuple[int | None, str]:
         return None, getattr(reason, "strerror", None) or str(reason) or type(error).__name__
 
 
-def _ended_early(service: Service, limit: Limit) -> str:
+def _ended_early(service: Service, limit: MemoryLimit) -> str:
     code = service.exit_code
     if code is None:
         how = tr("how cannot be read, since leakhunt did not start it")

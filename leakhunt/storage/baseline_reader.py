@@ -10,14 +10,14 @@ from statistics import fmean
 from typing import Any, NoReturn
 
 from leakhunt.analysis.comparison.environments import Facts, absent
-from leakhunt.analysis.comparison.profile import RATES, Course, Profile
+from leakhunt.analysis.comparison.profile import RATES, GrowthCourse, Profile
 from leakhunt.analysis.comparison.times import Times
 from leakhunt.analysis.gate.baseline import DEVICE, IDENTITY, PYTHON, KeptVariant
 from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.errors import BadFile
 from leakhunt.model.comparison import NOT_RECORDED, Matter
-from leakhunt.model.run import Work
+from leakhunt.model.plan import Work
 from leakhunt.storage.baseline_fields import Fields, is_number
 from leakhunt.storage.baseline_writer import CHECKSUM, FACTS, FORMAT, checksum
 from leakhunt.text.language import tr
@@ -201,7 +201,7 @@ class _Document:
             self.bad("calls", tr("judged is no first and last call"))
         return range(first, last + 1, per_sample)
 
-    def _courses(self, series: str, count: int) -> list[Course]:
+    def _courses(self, series: str, count: int) -> list[GrowthCourse]:
         table = Fields(self, series)
         flags = (table.items.get("by") == "collections", table.items.get("leaks") is True)
         if count == 1:
@@ -210,13 +210,15 @@ class _Document:
             table.numbers(name, count) if name in table.items else [None] * count
             for name in ("rates", "collected_rates")
         )
-        return [Course(rate, (), kept, (), *flags) for rate, kept in zip(rates, left, strict=True)]
+        return [
+            GrowthCourse(rate, (), kept, (), *flags) for rate, kept in zip(rates, left, strict=True)
+        ]
 
-    def _single(self, table: Fields, by_collections: bool, leaks: bool) -> Course:
+    def _single(self, table: Fields, by_collections: bool, leaks: bool) -> GrowthCourse:
         steps = table.numbers("steps", BLOCKS - 1) if "steps" in table.items else []
         points = table.points("collected") if "collected" in table.items else []
         left = remains_between(points)
-        return Course(
+        return GrowthCourse(
             rate=fmean(steps) if steps else None,
             steps=tuple(steps),
             left=left.rate if left is not None else None,

@@ -19,10 +19,10 @@ from hashlib import sha256
 from statistics import fmean
 
 from leakhunt.analysis.comparison.environments import absent
-from leakhunt.analysis.comparison.profile import RATES, Course, Profile
+from leakhunt.analysis.comparison.profile import RATES, GrowthCourse, Profile
 from leakhunt.analysis.gate.baseline import PYTHON, KeptVariant, headline
 from leakhunt.model.comparison import Matter
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 
 FORMAT = 1
 CHECKSUM = "checksum"
@@ -108,7 +108,7 @@ def _calls(profiles: Sequence[Profile]) -> Iterator[tuple[str, str]]:
 
 
 def _course(
-    courses: Sequence[Course], unit: Unit, profiles: Sequence[Profile]
+    courses: Sequence[GrowthCourse], unit: Unit, profiles: Sequence[Profile]
 ) -> Iterator[tuple[str, str]]:
     most = max(each.calls_per_sample for each in profiles)
     decimals = _DECIMALS[unit] + len(str(most)) - 1
@@ -122,7 +122,7 @@ def _course(
         yield "leaks", "true"
 
 
-def _single(course: Course, decimals: int) -> Iterator[tuple[str, str]]:
+def _single(course: GrowthCourse, decimals: int) -> Iterator[tuple[str, str]]:
     """The rate comes first, for people: it follows from the rest."""
     steps = [round(step, decimals) for step in course.steps]
     told = headline(replace(course, rate=fmean(steps) if steps else None))
@@ -135,7 +135,7 @@ def _single(course: Course, decimals: int) -> Iterator[tuple[str, str]]:
         yield "collected", _list(f"[{calls}, {size - base}]" for calls, size in course.points)
 
 
-def _repeats(courses: Sequence[Course], decimals: int) -> Iterator[tuple[str, str]]:
+def _repeats(courses: Sequence[GrowthCourse], decimals: int) -> Iterator[tuple[str, str]]:
     rates = [course.rate for course in courses if course.rate is not None]
     left = [course.left for course in courses if course.left is not None]
     if len(rates) == len(courses):

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from leakhunt.model.run import Purpose, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Purpose
 
 # The full readings after which the worker waits.
 PAUSES = ("start", "look_collected")

@@ -27,20 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile, UsageError
-from leakhunt.model.attribution import Finding, Frame, Instrument, Origin, Sort
-from leakhunt.model.run import (
-    Ending,
-    Load,
-    Outcome,
-    Phase,
-    Plan,
-    Purpose,
-    Reading,
-    Role,
-    Run,
-    Series,
-    Unit,
-)
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
+from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.storage.decode import checked
 from leakhunt.text.language import mark, tr
 
@@ -280,7 +270,7 @@ def _phase(record: Mapping[str, Any]) -> Phase:
 def _finding(record: Mapping[str, Any]) -> Finding:
     return Finding(
         instrument=Instrument(record["instrument"]),
-        sort=Sort(record["sort"]),
+        sort=FindingKind(record["sort"]),
         what=str(record["what"]),
         calls=tuple(map(int, record["calls"])),
         counts=tuple(map(int, record["counts"])),

@@ -26,7 +26,7 @@ from leakhunt.model.run import Phase
 from leakhunt.probes import Probe, choose
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.worker.protocol import Order
-from leakhunt.worker.recorder import Measured, UnderInstrument
+from leakhunt.worker.recorder import MeasuredRecorder, UnderInstrument
 
 _FILLING_ROUNDS = 3
 _NANOSECONDS = 1_000_000_000
@@ -91,7 +91,9 @@ def carry_out(
         Exception: whatever the body raises.
     """
     calls = Calls(order, body, appender)
-    observer = UnderInstrument(order, body.module, calls) if order.instrument else Measured()
+    observer = (
+        UnderInstrument(order, body.module, calls) if order.instrument else MeasuredRecorder()
+    )
     for line in observer.start():
         appender.append(line)
     while not stop.asked and (phase := next_phase()) is not None:

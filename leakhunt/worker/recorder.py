@@ -41,7 +41,7 @@ class Calling(Protocol):
     done: int
 
 
-class Measured:
+class MeasuredRecorder:
     """What a measured run writes beside its samples: full readings, and what there is more of."""
 
     def start(self) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import _make_run
 
 from leakhunt.analysis.report import assemble
-from leakhunt.model.verdict import Report
+from leakhunt.model.report import Report
 from leakhunt.reporting.registry import RENDERERS, Renderer
 
 SIZES = ((1, 300), (6, 300), (6, 10_000), (1, 1_000_000))

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from leakhunt.model.run import Load, Plan
+from leakhunt.model.plan import Load, Plan
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.soak.load_generator import (
     AUDIO,

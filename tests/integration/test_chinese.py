@@ -26,9 +26,10 @@ from leakhunt.cli.summary import GENERATOR, report_on
 from leakhunt.config.budgets import parse_budget
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
 from leakhunt.model.comparison import Comparison, Side
-from leakhunt.model.gate import Acceptance, Gated, Pages, Terms
-from leakhunt.model.run import Ending, Outcome, Run, Unit
-from leakhunt.model.verdict import Report
+from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
+from leakhunt.model.report import Report
+from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.series import Unit
 from leakhunt.probes import AUDIO, DURATION
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
@@ -264,7 +265,7 @@ def test_nothing_of_a_gate_is_left_in_english(make_run: MakeRun, kind: str) -> N
             for held in (terms, Terms((), (), terms.today))
         )
         notes = acceptance_notes(terms, variants)
-        gated = Gated(
+        gated = GateResult(
             (*variants, not_measured("made", "gone", "#123")), "a", "b", notes, "0",
             (Pages("made", "report.html", "compare.html"),),
         )  # fmt: skip

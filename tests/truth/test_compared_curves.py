@@ -30,9 +30,13 @@ from curves import Curve
 from numpy.random import Generator
 
 from leakhunt.analysis.comparison.metrics import lines
-from leakhunt.model.comparison import Conclusion, Line
-from leakhunt.model.run import Ending, Kind, Outcome, Phase, Plan, Purpose, Run, Series, Unit
-from leakhunt.model.verdict import JudgedRun, Status, Verdict
+from leakhunt.model.comparison import Conclusion, Metric
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Plan
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
+from leakhunt.model.series import Series, Unit
+from leakhunt.model.verdict import Status, Verdict
 
 Family = Callable[[Generator, int], Curve]
 
@@ -88,7 +92,7 @@ def judged(curve: Curve) -> JudgedRun:
     return JudgedRun(run, verdict, ledger=None, difference=None, cost=None)
 
 
-def line_of(before: Curve, after: Curve) -> Line:
+def line_of(before: Curve, after: Curve) -> Metric:
     (line,) = lines([judged(before)], [judged(after)])
     return line
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import Leakhunt
 
 from leakhunt.analysis.evaluation import score
-from leakhunt.model.run import Kind
+from leakhunt.model.kinds import Kind
 from leakhunt.reporting.evaluation.tables import from_json, wrong
 from leakhunt.scenario import find
 

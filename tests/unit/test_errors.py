@@ -5,7 +5,7 @@ from __future__ import annotations
 from leakhunt import errors
 from leakhunt.cli.main import cli
 from leakhunt.errors import BY_EXIT_CODE, INTERRUPTED, LeakhuntError
-from leakhunt.model.gate import Answer
+from leakhunt.model.gate import GateAnswer
 
 KINDS = LeakhuntError.__subclasses__()
 
@@ -21,12 +21,12 @@ def test_every_failure_is_found_by_its_exit_code() -> None:
 
 
 def test_no_failure_looks_like_a_result() -> None:
-    results = {Answer.WITHIN, Answer.OVER, Answer.CANNOT_TELL}
+    results = {GateAnswer.WITHIN, GateAnswer.OVER, GateAnswer.CANNOT_TELL}
     assert not results & {*BY_EXIT_CODE, INTERRUPTED}
-    assert errors.NothingMeasured.exit_code == Answer.NOTHING_MEASURED
+    assert errors.NothingMeasured.exit_code == GateAnswer.NOTHING_MEASURED
 
 
 def test_the_help_names_every_exit_code() -> None:
     told = cli.epilog or ""
-    for code in {*BY_EXIT_CODE, *map(int, Answer), INTERRUPTED}:
+    for code in {*BY_EXIT_CODE, *map(int, GateAnswer), INTERRUPTED}:
         assert f" {code} " in told

@@ -4,7 +4,7 @@ import pytest
 
 from leakhunt.amounts import format_amount, format_bytes, format_seconds, parse_rate, parse_size
 from leakhunt.errors import UsageError
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 
 
 @pytest.mark.parametrize(

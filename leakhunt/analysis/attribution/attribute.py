@@ -17,12 +17,15 @@ from leakhunt.model.attribution import (
     Cause,
     Ceiling,
     Finding,
+    FindingKind,
     Instrument,
-    Line,
-    Sort,
+    LineGrowth,
     Suspect,
 )
-from leakhunt.model.run import Kind, Run, Unit, Work
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.language import mark, retold, tr
 
@@ -116,13 +119,13 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
     return replace(told, sentence=_sentence(told, run.plan.work))
 
 
-def _lines(findings: Iterable[Finding]) -> Iterator[Line]:
+def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
     """The lines of the variant's function in their order, averaged over the watched calls."""
-    found = [each for each in findings if each.sort is Sort.LINE and each.stack]
+    found = [each for each in findings if each.sort is FindingKind.LINE and each.stack]
     for each in sorted(found, key=lambda finding: finding.stack[0].line):
         calls = each.calls[-1] - each.calls[0]
         grown, runs = each.sizes[-1] - each.sizes[0], each.counts[-1] - each.counts[0]
-        yield Line(each.stack[0], grown / calls, runs / calls)
+        yield LineGrowth(each.stack[0], grown / calls, runs / calls)
 
 
 def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
@@ -221,12 +224,12 @@ def is_explained(attribution: Attribution) -> bool:
 
 def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
     """Lines by memory-profiler are RSS: no suspects where others know the blocks themselves."""
-    others = [each for each in found if each.lead.sort is not Sort.LINE]
+    others = [each for each in found if each.lead.sort is not FindingKind.LINE]
     return others or found
 
 
 def _matters(cluster: Cluster, growth: float | None) -> bool:
-    if cluster.lead.sort in (Sort.GRAPH, Sort.RESOURCE):
+    if cluster.lead.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
         return True
     return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
 
@@ -239,8 +242,8 @@ def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
     resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
     sort = cluster.lead.sort
     return (
-        not (resources and sort is Sort.RESOURCE),
-        sort is not Sort.GRAPH,
+        not (resources and sort is FindingKind.RESOURCE),
+        sort is not FindingKind.GRAPH,
         -cluster.bytes_per_call,
         not cluster.lead.stack,
     )

@@ -7,7 +7,8 @@ from math import ceil
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.attribution import Ceiling
-from leakhunt.model.run import Plan, Role, Run
+from leakhunt.model.plan import Plan, Role
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.language import tr
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
-from leakhunt.analysis.attribution.per_call_rule import Kept, kept
-from leakhunt.model.attribution import Cause, Finding, Frame, Instrument, Origin, Sort
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, kept
+from leakhunt.model.attribution import Cause, Finding, FindingKind, Frame, Instrument, Origin
 
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
@@ -34,7 +34,7 @@ class Cluster:
     """
 
     lead: Finding
-    kept: Kept
+    kept: RetainedPerCall
     bytes_per_call: float
     sites: tuple[tuple[Finding, float], ...] = ()
     more: tuple[Finding, ...] = ()
@@ -55,7 +55,7 @@ class Cluster:
 @dataclass
 class _Site:
     finding: Finding
-    blocks: Kept | None
+    blocks: RetainedPerCall | None
     bytes_per_call: float
     claimed: bool = field(default=False)
 
@@ -88,7 +88,7 @@ def holder_frame(stack: Sequence[Frame]) -> Frame | None:
 
 def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
     for finding in findings:
-        if finding.sort is not Sort.SITE:
+        if finding.sort is not FindingKind.SITE:
             continue
         blocks = kept(finding.calls, finding.counts)
         grown = kept(finding.calls, finding.sizes)
@@ -96,7 +96,7 @@ def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
             yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
 
 
-def _bytes_per_call(site: Finding, blocks: Kept | None) -> float:
+def _bytes_per_call(site: Finding, blocks: RetainedPerCall | None) -> float:
     """What a site's blocks come to, without the array behind a list or a dict, if it moved.
 
     The array comes from the same line as the items, and grows in one stretch: the others are alike.
@@ -120,18 +120,18 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
 
 def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
-    traced = any(finding.sort is Sort.SITE for finding in findings)
+    traced = any(finding.sort is FindingKind.SITE for finding in findings)
     growing = [
         (finding, rate)
         for finding in findings
-        if finding.sort is Sort.CONTAINER
+        if finding.sort is FindingKind.CONTAINER
         and "weak" not in finding.facts
         and (rate := kept(finding.calls, finding.counts)) is not None
     ]
 
     kept_by_any = {key for finding, _ in growing for key in finding.keeps}
 
-    def size(entry: tuple[Finding, Kept]) -> float:
+    def size(entry: tuple[Finding, RetainedPerCall]) -> float:
         return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
 
     for finding, rate in sorted(growing, key=lambda entry: -size(entry)):
@@ -161,7 +161,9 @@ def _line(frame: Frame) -> tuple[str, str, str]:
     return frame.file, frame.function, frame.source
 
 
-def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], more: float = 0.0) -> Cluster:
+def _cluster(
+    lead: Finding, rate: RetainedPerCall, sites: Sequence[_Site], more: float = 0.0
+) -> Cluster:
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
         lead=lead,
@@ -176,11 +178,11 @@ def _cluster(lead: Finding, rate: Kept, sites: Sequence[_Site], more: float = 0.
 def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
     """Graphs, resources and lines: each is a cluster of its own."""
     for finding in findings:
-        if finding.sort in (Sort.GRAPH, Sort.RESOURCE):
+        if finding.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
             rate = kept(finding.calls, finding.counts)
             if rate is not None:
                 yield Cluster(finding, rate, 0.0)
-        elif finding.sort is Sort.LINE:
+        elif finding.sort is FindingKind.LINE:
             grown = kept(finding.calls, finding.sizes)
             if grown is not None:
                 yield Cluster(finding, grown, grown.per_call)
@@ -209,7 +211,7 @@ def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Clust
     types = [
         finding
         for finding in findings
-        if finding.sort is Sort.TYPE and kept(finding.calls, finding.counts) is not None
+        if finding.sort is FindingKind.TYPE and kept(finding.calls, finding.counts) is not None
     ]
     told = []
     for cluster in found:
@@ -220,7 +222,7 @@ def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Clust
 
 def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     """The cluster with the chain of a type whose objects come from its sites."""
-    if cluster.lead.chain or cluster.lead.sort is not Sort.SITE:
+    if cluster.lead.chain or cluster.lead.sort is not FindingKind.SITE:
         return cluster
     keys = {site.key for site, _ in cluster.sites}
     held_by = next((each for each in types if each.chain and keys & set(each.keeps)), None)
@@ -280,7 +282,7 @@ def merged(found: Sequence[Cluster]) -> list[Cluster]:
 def _same(one: Cluster, other: Cluster) -> bool:
     if one.lead.instrument is other.lead.instrument:
         return False
-    if Sort.RESOURCE in (one.lead.sort, other.lead.sort):
+    if FindingKind.RESOURCE in (one.lead.sort, other.lead.sort):
         return False
     if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
         return False

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from leakhunt.analysis.attribution.attribute import attribute, is_explained
 from leakhunt.model.attribution import Attribution, Instrument
-from leakhunt.model.run import Kind, Run
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 
 _INSTRUMENTS: Mapping[Kind, Instrument] = {

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from leakhunt.errors import BadFile
-from leakhunt.model.attribution import Bound, Cause, Finding, Frame, Origin, Remedy, Sort
+from leakhunt.model.attribution import Bound, Cause, Finding, FindingKind, Frame, Origin, Remedy
 from leakhunt.text.language import tr
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
@@ -88,7 +88,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         return Cause(
             **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
             | {"remedy": remedy, "bound": bound},
-            sorts=tuple(map(Sort, entry.get("sorts", ()))),
+            sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
             frames=tuple(entry.get("frames", ())),
             types=tuple(entry.get("types", ())),
             facts=tuple(entry.get("facts", ())),

@@ -22,14 +22,14 @@ _DEVIATIONS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetainedPerCall:
     """`per_call` blocks (or bytes) stay; `exact`: the same whole number in every stretch."""
 
     per_call: float
     exact: bool
 
 
-def kept(calls: Sequence[int], amounts: Sequence[int]) -> Kept | None:
+def kept(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
     """What of a count stays per call, from the counts at marks after so many `calls`; else None."""
     spans = [later - earlier for earlier, later in pairwise(calls)]
     growth = [later - earlier for earlier, later in pairwise(amounts)]
@@ -37,7 +37,7 @@ def kept(calls: Sequence[int], amounts: Sequence[int]) -> Kept | None:
     if not spans or min(spans) <= 0 or min(growth) <= 0:
         return None
     if all(gain == (total // length) * span for gain, span in zip(growth, spans, strict=True)):
-        return Kept(total // length, exact=True)
+        return RetainedPerCall(total // length, exact=True)
     if total < FEWEST_EVENTS:
         return None
     rate = total / length
@@ -46,4 +46,4 @@ def kept(calls: Sequence[int], amounts: Sequence[int]) -> Kept | None:
         chance = _DEVIATIONS * sqrt(expected)
         if not LEAST_SHARE * expected - chance <= gain <= expected / LEAST_SHARE + chance:
             return None
-    return Kept(rate, exact=False)
+    return RetainedPerCall(rate, exact=False)

@@ -12,7 +12,9 @@ from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Interval, RemedyTrial
-from leakhunt.model.run import Role, Run, Unit
+from leakhunt.model.plan import Role
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
 
 # Student's t, two-sided 95 %, by degrees of freedom; beyond, that of nine is kept, which is wider.

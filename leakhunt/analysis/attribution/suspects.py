@@ -13,8 +13,16 @@ from leakhunt.analysis.attribution.known_causes import (
     frame_of,
     known_cause,
 )
-from leakhunt.model.attribution import Cause, Finding, Frame, Instrument, Origin, Sort, Suspect
-from leakhunt.model.run import Unit
+from leakhunt.model.attribution import (
+    Cause,
+    Finding,
+    FindingKind,
+    Frame,
+    Instrument,
+    Origin,
+    Suspect,
+)
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, ntr, retold, tr
 
 _OPEN = {
@@ -34,7 +42,7 @@ def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspe
     where = cluster.where
     stack = _stack(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
-    is_memory = cluster.lead.sort is not Sort.RESOURCE
+    is_memory = cluster.lead.sort is not FindingKind.RESOURCE
     ends = _end(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
@@ -61,7 +69,7 @@ def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspe
 def _end(cluster: Cluster, cause: Cause | None) -> float | None:
     """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
     most = cluster.lead.facts.get("most_items")
-    if most is not None and cluster.lead.sort is Sort.CONTAINER:
+    if most is not None and cluster.lead.sort is FindingKind.CONTAINER:
         if cluster.lead.counts[-1] > most:
             return None
         return float(most) / cluster.kept.per_call
@@ -87,7 +95,7 @@ def _origin(
     if own_frame(cluster.lead.stack[:1]) is not None or where is None:
         return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
     inner = next(iter(cluster.lead.stack), None)
-    if cluster.lead.sort is Sort.CONTAINER or inner is None:
+    if cluster.lead.sort is FindingKind.CONTAINER or inner is None:
         return Origin.YOURS
     return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
 
@@ -106,7 +114,7 @@ def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) 
 
 def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
     lead = cluster.lead
-    if lead.sort is Sort.RESOURCE:
+    if lead.sort is FindingKind.RESOURCE:
         what = f"{tr(lead.what)} ({retold(str(lead.facts.get('name', '')))})"
     elif lead.chain:
         what = " -> ".join(lead.chain)
@@ -114,7 +122,7 @@ def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
         what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
         what = _shortened(what)
     else:
-        what = tr(lead.what) if lead.sort is Sort.GRAPH else lead.what
+        what = tr(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
     known = tr("{kind}: {told}", kind=tr(cause.title), told="") if cause is not None else ""
     came = tr(", from {where}", where=where) if where is not None and str(where) != what else ""
     return f"{known}{what}{came}"
@@ -149,12 +157,16 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
         )
     if "pins_bytes" in lead.facts:
         yield tr("a view that keeps {size} alive", size=format_bytes(lead.facts["pins_bytes"]))
-    if lead.sort is Sort.SITE and not lead.chain and lead.instrument is Instrument.TRACEMALLOC:
+    if (
+        lead.sort is FindingKind.SITE
+        and not lead.chain
+        and lead.instrument is Instrument.TRACEMALLOC
+    ):
         yield tr(
             "no growing container holds it: native code, a chain of objects, or a lost reference"
         )
     for other in cluster.more:
-        if other.sort is Sort.TYPE:
+        if other.sort is FindingKind.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
             yield tr("types: {gained:.3g} more {what} a call", gained=gained, what=other.what)
         elif other.instrument is not lead.instrument:
@@ -168,7 +180,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> str:
         stretches=len(lead.calls) - 1,
         watched=watched,
     )
-    if lead.sort is Sort.LINE:
+    if lead.sort is FindingKind.LINE:
         return tr(
             "{instrument}: {per_call} at this line, {how}",
             instrument=lead.instrument,
@@ -176,9 +188,9 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> str:
             how=how,
         )
     what = {
-        Sort.CONTAINER: tr("items"),
-        Sort.GRAPH: tr("nodes of an autograd graph"),
-        Sort.RESOURCE: tr(_OPEN.get(lead.what, _OPEN_THINGS)),
+        FindingKind.CONTAINER: tr("items"),
+        FindingKind.GRAPH: tr("nodes of an autograd graph"),
+        FindingKind.RESOURCE: tr(_OPEN.get(lead.what, _OPEN_THINGS)),
     }.get(lead.sort, tr("blocks"))
     since = lead.facts.get("since_call")
     told = tr(", the first since call {since:,}", since=since) if since else ""

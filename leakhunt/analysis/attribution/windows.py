@@ -8,7 +8,8 @@ from itertools import pairwise
 from math import ceil, isqrt
 
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.run import Phase, Plan, Purpose, Run
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Phase, Purpose, Run
 
 # The watched calls are a prime number from this one on; more where only some calls leak, so that
 # about so many of them do.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakhunt.model.claims import Check, Measured
+from leakhunt.model.claims import Check, Measurement
+from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import JudgedRun, Report
 from leakhunt.text.language import tr
 
 
@@ -23,7 +23,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MeasureContext:
     """What a measure is asked: of which run, beside which reference, by which check.
 
     `reference` is None where it was not run; `runs` are all of the same command.
@@ -54,16 +54,16 @@ def _unit(run: Run, series: str) -> str:
     return next((str(each.unit) for each in run.series if each.name == series), "")
 
 
-def untold(reason: str, unit: str = "") -> Measured:
+def untold(reason: str, unit: str = "") -> Measurement:
     """Nothing that can be told, and why."""
-    return Measured(None, None, None, unit, reason)
+    return Measurement(None, None, None, unit, reason)
 
 
-def no_series(asked: Asked) -> Measured:
+def no_series(asked: MeasureContext) -> Measurement:
     """The check's series was not read."""
     return untold(tr("{series} was not read in this run", series=asked.check.series))
 
 
-def exactly(value: float, unit: str, text: str) -> Measured:
+def exactly(value: float, unit: str, text: str) -> Measurement:
     """What was counted, and not estimated."""
-    return Measured(value, value, value, unit, text)
+    return Measurement(value, value, value, unit, text)

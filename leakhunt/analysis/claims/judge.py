@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import inf
 
-from leakhunt.analysis.claims.evidence import Asked, Evidence
+from leakhunt.analysis.claims.evidence import Evidence, MeasureContext
 from leakhunt.analysis.claims.measures import MEASURES, TOLD_OF_A_CRASH
 from leakhunt.model.claims import (
     About,
-    Answer,
     Check,
+    CheckAnswer,
     Claim,
     Claims,
     ClaimVerdict,
     JudgedCheck,
     JudgedClaim,
-    Measured,
+    Measurement,
 )
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.text.language import ntr, retold, tr
 
 
@@ -46,20 +46,20 @@ def _verdict(checks: Sequence[JudgedCheck]) -> ClaimVerdict:
         effects, causes = causes, []
     if not effects:
         return ClaimVerdict.NOT_MEASURED
-    if Answer.DOES_NOT_HOLD in effects:
+    if CheckAnswer.DOES_NOT_HOLD in effects:
         return ClaimVerdict.NOT_REPRODUCED
     if (open_still := _open(effects)) is not None:
         return open_still
-    if Answer.DOES_NOT_HOLD in causes:
+    if CheckAnswer.DOES_NOT_HOLD in causes:
         return ClaimVerdict.ANOTHER_CAUSE
     return _open(causes) or ClaimVerdict.REPRODUCED
 
 
-def _open(answers: Sequence[Answer]) -> ClaimVerdict | None:
+def _open(answers: Sequence[CheckAnswer]) -> ClaimVerdict | None:
     """What keeps answers that are all no refusal from being all a yes."""
-    if Answer.NOT_MEASURED in answers:
+    if CheckAnswer.NOT_MEASURED in answers:
         return ClaimVerdict.NOT_MEASURED
-    return ClaimVerdict.CANNOT_TELL if Answer.CANNOT_TELL in answers else None
+    return ClaimVerdict.CANNOT_TELL if CheckAnswer.CANNOT_TELL in answers else None
 
 
 def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
@@ -76,28 +76,28 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     for entry in filter(None, (entries[0], reference)):
         if failure := _failed(check, entry):
             return _not_measured(check, failure)
-    asked = Asked(check, entries[0], reference, evidence.runs)
+    asked = MeasureContext(check, entries[0], reference, evidence.runs)
     measured = MEASURES[check.measure].function(asked)
     if measured.value is None:
-        return JudgedCheck(check, Answer.CANNOT_TELL, None, measured.text)
+        return JudgedCheck(check, CheckAnswer.CANNOT_TELL, None, measured.text)
     return JudgedCheck(check, answer(check, measured), measured)
 
 
-def answer(check: Check, measured: Measured) -> Answer:
+def answer(check: Check, measured: Measurement) -> CheckAnswer:
     """Whether what was measured keeps the limits for certain, breaks one, or may do either."""
     if check.words:
-        return Answer.HOLDS if measured.value in check.words else Answer.DOES_NOT_HOLD
+        return CheckAnswer.HOLDS if measured.value in check.words else CheckAnswer.DOES_NOT_HOLD
     low = -inf if measured.low is None else measured.low
     high = inf if measured.high is None else measured.high
     least = check.at_least.amount if check.at_least is not None else -inf
     most = check.at_most.amount if check.at_most is not None else inf
     if high < least or low > most:
-        return Answer.DOES_NOT_HOLD
-    return Answer.HOLDS if least <= low and high <= most else Answer.CANNOT_TELL
+        return CheckAnswer.DOES_NOT_HOLD
+    return CheckAnswer.HOLDS if least <= low and high <= most else CheckAnswer.CANNOT_TELL
 
 
 def _not_measured(check: Check, reason: str) -> JudgedCheck:
-    return JudgedCheck(check, Answer.NOT_MEASURED, None, reason)
+    return JudgedCheck(check, CheckAnswer.NOT_MEASURED, None, reason)
 
 
 def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> str:

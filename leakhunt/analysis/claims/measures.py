@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from leakhunt.analysis.claims.evidence import Asked
+from leakhunt.analysis.claims.evidence import MeasureContext
 from leakhunt.analysis.claims.memory import (
     falls,
     growth,
@@ -27,8 +27,9 @@ from leakhunt.analysis.claims.outcomes import (
 )
 from leakhunt.analysis.claims.timing import slowdown, time_per_minute, time_ratio
 from leakhunt.config.limits import Quantity
-from leakhunt.model.claims import Measured
-from leakhunt.model.run import Ending, Kind
+from leakhunt.model.claims import Measurement
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Measure:
     `needs` must be there and `takes` may be; where a word is measured, it is one of `words`.
     """
 
-    function: Callable[[Asked], Measured]
+    function: Callable[[MeasureContext], Measurement]
     quantity: Quantity
     takes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 from leakhunt.amounts import format_amount, format_rate
-from leakhunt.analysis.claims.evidence import Asked, exactly, no_series, untold
-from leakhunt.model.claims import Measured
-from leakhunt.model.run import Run, Unit
-from leakhunt.model.verdict import JudgedRun, Trend
+from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, untold
+from leakhunt.model.claims import Measurement
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
+from leakhunt.model.verdict import Trend
 from leakhunt.text.language import ntr, tr
 
 
-def growth(asked: Asked) -> Measured:
+def growth(asked: MeasureContext) -> Measurement:
     """Rate per call of the series, with the 99 % bounds of its trend, in its unit per call.
 
     Cannot be told where the series was not read, or of fewer samples than a trend needs.
@@ -27,10 +29,10 @@ def growth(asked: Asked) -> Measured:
     text = tr(
         "{rate} ({low} to {high})", rate=format_rate(trend.rate, trend.unit), low=low, high=high
     )
-    return Measured(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
+    return Measurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
 
 
-def total_growth(asked: Asked) -> Measured:
+def total_growth(asked: MeasureContext) -> Measurement:
     """Last less first sample of the series in its unit, or between two calls that the check names.
 
     Of a run that ended before its time it is the least that it may have come to, unless both calls
@@ -55,7 +57,7 @@ def total_growth(asked: Asked) -> Measured:
     return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
 
 
-def spread(asked: Asked) -> Measured:
+def spread(asked: MeasureContext) -> Measurement:
     """Highest less lowest judged sample of the series, in its unit.
 
     Of a run that ended before its time it is the least that it may have come to. Cannot be told
@@ -71,7 +73,7 @@ def spread(asked: Asked) -> Measured:
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
 
-def peak(asked: Asked) -> Measured:
+def peak(asked: MeasureContext) -> Measurement:
     """Highest sample of the series less the first full reading (``start``), in its unit.
 
     Samples are taken after calls; what is used and given back within a call is in none, but of RSS
@@ -85,7 +87,7 @@ def peak(asked: Asked) -> Measured:
     return _extreme(asked, found, spoken, asked.is_cut_short)
 
 
-def saving(asked: Asked) -> Measured:
+def saving(asked: MeasureContext) -> Measurement:
     """What a call keeps less than one of the reference, as a share of that: 1 - growth / growth.
 
     Its bounds come from those of both. Cannot be told where either growth cannot, or where the
@@ -110,10 +112,10 @@ def saving(asked: Asked) -> Measured:
         own=format_rate(own.rate, own.unit),
         base=format_rate(base.rate, base.unit),
     )
-    return Measured(value, low, high, "share", text)
+    return Measurement(value, low, high, "share", text)
 
 
-def peak_saving(asked: Asked) -> Measured:
+def peak_saving(asked: MeasureContext) -> Measurement:
     """How much lower the peak is than the reference's, as a share of that: 1 - peak / peak.
 
     Cannot be told where either peak cannot, where either run ended before its time, or where the
@@ -136,10 +138,10 @@ def peak_saving(asked: Asked) -> Measured:
         own=format_amount(own, unit),
         base=format_amount(base, unit),
     )
-    return Measured(value, value, high, "share", text)
+    return Measurement(value, value, high, "share", text)
 
 
-def falls(asked: Asked) -> Measured:
+def falls(asked: MeasureContext) -> Measurement:
     """How many times the series falls from one sample to the next, as a share of the steps.
 
     Cannot be told of fewer than two samples.
@@ -189,7 +191,9 @@ def _high_water(run: Run) -> int:
     return marks[-1]
 
 
-def _extreme(asked: Asked, amount: int, calls: tuple[int, int], is_least: bool) -> Measured:
+def _extreme(
+    asked: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
+) -> Measurement:
     """An amount as it was read; `is_least`: the run ended before it could come to more."""
     text = tr(
         "{amount}, calls {first:,} to {last:,}",
@@ -202,4 +206,4 @@ def _extreme(asked: Asked, amount: int, calls: tuple[int, int], is_least: bool) 
             "; at least so much: it ended before its time ({ending})",
             ending=tr(asked.run.outcome.ending),
         )
-    return Measured(amount, amount, None if is_least else amount, asked.unit, text)
+    return Measurement(amount, amount, None if is_least else amount, asked.unit, text)

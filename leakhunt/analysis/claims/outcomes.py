@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.analysis.claims.evidence import Asked, exactly, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, exactly, untold
 from leakhunt.analysis.verdict.result_diff import difference
-from leakhunt.model.attribution import Finding, Frame, Instrument, Sort, Suspect
-from leakhunt.model.claims import Measured
-from leakhunt.model.run import Kind, Unit
-from leakhunt.model.verdict import Difference
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Suspect
+from leakhunt.model.claims import Measurement
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import Difference
+from leakhunt.model.series import Unit
 from leakhunt.text.language import ntr, tr
 
 # What an instrument counts that is a place in the code, and not what holds or is held.
-_PLACES = (Sort.SITE, Sort.LINE, Sort.RESOURCE)
+_PLACES = (FindingKind.SITE, FindingKind.LINE, FindingKind.RESOURCE)
 # The instrument that also tells what another one does.
 _TOLD_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
 
 
-def differing(asked: Asked) -> Measured:
+def differing(asked: MeasureContext) -> Measurement:
     """Share of the calls whose result differs from the reference's.
 
     Cannot be told where the reference was not run on the same inputs, or the scenario summarizes no
@@ -38,7 +39,7 @@ def differing(asked: Asked) -> Measured:
     return exactly(share, "share", text)
 
 
-def worst_difference(asked: Asked) -> Measured:
+def worst_difference(asked: MeasureContext) -> Measurement:
     """Largest difference of one call's result from the reference's, in milliseconds.
 
     For results that are intervals: time that one of the two counts and the other does not. Cannot
@@ -57,17 +58,17 @@ def worst_difference(asked: Asked) -> Measured:
     return exactly(found.worst, "ms", text)
 
 
-def _difference(asked: Asked) -> Difference | None:
+def _difference(asked: MeasureContext) -> Difference | None:
     if not asked.check.reference:
         return asked.entry.difference
     return difference(asked.reference.run, asked.run) if asked.reference else None
 
 
-def _no_results() -> Measured:
+def _no_results() -> Measurement:
     return untold(tr("no results that could be compared with the reference's"))
 
 
-def verdict(asked: Asked) -> Measured:
+def verdict(asked: MeasureContext) -> Measurement:
     """The run's class, and further ones that hold as well, in words.
 
     Cannot be told where the verdict is inconclusive, unless that is what the check asks for.
@@ -77,20 +78,20 @@ def verdict(asked: Asked) -> Measured:
         return untold(tr("the verdict is inconclusive"), "word")
     held = [str(kind) for kind in kinds if kind in asked.check.words]
     text = tr(" and ").join(tr(kind) for kind in kinds)
-    return Measured(held[0] if held else str(kinds[0]), None, None, "word", text)
+    return Measurement(held[0] if held else str(kinds[0]), None, None, "word", text)
 
 
-def ending(asked: Asked) -> Measured:
+def ending(asked: MeasureContext) -> Measurement:
     """How the run ended, in a word. It is always known."""
     outcome = asked.run.outcome
     done = asked.run.calls_done
     text = ntr(
         "{ending} after {n} call", "{ending} after {n} calls", done, ending=tr(outcome.ending)
     )
-    return Measured(str(outcome.ending), None, None, "word", text)
+    return Measurement(str(outcome.ending), None, None, "word", text)
 
 
-def calls_done(asked: Asked) -> Measured:
+def calls_done(asked: MeasureContext) -> Measurement:
     """Calls, or completed requests of a soak, before it ended. A count, always known."""
     done = asked.run.calls_done
     text = ntr("{n} call", "{n} calls", done)
@@ -99,7 +100,7 @@ def calls_done(asked: Asked) -> Measured:
     return exactly(done, "count", text)
 
 
-def suspect(asked: Asked) -> Measured:
+def suspect(asked: MeasureContext) -> Measurement:
     """Share of the growth that suspects take whose chain, line or cause holds the check's `names`.
 
     None of them: 0. Cannot be told where nothing was hunted, which is also where nothing grows, or
@@ -142,7 +143,7 @@ def _line(frame: Frame) -> str:
     return f"{frame} {frame.source}"
 
 
-def largest_finding(asked: Asked) -> Measured:
+def largest_finding(asked: MeasureContext) -> Measurement:
     """Bytes that the check's `instrument` saw alive at its last mark, by the largest of its sites.
 
     Of those whose stack names the check's `names`; 0 where none does. Cannot be told where the
@@ -182,7 +183,7 @@ def _names(finding: Finding, names: str) -> bool:
     return any(names in _line(frame) for frame in finding.stack)
 
 
-def failed(asked: Asked) -> Measured:
+def failed(asked: MeasureContext) -> Measurement:
     """Share of the requests of a soak that got no answer, or a wrong one.
 
     Cannot be told of what is no soak, or where no request was made.

@@ -7,10 +7,10 @@ from math import exp, hypot, log, sqrt
 from statistics import median
 
 from leakhunt.amounts import format_seconds
-from leakhunt.analysis.claims.evidence import Asked, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, untold
 from leakhunt.analysis.comparison.intervals import mean_of, student
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
-from leakhunt.model.claims import Measured
+from leakhunt.model.claims import Measurement
 from leakhunt.model.run import Run
 from leakhunt.text.language import tr
 
@@ -23,7 +23,7 @@ _TENTH = 10
 _NANOSECONDS = 1e9
 
 
-def time_ratio(asked: Asked) -> Measured:
+def time_ratio(asked: MeasureContext) -> Measurement:
     """Median seconds per call, as a multiple of the reference's, with 99 % bounds.
 
     They hold what runs of the same work differ by (`leakhunt.analysis.comparison.times`), so a
@@ -42,7 +42,7 @@ def time_ratio(asked: Asked) -> Measured:
     return _apart(_judged_seconds(base), _judged_seconds(own))
 
 
-def _apart(before: Sequence[float], after: Sequence[float]) -> Measured:
+def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < FEWEST_TIMES:
         return untold(tr("fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio")
@@ -52,7 +52,7 @@ def _apart(before: Sequence[float], after: Sequence[float]) -> Measured:
     return _ratio(first, last, log(last / first), hypot(*widths, between))
 
 
-def slowdown(asked: Asked) -> Measured:
+def slowdown(asked: MeasureContext) -> Measurement:
     """Median seconds per call in the last tenth of the calls, as a multiple of the first tenth's.
 
     Bounds at 99 %, from how the calls of each tenth vary. The warm-up counts: its calls are those
@@ -70,7 +70,7 @@ def slowdown(asked: Asked) -> Measured:
     return _ratio(before, after, log(after / before), width)
 
 
-def time_per_minute(asked: Asked) -> Measured:
+def time_per_minute(asked: MeasureContext) -> Measurement:
     """Seconds of work per minute of audio, over the judged calls, with 99 % bounds.
 
     Cannot be told where the scenario does not say how much audio a call hears, or of fewer than
@@ -95,7 +95,7 @@ def time_per_minute(asked: Asked) -> Measured:
         low=format_seconds(low),
         high=format_seconds(high),
     )
-    return Measured(value, low, high, "s/min", text)
+    return Measurement(value, low, high, "s/min", text)
 
 
 def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
@@ -118,7 +118,7 @@ def _half_width(seconds: Sequence[float]) -> float:
     return mean_of([log(each) for each in seconds]).half_width
 
 
-def _ratio(before: float, after: float, value: float, half: float) -> Measured:
+def _ratio(before: float, after: float, value: float, half: float) -> Measurement:
     low, high = exp(value - half), exp(value + half)
     text = tr(
         "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} against {before} per call",
@@ -128,4 +128,4 @@ def _ratio(before: float, after: float, value: float, half: float) -> Measured:
         after=format_seconds(after),
         before=format_seconds(before),
     )
-    return Measured(exp(value), low, high, "ratio", text)
+    return Measurement(exp(value), low, high, "ratio", text)

@@ -17,12 +17,12 @@ from leakhunt.model.comparison import (
     Comparison,
     Conclusion,
     Fate,
-    Line,
+    Metric,
     Mismatch,
     Pair,
     Side,
 )
-from leakhunt.model.verdict import Difference, JudgedRun
+from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.reporting.comparison.sentences import against, sentence
 from leakhunt.text.language import tr
 
@@ -107,7 +107,7 @@ def _verdicts(entries: Sequence[JudgedRun]) -> tuple[str, ...]:
     )
 
 
-def refused(line: Line, in_force: Sequence[Mismatch]) -> Line:
+def refused(line: Metric, in_force: Sequence[Mismatch]) -> Metric:
     """`line` without its conclusion, where one of these facts forbids it; the figures stay."""
     refusing = [
         against(each)

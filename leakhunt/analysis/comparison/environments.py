@@ -26,7 +26,8 @@ from leakhunt.model.comparison import (
     Matter,
     Mismatch,
 )
-from leakhunt.model.run import Load, Run, Work
+from leakhunt.model.plan import Load, Work
+from leakhunt.model.run import Run
 from leakhunt.text.language import mark
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")

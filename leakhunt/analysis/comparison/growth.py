@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakhunt.analysis.comparison.intervals import Mean, less, mean_of, pooled, student
-from leakhunt.analysis.comparison.profile import COLLECTED_ONLY, Course, Profile
-from leakhunt.model.run import Work
+from leakhunt.analysis.comparison.profile import COLLECTED_ONLY, GrowthCourse, Profile
+from leakhunt.model.plan import Work
 from leakhunt.text.language import mark, tr
 
 _APART = {
@@ -91,7 +91,7 @@ def _by_floors(before: Profile, after: Profile, series: str) -> Growth | None:
     return Growth(means[0].value, means[1].value, mean_of(apart), told)
 
 
-def _by_collections(before: Course, after: Course) -> Growth | None:
+def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
     points = [dict(course.points) for course in (before, after)]
     common = [call for call in points[0] if call in points[1]]
     pieces = [list(pairwise(common))] * 2

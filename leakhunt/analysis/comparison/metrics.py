@@ -12,7 +12,7 @@ from leakhunt.analysis.comparison.intervals import Mean, between_runs
 from leakhunt.analysis.comparison.profile import (
     COLLECTED_ONLY,
     RATES,
-    Course,
+    GrowthCourse,
     Profile,
     profile,
     together,
@@ -21,9 +21,9 @@ from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.attribution import Interval
-from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Line
-from leakhunt.model.run import Unit
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
 
 # Of these a line is worth its place only where one side leaks.
@@ -43,7 +43,7 @@ _LARGEST_LOG = 50.0
 _Profiles = Sequence[Profile]
 
 
-def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[Line]:
+def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[Metric]:
     """A line for each series that all runs have read, then RSS in all and the time of a call."""
     if len(before) == len(after) == 1:
         one, other = together(before[0], after[0])
@@ -51,14 +51,14 @@ def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[L
     return lines_of([profile(entry) for entry in before], [profile(entry) for entry in after])
 
 
-def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     """`lines`, of runs of which the figures are known."""
     for series, (title, unit) in RATES.items():
         courses = [each.courses.get(series) for each in (*before, *after)]
         if all(courses) and (
             series not in _RESOURCES or any(course.leaks for course in courses if course)
         ):
-            yield _rate_line(before, after, Line(series, tr(title), unit, *_NOTHING_YET))
+            yield _rate_line(before, after, Metric(series, tr(title), unit, *_NOTHING_YET))
     yield from _total_line(before, after)
     yield from _time_line(before, after)
 
@@ -66,7 +66,7 @@ def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Line]:
 _NOTHING_YET = (None, None, None, None, Conclusion.CANNOT_TELL, "")
 
 
-def _rate_line(before: _Profiles, after: _Profiles, line: Line) -> Line:
+def _rate_line(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
     if len(before) == len(after) == 1:
         found = growth(before[0], after[0], line.name)
         if found is None:
@@ -81,7 +81,7 @@ def _rate_line(before: _Profiles, after: _Profiles, line: Line) -> Line:
     return _over_repeats(line, rates, _tolerance(before, after, line))
 
 
-def _rate(course: Course, collected: bool) -> float | None:
+def _rate(course: GrowthCourse, collected: bool) -> float | None:
     """The growth per call in one run, by collections or floors; None: too few."""
     return course.left if collected else course.rate
 
@@ -96,14 +96,16 @@ def _too_few(before: _Profiles, after: _Profiles, series: str) -> str:
     )
 
 
-def _tolerance(before: _Profiles, after: _Profiles, line: Line) -> float:
+def _tolerance(before: _Profiles, after: _Profiles, line: Metric) -> float:
     """Growth per call that is none in one run is no difference between two."""
     return max(
         tolerance_of(line.name, line.unit, each.calls_per_sample) for each in (*before, *after)
     )
 
 
-def _over_repeats(line: Line, sides: Sequence[Sequence[float | None]], tolerance: float) -> Line:
+def _over_repeats(
+    line: Metric, sides: Sequence[Sequence[float | None]], tolerance: float
+) -> Metric:
     """A figure of several runs: by their means, and the spread between them."""
     values = [[value for value in side if value is not None] for side in sides]
     if not all(values):
@@ -117,8 +119,8 @@ def _over_repeats(line: Line, sides: Sequence[Sequence[float | None]], tolerance
 
 
 def _concluded(
-    line: Line, difference: Mean, tolerance: float, seen_from: float = _SEEN_FROM_HALF_WIDTHS
-) -> Line:
+    line: Metric, difference: Mean, tolerance: float, seen_from: float = _SEEN_FROM_HALF_WIDTHS
+) -> Metric:
     half = difference.half_width
     interval = Interval(difference.value, difference.value - half, difference.value + half)
     return replace(
@@ -135,12 +137,12 @@ def _conclusion(interval: Interval, tolerance: float) -> Conclusion:
     return Conclusion.LESS if interval.high < -tolerance else Conclusion.NO_DIFFERENCE
 
 
-def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     """RSS over the whole run: only repeats of as many calls can be told apart."""
     sides = [[each.rss_growth for each in side] for side in (before, after)]
     if all(value is None for side in sides for value in side):
         return
-    line = Line(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
+    line = Metric(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
     calls = {each.calls_done for each in (*before, *after)}
     told = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
     if len(calls) > 1 and told.before is not None:
@@ -150,11 +152,11 @@ def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
     yield told
 
 
-def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
+def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     times = [[each.times for each in side if each.times is not None] for side in (before, after)]
     if (len(times[0]), len(times[1])) != (len(before), len(after)):
         return
-    line = Line(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
+    line = Metric(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
         ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
         found = ratio(times[0][0], times[1][0])
@@ -178,7 +180,7 @@ def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Line]:
     yield _as_ratio(replace(told_logs, before=before_seconds, after=after_seconds))
 
 
-def _as_ratio(line: Line) -> Line:
+def _as_ratio(line: Metric) -> Metric:
     """A line whose difference is one of logarithms, with the ratios instead."""
     if line.difference is None or line.would_show is None:
         return line

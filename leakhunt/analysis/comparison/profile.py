@@ -21,8 +21,11 @@ from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
-from leakhunt.model.run import Run, Unit, Work
-from leakhunt.model.verdict import JudgedRun, Status
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
+from leakhunt.model.verdict import Status
 from leakhunt.text.language import mark
 
 # Read at collections only.
@@ -44,7 +47,7 @@ RATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class GrowthCourse:
     """How one series grows, in its unit per call.
 
     `rate` is the mean of the `steps` between the floors of eight blocks. `left` is the rate that
@@ -77,7 +80,7 @@ class Profile:
     judged: int
     calls_per_sample: int
     collects: bool
-    courses: Mapping[str, Course]
+    courses: Mapping[str, GrowthCourse]
     rss_growth: float | None
     times: Times | None
 
@@ -150,7 +153,7 @@ def _has_read(run: Run, series: str) -> bool:
 
 def _course(
     entry: JudgedRun, series: str, places: Sequence[int], calls_per_sample: float
-) -> Course:
+) -> GrowthCourse:
     run = entry.run
     steps = None
     if series != COLLECTED_ONLY:
@@ -159,7 +162,7 @@ def _course(
     left = remains(run, series) if series not in KEPT_SERIES else None
     points = collected_points(run, series) if series not in KEPT_SERIES else []
     trend = entry.verdict.trends.get(series)
-    return Course(
+    return GrowthCourse(
         rate=float(steps.mean()) if steps is not None else None,
         steps=tuple(steps.tolist()) if steps is not None else (),
         left=left.rate if left is not None else None,

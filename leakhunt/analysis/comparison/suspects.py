@@ -7,7 +7,7 @@ from statistics import fmean
 
 from leakhunt.model.attribution import Suspect
 from leakhunt.model.comparison import Fate, SuspectChange
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
 
 _Found = dict[str, list[Suspect]]
 

@@ -10,9 +10,13 @@ from leakhunt.analysis.comparison.intervals import student
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_FOR_CLEAN
-from leakhunt.model.gate import Answer, Budget, Checked
-from leakhunt.model.run import Ending, Kind, Run, Unit, Work
-from leakhunt.model.verdict import JudgedRun, Status, Trend
+from leakhunt.model.gate import Budget, BudgetResult, GateAnswer
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import Unit
+from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.language import mark, retold, tr
 
 # Runs of the same work differ in time by a spread that is known with so many degrees of freedom
@@ -24,11 +28,11 @@ _IN_CALLS = {
 }
 
 
-def answer_between(low: float, high: float, limit: float) -> Answer:
+def answer_between(low: float, high: float, limit: float) -> GateAnswer:
     """Over or within, where both bounds say so."""
     if low > limit:
-        return Answer.OVER
-    return Answer.WITHIN if high <= limit else Answer.CANNOT_TELL
+        return GateAnswer.OVER
+    return GateAnswer.WITHIN if high <= limit else GateAnswer.CANNOT_TELL
 
 
 def unit_in(entry: JudgedRun, series: str) -> Unit:
@@ -37,11 +41,11 @@ def unit_in(entry: JudgedRun, series: str) -> Unit:
 
 
 def _checked(
-    budget: Budget, unit: Unit, answer: Answer, reason: str, trend: Trend | None = None
-) -> Checked:
+    budget: Budget, unit: Unit, answer: GateAnswer, reason: str, trend: Trend | None = None
+) -> BudgetResult:
     if trend is None:
-        return Checked(budget, unit, answer, reason)
-    return Checked(
+        return BudgetResult(budget, unit, answer, reason)
+    return BudgetResult(
         budget, unit, answer, reason, trend.rate, trend.rate_low, _bound(trend), trend.detectable
     )
 
@@ -52,7 +56,7 @@ def _bound(trend: Trend) -> float | None:
     return max(known, default=None)
 
 
-def rate(entry: JudgedRun, budget: Budget) -> Checked:
+def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Growth per call."""
     run, trend = entry.run, entry.verdict.trends.get(budget.series)
     if trend is None or not run.samples_done:
@@ -60,7 +64,7 @@ def rate(entry: JudgedRun, budget: Budget) -> Checked:
     high = _bound(trend)
     if trend.rate is None or trend.rate_low is None or high is None:
         told = with_ending(trend.reason, run)
-        return _checked(budget, trend.unit, Answer.CANNOT_TELL, told, trend)
+        return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, told, trend)
     # What no instrument can tell from nothing is no growth, so a budget of nothing means that.
     limit = max(budget.amount, trend.tolerance)
     figures = {
@@ -73,8 +77,8 @@ def rate(entry: JudgedRun, budget: Budget) -> Checked:
     if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
         told = tr("at most {high}", **figures)
         if run.outcome.ending is Ending.OK:
-            return _checked(budget, trend.unit, Answer.WITHIN, told, trend)
-        return _checked(budget, trend.unit, Answer.CANNOT_TELL, with_ending(told, run), trend)
+            return _checked(budget, trend.unit, GateAnswer.WITHIN, told, trend)
+        return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
     grows = trend.status is Status.LEAK or entry.verdict.kind is Kind.KILLED
     if grows and trend.rate_low > limit:
         return _above(entry, budget, trend, figures)
@@ -85,18 +89,20 @@ def rate(entry: JudgedRun, budget: Budget) -> Checked:
         )  # fmt: skip
     else:
         told = tr("{rate}, between {low} and {high}: {reason}", reason=trend.reason, **figures)
-    return _checked(budget, trend.unit, Answer.CANNOT_TELL, with_ending(told, run), trend)
+    return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
 
 
-def _above(entry: JudgedRun, budget: Budget, trend: Trend, figures: Mapping[str, str]) -> Checked:
+def _above(
+    entry: JudgedRun, budget: Budget, trend: Trend, figures: Mapping[str, str]
+) -> BudgetResult:
     """Growth above the budget: over it, unless it is known to be that of caches that end."""
     told = tr("{rate}, at least {low}", **figures)
     is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
     if is_bounded and trend.unit is Unit.BYTES:
         reason = tr("{told}, until bounded caches are full: {sentence}",
                     told=told, sentence=entry.verdict.sentence)  # fmt: skip
-        return _checked(budget, trend.unit, Answer.WITHIN, reason, trend)
-    return _checked(budget, trend.unit, Answer.OVER, with_ending(told, entry.run), trend)
+        return _checked(budget, trend.unit, GateAnswer.WITHIN, reason, trend)
+    return _checked(budget, trend.unit, GateAnswer.OVER, with_ending(told, entry.run), trend)
 
 
 def with_ending(told: str, run: Run) -> str:
@@ -112,7 +118,7 @@ def no_sample(run: Run) -> str:
     return tr("no sample: {reason}", reason=retold(run.outcome.reason) or tr("empty run"))
 
 
-def _unseen(entry: JudgedRun, budget: Budget) -> Checked:
+def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """A series that was not read, or a run that read nothing."""
     run, series = entry.run, budget.series
     if not run.samples_done:
@@ -126,10 +132,10 @@ def _unseen(entry: JudgedRun, budget: Budget) -> Checked:
         reason = tr("the run has no series {series!r}", series=series)
         if run.plan.load is not None and "anonymous" in run.samples:
             reason += tr("; of a service seen from outside only, gate the series anonymous")
-    return _checked(budget, unit_in(entry, series), Answer.NOTHING_MEASURED, reason)
+    return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
 
 
-def total(entry: JudgedRun, budget: Budget) -> Checked:
+def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Growth over a whole run, from before the first call to after the last."""
     run = entry.run
     if not run.samples_done or budget.series not in run.samples:
@@ -138,12 +144,12 @@ def total(entry: JudgedRun, budget: Budget) -> Checked:
     grown = _growth(run, budget.series)
     told = tr(_IN_CALLS[run.plan.work], amount=format_amount(grown, unit), calls=run.calls_done)
     if grown > budget.amount:
-        answer, told = Answer.OVER, with_ending(told, run)
+        answer, told = GateAnswer.OVER, with_ending(told, run)
     elif run.outcome.ending is Ending.OK:
-        answer = Answer.WITHIN
+        answer = GateAnswer.WITHIN
     else:
-        answer, told = Answer.CANNOT_TELL, with_ending(told, run)
-    return Checked(budget, unit, answer, told, grown, grown, grown)
+        answer, told = GateAnswer.CANNOT_TELL, with_ending(told, run)
+    return BudgetResult(budget, unit, answer, told, grown, grown, grown)
 
 
 def _growth(run: Run, series: str) -> int:
@@ -154,12 +160,12 @@ def _growth(run: Run, series: str) -> int:
     return readings[run.samples_done - 1] - readings[0]
 
 
-def seconds(entry: JudgedRun, budget: Budget) -> Checked:
+def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Time per call: the median, as far as one run knows it."""
     spent = cost(entry.run, None)
     if spent is None:
         reason = tr("no call was timed")
-        return _checked(budget, Unit.NANOSECONDS, Answer.NOTHING_MEASURED, reason)
+        return _checked(budget, Unit.NANOSECONDS, GateAnswer.NOTHING_MEASURED, reason)
     taken = spent.median_seconds
     margin = exp(student(_TIME_FREEDOM) * SPREAD_BETWEEN_RUNS)
     low, high = taken / margin, taken * margin
@@ -168,5 +174,5 @@ def seconds(entry: JudgedRun, budget: Budget) -> Checked:
         low=format_seconds(low), high=format_seconds(high),
     )  # fmt: skip
     answer = answer_between(low, high, budget.amount)
-    return Checked(budget, Unit.NANOSECONDS, answer, with_ending(told, entry.run),
+    return BudgetResult(budget, Unit.NANOSECONDS, answer, with_ending(told, entry.run),
                    taken, low, high)  # fmt: skip

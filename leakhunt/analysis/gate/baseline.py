@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from leakhunt.analysis.comparison.environments import mismatches
-from leakhunt.analysis.comparison.profile import Course, Profile, profile
+from leakhunt.analysis.comparison.profile import GrowthCourse, Profile, profile
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.comparison import NOT_RECORDED
-from leakhunt.model.run import Ending, Kind, Run
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.comparison.sentences import against
 from leakhunt.text.language import retold, tr
 
@@ -185,7 +186,7 @@ def _as_repeat(one: Profile) -> Profile:
     )
 
 
-def headline(course: Course) -> float | None:
+def headline(course: GrowthCourse) -> float | None:
     """The rate that is told of a course: what the verdict went by, as far as it is known."""
     by_collections = course.by_collections or course.rate is None
     return course.left if by_collections else course.rate

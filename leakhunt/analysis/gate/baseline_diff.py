@@ -17,16 +17,16 @@ from leakhunt.analysis.gate.baseline import (
     environment_of,
 )
 from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.model.comparison import NOT_SET, Line, Matter, Mismatch
+from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.reporting.comparison.sentences import against
 from leakhunt.text.language import tr
 
 
 def against_baseline(
     kept: KeptVariant, entries: Sequence[JudgedRun]
-) -> tuple[tuple[Line, ...], tuple[Mismatch, ...]]:
+) -> tuple[tuple[Metric, ...], tuple[Mismatch, ...]]:
     """The figures of repeats beside those kept, and the facts that forbid a conclusion.
 
     As of two sides of `leakhunt compare`. One run of each is compared block by block if it made

@@ -18,15 +18,15 @@ from dataclasses import replace
 from leakhunt.analysis.gate.absolute import rate, seconds, total
 from leakhunt.analysis.gate.relative import by_the_baseline, more, without_line
 from leakhunt.analysis.verdict.judge import LIVE_SERIES
-from leakhunt.model.comparison import Line
-from leakhunt.model.gate import SECONDS_PER_CALL, Answer, Budget, Checked, Extent, gravest
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.comparison import Metric
+from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer, gravest
+from leakhunt.model.report import JudgedRun
 from leakhunt.text.language import tr
 
 
 def check_all(
-    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Line] | None = None
-) -> tuple[Checked, ...]:
+    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Metric] | None = None
+) -> tuple[BudgetResult, ...]:
     """The answers on a variant's repeats, one a budget, in their order.
 
     `lines` are what differs from the baseline; None: there is none. With them, the live series
@@ -54,7 +54,9 @@ def _no_leak(series: str) -> Budget:
     return Budget(series, 0.0, Extent.CALL, more=False, text="0")
 
 
-def _check(entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Line] | None) -> Checked:
+def _check(
+    entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Metric] | None
+) -> BudgetResult:
     if budget.more:
         return more(entries, budget, lines)
     if budget.series == SECONDS_PER_CALL:
@@ -63,7 +65,7 @@ def _check(entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Line] |
     return _agreed([one(entry, budget) for entry in entries])
 
 
-def _agreed(repeats: Sequence[Checked]) -> Checked:
+def _agreed(repeats: Sequence[BudgetResult]) -> BudgetResult:
     """The answer that all repeats give, with the bounds of all of them; else nobody can tell."""
     answers = [each.answer for each in repeats]
     gravest_answer = gravest(answers)
@@ -84,7 +86,7 @@ def _agreed(repeats: Sequence[Checked]) -> Checked:
     if count == len(repeats):
         return replace(told, reason=tr("{reason} ({count} of {count} runs)",
                                        reason=told.reason, count=count))  # fmt: skip
-    answer = Answer.CANNOT_TELL if gravest_answer is Answer.OVER else gravest_answer
+    answer = GateAnswer.CANNOT_TELL if gravest_answer is GateAnswer.OVER else gravest_answer
     reason = tr(
         "{reason}, in {count} of {repeats} runs", reason=told.reason, count=count,
         repeats=len(repeats),

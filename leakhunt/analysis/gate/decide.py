@@ -15,16 +15,16 @@ from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.gate import (
     Acceptance,
-    Answer,
-    Beside,
-    Checked,
+    BaselineDifference,
+    BudgetResult,
     Extent,
-    GatedVariant,
+    GateAnswer,
     Terms,
+    VariantResult,
     gravest,
 )
-from leakhunt.model.run import Unit
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
 
 # With a budget for one of these, what memory may do is said; a budget for descriptors, say, is one
@@ -33,8 +33,11 @@ _MEMORY = (*MEMORY_SERIES, *KEPT_SERIES)
 
 
 def answer_on(
-    entries: Sequence[JudgedRun], terms: Terms, beside: Beside | None = None, attempts: int = 1
-) -> GatedVariant:
+    entries: Sequence[JudgedRun],
+    terms: Terms,
+    beside: BaselineDifference | None = None,
+    attempts: int = 1,
+) -> VariantResult:
     """The answer on the repeats of one variant; there is one at least.
 
     Where no budget is about memory, nothing may leak; with a baseline, nothing may leak more than
@@ -63,10 +66,10 @@ def answer_on(
     if not checks and not refusal:
         refusal = tr("no series that shows live memory can be read on this system")
     answers = [check.answer for check in checks]
-    return GatedVariant(
+    return VariantResult(
         scenario=entries[0].run.plan.scenario,
         variant=entries[0].variant,
-        answer=gravest([*answers, Answer.NOTHING_MEASURED] if refusal else answers),
+        answer=gravest([*answers, GateAnswer.NOTHING_MEASURED] if refusal else answers),
         checks=checks,
         entries=tuple(entries),
         attempts=attempts,
@@ -77,12 +80,14 @@ def answer_on(
     )
 
 
-def not_measured(scenario: str, variant: str, reason: str) -> GatedVariant:
+def not_measured(scenario: str, variant: str, reason: str) -> VariantResult:
     """The answer on what could not be measured at all."""
-    return GatedVariant(scenario, variant, Answer.NOTHING_MEASURED, (), attempts=0, reason=reason)
+    return VariantResult(
+        scenario, variant, GateAnswer.NOTHING_MEASURED, (), attempts=0, reason=reason
+    )
 
 
-def with_totals(answer: GatedVariant, first: Sequence[Checked]) -> GatedVariant:
+def with_totals(answer: VariantResult, first: Sequence[BudgetResult]) -> VariantResult:
     """The answer on longer runs, with the `first` ones' checks of what is counted over a run.
 
     The policy says how long a run is; one that is made longer, to tell more, grows by more.
@@ -91,7 +96,7 @@ def with_totals(answer: GatedVariant, first: Sequence[Checked]) -> GatedVariant:
     checks = tuple(of_first.get(each.budget, each) for each in answer.checks)
     answers = [each.answer for each in checks]
     if answer.reason:
-        answers.append(Answer.NOTHING_MEASURED)
+        answers.append(GateAnswer.NOTHING_MEASURED)
     return replace(answer, checks=checks, answer=gravest(answers))
 
 
@@ -110,16 +115,16 @@ def _is_beyond(suspect: Suspect, acceptance: Acceptance) -> bool:
 
 
 def _put_up_with(
-    check: Checked,
+    check: BudgetResult,
     told: Attribution,
     counting: Sequence[Suspect],
     accepted: Sequence[tuple[Suspect, Acceptance]],
-) -> Checked:
+) -> BudgetResult:
     """A budget that only accepted suspects break is kept.
 
     Only where the suspects explain the growth: what nobody names may be anybody.
     """
-    if check.answer is not Answer.OVER or check.budget.extent is not Extent.CALL:
+    if check.answer is not GateAnswer.OVER or check.budget.extent is not Extent.CALL:
         return check
     if told.growth is not None and (told.explained or 0.0) < EXPLAINED_SHARE * told.growth:
         return check
@@ -134,16 +139,16 @@ def _put_up_with(
         reason=check.reason,
         fingerprints=tr(", ").join(suspect.fingerprint for suspect, _ in accepted),
     )
-    return replace(check, answer=Answer.WITHIN, reason=reason)
+    return replace(check, answer=GateAnswer.WITHIN, reason=reason)
 
 
-def _are_held(check: Checked, suspects: Sequence[Suspect]) -> bool:
+def _are_held(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
     """Whether the suspects open what is counted, and not only keep the memory beside it."""
     opened = sum(each.per_call for each in suspects if each.bytes_per_call is None)
     return opened >= EXPLAINED_SHARE * (check.low or 0.0)
 
 
-def acceptance_notes(terms: Terms, variants: Sequence[GatedVariant]) -> tuple[str, ...]:
+def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[str, ...]:
     """Acceptances that have run out, or that a suspect has outgrown, each as a line."""
     used = {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
     found = {suspect.fingerprint: suspect for each in variants for suspect in each.suspects}
@@ -179,7 +184,7 @@ def acceptance_notes(terms: Terms, variants: Sequence[GatedVariant]) -> tuple[st
     return tuple(notes)
 
 
-def unneeded_notes(terms: Terms, variants: Sequence[GatedVariant]) -> tuple[str, ...]:
+def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[str, ...]:
     """Acceptances that nothing needs, where all that the policy names was measured."""
     suspects = {suspect.fingerprint for each in variants for suspect in each.suspects}
     suspects |= {suspect.fingerprint for each in variants for suspect, _ in each.accepted}

@@ -9,10 +9,12 @@ from functools import partial
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
 from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
 from leakhunt.analysis.verdict.judge import LIVE_SERIES
-from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Line
-from leakhunt.model.gate import SECONDS_PER_CALL, Answer, Budget, Checked, Extent
-from leakhunt.model.run import Ending, Unit
-from leakhunt.model.verdict import JudgedRun, Status
+from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
+from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending
+from leakhunt.model.series import Unit
+from leakhunt.model.verdict import Status
 from leakhunt.text.language import tr
 
 # A pass without an amount of its own is none where so many times what an instrument tolerates could
@@ -24,7 +26,9 @@ _HIDDEN = 4
 _HIDDEN_BYTES = 4 << 20
 
 
-def more(entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Line] | None) -> Checked:
+def more(
+    entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Metric] | None
+) -> BudgetResult:
     """Growth or time on top of the baseline's."""
     unit = (
         Unit.NANOSECONDS
@@ -36,7 +40,7 @@ def more(entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Line] | N
             "there is no baseline to hold it against; 'leakhunt baseline save' makes one, and"
             " --against REVISION measures one beside"
         )
-        return Checked(budget, unit, Answer.NOTHING_MEASURED, reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
     name = _line_name(budget)
     line = next((each for each in lines if each.name == name), None)
     if line is None:
@@ -45,7 +49,7 @@ def more(entries: Sequence[JudgedRun], budget: Budget, lines: Sequence[Line] | N
             if name
             else tr("of whole runs, only rss is held against a baseline: write it per call")
         )
-        return Checked(budget, unit, Answer.NOTHING_MEASURED, reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
     return _by_line(entries, budget, unit, line)
 
 
@@ -57,62 +61,66 @@ def _line_name(budget: Budget) -> str:
     return budget.series
 
 
-def _by_line(entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Line) -> Checked:
+def _by_line(
+    entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
+) -> BudgetResult:
     """A figure held against the baseline's: by the bounds of what differs.
 
     What ended early may have grown by anything after.
     """
     empty = next((each for each in entries if not each.run.samples_done), None)
     if empty is not None:
-        return Checked(budget, unit, Answer.NOTHING_MEASURED, no_sample(empty.run))
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, no_sample(empty.run))
     told = _by_bounds(entries, budget, unit, line)
     early = next((each.run for each in entries if each.run.outcome.ending is not Ending.OK), None)
     if early is None:
         return told
-    answer = Answer.CANNOT_TELL if told.answer is Answer.WITHIN else told.answer
+    answer = GateAnswer.CANNOT_TELL if told.answer is GateAnswer.WITHIN else told.answer
     return replace(told, answer=answer, reason=with_ending(told.reason, early))
 
 
-def _by_bounds(entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Line) -> Checked:
+def _by_bounds(
+    entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
+) -> BudgetResult:
     if line.conclusion is Conclusion.REFUSED:
-        return Checked(budget, unit, Answer.NOTHING_MEASURED, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
     if line.difference is None:
-        return Checked(budget, unit, Answer.CANNOT_TELL, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
     answer, told = answer_between(low, high, budget.amount), _told(line)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
-        if answer is Answer.CANNOT_TELL:
+        if answer is GateAnswer.CANNOT_TELL:
             told = tr("{told}; repeats would tell, or a budget of so much more", told=told)
-    return Checked(budget, unit, answer, told, estimate, low, high, seen)
+    return BudgetResult(budget, unit, answer, told, estimate, low, high, seen)
 
 
-def _without_amount(entries: Sequence[JudgedRun], line: Line, high: float) -> Answer:
+def _without_amount(entries: Sequence[JudgedRun], line: Metric, high: float) -> GateAnswer:
     """Over where `compare` finds more; within where no more than what matters can be hidden.
 
     What is known not to leak at all grows no more than before, however noisy both are.
     """
     if line.conclusion is Conclusion.MORE:
-        return Answer.OVER
+        return GateAnswer.OVER
     found = [entry.verdict.trends.get(line.name) for entry in entries]
     trends = [trend for trend in found if trend is not None]
     if not trends:
-        return Answer.WITHIN if high <= _HIDDEN_BYTES else Answer.CANNOT_TELL
+        return GateAnswer.WITHIN if high <= _HIDDEN_BYTES else GateAnswer.CANNOT_TELL
     if all(trend.status is Status.NO_LEAK for trend in trends):
-        return Answer.WITHIN
+        return GateAnswer.WITHIN
     hidden = _HIDDEN * max(trend.tolerance for trend in trends)
-    return Answer.WITHIN if high <= hidden else Answer.CANNOT_TELL
+    return GateAnswer.WITHIN if high <= hidden else GateAnswer.CANNOT_TELL
 
 
-def _more_time(budget: Budget, line: Line) -> Callable[[float], float]:
+def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
     """From how many times the baseline's time to what it is more: a share of it, or seconds."""
     before = 1.0 if budget.extent is Extent.SHARE else line.before or 0.0
     return lambda ratio: before * (ratio - 1.0)
 
 
-def _told(line: Line) -> str:
+def _told(line: Metric) -> str:
     difference = line.difference
     assert difference is not None
     if line.name == TIME:
@@ -131,8 +139,8 @@ def _told(line: Line) -> str:
 
 
 def by_the_baseline(
-    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Line]
-) -> Iterator[Checked]:
+    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Metric]
+) -> Iterator[BudgetResult]:
     """The live series that no budget holds against the baseline: they may not have got worse."""
     said = {_line_name(budget) for budget in budgets if budget.more}
     for line in lines:
@@ -142,7 +150,7 @@ def by_the_baseline(
 
 
 def without_line(
-    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Line]
+    entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Metric]
 ) -> tuple[str, ...]:
     """The live series that nothing is said of, since the baseline has not read them.
 

@@ -13,7 +13,8 @@ from itertools import pairwise
 from leakhunt.amounts import format_rate
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
-from leakhunt.model.run import Run, Unit
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 from leakhunt.text.language import tr
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 from statistics import median, quantiles
 
 from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.model.report import Cost
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Cost
 
 _NANOSECONDS = 1e9
 

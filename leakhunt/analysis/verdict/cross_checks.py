@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from leakhunt.amounts import format_amount, format_rate
 from leakhunt.analysis.verdict.resampling import distance
-from leakhunt.model.run import Run, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.language import tr
 

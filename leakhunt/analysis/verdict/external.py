@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from leakhunt.analysis.verdict.forecast import forecast
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
-from leakhunt.model.run import Kind, Run
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.run.sentences import reached, told_all, told_bound, told_once
 from leakhunt.text.language import tr

@@ -34,7 +34,10 @@ from leakhunt.analysis.verdict.load_summary import landing, mostly_failed, told_
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
 from leakhunt.analysis.verdict.trend import ALPHA
-from leakhunt.model.run import Ending, Kind, Run, Unit, Work
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend, Verdict
 from leakhunt.reporting.run.sentences import (
     capitalized,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from leakhunt.model.report import Ledger, LedgerLine
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Ledger, LedgerLine
 from leakhunt.text.language import mark, tr
 
 _UNEXPLAINED = (

@@ -13,8 +13,8 @@ from itertools import accumulate, pairwise
 
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.report import LoadSummary
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Landing
 from leakhunt.text.language import tr
 
 _NANOSECONDS = 1e9
@@ -29,7 +29,7 @@ _FELL_BELOW = 0.75
 _BLOCKS = 4
 
 
-def landing(run: Run) -> Landing | None:
+def landing(run: Run) -> LoadSummary | None:
     """How the load of a soak's judged part landed; None where nothing says so.
 
     The quantiles are medians over the samples, each counted as often as it stands for requests.
@@ -43,7 +43,7 @@ def landing(run: Run) -> Landing | None:
         _weighted_median(_column(run, name), judged.requests) / _NANOSECONDS
         for name in ("p50", "p95", "p99")
     )
-    return Landing(
+    return LoadSummary(
         requests=sum(judged.requests),
         failed=failed,
         first_per_second=first,
@@ -55,12 +55,12 @@ def landing(run: Run) -> Landing | None:
     )
 
 
-def mostly_failed(landed: Landing | None) -> bool:
+def mostly_failed(landed: LoadSummary | None) -> bool:
     """Whether most requests failed, so that the service's memory says nothing."""
     return landed is not None and landed.failed > MOSTLY_FAILED_SHARE * landed.requests
 
 
-def told_landing(run: Run, landed: Landing | None) -> list[str]:
+def told_landing(run: Run, landed: LoadSummary | None) -> list[str]:
     """What a verdict has to say beside the memory: failed requests, and a pace that fell."""
     if landed is None:
         return []
@@ -165,7 +165,7 @@ def _errors(run: Run) -> tuple[tuple[str, int], ...]:
     return tuple((total + latest).most_common())
 
 
-def _told_failed(landed: Landing) -> str:
+def _told_failed(landed: LoadSummary) -> str:
     share = 100 * landed.failed / landed.requests
     reason = tr(" ({reason})", reason=landed.errors[0][0]) if landed.errors else ""
     if mostly_failed(landed):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from leakhunt.model.report import Difference
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Difference
 
 Interval = Sequence[float]
 # Above this a sum of intervals could be infinite, which no report can hold.

@@ -15,7 +15,9 @@ from statistics import median
 from leakhunt.analysis.verdict.after_gc import garbage_matters
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
-from leakhunt.model.run import Phase, Plan, Purpose, Run, Series, Unit
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Phase, Purpose, Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.model.verdict import Status
 
 # Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's

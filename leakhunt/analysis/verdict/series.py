@@ -35,7 +35,8 @@ from leakhunt.analysis.verdict.trend import (
     slope_beyond_warm_up,
     theil_sen,
 )
-from leakhunt.model.run import Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 from leakhunt.text.language import mark, tr
 

@@ -23,7 +23,8 @@ from leakhunt.analysis.verdict.schedule import (
     typical_growth,
 )
 from leakhunt.analysis.verdict.series import LOOKS
-from leakhunt.model.run import Load, Phase, Purpose, Run
+from leakhunt.model.plan import Load
+from leakhunt.model.run import Phase, Purpose, Run
 
 # A sample stands for the requests of so many seconds...
 SAMPLE_SECONDS = 0.1

@@ -9,7 +9,7 @@ from statistics import fmean
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
 from leakhunt.analysis.comparison.profile import RATES
 from leakhunt.analysis.gate.baseline import KeptVariant, headline
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 from leakhunt.reporting.baseline.terminal import KeptRow
 from leakhunt.text.language import ntr, tr
 

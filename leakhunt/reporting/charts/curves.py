@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.run import Ending, Work
-from leakhunt.model.verdict import JudgedRun, Report, Status
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Ending
+from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.series_values import ABSOLUTE, heights, limited_series, title
 from leakhunt.reporting.charts.style import (
     COLOURS,

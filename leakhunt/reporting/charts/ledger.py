@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.verdict import JudgedRun, Ledger, Report
+from leakhunt.model.report import JudgedRun, Ledger, Report
 from leakhunt.reporting.charts.style import SMALL, SOFT, WIDTH_INCHES, byte_scale, named, png, svg
 from leakhunt.text.language import tr
 

@@ -7,8 +7,10 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import Any
 
-from leakhunt.model.run import Ending, Series, Unit, Work
-from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Ending
+from leakhunt.model.series import Series, Unit
 from leakhunt.reporting.charts.series_values import (
     ABSOLUTE,
     heights,

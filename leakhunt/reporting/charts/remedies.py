@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import format_rate
-from leakhunt.model.run import Unit, Work
-from leakhunt.model.verdict import Report
+from leakhunt.model.plan import Work
+from leakhunt.model.report import Report
+from leakhunt.model.series import Unit
 from leakhunt.reporting.charts.remedy_points import BoardPoint, board
 from leakhunt.reporting.charts.style import (
     COLOURS,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakhunt.model.attribution import Interval
-from leakhunt.model.verdict import Cost, Report, Trend
+from leakhunt.model.report import Cost, Report
+from leakhunt.model.verdict import Trend
 
 
 @dataclass(frozen=True, slots=True)

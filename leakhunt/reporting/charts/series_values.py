@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from leakhunt.model.run import Run, Series, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.reporting.charts.thinning import SMOOTHED_SAMPLES, smoothed, smoothed_title
 from leakhunt.text.language import mark, retold, tr
 

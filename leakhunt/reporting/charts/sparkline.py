@@ -9,8 +9,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.reporting.shared.headline import main_series
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from leakhunt.model.claims import (
     About,
-    Answer,
     Check,
+    CheckAnswer,
     CheckedScenario,
     ClaimsReport,
     ClaimVerdict,
@@ -28,11 +28,11 @@ SIGNS: Mapping[ClaimVerdict, str] = {
     ClaimVerdict.CANNOT_TELL: "?",
     ClaimVerdict.NOT_MEASURED: "–",
 }
-_ANSWER_SIGNS: Mapping[Answer, str] = {
-    Answer.HOLDS: "✓",
-    Answer.DOES_NOT_HOLD: "✗",
-    Answer.CANNOT_TELL: "?",
-    Answer.NOT_MEASURED: "–",
+_ANSWER_SIGNS: Mapping[CheckAnswer, str] = {
+    CheckAnswer.HOLDS: "✓",
+    CheckAnswer.DOES_NOT_HOLD: "✗",
+    CheckAnswer.CANNOT_TELL: "?",
+    CheckAnswer.NOT_MEASURED: "–",
 }
 HEADINGS = (
     mark("what is measured"),
@@ -81,7 +81,7 @@ _MEASURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ClaimRow:
     """A check in words: cells under `HEADINGS`, and the page of its run, empty without one."""
 
     cells: tuple[str, ...]
@@ -124,7 +124,7 @@ def title(report: ClaimsReport) -> str:
     return tr("Claims about {scenario}: do they hold?", scenario=names)
 
 
-def row(judged: JudgedCheck, pages: Mapping[str, str]) -> Row:
+def row(judged: JudgedCheck, pages: Mapping[str, str]) -> ClaimRow:
     """A check in words; `pages` are the reports of the runs by name."""
     check = judged.check
     cells = (
@@ -135,7 +135,7 @@ def row(judged: JudgedCheck, pages: Mapping[str, str]) -> Row:
         answer_cell(judged),
         check.run,
     )
-    return Row(cells, pages.get(check.run, ""))
+    return ClaimRow(cells, pages.get(check.run, ""))
 
 
 def pages(scenario: CheckedScenario) -> dict[str, str]:

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.model.comparison import Comparison
-from leakhunt.model.run import Ending, Unit
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending
+from leakhunt.model.series import Unit
 from leakhunt.reporting.charts.style import (
     COLOURS,
     DASHES,

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.comparison import Comparison, Pair, SuspectChange
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
 
 FORMAT = 1
 

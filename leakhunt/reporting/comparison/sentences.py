@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Line, Mismatch, Pair
+from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
+from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.verdict import Difference, JudgedRun
 from leakhunt.text.language import tr
 
 # What is live says more than what is kept: RSS speaks where nothing live does.
@@ -41,7 +41,7 @@ def sentence(pair: Pair, despite: bool) -> str:
     )
 
 
-def _memory(pair: Pair, by_name: dict[str, Line]) -> Iterator[str]:
+def _memory(pair: Pair, by_name: dict[str, Metric]) -> Iterator[str]:
     leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
     shown = {name: line for name, line in by_name.items() if line.conclusion in _TOLD}
     live = [shown[name] for name in _LIVE if name in shown]
@@ -58,7 +58,7 @@ def _memory(pair: Pair, by_name: dict[str, Line]) -> Iterator[str]:
         yield _nothing_shows(by_name)
 
 
-def _amount(line: Line, than: str) -> str:
+def _amount(line: Metric, than: str) -> str:
     """``58.4 KiB/call less of live heap than A (99 % between ... and ...)``."""
     assert line.difference is not None
     ends = (line.difference.low, line.difference.high)
@@ -76,7 +76,7 @@ def _amount(line: Line, than: str) -> str:
     )
 
 
-def _nothing_shows(by_name: dict[str, Line]) -> str:
+def _nothing_shows(by_name: dict[str, Metric]) -> str:
     seen = [
         by_name[name]
         for name in ("live_heap", "cuda_allocated", "python_live", "rss")
@@ -93,7 +93,7 @@ def _nothing_shows(by_name: dict[str, Line]) -> str:
     return tr("no difference in memory that shows (would have seen {told})", told=told)
 
 
-def _time(line: Line | None) -> str:
+def _time(line: Metric | None) -> str:
     if line is None or line.difference is None:
         return ""
     if line.conclusion is Conclusion.REFUSED:

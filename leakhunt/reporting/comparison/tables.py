@@ -9,11 +9,11 @@ from leakhunt.model.comparison import (
     Comparison,
     Conclusion,
     Fate,
-    Line,
+    Metric,
     Pair,
     SuspectChange,
 )
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
@@ -88,26 +88,26 @@ def rows(pair: Pair) -> list[tuple[str, ...]]:
     return told
 
 
-def line_title(line: Line) -> str:
+def line_title(line: Metric) -> str:
     """``live heap per call``."""
     return (
         line.title if line.name in (TIME, RSS_TOTAL) else tr("{title} per call", title=line.title)
     )
 
 
-def short_line_title(line: Line) -> str:
+def short_line_title(line: Metric) -> str:
     """``live heap/call``, for narrow places."""
     if line.name in (TIME, RSS_TOTAL):
         return line.title
     return tr("{title}/call", title=line.title)
 
 
-def amounts(line: Line) -> tuple[str, str]:
+def amounts(line: Metric) -> tuple[str, str]:
     """The figure on both sides."""
     return _amount(line, line.before), _amount(line, line.after)
 
 
-def _amount(line: Line, value: float | None) -> str:
+def _amount(line: Metric, value: float | None) -> str:
     if value is None:
         return NOTHING
     if line.name == TIME:
@@ -117,7 +117,7 @@ def _amount(line: Line, value: float | None) -> str:
     return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
 
 
-def difference_cell(line: Line) -> str:
+def difference_cell(line: Metric) -> str:
     """``-58.4 KiB [-58.5 KiB, -58.3 KiB]``, or a ratio."""
     if line.difference is None:
         return NOTHING
@@ -129,7 +129,7 @@ def difference_cell(line: Line) -> str:
     return f"{estimate} [{low}, {high}]"
 
 
-def short_difference_cell(line: Line) -> str:
+def short_difference_cell(line: Metric) -> str:
     """``-58.4 KiB ± 0.1 KiB``, or a ratio with its interval; for narrow places."""
     if line.difference is None or line.name == TIME:
         return difference_cell(line)
@@ -137,12 +137,12 @@ def short_difference_cell(line: Line) -> str:
     return f"{_signed(line, line.difference.estimate)} ± {_amount(line, half)}"
 
 
-def _signed(line: Line, value: float) -> str:
+def _signed(line: Metric, value: float) -> str:
     told = _amount(line, value)
     return f"+{told}" if value > 0 and told not in ("0", "0 B") else told
 
 
-def short_conclusion_cell(line: Line) -> str:
+def short_conclusion_cell(line: Metric) -> str:
     """``▼ grows less``; where nothing shows, what would have."""
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
@@ -152,19 +152,19 @@ def short_conclusion_cell(line: Line) -> str:
     return told
 
 
-def _conclusion(line: Line) -> str:
+def _conclusion(line: Metric) -> str:
     words = _WORDS | _TIME_WORDS if line.name == TIME else _WORDS
     return f"{SIGNS[line.conclusion]} {tr(words[line.conclusion])}"
 
 
-def would_show_cell(line: Line) -> str:
+def would_show_cell(line: Metric) -> str:
     """The difference that would have been seen."""
     if line.would_show is None:
         return NOTHING
     return f"{line.would_show:.3g} ×" if line.name == TIME else _amount(line, line.would_show)
 
 
-def conclusion_cell(line: Line) -> str:
+def conclusion_cell(line: Metric) -> str:
     """``▼ grows less``, with what would have been seen or why nothing can be told."""
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.model.comparison import Comparison, Conclusion, Line
+from leakhunt.model.comparison import Comparison, Conclusion, Metric
 from leakhunt.reporting.comparison.differences import (
     alone_lines,
     refusal_box,
@@ -44,7 +44,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         yield lines_table(pair.name, (pair.before_label, pair.after_label), pair.lines)
 
 
-def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Line]) -> Table:
+def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Metric]) -> Table:
     """A table of these figures, with what both sides are called."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(Text(f"{visible(name)} ", "bold"), no_wrap=True)

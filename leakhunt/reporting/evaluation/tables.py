@@ -10,7 +10,7 @@ from typing import Any
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.evaluation import Hunted, Score, Trial
-from leakhunt.model.run import Kind
+from leakhunt.model.kinds import Kind
 from leakhunt.model.verdict import Status
 from leakhunt.text.language import mark, tr
 

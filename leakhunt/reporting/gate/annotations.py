@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakhunt.model.gate import Answer, Gated
+from leakhunt.model.gate import GateAnswer, GateResult
 from leakhunt.reporting.formats.terminal_escape import one_line
-from leakhunt.reporting.gate.rows import Row, limit, power, rows, sentence, word
+from leakhunt.reporting.gate.rows import GateRow, limit, power, rows, sentence, word
 from leakhunt.reporting.gate.source_lines import Repository, place
 from leakhunt.reporting.gate.suspects import suspect_line
 from leakhunt.reporting.run.tables import NOTHING
@@ -22,10 +22,10 @@ MOST_ERRORS = 10
 _MOST_NAMED = 20
 
 
-def annotation_lines(gated: Gated, repository: Repository) -> Iterator[str]:
+def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
     """The lines to print: errors, the gravest first, then one notice on what is within."""
     told = rows(gated)
-    failed = [row for row in told if row.answer is not Answer.WITHIN]
+    failed = [row for row in told if row.answer is not GateAnswer.WITHIN]
     shown = failed if len(failed) <= MOST_ERRORS else failed[: MOST_ERRORS - 1]
     for row in shown:
         yield _error(row, repository)
@@ -35,12 +35,12 @@ def annotation_lines(gated: Gated, repository: Repository) -> Iterator[str]:
             {"title": "leakhunt"},
             ntr("{n} more: see the job's summary", "{n} more: see the job's summary", hidden),
         )
-    if within := [row for row in told if row.answer is Answer.WITHIN]:
+    if within := [row for row in told if row.answer is GateAnswer.WITHIN]:
         title = ntr("leakhunt: {n} within budget", "leakhunt: {n} within budget", len(within))
         yield _command("notice", {"title": title}, "\n".join(_passes(within)))
 
 
-def _error(row: Row, repository: Repository) -> str:
+def _error(row: GateRow, repository: Repository) -> str:
     spot = place(row.variant, repository)
     where = {} if spot is None else {"file": spot.file, "line": str(spot.line)}
     lines = [f"{word(row.answer)}: {sentence(row)}"]
@@ -48,7 +48,7 @@ def _error(row: Row, repository: Repository) -> str:
     return _command("error", where | {"title": f"leakhunt: {row.variant.name}"}, "\n".join(lines))
 
 
-def _passes(within: list[Row]) -> Iterator[str]:
+def _passes(within: list[GateRow]) -> Iterator[str]:
     for row in within[:_MOST_NAMED]:
         told = tr("{name}: budget {limit}", name=row.name, limit=limit(row))
         if power(row) != NOTHING:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.formats.terminal_escape import one_line
 from leakhunt.reporting.gate.ids import (
     accepted_id,
@@ -20,18 +20,18 @@ from leakhunt.reporting.gate.ids import (
     numbered,
     rule_id,
 )
-from leakhunt.reporting.gate.rows import Row, rows, sentence, word
+from leakhunt.reporting.gate.rows import GateRow, rows, sentence, word
 from leakhunt.reporting.gate.source_lines import Repository, Spot, place, scenario_spot, spot_of
 from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
 
 _SEVERITIES = {
-    Answer.OVER: "critical",
-    Answer.NOTHING_MEASURED: "major",
-    Answer.CANNOT_TELL: "major",
+    GateAnswer.OVER: "critical",
+    GateAnswer.NOTHING_MEASURED: "major",
+    GateAnswer.CANNOT_TELL: "major",
 }
 
 
-def render(gated: Gated, repository: Repository) -> bytes:
+def render(gated: GateResult, repository: Repository) -> bytes:
     """ASCII JSON; paths from the repository's root."""
     entries = [*_failed(gated, repository), *_accepted(gated, repository)]
     fingerprints = numbered(entry["fingerprint"] for entry in entries)
@@ -42,9 +42,9 @@ def render(gated: Gated, repository: Repository) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def _failed(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
+def _failed(gated: GateResult, repository: Repository) -> Iterator[dict[str, Any]]:
     for row in rows(gated):
-        if row.answer is not Answer.WITHIN:
+        if row.answer is not GateAnswer.WITHIN:
             yield {
                 "description": _description(row),
                 "check_name": rule_id(row),
@@ -54,7 +54,7 @@ def _failed(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
             }
 
 
-def _accepted(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
+def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, Any]]:
     for variant in gated.variants:
         for suspect, acceptance in variant.accepted:
             spot = spot_of(suspect, repository) or scenario_spot(variant, repository)
@@ -68,12 +68,12 @@ def _accepted(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
             }
 
 
-def _description(row: Row) -> str:
+def _description(row: GateRow) -> str:
     told = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
     kept = [suspect_line(suspect, row.variant) for suspect in row.variant.suspects[:1]]
     return one_line("; ".join([told, *kept]))
 
 
-def _location(spot: Spot | None, variant: GatedVariant) -> dict[str, Any]:
+def _location(spot: Spot | None, variant: VariantResult) -> dict[str, Any]:
     found = spot or Spot(one_line(variant.scenario.rpartition("/")[2]) or "leakhunt", 1)
     return {"path": found.file, "lines": {"begin": found.line}}

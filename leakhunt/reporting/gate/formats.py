@@ -1,4 +1,4 @@
-"""The files of a gate, for people and for CI. Each renderer takes a `Gated` and a `Repository`.
+"""The files of a gate, for people and for CI, each made of a `GateResult` and a `Repository`.
 
 Annotations are no file: they are printed (`gate_annotations`).
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.gate import Gated
+from leakhunt.model.gate import GateResult
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.text.language import ENGLISH
 
@@ -25,16 +25,16 @@ class GateRenderer:
 
     format: str
     file_name: str
-    render: Callable[[Gated, Repository], bytes]
+    render: Callable[[GateResult, Repository], bytes]
     language: str | None = None
 
 
-def _plain(module: str) -> Callable[[Gated, Repository], bytes]:
+def _plain(module: str) -> Callable[[GateResult, Repository], bytes]:
     """One that names no lines of the repository, imported on use."""
     return lambda gated, _: bytes(_module(module).render(gated))
 
 
-def _placed(module: str) -> Callable[[Gated, Repository], bytes]:
+def _placed(module: str) -> Callable[[GateResult, Repository], bytes]:
     """One that does, imported on use."""
     return lambda gated, repository: bytes(_module(module).render(gated, repository))
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from leakhunt.model.gate import Answer, Gated, GatedVariant, Pages
+from leakhunt.model.gate import GateAnswer, GateResult, Pages, VariantResult
 from leakhunt.reporting.charts.sparkline import picture
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_name
 from leakhunt.reporting.gate.rows import (
     SIGNS,
-    Row,
+    GateRow,
     attempts,
     by_gravity,
     counts,
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 # The classes that give the answers their colours; a sign and a word say the same.
 _COLOURS = {
-    Answer.OVER: "leak",
-    Answer.NOTHING_MEASURED: "unmeasured",
-    Answer.CANNOT_TELL: "inconclusive",
-    Answer.WITHIN: "no_leak",
+    GateAnswer.OVER: "leak",
+    GateAnswer.NOTHING_MEASURED: "unmeasured",
+    GateAnswer.CANNOT_TELL: "inconclusive",
+    GateAnswer.WITHIN: "no_leak",
 }
 # So many points a curve has in the table.
 _POINTS = 48
@@ -55,7 +55,7 @@ _NOT_HELD = mark("nothing: every variant is judged by itself")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GatePageRow:
     """A row of the table: `reason` stands in place of figures where a row has none.
 
     `beside` is why it is within, where its figures alone would not say so.
@@ -77,11 +77,11 @@ class Link:
     text: str
 
 
-def render(gated: Gated) -> bytes:
+def render(gated: GateResult) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
     told = rows(gated)
     shown, folded = parted(told)
-    failed = [each for each in by_gravity(gated) if each.answer is not Answer.WITHIN]
+    failed = [each for each in by_gravity(gated) if each.answer is not GateAnswer.WITHIN]
     # By identity: run files may hold the same variant twice.
     anchors = {id(variant): f"variant-{number}" for number, variant in enumerate(failed, 1)}
     page = template("gate.html.j2").render(
@@ -106,7 +106,7 @@ def render(gated: Gated) -> bytes:
         acceptances=lambda variant: "\n".join(acceptances(variant, gated)),
         accepted=_accepted,
         accepted_within=[
-            each for each in gated.variants if each.accepted and each.answer is Answer.WITHIN
+            each for each in gated.variants if each.accepted and each.answer is GateAnswer.WITHIN
         ],
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
         sentences=list(_sentences(gated, told)),
@@ -114,7 +114,7 @@ def render(gated: Gated) -> bytes:
     return page.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _facts(gated: Gated) -> Iterator[tuple[str, str]]:
+def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
     """What it was held against, and of what it tells: name and text."""
     if gated.policy:
         yield tr("policy"), gated.policy
@@ -125,10 +125,10 @@ def _facts(gated: Gated) -> Iterator[tuple[str, str]]:
         yield tr("measured at"), min(run.started_at for run in runs)
 
 
-def _line(row: Row, anchors: dict[int, str]) -> Line:
+def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
     drawn = curve(row, _POINTS)
-    needs_reason = row.answer is Answer.WITHIN and not figures_tell(row)
-    return Line(
+    needs_reason = row.answer is GateAnswer.WITHIN and not figures_tell(row)
+    return GatePageRow(
         colour=_COLOURS[row.answer],
         cells=cells(row),
         reason=row.reason if row.check is None else "",
@@ -138,22 +138,22 @@ def _line(row: Row, anchors: dict[int, str]) -> Line:
     )
 
 
-def _reasons(variant: GatedVariant) -> Iterator[tuple[str, str]]:
+def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
     """Why it is not within, each with the series that it is about: none, the variant as a whole."""
     for check in variant.checks:
-        if check.answer is not Answer.WITHIN:
+        if check.answer is not GateAnswer.WITHIN:
             yield check.budget.series, check.reason
     for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
         yield "", told
 
 
-def _cards(variant: GatedVariant) -> list[Card]:
+def _cards(variant: VariantResult) -> list[Card]:
     plan = variant.entries[0].run.plan if variant.entries else None
     suspects = variant.suspects[:SHOWN_SUSPECTS]
     return [card(number, suspect, plan) for number, suspect in enumerate(suspects, 1)]
 
 
-def _accepted(variant: GatedVariant) -> list[tuple[str, str]]:
+def _accepted(variant: VariantResult) -> list[tuple[str, str]]:
     """What is put up with: sentence and fingerprint."""
     return [
         (accepted_line(suspect, acceptance, variant), suspect.fingerprint)
@@ -161,12 +161,12 @@ def _accepted(variant: GatedVariant) -> list[tuple[str, str]]:
     ]
 
 
-def _links_of(variant: GatedVariant, gated: Gated) -> list[Link]:
+def _links_of(variant: VariantResult, gated: GateResult) -> list[Link]:
     found = (pages for pages in gated.pages if pages.scenario == variant.scenario)
     return [link for pages in found for link in _links(pages, gated)]
 
 
-def _links(pages: Pages, gated: Gated) -> Iterator[Link]:
+def _links(pages: Pages, gated: GateResult) -> Iterator[Link]:
     if pages.report:
         yield Link(_url(pages.report), tr("report on {scenario}", scenario=pages.scenario))
     if pages.comparison:
@@ -183,7 +183,7 @@ def _url(path: str) -> str:
     return quote(path, errors="surrogateescape")
 
 
-def _sentences(gated: Gated, told: Sequence[Row]) -> Iterator[str]:
+def _sentences(gated: GateResult, told: Sequence[GateRow]) -> Iterator[str]:
     """Every answer, then every verdict that they rest on."""
     for row in told:
         yield f"{SIGNS[row.answer]} {row.variant.name}: {sentence(row)}"

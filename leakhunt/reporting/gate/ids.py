@@ -7,25 +7,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from leakhunt.model.attribution import Suspect
-from leakhunt.model.gate import GatedVariant
+from leakhunt.model.gate import VariantResult
 from leakhunt.reporting.formats.terminal_escape import one_line
-from leakhunt.reporting.gate.rows import Row, variant_rows
+from leakhunt.reporting.gate.rows import GateRow, variant_rows
 
 # The rule of what is about no budget: a variant that could not be measured.
 NOT_JUDGED = "leak/not-judged"
 
 
-def rule_id(row: Row) -> str:
+def rule_id(row: GateRow) -> str:
     """``leak/live_heap``: what was broken."""
     return f"leak/{one_line(row.series)}" if row.series else NOT_JUDGED
 
 
-def accepted_rule_id(variant: GatedVariant) -> str:
+def accepted_rule_id(variant: VariantResult) -> str:
     """The rule that an accepted suspect would have broken: that of the first budget."""
     return next((rule_id(row) for row in variant_rows(variant) if row.series), NOT_JUDGED)
 
 
-def answer_id(row: Row) -> str:
+def answer_id(row: GateRow) -> str:
     """The same for the same sort of budget, variant and suspect, whatever its amount and lines."""
     told = [suspect.fingerprint for suspect in row.variant.suspects[:1]]
     if row.check is not None:
@@ -33,7 +33,7 @@ def answer_id(row: Row) -> str:
     return _digest(row.variant.name, row.series, *told)
 
 
-def accepted_id(variant: GatedVariant, suspect: Suspect) -> str:
+def accepted_id(variant: VariantResult, suspect: Suspect) -> str:
     """The same for the same suspect in the same variant."""
     return _digest(variant.name, "accepted", suspect.fingerprint)
 

@@ -15,27 +15,27 @@ from typing import Any
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
     Acceptance,
-    Answer,
-    Checked,
+    BudgetResult,
     Extent,
-    Gated,
-    GatedVariant,
+    GateAnswer,
+    GateResult,
+    VariantResult,
 )
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.report import JudgedRun
 from leakhunt.reporting.gate.rows import finite
 
 FORMAT = 1
 SCHEMA = f"urn:leakhunt:schema:gate:{FORMAT}"
 # The answers as programs read them.
 _ANSWERS = {
-    Answer.WITHIN: "within",
-    Answer.OVER: "over",
-    Answer.CANNOT_TELL: "cannot_tell",
-    Answer.NOTHING_MEASURED: "not_measured",
+    GateAnswer.WITHIN: "within",
+    GateAnswer.OVER: "over",
+    GateAnswer.CANNOT_TELL: "cannot_tell",
+    GateAnswer.NOTHING_MEASURED: "not_measured",
 }
 
 
-def render(gated: Gated) -> bytes:
+def render(gated: GateResult) -> bytes:
     """UTF-8 JSON with stable keys."""
     document = {
         "$schema": SCHEMA,
@@ -53,7 +53,7 @@ def render(gated: Gated) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _variant(variant: GatedVariant) -> dict[str, Any]:
+def _variant(variant: VariantResult) -> dict[str, Any]:
     return {
         "scenario": variant.scenario,
         "variant": variant.variant,
@@ -71,7 +71,7 @@ def _variant(variant: GatedVariant) -> dict[str, Any]:
     }
 
 
-def _check(check: Checked) -> dict[str, Any]:
+def _check(check: BudgetResult) -> dict[str, Any]:
     return {
         "budget": asdict(check.budget),
         "unit": _unit(check),
@@ -84,7 +84,7 @@ def _check(check: Checked) -> dict[str, Any]:
     }
 
 
-def _unit(check: Checked) -> str:
+def _unit(check: BudgetResult) -> str:
     """What the figures are in, the budget's amount among them."""
     if check.budget.extent is Extent.SHARE:
         return "share"

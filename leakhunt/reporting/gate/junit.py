@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.charts.series_values import seconds_passed
 from leakhunt.reporting.formats.junit_elements import count, document, element
 from leakhunt.reporting.gate.rows import (
-    Row,
+    GateRow,
     attempts,
     limit,
     mismatch_line,
@@ -24,7 +24,7 @@ from leakhunt.reporting.gate.rows import (
 from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
 
 
-def render(gated: Gated) -> bytes:
+def render(gated: GateResult) -> bytes:
     """UTF-8 XML: a testsuite a scenario, in it a testcase a variant and budget.
 
     The seconds in calls of a variant's runs stand at its first case.
@@ -41,25 +41,25 @@ def render(gated: Gated) -> bytes:
     return document(gated.generator, suites.values())
 
 
-def _seconds(variant: GatedVariant) -> float:
+def _seconds(variant: VariantResult) -> float:
     passed = (seconds_passed(entry.run) for entry in variant.entries)
     return float(sum(each[-1] for each in passed if each))
 
 
-def _case(row: Row, seconds: float) -> Element:
+def _case(row: GateRow, seconds: float) -> Element:
     name = row.variant.variant
     if row.check is not None:
         name += f": {row.series} {limit(row)}"
     case = element("testcase", classname=row.variant.scenario, name=name, time=f"{seconds:.6f}")
-    if row.answer is not Answer.WITHIN:
-        tag = "failure" if row.answer is Answer.OVER else "error"
+    if row.answer is not GateAnswer.WITHIN:
+        tag = "failure" if row.answer is GateAnswer.OVER else "error"
         case.append(element(tag, _told(row), type=word(row.answer), message=sentence(row)))
     else:
         case.append(element("system-out", "\n".join(_answer(row))))
     return case
 
 
-def _answer(row: Row) -> list[str]:
+def _answer(row: GateRow) -> list[str]:
     """The sentence with what would have been seen, the reason, and what is put up with."""
     lines = [f"{word(row.answer)}: {sentence(row)}"]
     lines += [row.reason] if row.reason and row.reason not in lines[0] else []
@@ -69,7 +69,7 @@ def _answer(row: Row) -> list[str]:
     ]
 
 
-def _told(row: Row) -> str:
+def _told(row: GateRow) -> str:
     """The same, and who keeps the memory."""
     variant = row.variant
     lines = _answer(row)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from leakhunt.model.attribution import Suspect
-from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.charts.sparkline import bars
 from leakhunt.reporting.formats.markdown_escape import code, escaped, inside_html, table
 from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_name
 from leakhunt.reporting.gate.rows import (
     SIGNS,
-    Row,
+    GateRow,
     attempts,
     by_gravity,
     counts,
@@ -45,12 +45,12 @@ from leakhunt.text.language import tr
 _BARS = 16
 
 
-def render(gated: Gated) -> bytes:
+def render(gated: GateResult) -> bytes:
     """UTF-8 GitHub-flavoured Markdown, which GitLab reads as well."""
     return ("\n".join(_lines(gated)) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _lines(gated: Gated) -> Iterator[str]:
+def _lines(gated: GateResult) -> Iterator[str]:
     yield f"## leakhunt: {SIGNS[gated.answer]} {escaped(overall(gated))}"
     yield ""
     held = held_against(gated)
@@ -61,7 +61,7 @@ def _lines(gated: Gated) -> Iterator[str]:
     told = rows(gated)
     yield from _tables(told)
     for variant in by_gravity(gated):
-        if variant.answer is not Answer.WITHIN:
+        if variant.answer is not GateAnswer.WITHIN:
             yield from _failed(variant, gated)
     yield from _accepted(gated)
     if gated.notes:
@@ -73,7 +73,7 @@ def _lines(gated: Gated) -> Iterator[str]:
     yield from _details(gated, told)
 
 
-def _tables(told: Sequence[Row]) -> Iterator[str]:
+def _tables(told: Sequence[GateRow]) -> Iterator[str]:
     """Every answer; of many, those that are within go into a fold."""
     shown, folded = parted(told)
     if shown:
@@ -90,12 +90,12 @@ def _tables(told: Sequence[Row]) -> Iterator[str]:
     yield "</details>"
 
 
-def _table(told: Sequence[Row]) -> Iterator[str]:
+def _table(told: Sequence[GateRow]) -> Iterator[str]:
     heads = (*map(tr, HEADINGS), tr("curve"))
     yield from table(heads, ((*cells(row), bars(curve(row, _BARS))) for row in told))
 
 
-def _failed(variant: GatedVariant, gated: Gated) -> Iterator[str]:
+def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     """Why it is not within, who keeps the memory, and what to do next."""
     yield ""
     yield f"### {SIGNS[variant.answer]} {escaped(variant.name)}"
@@ -103,7 +103,7 @@ def _failed(variant: GatedVariant, gated: Gated) -> Iterator[str]:
     for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
         yield f"- {escaped(told)}"
     for check in variant.checks:
-        if check.answer is not Answer.WITHIN:
+        if check.answer is not GateAnswer.WITHIN:
             yield f"- {code(check.budget.series)}: {escaped(check.reason)}"
     if variant.suspects:
         yield ""
@@ -117,7 +117,7 @@ def _failed(variant: GatedVariant, gated: Gated) -> Iterator[str]:
     yield from _next(variant, gated)
 
 
-def _suspect(number: int, suspect: Suspect, variant: GatedVariant) -> Iterator[str]:
+def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[str]:
     kept = keeps(suspect, work_of(variant))
     yield tr(
         "{number}. **{title}**: keeps {keeps}",
@@ -137,7 +137,7 @@ def _suspect(number: int, suspect: Suspect, variant: GatedVariant) -> Iterator[s
     yield f"   - {tr('fingerprint')}: {code(suspect.fingerprint)}"
 
 
-def _next(variant: GatedVariant, gated: Gated) -> Iterator[str]:
+def _next(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     """The commands that come next, and how to accept what was found."""
     following = list(commands(variant, gated))
     if following:
@@ -161,7 +161,7 @@ def _next(variant: GatedVariant, gated: Gated) -> Iterator[str]:
         yield "</details>"
 
 
-def _accepted(gated: Gated) -> Iterator[str]:
+def _accepted(gated: GateResult) -> Iterator[str]:
     found = [(variant, *each) for variant in gated.variants for each in variant.accepted]
     if found:
         yield ""
@@ -172,7 +172,7 @@ def _accepted(gated: Gated) -> Iterator[str]:
         yield f"- {escaped(variant.name)}: {escaped(told)} ({code(suspect.fingerprint)})"
 
 
-def _details(gated: Gated, told: list[Row]) -> Iterator[str]:
+def _details(gated: GateResult, told: list[GateRow]) -> Iterator[str]:
     yield ""
     yield "<details>"
     heading = tr("Every answer in a sentence")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from leakhunt.model.attribution import Suspect
-from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS, until, work_of
 from leakhunt.text.language import mark, tr
 
@@ -19,7 +19,7 @@ _ROOM = 1.25
 _WHY = mark("say why it is put up with, and where its repair is tracked")
 
 
-def commands(variant: GatedVariant, gated: Gated) -> Iterator[tuple[str, str]]:
+def commands(variant: VariantResult, gated: GateResult) -> Iterator[tuple[str, str]]:
     """What a command is for, and the command."""
     runs = [entry.run for entry in variant.entries if entry.run.file]
     folders = dict.fromkeys(run.file.rpartition("/")[0] or "." for run in runs)
@@ -37,22 +37,22 @@ def commands(variant: GatedVariant, gated: Gated) -> Iterator[tuple[str, str]]:
     if plan is not None and plan.load is not None:
         return
     is_known = plan is not None and plan.source == variant.scenario
-    if is_known and not variant.suspects and variant.answer is Answer.OVER:
+    if is_known and not variant.suspects and variant.answer is GateAnswer.OVER:
         yield tr("find out who keeps the memory"), f"leakhunt hunt {shlex.quote(variant.name)}"
 
 
-def policy_name(gated: Gated) -> str:
+def policy_name(gated: GateResult) -> str:
     """What the policy is called: its file, if it has one."""
     return gated.policy or tr("the policy")
 
 
-def acceptances(variant: GatedVariant, gated: Gated) -> Iterator[str]:
+def acceptances(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     """The lines of the policy that accept the suspects that are shown."""
     for suspect in variant.suspects[:SHOWN_SUSPECTS]:
         yield from _acceptance(suspect, variant, gated)
 
 
-def _acceptance(suspect: Suspect, variant: GatedVariant, gated: Gated) -> Iterator[str]:
+def _acceptance(suspect: Suspect, variant: VariantResult, gated: GateResult) -> Iterator[str]:
     is_project = gated.policy.rpartition("/")[2] == _PYPROJECT
     yield "[[tool.leakhunt.accept]]" if is_project else "[[accept]]"
     # JSON's strings in ASCII are TOML's as well.

@@ -1,7 +1,7 @@
 """The answers of a gate in words, the gravest first: one way to say a thing for every format.
 
-A `Row` is one answer to be told. What a variant says beyond its checks has a row of its own, and so
-has a gate without any variant: nothing that failed may look like a pass for want of a line.
+A `GateRow` is one answer to be told. What a variant says beyond its checks has a row of its own, and
+so has a gate without any variant: nothing that failed may look like a pass for want of a line.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from leakhunt.amounts import format_amount, format_rate, format_seconds
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
     WORDS,
-    Answer,
-    Checked,
+    BudgetResult,
     Extent,
-    Gated,
-    GatedVariant,
+    GateAnswer,
+    GateResult,
+    VariantResult,
     gravest,
 )
 from leakhunt.model.run import Ending
@@ -28,33 +28,33 @@ from leakhunt.text.language import mark, tr
 
 # A word always, a sign beside it: never told by colour alone.
 SIGNS = {
-    Answer.OVER: "▲",
-    Answer.NOTHING_MEASURED: "×",
-    Answer.CANNOT_TELL: "?",
-    Answer.WITHIN: "●",
+    GateAnswer.OVER: "▲",
+    GateAnswer.NOTHING_MEASURED: "×",
+    GateAnswer.CANNOT_TELL: "?",
+    GateAnswer.WITHIN: "●",
 }
 _OVERALL = {
-    Answer.OVER: mark("over budget"),
-    Answer.NOTHING_MEASURED: mark("could not measure"),
-    Answer.CANNOT_TELL: mark("cannot tell"),
-    Answer.WITHIN: mark("within budget"),
+    GateAnswer.OVER: mark("over budget"),
+    GateAnswer.NOTHING_MEASURED: mark("could not measure"),
+    GateAnswer.CANNOT_TELL: mark("cannot tell"),
+    GateAnswer.WITHIN: mark("within budget"),
 }
 _COUNTED = {
-    Answer.OVER: mark("{count} over"),
-    Answer.NOTHING_MEASURED: mark("{count} could not be measured"),
-    Answer.CANNOT_TELL: mark("{count} undecided"),
-    Answer.WITHIN: mark("{count} within"),
+    GateAnswer.OVER: mark("{count} over"),
+    GateAnswer.NOTHING_MEASURED: mark("{count} could not be measured"),
+    GateAnswer.CANNOT_TELL: mark("{count} undecided"),
+    GateAnswer.WITHIN: mark("{count} within"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GateRow:
     """One answer: on a budget, or (`check` is None) on the variant as a whole."""
 
-    variant: GatedVariant
-    answer: Answer
+    variant: VariantResult
+    answer: GateAnswer
     reason: str
-    check: Checked | None
+    check: BudgetResult | None
 
     @property
     def series(self) -> str:
@@ -67,39 +67,39 @@ class Row:
         return f"{self.variant.name} {self.series}".strip()
 
 
-def rows(gated: Gated) -> list[Row]:
+def rows(gated: GateResult) -> list[GateRow]:
     """Every answer, the gravest first; else in the order of the policy."""
     found = [row for variant in variants_of(gated) for row in variant_rows(variant)]
     return sorted(found, key=lambda row: _graver(row.answer))
 
 
-def variants_of(gated: Gated) -> tuple[GatedVariant, ...]:
+def variants_of(gated: GateResult) -> tuple[VariantResult, ...]:
     """The variants in the order of the policy; of a gate of nothing, one that says so."""
     return gated.variants or (
-        GatedVariant(
-            "leakhunt", "gate", Answer.NOTHING_MEASURED, (), reason=tr("nothing was gated")
+        VariantResult(
+            "leakhunt", "gate", GateAnswer.NOTHING_MEASURED, (), reason=tr("nothing was gated")
         ),
     )
 
 
-def by_gravity(gated: Gated) -> list[GatedVariant]:
+def by_gravity(gated: GateResult) -> list[VariantResult]:
     """The variants, the gravest answer first."""
     return sorted(gated.variants, key=lambda variant: _graver(variant.answer))
 
 
-def variant_rows(variant: GatedVariant) -> Iterator[Row]:
+def variant_rows(variant: VariantResult) -> Iterator[GateRow]:
     """The answers on a variant: what is to be said of it as a whole, then those on its budgets."""
     answers = [check.answer for check in variant.checks]
     if variant.reason or not answers or gravest(answers) is not variant.answer:
         # Beside answers of its own, a reason is about what could not be held against a baseline.
         is_beside = bool(variant.reason and answers)
-        whole = Answer.NOTHING_MEASURED if is_beside else variant.answer
-        yield Row(variant, whole, _reason(variant), None)
+        whole = GateAnswer.NOTHING_MEASURED if is_beside else variant.answer
+        yield GateRow(variant, whole, _reason(variant), None)
     for check in variant.checks:
-        yield Row(variant, check.answer, check.reason, check)
+        yield GateRow(variant, check.answer, check.reason, check)
 
 
-def _reason(variant: GatedVariant) -> str:
+def _reason(variant: VariantResult) -> str:
     if variant.reason:
         return variant.reason
     if variant.mismatches:
@@ -107,17 +107,17 @@ def _reason(variant: GatedVariant) -> str:
     return tr("no budget was checked") if not variant.checks else tr("no reason was given")
 
 
-def _graver(answer: Answer) -> int:
+def _graver(answer: GateAnswer) -> int:
     """How many answers are graver than this one."""
-    return sum(gravest((answer, other)) is not answer for other in Answer)
+    return sum(gravest((answer, other)) is not answer for other in GateAnswer)
 
 
-def word(answer: Answer) -> str:
+def word(answer: GateAnswer) -> str:
     """``within``, ``over``, ``cannot tell``, ``could not measure``."""
     return tr(WORDS[answer])
 
 
-def measured(row: Row) -> str:
+def measured(row: GateRow) -> str:
     """``1.02 KiB/call [1.01 KiB, 1.03 KiB]``, or a dash where there is no figure.
 
     What was read and not estimated has no interval.
@@ -131,7 +131,7 @@ def measured(row: Row) -> str:
     return f"{told} [{_bare(check, low)}, {_bare(check, high)}]"
 
 
-def power(row: Row) -> str:
+def power(row: GateRow) -> str:
     """The smallest growth that would have been seen with 95 %; a dash where that is not known."""
     check = row.check
     if check is None or (detectable := finite(check.detectable)) is None:
@@ -144,12 +144,12 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def limit(row: Row) -> str:
+def limit(row: GateRow) -> str:
     """The budget as it was written; a dash where the row is about none."""
     return row.check.budget.text if row.check is not None else NOTHING
 
 
-def sentence(row: Row) -> str:
+def sentence(row: GateRow) -> str:
     """What follows the variant's name: the figures where they say it all, else the reason."""
     if row.check is None:
         return row.reason
@@ -171,7 +171,7 @@ def sentence(row: Row) -> str:
     return told if power(row) == NOTHING or seen in told else told + seen
 
 
-def figures_tell(row: Row) -> bool:
+def figures_tell(row: GateRow) -> bool:
     """Whether the interval lies on the answer's side of the budget, and that is all there is to it.
 
     It does not where growth is put up with or known to end, and where a run ended early.
@@ -182,13 +182,13 @@ def figures_tell(row: Row) -> bool:
     low, high = finite(check.low), finite(check.high)
     if low is None or high is None:
         return False
-    if row.answer is Answer.WITHIN:
+    if row.answer is GateAnswer.WITHIN:
         return high <= check.budget.amount
     ended = {entry.run.outcome.ending for entry in row.variant.entries}
-    return row.answer is Answer.OVER and low > check.budget.amount and ended <= {Ending.OK}
+    return row.answer is GateAnswer.OVER and low > check.budget.amount and ended <= {Ending.OK}
 
 
-def _amount(row: Row, check: Checked, value: float) -> str:
+def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
     """A figure in the unit of the budget, with what it is counted over."""
     if check.budget.extent is Extent.CALL and check.budget.series != SECONDS_PER_CALL:
         return _signed(check, value, format_rate(value, check.unit, work_of(row.variant)))
@@ -197,7 +197,7 @@ def _amount(row: Row, check: Checked, value: float) -> str:
     return _bare(check, value)
 
 
-def _bare(check: Checked, value: float) -> str:
+def _bare(check: BudgetResult, value: float) -> str:
     """A figure without what it is counted over; with its sign where it is a difference."""
     if check.budget.extent is Extent.SHARE:
         return f"{100 * value:+.3g} %"
@@ -207,37 +207,37 @@ def _bare(check: Checked, value: float) -> str:
     return _signed(check, value, format_amount(value, check.unit))
 
 
-def _signed(check: Checked, value: float, told: str) -> str:
+def _signed(check: BudgetResult, value: float, told: str) -> str:
     return f"+{told}" if check.budget.more and value > 0 else told
 
 
-def overall(gated: Gated) -> str:
+def overall(gated: GateResult) -> str:
     """``over budget``: the answer for all in words."""
     return tr(_OVERALL[gated.answer])
 
 
-def counts(gated: Gated) -> str:
+def counts(gated: GateResult) -> str:
     """``1 over, 3 within``: how many variants have which answer, the gravest first."""
     answers = [variant.answer for variant in by_gravity(gated)]
     told = [tr(_COUNTED[answer], count=answers.count(answer)) for answer in dict.fromkeys(answers)]
     return tr(", ").join(told) or tr("no variant")
 
 
-def held_against(gated: Gated) -> str:
+def held_against(gated: GateResult) -> str:
     """The policy and what was compared with; empty where neither has a name."""
     told = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
     told += [tr("against {against}", against=gated.against)] if gated.against else []
     return tr(", ").join(told)
 
 
-def attempts(variant: GatedVariant) -> str:
+def attempts(variant: VariantResult) -> str:
     """That it was measured again and longer; empty where once was enough."""
     if variant.attempts <= 1:
         return ""
     return tr("measured {attempts} times, longer each time", attempts=variant.attempts)
 
 
-def mismatch_line(variant: GatedVariant) -> str:
+def mismatch_line(variant: VariantResult) -> str:
     """For which facts the baseline could not be held against it; empty where it could."""
     facts = (
         tr("{fact}: {before} there, {after} here", fact=fact, before=before, after=after)

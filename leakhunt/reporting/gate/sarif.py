@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from leakhunt.model.gate import SECONDS_PER_CALL, Answer, Gated
+from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer, GateResult
 from leakhunt.reporting.formats.markdown_escape import escaped
 from leakhunt.reporting.formats.terminal_escape import one_line
 from leakhunt.reporting.gate.ids import (
@@ -25,7 +25,7 @@ from leakhunt.reporting.gate.ids import (
     numbered,
     rule_id,
 )
-from leakhunt.reporting.gate.rows import Row, rows, sentence, word
+from leakhunt.reporting.gate.rows import GateRow, rows, sentence, word
 from leakhunt.reporting.gate.source_lines import (
     Repository,
     Spot,
@@ -43,15 +43,15 @@ _ROOT = "%SRCROOT%"
 _FOLLOWED = "primaryLocationLineHash"
 _SUSPECT = "leakhuntSuspect/v1"
 _LEVELS = {
-    Answer.OVER: "error",
-    Answer.NOTHING_MEASURED: "warning",
-    Answer.CANNOT_TELL: "warning",
+    GateAnswer.OVER: "error",
+    GateAnswer.NOTHING_MEASURED: "warning",
+    GateAnswer.CANNOT_TELL: "warning",
 }
 
 
-def render(gated: Gated, repository: Repository) -> bytes:
+def render(gated: GateResult, repository: Repository) -> bytes:
     """ASCII JSON, one run; files are named from the repository's root."""
-    failed = [row for row in rows(gated) if row.answer is not Answer.WITHIN]
+    failed = [row for row in rows(gated) if row.answer is not GateAnswer.WITHIN]
     results = [*_failed(failed, repository), *_accepted(gated, repository)]
     for result, number in zip(results, numbered(map(_followed, results)), strict=True):
         result["partialFingerprints"][_FOLLOWED] = number
@@ -76,7 +76,7 @@ def _followed(result: dict[str, Any]) -> str:
     return followed
 
 
-def _failed(failed: Sequence[Row], repository: Repository) -> Iterator[dict[str, Any]]:
+def _failed(failed: Sequence[GateRow], repository: Repository) -> Iterator[dict[str, Any]]:
     for row in failed:
         spot = place(row.variant, repository)
         if spot is None:
@@ -99,7 +99,7 @@ def _failed(failed: Sequence[Row], repository: Repository) -> Iterator[dict[str,
         yield result | ({"relatedLocations": further} if further else {})
 
 
-def _accepted(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
+def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, Any]]:
     for variant in gated.variants:
         for suspect, acceptance in variant.accepted:
             spot = spot_of(suspect, repository) or scenario_spot(variant, repository)
@@ -125,22 +125,24 @@ def _accepted(gated: Gated, repository: Repository) -> Iterator[dict[str, Any]]:
             }
 
 
-def _message(row: Row) -> str:
+def _message(row: GateRow) -> str:
     told = [f"{row.variant.name}: {word(row.answer)}: {sentence(row)}."]
     told += [f"{suspect_line(suspect, row.variant)}." for suspect in row.variant.suspects]
     return " ".join(told)
 
 
-def _invocation(gated: Gated, failed: Sequence[Row], repository: Repository) -> dict[str, Any]:
+def _invocation(
+    gated: GateResult, failed: Sequence[GateRow], repository: Repository
+) -> dict[str, Any]:
     """Whether all was measured; what was not, and what has no line to stand at."""
     told = [
         {"level": _LEVELS[row.answer], "message": _text(_message(row))}
         for row in failed
-        if row.answer is Answer.NOTHING_MEASURED or place(row.variant, repository) is None
+        if row.answer is GateAnswer.NOTHING_MEASURED or place(row.variant, repository) is None
     ]
     told += [{"level": "note", "message": _text(note)} for note in gated.notes]
     return {
-        "executionSuccessful": all(row.answer is not Answer.NOTHING_MEASURED for row in failed),
+        "executionSuccessful": all(row.answer is not GateAnswer.NOTHING_MEASURED for row in failed),
         "exitCode": int(gated.answer),
         "toolExecutionNotifications": told,
     }

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from leakhunt.model.attribution import Frame, Origin, Suspect
-from leakhunt.model.gate import GatedVariant
+from leakhunt.model.gate import VariantResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ def spot_of(suspect: Suspect, repository: Repository) -> Spot | None:
     return next((spot for spot in spots if spot is not None), None)
 
 
-def suspect_spots(variant: GatedVariant, repository: Repository) -> Iterator[tuple[Suspect, Spot]]:
+def suspect_spots(variant: VariantResult, repository: Repository) -> Iterator[tuple[Suspect, Spot]]:
     """The suspects that count and stand in the repository, the gravest first."""
     for suspect in variant.suspects:
         if (spot := spot_of(suspect, repository)) is not None:
             yield suspect, spot
 
 
-def place(variant: GatedVariant, repository: Repository) -> Spot | None:
+def place(variant: VariantResult, repository: Repository) -> Spot | None:
     """Where to point to: at a suspect, else at the scenario's file, else at the policy.
 
     None: nothing of it stands in the repository.
@@ -68,7 +68,7 @@ def place(variant: GatedVariant, repository: Repository) -> Spot | None:
     return scenario_spot(variant, repository)
 
 
-def scenario_spot(variant: GatedVariant, repository: Repository) -> Spot | None:
+def scenario_spot(variant: VariantResult, repository: Repository) -> Spot | None:
     """The first line of the scenario's file, else where the policy has its budgets."""
     names = [variant.scenario, *(entry.run.plan.source for entry in variant.entries)]
     for name in names:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from leakhunt.model.attribution import Suspect
-from leakhunt.model.gate import Acceptance, GatedVariant
-from leakhunt.model.run import Work
+from leakhunt.model.gate import Acceptance, VariantResult
+from leakhunt.model.plan import Work
 from leakhunt.reporting.shared.suspects import keeps
 from leakhunt.text.language import ntr, tr
 
@@ -18,12 +18,12 @@ _MONTH = re.compile(r"(\d{4})-(\d\d)-\d\d")
 _MONTHS_ACCEPTED = 2
 
 
-def work_of(variant: GatedVariant) -> Work:
+def work_of(variant: VariantResult) -> Work:
     """What its calls are; calls where no run tells."""
     return variant.entries[0].run.plan.work if variant.entries else Work.CALL
 
 
-def suspect_line(suspect: Suspect, variant: GatedVariant) -> str:
+def suspect_line(suspect: Suspect, variant: VariantResult) -> str:
     """What keeps how much, at which line: a sentence.
 
     The title of most suspects names the line; it is not told twice.
@@ -35,7 +35,7 @@ def suspect_line(suspect: Suspect, variant: GatedVariant) -> str:
     return tr("{told}, at {at}", told=told, at=at) if at and at not in suspect.title else told
 
 
-def more_suspects(variant: GatedVariant) -> str:
+def more_suspects(variant: VariantResult) -> str:
     """How many are not shown; empty where all are."""
     hidden = len(variant.suspects) - SHOWN_SUSPECTS
     return ntr("and {n} more", "and {n} more", hidden) if hidden > 0 else ""
@@ -47,7 +47,7 @@ def suspect_place(suspect: Suspect) -> str:
     return str(frame) if frame is not None else ""
 
 
-def accepted_line(suspect: Suspect, acceptance: Acceptance, variant: GatedVariant) -> str:
+def accepted_line(suspect: Suspect, acceptance: Acceptance, variant: VariantResult) -> str:
     """The suspect, why it is put up with and until when."""
     return tr(
         "{suspect}; accepted until {until}: {reason}",
@@ -57,7 +57,7 @@ def accepted_line(suspect: Suspect, acceptance: Acceptance, variant: GatedVarian
     )
 
 
-def until(variant: GatedVariant) -> str:
+def until(variant: VariantResult) -> str:
     """A day that an acceptance may run to: ``2027-01-01``; a blank to fill in without a date."""
     for entry in variant.entries:
         if (found := _MONTH.match(entry.run.started_at)) is not None:

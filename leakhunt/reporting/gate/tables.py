@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leakhunt.model.gate import SECONDS_PER_CALL, Answer
+from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer
 from leakhunt.reporting.charts.sparkline import Sparkline, series_line
-from leakhunt.reporting.gate.rows import SIGNS, Row, limit, measured, power, word
+from leakhunt.reporting.gate.rows import SIGNS, GateRow, limit, measured, power, word
 from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import mark, tr
 
@@ -28,31 +28,31 @@ HOW_IT_IS_READ = mark(
 _DURATION = "duration"
 
 
-def parted(told: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def parted(told: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
     """The rows that are shown, and those that are folded: of many, those that are within."""
     if len(told) <= MOST_ROWS:
         return list(told), []
-    within = [row for row in told if row.answer is Answer.WITHIN]
-    return [row for row in told if row.answer is not Answer.WITHIN], within
+    within = [row for row in told if row.answer is GateAnswer.WITHIN]
+    return [row for row in told if row.answer is not GateAnswer.WITHIN], within
 
 
-def fold_title(folded: Sequence[Row]) -> str:
+def fold_title(folded: Sequence[GateRow]) -> str:
     """What stands above those that are folded."""
     return tr("The {count} that are within", count=len(folded))
 
 
-def badge(answer: Answer) -> str:
+def badge(answer: GateAnswer) -> str:
     """``▲ over``: never told by colour alone."""
     return f"{SIGNS[answer]} {word(answer)}"
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: GateRow) -> tuple[str, ...]:
     """The row of a table, under `HEADINGS`."""
     series = row.series or NOTHING
     return badge(row.answer), row.variant.name, series, limit(row), measured(row), power(row)
 
 
-def curve(row: Row, points: int) -> Sparkline:
+def curve(row: GateRow, points: int) -> Sparkline:
     """The judged series of the first run; empty where there is none."""
     if row.check is None or not row.variant.entries:
         return Sparkline((), 0.0)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from leakhunt.model.gate import Answer, Gated, GatedVariant
+from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.gate.rows import (
-    Row,
+    GateRow,
     attempts,
     by_gravity,
     counts,
@@ -33,19 +33,19 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.text.language import tr
 
 _STYLES = {
-    Answer.OVER: "bold red",
-    Answer.NOTHING_MEASURED: "bold yellow",
-    Answer.CANNOT_TELL: "magenta",
-    Answer.WITHIN: "green",
+    GateAnswer.OVER: "bold red",
+    GateAnswer.NOTHING_MEASURED: "bold yellow",
+    GateAnswer.CANNOT_TELL: "magenta",
+    GateAnswer.WITHIN: "green",
 }
 
 
-def gate_lines(gated: Gated) -> Iterator[Text]:
+def gate_lines(gated: GateResult) -> Iterator[Text]:
     """The answers, the gravest first; who keeps the memory; notes; the answer for all, last."""
     return map(visible_line, _lines(gated))
 
 
-def _lines(gated: Gated) -> Iterator[Text]:
+def _lines(gated: GateResult) -> Iterator[Text]:
     for answer, variant, told in _answers(gated):
         yield Text.assemble(
             (word(answer), _STYLES[answer]), " ", (variant.name, "bold"), f"  {told}"
@@ -62,19 +62,19 @@ def _lines(gated: Gated) -> Iterator[Text]:
     )
 
 
-def _answers(gated: Gated) -> Iterator[tuple[Answer, GatedVariant, str]]:
+def _answers(gated: GateResult) -> Iterator[tuple[GateAnswer, VariantResult, str]]:
     """What failed, a budget a line; what is within, a variant a line."""
-    within: dict[str, list[Row]] = {}
+    within: dict[str, list[GateRow]] = {}
     for row in rows(gated):
-        if row.answer is Answer.WITHIN:
+        if row.answer is GateAnswer.WITHIN:
             within.setdefault(row.variant.name, []).append(row)
         else:
             yield row.answer, row.variant, sentence(row)
     for found in within.values():
-        yield Answer.WITHIN, found[0].variant, " · ".join(map(sentence, found))
+        yield GateAnswer.WITHIN, found[0].variant, " · ".join(map(sentence, found))
 
 
-def _beside(variant: GatedVariant) -> Iterator[Text]:
+def _beside(variant: VariantResult) -> Iterator[Text]:
     """What explains a variant's answers."""
     named = tr("{kind} {name}", kind=tr("suspect"), name=variant.name)
     for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):

@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 from leakhunt.amounts import format_rate
 from leakhunt.errors import BadFile
-from leakhunt.model.run import Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS

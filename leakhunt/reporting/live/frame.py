@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_rate
-from leakhunt.model.run import Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.live.curve import Curve
 from leakhunt.text.language import mark, tr

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.verdict import JudgedRun, Ledger, Report
+from leakhunt.model.report import JudgedRun, Ledger, Report
 from leakhunt.reporting.charts.curves import curves_element
 from leakhunt.reporting.charts.ledger import no_ledger
 from leakhunt.reporting.charts.plot_data import POINTS, plot_data

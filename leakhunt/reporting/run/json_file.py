@@ -15,7 +15,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.model.report import JudgedRun, Report
 
 FORMAT = 5
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"

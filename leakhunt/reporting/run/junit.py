@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from leakhunt.model.run import Ending, Plan, Run
-from leakhunt.model.verdict import JudgedRun, Report, Status
+from leakhunt.model.plan import Plan
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.series_values import seconds_passed
 from leakhunt.reporting.formats.junit_elements import count, document, element
 from leakhunt.reporting.run.tables import verdict_cell

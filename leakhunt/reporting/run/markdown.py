@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.run import Work
-from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun, Report
 from leakhunt.reporting.charts.sparkline import bars, sparkline
 from leakhunt.reporting.claims.markdown import claim_details
 from leakhunt.reporting.claims.tables import SHORT_HEADINGS as CLAIM_HEADINGS

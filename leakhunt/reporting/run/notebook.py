@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from leakhunt.amounts import format_amount
-from leakhunt.model.run import Role, Run, Work
+from leakhunt.model.plan import Role, Work
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Trend, Verdict
 from leakhunt.reporting.charts.thinning import decimated
 from leakhunt.reporting.formats.xml_escape import xml_text

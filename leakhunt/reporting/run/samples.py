@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import Any
 
-from leakhunt.model.run import Run, Series
-from leakhunt.model.verdict import Report
+from leakhunt.model.report import Report
+from leakhunt.model.run import Run
+from leakhunt.model.series import Series
 
 KEYS = ("run", "scenario", "variant", "sample", "call", "judged")
 # A series of a foreign run file may be called as one of them.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
-from leakhunt.model.run import Ending, Run, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Forecast, Trend
 from leakhunt.text.language import mark, retold, tr
 

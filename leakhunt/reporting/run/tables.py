@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
-from leakhunt.model.run import Ending, Unit, Work
-from leakhunt.model.verdict import Cost, Difference, JudgedRun, Report, Status, Trend
+from leakhunt.model.plan import Work
+from leakhunt.model.report import Cost, Difference, JudgedRun, Report
+from leakhunt.model.run import Ending
+from leakhunt.model.series import Unit
+from leakhunt.model.verdict import Status, Trend
 from leakhunt.reporting.charts.remedy_points import saved_series
 from leakhunt.reporting.shared.facts import series_words
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
@@ -194,7 +197,7 @@ def outcome_cell(entry: JudgedRun) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
+class RemedyRow:
     """What a variant saves against the reference and what it costs, in words."""
 
     variant: str
@@ -203,13 +206,13 @@ class Remedy:
     results: str
 
 
-def remedies(report: Report) -> tuple[Remedy, ...]:
+def remedies(report: Report) -> tuple[RemedyRow, ...]:
     """One a variant other than the reference, where both can be compared."""
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return ()
     read, work, series = report.entries[0].verdict.trends, work_of(report), saved_series(report)
     return tuple(
-        Remedy(
+        RemedyRow(
             entry.variant,
             _saving(read.get(series), entry.verdict.trends.get(series), work) + _elsewhere(entry),
             _price(entry.cost),

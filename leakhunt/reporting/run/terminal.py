@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from leakhunt.amounts import format_amount
-from leakhunt.model.run import Work
-from leakhunt.model.verdict import Report, Status, Trend
+from leakhunt.model.plan import Work
+from leakhunt.model.report import Report
+from leakhunt.model.verdict import Status, Trend
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
     NOTHING,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from leakhunt.amounts import format_bytes, format_seconds
-from leakhunt.model.run import Run, Work
-from leakhunt.model.verdict import JudgedRun, Report
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Run
 from leakhunt.reporting.shared.load_table import load_facts
 from leakhunt.text.language import mark, retold, tr
 

@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_rate
-from leakhunt.model.run import Kind, Run
-from leakhunt.model.verdict import JudgedRun, Report, Status, Verdict
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Status, Verdict
 from leakhunt.reporting.shared.facts import series_words
 from leakhunt.text.language import mark, retold, tr
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_seconds
-from leakhunt.model.run import Run, Work
-from leakhunt.model.verdict import JudgedRun, Landing, Report
+from leakhunt.model.plan import Work
+from leakhunt.model.report import JudgedRun, LoadSummary, Report
+from leakhunt.model.run import Run
 from leakhunt.text.language import mark, retold, tr
 
 LOAD_HEADINGS = (
@@ -39,7 +40,7 @@ def load_rows(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def _row(entry: JudgedRun, landed: Landing) -> tuple[str, ...]:
+def _row(entry: JudgedRun, landed: LoadSummary) -> tuple[str, ...]:
     load = entry.run.plan.load
     return (
         entry.variant,
@@ -54,7 +55,7 @@ def _row(entry: JudgedRun, landed: Landing) -> tuple[str, ...]:
     )
 
 
-def failed_cell(landed: Landing | None) -> str:
+def failed_cell(landed: LoadSummary | None) -> str:
     """``none``, or ``520 (12 %)``."""
     if landed is None:
         return "–"

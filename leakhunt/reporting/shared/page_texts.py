@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leakhunt.model.run import Work
+from leakhunt.model.plan import Work
 from leakhunt.text.language import mark
 
 # The names of the axes, and what the script writes beside the curves.

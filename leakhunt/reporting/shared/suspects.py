@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from leakhunt.amounts import format_bytes, format_rate
 from leakhunt.model.attribution import Cause, Interval, Origin, RemedyTrial, Suspect
-from leakhunt.model.run import Plan, Unit, Work
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.plan import Plan, Work
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, tr
 
 # What a known cause has in place of the name of a scenario and its variant.

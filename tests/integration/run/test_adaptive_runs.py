@@ -10,7 +10,8 @@ from conftest import Leakhunt, WriteScenario, only_run
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN, MOST_SAMPLES
 from leakhunt.analysis.verdict.series import LOOKS
-from leakhunt.model.run import Ending, Kind, Purpose
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Ending, Purpose
 from leakhunt.model.verdict import Status
 
 TINY = "@variant\ndef tiny(state, item):\n    KEPT.append(object())\n"

@@ -8,8 +8,9 @@ import pytest
 
 from leakhunt.analysis.report import assemble
 from leakhunt.cli.summary import GENERATOR
-from leakhunt.model.run import Kind
-from leakhunt.model.verdict import Report, Status
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import Report
+from leakhunt.model.verdict import Status
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file
 

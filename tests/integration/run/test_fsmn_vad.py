@@ -16,7 +16,8 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.analysis.verdict.series import LOOKS
-from leakhunt.model.run import Kind, Run
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
 from leakhunt.storage import run_file
 

@@ -13,9 +13,9 @@ import pytest
 from conftest import PATIENCE_SECONDS, MakeRun
 
 from leakhunt.analysis.report import assemble
-from leakhunt.model.attribution import Finding, Frame, Instrument, Origin, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
+from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.run.html_page import render
 from leakhunt.storage import run_file
 
@@ -263,7 +263,15 @@ def test_hostile_texts_in_every_field_are_shown_as_they_are(
     counts = tuple(mark - marks[0] for mark in marks)
     sizes = tuple(64 * KIB * count for count in counts)
     finding = Finding(
-        Instrument.MEMRAY, Sort.SITE, HOSTILE, marks, counts, sizes, (frame,), (HOSTILE,), HOSTILE
+        Instrument.MEMRAY,
+        FindingKind.SITE,
+        HOSTILE,
+        marks,
+        counts,
+        sizes,
+        (frame,),
+        (HOSTILE,),
+        HOSTILE,
     )
     plan = replace(
         run.plan, scenario=HOSTILE, variant=HOSTILE, reference=HOSTILE, source=HOSTILE,

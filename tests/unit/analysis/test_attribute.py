@@ -30,13 +30,15 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (
     Attribution,
     Finding,
+    FindingKind,
     Frame,
     Instrument,
     Origin,
-    Sort,
     plain_name,
 )
-from leakhunt.model.run import Kind, Role, Run
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Role
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
 
 
@@ -50,7 +52,11 @@ def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
 def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> None:
     site = finding(size=3 * KIB, key="5")
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list", "R")
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="list",
+        keeps=("5",),
+        chain=("made.KEPT", "list", "R"),
     )
     (suspect,) = attributed(leaking_objects, site, holder).suspects
     assert suspect.chain == ("made.KEPT", "list", "R")
@@ -65,9 +71,13 @@ def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> Non
 def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
     site = finding(size=3 * KIB, key="5")
     weak = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), facts={"weak": "yes"},
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        keeps=("5",),
+        facts={"weak": "yes"},
         chain=("made.SEEN", "dict"),
-    )  # fmt: skip
+    )
     (suspect,) = attributed(leaking_objects, site, weak).suspects
     assert suspect.chain == ()
     assert any("no growing container holds it" in line for line in suspect.evidence)
@@ -76,10 +86,14 @@ def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
 def test_blocks_are_claimed_once_and_by_the_larger_container(leaking_objects: Run) -> None:
     item, more = finding(size=3 * KIB, key="5"), finding(size=KIB, key="6")
     index = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.INDEX", "dict")
+        size=0, sort=FindingKind.CONTAINER, what="dict", keeps=("5",), chain=("made.INDEX", "dict")
     )
     owner = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("5", "6"), chain=("made.KEPT", "list")
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="list",
+        keeps=("5", "6"),
+        chain=("made.KEPT", "list"),
     )
     told = attributed(leaking_objects, item, more, index, owner)
     assert [suspect.chain[0] for suspect in told.suspects] == ["made.KEPT"]
@@ -103,9 +117,13 @@ def test_the_nodes_of_a_container_are_its_own_though_its_table_jumped(
     nodes = replace(finding(key="2"), counts=counts, sizes=sizes)
     elsewhere = finding(size=100, key="3", stack=(THEIRS, replace(MINE, source="other()")))
     owner = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("1",), chain=("made.HOOKS", "dict"),
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        keeps=("1",),
+        chain=("made.HOOKS", "dict"),
         facts={"slot_bytes": 104},
-    )  # fmt: skip
+    )
     first, second = attributed(leaking_objects, items, nodes, elsewhere, owner).suspects
     assert first.chain == ("made.HOOKS", "dict")
     assert first.bytes_per_call == 3 * KIB + 104
@@ -121,11 +139,15 @@ def test_what_leaks_beside_a_container_from_the_same_line_is_a_suspect_of_its_ow
     )
     one, other = (
         finding(
-            size=0, sort=Sort.CONTAINER, what="list", keeps=(str(size),), chain=(name, "list"),
+            size=0,
+            sort=FindingKind.CONTAINER,
+            what="list",
+            keeps=(str(size),),
+            chain=(name, "list"),
             facts={"slot_bytes": 8},
         )
         for size, name in ((2 * KIB, "lib.A"), (1 * KIB, "lib.B"))
-    )  # fmt: skip
+    )
     told = attributed(leaking_objects, first, second, third, one, other)
     assert [suspect.bytes_per_call for suspect in told.suspects] == [2056, 1032, 1025]
 
@@ -182,7 +204,7 @@ def test_what_an_instrument_could_not_do_is_told(leaking: Run) -> None:
 def test_two_instruments_that_see_the_same_line_do_not_add_up(leaking_objects: Run) -> None:
     site = finding(size=4 * KIB, key="5")
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list")
+        size=0, sort=FindingKind.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list")
     )
     native = finding(size=4 * KIB, instrument=Instrument.MEMRAY)
     told = attribute(
@@ -237,9 +259,13 @@ def test_growth_that_caches_do_not_explain_stays_a_leak(make_run: MakeRun) -> No
 def test_a_cache_of_python_that_is_still_filling_has_a_ceiling(leaking_objects: Run) -> None:
     site = finding(size=4 * KIB, key="5")
     cache = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        keeps=("5",),
+        chain=("made.parse", "dict"),
         facts={"most_items": 5000},
-    )  # fmt: skip
+    )
     told = attributed(leaking_objects, site, cache)
     (suspect,) = told.suspects
     assert suspect.ceiling_calls == 5000
@@ -308,12 +334,16 @@ def test_what_a_library_allocates_and_nobody_holds_is_the_librarys(leaking: Run)
 def test_the_first_suspect_is_the_largest_known_or_not(leaking_objects: Run) -> None:
     known = finding(size=600, key="1", stack=(MINE,))
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), chain=("made.IDS", "list")
+        size=0, sort=FindingKind.CONTAINER, what="list", keeps=("1",), chain=("made.IDS", "list")
     )
     elsewhere = replace(MINE, line=9, source="HEAD = Node(HEAD)")
     unknown = finding(size=3 * KIB, key="2", stack=(elsewhere,))
     linked = finding(
-        size=0, sort=Sort.TYPE, what="made.Node", keeps=("2",), chain=("made.HEAD.after...", "Node")
+        size=0,
+        sort=FindingKind.TYPE,
+        what="made.Node",
+        keeps=("2",),
+        chain=("made.HEAD.after...", "Node"),
     )
     first, second = attributed(leaking_objects, known, holder, unknown, linked).suspects
     assert first.chain == ("made.HEAD.after...", "Node")
@@ -323,7 +353,9 @@ def test_the_first_suspect_is_the_largest_known_or_not(leaking_objects: Run) -> 
 
 def test_a_type_lends_no_chain_to_what_is_not_its_own(leaking_objects: Run) -> None:
     site = finding(size=4 * KIB, key="2", stack=(MINE,))
-    other = finding(size=0, sort=Sort.TYPE, what="made.Node", keeps=("9",), chain=("made.H", "N"))
+    other = finding(
+        size=0, sort=FindingKind.TYPE, what="made.Node", keeps=("9",), chain=("made.H", "N")
+    )
     (suspect,) = attributed(leaking_objects, site, other).suspects
     assert suspect.chain == ()
 
@@ -338,9 +370,13 @@ def test_a_bound_that_is_passed_or_out_of_reach_is_none(make_run: MakeRun) -> No
     def told(most: int) -> Attribution:
         site = finding(size=4 * KIB, key="5")
         cache = finding(
-            size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+            size=0,
+            sort=FindingKind.CONTAINER,
+            what="dict",
+            keeps=("5",),
+            chain=("made.parse", "dict"),
             facts={"most_items": most},
-        )  # fmt: skip
+        )
         return attributed(run, site, cache)
 
     assert not told(10).bounded
@@ -352,9 +388,12 @@ def test_a_bound_that_is_passed_or_out_of_reach_is_none(make_run: MakeRun) -> No
 def test_growing_resources_come_first(make_run: MakeRun) -> None:
     run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)], threads=list(range(CALLS)))
     thread = finding(
-        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        sort=FindingKind.RESOURCE,
+        instrument=Instrument.RESOURCES,
+        what="thread",
+        size=0,
         facts={"name": "Thread (wait)", "since_call": 12},
-    )  # fmt: skip
+    )
     block = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
     told = attribute(run, judge(run), [watched(block), watched(thread)])
     first = told.suspects[0]
@@ -365,9 +404,12 @@ def test_growing_resources_come_first(make_run: MakeRun) -> None:
 
 def test_a_thread_explains_what_a_thread_may_hold_and_no_more(make_run: MakeRun) -> None:
     thread = finding(
-        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="thread", size=0,
+        sort=FindingKind.RESOURCE,
+        instrument=Instrument.RESOURCES,
+        what="thread",
+        size=0,
         facts={"name": "Thread (wait)", "since_call": 12},
-    )  # fmt: skip
+    )
 
     small = finding(size=100, stack=(MINE,))
 
@@ -390,9 +432,14 @@ def test_a_tensor_on_the_gpu_is_told_with_who_holds_it(make_run: MakeRun) -> Non
     block = finding(size=KIB * KIB, instrument=Instrument.CUDA, what="CUDA", stack=(MINE,))
     site = finding(size=80, key="1", stack=(MINE,))
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("1",), stack=(MINE,),
-        chain=("State.kept", "list", "torch.Tensor"), facts={"tensor": "float32[262144]"},
-    )  # fmt: skip
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="list",
+        keeps=("1",),
+        stack=(MINE,),
+        chain=("State.kept", "list", "torch.Tensor"),
+        facts={"tensor": "float32[262144]"},
+    )
     verdict = judge(run)
     assert next_instrument(run, verdict, []) is Instrument.CUDA
     assert next_instrument(run, verdict, [watched(block)]) is Instrument.TRACEMALLOC

@@ -30,9 +30,9 @@ from leakhunt.analysis.gate.baseline_diff import (
 )
 from leakhunt.analysis.report import assemble
 from leakhunt.errors import BadFile
-from leakhunt.model.comparison import Conclusion, Line, Matter
+from leakhunt.model.comparison import Conclusion, Matter, Metric
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.reporting.baseline.rows import row_of
 from leakhunt.storage import run_file
 from leakhunt.storage.baseline_reader import read_kept
@@ -95,7 +95,7 @@ def through_the_file(entries: Sequence[JudgedRun]) -> KeptVariant:
     return read_kept(text_of(kept(entries)), "file.toml")
 
 
-def assert_alike(kept_lines: Sequence[Line], run_lines: Sequence[Line]) -> None:
+def assert_alike(kept_lines: Sequence[Metric], run_lines: Sequence[Metric]) -> None:
     """The same figures, conclusions and reasons, but for what a file rounds."""
     assert [line.name for line in kept_lines] == [line.name for line in run_lines]
     for one, other in zip(kept_lines, run_lines, strict=True):

@@ -12,15 +12,15 @@ from leakhunt.analysis.claims.judge import answer, judge_check
 from leakhunt.analysis.report import assemble
 from leakhunt.model.claims import (
     About,
-    Answer,
     Check,
+    CheckAnswer,
     Claim,
+    ClaimLimit,
     ClaimRun,
     Claims,
     ClaimVerdict,
     JudgedClaim,
-    Limit,
-    Measured,
+    Measurement,
 )
 from leakhunt.model.run import Ending, Outcome, Run
 
@@ -34,16 +34,18 @@ def evidence(*runs: Run) -> Evidence:
 
 def holds(variant: str = "naive", about: About = About.EFFECT, run: str = "r") -> Check:
     """Four KiB a call is at least one."""
-    return Check(run, "growth", variant, at_least=Limit(KIB, "1 KiB/call"), about=about)
+    return Check(run, "growth", variant, at_least=ClaimLimit(KIB, "1 KiB/call"), about=about)
 
 
 def fails(about: About = About.EFFECT) -> Check:
-    return Check("r", "growth", "naive", at_least=Limit(1e9, "1 GB/call"), about=about)
+    return Check("r", "growth", "naive", at_least=ClaimLimit(1e9, "1 GB/call"), about=about)
 
 
 def open_still(about: About = About.EFFECT) -> Check:
     """There is no such series."""
-    return Check("r", "growth", "naive", "cuda_reserved", at_least=Limit(1, "1/call"), about=about)
+    return Check(
+        "r", "growth", "naive", "cuda_reserved", at_least=ClaimLimit(1, "1/call"), about=about
+    )
 
 
 def not_here(about: About = About.EFFECT) -> Check:
@@ -99,19 +101,19 @@ def test_a_judged_claim_names_the_runs_it_needs(leaking: Run) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "least", "most", "expected"),
     [
-        (5.0, 6.0, 5, None, Answer.HOLDS),
-        (5.0, 6.0, None, 6, Answer.HOLDS),
-        (5.0, 6.0, 4, 7, Answer.HOLDS),
-        (5.0, 6.0, 7, None, Answer.DOES_NOT_HOLD),
-        (5.0, 6.0, None, 4, Answer.DOES_NOT_HOLD),
-        (5.0, 6.0, 1, 2, Answer.DOES_NOT_HOLD),
-        (5.0, 6.0, 5.5, None, Answer.CANNOT_TELL),
-        (5.0, 6.0, None, 5.5, Answer.CANNOT_TELL),
-        (5.0, 6.0, 5.2, 5.8, Answer.CANNOT_TELL),
-        (5.0, None, 4, None, Answer.HOLDS),
-        (5.0, None, None, 6, Answer.CANNOT_TELL),
-        (5.0, None, None, 4, Answer.DOES_NOT_HOLD),
-        (None, None, 4, None, Answer.CANNOT_TELL),
+        (5.0, 6.0, 5, None, CheckAnswer.HOLDS),
+        (5.0, 6.0, None, 6, CheckAnswer.HOLDS),
+        (5.0, 6.0, 4, 7, CheckAnswer.HOLDS),
+        (5.0, 6.0, 7, None, CheckAnswer.DOES_NOT_HOLD),
+        (5.0, 6.0, None, 4, CheckAnswer.DOES_NOT_HOLD),
+        (5.0, 6.0, 1, 2, CheckAnswer.DOES_NOT_HOLD),
+        (5.0, 6.0, 5.5, None, CheckAnswer.CANNOT_TELL),
+        (5.0, 6.0, None, 5.5, CheckAnswer.CANNOT_TELL),
+        (5.0, 6.0, 5.2, 5.8, CheckAnswer.CANNOT_TELL),
+        (5.0, None, 4, None, CheckAnswer.HOLDS),
+        (5.0, None, None, 6, CheckAnswer.CANNOT_TELL),
+        (5.0, None, None, 4, CheckAnswer.DOES_NOT_HOLD),
+        (None, None, 4, None, CheckAnswer.CANNOT_TELL),
     ],
 )
 def test_bounds_on_both_sides_of_a_limit_cannot_tell(
@@ -119,26 +121,26 @@ def test_bounds_on_both_sides_of_a_limit_cannot_tell(
     high: float | None,
     least: float | None,
     most: float | None,
-    expected: Answer,
+    expected: CheckAnswer,
 ) -> None:
     check = Check(
         "r",
         "growth",
-        at_least=None if least is None else Limit(least, "x"),
-        at_most=None if most is None else Limit(most, "x"),
+        at_least=None if least is None else ClaimLimit(least, "x"),
+        at_most=None if most is None else ClaimLimit(most, "x"),
     )
-    assert answer(check, Measured(5.5, low, high, "bytes/call", "")) is expected
+    assert answer(check, Measurement(5.5, low, high, "bytes/call", "")) is expected
 
 
 def test_a_word_is_one_of_those_asked_for_or_not() -> None:
     check = Check("r", "ending", words=("killed", "timeout"))
-    assert answer(check, Measured("killed", None, None, "word", "")) is Answer.HOLDS
-    assert answer(check, Measured("ok", None, None, "word", "")) is Answer.DOES_NOT_HOLD
+    assert answer(check, Measurement("killed", None, None, "word", "")) is CheckAnswer.HOLDS
+    assert answer(check, Measurement("ok", None, None, "word", "")) is CheckAnswer.DOES_NOT_HOLD
 
 
 def reason(check: Check, found: Evidence | None) -> str:
     made = judge_check(check, found)
-    assert made.answer is Answer.NOT_MEASURED
+    assert made.answer is CheckAnswer.NOT_MEASURED
     assert made.measured is None
     return made.reason
 
@@ -155,14 +157,14 @@ def test_why_a_check_is_not_measured(leaking: Run, make_run: MakeRun) -> None:
 
 
 def test_a_check_without_a_variant_is_on_the_only_one(leaking: Run) -> None:
-    assert judge_check(holds(""), evidence(leaking)).answer is Answer.HOLDS
+    assert judge_check(holds(""), evidence(leaking)).answer is CheckAnswer.HOLDS
 
 
 def test_a_run_whose_own_code_failed_is_no_evidence_but_for_how_it_ended(leaking: Run) -> None:
     crashed = evidence(replace(leaking, outcome=CRASHED))
     assert reason(holds(), crashed) == "naive: crashed after 300 calls. ValueError: no"
     ending = Check("r", "ending", "naive", words=("crashed",))
-    assert judge_check(ending, crashed).answer is Answer.HOLDS
+    assert judge_check(ending, crashed).answer is CheckAnswer.HOLDS
 
 
 def test_a_crash_before_the_first_call_says_nothing_at_all(make_run: MakeRun) -> None:
@@ -174,13 +176,13 @@ def test_a_crash_before_the_first_call_says_nothing_at_all(make_run: MakeRun) ->
 def test_an_interrupted_run_is_no_evidence(leaking: Run) -> None:
     stopped = evidence(replace(leaking, outcome=Outcome(Ending.INTERRUPTED)))
     for measure, words in (("growth", ()), ("ending", ("interrupted",)), ("calls_done", ())):
-        check = Check("r", measure, "naive", words=words, at_least=Limit(0, "0"))
+        check = Check("r", measure, "naive", words=words, at_least=ClaimLimit(0, "0"))
         assert reason(check, stopped).startswith("naive: interrupted after 300 calls")
 
 
 def test_a_killed_run_is_evidence(leaking: Run) -> None:
     killed = evidence(replace(leaking, outcome=Outcome(Ending.KILLED, "SIGKILL", "SIGKILL")))
-    assert judge_check(holds(), killed).answer is Answer.HOLDS
+    assert judge_check(holds(), killed).answer is CheckAnswer.HOLDS
 
 
 def test_a_failed_reference_matters_to_those_who_need_it_alone(
@@ -188,15 +190,15 @@ def test_a_failed_reference_matters_to_those_who_need_it_alone(
 ) -> None:
     flat = make_run(live_heap=[5] * 300, plan_changes={"variant": "fixed"})
     runs = evidence(replace(leaking, outcome=CRASHED), flat)
-    saving = Check("r", "saving", "fixed", reference="naive", at_least=Limit(0.5, "50 %"))
+    saving = Check("r", "saving", "fixed", reference="naive", at_least=ClaimLimit(0.5, "50 %"))
     assert reason(saving, runs).startswith("naive: crashed")
-    level = Check("r", "growth", "fixed", at_most=Limit(1, "1 B/call"))
-    assert judge_check(level, runs).answer is Answer.HOLDS
+    level = Check("r", "growth", "fixed", at_most=ClaimLimit(1, "1 B/call"))
+    assert judge_check(level, runs).answer is CheckAnswer.HOLDS
 
 
 def test_what_cannot_be_told_says_why(leaking: Run) -> None:
     made = judge_check(open_still(), evidence(leaking))
     assert (made.answer, made.reason) == (
-        Answer.CANNOT_TELL,
+        CheckAnswer.CANNOT_TELL,
         "cuda_reserved was not read in this run",
     )

@@ -10,24 +10,24 @@ import pytest
 from conftest import MakeRun
 from made_findings import MINE, THEIRS, attributed, finding
 
-from leakhunt.analysis.claims.evidence import Asked
+from leakhunt.analysis.claims.evidence import MeasureContext
 from leakhunt.analysis.claims.measures import MEASURES
 from leakhunt.analysis.report import assemble
-from leakhunt.model.attribution import Instrument, Sort
-from leakhunt.model.claims import Check, Measured
+from leakhunt.model.attribution import FindingKind, Instrument
+from leakhunt.model.claims import Check, Measurement
+from leakhunt.model.report import JudgedRun, LoadSummary
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
-from leakhunt.model.verdict import JudgedRun, Landing
 
 MB = 1_000_000
 KIB = 1024
 KILLED = Outcome(Ending.KILLED, "SIGKILL", "SIGKILL")
 
 
-def asked(*runs: Run, **check: Any) -> Asked:
+def asked(*runs: Run, **check: Any) -> MeasureContext:
     """The first of `runs`, beside the second as its reference."""
     entries = {each.run.plan.variant: each for each in assemble(runs, "test").entries}
     chosen = [entries[run.plan.variant] for run in runs]
-    return Asked(
+    return MeasureContext(
         Check("r", **{"measure": "growth"} | check),
         chosen[0],
         chosen[1] if len(chosen) > 1 else None,
@@ -35,12 +35,14 @@ def asked(*runs: Run, **check: Any) -> Asked:
     )
 
 
-def measured(name: str, *runs: Run, **check: Any) -> Measured:
+def measured(name: str, *runs: Run, **check: Any) -> Measurement:
     return MEASURES[name].function(asked(*runs, measure=name, **check))
 
 
-def judged(entry: JudgedRun, name: str, **check: Any) -> Measured:
-    return MEASURES[name].function(Asked(Check("r", name, **check), entry, None, (entry.run,)))
+def judged(entry: JudgedRun, name: str, **check: Any) -> Measurement:
+    return MEASURES[name].function(
+        MeasureContext(Check("r", name, **check), entry, None, (entry.run,))
+    )
 
 
 def with_noise(rate: int) -> list[int]:
@@ -286,9 +288,10 @@ def test_differing_results_are_a_share_of_the_calls(make_run: MakeRun) -> None:
 
 def test_the_worst_difference_is_in_milliseconds(make_run: MakeRun) -> None:
     base = make_run(
-        rss=[1, 1], results={0: [[0, 100]], 1: [[0, 500]]},
+        rss=[1, 1],
+        results={0: [[0, 100]], 1: [[0, 500]]},
         plan_changes={"result_kind": "intervals"},
-    )  # fmt: skip
+    )
     own = named(replace(base, results={0: [[0, 100]], 1: [[0, 200]]}), "other")
     found = measured("worst_difference", own, base)
     assert (found.value, found.unit) == (300, "ms")
@@ -329,10 +332,13 @@ def test_a_suspect_is_told_by_its_chain_line_or_cause(
         leaking_objects,
         finding(size=4 * KIB, key="0", stack=(MINE,)),
         finding(
-            size=4 * KIB, sort=Sort.CONTAINER, what="list", chain=("made.KEPT", "list", "bytes"),
+            size=4 * KIB,
+            sort=FindingKind.CONTAINER,
+            what="list",
+            chain=("made.KEPT", "list", "bytes"),
             keeps=("0",),
         ),
-    )  # fmt: skip
+    )
     (entry,) = assemble([leaking_objects], "test").entries
     hunted = replace(entry, attribution=told)
     found = judged(hunted, "suspect", names=names)
@@ -356,7 +362,7 @@ def test_no_suspect_is_told_without_a_hunt_or_without_known_growth(leaking_objec
 def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) -> None:
     plan = leaking_objects.plan
     small, large = (finding(size=size, stack=(THEIRS, MINE)) for size in (KIB, 64 * KIB))
-    holder = finding(size=900 * KIB, sort=Sort.CONTAINER, stack=(MINE,))
+    holder = finding(size=900 * KIB, sort=FindingKind.CONTAINER, stack=(MINE,))
     watched = replace(
         leaking_objects,
         plan=replace(plan, instrument=Instrument.TRACEMALLOC),
@@ -365,9 +371,9 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
     runs = (leaking_objects, watched)
     (entry,) = assemble(runs, "test").entries
 
-    def found(names: str, instrument: str = "tracemalloc") -> Measured:
+    def found(names: str, instrument: str = "tracemalloc") -> Measurement:
         check = Check("r", "largest_finding", names=names, instrument=instrument)
-        return MEASURES["largest_finding"].function(Asked(check, entry, None, runs))
+        return MEASURES["largest_finding"].function(MeasureContext(check, entry, None, runs))
 
     assert found("made.py").value == large.sizes[-1]
     assert found("KEPT.append").text.endswith(f"from {MINE}")
@@ -378,10 +384,10 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
 def test_failed_requests_are_a_share_of_all(leak: Run) -> None:
     (entry,) = assemble([leak], "test").entries
     assert judged(entry, "failed").value is None
-    soaked = replace(entry, landing=Landing(200, 3, 1.0, 1.0, 0.1, 0.2, 0.3))
+    soaked = replace(entry, landing=LoadSummary(200, 3, 1.0, 1.0, 0.1, 0.2, 0.3))
     found = judged(soaked, "failed")
     assert (found.value, found.text) == (0.015, "1.5 %: 3 of 200 requests")
-    empty = replace(entry, landing=Landing(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    empty = replace(entry, landing=LoadSummary(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0))
     assert judged(empty, "failed").value is None
 
 

@@ -15,9 +15,10 @@ from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import Attribution, Instrument, Origin, Suspect
-from leakhunt.model.comparison import Comparison, Conclusion, Fate, Line, Pair, Side
-from leakhunt.model.run import Ending, Kind, Outcome, Phase, Purpose, Reading, Run
-from leakhunt.model.verdict import JudgedRun
+from leakhunt.model.comparison import Comparison, Conclusion, Fate, Metric, Pair, Side
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 
 CALLS = 300
 MIB = 1 << 20
@@ -68,7 +69,7 @@ def only(comparison: Comparison) -> Pair:
     return pair
 
 
-def line(pair: Pair, name: str) -> Line:
+def line(pair: Pair, name: str) -> Metric:
     (found,) = (each for each in pair.lines if each.name == name)
     return found
 
@@ -111,7 +112,7 @@ def test_what_the_inputs_cost_falls_out_of_the_difference(make_run: MakeRun) -> 
     rng = np.random.default_rng(3)
     inputs = np.cumsum(rng.exponential(50_000, CALLS))
 
-    def line_of(costs: np.ndarray) -> Line:
+    def line_of(costs: np.ndarray) -> Metric:
         runs = [make_run(live_heap=each.astype(int).tolist()) for each in (inputs, costs)]
         return line(only(compared(side("a", runs[0]), side("b", runs[1]))), "live_heap")
 
@@ -200,7 +201,7 @@ def test_repeats_are_judged_by_the_spread_between_them(leaking: Callable[..., Ru
 def test_one_run_each_tells_a_ratio_of_times_no_better_than_runs_repeat(
     leaking: Callable[..., Run],
 ) -> None:
-    def ratio(milliseconds: float) -> Line:
+    def ratio(milliseconds: float) -> Metric:
         other = leaking(seed=1, milliseconds=milliseconds)
         return line(only(compared(side("a", leaking()), side("b", other))), "time")
 

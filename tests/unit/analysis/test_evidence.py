@@ -21,8 +21,9 @@ from made_findings import (
 )
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.model.attribution import Finding, Instrument, Origin, Sort, Suspect
-from leakhunt.model.run import Kind, Run
+from leakhunt.model.attribution import Finding, FindingKind, Instrument, Origin, Suspect
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Run
 
 GRAPH = "autograd graph"
 
@@ -30,9 +31,13 @@ GRAPH = "autograd graph"
 def kept_in(most: int, size: int, before: int = 0) -> list[Finding]:
     site = finding(size=size, key="5")
     cache = finding(
-        size=0, sort=Sort.CONTAINER, what="dict", keeps=("5",), chain=("made.parse", "dict"),
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        keeps=("5",),
+        chain=("made.parse", "dict"),
         facts={"most_items": most},
-    )  # fmt: skip
+    )
     return [site, replace(cache, counts=tuple(before + count for count in cache.counts))]
 
 
@@ -59,7 +64,7 @@ def test_a_bounded_cache_is_the_librarys_whoever_called(leaking: Run) -> None:
 def test_a_container_is_whose_object_or_module_it_is_in(leaking_objects: Run) -> None:
     site = finding(size=4 * KIB, key="5")
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("lib.CACHE", "list")
+        size=0, sort=FindingKind.CONTAINER, what="list", keeps=("5",), chain=("lib.CACHE", "list")
     )
     theirs = replace(holder, facts={"held_by": "library"})
     assert suspect_of(leaking_objects, site, theirs).origin is Origin.LIBRARY
@@ -73,9 +78,13 @@ def evidence(suspect: Suspect) -> str:
 def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
     site = finding(size=80, key="5")
     holder = finding(
-        size=0, sort=Sort.CONTAINER, what="list", keeps=("5",), chain=("made.KEPT", "list"),
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="list",
+        keeps=("5",),
+        chain=("made.KEPT", "list"),
         facts={"native_bytes": 3 * KIB, "pins_bytes": 9 * KIB * KIB},
-    )  # fmt: skip
+    )
     told = suspect_of(leaking_objects, site, holder)
     assert "each item keeps 3.00 KiB in tensors or images" in evidence(told)
     assert "a view that keeps 9.00 MiB alive" in evidence(told)
@@ -89,9 +98,12 @@ def test_what_grows_as_descriptors_has_no_share_of_the_memory(make_run: MakeRun)
         live_heap=[4 * KIB * call for call in range(CALLS)], descriptors=list(range(CALLS))
     )
     opened = finding(
-        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="descriptor", size=0,
+        sort=FindingKind.RESOURCE,
+        instrument=Instrument.RESOURCES,
+        what="descriptor",
+        size=0,
         facts={"name": "socket", "since_call": 2},
-    )  # fmt: skip
+    )
     assert suspect_of(run, opened).share is None
 
 
@@ -100,9 +112,14 @@ def test_what_was_opened_from_a_known_line_comes_before_what_was_not(make_run: M
         live_heap=[4 * KIB * call for call in range(CALLS)], descriptors=list(range(CALLS))
     )
     selector = finding(
-        sort=Sort.RESOURCE, instrument=Instrument.RESOURCES, what="descriptor", size=0, stack=(),
-        facts={"name": "anon_inode"}, key="1",
-    )  # fmt: skip
+        sort=FindingKind.RESOURCE,
+        instrument=Instrument.RESOURCES,
+        what="descriptor",
+        size=0,
+        stack=(),
+        facts={"name": "anon_inode"},
+        key="1",
+    )
     peer = replace(selector, stack=(THEIRS, MINE), facts={"name": "socket"}, key="2")
     first, second = attributed(run, selector, peer).suspects
     assert (first.where, second.where) == (MINE, None)
@@ -111,9 +128,14 @@ def test_what_was_opened_from_a_known_line_comes_before_what_was_not(make_run: M
 def test_a_graph_comes_before_the_blocks_that_it_keeps(leaking_objects: Run) -> None:
     blocks = finding(size=4 * KIB, stack=(MINE,), key="1")
     graph = finding(
-        12, 0, sort=Sort.GRAPH, what=GRAPH, stack=(), chain=("State.total", "torch.Tensor"),
+        12,
+        0,
+        sort=FindingKind.GRAPH,
+        what=GRAPH,
+        stack=(),
+        chain=("State.total", "torch.Tensor"),
         facts={"grad_fn": "AddBackward0"},
-    )  # fmt: skip
+    )
     first, second = attributed(leaking_objects, blocks, graph).suspects
     assert first.chain == ("State.total", "torch.Tensor")
     assert "exactly 12 more nodes of an autograd graph a call" in evidence(first)
@@ -131,7 +153,7 @@ def test_a_hundredth_of_the_growth_is_no_suspect(leaking: Run) -> None:
 def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
     leaking: Run,
 ) -> None:
-    line = finding(size=4 * KIB, sort=Sort.LINE, instrument=Instrument.LINES, stack=(MINE,))
+    line = finding(size=4 * KIB, sort=FindingKind.LINE, instrument=Instrument.LINES, stack=(MINE,))
     assert suspect_of(leaking, line).where == MINE
     block = finding(
         size=4 * KIB, instrument=Instrument.TRACEMALLOC, stack=(replace(MINE, source="other()"),)

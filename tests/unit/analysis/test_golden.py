@@ -11,8 +11,9 @@ from made_gates import checked_rate
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.verdict import judge, ledger
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.gate import Answer
-from leakhunt.model.run import Kind, Phase, Purpose, Run
+from leakhunt.model.gate import GateAnswer
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.verdict import Status
 from leakhunt.storage import run_file
 
@@ -36,7 +37,7 @@ def test_its_verdict_is_the_one_of_a_short_run(golden: Run) -> None:
     verdict = judge(golden)
     assert golden.judged_from == golden.plan.warmup
     assert verdict.status is Status.INCONCLUSIVE
-    assert checked_rate(golden, "live_heap", 1e9).answer is Answer.CANNOT_TELL
+    assert checked_rate(golden, "live_heap", 1e9).answer is GateAnswer.CANNOT_TELL
 
 
 def test_its_ledger_adds_up(golden: Run) -> None:

@@ -9,7 +9,8 @@ import pytest
 from conftest import MakeRun
 
 from leakhunt.analysis.verdict.judge import judge
-from leakhunt.model.run import Ending, Kind, Outcome, Reading
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Ending, Outcome, Reading
 from leakhunt.model.verdict import Shape, Status
 
 KIB = 1024

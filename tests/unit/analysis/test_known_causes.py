@@ -15,7 +15,7 @@ from leakhunt.analysis.attribution.known_causes import (
     read_catalogue,
 )
 from leakhunt.errors import BadFile
-from leakhunt.model.attribution import Bound, Finding, Frame, Instrument, Origin, Sort
+from leakhunt.model.attribution import Bound, Finding, FindingKind, Frame, Instrument, Origin
 
 MARKS = (0, 10, 22, 37)
 
@@ -56,13 +56,13 @@ def frame(where: str, origin: Origin = Origin.LIBRARY) -> Frame:
 
 def found(
     *stack: str,
-    sort: Sort = Sort.SITE,
+    sort: FindingKind = FindingKind.SITE,
     what: str = "malloc",
     chain: tuple[str, ...] = (),
     **facts: Any,
 ) -> Finding:
     return Finding(
-        instrument=Instrument.MEMRAY if sort is Sort.SITE else Instrument.TRACEMALLOC,
+        instrument=Instrument.MEMRAY if sort is FindingKind.SITE else Instrument.TRACEMALLOC,
         sort=sort,
         what=what,
         calls=MARKS,
@@ -95,90 +95,98 @@ MATCHES: Mapping[str, Finding] = {
     "mkl-thread-buffers": found("mkl_serv_malloc", "mm_internal_malloc"),
     "model-loaded-per-call": found("torch/serialization.py:load:x"),
     "dynamo-recompiles": found("torch/_dynamo/guards.py:build:x"),
-    "autograd-graph-kept": found(sort=Sort.GRAPH, what="autograd graph"),
+    "autograd-graph-kept": found(sort=FindingKind.GRAPH, what="autograd graph"),
     "missing-no-grad": found(
-        sort=Sort.CONTAINER, what="list", grad_fn="AddBackward0", tensor="f32"
+        sort=FindingKind.CONTAINER, what="list", grad_fn="AddBackward0", tensor="f32"
     ),
-    "view-pins-storage": found(sort=Sort.CONTAINER, what="list", pins_bytes=80_000),
-    "functools-cache-unbounded": found(sort=Sort.CONTAINER, what="dict", unbounded_cache=True),
+    "view-pins-storage": found(sort=FindingKind.CONTAINER, what="list", pins_bytes=80_000),
+    "functools-cache-unbounded": found(
+        sort=FindingKind.CONTAINER, what="dict", unbounded_cache=True
+    ),
     "lru-cache-on-method": found(
-        sort=Sort.CONTAINER, what="dict", unbounded_cache=True, cached_method="Service.parse"
+        sort=FindingKind.CONTAINER, what="dict", unbounded_cache=True, cached_method="Service.parse"
     ),
-    "cache-that-fills": found(sort=Sort.CONTAINER, what="dict", most_items=4096),
-    "exception-traceback-kept": found(sort=Sort.CONTAINER, what="list", traceback="ValueError"),
+    "cache-that-fills": found(sort=FindingKind.CONTAINER, what="dict", most_items=4096),
+    "exception-traceback-kept": found(
+        sort=FindingKind.CONTAINER, what="list", traceback="ValueError"
+    ),
     "executor-not-shut-down": found(
-        "concurrent/futures/thread.py:submit:t.start()", sort=Sort.RESOURCE, what="thread"
+        "concurrent/futures/thread.py:submit:t.start()", sort=FindingKind.RESOURCE, what="thread"
     ),
-    "threads-not-ended": found("threading.py:start:x", sort=Sort.RESOURCE, what="thread"),
-    "children-not-reaped": found(sort=Sort.RESOURCE, what="child process"),
+    "threads-not-ended": found("threading.py:start:x", sort=FindingKind.RESOURCE, what="thread"),
+    "children-not-reaped": found(sort=FindingKind.RESOURCE, what="child process"),
     "temporary-files": found(
-        "tempfile.py:TemporaryFile:x", sort=Sort.RESOURCE, what="temporary file"
+        "tempfile.py:TemporaryFile:x", sort=FindingKind.RESOURCE, what="temporary file"
     ),
-    "http-client-per-call": found("requests/sessions.py:__init__:x", sort=Sort.CONTAINER),
-    "sockets-not-closed": found("socket.py:__init__:x", sort=Sort.RESOURCE, what="descriptor"),
+    "http-client-per-call": found("requests/sessions.py:__init__:x", sort=FindingKind.CONTAINER),
+    "sockets-not-closed": found(
+        "socket.py:__init__:x", sort=FindingKind.RESOURCE, what="descriptor"
+    ),
     "descriptors-left-open": found(
-        "a.py:f:os.open(path)", sort=Sort.RESOURCE, what="descriptor"
+        "a.py:f:os.open(path)", sort=FindingKind.RESOURCE, what="descriptor"
     ),
     "matplotlib-figures": found(
-        sort=Sort.CONTAINER,
+        sort=FindingKind.CONTAINER,
         what="collections.OrderedDict",
         chain=("matplotlib._pylab_helpers.Gcf.figs", "collections.OrderedDict"),
     ),
     "logging-handlers": found(
-        sort=Sort.CONTAINER, what="list", items=["RequestLog"], log_handler="RequestLog"
+        sort=FindingKind.CONTAINER, what="list", items=["RequestLog"], log_handler="RequestLog"
     ),
     "loggers-per-request": found(
-        sort=Sort.CONTAINER, what="dict", chain=("logging.root.manager.loggerDict", "dict")
+        sort=FindingKind.CONTAINER, what="dict", chain=("logging.root.manager.loggerDict", "dict")
     ),
     "warnings-with-ever-new-texts": found(
-        sort=Sort.CONTAINER, what="dict", chain=("service.__warningregistry__", "dict")
+        sort=FindingKind.CONTAINER, what="dict", chain=("service.__warningregistry__", "dict")
     ),
-    "contexts-kept": found(sort=Sort.CONTAINER, what="list", items=["_contextvars.Token"]),
+    "contexts-kept": found(sort=FindingKind.CONTAINER, what="list", items=["_contextvars.Token"]),
     "requests-kept": found(
-        sort=Sort.CONTAINER, what="list", items=["starlette.requests.Request"]
+        sort=FindingKind.CONTAINER, what="list", items=["starlette.requests.Request"]
     ),
     "routes-per-request": found(
-        sort=Sort.CONTAINER, what="list", chain=("State.app.router.routes", "list")
+        sort=FindingKind.CONTAINER, what="list", chain=("State.app.router.routes", "list")
     ),
     "sessions-kept": found(
-        sort=Sort.CONTAINER, what="dict", items=["websockets.asyncio.server.ServerConnection"]
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        items=["websockets.asyncio.server.ServerConnection"],
     ),
     "unbounded-queue": found(
-        sort=Sort.CONTAINER, what="collections.deque", chain=("State.jobs._queue", "deque")
+        sort=FindingKind.CONTAINER, what="collections.deque", chain=("State.jobs._queue", "deque")
     ),
     "atexit-callbacks": found("service.py:serve:atexit.register(self.close)"),
     "signal-handlers-chained": found("service.py:serve:signal.signal(SIGTERM, stop)"),
     "finalizers-on-what-stays": found(
-        sort=Sort.CONTAINER,
+        sort=FindingKind.CONTAINER,
         what="dict",
         chain=("weakref.finalize._registry", "dict", "weakref.finalize._Info"),
     ),
-    "futures-kept": found(sort=Sort.CONTAINER, what="set", task="Task", finished="Task"),
+    "futures-kept": found(sort=FindingKind.CONTAINER, what="set", task="Task", finished="Task"),
     "timers-not-cancelled": found(
-        sort=Sort.CONTAINER, what="list", items=["asyncio.events.TimerHandle"]
+        sort=FindingKind.CONTAINER, what="list", items=["asyncio.events.TimerHandle"]
     ),
     "event-loops-not-closed": found(
         "socket.py:__init__:x",
         "asyncio/selector_events.py:_make_self_pipe:x",
-        sort=Sort.RESOURCE,
+        sort=FindingKind.RESOURCE,
         what="descriptor",
     ),
     "database-connections-not-closed": found(
-        "service.py:serve:sqlite3.connect(path)", sort=Sort.RESOURCE, what="descriptor"
+        "service.py:serve:sqlite3.connect(path)", sort=FindingKind.RESOURCE, what="descriptor"
     ),
     "hooks-never-removed": found(
-        sort=Sort.CONTAINER, what="dict", chain=("state.model._forward_hooks", "dict")
+        sort=FindingKind.CONTAINER, what="dict", chain=("state.model._forward_hooks", "dict")
     ),
-    "tasks-never-finished": found(sort=Sort.CONTAINER, what="list", task="Task"),
-    "generators-suspended": found(sort=Sort.CONTAINER, what="list", suspended="numbers"),
-    "callbacks-never-unsubscribed": found(sort=Sort.CONTAINER, what="list", callback="f"),
-    "thread-local-growth": found(sort=Sort.CONTAINER, what="list", thread_local="yes"),
-    "tensors-kept": found(sort=Sort.CONTAINER, what="list", tensor="float32[3]"),
-    "unbounded-list": found(sort=Sort.CONTAINER, what="list", chain=("State.kept", "list")),
-    "unbounded-dict": found(sort=Sort.CONTAINER, what="dict", chain=("State.table", "dict")),
-    "unbounded-set": found(sort=Sort.CONTAINER, what="set", chain=("State.seen", "set")),
+    "tasks-never-finished": found(sort=FindingKind.CONTAINER, what="list", task="Task"),
+    "generators-suspended": found(sort=FindingKind.CONTAINER, what="list", suspended="numbers"),
+    "callbacks-never-unsubscribed": found(sort=FindingKind.CONTAINER, what="list", callback="f"),
+    "thread-local-growth": found(sort=FindingKind.CONTAINER, what="list", thread_local="yes"),
+    "tensors-kept": found(sort=FindingKind.CONTAINER, what="list", tensor="float32[3]"),
+    "unbounded-list": found(sort=FindingKind.CONTAINER, what="list", chain=("State.kept", "list")),
+    "unbounded-dict": found(sort=FindingKind.CONTAINER, what="dict", chain=("State.table", "dict")),
+    "unbounded-set": found(sort=FindingKind.CONTAINER, what="set", chain=("State.seen", "set")),
     "cuda-workspace": found("at::cuda::blas::getChosenWorkspaceSize()"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MATCHES)
@@ -192,7 +200,7 @@ def test_what_an_instrument_finds_is_known(name: str) -> None:
     [
         found("made.py:lost:_LIBC.malloc(4096)"),
         found("torch/nn/modules/conv.py:forward:x", "at::native::conv2d(at::Tensor const&)"),
-        found(sort=Sort.TYPE, what="builtins.dict"),
+        found(sort=FindingKind.TYPE, what="builtins.dict"),
     ],
     ids=["malloc", "torch", "type"],
 )

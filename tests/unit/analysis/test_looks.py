@@ -20,7 +20,8 @@ from leakhunt.analysis.verdict.schedule import (
     next_phase,
 )
 from leakhunt.analysis.verdict.series import LOOKS
-from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run, Series, Unit
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import Series, Unit
 from leakhunt.model.verdict import Status
 
 MICROSECONDS = 1000

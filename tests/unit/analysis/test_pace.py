@@ -14,7 +14,9 @@ from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.analysis.verdict.series import LOOKS
 from leakhunt.analysis.verdict.soak_schedule import PAUSE_SPACING, next_phase
-from leakhunt.model.run import Ending, Load, Outcome, Phase, Purpose, Reading, Run, Series, Unit
+from leakhunt.model.plan import Load
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import Series, Unit
 
 SECOND = 1_000_000_000
 DAY_SECONDS = 86_400

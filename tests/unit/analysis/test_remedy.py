@@ -8,7 +8,8 @@ import pytest
 from conftest import MakeRun
 
 from leakhunt.analysis.attribution.remedy import interval, remedy_trials
-from leakhunt.model.run import Reading, Role, Run
+from leakhunt.model.plan import Role
+from leakhunt.model.run import Reading, Run
 
 CALLS = 100
 MS = 1_000_000

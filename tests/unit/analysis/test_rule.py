@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.attribution.per_call_rule import Kept, kept
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, kept
 from leakhunt.analysis.attribution.windows import (
     FEWEST_CALLS,
     MOST_CALLS,
@@ -30,7 +30,7 @@ def after(per_call: float, start: int = 50) -> list[int]:
 
 @pytest.mark.parametrize("blocks", [1, 2, 7])
 def test_the_same_whole_number_in_every_stretch_is_exact(blocks: int) -> None:
-    assert kept(MARKS, after(blocks)) == Kept(blocks, exact=True)
+    assert kept(MARKS, after(blocks)) == RetainedPerCall(blocks, exact=True)
 
 
 @pytest.mark.parametrize(

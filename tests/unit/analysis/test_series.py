@@ -12,7 +12,7 @@ import pytest
 
 import leakhunt
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, judge_series
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 
 KIB = 1024

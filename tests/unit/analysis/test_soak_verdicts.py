@@ -10,8 +10,9 @@ from made_gates import checked_rate
 from made_soaks import MIB, Made, ended, soak
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.model.gate import Answer
-from leakhunt.model.run import Ending, Kind, Run
+from leakhunt.model.gate import GateAnswer
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Ending, Run
 from leakhunt.model.verdict import Status
 
 KEPT = 10 << 10
@@ -124,10 +125,10 @@ def test_a_service_that_fails_grows_and_is_killed_was_killed() -> None:
 
 def test_the_gate_takes_the_growth_that_is_seen() -> None:
     run = soak(GROWING)
-    assert checked_rate(run, "anonymous", 4096.0).answer is Answer.OVER
-    assert checked_rate(run, "anonymous", 20_480.0).answer is Answer.WITHIN
+    assert checked_rate(run, "anonymous", 4096.0).answer is GateAnswer.OVER
+    assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN
     told = checked_rate(run, "live_heap", 4096.0)
-    assert told.answer is Answer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOTHING_MEASURED
     assert "gate the series anonymous" in told.reason
 
 

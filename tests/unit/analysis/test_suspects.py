@@ -17,12 +17,12 @@ from leakhunt.model.attribution import (
     Frame,
     Instrument,
     Interval,
-    Line,
+    LineGrowth,
     Origin,
     RemedyTrial,
     Suspect,
 )
-from leakhunt.model.verdict import Report
+from leakhunt.model.report import Report
 from leakhunt.reporting.run import html_page, json_file, markdown
 from leakhunt.reporting.run.terminal import suspect_lines
 from leakhunt.reporting.shared.suspects import cards, trial_row
@@ -60,7 +60,7 @@ TOLD = Attribution(
     beside=(CAUSES["transparent-huge-pages"],),
     blind=("memray does not see everything",),
     instruments=(Instrument.MEMRAY,),
-    lines=(Line(OWN, 3000.0, 1.0),),
+    lines=(LineGrowth(OWN, 3000.0, 1.0),),
 )
 TRIAL = RemedyTrial(
     variant="naive",

@@ -11,7 +11,8 @@ from conftest import MakeRun
 from leakhunt.analysis.evaluation import confusion, score, trial, upper_bound
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.model.evaluation import Trial
-from leakhunt.model.run import Kind, Variant
+from leakhunt.model.kinds import Kind
+from leakhunt.model.scenario import Variant
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.evaluation import tables
 

@@ -8,7 +8,7 @@ from leakhunt.amounts import amount_in, seconds_in
 from leakhunt.config.budgets import SERIES, merged, parse_budget, parse_budgets
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import Budget, Extent
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 
 KIB, MIB = 1 << 10, 1 << 20
 TIME = "seconds_per_call"

@@ -11,7 +11,7 @@ from leakhunt.analysis.claims import read_claims
 from leakhunt.analysis.claims.measures import MEASURES
 from leakhunt.config.limits import Quantity, parse_limit
 from leakhunt.errors import BadFile
-from leakhunt.model.claims import About, Check, Claim, ClaimRun, Claims, Limit
+from leakhunt.model.claims import About, Check, Claim, ClaimLimit, ClaimRun, Claims
 
 RUN = '[[run]]\nname = "r"\ncommand = "run null --calls 5"\n'
 CLAIM = '[[claim]]\nid = "A1"\nclaim = "It grows"\nsource = "report A"\n'
@@ -70,9 +70,9 @@ def test_all_of_a_file_is_read() -> None:
         "RSS grows about 62 MB per call",
         "field report A",
         (
-            Check("same-clip", "growth", "naive", "rss", at_least=Limit(50e6, "50 MB/call"),
-                  at_most=Limit(70e6, "70 MB/call"), claimed="62 MB/call"),
-            Check("gpu", "suspect", names="cache_t", at_least=Limit(0.7, "70 %"),
+            Check("same-clip", "growth", "naive", "rss", at_least=ClaimLimit(50e6, "50 MB/call"),
+                  at_most=ClaimLimit(70e6, "70 MB/call"), claimed="62 MB/call"),
+            Check("gpu", "suspect", names="cache_t", at_least=ClaimLimit(0.7, "70 %"),
                   about=About.CAUSE),
             Check("same-clip", "ending", words=("killed", "timeout")),
         ),

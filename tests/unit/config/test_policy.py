@@ -19,6 +19,7 @@ from leakhunt.config.budgets import SERIES, parse_budget
 from leakhunt.config.policy_file import has_policy, read_policy
 from leakhunt.errors import BadFile
 from leakhunt.model.gate import Acceptance
+from leakhunt.model.kinds import Kind
 from leakhunt.model.policy import (
     COLLECT,
     DEVICES,
@@ -28,7 +29,7 @@ from leakhunt.model.policy import (
     Policy,
     ScenarioPolicy,
 )
-from leakhunt.model.run import Kind, Variant
+from leakhunt.model.scenario import Variant
 
 GIB = 1 << 30
 WHOLE = """\

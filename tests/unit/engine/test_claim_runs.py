@@ -12,7 +12,7 @@ from leakhunt.engine import claims
 from leakhunt.engine.claims import Left, Need, is_whole, left_in, make
 from leakhunt.environment import sees_gpu
 from leakhunt.model.claims import Claim, ClaimRun, Claims
-from leakhunt.model.run import Load
+from leakhunt.model.plan import Load
 from leakhunt.storage import run_file
 
 CLAIM = Claim("A", "it grows", "report", (), not_measured="x")

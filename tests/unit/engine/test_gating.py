@@ -11,10 +11,11 @@ import pytest
 from conftest import MakeRun, plan
 from made_findings import finding, watched
 
-from leakhunt.engine.gate_variant import Effort, Gate, HuntInterrupted
+from leakhunt.engine.gate_variant import Gate, GateEffort, HuntInterrupted
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.gate import Answer, Budget, Extent, Terms
-from leakhunt.model.run import Ending, Outcome, Plan, Run
+from leakhunt.model.gate import Budget, Extent, GateAnswer, Terms
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome, Run
 
 BUDGET = Budget("live_heap", 1024.0, Extent.CALL, more=False, text="1 KiB/call")
 MORE = Budget("live_heap", 1024.0, Extent.CALL, more=True, text="+1 KiB/call")
@@ -66,13 +67,15 @@ class Script:
 
 def gate(script: Script, *budgets: Budget, **effort: int) -> Gate:
     terms = Terms(budgets or (BUDGET,), (), date(2026, 11, 27))
-    return Gate(script, terms, Effort(**effort), "leakhunt test", usable=[Instrument.TRACEMALLOC])
+    return Gate(
+        script, terms, GateEffort(**effort), "leakhunt test", usable=[Instrument.TRACEMALLOC]
+    )
 
 
 def test_a_clean_variant_is_measured_once(make_run: MakeRun) -> None:
     script = Script(make_run, steady(0))
     answer = gate(script).answer(OPEN)
-    assert (answer.answer, answer.attempts) == (Answer.WITHIN, 1)
+    assert (answer.answer, answer.attempts) == (GateAnswer.WITHIN, 1)
     assert script.names == ["naive"]
 
 
@@ -87,7 +90,7 @@ def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRu
     script = Script(make_run, settles_late)
     answer = gate(script, retries=3).answer(OPEN)
     calls = [asked.calls or 200 for _, asked in script.asked]
-    assert answer.answer is Answer.WITHIN
+    assert answer.answer is GateAnswer.WITHIN
     assert calls == sorted(set(calls))
     assert script.names[1] == "naive.longer-1"
     assert answer.attempts == len(calls) > 1
@@ -95,10 +98,10 @@ def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRu
 
 def test_retries_end_at_their_number_and_at_the_most_calls(make_run: MakeRun) -> None:
     once = Script(make_run, near_the_budget)
-    assert gate(once, retries=1).answer(OPEN).answer is Answer.CANNOT_TELL
+    assert gate(once, retries=1).answer(OPEN).answer is GateAnswer.CANNOT_TELL
     assert len(once.asked) == 2
     bounded = Script(make_run, near_the_budget)
-    assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is Answer.CANNOT_TELL
+    assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is GateAnswer.CANNOT_TELL
     assert max(asked.calls or 0 for _, asked in bounded.asked) == 400
     assert gate(Script(make_run, near_the_budget), retries=0).answer(OPEN).attempts == 1
 
@@ -110,7 +113,7 @@ def test_a_run_that_ended_by_itself_is_not_tried_again(make_run: MakeRun) -> Non
         return replace(script(asked, name), outcome=Outcome(Ending.KILLED, "SIGKILL"))
 
     held = replace(gate(script), carry=killed)
-    assert held.answer(OPEN).answer is Answer.CANNOT_TELL
+    assert held.answer(OPEN).answer is GateAnswer.CANNOT_TELL
     assert script.names == ["naive"]
 
 
@@ -122,7 +125,7 @@ def test_a_budget_on_a_whole_run_is_about_as_many_calls_as_the_policy_says(
     answer = held.answer(replace(OPEN, calls=200, warmup=50, calls_per_sample=1))
     assert answer.attempts == 2
     assert max(entry.run.calls_done for entry in answer.entries) > 700
-    assert [check.answer for check in answer.checks] == [Answer.WITHIN, Answer.WITHIN]
+    assert [check.answer for check in answer.checks] == [GateAnswer.WITHIN, GateAnswer.WITHIN]
     assert "in 200 calls" in answer.checks[1].reason
 
 
@@ -135,7 +138,7 @@ def test_time_that_cannot_tell_is_not_measured_for_longer(make_run: MakeRun) -> 
     asks: list[str] = []
     fast = Budget("seconds_per_call", 0.001, Extent.CALL, more=False, text="1 ms")
     held = replace(gate(Script(make_run, steady(0)), fast, retries=3), carry=timed)
-    assert held.answer(OPEN).answer is Answer.CANNOT_TELL
+    assert held.answer(OPEN).answer is GateAnswer.CANNOT_TELL
     assert asks == ["naive"]
 
 
@@ -150,13 +153,13 @@ def test_an_interrupt_of_the_hunt_leaves_the_answer(make_run: MakeRun) -> None:
     with pytest.raises(HuntInterrupted) as raised:
         replace(gate(script), carry=interrupted).answer(OPEN)
     told = raised.value.answering()
-    assert (told.answer, told.suspects) == (Answer.OVER, ())
+    assert (told.answer, told.suspects) == (GateAnswer.OVER, ())
 
 
 def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None:
     script = Script(make_run, steady(5000))
     answer = gate(script).answer(OPEN)
-    assert answer.answer is Answer.OVER
+    assert answer.answer is GateAnswer.OVER
     assert script.names[0] == "naive"
     assert "naive.under-tracemalloc" in script.names
     where = answer.suspects[0].where
@@ -178,7 +181,7 @@ def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
 
     held = replace(gate(after, MORE), carry=told("after", after))
     answer = held.measured_beside(plan(calls=200), told("before", before), "main", rounds=2)()
-    assert answer.answer is Answer.WITHIN
+    assert answer.answer is GateAnswer.WITHIN
     assert order == [
         "after naive.round-1", "before naive.round-1", "before naive.round-2",
         "after naive.round-2",
@@ -194,10 +197,11 @@ def test_calls_that_are_left_open_are_found_by_a_first_run(make_run: MakeRun) ->
 
 
 @pytest.mark.parametrize(
-    ("grown", "answer"), [(3000, Answer.WITHIN), (3900, Answer.WITHIN), (5000, Answer.OVER)]
+    ("grown", "answer"),
+    [(3000, GateAnswer.WITHIN), (3900, GateAnswer.WITHIN), (5000, GateAnswer.OVER)],
 )
 def test_only_what_is_worse_than_the_other_revision_fails(
-    make_run: MakeRun, grown: int, answer: Answer
+    make_run: MakeRun, grown: int, answer: GateAnswer
 ) -> None:
     before, after = Script(make_run, steady(3000)), Script(make_run, steady(grown))
     held = gate(after, MORE).measured_beside(plan(calls=200), before, "main", rounds=2)()
@@ -219,7 +223,7 @@ def test_a_side_that_ends_early_is_no_pass_and_not_tried_again(
     held = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
     other = killed if breaks == "there" else script
     answer = held.measured_beside(plan(calls=200), other, "main", rounds=2)()
-    assert answer.answer is Answer.CANNOT_TELL
+    assert answer.answer is GateAnswer.CANNOT_TELL
     assert asks == ["naive.round-1", "naive.round-2"]
 
 
@@ -240,7 +244,7 @@ def test_short_calls_are_counted_by_samples(make_run: MakeRun) -> None:
     """A thousand calls a sample would be beyond any number of calls at once."""
     script = Script(make_run, near_the_budget)
     each = replace(OPEN, calls_per_sample=100)
-    asked = Effort(retries=1, most_calls=400)
+    asked = GateEffort(retries=1, most_calls=400)
     held = replace(gate(script), effort=asked, carry=in_batches(script))
     assert held.answer(each).attempts == 2
     assert 200 * 100 < (script.asked[1][1].calls or 0) <= 400 * 100

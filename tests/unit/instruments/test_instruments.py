@@ -28,7 +28,7 @@ from leakhunt.instruments import Watch, Watched, watch
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.object_facts import native_bytes
-from leakhunt.model.attribution import Finding, Instrument, Origin, Sort
+from leakhunt.model.attribution import Finding, FindingKind, Instrument, Origin
 from leakhunt.worker.readings import trim_malloc
 
 MARKS = (40, 50, 62, 77)
@@ -87,7 +87,7 @@ def _hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
 
 
 def containers(findings: list[Finding]) -> dict[str, Finding]:
-    return {each.chain[0]: each for each in findings if each.sort is Sort.CONTAINER}
+    return {each.chain[0]: each for each in findings if each.sort is FindingKind.CONTAINER}
 
 
 def exact(finding: Finding, per_call: int) -> bool:
@@ -112,7 +112,7 @@ def test_the_site_of_what_a_container_keeps_is_its_claim(watched: Callable[..., 
         watched(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
     )
     held = containers(found)["State.kept"]
-    sites = {each.key: each for each in found if each.sort is Sort.SITE}
+    sites = {each.key: each for each in found if each.sort is FindingKind.SITE}
     claimed = [sites[key] for key in held.keeps]
     assert claimed
     assert claimed[0].stack[0].file.endswith("instruments/test_instruments.py")

@@ -18,8 +18,8 @@ from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import Attribution, Instrument, Origin, Suspect
 from leakhunt.model.comparison import Comparison, Side
+from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.model.verdict import JudgedRun
 from leakhunt.reporting.comparison.figure import MOST_VARIANTS, comparison_figure
 from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS, Format
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables

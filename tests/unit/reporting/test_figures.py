@@ -20,8 +20,8 @@ from PIL import Image
 
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import Interval, RemedyTrial
+from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.charts import style
 from leakhunt.reporting.charts.curves import curves_figure, curves_svg
 from leakhunt.reporting.charts.ledger import ledger_figure, ledger_png, ledger_svg

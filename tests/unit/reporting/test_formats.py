@@ -17,8 +17,8 @@ from leakhunt.analysis.report import assemble
 from leakhunt.cli import format_option
 from leakhunt.cli.main import main
 from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.registry import RENDERERS, Renderer
 from leakhunt.reporting.run.samples import KEYS, samples_csv, samples_parquet
 

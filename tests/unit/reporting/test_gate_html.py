@@ -13,7 +13,7 @@ from made_gates import KINDS, acceptance, checked, gated, made_gates, suspect, v
 from page_parts import PageParts, parsed
 
 from leakhunt.engine.gate_output import chosen_files, pages_among, told_paths
-from leakhunt.model.gate import Answer, Gated, GatedVariant, Pages
+from leakhunt.model.gate import GateAnswer, GateResult, Pages, VariantResult
 from leakhunt.reporting.gate.html_page import render
 from leakhunt.reporting.gate.rows import rows, sentence
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS
@@ -27,19 +27,19 @@ BOTH = (
 
 
 @pytest.fixture
-def gates(make_run: MakeRun) -> Mapping[str, Gated]:
+def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 
 
-def page(made: Gated) -> str:
+def page(made: GateResult) -> str:
     return render(made).decode()
 
 
-def parts(made: Gated) -> PageParts:
+def parts(made: GateResult) -> PageParts:
     return parsed(page(made))
 
 
-def section(made: Gated, name: str) -> str:
+def section(made: GateResult, name: str) -> str:
     """The part of the page on a variant that is not within."""
     (found,) = [
         each.partition("</section>")[0]
@@ -64,19 +64,19 @@ def cells(row: str) -> int:
     return sum(spans)
 
 
-def many(count: int) -> list[GatedVariant]:
+def many(count: int) -> list[VariantResult]:
     return [variant(variant=f"w{number}") for number in range(count)]
 
 
-def over(gates: Mapping[str, Gated]) -> GatedVariant:
-    return next(each for each in gates["usual"].variants if each.answer is Answer.OVER)
+def over(gates: Mapping[str, GateResult]) -> VariantResult:
+    return next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
 
 
 # ---- what stands on it
 
 
 def test_it_says_the_answer_with_a_sign_the_counts_and_what_it_was_held_against(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     html = page(gates["usual"])
     assert "<title>leakhunt gate: ▲ over budget</title>" in html
@@ -91,7 +91,7 @@ def test_it_says_the_answer_with_a_sign_the_counts_and_what_it_was_held_against(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_has_a_row_with_all_columns_the_gravest_first(
-    gates: Mapping[str, Gated], kind: str
+    gates: Mapping[str, GateResult], kind: str
 ) -> None:
     html = page(gates[kind])
     found = table_rows(html)
@@ -103,7 +103,7 @@ def test_every_answer_has_a_row_with_all_columns_the_gravest_first(
 
 
 def test_a_row_has_figures_and_a_curve_or_the_reason_why_there_are_none(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     first, second, *_ = table_rows(page(gates["usual"]))
     for told in ("▲ over", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
@@ -122,7 +122,7 @@ def test_a_pass_that_its_figures_do_not_explain_has_its_reason_beside_them() -> 
 
 
 def test_what_is_not_within_is_explained_and_its_row_leads_there(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     found = parts(gates["usual"])
     assert sorted(found.ids) == sorted(
@@ -137,7 +137,7 @@ def test_what_is_not_within_is_explained_and_its_row_leads_there(
     assert "funasr is missing" in section(gates["usual"], "fsmn-vad:streaming")
 
 
-def test_suspects_have_file_line_evidence_and_remedy(gates: Mapping[str, Gated]) -> None:
+def test_suspects_have_file_line_evidence_and_remedy(gates: Mapping[str, GateResult]) -> None:
     told = section(gates["usual"], "fsmn-vad:naive")
     assert "handle (app/serve.py:12): KEPT.append(bytes(1024))" in told
     assert "<dt>evidence</dt><dd>tracemalloc: 1</dd>" in told
@@ -146,19 +146,21 @@ def test_suspects_have_file_line_evidence_and_remedy(gates: Mapping[str, Gated])
     assert told.index("serve.KEPT (list)") < told.index("oneDNN primitive cache")
 
 
-def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, Gated]) -> None:
+def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, GateResult]) -> None:
     html = page(gates["too many suspects"])
     assert html.count('<article class="suspect">') == SHOWN_SUSPECTS
     assert "<p>and 4 more</p>" in html
 
 
-def test_what_comes_next_and_what_would_accept_it_stand_below(gates: Mapping[str, Gated]) -> None:
+def test_what_comes_next_and_what_would_accept_it_stand_below(
+    gates: Mapping[str, GateResult],
+) -> None:
     told = section(gates["usual"], "fsmn-vad:naive")
     assert "see the curves: <code>leakhunt report out</code>" in told
     assert "[[tool.leakhunt.accept]]" in told and "until = 2027-01-01" in told
 
 
-def test_what_is_put_up_with_is_told_with_reason_and_day(gates: Mapping[str, Gated]) -> None:
+def test_what_is_put_up_with_is_told_with_reason_and_day(gates: Mapping[str, GateResult]) -> None:
     accepted = ((suspect(fingerprint="feed00000001"), acceptance()),)
     failing = gated(replace(over(gates), accepted=accepted))
     told = section(failing, "fsmn-vad:naive")
@@ -170,7 +172,7 @@ def test_what_is_put_up_with_is_told_with_reason_and_day(gates: Mapping[str, Gat
 
 
 def test_facts_that_differ_from_the_baseline_and_notes_are_told(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     other = page(gates["other environment"])
     assert "python: CPython 3.11.9 there, CPython 3.12.1 here" in other
@@ -178,7 +180,7 @@ def test_facts_that_differ_from_the_baseline_and_notes_are_told(
     assert "<h2>Notes</h2>" not in other
 
 
-def test_every_answer_is_told_in_a_sentence_as_well(gates: Mapping[str, Gated]) -> None:
+def test_every_answer_is_told_in_a_sentence_as_well(gates: Mapping[str, GateResult]) -> None:
     text = parts(gates["usual"]).text
     for row in rows(gates["usual"]):
         assert sentence(row) in text
@@ -187,13 +189,13 @@ def test_every_answer_is_told_in_a_sentence_as_well(gates: Mapping[str, Gated]) 
 # ---- few and many
 
 
-def test_a_gate_of_nothing_says_so(gates: Mapping[str, Gated]) -> None:
+def test_a_gate_of_nothing_says_so(gates: Mapping[str, GateResult]) -> None:
     html = page(gates["nothing"])
     assert "× could not measure" in html and "nothing was gated" in html
     assert "<section" not in html and not parts(gates["nothing"]).found
 
 
-def test_of_83_variants_those_within_are_folded(gates: Mapping[str, Gated]) -> None:
+def test_of_83_variants_those_within_are_folded(gates: Mapping[str, GateResult]) -> None:
     made = gated(*many(82), over(gates))
     html = page(made)
     shown, _, rest = html.partition("<details>")
@@ -211,7 +213,9 @@ def test_where_all_of_many_are_within_the_fold_is_open() -> None:
 
 
 def test_run_files_of_the_same_variant_have_parts_of_their_own() -> None:
-    twice = [variant(Answer.CANNOT_TELL, checks=(checked(Answer.CANNOT_TELL),)) for _ in "ab"]
+    twice = [
+        variant(GateAnswer.CANNOT_TELL, checks=(checked(GateAnswer.CANNOT_TELL),)) for _ in "ab"
+    ]
     found = parts(gated(*twice))
     assert sorted(found.inner) == ["variant-1", "variant-2"]
     assert len(found.ids) == len(set(found.ids)) == 4
@@ -221,7 +225,7 @@ def test_run_files_of_the_same_variant_have_parts_of_their_own() -> None:
 
 
 def test_it_leads_to_the_pages_that_were_written_and_to_no_other(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     known = {"https://x.org"}
     assert set(parts(gates["usual"]).outer) == known
@@ -278,7 +282,7 @@ def test_the_page_is_told_last_and_in_place_of_the_reports() -> None:
 # ---- safe, and in any language
 
 
-def test_it_asks_for_nothing_and_needs_no_script(gates: Mapping[str, Gated]) -> None:
+def test_it_asks_for_nothing_and_needs_no_script(gates: Mapping[str, GateResult]) -> None:
     for made in gates.values():
         html = page(replace(made, pages=BOTH))
         assert "default-src 'none'; style-src 'unsafe-inline'" in html
@@ -286,7 +290,7 @@ def test_it_asks_for_nothing_and_needs_no_script(gates: Mapping[str, Gated]) -> 
         assert not re.search(r"url\(|@import|\son\w+=", html)
 
 
-def test_hostile_texts_are_shown_as_they_are(gates: Mapping[str, Gated]) -> None:
+def test_hostile_texts_are_shown_as_they_are(gates: Mapping[str, GateResult]) -> None:
     folder = HOSTILE.replace("\ud800", "\udcff")  # a file's name may hold any byte
     made = replace(gates["hostile"], pages=(Pages(HOSTILE, f"{folder}/r", f"{folder}/c"),))
     html = page(made)
@@ -298,7 +302,7 @@ def test_hostile_texts_are_shown_as_they_are(gates: Mapping[str, Gated]) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_told_in_chinese(gates: Mapping[str, Gated], kind: str) -> None:
+def test_it_is_told_in_chinese(gates: Mapping[str, GateResult], kind: str) -> None:
     with speaking("zh"):
         html = page(gates[kind])
     assert '<html lang="zh-CN">' in html and "预算" in html

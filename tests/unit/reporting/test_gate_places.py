@@ -22,7 +22,7 @@ from made_gates import (
 )
 
 from leakhunt.model.attribution import Origin
-from leakhunt.model.gate import Answer, Budget, Extent, Gated
+from leakhunt.model.gate import Budget, Extent, GateAnswer, GateResult
 from leakhunt.reporting.gate import codequality
 from leakhunt.reporting.gate import sarif as gate_sarif
 from leakhunt.reporting.gate.annotations import MOST_ERRORS, annotation_lines
@@ -30,17 +30,17 @@ from leakhunt.reporting.gate.source_lines import Repository, Spot, place, reposi
 
 
 @pytest.fixture
-def gates(make_run: MakeRun) -> Mapping[str, Gated]:
+def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 
 
-def sarif(made: Gated, repository: Repository = REPOSITORY) -> Any:
+def sarif(made: GateResult, repository: Repository = REPOSITORY) -> Any:
     document = json.loads(gate_sarif.render(made, repository))
     (run,) = document["runs"]
     return run
 
 
-def quality(made: Gated, repository: Repository = REPOSITORY) -> Any:
+def quality(made: GateResult, repository: Repository = REPOSITORY) -> Any:
     return json.loads(codequality.render(made, repository))
 
 
@@ -103,7 +103,7 @@ def test_a_frame_without_a_line_is_at_the_first() -> None:
     assert spot_of(suspect(where=frame(line=0)), REPOSITORY) == Spot("app/serve.py", 1)
 
 
-def test_without_a_frame_the_scenarios_file_stands_for_it(gates: Mapping[str, Gated]) -> None:
+def test_without_a_frame_the_scenarios_file_stands_for_it(gates: Mapping[str, GateResult]) -> None:
     assert place(variant(scenario="bench/naive.py"), REPOSITORY) == Spot("bench/naive.py", 1)
     (within,) = gates["within"].variants
     (entry,) = within.entries
@@ -122,7 +122,7 @@ def test_else_the_policy_does_at_the_line_of_the_variant() -> None:
 # ---- annotations
 
 
-def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, Gated]) -> None:
+def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]) -> None:
     first, second, third, notice = annotation_lines(gates["usual"], REPOSITORY)
     assert first == (
         "::error file=app/serve.py,line=12,title=leakhunt%3A fsmn-vad%3Anaive::over: live_heap"
@@ -142,7 +142,7 @@ def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, Gated]) -> 
     )
 
 
-def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, Gated]) -> None:
+def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, GateResult]) -> None:
     (line,) = annotation_lines(gates["nothing"], Repository())
     assert line.startswith("::error title=leakhunt%3A leakhunt%3Agate::could not measure: ")
 
@@ -158,14 +158,14 @@ def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, G
     ],
 )
 def test_nothing_ends_a_property_of_a_command(text: str, told: str) -> None:
-    (line,) = annotation_lines(gated(variant(Answer.CANNOT_TELL, variant=text)), Repository())
+    (line,) = annotation_lines(gated(variant(GateAnswer.CANNOT_TELL, variant=text)), Repository())
     assert line.startswith(f"::error title=leakhunt%3A fsmn-vad%3A{told}::")
 
 
-def test_a_hostile_message_is_one_command(gates: Mapping[str, Gated]) -> None:
+def test_a_hostile_message_is_one_command(gates: Mapping[str, GateResult]) -> None:
     evil = "x\n::stop-commands::y\r::add-mask::z%"
     (line,) = annotation_lines(
-        gated(variant(Answer.NOTHING_MEASURED, checks=(), reason=evil)), REPOSITORY
+        gated(variant(GateAnswer.NOTHING_MEASURED, checks=(), reason=evil)), REPOSITORY
     )
     assert line.endswith("::could not measure: x%0A::stop-commands::y ::add-mask::z%25")
     for made in gates.values():
@@ -174,7 +174,7 @@ def test_a_hostile_message_is_one_command(gates: Mapping[str, Gated]) -> None:
 
 
 def test_of_many_errors_the_last_says_how_many_there_are_besides(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     lines = list(annotation_lines(gates["many"], REPOSITORY))
     errors = [line for line in lines if line.startswith("::error")]
@@ -186,7 +186,7 @@ def test_of_many_errors_the_last_says_how_many_there_are_besides(
 
 
 def test_as_many_errors_as_are_shown_are_all_told() -> None:
-    ten = [variant(Answer.CANNOT_TELL, variant=f"v{number}") for number in range(MOST_ERRORS)]
+    ten = [variant(GateAnswer.CANNOT_TELL, variant=f"v{number}") for number in range(MOST_ERRORS)]
     lines = list(annotation_lines(gated(*ten), REPOSITORY))
     assert len(lines) == MOST_ERRORS and "more" not in lines[-1]
 
@@ -197,7 +197,7 @@ def test_as_many_errors_as_are_shown_are_all_told() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("repository", [REPOSITORY, Repository()], ids=["known", "unknown"])
 def test_sarif_has_what_code_scanning_demands(
-    gates: Mapping[str, Gated], kind: str, repository: Repository
+    gates: Mapping[str, GateResult], kind: str, repository: Repository
 ) -> None:
     document = json.loads(gate_sarif.render(gates[kind], repository))
     assert document["version"] == "2.1.0"
@@ -218,12 +218,12 @@ def test_sarif_has_what_code_scanning_demands(
         assert line >= 1 and file in repository.files
     failed = [each for each in run["results"] if "suppressions" not in each]
     told = run["invocations"][0]["toolExecutionNotifications"]
-    is_fine = gates[kind].answer is Answer.WITHIN
+    is_fine = gates[kind].answer is GateAnswer.WITHIN
     assert bool(failed or [each for each in told if each["level"] != "note"]) != is_fine
 
 
 def test_a_result_stands_at_the_suspects_and_is_known_by_the_first(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     run = sarif(gates["usual"])
     over, unmeasured, undecided = run["results"]
@@ -237,9 +237,9 @@ def test_a_result_stands_at_the_suspects_and_is_known_by_the_first(
     assert run["invocations"][0]["executionSuccessful"] is False
 
 
-def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, Gated]) -> None:
+def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, GateResult]) -> None:
     def followed(*suspects: Any) -> str:
-        (result,) = sarif(gated(variant(Answer.OVER, suspects=suspects)))["results"]
+        (result,) = sarif(gated(variant(GateAnswer.OVER, suspects=suspects)))["results"]
         told: str = result["partialFingerprints"]["primaryLocationLineHash"]
         return told
 
@@ -248,7 +248,7 @@ def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, Gated])
 
 
 def test_two_runs_of_a_variant_are_two_alerts() -> None:
-    over = variant(Answer.OVER)
+    over = variant(GateAnswer.OVER)
     results = sarif(gated(over, over))["results"]
     hashes = [each["partialFingerprints"]["primaryLocationLineHash"] for each in results]
     assert [each[-2:] for each in hashes] == [":1", ":2"] and hashes[0][:-2] == hashes[1][:-2]
@@ -256,8 +256,10 @@ def test_two_runs_of_a_variant_are_two_alerts() -> None:
 
 def test_budgets_of_one_series_are_told_apart_and_known_whatever_their_amount() -> None:
     def known(*budgets: Budget) -> list[str]:
-        checks = tuple(checked(Answer.OVER, budget=budget) for budget in budgets)
-        return [each["fingerprint"] for each in quality(gated(variant(Answer.OVER, checks=checks)))]
+        checks = tuple(checked(GateAnswer.OVER, budget=budget) for budget in budgets)
+        return [
+            each["fingerprint"] for each in quality(gated(variant(GateAnswer.OVER, checks=checks)))
+        ]
 
     by_itself = Budget("live_heap", 2048.0, Extent.CALL, False, "2 KiB/call")
     more = Budget("live_heap", 0.0, Extent.CALL, True, "+0")
@@ -267,7 +269,9 @@ def test_budgets_of_one_series_are_told_apart_and_known_whatever_their_amount() 
     assert known(more) == [second]
 
 
-def test_an_accepted_suspect_is_a_result_that_is_suppressed(gates: Mapping[str, Gated]) -> None:
+def test_an_accepted_suspect_is_a_result_that_is_suppressed(
+    gates: Mapping[str, GateResult],
+) -> None:
     (result,) = sarif(gates["accepted"])["results"]
     (suppression,) = result["suppressions"]
     assert (suppression["kind"], suppression["status"]) == ("external", "accepted")
@@ -275,7 +279,7 @@ def test_an_accepted_suspect_is_a_result_that_is_suppressed(gates: Mapping[str, 
     assert (result["level"], result["ruleId"]) == ("note", "leak/live_heap")
 
 
-def test_an_answer_without_a_line_is_a_notification(gates: Mapping[str, Gated]) -> None:
+def test_an_answer_without_a_line_is_a_notification(gates: Mapping[str, GateResult]) -> None:
     run = sarif(gates["usual"], Repository())
     assert run["results"] == []
     told = [each["level"] for each in run["invocations"][0]["toolExecutionNotifications"]]
@@ -284,12 +288,12 @@ def test_an_answer_without_a_line_is_a_notification(gates: Mapping[str, Gated]) 
 
 def test_a_name_that_is_no_uri_is_escaped() -> None:
     odd = Repository(files=("a b/sérve#1.py",), folder="x")
-    over = variant(Answer.OVER, suspects=(suspect(where=frame("a b/sérve#1.py")),))
+    over = variant(GateAnswer.OVER, suspects=(suspect(where=frame("a b/sérve#1.py")),))
     (result,) = sarif(gated(over), odd)["results"]
     assert at(result["locations"][0]) == ("a%20b/s%C3%A9rve%231.py", 12)
 
 
-def test_every_budgeted_kind_has_its_rule(gates: Mapping[str, Gated]) -> None:
+def test_every_budgeted_kind_has_its_rule(gates: Mapping[str, GateResult]) -> None:
     rules = [rule["id"] for rule in sarif(gates["usual"])["tool"]["driver"]["rules"]]
     assert rules == ["leak/live_heap", "leak/not-judged", "leak/rss"]
     (time,) = sarif(gates["time"])["tool"]["driver"]["rules"]
@@ -302,7 +306,7 @@ def test_every_budgeted_kind_has_its_rule(gates: Mapping[str, Gated]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("repository", [REPOSITORY, Repository()], ids=["known", "unknown"])
 def test_code_quality_has_what_gitlab_demands(
-    gates: Mapping[str, Gated], kind: str, repository: Repository
+    gates: Mapping[str, GateResult], kind: str, repository: Repository
 ) -> None:
     entries = quality(gates[kind], repository)
     for entry in entries:
@@ -313,10 +317,10 @@ def test_code_quality_has_what_gitlab_demands(
     known = [entry["fingerprint"] for entry in entries]
     assert len(set(known)) == len(known)
     failed = [entry for entry in entries if entry["severity"] != "info"]
-    assert bool(failed) == (gates[kind].answer is not Answer.WITHIN)
+    assert bool(failed) == (gates[kind].answer is not GateAnswer.WITHIN)
 
 
-def test_code_quality_stands_at_the_line_that_leaks(gates: Mapping[str, Gated]) -> None:
+def test_code_quality_stands_at_the_line_that_leaks(gates: Mapping[str, GateResult]) -> None:
     over, unmeasured, _ = quality(gates["usual"])
     assert over["location"] == {"path": "app/serve.py", "lines": {"begin": 12}}
     assert over["severity"] == "critical" and "serve.KEPT" in over["description"]
@@ -331,7 +335,7 @@ def test_what_is_put_up_with_is_information() -> None:
 
 def test_no_path_of_a_machine_gets_out() -> None:
     """A policy and a scenario are named as they were given: perhaps from the root."""
-    away = variant(Answer.OVER, scenario="/home/someone/bench.py")
+    away = variant(GateAnswer.OVER, scenario="/home/someone/bench.py")
     made = gated(away, policy="/home/someone/pyproject.toml")
     (entry,) = quality(made, Repository())
     assert entry["location"]["path"] == "bench.py"

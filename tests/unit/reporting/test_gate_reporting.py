@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from leakhunt.config.policy_file import read_policy
-from leakhunt.model.gate import Answer, Budget, Extent, Gated
+from leakhunt.model.gate import Budget, Extent, GateAnswer, GateResult
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.gate import junit
 from leakhunt.reporting.gate import markdown as gate_markdown
@@ -40,11 +40,11 @@ from leakhunt.text.language import speaking
 
 
 @pytest.fixture
-def gates(make_run: MakeRun) -> Mapping[str, Gated]:
+def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 
 
-def printed(made: Gated) -> list[str]:
+def printed(made: GateResult) -> list[str]:
     """What a pipe gets."""
     console = Console(file=io.StringIO(), width=80)
     for line in gate_lines(made):
@@ -53,24 +53,24 @@ def printed(made: Gated) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def markdown(made: Gated) -> str:
+def markdown(made: GateResult) -> str:
     return gate_markdown.render(made).decode()
 
 
-def shown(made: Gated) -> str:
+def shown(made: GateResult) -> str:
     """The Markdown as a browser gets it."""
     html: str = MarkdownIt("commonmark").enable("table").render(markdown(made))
     return html
 
 
-def cases(made: Gated) -> dict[str, Element]:
+def cases(made: GateResult) -> dict[str, Element]:
     root = ElementTree.fromstring(junit.render(made))  # noqa: S314
     found = {f"{case.get('classname')} {case.get('name')}": case for case in root.iter("testcase")}
     assert root.get("tests") == str(len(found))
     return found
 
 
-def the_row(made: Gated) -> gate_words.Row:
+def the_row(made: GateResult) -> gate_words.GateRow:
     (row,) = rows(made)
     return row
 
@@ -79,7 +79,7 @@ def the_row(made: Gated) -> gate_words.Row:
 @pytest.mark.parametrize("made", GATE_RENDERERS, ids=lambda made: made.file_name)
 @pytest.mark.parametrize("repository", [REPOSITORY, Repository()], ids=["known", "unknown"])
 def test_every_format_takes_every_gate_and_is_the_same_twice(
-    gates: Mapping[str, Gated], made: GateRenderer, kind: str, repository: Repository
+    gates: Mapping[str, GateResult], made: GateRenderer, kind: str, repository: Repository
 ) -> None:
     first = made.render(gates[kind], repository)
     assert first.endswith(b"\n")
@@ -88,39 +88,43 @@ def test_every_format_takes_every_gate_and_is_the_same_twice(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_gate_is_told_in_chinese_as_well(gates: Mapping[str, Gated], kind: str) -> None:
+def test_every_gate_is_told_in_chinese_as_well(gates: Mapping[str, GateResult], kind: str) -> None:
     with speaking("zh"):
         assert markdown(gates[kind]) and printed(gates[kind])
 
 
-def test_the_kinds_are_all_that_are_made(gates: Mapping[str, Gated]) -> None:
+def test_the_kinds_are_all_that_are_made(gates: Mapping[str, GateResult]) -> None:
     assert set(gates) == set(KINDS)
 
 
 # ---- words
 
 
-def test_the_gravest_answer_comes_first(gates: Mapping[str, Gated]) -> None:
+def test_the_gravest_answer_comes_first(gates: Mapping[str, GateResult]) -> None:
     answers = [row.answer for row in rows(gates["usual"])]
     assert answers == [
-        Answer.OVER, Answer.NOTHING_MEASURED, Answer.CANNOT_TELL, Answer.WITHIN, Answer.WITHIN,
-    ]  # fmt: skip
+        GateAnswer.OVER,
+        GateAnswer.NOTHING_MEASURED,
+        GateAnswer.CANNOT_TELL,
+        GateAnswer.WITHIN,
+        GateAnswer.WITHIN,
+    ]
 
 
 def test_a_variant_that_fails_beyond_its_checks_has_a_row_of_its_own(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     first, second = rows(gates["contradiction"])
-    assert (first.answer, first.check) == (Answer.NOTHING_MEASURED, None)
-    assert second.answer is Answer.WITHIN and second.check is not None
+    assert (first.answer, first.check) == (GateAnswer.NOTHING_MEASURED, None)
+    assert second.answer is GateAnswer.WITHIN and second.check is not None
 
 
-def test_a_gate_of_nothing_has_a_row_that_says_so(gates: Mapping[str, Gated]) -> None:
+def test_a_gate_of_nothing_has_a_row_that_says_so(gates: Mapping[str, GateResult]) -> None:
     row = the_row(gates["nothing"])
-    assert row.answer is Answer.NOTHING_MEASURED and row.reason == "nothing was gated"
+    assert row.answer is GateAnswer.NOTHING_MEASURED and row.reason == "nothing was gated"
 
 
-def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, Gated]) -> None:
+def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, GateResult]) -> None:
     over, _, _, _, total = rows(gates["usual"])
     assert measured(over) == "4.01 KiB/call [4.00 KiB, 4.02 KiB]"
     assert power(over) == "1.20 KiB/call"
@@ -131,8 +135,12 @@ def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, Gated]
 
 
 def test_what_is_on_top_of_a_baseline_has_its_sign() -> None:
-    more = checked(budget=Budget("live_heap", 2048.0, Extent.CALL, True, "+2 KiB/call"),
-                   estimate=5.0, low=-7.0, high=12.0)  # fmt: skip
+    more = checked(
+        budget=Budget("live_heap", 2048.0, Extent.CALL, True, "+2 KiB/call"),
+        estimate=5.0,
+        low=-7.0,
+        high=12.0,
+    )
     row = the_row(gated(variant(checks=(more,))))
     assert measured(row) == "+5 B/call [-7 B, +12 B]"
 
@@ -163,11 +171,13 @@ def test_what_would_have_been_seen_is_said_once() -> None:
     assert sentence(row).count("would have seen") == 1
 
 
-def test_a_run_that_ended_early_over_budget_says_so(gates: Mapping[str, Gated]) -> None:
-    over = next(each for each in gates["usual"].variants if each.answer is Answer.OVER)
+def test_a_run_that_ended_early_over_budget_says_so(gates: Mapping[str, GateResult]) -> None:
+    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
     (entry,) = over.entries
     killed = replace(entry, run=replace(entry.run, outcome=Outcome(Ending.KILLED)))
-    told = replace(over, checks=(checked(Answer.OVER, reason="it ended early"),), entries=(killed,))
+    told = replace(
+        over, checks=(checked(GateAnswer.OVER, reason="it ended early"),), entries=(killed,)
+    )
     assert "it ended early" in sentence(the_row(gated(told)))
 
 
@@ -181,7 +191,7 @@ def test_a_run_that_ended_early_over_budget_says_so(gates: Mapping[str, Gated]) 
     ],
 )
 def test_an_acceptance_is_proposed_for_a_month_or_two(
-    gates: Mapping[str, Gated], started: str, day: str
+    gates: Mapping[str, GateResult], started: str, day: str
 ) -> None:
     (within,) = gates["within"].variants
     (entry,) = within.entries
@@ -194,7 +204,7 @@ def test_an_acceptance_is_proposed_for_a_month_or_two(
 
 
 def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     lines = printed(gates["usual"])
     assert lines[0] == (
@@ -204,15 +214,22 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
     assert lines[1] == "could not measure fsmn-vad:streaming  funasr is missing"
     assert lines[2].startswith("cannot tell tts:chunked  live_heap: a reason for CANNOT_TELL;")
     assert [line.split()[0] for line in lines[3:]] == [
-        "within", "within", "suspect", "suspect", "suspect", "note:", "note:", "over",
-    ]  # fmt: skip
+        "within",
+        "within",
+        "suspect",
+        "suspect",
+        "suspect",
+        "note:",
+        "note:",
+        "over",
+    ]
     assert lines[-1] == (
         "over budget: 1 over, 1 could not be measured, 1 undecided, 1 within"
         " (policy pyproject.toml, against main)"
     )
 
 
-def test_a_suspect_is_named_with_file_and_line(gates: Mapping[str, Gated]) -> None:
+def test_a_suspect_is_named_with_file_and_line(gates: Mapping[str, GateResult]) -> None:
     (line, *_) = [line for line in printed(gates["usual"]) if line.startswith("suspect")]
     assert line == (
         "suspect fsmn-vad:naive  1. serve.KEPT (list) keeps 1.03 KiB/call, 100% of the growth,"
@@ -222,23 +239,23 @@ def test_a_suspect_is_named_with_file_and_line(gates: Mapping[str, Gated]) -> No
 
 def test_a_title_that_names_the_line_is_not_followed_by_it() -> None:
     titled = suspect(title="serve.KEPT, from handle (app/serve.py:12)")
-    over = variant(Answer.OVER, suspects=(titled,))
+    over = variant(GateAnswer.OVER, suspects=(titled,))
     (line,) = [line for line in printed(gated(over)) if line.startswith("suspect")]
     assert line.count("app/serve.py:12") == 1
 
 
-def test_an_accepted_suspect_is_told_with_reason_and_day(gates: Mapping[str, Gated]) -> None:
+def test_an_accepted_suspect_is_told_with_reason_and_day(gates: Mapping[str, GateResult]) -> None:
     (line,) = [line for line in printed(gates["accepted"]) if line.startswith("accepted")]
     assert "; accepted until 2027-01-31: issue 12 [0123456789ab]" in line
 
 
-def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, Gated]) -> None:
+def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, GateResult]) -> None:
     lines = [line for line in printed(gates["too many suspects"]) if line.startswith("suspect")]
     assert len(lines) == SHOWN_SUSPECTS + 1
     assert lines[-1].endswith("and 4 more")
 
 
-def test_nothing_steers_the_terminal(gates: Mapping[str, Gated]) -> None:
+def test_nothing_steers_the_terminal(gates: Mapping[str, GateResult]) -> None:
     for line in printed(gates["hostile"]):
         assert line.isprintable()
         assert line.split()[0] in ("over", "could", "suspect", "accepted", "note:")
@@ -247,14 +264,15 @@ def test_nothing_steers_the_terminal(gates: Mapping[str, Gated]) -> None:
 def test_what_a_variant_keeps_is_one_line_and_each_budget_it_breaks_another() -> None:
     kept = variant(checks=(checked(), checked(budget=_threads())))
     broken = variant(
-        Answer.OVER, checks=(checked(Answer.OVER), checked(Answer.OVER, budget=_threads()))
+        GateAnswer.OVER,
+        checks=(checked(GateAnswer.OVER), checked(GateAnswer.OVER, budget=_threads())),
     )
     lines = [line.split()[0] for line in printed(gated(kept, broken))[:-1]]
     assert lines == ["over", "over", "within"]
 
 
 def test_a_baseline_that_is_refused_is_not_measured_beside_what_is_over() -> None:
-    made = variant(Answer.OVER, checks=(checked(Answer.OVER),), reason="libc differs")
+    made = variant(GateAnswer.OVER, checks=(checked(GateAnswer.OVER),), reason="libc differs")
     lines = printed(gated(made))
     assert lines[0].startswith("over ") and "libc differs" not in lines[0]
     assert lines[1] == f"could not measure {made.name}  libc differs"
@@ -269,7 +287,7 @@ def _threads() -> Budget:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(
-    gates: Mapping[str, Gated], kind: str
+    gates: Mapping[str, GateResult], kind: str
 ) -> None:
     html = shown(gates[kind])
     tables = html.count("<table>")
@@ -282,13 +300,13 @@ def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(
 
 def test_of_many_answers_those_within_are_folded() -> None:
     many = [variant(variant=f"v{number}") for number in range(30)]
-    html = shown(gated(*many, variant(Answer.OVER, checks=(checked(Answer.OVER),))))
+    html = shown(gated(*many, variant(GateAnswer.OVER, checks=(checked(GateAnswer.OVER),))))
     before, _, fold = html.partition("<details>")
     assert before.count("<td>") == len(HEADINGS) + 1
     assert fold.count("v29") == 2  # in its table, and in the sentences
 
 
-def test_hostile_names_stay_text_in_markdown(gates: Mapping[str, Gated]) -> None:
+def test_hostile_names_stay_text_in_markdown(gates: Mapping[str, GateResult]) -> None:
     html = shown(gates["hostile"])
     assert "<script>" not in html and "<strong>1 over</strong>" in html
     assert html.count("<details>") == html.count("</details>") == 2
@@ -296,7 +314,7 @@ def test_hostile_names_stay_text_in_markdown(gates: Mapping[str, Gated]) -> None
 
 
 def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
-    gates: Mapping[str, Gated],
+    gates: Mapping[str, GateResult],
 ) -> None:
     text = markdown(gates["usual"])
     assert text.startswith("## leakhunt: ▲ over budget\n\n**1 over, 1 could not be measured,")
@@ -307,8 +325,8 @@ def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
     assert "leakhunt hunt" not in text
 
 
-def test_where_nobody_is_suspect_the_hunt_comes_next(gates: Mapping[str, Gated]) -> None:
-    over = next(each for each in gates["usual"].variants if each.answer is Answer.OVER)
+def test_where_nobody_is_suspect_the_hunt_comes_next(gates: Mapping[str, GateResult]) -> None:
+    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
     text = markdown(gated(replace(over, suspects=())))
     assert "`leakhunt hunt fsmn-vad:naive`" in text
     assert "`leakhunt gate --policy pyproject.toml --scenario fsmn-vad:naive`" in text
@@ -317,7 +335,7 @@ def test_where_nobody_is_suspect_the_hunt_comes_next(gates: Mapping[str, Gated])
 
 @pytest.mark.parametrize("policy", ["pyproject.toml", "ci/leakhunt.toml"])
 def test_the_acceptance_can_be_pasted_into_the_policy(
-    gates: Mapping[str, Gated], policy: str
+    gates: Mapping[str, GateResult], policy: str
 ) -> None:
     text = markdown(replace(gates["usual"], policy=policy))
     pasted = text.partition("```toml\n")[2].partition("```")[0]
@@ -331,12 +349,12 @@ def test_the_acceptance_can_be_pasted_into_the_policy(
 
 def test_a_fingerprint_of_hostile_text_does_not_end_the_block() -> None:
     hostile = suspect(fingerprint='"\n```\n[[accept]]')
-    text = markdown(gated(variant(Answer.OVER, suspects=(hostile,))))
+    text = markdown(gated(variant(GateAnswer.OVER, suspects=(hostile,))))
     block = text.partition("```toml\n")[2].partition("\n```\n")[0]
     assert block.splitlines()[1] == 'fingerprint = "\\"\\n```\\n[[accept]]"'
 
 
-def test_the_facts_that_differ_from_the_baseline_are_named(gates: Mapping[str, Gated]) -> None:
+def test_the_facts_that_differ_from_the_baseline_are_named(gates: Mapping[str, GateResult]) -> None:
     text = markdown(gates["other environment"])
     assert "python: CPython 3.11.9 there, CPython 3.12.1 here" in text
 
@@ -344,7 +362,7 @@ def test_the_facts_that_differ_from_the_baseline_are_named(gates: Mapping[str, G
 # ---- JUnit
 
 
-def test_over_is_a_failure_and_what_is_not_known_an_error(gates: Mapping[str, Gated]) -> None:
+def test_over_is_a_failure_and_what_is_not_known_an_error(gates: Mapping[str, GateResult]) -> None:
     found = cases(gates["usual"])
     outcomes = {
         name: [child.tag for child in case if child.tag != "system-out"]
@@ -359,7 +377,7 @@ def test_over_is_a_failure_and_what_is_not_known_an_error(gates: Mapping[str, Ga
     }
 
 
-def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, Gated]) -> None:
+def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, GateResult]) -> None:
     found = cases(gates["usual"])
     failure = found["fsmn-vad naive: live_heap 2 KiB/call"].find("failure")
     assert failure is not None and failure.text is not None
@@ -371,19 +389,19 @@ def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, G
 
 @pytest.mark.parametrize("kind", ["nothing", "contradiction", "other environment", "no figures"])
 def test_nothing_that_was_not_measured_passes_as_a_test(
-    gates: Mapping[str, Gated], kind: str
+    gates: Mapping[str, GateResult], kind: str
 ) -> None:
     tags = {child.tag for case in cases(gates[kind]).values() for child in case}
     assert tags & {"error", "failure"}
 
 
-def test_the_time_of_a_variant_is_counted_once(gates: Mapping[str, Gated]) -> None:
+def test_the_time_of_a_variant_is_counted_once(gates: Mapping[str, GateResult]) -> None:
     found = cases(gates["usual"])
     assert float(found["fsmn-vad naive: live_heap 2 KiB/call"].get("time", 0)) > 4
     assert float(found["fsmn-vad naive: rss 50 MiB total"].get("time", 1)) == 0
 
 
-def test_a_scenario_is_a_suite(gates: Mapping[str, Gated]) -> None:
+def test_a_scenario_is_a_suite(gates: Mapping[str, GateResult]) -> None:
     root = ElementTree.fromstring(junit.render(gates["usual"]))  # noqa: S314
     counts = {suite.get("name"): suite.get("tests") for suite in root.iter("testsuite")}
     assert counts == {"fsmn-vad": "4", "tts": "1"}
@@ -394,7 +412,9 @@ def test_a_scenario_is_a_suite(gates: Mapping[str, Gated]) -> None:
 
 
 @pytest.mark.parametrize("format_name", ["json", "sarif", "codequality"])
-def test_json_holds_no_character_that_is_none(gates: Mapping[str, Gated], format_name: str) -> None:
+def test_json_holds_no_character_that_is_none(
+    gates: Mapping[str, GateResult], format_name: str
+) -> None:
     (made,) = [each for each in GATE_RENDERERS if each.format == format_name]
     text = made.render(gates["hostile"], REPOSITORY).decode()
     json.loads(text, parse_constant=pytest.fail)

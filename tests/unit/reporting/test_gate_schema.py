@@ -15,8 +15,9 @@ from schema_types import disagreements, faults, parts_of, schema
 
 from leakhunt.model.attribution import Suspect
 from leakhunt.model.comparison import Mismatch
-from leakhunt.model.gate import Answer, Budget, Gated
-from leakhunt.model.run import Kind, Outcome
+from leakhunt.model.gate import Budget, GateAnswer, GateResult
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Outcome
 from leakhunt.model.verdict import Trend
 from leakhunt.reporting.gate import json_file
 
@@ -30,11 +31,11 @@ BY_HAND = {"Variant", "Answer", "Checked", "Accepted", "Acceptance", "Run"}
 
 
 @pytest.fixture
-def gates(make_run: MakeRun) -> Mapping[str, Gated]:
+def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 
 
-def document(made: Gated) -> Any:
+def document(made: GateResult) -> Any:
     return json.loads(json_file.render(made))
 
 
@@ -44,11 +45,13 @@ def test_the_schema_has_the_number_of_the_format() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_gate_of_any_sort_is_as_the_schema_says(gates: Mapping[str, Gated], kind: str) -> None:
+def test_a_gate_of_any_sort_is_as_the_schema_says(
+    gates: Mapping[str, GateResult], kind: str
+) -> None:
     assert faults(_GATE, document(gates[kind])) == []
 
 
-def test_a_property_that_is_not_described_is_refused(gates: Mapping[str, Gated]) -> None:
+def test_a_property_that_is_not_described_is_refused(gates: Mapping[str, GateResult]) -> None:
     made = document(gates["usual"])
     made["variants"][0]["checks"][0]["colour"] = "red"
     (fault,) = faults(_GATE, made)
@@ -72,7 +75,7 @@ def test_a_definition_is_what_its_type_says(kind: type) -> None:
 
 @pytest.mark.parametrize("name", ["Variant", "Checked", "Run"])
 def test_what_is_put_together_by_hand_has_a_property_for_each_that_is_written(
-    gates: Mapping[str, Gated], name: str
+    gates: Mapping[str, GateResult], name: str
 ) -> None:
     made = document(gates["usual"])
     assert list(made) == list(GATE["properties"]) == GATE["required"]
@@ -82,14 +85,14 @@ def test_what_is_put_together_by_hand_has_a_property_for_each_that_is_written(
     assert list(written) == list(described["properties"]) == described["required"]
 
 
-@pytest.mark.parametrize("answer", Answer)
-def test_an_answer_is_a_word_beside_its_exit_code(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", GateAnswer)
+def test_an_answer_is_a_word_beside_its_exit_code(answer: GateAnswer) -> None:
     made = document(gated(variant(answer)))
     assert made["exit_code"] == int(answer)
     assert made["answer"] == made["variants"][0]["answer"] in GATE["$defs"]["Answer"]["enum"]
 
 
-def test_figures_come_with_their_unit_and_infinity_is_none(gates: Mapping[str, Gated]) -> None:
+def test_figures_come_with_their_unit_and_infinity_is_none(gates: Mapping[str, GateResult]) -> None:
     units = [
         check["unit"] for each in document(gates["usual"])["variants"] for check in each["checks"]
     ]
@@ -99,7 +102,7 @@ def test_figures_come_with_their_unit_and_infinity_is_none(gates: Mapping[str, G
     assert share["detectable"] == 0.06 and seconds["detectable"] is None
 
 
-def test_no_samples_and_no_folders_are_in_it(gates: Mapping[str, Gated]) -> None:
+def test_no_samples_and_no_folders_are_in_it(gates: Mapping[str, GateResult]) -> None:
     (run,) = document(gates["within"])["variants"][0]["runs"]
     assert run["file"] == "cleaned.run.jsonl"
     assert "samples" not in run and run["trends"]["live_heap"]["status"] == "no_leak"

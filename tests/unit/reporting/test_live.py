@@ -15,7 +15,9 @@ import pytest
 
 from leakhunt.cli import live_display
 from leakhunt.cli.display import Bars, SteadyConsole
-from leakhunt.model.run import Ending, Outcome, Unit, Work
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Ending, Outcome
+from leakhunt.model.series import Unit
 from leakhunt.reporting.live.curve import MOST_BUCKETS, Curve, Growing
 from leakhunt.reporting.live.frame import LiveState, Panel, frame
 from leakhunt.storage.follow import Tail

@@ -17,7 +17,7 @@ from conftest import MakeRun
 from leakhunt.amounts import format_rate
 from leakhunt.analysis.report import assemble
 from leakhunt.errors import BadFile
-from leakhunt.model.run import Unit
+from leakhunt.model.series import Unit
 from leakhunt.reporting.index.page import (
     Contents,
     Listed,

@@ -13,8 +13,8 @@ import pytest
 from conftest import MakeRun
 
 from leakhunt.analysis.report import assemble
+from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome
-from leakhunt.model.verdict import Report
 from leakhunt.reporting.charts.style import spread_out
 from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated
 from leakhunt.reporting.registry import RENDERERS, Renderer

@@ -15,7 +15,8 @@ from rich.console import Console
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.errors import BadFile
-from leakhunt.model.run import Kind, Phase, Purpose, Run
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.curves import curves_figure
 from leakhunt.reporting.charts.ledger import no_ledger

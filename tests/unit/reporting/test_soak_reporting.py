@@ -18,8 +18,9 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import Attribution, Origin, Suspect
-from leakhunt.model.run import Ending, Load, Run, Work
-from leakhunt.model.verdict import Report
+from leakhunt.model.plan import Load, Work
+from leakhunt.model.report import Report
+from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.charts.plot_data import plot_data
 from leakhunt.reporting.charts.series_values import heights, seconds_passed, title
 from leakhunt.reporting.charts.sparkline import sparkline

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt.errors import BadFile, UsageError
-from leakhunt.model.run import Kind
+from leakhunt.model.kinds import Kind
 from leakhunt.scenario import find
 from leakhunt.scenario.describe import describe
 

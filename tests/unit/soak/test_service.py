@@ -17,9 +17,9 @@ import pytest
 from leakhunt import agent
 from leakhunt.amounts import parse_duration
 from leakhunt.config.service_file import builtin_services, find_service, read_service
-from leakhunt.engine.soak_target import Asked, target_of, targets
+from leakhunt.engine.soak_target import SoakOptions, target_of, targets
 from leakhunt.errors import BadFile, UsageError
-from leakhunt.model.run import Series, Unit
+from leakhunt.model.series import Series, Unit
 from leakhunt.soak.agent_client import NO_INSIDE, Within, unavailable
 from leakhunt.soak.loop import paused
 from leakhunt.soak.process_tree import Tree, unreclaimable
@@ -27,7 +27,7 @@ from leakhunt.soak.readings import Readings
 from leakhunt.soak.service import free_port, refuse_taken, without_userinfo, words
 from leakhunt.soak.shared_counters import Counters, percentile_ns
 
-ASKED = Asked(
+ASKED = SoakOptions(
     target=None,
     command=None,
     pid=None,

@@ -21,8 +21,11 @@ from leakhunt.cli.main import main
 from leakhunt.cli.schema import SCHEMAS
 from leakhunt.model.attribution import Finding, RemedyTrial
 from leakhunt.model.claims import CheckedScenario, ClaimsReport, JudgedClaim
-from leakhunt.model.run import Ending, Load, Outcome, Phase, Plan, Reading, Run, Series
-from leakhunt.model.verdict import JudgedRun, Verdict
+from leakhunt.model.plan import Load, Plan
+from leakhunt.model.report import JudgedRun
+from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
+from leakhunt.model.series import Series
+from leakhunt.model.verdict import Verdict
 from leakhunt.probes import DURATION, choose
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.reporting.claims import json_file as claims_json

@@ -11,7 +11,8 @@ import pytest
 from conftest import TWO_SERIES, plan
 
 from leakhunt.errors import BadFile, CannotWrite, UsageError
-from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Unit
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose
+from leakhunt.model.series import Unit
 from leakhunt.storage import run_file as store
 from leakhunt.storage import run_writer
 

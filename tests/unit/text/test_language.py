@@ -20,7 +20,10 @@ from leakhunt.cli.language_option import asked_language
 from leakhunt.errors import UsageError
 from leakhunt.model.comparison import Conclusion, Fate, Matter, Mismatch
 from leakhunt.model.gate import WORDS
-from leakhunt.model.run import Ending, Kind, Role, Unit
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Role
+from leakhunt.model.run import Ending
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status
 from leakhunt.text.language import ENGLISH, mark, ntr, retold, speaking, spoken, tag, tr
 

@@ -1,0 +1,105 @@
+"""What one worker does: everything that decides the readings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leakhunt.model.attribution import Instrument
+from leakhunt.text.language import mark
+
+
+class Role(StrEnum):
+    """What a run is for: a verdict, or to verify a ceiling or a remedy."""
+
+    MEASURE = mark("measure")
+    CEILING = mark("ceiling")
+    BEFORE = mark("before")
+    AFTER = mark("after")
+
+
+# A run of a test's body has for its `Plan.source` this and the node id.
+TEST_SOURCE = "pytest "
+
+
+class Work(StrEnum):
+    """What a run does again and again: calls of a function, or requests to a service."""
+
+    CALL = mark("call")
+    REQUEST = mark("request")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load on a running service: what `soak` drives, beside its `Plan`.
+
+    `target` is the address that requests go to. `service` is the command that started it, with
+    ``{port}`` where its port was put, or ``pid N`` of one that ran already. `requests_from` names
+    what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
+    one, which posts recordings. `users` are those that send requests at the same time;
+    `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
+    """
+
+    target: str
+    service: str
+    requests_from: str
+    users: int
+    duration_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one worker does. Everything that decides the readings is in here.
+
+    `calls` is a number that is kept to, of which the first `warmup` are not judged; None: as many
+    as the verdict needs, and with `resolve` until it is no longer inconclusive. `calls_per_sample`
+    is None where it is chosen by how long a call takes; `collect` says whether a full collection
+    comes before each reading: ``always``, ``never`` or ``auto``.
+
+    `source` is how the scenario is named on the command line: a built-in one's name, or a file's
+    name without its folders, which are nobody else's business. `instrument` is what watches the
+    run, whose memory is then not judged; `environment` are variables that the worker is started
+    with, beside its own. `role` is what the run is for; of a `remedy` that is tried, there are
+    rounds of a run before and one after. `load` is what drives a running service, if the run is a
+    soak: its calls are then the requests that were completed.
+    """
+
+    scenario: str
+    variant: str
+    calls: int | None
+    warmup: int | None
+    seed: int
+    threads: int
+    device: str
+    options: Mapping[str, str]
+    result_kind: str
+    reference: str
+    source: str = ""
+    calls_per_sample: int | None = 1
+    collect: str = "never"
+    resolve: bool = False
+    memory_limit_bytes: int | None = None
+    timeout_seconds: float | None = None
+    instrument: Instrument | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    role: Role = Role.MEASURE
+    remedy: str = ""
+    round: int = 0
+    load: Load | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its run is there to be judged, and not to explain or to verify."""
+        return self.instrument is None and self.role is Role.MEASURE
+
+    @property
+    def test(self) -> str:
+        """The node id of the test whose body is called; empty: it is a scenario's."""
+        is_test = self.source.startswith(TEST_SOURCE)
+        return self.source.removeprefix(TEST_SOURCE) if is_test else ""
+
+    @property
+    def work(self) -> Work:
+        """What its calls are."""
+        return Work.CALL if self.load is None else Work.REQUEST

@@ -1,0 +1,117 @@
+"""What renderers get: runs with all that follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.claims import JudgedClaim
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """Part of the growth in RSS: bytes (may be negative) and what kind of memory it is."""
+
+    name: str
+    title: str
+    size_bytes: int
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where the growth in RSS from before the first call to after the last one went.
+
+    The sizes of `lines` add up to `growth_bytes` exactly; the last line is the unexplained rest.
+    `complete` is False when the worker did not live to settle, so that fewer lines can be told
+    apart. `peak_bytes` is the highest RSS of the worker's life; `anonymous_bytes` is the memory
+    that no file backs, before the first call and after the last.
+    """
+
+    growth_bytes: int
+    lines: tuple[LedgerLine, ...]
+    complete: bool
+    peak_bytes: int | None
+    anonymous_bytes: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A variant's results against the reference's, call by call.
+
+    `worst` and `total` are milliseconds for results of kind ``intervals`` (time that one of the two
+    counts as speech and the other does not), else None. `reference_total` is the reference's own
+    time inside intervals.
+    """
+
+    compared: int
+    differing: int
+    worst: float | None = None
+    total: float | None = None
+    reference_total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds per call after the warm-up: median and quartiles, and the ratio to the reference."""
+
+    median_seconds: float
+    lower_quartile_seconds: float
+    upper_quartile_seconds: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSummary:
+    """Whether the load on a service really landed, over the judged part of a soak.
+
+    `failed` of `requests` got no answer, or a wrong one. Requests a second in the first and in the
+    last third; seconds that half, 95 % and 99 % of the requests took at most, each the median over
+    the samples. `errors` are what failed requests said, with how often, most first.
+    """
+
+    requests: int
+    failed: int
+    first_per_second: float
+    last_per_second: float
+    half_seconds: float
+    p95_seconds: float
+    p99_seconds: float
+    errors: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A run with all that follows from it. None: it cannot be told from what was recorded."""
+
+    run: Run
+    verdict: Verdict
+    ledger: Ledger | None
+    difference: Difference | None
+    cost: Cost | None
+    attribution: Attribution | None = None
+    ceiling: Ceiling | None = None
+    landing: LoadSummary | None = None
+
+    @property
+    def variant(self) -> str:
+        """The variant's name."""
+        return self.run.plan.variant
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a renderer gets. The first of `entries` is the reference if it was run.
+
+    `trials` are the remedies that were tried, before against after. `claims` are those that were
+    checked on these runs (`leakhunt claims`).
+    """
+
+    title: str
+    entries: tuple[JudgedRun, ...]
+    command: str
+    generator: str
+    trials: tuple[RemedyTrial, ...] = ()
+    claims: tuple[JudgedClaim, ...] = ()
