@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from leakhunt.errors import UsageError
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark, ntr, tr
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -163,3 +165,66 @@ _PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}
 def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
     """`format_amount` per call or request: ``64.1 KiB/call``."""
     return tr(_PER[work], rate=format_amount(rate, unit))
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number of a series as a value of a message: ``64.1 KiB``, ``12 blocks``."""
+
+    value: float
+    unit: Unit = Unit.BYTES
+
+    def __str__(self) -> str:
+        return format_amount(self.value, self.unit)
+
+    def to_json(self) -> Any:
+        """``{"value": 65638.4, "unit": "bytes"}``."""
+        return {"value": self.value, "unit": self.unit.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Growth per call or request as a value of a message: ``64.1 KiB/call``."""
+
+    value: float
+    unit: Unit = Unit.BYTES
+    work: Work = Work.CALL
+
+    def __str__(self) -> str:
+        return format_rate(self.value, self.unit, self.work)
+
+    def to_json(self) -> Any:
+        """``{"value": 65638.4, "unit": "bytes", "per": "call"}``."""
+        return {"value": self.value, "unit": self.unit.value, "per": self.work.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A time as a value of a message: ``18.4 ms``, ``6 h 28 min``."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return format_seconds(self.value)
+
+    def to_json(self) -> Any:
+        """``{"value": 0.0184, "unit": "s"}``."""
+        return {"value": self.value, "unit": "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many calls or requests as a value of a message: ``1 call``, ``389,430 requests``."""
+
+    value: float
+    work: Work = Work.CALL
+
+    def __str__(self) -> str:
+        number = f"{self.value:,.0f}"
+        if self.work is Work.REQUEST:
+            return ntr("{number} request", "{number} requests", round(self.value), number=number)
+        return ntr("{number} call", "{number} calls", round(self.value), number=number)
+
+    def to_json(self) -> Any:
+        """``{"value": 389430, "unit": "call"}``."""
+        return {"value": self.value, "unit": self.work.value}

@@ -1,9 +1,9 @@
 """Makes the catalogues of `leakhunt/locale/`: every text of ours, and the translations kept.
 
 ``python tests/catalogue.py`` (``make translations``) reads the package's Python files
-(`tr`, `ntr`, `mark`), its templates and the catalogue of known causes, brings each ``.po`` up to
-date and compiles the ``.mo`` beside it, which is what is read. What is no longer said is dropped;
-what is new comes without a translation, and the tests say so.
+(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates and the catalogue of known causes,
+brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is what is read. What is no
+longer said is dropped; what is new comes without a translation, and the tests say so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from jinja2.ext import babel_extract
 PACKAGE = Path(__file__).parents[1] / "leakhunt"
 CAUSES = PACKAGE / "analysis" / "attribution" / "known_causes.toml"
 FILES = sorted((PACKAGE / "locale").glob("*/LC_MESSAGES/leakhunt.po"))
-_PYTHON_KEYWORDS = {"tr": None, "ntr": (1, 2), "mark": None}
+_PYTHON_KEYWORDS = {
+    "tr": None, "ntr": (1, 2), "mark": None, "message": (2,), "plural_message": (2, 3),
+}  # fmt: skip
 _TEMPLATE_KEYWORDS = {"tr": None, "ntr": (1, 2)}
 
 Found = tuple[str | tuple[str, ...], str]

@@ -1,7 +1,7 @@
 """The answers of a gate in words, the gravest first: one way to say a thing for every format.
 
-A `GateRow` is one answer to be told. What a variant says beyond its checks has a row of its own, and
-so has a gate without any variant: nothing that failed may look like a pass for want of a line.
+A `GateRow` is one answer to be told. What a variant says beyond its checks has a row of its own,
+and so has a gate without any variant: nothing that failed may look like a pass for want of a line.
 """
 
 from __future__ import annotations

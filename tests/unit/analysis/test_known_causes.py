@@ -243,7 +243,7 @@ def test_an_entry_of_the_least_is_read() -> None:
         (ENTRY.replace("frames = ['made']", ""), "asks for nothing"),
         (ENTRY.replace("['made']", "['(']"), "mend it"),
         (ENTRY + "colour = 'red'\n", "unknown colour"),
-        (ENTRY + "sorts = ['odd']\n", "'odd' is not a valid Sort"),
+        (ENTRY + "sorts = ['odd']\n", "'odd' is not a valid FindingKind"),
         (ENTRY + "bound = { entries = 3 }\n", "mend it"),
         (ENTRY + ENTRY, "two causes have the id 'made'"),
     ],

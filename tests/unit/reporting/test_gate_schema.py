@@ -27,7 +27,7 @@ BY_TYPE = sorted(
     {part for root in (Suspect, Budget, Mismatch, Trend, Outcome, Kind) for part in parts_of(root)},
     key=lambda kind: kind.__name__,
 )
-BY_HAND = {"Variant", "Answer", "Checked", "Accepted", "Acceptance", "Run"}
+BY_HAND = {"Variant", "GateAnswer", "BudgetResult", "Accepted", "Acceptance", "Run"}
 
 
 @pytest.fixture
@@ -73,14 +73,14 @@ def test_a_definition_is_what_its_type_says(kind: type) -> None:
     assert described["required"] == list(described["properties"])
 
 
-@pytest.mark.parametrize("name", ["Variant", "Checked", "Run"])
+@pytest.mark.parametrize("name", ["Variant", "BudgetResult", "Run"])
 def test_what_is_put_together_by_hand_has_a_property_for_each_that_is_written(
     gates: Mapping[str, GateResult], name: str
 ) -> None:
     made = document(gates["usual"])
     assert list(made) == list(GATE["properties"]) == GATE["required"]
     over = next(each for each in made["variants"] if each["answer"] == "over")
-    written = {"Variant": over, "Checked": over["checks"][0], "Run": over["runs"][0]}[name]
+    written = {"Variant": over, "BudgetResult": over["checks"][0], "Run": over["runs"][0]}[name]
     described = GATE["$defs"][name]
     assert list(written) == list(described["properties"]) == described["required"]
 
@@ -89,7 +89,7 @@ def test_what_is_put_together_by_hand_has_a_property_for_each_that_is_written(
 def test_an_answer_is_a_word_beside_its_exit_code(answer: GateAnswer) -> None:
     made = document(gated(variant(answer)))
     assert made["exit_code"] == int(answer)
-    assert made["answer"] == made["variants"][0]["answer"] in GATE["$defs"]["Answer"]["enum"]
+    assert made["answer"] == made["variants"][0]["answer"] in GATE["$defs"]["GateAnswer"]["enum"]
 
 
 def test_figures_come_with_their_unit_and_infinity_is_none(gates: Mapping[str, GateResult]) -> None:

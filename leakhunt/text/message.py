@@ -1,0 +1,116 @@
+"""What is to be said, before it is said: an id, an English template, and raw values.
+
+Analysis returns messages and speaks no language: `str(message)` is the text, in the language spoken
+there and then. Programs read the id and the values, by `to_json`. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from leakhunt.text.language import ntr, tr
+
+_NO_VALUES: Mapping[str, Any] = MappingProxyType({})
+
+
+@runtime_checkable
+class Quantity(Protocol):
+    """A value with a unit (`leakhunt.amounts`): text for people, numbers for programs."""
+
+    def to_json(self) -> Any:
+        """Numbers and words, as JSON has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is said: `id` for programs, `text` in English with ``{placeholders}``, and `values`.
+
+    Values are raw: numbers, names, quantities, members of enums (translated when it is said),
+    further messages, and tuples of these, which are joined by commas. With `plural`, the form of
+    `text` for any other number than one, the value ``n`` is that number. An id stays the same from
+    version to version; the wording does not. Where a file recorded a message, `text` is as it was
+    worded then.
+    """
+
+    id: str
+    text: str
+    values: Mapping[str, Any] = field(default_factory=lambda: _NO_VALUES)
+    plural: str = ""
+
+    def __str__(self) -> str:
+        said = {name: _said(value) for name, value in self.values.items()}
+        if self.plural:
+            return ntr(self.text, self.plural, said.pop("n"), **said)
+        return tr(self.text, **said)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Messages after one another, with `joint` between two and `end` after the last."""
+
+    parts: tuple[Text, ...]
+    joint: str = ". "
+    end: str = "."
+
+    def __str__(self) -> str:
+        if not self.parts:
+            return ""
+        return tr(self.joint).join(map(str, self.parts)) + (tr(self.end) if self.end else "")
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+
+# A plain text is from outside, or from a file of a version that recorded no messages.
+Text: TypeAlias = Message | Joined | str
+
+
+def message(id_: str, text: str, /, **values: Any) -> Message:
+    """A message; `text` is found by `make translations` where it is written."""
+    return Message(id_, text, values)
+
+
+def plural_message(id_: str, singular: str, plural: str, n: int, /, **values: Any) -> Message:
+    """A message in the form that goes with the number `n`, which is the value ``{n}`` too."""
+    return Message(id_, singular, {"n": n, **values}, plural)
+
+
+def joined(parts: Iterable[Text], joint: str = ". ", end: str = ".") -> Joined:
+    """Messages as sentences after one another; other joints, such as ``; ``, make a list."""
+    return Joined(tuple(parts), joint, end)
+
+
+def to_json(text: Text) -> dict[str, Any]:
+    """``text`` as it is said, and beside it ``message`` (the id) and ``values``, or ``parts``."""
+    told: dict[str, Any] = {"text": str(text)}
+    if isinstance(text, Message):
+        told["message"] = text.id
+        told["values"] = {name: _as_json(value) for name, value in text.values.items()}
+    elif isinstance(text, Joined):
+        told["parts"] = [to_json(part) for part in text.parts]
+    return told
+
+
+def _said(value: Any) -> Any:
+    """A value as it is filled in: what has words is translated, numbers keep their format."""
+    if isinstance(value, Enum) and isinstance(value, str):
+        return tr(str(value))
+    if isinstance(value, tuple):
+        return tr(", ").join(str(_said(each)) for each in value)
+    return value
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Message | Joined):
+        return to_json(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    if isinstance(value, Quantity):
+        return value.to_json()
+    return value

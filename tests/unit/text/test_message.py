@@ -1,0 +1,62 @@
+"""A message is said in the language spoken where it is shown, and programs read its id."""
+
+from __future__ import annotations
+
+import json
+
+from leakhunt.amounts import Amount, Count, Rate, Seconds
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
+from leakhunt.model.series import Unit
+from leakhunt.text.language import speaking
+from leakhunt.text.message import joined, message, plural_message, to_json
+
+GROWS = message("test.grows", "{kind}: {rate} for {time}", kind=Kind.PYTHON_LEAK,
+                rate=Rate(65_638.4, Unit.BYTES, Work.REQUEST), time=Seconds(7_380.0))  # fmt: skip
+
+
+def test_values_are_said_with_their_units() -> None:
+    assert str(GROWS) == "leak in Python: 64.1 KiB/request for 2 h 3 min"
+
+
+def test_the_language_is_that_of_the_place_where_it_is_said() -> None:
+    with speaking("zh"):
+        told = str(GROWS)
+    assert "Python 内存泄漏" in told and "leak" not in told
+    assert str(GROWS).startswith("leak in Python")
+
+
+def test_a_message_in_a_message_is_said_in_the_same_language() -> None:
+    inner = message("test.kind", "{kind}", kind=Kind.CLEAN)
+    with speaking("zh"):
+        outer = str(message("test.outer", "<{inner}>", inner=inner))
+        assert outer == f"<{inner}>" != "<clean>"
+
+
+def test_programs_get_the_id_and_raw_values() -> None:
+    told = json.loads(json.dumps(to_json(GROWS)))
+    assert told["message"] == "test.grows"
+    assert told["values"] == {
+        "kind": "leak in Python",
+        "rate": {"value": 65_638.4, "unit": "bytes", "per": "request"},
+        "time": {"value": 7_380.0, "unit": "s"},
+    }
+
+
+def test_sentences_come_after_one_another_and_keep_their_ids() -> None:
+    both = joined([GROWS, "as it was recorded"])
+    assert str(both) == f"{GROWS}. as it was recorded."
+    assert [part.get("message") for part in to_json(both)["parts"]] == ["test.grows", None]
+    assert not joined([]) and str(joined([])) == ""
+
+
+def test_the_form_goes_with_the_number() -> None:
+    one, more = (plural_message("test.runs", "{n} run", "{n} runs", n) for n in (1, 2))
+    assert (str(one), str(more)) == ("1 run", "2 runs")
+    assert (str(Count(1)), str(Count(389_430, Work.REQUEST))) == ("1 call", "389,430 requests")
+
+
+def test_several_of_a_kind_are_joined() -> None:
+    told = message("test.kinds", "{kinds}", kinds=(Kind.CLEAN, Amount(3, Unit.BLOCKS)))
+    assert str(told) == "clean, 3 blocks"
+    assert to_json(told)["values"] == {"kinds": ["clean", {"value": 3, "unit": "blocks"}]}
