@@ -64,7 +64,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/run.py", "cli.summary"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
-    ("engine/soak_target.py", "cli.list"),
     ("model/comparison.py", "amounts"),
     ("model/policy.py", "config.budgets"),
     ("reporting/baseline/rows.py", "analysis.comparison.profile"),
@@ -80,7 +79,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("storage/baseline_writer.py", "analysis.comparison.environments"),
     ("storage/baseline_writer.py", "analysis.comparison.profile"),
     ("storage/baseline_writer.py", "analysis.gate.baseline"),
-    ("text/suggest.py", "errors"),
     ("worker/__main__.py", "pytest_plugin.worker"),
     ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip

@@ -14,11 +14,11 @@ import click
 
 from leakhunt.amounts import parse_size
 from leakhunt.cli.format_option import format_option
-from leakhunt.cli.list import install_hint, missing_modules
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.runner.prepared import Sampling, Settings
 from leakhunt.scenario import find
+from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.text.language import tr
 
 DEFAULT_TIMEOUT_SECONDS = 600.0

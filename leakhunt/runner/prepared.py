@@ -13,7 +13,7 @@ from leakhunt.model.run import Outcome, Run
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.scenario import find as scenario
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.protocol import Order
@@ -144,6 +144,8 @@ def _source(described: Scenario) -> str:
     file = Path(described.file)
     if scenario.builtin_folder() in file.parents:
         return described.name
+    if described.module and described.name == described.module.replace("_", "-"):
+        return described.module  # it was named so, and not by its file
     return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
 
 
@@ -167,6 +169,8 @@ def _order(
         supervisor=os.getpid(),
         scenario_file=settings.scenario.file,
         function=variant.function,
+        module=settings.scenario.module,
+        plain=settings.scenario.plain,
         devices=settings.scenario.devices,
         tells_audio=settings.scenario.tells_audio,
         run_file=run_file,
