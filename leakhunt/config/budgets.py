@@ -18,7 +18,6 @@ from math import isfinite
 
 from leakhunt.amounts import amount_in, seconds_in
 from leakhunt.analysis.verdict.judge import JUDGED_SERIES
-from leakhunt.config.toml_file import shown
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
@@ -26,6 +25,7 @@ from leakhunt.model.series import Unit
 from leakhunt.probes import unit_of
 from leakhunt.text.language import mark, tr
 from leakhunt.text.suggest import hint
+from leakhunt.toml_file import shown
 
 # What can have a budget.
 SERIES = (*JUDGED_SERIES, SECONDS_PER_CALL)

@@ -47,12 +47,12 @@ from pathlib import PurePath
 
 from leakhunt.amounts import parse_rate, parse_size
 from leakhunt.config.budgets import SERIES, merged, parse_budgets
-from leakhunt.config.toml_file import Table, header, read_table, shown
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.gate import Acceptance, Budget
 from leakhunt.model.policy import COLLECT, DEVICES, Policy, ScenarioPolicy
 from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table, header, read_table, shown
 
 PYPROJECT = "pyproject.toml"
 # The keys of the file, of a scenario, of a variant in it, and of what is accepted.
