@@ -13,7 +13,7 @@ from rich.text import Text
 from leakhunt.analysis.gate.baseline import Baseline, KeptVariant, environment_of, kept, unfit
 from leakhunt.analysis.gate.baseline_diff import against_baseline, no_baseline
 from leakhunt.analysis.report import assemble
-from leakhunt.cli.summary import GENERATOR
+from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
 from leakhunt.model.comparison import Metric, Mismatch

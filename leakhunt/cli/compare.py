@@ -12,7 +12,7 @@ from rich.console import Console
 
 from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.report import assemble
-from leakhunt.cli.summary import GENERATOR, Told, write_whole
+from leakhunt.engine.report import GENERATOR, Told
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import REFUSED, CannotWrite, NothingMeasured, UsageError
 from leakhunt.model.comparison import Comparison, Side
@@ -21,6 +21,7 @@ from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
+from leakhunt.storage.report_files import write_whole
 from leakhunt.text.language import tr
 
 # So many folders are put before a name to tell it from another; then a number is.

@@ -16,7 +16,6 @@ from rich.console import Console
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.options import signals_are_interrupts
-from leakhunt.cli.summary import GENERATOR, Told
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, kept_in
@@ -34,6 +33,7 @@ from leakhunt.engine.gate_output import (
 from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateCourse, answer_job
 from leakhunt.engine.gate_variant import Answering, answer_runs, without_baseline
+from leakhunt.engine.report import GENERATOR, Told
 from leakhunt.engine.revisions import RevisionOptions, refuse_what_does_not_go_together, rival_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from leakhunt.cli.compare import write_comparison
 from leakhunt.cli.format_option import ALL, names_among, possible
-from leakhunt.cli.summary import Told, report_on, write_file, write_report
+from leakhunt.engine.report import Told, report_on, write_report
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.model.gate import GateResult, Pages
 from leakhunt.model.policy import Policy
@@ -25,6 +25,7 @@ from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.reporting.gate.terminal import gate_lines
 from leakhunt.reporting.registry import RENDERERS, Renderer
 from leakhunt.storage import run_file
+from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
 
 # Files of the gate as a whole, and of each scenario's report: these unless others are asked for.
