@@ -14,7 +14,6 @@ from threading import Event
 
 from leakhunt.analysis.gate.decide import not_measured
 from leakhunt.cli.display import Display
-from leakhunt.cli.summary import GENERATOR
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
     Answering,
@@ -24,6 +23,7 @@ from leakhunt.engine.gate_variant import (
     HuntInterrupted,
     without_baseline,
 )
+from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, bench, make
 from leakhunt.engine.settings import plan_of
 from leakhunt.engine.watching import Carrier, usable_on

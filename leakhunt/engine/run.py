@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from leakhunt.cli.display import Display, Displays
-from leakhunt.cli.summary import report_on, show, write_report
+from leakhunt.cli.summary import show
+from leakhunt.engine.report import report_on, write_report
 from leakhunt.engine.settings import plan_of
 from leakhunt.errors import (
     INTERRUPTED,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leakhunt.analysis.gate.baseline import SUFFIX, Baseline, KeptVariant, file_name, slug
-from leakhunt.cli.summary import write_whole
 from leakhunt.errors import BadFile, CannotWrite
 from leakhunt.storage.baseline_reader import read_kept
 from leakhunt.storage.baseline_writer import text_of
+from leakhunt.storage.report_files import write_whole
 from leakhunt.text.language import tr
 
 DEFAULT_PLACE = Path("leakhunt-baselines")
