@@ -17,9 +17,9 @@ from leakhunt.analysis.claims import Evidence, judge_claims
 from leakhunt.analysis.report import assemble
 from leakhunt.cli.display import SteadyConsole
 from leakhunt.cli.format_option import format_option
-from leakhunt.cli.summary import GENERATOR, Told, report_on, write_file, write_report
 from leakhunt.config.find_claims import ClaimsFile, find_claims
 from leakhunt.engine.claims import Left, Need, folder_name, make, say
+from leakhunt.engine.report import GENERATOR, Told, report_on, write_report
 from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
 from leakhunt.model.claims import (
     CheckedScenario,
@@ -36,6 +36,7 @@ from leakhunt.reporting.claims.json_file import SCHEMA_PREFIX
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
 from leakhunt.reporting.registry import RENDERERS, Renderer
 from leakhunt.storage.folders import new_folder
+from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
 
 _PAGE = "report.html"

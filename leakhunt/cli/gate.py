@@ -16,7 +16,6 @@ from rich.console import Console
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.options import signals_are_interrupts
-from leakhunt.cli.summary import GENERATOR, Told
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, kept_in
@@ -34,6 +33,7 @@ from leakhunt.engine.gate_output import (
 from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateCourse, answer_job
 from leakhunt.engine.gate_variant import Answering, answer_runs, without_baseline
+from leakhunt.engine.report import GENERATOR, Told
 from leakhunt.engine.revisions import RevisionOptions, refuse_what_does_not_go_together, rival_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
@@ -42,6 +42,7 @@ from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 # Columns of a run's name on the terminal: longer ones push what follows to the right.
 _WIDTH = 32
@@ -197,7 +198,7 @@ def _judge(
 
 def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterator[Answering]:
     """What gives the answers on the variants in a place."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     variants: dict[tuple[str, str], list[Run]] = {}
     for run in runs_in(place, left_out):
         variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
@@ -217,9 +218,9 @@ def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterat
 
 def _damaged(place: str, number: int) -> VariantResult:
     """The answer on a damaged file of a place, read again for the language then spoken."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     list(runs_in(place, left_out))
-    return not_measured(place, "", left_out[number])
+    return not_measured(place, "", str(left_out[number]))
 
 
 def _today() -> date:

@@ -22,8 +22,9 @@ from leakhunt.analysis.verdict.cost import cost
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.live_display import live_displays
 from leakhunt.cli.options import measuring_options, settings_for
-from leakhunt.cli.summary import report_on, show, write_report
+from leakhunt.cli.summary import show
 from leakhunt.engine.remedies import remedies_asked, try_remedies
+from leakhunt.engine.report import report_on, write_report
 from leakhunt.engine.run import (
     Session,
     exit_code,

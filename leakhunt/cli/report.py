@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 
 from leakhunt.cli.format_option import format_option
-from leakhunt.cli.summary import report_on, show, write_report
+from leakhunt.cli.summary import show
+from leakhunt.engine.report import report_on, write_report
 from leakhunt.errors import BadFile, CannotWrite
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import Renderer

@@ -16,7 +16,8 @@ from leakhunt.analysis.attribution.instrument_choice import next_instrument
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.load_summary import mostly_failed
 from leakhunt.cli.display import Display, Displays
-from leakhunt.cli.summary import report_on, show, write_report
+from leakhunt.cli.summary import show
+from leakhunt.engine.report import report_on, write_report
 from leakhunt.engine.run import exit_code
 from leakhunt.engine.soak_target import SoakOptions, Target, target_of
 from leakhunt.environment import available_cores

@@ -14,6 +14,7 @@ from leakhunt.model.attribution import Interval, Suspect
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text
 
 # The names of the two lines that are no series.
 RSS_TOTAL = "rss_total"
@@ -168,7 +169,7 @@ class Side:
 
     label: str
     entries: tuple[JudgedRun, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

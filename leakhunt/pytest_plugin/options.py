@@ -14,12 +14,11 @@ import pytest
 from leakhunt.config.budgets import SERIES, parse_budgets
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.model.gate import Budget
+from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
 
-# A worker without a new sample for so long has hung, as for ``leakhunt run``.
-DEFAULT_TIMEOUT_SECONDS = 600.0
 _LIVE_HEAP = "live_heap"
 # No leak, where nothing else is said.
 _NOTHING = "0/call"
@@ -82,7 +81,7 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
         warmup=_warmup(named),
         repeats=_whole(named, "repeats", 1, 1) or 1,
         in_process=_switch(named, "in_process"),
-        timeout_seconds=_seconds(named, "timeout", DEFAULT_TIMEOUT_SECONDS),
+        timeout_seconds=_seconds(named, "timeout", TIMEOUT_SECONDS),
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from leakhunt.cli.summary import report_on
-from leakhunt.cli.summary import write_report as write_files
+from leakhunt.engine.report import report_on
+from leakhunt.engine.report import write_report as write_files
 from leakhunt.errors import LeakhuntError
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from leakhunt.cli.summary import Told, report_on
+from leakhunt.engine.report import Told, report_on
 from leakhunt.errors import BadFile, NothingMeasured, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run

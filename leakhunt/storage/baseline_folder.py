@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from leakhunt.cli.summary import write_whole
 from leakhunt.errors import BadFile, CannotWrite
 from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_RECORDED
 from leakhunt.storage.baseline_reader import read_kept
 from leakhunt.storage.baseline_writer import text_of
+from leakhunt.storage.report_files import write_whole
 from leakhunt.text.language import tr
 
 SUFFIX = ".toml"

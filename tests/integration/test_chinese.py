@@ -22,9 +22,9 @@ from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
-from leakhunt.cli.summary import GENERATOR, report_on
 from leakhunt.config.budgets import parse_budget
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
+from leakhunt.engine.report import GENERATOR, report_on
 from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
 from leakhunt.model.report import Report

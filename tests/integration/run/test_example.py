@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt.analysis.report import assemble
-from leakhunt.cli.summary import GENERATOR
+from leakhunt.engine.report import GENERATOR
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import Report
 from leakhunt.model.verdict import Status
