@@ -14,7 +14,8 @@ from math import hypot, log
 from statistics import median
 
 from leakhunt.analysis.comparison.alignment import common_samples
-from leakhunt.analysis.comparison.intervals import Mean, mean_of, student
+from leakhunt.analysis.comparison.intervals import Mean, mean_of
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS
