@@ -57,7 +57,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("config/claims_file.py", "analysis.claims.measures"),
     ("config/find_claims.py", "analysis.claims"),
     ("engine/claims.py", "cli.main"),
-    ("engine/gate_output.py", "cli.format_option"),
     ("engine/gate_scenario.py", "cli.display"),
     ("engine/run.py", "cli.display"),
     ("engine/run.py", "cli.summary"),
