@@ -8,14 +8,16 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.text import Text
+from rich.text import Text as RichText
 
-from leakhunt.analysis.gate.baseline import Baseline, KeptVariant, environment_of, kept, unfit
+from leakhunt.analysis.gate.baseline import environment_of, kept, unfit
 from leakhunt.analysis.gate.baseline_diff import against_baseline, no_baseline
 from leakhunt.analysis.report import assemble
+from leakhunt.engine.baselines import baselines_in, variant_in
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
+from leakhunt.model.baseline import Baseline, KeptVariant
 from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
@@ -27,11 +29,10 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.storage.baseline_folder import (
     DEFAULT_PLACE,
     path_of,
-    read_baselines,
-    read_file,
     write_kept,
 )
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
 _INTO = click.option(
@@ -104,7 +105,7 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     this environment yet.
     """
     measured = _measured(runs, despite_leak)
-    baselines = read_baselines(into)
+    baselines = baselines_in(into)
     old = [_old(each, baselines, into) for each in measured]
     beside = [
         against_baseline(before, each.entries) if before is not None else None
@@ -130,10 +131,10 @@ def show(place: Path) -> None:
             tr("{place}: no such file or folder; 'leakhunt baseline save' makes one", place=place)
         )
     if place.is_file():
-        one = read_file(place)
+        one = variant_in(place)
         found: tuple[Baseline, ...] = (Baseline(str(place), one.environment, (one,)),)
     else:
-        found = read_baselines(place)
+        found = baselines_in(place)
     if not found:
         raise NothingMeasured(
             tr("{place}: no baseline here; 'leakhunt baseline save' makes one", place=place)
@@ -142,8 +143,8 @@ def show(place: Path) -> None:
     for each in found:
         console.print()
         facts = tr("; ").join(f"{tr(name)} {value}" for name, value in each.environment.items())
-        _say(console, Text(each.place, "bold"))
-        _say(console, Text(facts, "dim"))
+        _say(console, RichText(each.place, "bold"))
+        _say(console, RichText(facts, "dim"))
         console.print(kept_table([row_of(variant) for variant in each.variants]))
 
 
@@ -155,7 +156,7 @@ def _measured(places: Sequence[str], despite_leak: bool) -> list[_Measured]:
         BadFile: a file that was named is no run file.
         NothingMeasured: there is no measured run, or one is no baseline.
     """
-    left_out: list[str] = []
+    left_out: list[Text] = []
     runs = [run for place in places for run in runs_in(place, left_out)]
     for told in left_out:
         click.echo(tr("leakhunt: left out: {error}", error=told), err=True)
@@ -220,7 +221,7 @@ def _show_moved(
 ) -> None:
     console.print()
     if found is None:
-        _say(console, Text(tr("{name}: new, not kept before", name=variant.name)))
+        _say(console, RichText(tr("{name}: new, not kept before", name=variant.name)))
         return
     lines, refusing = found
     console.print(lines_table(variant.name, (tr("kept before"), tr("now")), lines))
@@ -228,7 +229,9 @@ def _show_moved(
         facts = tr("; ").join(map(against, refusing))
         _say(
             console,
-            Text(tr("not comparable with what was kept before: {facts}", facts=facts), "yellow"),
+            RichText(
+                tr("not comparable with what was kept before: {facts}", facts=facts), "yellow"
+            ),
         )
 
 
@@ -242,10 +245,10 @@ def _show_written(
         console.print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
-def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
+def _remarks(variants: Sequence[KeptVariant]) -> Iterator[RichText]:
     for variant in variants:
         if Kind.INCONCLUSIVE in variant.verdicts:
-            yield Text(
+            yield RichText(
                 tr(
                     "{name} is inconclusive: it may leak, and new runs as much; more calls tell",
                     name=variant.name,
@@ -253,7 +256,7 @@ def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
                 "magenta",
             )
         if variant.accepts_leak:
-            yield Text(
+            yield RichText(
                 tr(
                     "{name} LEAKS, and this baseline accepts it: runs that leak as much pass",
                     name=variant.name,
@@ -262,5 +265,5 @@ def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
             )
 
 
-def _say(console: Console, line: Text) -> None:
+def _say(console: Console, line: RichText) -> None:
     console.print(visible_line(line), soft_wrap=not console.is_terminal)

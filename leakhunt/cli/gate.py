@@ -43,6 +43,7 @@ from leakhunt.model.run import Run
 from leakhunt.model.series import LIVE_HEAP
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 # Columns of a run's name on the terminal: longer ones push what follows to the right.
 _WIDTH = 32
@@ -197,7 +198,7 @@ def _judge(
 
 def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterator[Answering]:
     """What gives the answers on the variants in a place."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     variants: dict[tuple[str, str], list[Run]] = {}
     for run in runs_in(place, left_out):
         variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
@@ -217,9 +218,9 @@ def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterat
 
 def _damaged(place: str, number: int) -> VariantResult:
     """The answer on a damaged file of a place, read again for the language then spoken."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     list(runs_in(place, left_out))
-    return not_measured(place, "", left_out[number])
+    return not_measured(place, "", str(left_out[number]))
 
 
 def _today() -> date:

@@ -16,7 +16,6 @@ import re
 from math import isfinite
 
 from leakhunt.amounts import amount_in, seconds_in
-from leakhunt.config.toml_file import shown
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
@@ -24,6 +23,7 @@ from leakhunt.model.policy import budgeted
 from leakhunt.model.series import SERIES, Unit
 from leakhunt.text.language import mark, tr
 from leakhunt.text.suggest import hint
+from leakhunt.toml_file import shown
 
 _IN_TOTAL = re.compile(r"(?P<amount>.+) total")
 _SHARE = re.compile(r"\+ ?(?P<percent>\d+(?:\.\d+)?) ?%")

@@ -47,7 +47,6 @@ from pathlib import PurePath
 
 from leakhunt.amounts import parse_rate, parse_size
 from leakhunt.config.budgets import parse_budgets
-from leakhunt.config.toml_file import Table, header, read_table, shown
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.gate import Acceptance, Budget
 from leakhunt.model.policy import (
@@ -60,6 +59,7 @@ from leakhunt.model.policy import (
 )
 from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table, header, read_table, shown
 
 PYPROJECT = "pyproject.toml"
 # The keys of the file, of a scenario, of a variant in it, and of what is accepted.

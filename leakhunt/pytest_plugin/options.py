@@ -14,14 +14,13 @@ import pytest
 from leakhunt.config.budgets import parse_budgets
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.model.gate import Budget
+from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.policy import budgeted
 from leakhunt.model.series import LIVE_HEAP, SERIES
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
 
-# A worker without a new sample for so long has hung, as for ``leakhunt run``.
-DEFAULT_TIMEOUT_SECONDS = 600.0
 # No leak, where nothing else is said.
 _NOTHING = "0/call"
 _OWN = ("calls", "warmup", "repeats", "in_process", "timeout")
@@ -84,7 +83,7 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
         warmup=_warmup(named),
         repeats=_whole(named, "repeats", 1, 1) or 1,
         in_process=_switch(named, "in_process"),
-        timeout_seconds=_seconds(named, "timeout", DEFAULT_TIMEOUT_SECONDS),
+        timeout_seconds=_seconds(named, "timeout", TIMEOUT_SECONDS),
     )
 
 
