@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakhunt.analysis.comparison.intervals import Mean, less, mean_of, pooled
-from leakhunt.analysis.comparison.profile import COLLECTED_ONLY, GrowthCourse, Profile
 from leakhunt.analysis.student import student
+from leakhunt.model.baseline import COLLECTED_ONLY, GrowthCourse, Profile
 from leakhunt.model.plan import Work
 from leakhunt.text.language import mark, tr
 
