@@ -13,10 +13,11 @@ from enum import Enum, StrEnum
 
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.text.language import mark
 
 # What is measured where a check names no series.
-DEFAULT_SERIES = "live_heap"
+DEFAULT_SERIES = LIVE_HEAP
 
 
 class About(StrEnum):
