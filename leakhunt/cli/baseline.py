@@ -8,14 +8,15 @@ import click
 from rich.console import Console
 
 from leakhunt.cli.notes import Notes, show_parts
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.baselines import BaselineResult, baselines_at, save_baseline, update_baseline
 from leakhunt.reporting.baseline.terminal import baseline_parts, change_parts, remark_lines
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
-_INTO = click.option("--into", type=click.Path(path_type=Path, file_okay=False),
-                     default=DEFAULT_PLACE, show_default=True,
-                     help="The folder of baselines, in your repository.")  # fmt: skip
+_INTO = click.option("--into", type=click.Path(path_type=Path, file_okay=False), show_default=True,
+                     default=DEFAULT_PLACE, help="The folder of baselines, in your repository.",
+)  # fmt: skip
 _DESPITE_LEAK = click.option(
     "--despite-leak", is_flag=True,
     help="Keep what leaks for certain too: new runs may then leak as much. The file says so.",
@@ -31,7 +32,7 @@ def command() -> None:
     """
 
 
-@command.command("save")
+@command.command("save", cls=Verb)
 @_RUNS
 @_INTO
 @_DESPITE_LEAK
@@ -48,7 +49,7 @@ def save(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     _show(save_baseline(runs, into, despite_leak, Notes()))
 
 
-@command.command("update")
+@command.command("update", cls=Verb)
 @_RUNS
 @_INTO
 @_DESPITE_LEAK
@@ -62,7 +63,7 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     _show(update_baseline(runs, into, despite_leak, Notes()))
 
 
-@command.command("show")
+@command.command("show", cls=Verb)
 @click.argument("place", required=False, type=click.Path(path_type=Path), default=DEFAULT_PLACE)
 def show(place: Path) -> None:
     """Show what is kept in PLACE: a folder of baselines, of one environment, or a file.
