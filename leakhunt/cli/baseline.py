@@ -13,6 +13,7 @@ from rich.text import Text as RichText
 from leakhunt.analysis.gate.baseline import environment_of, kept, unfit
 from leakhunt.analysis.gate.baseline_diff import against_baseline, no_baseline
 from leakhunt.analysis.report import assemble
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.baselines import baselines_in, variant_in
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
@@ -66,7 +67,7 @@ def command() -> None:
     """
 
 
-@command.command("save")
+@command.command("save", cls=Verb)
 @_RUNS
 @_INTO
 @_DESPITE_LEAK
@@ -93,7 +94,7 @@ def save(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     _show_written(Console(), variants, write_kept(into, variants))
 
 
-@command.command("update")
+@command.command("update", cls=Verb)
 @_RUNS
 @_INTO
 @_DESPITE_LEAK
@@ -119,7 +120,7 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     _show_written(console, variants, written)
 
 
-@command.command("show")
+@command.command("show", cls=Verb)
 @click.argument("place", required=False, type=click.Path(path_type=Path), default=DEFAULT_PLACE)
 def show(place: Path) -> None:
     """Show what is kept in PLACE: a folder of baselines, of one environment, or a file.

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.compare import CompareResult, compare_into
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 
 
-@click.command("compare")
+@click.command("compare", cls=Verb)
 @click.argument("places", nargs=-1, required=True, metavar="BASELINE OTHER...")
 @click.option(
     "--label",
