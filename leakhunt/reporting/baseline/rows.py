@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.model.baseline import RATES, KeptVariant
-from leakhunt.model.series import Unit
+from leakhunt.model.baseline import KeptVariant
+from leakhunt.model.series import Unit, compared_series
 from leakhunt.text.language import ntr, tr
 
 # Of a date and time as a run file has it, the date.
@@ -51,7 +51,8 @@ def row_of(kept: KeptVariant) -> KeptRow:
 
 def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
     first = kept.profiles[0]
-    for series, (title, unit) in RATES.items():
+    for facts in compared_series():
+        series, unit = facts.name, facts.unit
         rates = [
             rate
             for each in kept.profiles
@@ -60,7 +61,7 @@ def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
             told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
-            yield tr(title), _told(told)
+            yield tr(facts.short_title), _told(told)
     totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
     if totals:
         yield tr("RSS in a run"), _told([format_bytes(total) for total in _spread(totals)])
