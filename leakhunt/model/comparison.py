@@ -14,6 +14,7 @@ from leakhunt.model.attribution import Interval, Suspect
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text
 
 # The names of the two lines that are no series.
 RSS_TOTAL = "rss_total"
@@ -21,6 +22,7 @@ TIME = "time"
 # What the names of these facts begin with.
 OPTION = "option "
 PACKAGE = "package "
+VARIABLE = "env "
 # How memory was limited, which is told in words of ours.
 LIMIT = mark("memory limit")
 # Facts whose values are words of ours as well.
@@ -34,6 +36,13 @@ NOT_SET = mark("not set")
 NOT_INSTALLED = mark("not installed")
 DEFAULT = mark("(default)")
 ABSENT = (NOT_RECORDED, NOT_SET, NOT_INSTALLED, DEFAULT)
+
+
+def absent(name: str) -> str:
+    """What it means that a run does not have this fact."""
+    if name.startswith((VARIABLE, OPTION)):
+        return NOT_SET
+    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
 
 
 class Matter(StrEnum):
@@ -160,7 +169,7 @@ class Side:
 
     label: str
     entries: tuple[JudgedRun, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

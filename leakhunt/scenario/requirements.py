@@ -1,4 +1,4 @@
-"""What a scenario or a service needs that is not installed here."""
+"""What a scenario or a service needs and is not installed here."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def render(comparison: Comparison) -> bytes:
             {
                 "label": side.label,
                 "runs": [_run(entry) for entry in side.entries],
-                "left_out": list(side.left_out),
+                "left_out": list(map(str, side.left_out)),
             }
             for side in comparison.sides
         ],
