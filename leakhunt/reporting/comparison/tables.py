@@ -227,7 +227,7 @@ def basis(pair: Pair) -> str:
 def suspect_row(change: SuspectChange) -> tuple[str, ...]:
     """A suspect under `SUSPECT_HEADINGS`."""
     return (
-        change.suspect.title,
+        str(change.suspect.title),
         tr(change.fate),
         _kept(change.before),
         _kept(change.after),
