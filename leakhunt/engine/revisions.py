@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.cli.options import refuse_what_cannot_be
+from leakhunt.engine.settings import refuse_what_cannot_be
 from leakhunt.errors import CannotWrite, UsageError
+from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
-from leakhunt.runner.prepared import Bench, Settings, prepared_for
+from leakhunt.runner.prepared import Bench, prepared_for
 from leakhunt.scenario import find
 from leakhunt.scenario.describe import describe
 from leakhunt.text.language import tr

@@ -8,18 +8,15 @@ from math import exp, log, sqrt
 from statistics import fmean, stdev
 
 from leakhunt.amounts import Amount, Rate
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Interval, RemedyTrial
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
+from leakhunt.model.series import RSS, live_bytes
 from leakhunt.text.message import Message, joined, message
-
-# Student's t, two-sided 95 %, by degrees of freedom; beyond, that of nine is taken, which is wider.
-_STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
-_STUDENT_BEYOND = 2.262
-_LIVE = ("live_heap", "python_live", "cuda_allocated")
 
 
 def remedy_trials(runs: Sequence[Run]) -> tuple[RemedyTrial, ...]:
@@ -69,14 +66,13 @@ def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> Remed
 def interval(values: Sequence[float]) -> Interval:
     """The mean of at least two values with Student's 95 % interval."""
     mean = fmean(values)
-    student = _STUDENT.get(len(values) - 1, _STUDENT_BEYOND)
-    half = student * stdev(values) / sqrt(len(values))
+    half = student(len(values) - 1, 0.95) * stdev(values) / sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 
 def live_bytes_per_call(run: Run) -> float:
     """Growth of live memory per call over the judged calls, by what the collections left."""
-    left = (remains(run, name) for name in _LIVE)
+    left = (remains(run, facts.name) for facts in live_bytes())
     return sum(each.rate for each in left if each is not None)
 
 
@@ -89,7 +85,7 @@ def _rss_growth(run: Run) -> int:
     start, end = run.reading("start"), run.reading("end")
     if start is None or end is None:
         return 0
-    return end.values.get("rss", 0) - start.values.get("rss", 0)
+    return end.values.get(RSS, 0) - start.values.get(RSS, 0)
 
 
 def _with_sentence(trial: RemedyTrial) -> RemedyTrial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
+from leakhunt.text.language import speaking
 
 
 def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
