@@ -23,7 +23,7 @@ from leakhunt.model.attribution import (
     Origin,
     Suspect,
 )
-from leakhunt.text.message import Joined, Message, Text, message, plural_message
+from leakhunt.text.message import Joined, Message, Recorded, Text, message, plural_message
 
 _OPEN = {
     "descriptor": message("attribution.open-descriptors", "open descriptors"),
@@ -145,7 +145,9 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
 
 def recorded_text(text: object) -> Text:
     """A text that an instrument left in a run file: a message, or fixed English words of ours."""
-    return text if isinstance(text, Message | Joined) else Message("recorded", str(text))
+    if isinstance(text, Message | Joined):
+        return text
+    return Message("recorded", "{text}", {"text": Recorded(str(text))})
 
 
 def _shortened(text: str, most: int = 110) -> str:

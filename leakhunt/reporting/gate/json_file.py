@@ -4,8 +4,8 @@ What is in it, with units, is in ``schemas/gate.schema.json`` (``leakhunt schema
 
 Format history
     1 (2026-11): first.
-    2 (2026-11): what is said of suspects are objects: the text, and for programs its id and raw
-        values.
+    2 (2026-11): what is said of suspects, and of facts that differ, are objects: the text, and for
+        programs its id and raw values.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
             {"suspect": as_json(suspect), "acceptance": _acceptance(acceptance)}
             for suspect, acceptance in variant.accepted
         ],
-        "mismatches": [asdict(mismatch) for mismatch in variant.mismatches],
+        "mismatches": [as_json(mismatch) for mismatch in variant.mismatches],
         "runs": [_run(entry) for entry in variant.entries],
     }
 
