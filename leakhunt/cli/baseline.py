@@ -212,7 +212,7 @@ def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVari
     for baseline in baselines:
         if baseline.environment == each.kept.environment:
             return baseline.variant(each.kept.scenario, each.kept.variant)
-    raise UsageError(no_baseline(baselines, each.entries[0].run, str(into)))
+    raise UsageError(str(no_baseline(baselines, each.entries[0].run, str(into))))
 
 
 def _show_moved(

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from leakhunt.amounts import format_bytes
 from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
+    ABSENT,
     CALLS_ASKED,
     COLLECTIONS,
     COLLECTS,
     DEFAULT,
+    IN_OUR_WORDS,
     LIMIT,
     NOT_RECORDED,
     OPTION,
@@ -30,6 +32,7 @@ from leakhunt.model.comparison import (
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark
+from leakhunt.text.message import Message, Text, joined, message
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 # Which of several equal GPUs it is.
@@ -77,6 +80,35 @@ def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]
         unknown = len(values) == 2 and NOT_RECORDED in values
         told = (" / ".join(before), " / ".join(after))
         yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
+
+
+def told(mismatch: Mismatch) -> Message:
+    """``threads 2 against 4``."""
+    return message(
+        "comparison.mismatch",
+        "{fact} {before} against {after}",
+        fact=_name(mismatch.fact),
+        before=_values(mismatch.fact, mismatch.before),
+        after=_values(mismatch.fact, mismatch.after),
+    )
+
+
+def _name(fact: str) -> Message:
+    if fact.startswith(OPTION):
+        return message("comparison.option", "option {name}", name=fact.removeprefix(OPTION))
+    if fact.startswith(PACKAGE):
+        return message("comparison.package", "package {name}", name=fact.removeprefix(PACKAGE))
+    return Message("comparison.fact", fact)
+
+
+def _values(fact: str, values: str) -> Text:
+    """Several values of one side are told together; only words of ours are translated."""
+    is_ours = fact in (*IN_OUR_WORDS, LIMIT)
+    each = [
+        Message("comparison.value", value) if is_ours or value in ABSENT else value
+        for value in values.split(" / ")
+    ]
+    return joined(each, " / ", "")
 
 
 def facts(run: Run) -> Facts:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.analysis.comparison.compare import refused
-from leakhunt.analysis.comparison.environments import differing, facts
+from leakhunt.analysis.comparison.environments import differing, facts, told
 from leakhunt.analysis.comparison.metrics import lines_of
 from leakhunt.analysis.comparison.profile import beside, profile
 from leakhunt.analysis.gate.baseline import environment_of
@@ -15,8 +15,7 @@ from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.reporting.comparison.sentences import against
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, joined, message
 
 
 def against_baseline(
@@ -52,19 +51,24 @@ def choose(baselines: Sequence[Baseline], run: Run) -> Baseline | None:
     return next((each for each in baselines if each.environment == here), None)
 
 
-def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> str:
+def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     """Why `run` is held against none of `baselines`, which are in `place`, and what to do."""
-    save = tr("'leakhunt baseline save RUN_FOLDER' here makes one")
     if not baselines:
-        return tr("{place}: no baseline; {save}", place=place, save=save)
+        return message(
+            "baseline.none",
+            "{place}: no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one",
+            place=place,
+        )
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
-    facts = tr("; ").join(map(against, _apart(nearest.environment, here)))
-    return tr(
+    return message(
+        "baseline.none_here",
         "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
-        " {save}",
-        place=place, nearest=nearest.place, facts=facts, save=save,
-    )  # fmt: skip
+        " 'leakhunt baseline save RUN_FOLDER' here makes one",
+        place=place,
+        nearest=nearest.place,
+        facts=joined(map(told, _apart(nearest.environment, here)), "; ", ""),
+    )
 
 
 def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
