@@ -202,7 +202,7 @@ def _location(spot: Spot) -> dict[str, Any]:
 
 
 def _visible(value: Any) -> Any:
-    """A value of JSON whose texts are each on one line, with nothing in them that cannot be seen."""
+    """A value of JSON whose texts are on one line each, with nothing that cannot be seen."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
