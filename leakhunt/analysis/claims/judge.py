@@ -67,7 +67,7 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     """One figure, measured and held against its limits."""
     if evidence is None or evidence.report is None or evidence.missing:
         missing = evidence.missing if evidence is not None else ""
-        return _not_measured(check, missing or message("claims.no_run", "the run was not made"))
+        return _not_measured(check, missing or message("claims.no-run", "the run was not made"))
     entries = [each for each in evidence.report.entries if each.variant == check.variant]
     if not check.variant:
         entries = list(evidence.report.entries)
@@ -106,22 +106,22 @@ def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> 
     assert evidence.report is not None
     known = tuple(dict.fromkeys(each.variant for each in evidence.report.entries))
     if not known:
-        return message("claims.nothing_measured", "nothing was measured")
+        return message("claims.nothing-measured", "nothing was measured")
     if not entries:
         return message(
-            "claims.no_variant",
+            "claims.no-variant",
             "{variant} was not run, only {known}",
             variant=check.variant,
             known=known,
         )
     if not check.variant:
         return message(
-            "claims.which_variant",
+            "claims.which-variant",
             "the check names no variant, and there are several: {known}",
             known=known,
         )
     return plural_message(
-        "claims.which_run",
+        "claims.which-run",
         "{n} run of {variant}: it is not known which is meant",
         "{n} runs of {variant}: it is not known which is meant",
         len(entries),
@@ -149,7 +149,7 @@ def _failed(check: Check, entry: JudgedRun) -> Text:
                 **values,
             )
         return plural_message(
-            "claims.ended_because",
+            "claims.ended-because",
             "{variant}: {ending} after {n} call. {reason}",
             "{variant}: {ending} after {n} calls. {reason}",
             done,
@@ -158,7 +158,7 @@ def _failed(check: Check, entry: JudgedRun) -> Text:
         )
     if not done and not of_crash:
         return message(
-            "claims.variant_not_measured", "{variant}: nothing was measured", variant=entry.variant
+            "claims.variant-not-measured", "{variant}: nothing was measured", variant=entry.variant
         )
     return ""
 

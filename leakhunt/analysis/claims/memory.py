@@ -10,7 +10,7 @@ from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series
 from leakhunt.model.claims import Measurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit
 from leakhunt.model.verdict import Trend
 from leakhunt.text.message import message, plural_message
 
@@ -49,7 +49,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
     if done < max(first or 0, last or 0):
         return untold(
             plural_message(
-                "claims.ended_before", "it ended after {n} call", "it ended after {n} calls", done
+                "claims.ended-before", "it ended after {n} call", "it ended after {n} calls", done
             )
         )
     within = [
@@ -59,7 +59,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
     ]
     if len(within) < 2:
         return untold(
-            message("claims.few_between", "fewer than two samples lie between these calls")
+            message("claims.few-between", "fewer than two samples lie between these calls")
         )
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
@@ -77,7 +77,7 @@ def spread(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     judged = values[asked.run.judged_from :]
     if len(judged) < 2:
-        return untold(message("claims.few_judged", "fewer than two samples were judged"))
+        return untold(message("claims.few-judged", "fewer than two samples were judged"))
     spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
@@ -106,13 +106,13 @@ def saving(asked: MeasureContext) -> Measurement:
     own = _trend(asked.entry, asked.check.series)
     if base is None or own is None:
         return untold(
-            message("claims.no_growths", "the growth of both variants cannot be told"), "share"
+            message("claims.no-growths", "the growth of both variants cannot be told"), "share"
         )
     assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
     assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
     if base.rate_low <= 0:
         return untold(
-            message("claims.reference_level", "the reference does not grow for certain"), "share"
+            message("claims.reference-level", "the reference does not grow for certain"), "share"
         )
     ends = product((own.rate_low, own.rate_high), (base.rate_low, base.rate_high))
     shares = [1 - one / other for one, other in ends]
@@ -139,25 +139,25 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
     if own is None or base is None or asked.reference is None:
         return untold(
-            message("claims.no_peaks", "the peaks of both variants cannot be told"), "share"
+            message("claims.no-peaks", "the peaks of both variants cannot be told"), "share"
         )
     if asked.is_cut_short:
         return untold(
             message(
-                "claims.peak_cut_short", "it ended before its time, so that it may have gone higher"
+                "claims.peak-cut-short", "it ended before its time, so that it may have gone higher"
             ),
             "share",
         )
     if base <= 0:
         return untold(
-            message("claims.reference_flat", "the reference does not rise above the start"),
+            message("claims.reference-flat", "the reference does not rise above the start"),
             "share",
         )
     value, unit = 1 - own / base, Unit(asked.unit)
     # A reference that ended before its time may have gone higher: then more is saved.
     high = None if asked.reference.run.outcome.ending != "ok" else value
     text = message(
-        "claims.peak_saving",
+        "claims.peak-saving",
         "{value:.3g} %, {own} against {base}",
         value=100 * value,
         own=Amount(own, unit),
@@ -176,7 +176,7 @@ def falls(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
-        return untold(message("claims.no_step", "there is one sample, and no step"), "share")
+        return untold(message("claims.no-step", "there is one sample, and no step"), "share")
     down = sum(step < 0 for step in steps)
     text = message(
         "claims.falls",
@@ -202,7 +202,7 @@ def _peak(run: Run, series: str) -> int | None:
     start, values = run.reading("start"), _samples(run, series)
     if start is None or series not in start.values or not values:
         return None
-    return max(*values, _high_water(run) if series == "rss" else 0) - start.values[series]
+    return max(*values, _high_water(run) if series == RSS else 0) - start.values[series]
 
 
 def _high_water(run: Run) -> int:
@@ -224,7 +224,7 @@ def _extreme(
     values = {"amount": Amount(amount, Unit(asked.unit)), "first": calls[0], "last": calls[1]}
     if is_least:
         text = message(
-            "claims.amount_at_least",
+            "claims.amount-at-least",
             "{amount}, calls {first:,} to {last:,}; at least so much: it ended before its time"
             " ({ending})",
             ending=asked.run.outcome.ending,

@@ -49,9 +49,9 @@ def worst_difference(asked: MeasureContext) -> Measurement:
     if found is None:
         return _no_results()
     if found.worst is None:
-        return untold(message("claims.no_intervals", "the results are no intervals"), "ms")
+        return untold(message("claims.no-intervals", "the results are no intervals"), "ms")
     text = message(
-        "claims.worst_difference",
+        "claims.worst-difference",
         "{worst} in one of {compared:,} results",
         worst=Seconds(found.worst / 1000),
         compared=found.compared,
@@ -67,7 +67,7 @@ def _difference(asked: MeasureContext) -> Difference | None:
 
 def _no_results() -> Measurement:
     return untold(
-        message("claims.no_results", "no results that could be compared with the reference's")
+        message("claims.no-results", "no results that could be compared with the reference's")
     )
 
 
@@ -104,7 +104,7 @@ def calls_done(asked: MeasureContext) -> Measurement:
     text = plural_message("claims.calls", "{n} call", "{n} calls", done)
     if asked.is_cut_short:
         text = plural_message(
-            "claims.calls_then",
+            "claims.calls-then",
             "{n} call, then {ending}",
             "{n} calls, then {ending}",
             done,
@@ -122,7 +122,7 @@ def suspect(asked: MeasureContext) -> Measurement:
     told = asked.entry.attribution
     if told is None:
         return untold(
-            message("claims.no_suspects", "nobody was suspected: nothing grows, or it was no hunt"),
+            message("claims.no-suspects", "nobody was suspected: nothing grows, or it was no hunt"),
             "share",
         )
     named = [each for each in told.suspects if asked.check.names in " ".join(_words(each))]
@@ -132,7 +132,7 @@ def suspect(asked: MeasureContext) -> Measurement:
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
         return untold(
-            message("claims.no_shares", "how much of the growth the suspects take is not known"),
+            message("claims.no-shares", "how much of the growth the suspects take is not known"),
             "share",
         )
     rate = sum(each.bytes_per_call or 0.0 for each in named)
@@ -148,9 +148,9 @@ def suspect(asked: MeasureContext) -> Measurement:
 
 def _unnamed(names: str, first: Suspect | None) -> Text:
     if first is None:
-        return message("claims.no_such_suspect", "0 %: no suspect names {names}", names=names)
+        return message("claims.no-such-suspect", "0 %: no suspect names {names}", names=names)
     return message(
-        "claims.another_suspect",
+        "claims.another-suspect",
         "0 %: no suspect names {names}; the first is {title}",
         names=names,
         title=first.title,
@@ -159,7 +159,7 @@ def _unnamed(names: str, first: Suspect | None) -> Text:
 
 def _words(found: Suspect) -> Iterator[str]:
     """What a suspect is told by: the chain that holds it, its lines, its cause."""
-    yield found.title
+    yield str(found.title)
     yield from found.chain
     yield from map(_line, found.stack)
     yield from (_line(frame) for frame in (found.where, found.holder) if frame is not None)
@@ -186,7 +186,7 @@ def largest_finding(asked: MeasureContext) -> Measurement:
     ]
     if not watched:
         return untold(
-            message("claims.not_watched", "{instrument} did not watch it", instrument=wanted),
+            message("claims.not-watched", "{instrument} did not watch it", instrument=wanted),
             "bytes",
         )
     named = [
@@ -197,14 +197,14 @@ def largest_finding(asked: MeasureContext) -> Measurement:
     ]
     if not named:
         text = message(
-            "claims.no_such_finding",
+            "claims.no-such-finding",
             "0 B: no finding of {count:,} names it",
             count=sum(len(each.findings) for each in watched),
         )
         return exactly(0, "bytes", text)
     largest = max(named, key=lambda each: each.sizes[-1])
     text = message(
-        "claims.largest_finding",
+        "claims.largest-finding",
         "{size} from {place}",
         size=Amount(largest.sizes[-1]),
         place=next((str(each) for each in largest.stack if asked.check.names in _line(each)), ""),
@@ -224,7 +224,7 @@ def failed(asked: MeasureContext) -> Measurement:
     landing = asked.entry.landing
     if landing is None or not landing.requests:
         return untold(
-            message("claims.no_requests", "it was no soak, or no request was made"), "share"
+            message("claims.no-requests", "it was no soak, or no request was made"), "share"
         )
     text = message(
         "claims.failed",

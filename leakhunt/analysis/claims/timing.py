@@ -13,6 +13,7 @@ from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.analysis.student import student
 from leakhunt.model.claims import Measurement
 from leakhunt.model.run import Run
+from leakhunt.model.series import AUDIO, DURATION
 from leakhunt.text.message import message
 
 # Fewer times than this have no spread to speak of.
@@ -32,10 +33,10 @@ def time_ratio(asked: MeasureContext) -> Measurement:
     judged calls.
     """
     if asked.reference is None:
-        return untold(message("claims.no_reference", "the reference was not run"), "ratio")
+        return untold(message("claims.no-reference", "the reference was not run"), "ratio")
     base, own = asked.reference.run, asked.run
-    if not all(each.samples.get("duration") for each in (base, own)):
-        return untold(message("claims.no_times", "times were not read in both runs"), "ratio")
+    if not all(each.samples.get(DURATION) for each in (base, own)):
+        return untold(message("claims.no-times", "times were not read in both runs"), "ratio")
     compared = log_ratio(base, own)
     if compared is not None:
         before, after, mean = compared
@@ -47,7 +48,7 @@ def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < FEWEST_TIMES:
         return untold(
-            message("claims.few_calls", "fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio"
+            message("claims.few-calls", "fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio"
         )
     widths = [_half_width(each) for each in (before, after)]
     between = student(_FREEDOM_BETWEEN_RUNS) * SPREAD_BETWEEN_RUNS * sqrt(2)
@@ -69,7 +70,7 @@ def slowdown(asked: MeasureContext) -> Measurement:
     if min(len(first), len(last)) < FEWEST_TIMES:
         return untold(
             message(
-                "claims.short_tenth",
+                "claims.short-tenth",
                 "a tenth of the calls has fewer than {n} samples",
                 n=FEWEST_TIMES,
             )
@@ -86,12 +87,12 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     three calls that hear any.
     """
     run = asked.run
-    audio = run.samples.get("audio", ())[run.judged_from : run.samples_done]
-    work = run.samples.get("duration", ())[run.judged_from : run.samples_done]
+    audio = run.samples.get(AUDIO, ())[run.judged_from : run.samples_done]
+    work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
     if len(heard) < FEWEST_TIMES:
         return untold(
-            message("claims.no_audio", "the scenario does not say how much audio its calls hear")
+            message("claims.no-audio", "the scenario does not say how much audio its calls hear")
         )
     total = sum(each for _, each in heard)
     rate = sum(spent for spent, _ in heard) / total
@@ -101,7 +102,7 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     half = 60 * student(len(heard) - 1) * error
     value, low, high = 60 * rate, max(60 * rate - half, 0.0), 60 * rate + half
     text = message(
-        "claims.time_per_minute",
+        "claims.time-per-minute",
         "{value} ({low} to {high}) per minute of audio",
         value=Seconds(value),
         low=Seconds(low),
@@ -112,7 +113,7 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
 
 def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
     """The call that each sample comes after, and the seconds per call in it."""
-    durations, calls = run.samples.get("duration", ()), run.calls
+    durations, calls = run.samples.get(DURATION, ()), run.calls
     places = range(first_sample, min(run.samples_done, len(durations)))
     since = [calls[place] - (calls[place - 1] if place else 0) for place in places]
     return [
@@ -133,7 +134,7 @@ def _half_width(seconds: Sequence[float]) -> float:
 def _ratio(before: float, after: float, value: float, half: float) -> Measurement:
     low, high = exp(value - half), exp(value + half)
     text = message(
-        "claims.time_ratio",
+        "claims.time-ratio",
         "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} against {before} per call",
         ratio=exp(value),
         low=low,

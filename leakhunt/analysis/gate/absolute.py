@@ -14,7 +14,7 @@ from leakhunt.model.gate import Budget, BudgetResult, GateAnswer
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import ANONYMOUS, Unit
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.message import Text, message
 
@@ -70,7 +70,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     # The verdict may know more than these bounds: blocks that come to no bytes, say, are no growth.
     known_clean = trend.status is Status.NO_LEAK and budget.amount <= trend.tolerance
     if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
-        told = message("gate.at_most", "at most {high}", high=figures["high"])
+        told = message("gate.at-most", "at most {high}", high=figures["high"])
         if run.outcome.ending is Ending.OK:
             return _checked(budget, trend.unit, GateAnswer.WITHIN, told, trend)
         return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
@@ -79,7 +79,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return _above(entry, budget, trend, figures)
     if high <= limit:
         told = message(
-            "gate.few_samples",
+            "gate.few-samples",
             "at most {high} so far, of {samples} samples; {fewest} are needed",
             high=figures["high"], samples=trend.samples, fewest=FEWEST_FOR_CLEAN,
         )  # fmt: skip
@@ -98,7 +98,7 @@ def _above(
 ) -> BudgetResult:
     """Growth above the budget: over it, unless it is known to be that of caches that end."""
     told = message(
-        "gate.at_least", "{rate}, at least {low}", rate=figures["rate"], low=figures["low"]
+        "gate.at-least", "{rate}, at least {low}", rate=figures["rate"], low=figures["low"]
     )
     is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
     if is_bounded and trend.unit is Unit.BYTES:
@@ -117,14 +117,14 @@ def with_ending(told: Text, run: Run) -> Text:
     if run.outcome.ending is Ending.OK:
         return told
     reason = run.outcome.reason or run.outcome.ending
-    return message("gate.ended_early", "{told}; it ended early: {reason}", told=told, reason=reason)
+    return message("gate.ended-early", "{told}; it ended early: {reason}", told=told, reason=reason)
 
 
 def no_sample(run: Run) -> Text:
     """That a run read nothing, and why."""
     if not run.outcome.reason:
-        return message("gate.empty_run", "no sample: empty run")
-    return message("gate.no_sample", "no sample: {reason}", reason=run.outcome.reason)
+        return message("gate.empty-run", "no sample: empty run")
+    return message("gate.no-sample", "no sample: {reason}", reason=run.outcome.reason)
 
 
 def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
@@ -134,7 +134,7 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
         reason = no_sample(run)
     elif series.startswith("cuda_") and run.plan.device != "cuda":
         reason = message(
-            "gate.needs_gpu",
+            "gate.needs-gpu",
             "the run was on the CPU; gate {series} on a machine with a GPU",
             series=series,
         )
@@ -145,15 +145,15 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
             series=series,
             why=run.unavailable[series],
         )
-    elif run.plan.load is not None and "anonymous" in run.samples:
+    elif run.plan.load is not None and ANONYMOUS in run.samples:
         reason = message(
-            "gate.no_series_from_outside",
+            "gate.no-series-from-outside",
             "the run has no series {series!r}; of a service seen from outside only, gate the"
             " series anonymous",
             series=series,
         )
     else:
-        reason = message("gate.no_series", "the run has no series {series!r}", series=series)
+        reason = message("gate.no-series", "the run has no series {series!r}", series=series)
     return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
 
 
@@ -165,7 +165,7 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
     unit = unit_in(entry, budget.series)
     grown = _growth(run, budget.series)
     told: Text = message(
-        "gate.grown_in_run",
+        "gate.grown-in-run",
         "{amount} in {calls}",
         amount=Amount(grown, unit),
         calls=Count(run.calls_done, run.plan.work),
@@ -191,7 +191,7 @@ def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Time per call: the median, as far as one run knows it."""
     spent = cost(entry.run, None)
     if spent is None:
-        reason = message("gate.no_time", "no call was timed")
+        reason = message("gate.no-time", "no call was timed")
         return _checked(budget, Unit.NANOSECONDS, GateAnswer.NOTHING_MEASURED, reason)
     taken = spent.median_seconds
     margin = exp(student(_TIME_FREEDOM) * SPREAD_BETWEEN_RUNS)

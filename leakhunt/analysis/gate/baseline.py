@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from leakhunt.analysis.comparison.environments import mismatches, told
+from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.profile import profile
+from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
@@ -67,14 +68,14 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
         run = entry.run
         if run.outcome.ending is not Ending.OK:
             return message(
-                "baseline.ended_early",
+                "baseline.ended-early",
                 "{file}: the run was {told} ({reason})",
                 file=run.file, told=run.outcome.ending, reason=run.outcome.reason,
             )  # fmt: skip
         judged = run.samples_done - run.judged_from
         if judged < FEWEST_SAMPLES:
             return message(
-                "baseline.few_samples",
+                "baseline.few-samples",
                 "{file}: {judged} judged samples; {fewest_samples} are needed",
                 file=run.file, judged=judged, fewest_samples=FEWEST_SAMPLES,
             )  # fmt: skip
@@ -82,9 +83,9 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
     for other in others:
         differ = [e for e in mismatches([first], [other]) if e.matter.refuses_memory]
         if differ:
-            facts = joined(map(told, differ), "; ", "")
+            facts = joined(map(difference_of, differ), "; ", "")
             return message(
-                "baseline.no_repeats",
+                "baseline.no-repeats",
                 "{file} and {other}: no repeats of one another, these are not the same: {facts}",
                 file=first.file, other=other.file, facts=facts,
             )  # fmt: skip

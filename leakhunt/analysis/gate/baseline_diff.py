@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.analysis.comparison.compare import refused
-from leakhunt.analysis.comparison.environments import differing, facts, told
+from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
 from leakhunt.analysis.comparison.profile import beside, profile
+from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
@@ -62,12 +63,12 @@ def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
     return message(
-        "baseline.none_here",
+        "baseline.none-here",
         "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
         " 'leakhunt baseline save RUN_FOLDER' here makes one",
         place=place,
         nearest=nearest.place,
-        facts=joined(map(told, _apart(nearest.environment, here)), "; ", ""),
+        facts=joined(map(difference_of, _apart(nearest.environment, here)), "; ", ""),
     )
 
 
@@ -76,4 +77,4 @@ def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
         values = [each.get(name, NOT_SET) for each in (kept, here)]
         if values[0] != values[1]:
             matter = Matter.SHOWN if name == PYTHON else Matter.MEMORY
-            yield Mismatch(name, values[0], values[1], matter)
+            yield mismatch(name, values[:1], values[1:], matter)

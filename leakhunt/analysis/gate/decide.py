@@ -9,8 +9,6 @@ from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
-from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
-from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.gate import (
@@ -24,12 +22,8 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import Unit
+from leakhunt.model.series import SeriesRole, Unit, has_role
 from leakhunt.text.message import Text, message
-
-# With a budget for one of these, what memory may do is said; a budget for descriptors, say, is one
-# more thing to keep, and none less.
-_MEMORY = (*MEMORY_SERIES, *KEPT_SERIES)
 
 
 def answer_on(
@@ -49,7 +43,11 @@ def answer_on(
         return replace(told, entries=tuple(entries), attempts=attempts)
     held = beside is not None and not beside.refusal
     budgets = terms.budgets
-    if not held and not any(budget.series in _MEMORY for budget in budgets):
+    # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
+    # thing to keep, and none less.
+    if not held and not any(
+        has_role(budget.series, SeriesRole.LIVE, SeriesRole.KEPT) for budget in budgets
+    ):
         own = {budget.series for budget in budgets}
         defaults = default_budgets(entries)
         budgets = (*budgets, *(each for each in defaults if each.series not in own))
@@ -65,7 +63,7 @@ def answer_on(
     refusal = beside.refusal if beside is not None else ""
     if not checks and not refusal:
         refusal = message(
-            "gate.no_live_series", "no series that shows live memory can be read on this system"
+            "gate.no-live-series", "no series that shows live memory can be read on this system"
         )
     answers = [check.answer for check in checks]
     return VariantResult(
@@ -164,7 +162,7 @@ def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[T
         elif each.fingerprint in found and each.up_to is not None:
             notes.append(
                 message(
-                    "gate.acceptance_outgrown",
+                    "gate.acceptance-outgrown",
                     "{where}: {fingerprint} is accepted up to {up_to}, and keeps {rate}",
                     where=each.where,
                     fingerprint=each.fingerprint,
@@ -183,13 +181,13 @@ def _run_out(acceptance: Acceptance, is_found: bool) -> Text:
     }
     if is_found:
         return message(
-            "gate.acceptance_over",
+            "gate.acceptance-over",
             "{where}: {fingerprint} was accepted until {until}, which is over; the suspect is still"
             " there and counts again",
             **values,
         )
     return message(
-        "gate.acceptance_over_unneeded",
+        "gate.acceptance-over-unneeded",
         "{where}: {fingerprint} was accepted until {until}, which is over; no suspect here needs"
         " it",
         **values,
@@ -202,7 +200,7 @@ def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Tex
     suspects |= {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
     return tuple(
         message(
-            "gate.acceptance_unneeded",
+            "gate.acceptance-unneeded",
             "{where}: {fingerprint} is accepted, and nothing needs it: take it out, or see whether"
             " what it was for goes by another fingerprint now",
             where=each.where,

@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 
-from leakhunt.amounts import Amount, Rate
+from leakhunt.analysis.comparison.statements import quantity
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
-from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
-from leakhunt.analysis.verdict.judge import LIVE_SERIES
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
-from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
 from leakhunt.text.message import Message, message
 
@@ -39,7 +36,7 @@ def more(
     )
     if lines is None:
         reason = message(
-            "gate.no_baseline",
+            "gate.no-baseline",
             "there is no baseline to hold it against; 'leakhunt baseline save' makes one, and"
             " --against REVISION measures one beside",
         )
@@ -48,10 +45,10 @@ def more(
     line = next((each for each in lines if each.name == name), None)
     if line is None:
         reason = (
-            message("gate.baseline_lacks", "the baseline has no {series}", series=budget.series)
+            message("gate.baseline-lacks", "the baseline has no {series}", series=budget.series)
             if name
             else message(
-                "gate.only_rss_total",
+                "gate.only-rss-total",
                 "of whole runs, only rss is held against a baseline: write it per call",
             )
         )
@@ -63,7 +60,7 @@ def _line_name(budget: Budget) -> str:
     if budget.series == SECONDS_PER_CALL:
         return TIME
     if budget.extent is Extent.RUN:
-        return RSS_TOTAL if budget.series == "rss" else ""
+        return RSS_TOTAL if budget.series == RSS else ""
     return budget.series
 
 
@@ -89,19 +86,19 @@ def _by_bounds(
     entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
 ) -> BudgetResult:
     if line.conclusion is Conclusion.REFUSED:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, str(line.reason))
     if line.difference is None:
-        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, str(line.reason))
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
     answer = answer_between(low, high, budget.amount)
-    told = _told(line, entries[0].run.plan.work)
+    told = _told(line)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
         if answer is GateAnswer.CANNOT_TELL:
             told = message(
-                "gate.repeats_would_tell",
+                "gate.repeats-would-tell",
                 "{told}; repeats would tell, or a budget of so much more",
                 told=told,
             )
@@ -131,27 +128,23 @@ def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
     return lambda ratio: before * (ratio - 1.0)
 
 
-def _told(line: Metric, work: Work) -> Message:
+def _told(line: Metric) -> Message:
     difference = line.difference
     assert difference is not None
     if line.name == TIME:
         return message(
-            "gate.more_time",
+            "gate.more-time",
             "{estimate:.2f} times the time before, 99 % between {low:.2f} and {high:.2f}",
             estimate=difference.estimate,
             low=difference.low,
             high=difference.high,
         )
-
-    def quantity(value: float) -> Amount | Rate:
-        return Amount(value) if line.name == RSS_TOTAL else Rate(value, line.unit, work)
-
     return message(
         "gate.more",
         "{estimate} more than before, 99 % between {low} and {high}",
-        estimate=quantity(difference.estimate),
-        low=quantity(difference.low),
-        high=quantity(difference.high),
+        estimate=quantity(line, difference.estimate),
+        low=quantity(line, difference.low),
+        high=quantity(line, difference.high),
     )
 
 
@@ -161,7 +154,7 @@ def by_the_baseline(
     """The live series that no budget holds against the baseline: they may not have got worse."""
     said = {_line_name(budget) for budget in budgets if budget.more}
     for line in lines:
-        if line.name in LIVE_SERIES and line.name not in said:
+        if line.name in leak_series() and line.name not in said:
             budget = Budget(line.name, 0.0, Extent.CALL, more=True, text="+0")
             yield _by_line(entries, budget, unit_in(entries[0], line.name), line)
 
@@ -176,10 +169,10 @@ def without_line(
     said = {line.name for line in lines} | {budget.series for budget in budgets}
     return tuple(
         series
-        for series in LIVE_SERIES
+        for series in leak_series()
         if series not in said
         and all(series in entry.run.samples for entry in entries)
-        and (series in MEMORY_SERIES or any(map(partial(_leaks, series), entries)))
+        and (series in live_memory() or any(map(partial(_leaks, series), entries)))
     )
 
 

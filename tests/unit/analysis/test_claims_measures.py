@@ -101,9 +101,6 @@ def test_growth_in_all_is_not_told_of_calls_that_were_not_made(make_run: MakeRun
     run = make_run(rss=[10, 20])
     text = measured("total_growth", run, series="rss", to_call=50).text
     assert str(text) == "it ended after 2 calls"
-        str(measured("total_growth", run, series="rss", to_call=50).text)
-        == "it ended after 2 calls"
-    )
     assert measured("total_growth", run, series="rss", from_call=2).value is None
     assert measured("total_growth", make_run(rss=[5]), series="rss").value is None
     assert measured("total_growth", make_run(rss=[5, 6])).value is None

@@ -84,7 +84,7 @@ def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: Mak
 
 def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
     told = to_json(only(PER_CALL, make_run(live_heap=leak(5000))).reason)
-    assert told["message"] == "gate.at_least"
+    assert told["message"] == "gate.at-least"
     assert told["values"]["low"] == {
         "value": pytest.approx(5000), "unit": "bytes", "per": "call",
     }  # fmt: skip
@@ -343,7 +343,7 @@ def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[Jud
         ceiling_bytes=None,
         ceiling_calls=None,
         sentence="",
-        beside=(),
+        retained=(),
         blind=(),
         instruments=(),
     )
