@@ -55,7 +55,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/soak.py", "cli.summary"),
     ("reporting/index/page.py", "errors"),
     ("server/app.py", "cli.verb"),
-    ("text/suggest.py", "errors"),
     ("worker/__main__.py", "pytest_plugin.worker"),
     ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip
