@@ -10,12 +10,14 @@ import click
 from rich.console import Console
 from rich.text import Text as RichText
 
-from leakhunt.analysis.gate.baseline import Baseline, KeptVariant, environment_of, kept, unfit
+from leakhunt.analysis.gate.baseline import environment_of, kept, unfit
 from leakhunt.analysis.gate.baseline_diff import against_baseline, no_baseline
 from leakhunt.analysis.report import assemble
+from leakhunt.engine.baselines import baselines_in, variant_in
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
+from leakhunt.model.baseline import Baseline, KeptVariant
 from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
@@ -27,8 +29,6 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.storage.baseline_folder import (
     DEFAULT_PLACE,
     path_of,
-    read_baselines,
-    read_file,
     write_kept,
 )
 from leakhunt.text.language import tr
@@ -105,7 +105,7 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     this environment yet.
     """
     measured = _measured(runs, despite_leak)
-    baselines = read_baselines(into)
+    baselines = baselines_in(into)
     old = [_old(each, baselines, into) for each in measured]
     beside = [
         against_baseline(before, each.entries) if before is not None else None
@@ -131,10 +131,10 @@ def show(place: Path) -> None:
             tr("{place}: no such file or folder; 'leakhunt baseline save' makes one", place=place)
         )
     if place.is_file():
-        one = read_file(place)
+        one = variant_in(place)
         found: tuple[Baseline, ...] = (Baseline(str(place), one.environment, (one,)),)
     else:
-        found = read_baselines(place)
+        found = baselines_in(place)
     if not found:
         raise NothingMeasured(
             tr("{place}: no baseline here; 'leakhunt baseline save' makes one", place=place)

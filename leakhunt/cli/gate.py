@@ -40,6 +40,7 @@ from leakhunt.errors import INTERRUPTED, UsageError
 from leakhunt.model.gate import GateResult, Terms, VariantResult
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text
@@ -47,7 +48,6 @@ from leakhunt.text.message import Text
 # Columns of a run's name on the terminal: longer ones push what follows to the right.
 _WIDTH = 32
 _OPTION = "--max-growth"
-_SERIES = "live_heap"
 
 
 @click.command("gate")
@@ -97,7 +97,7 @@ _SERIES = "live_heap"
     help="Measure so many variants at a time; times then say little.",
 )
 @click.option("--max-growth", metavar="RATE", help="A budget for run files, such as '4 KiB/call'.")
-@click.option("--series", help=f"What --max-growth is of; default: {_SERIES}.")
+@click.option("--series", help=f"What --max-growth is of; default: {LIVE_HEAP}.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -136,7 +136,7 @@ def command(
                 tr("run files are measured already: leave out --scenario and --against")
             )
         policy = (
-            _of_one_budget(max_growth, series or _SERIES)
+            _of_one_budget(max_growth, series or LIVE_HEAP)
             if max_growth is not None
             else load_policy(policy_file(named))
         )

@@ -32,10 +32,10 @@ from collections.abc import Sequence
 
 from leakhunt.analysis.claims.measures import MEASURES, Measure
 from leakhunt.config.limits import Quantity, parse_limit
-from leakhunt.config.toml_file import Table, read_table, shown
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.claims import DEFAULT_SERIES, About, Check, Claim, ClaimLimit, ClaimRun, Claims
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table, read_table, shown
 
 # The verbs that leave run files; others would wait for people or leave none.
 VERBS = ("run", "hunt", "soak")

@@ -10,7 +10,7 @@ from math import isfinite
 from leakhunt.amounts import parse_rate
 from leakhunt.errors import UsageError
 from leakhunt.model.claims import ClaimLimit
-from leakhunt.model.series import Unit
+from leakhunt.model.series import SERIES, Unit
 
 
 class Quantity(Enum):
@@ -26,13 +26,6 @@ class Quantity(Enum):
     WORD = "killed"
 
 
-# Units of series that are no bytes.
-SERIES_UNITS: Mapping[str, Unit] = {
-    "python_blocks": Unit.BLOCKS,
-    "threads": Unit.COUNT,
-    "descriptors": Unit.COUNT,
-    "children": Unit.COUNT,
-}
 _SECONDS: Mapping[str, float] = {
     "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "days": 86_400,
 }  # fmt: skip
@@ -59,7 +52,7 @@ def _amount(text: str, quantity: Quantity, series: str) -> float | None:
     if quantity in (Quantity.RATE, Quantity.SIZE):
         whole = text if quantity is Quantity.RATE else f"{text}/call"
         try:
-            return parse_rate(whole, SERIES_UNITS.get(series, Unit.BYTES))
+            return parse_rate(whole, SERIES[series].unit if series in SERIES else Unit.BYTES)
         except UsageError:
             return None
     match = _NUMBER.fullmatch(text)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.analysis.gate.baseline import Baseline
+from leakhunt.analysis.gate.baseline import derived
 from leakhunt.analysis.gate.baseline_diff import against_baseline, choose, no_baseline
+from leakhunt.model.baseline import Baseline, KeptVariant
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
-from leakhunt.storage.baseline_folder import read_baselines
+from leakhunt.storage.baseline_folder import read_baselines, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +49,25 @@ def kept_in(folder: Path) -> SavedBaseline:
     Raises:
         BadFile: a file in it is damaged, or not where it belongs.
     """
-    return SavedBaseline(str(folder), read_baselines(folder))
+    return SavedBaseline(str(folder), baselines_in(folder))
+
+
+def baselines_in(folder: Path) -> tuple[Baseline, ...]:
+    """What is kept below `folder`, of each environment; maybe nothing.
+
+    Raises:
+        BadFile: a file in it is damaged, or not where it belongs.
+    """
+    return tuple(
+        replace(each, variants=tuple(map(derived, each.variants)))
+        for each in read_baselines(folder)
+    )
+
+
+def variant_in(file: Path) -> KeptVariant:
+    """The variant that is kept in a file.
+
+    Raises:
+        BadFile: it cannot be read, or holds no variant.
+    """
+    return derived(read_file(file))

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.text.language import mark
 
 # What is measured where a check names no series.
-DEFAULT_SERIES = "live_heap"
+DEFAULT_SERIES = LIVE_HEAP
 
 
 class About(StrEnum):

@@ -18,14 +18,14 @@ from dataclasses import replace
 from hashlib import sha256
 from statistics import fmean
 
-from leakhunt.analysis.comparison.environments import absent
-from leakhunt.analysis.comparison.profile import RATES, GrowthCourse, Profile
-from leakhunt.analysis.gate.baseline import PYTHON, KeptVariant, headline
-from leakhunt.model.comparison import Matter
+from leakhunt.model.baseline import PYTHON, RATES, GrowthCourse, KeptVariant, Profile
+from leakhunt.model.comparison import Matter, absent
 from leakhunt.model.series import Unit
 
 FORMAT = 1
 CHECKSUM = "checksum"
+# The figures of one run are taken over so many blocks of its calls: of format 1, for good.
+BLOCKS = 8
 # Under which key the facts of each matter stand.
 FACTS = {
     "inputs": Matter.INPUTS,
@@ -125,7 +125,7 @@ def _course(
 def _single(course: GrowthCourse, decimals: int) -> Iterator[tuple[str, str]]:
     """The rate comes first, for people: it follows from the rest."""
     steps = [round(step, decimals) for step in course.steps]
-    told = headline(replace(course, rate=fmean(steps) if steps else None))
+    told = replace(course, rate=fmean(steps) if steps else None).headline
     if told is not None:
         yield "rate", _number(told, decimals)
     if steps:

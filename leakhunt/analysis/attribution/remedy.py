@@ -8,6 +8,7 @@ from math import exp, log, sqrt
 from statistics import fmean, stdev
 
 from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.result_diff import difference
@@ -17,9 +18,6 @@ from leakhunt.model.run import Run
 from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
 
-# Student's t, two-sided 95 %, by degrees of freedom; beyond, that of nine is kept, which is wider.
-_STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
-_STUDENT_BEYOND = 2.262
 _LIVE = ("live_heap", "python_live", "cuda_allocated")
 
 
@@ -70,8 +68,7 @@ def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> Remed
 def interval(values: Sequence[float]) -> Interval:
     """The mean of at least two values with Student's 95 % interval."""
     mean = fmean(values)
-    student = _STUDENT.get(len(values) - 1, _STUDENT_BEYOND)
-    half = student * stdev(values) / sqrt(len(values))
+    half = student(len(values) - 1, 0.95) * stdev(values) / sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 

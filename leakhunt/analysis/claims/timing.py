@@ -8,8 +8,9 @@ from statistics import median
 
 from leakhunt.amounts import format_seconds
 from leakhunt.analysis.claims.evidence import MeasureContext, untold
-from leakhunt.analysis.comparison.intervals import mean_of, student
+from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
+from leakhunt.analysis.student import student
 from leakhunt.model.claims import Measurement
 from leakhunt.model.run import Run
 from leakhunt.text.language import tr

@@ -28,8 +28,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from leakhunt.analysis.comparison.intervals import Mean, less, mean_of, pooled, student
-from leakhunt.analysis.comparison.profile import COLLECTED_ONLY, GrowthCourse, Profile
+from leakhunt.analysis.comparison.intervals import Mean, less, mean_of, pooled
+from leakhunt.analysis.student import student
+from leakhunt.model.baseline import COLLECTED_ONLY, GrowthCourse, Profile
 from leakhunt.model.plan import Work
 from leakhunt.text.language import mark, tr
 

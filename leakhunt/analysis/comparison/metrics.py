@@ -9,18 +9,12 @@ from statistics import fmean
 
 from leakhunt.analysis.comparison.growth import growth
 from leakhunt.analysis.comparison.intervals import Mean, between_runs
-from leakhunt.analysis.comparison.profile import (
-    COLLECTED_ONLY,
-    RATES,
-    GrowthCourse,
-    Profile,
-    profile,
-    together,
-)
+from leakhunt.analysis.comparison.profile import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.attribution import Interval
+from leakhunt.model.baseline import COLLECTED_ONLY, RATES, GrowthCourse, Profile
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit

@@ -7,87 +7,23 @@ a run in a baseline is the same noun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from leakhunt.analysis.comparison.alignment import common_samples, judged_calls, places_after
-from leakhunt.analysis.comparison.environments import Facts, facts
-from leakhunt.analysis.comparison.times import Times, times, times_over
+from leakhunt.analysis.comparison.environments import facts
+from leakhunt.analysis.comparison.times import times, times_over
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
-from leakhunt.model.plan import Work
+from leakhunt.model.baseline import COLLECTED_ONLY, RATES, GrowthCourse, Profile, Times
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status
-from leakhunt.text.language import mark
-
-# Read at collections only.
-COLLECTED_ONLY = "python_live"
-# The series whose growth is compared: what each is called, and its unit.
-RATES = {
-    "live_heap": (mark("live heap"), Unit.BYTES),
-    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
-    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
-    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
-    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
-    "anonymous": (mark("anonymous memory"), Unit.BYTES),
-    "rss": ("RSS", Unit.BYTES),
-    "cuda_process": (mark("GPU memory"), Unit.BYTES),
-    "threads": (mark("threads"), Unit.COUNT),
-    "descriptors": (mark("descriptors"), Unit.COUNT),
-    "children": (mark("children"), Unit.COUNT),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class GrowthCourse:
-    """How one series grows, in its unit per call.
-
-    `rate` is the mean of the `steps` between the floors of eight blocks. `left` is the rate that
-    collections leave, between the `points`: calls made and reading after each. `by_collections`:
-    the verdict went by those; `leaks`: it was a leak. None and empty: too few readings, or not
-    kept.
-    """
-
-    rate: float | None
-    steps: tuple[float, ...]
-    left: float | None
-    points: tuple[tuple[int, int], ...]
-    by_collections: bool
-    leaks: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The figures of one run.
-
-    `calls` are those that the samples behind the figures come after, None where they stand at no
-    even distance; `judged` counts the run's judged samples. `rss_growth` is in bytes, from before
-    the first call to after the last.
-    """
-
-    facts: Facts
-    work: Work
-    calls_done: int
-    calls: range | None
-    judged: int
-    calls_per_sample: int
-    collects: bool
-    courses: Mapping[str, GrowthCourse]
-    rss_growth: float | None
-    times: Times | None
-
-    def pairs_with(self, other: Profile) -> bool:
-        """Whether both are about the same calls, read in the same way."""
-        same = (self.calls, self.collects) == (other.calls, other.collects)
-        return self.calls is not None and same
 
 
 def profile(entry: JudgedRun) -> Profile:

@@ -9,15 +9,16 @@ work, which two runs cannot show and which is known from others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import hypot, log
 from statistics import median
 
 from leakhunt.analysis.comparison.alignment import common_samples
-from leakhunt.analysis.comparison.intervals import Mean, mean_of, student
+from leakhunt.analysis.comparison.intervals import Mean, mean_of
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS
+from leakhunt.model.baseline import Times
 from leakhunt.model.run import Run
 
 # Standard deviation of the logarithm of a run's time per call between runs of the same work:
@@ -27,17 +28,6 @@ SPREAD_BETWEEN_RUNS = 0.057
 _FREEDOM_BETWEEN_RUNS = 9
 # A clock that saw nothing pass.
 _LEAST_SECONDS = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds per call: the median, and the medians of eight blocks of calls, in order.
-
-    None and empty: too few samples.
-    """
-
-    seconds: float | None
-    blocks: tuple[float, ...]
 
 
 def times(run: Run) -> Times:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import exp
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
-from leakhunt.analysis.comparison.intervals import student
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_FOR_CLEAN
 from leakhunt.model.gate import Budget, BudgetResult, GateAnswer

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.analysis.comparison.profile import RATES
-from leakhunt.analysis.gate.baseline import KeptVariant, headline
+from leakhunt.model.baseline import RATES, KeptVariant
 from leakhunt.model.series import Unit
 from leakhunt.reporting.baseline.terminal import KeptRow
 from leakhunt.text.language import ntr, tr
@@ -41,7 +40,7 @@ def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
         rates = [
             rate
             for each in kept.profiles
-            if series in each.courses and (rate := headline(each.courses[series])) is not None
+            if series in each.courses and (rate := each.courses[series].headline) is not None
         ]
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
