@@ -56,8 +56,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("config/find_claims.py", "analysis.claims"),
     ("engine/claims.py", "cli.main"),
     ("engine/gate_scenario.py", "cli.display"),
-    ("engine/run.py", "cli.display"),
-    ("engine/run.py", "cli.summary"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
     ("model/comparison.py", "amounts"),
