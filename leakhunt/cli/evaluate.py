@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from leakhunt.cli.trials_display import TrialsBar
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.evaluate import EvaluationRequest, EvaluationResult, evaluate
 from leakhunt.reporting.evaluation.terminal import evaluation_lines, evaluation_tables
 
 
-@click.command("truth")
+@click.command("truth", cls=Verb)
 @click.argument("targets", nargs=-1, metavar="[NAME_OR_FILE[:VARIANT,...]]...")
 @click.option(
     "--repeats",

@@ -16,6 +16,7 @@ from rich.console import Console
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.interrupts import signals_are_interrupts
+from leakhunt.cli.verb import Verb
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, kept_in
@@ -50,7 +51,7 @@ _WIDTH = 32
 _OPTION = "--max-growth"
 
 
-@click.command("gate")
+@click.command("gate", cls=Verb)
 @click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER...]")
 @click.option(
     "--policy",
@@ -77,7 +78,8 @@ _OPTION = "--max-growth"
     help="Run it with this interpreter, of an environment with that revision's packages.",
 )
 @click.option(
-    "--rounds",
+    "--pairs",
+    "rounds",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,

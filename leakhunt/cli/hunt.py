@@ -10,13 +10,14 @@ import click
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.options import PAIRS
 from leakhunt.reporting.registry import Renderer
 
 
-@click.command("hunt")
+@click.command("hunt", cls=Verb)
 @measuring_options
 @click.option(
     "--with",
@@ -34,7 +35,8 @@ from leakhunt.reporting.registry import Renderer
     " variant:NAME, or the id of a known cause.",
 )
 @click.option(
-    "--rounds",
+    "--pairs",
+    "rounds",
     type=click.IntRange(min=2),
     default=PAIRS,
     show_default=True,

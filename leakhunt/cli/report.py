@@ -9,11 +9,12 @@ import click
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.notes import Notes
 from leakhunt.cli.summary import print_report
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.report import report_again
 from leakhunt.reporting.registry import Renderer
 
 
-@click.command("report")
+@click.command("report", cls=Verb)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
 @click.option(
     "--out",

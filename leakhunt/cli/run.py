@@ -10,11 +10,12 @@ import click
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.run import run
 from leakhunt.reporting.registry import Renderer
 
 
-@click.command("run")
+@click.command("run", cls=Verb)
 @measuring_options
 def command(
     target: str,

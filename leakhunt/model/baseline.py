@@ -13,30 +13,11 @@ from dataclasses import dataclass
 from leakhunt.model.comparison import Matter
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Unit
-from leakhunt.text.language import mark
 
 # The facts by which environments are told apart, beside variables that change how memory behaves.
 SYSTEM, LIBC = "system", "libc"
 PYTHON, DEVICE = "python", "device"
 IDENTITY = (SYSTEM, PYTHON, LIBC, DEVICE)
-# Read at collections only.
-COLLECTED_ONLY = "python_live"
-# The series whose growth is compared: what each is called, and its unit.
-RATES = {
-    "live_heap": (mark("live heap"), Unit.BYTES),
-    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
-    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
-    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
-    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
-    "anonymous": (mark("anonymous memory"), Unit.BYTES),
-    "rss": ("RSS", Unit.BYTES),
-    "cuda_process": (mark("GPU memory"), Unit.BYTES),
-    "threads": (mark("threads"), Unit.COUNT),
-    "descriptors": (mark("descriptors"), Unit.COUNT),
-    "children": (mark("children"), Unit.COUNT),
-}
-
 # By name: what is known of a machine, device, `env` variables and the like.
 Environment = Mapping[str, str]
 # Value and matter by name.

@@ -33,8 +33,8 @@ P95: Final = "p95"
 P99: Final = "p99"
 ELAPSED: Final = "elapsed"
 FAILURES: Final = "failures"
-DESCRIPTORS: Final = "descriptors"
 THREADS: Final = "threads"
+DESCRIPTORS: Final = "descriptors"
 CHILDREN: Final = "children"
 
 
@@ -374,18 +374,6 @@ _ROWS = (
         only_if_moving=True,
     ),
     SeriesFacts(
-        DESCRIPTORS,
-        Unit.COUNT,
-        SeriesRole.RESOURCE,
-        mark("open descriptors"),
-        mark("descriptors"),
-        mark("which file: it only counts them"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
-        is_judged=True,
-        is_plural=True,
-        only_if_moving=True,
-    ),
-    SeriesFacts(
         THREADS,
         Unit.COUNT,
         SeriesRole.RESOURCE,
@@ -393,6 +381,18 @@ _ROWS = (
         mark("threads"),
         mark("threads of child processes"),
         blind_to_in_tree=mark("what they do"),
+        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        is_judged=True,
+        is_plural=True,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        DESCRIPTORS,
+        Unit.COUNT,
+        SeriesRole.RESOURCE,
+        mark("open descriptors"),
+        mark("descriptors"),
+        mark("which file: it only counts them"),
         displays=frozenset({Display.PAGE, Display.HEADLINE}),
         is_judged=True,
         is_plural=True,
@@ -429,6 +429,18 @@ def judged_series(*roles: SeriesRole) -> tuple[str, ...]:
 def live_memory() -> tuple[str, ...]:
     """The judged series of memory that is in use."""
     return judged_series(SeriesRole.LIVE)
+
+
+def leak_series() -> tuple[str, ...]:
+    """The judged series of which growth is a leak: live memory, and what holds it."""
+    return judged_series(SeriesRole.LIVE, SeriesRole.RESOURCE)
+
+
+def live_bytes() -> tuple[SeriesFacts, ...]:
+    """Memory that is in use, in bytes: from samples, or from full readings."""
+    return tuple(
+        row for row in SERIES.values() if row.role is SeriesRole.LIVE and row.unit is Unit.BYTES
+    )
 
 
 def compared_series() -> tuple[SeriesFacts, ...]:

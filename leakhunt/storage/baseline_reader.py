@@ -14,7 +14,6 @@ from leakhunt.model.baseline import (
     DEVICE,
     IDENTITY,
     PYTHON,
-    RATES,
     Facts,
     GrowthCourse,
     KeptVariant,
@@ -23,6 +22,7 @@ from leakhunt.model.baseline import (
 )
 from leakhunt.model.comparison import NOT_RECORDED, Matter, absent
 from leakhunt.model.plan import Work
+from leakhunt.model.series import compared_series
 from leakhunt.storage.baseline_fields import Fields, is_number, list_of_texts
 from leakhunt.storage.baseline_writer import BLOCKS, CHECKSUM, FACTS, FORMAT, checksum
 from leakhunt.text.language import tr
@@ -30,7 +30,7 @@ from leakhunt.toml_file import Table, read_table
 
 _KEYS = (
     "format", "scenario", "variant", "verdict", "measured", "environment", *FACTS, "calls",
-    *RATES, "rss_total", "time", CHECKSUM,
+    "rss_total", "time", CHECKSUM,
 )  # fmt: skip
 
 
@@ -86,8 +86,9 @@ class _Document:
                     file=self.table.source.file, version=version, format=FORMAT,
                 )
             )  # fmt: skip
+        known = (*_KEYS, *(facts.name for facts in compared_series()))
         for key in self.table.items:
-            if key not in _KEYS:
+            if key not in known:
                 self.table.bad(tr("unknown key {key!r}", key=key), key)
 
     def _check_sum(self) -> None:
@@ -143,7 +144,9 @@ class _Document:
             calls.bad(tr("calls has a number below one"))
         collects = calls.list_of("collects", lambda each: isinstance(each, bool), count)
         courses = {
-            series: self._courses(series, count) for series in RATES if series in self.table.items
+            facts.name: self._courses(facts.name, count)
+            for facts in compared_series()
+            if facts.name in self.table.items
         }
         totals = self._totals(count)
         times = self._times(count)

@@ -18,9 +18,9 @@ from dataclasses import replace
 from hashlib import sha256
 from statistics import fmean
 
-from leakhunt.model.baseline import PYTHON, RATES, GrowthCourse, KeptVariant, Profile
+from leakhunt.model.baseline import PYTHON, GrowthCourse, KeptVariant, Profile
 from leakhunt.model.comparison import Matter, absent
-from leakhunt.model.series import Unit
+from leakhunt.model.series import Unit, compared_series
 
 FORMAT = 1
 CHECKSUM = "checksum"
@@ -73,11 +73,11 @@ def _lines(kept: KeptVariant) -> Iterator[str]:
     for key, matter in FACTS.items():
         yield f"{key} = {_table(_facts(kept, matter))}"
     yield f"calls = {_table(_calls(kept.profiles))}"
-    for series, (_, unit) in RATES.items():
-        courses = [each.courses.get(series) for each in kept.profiles]
+    for facts in compared_series():
+        courses = [each.courses.get(facts.name) for each in kept.profiles]
         known = [course for course in courses if course is not None]
         if len(known) == len(courses):
-            yield f"{series} = {_table(_course(known, unit, kept.profiles))}"
+            yield f"{facts.name} = {_table(_course(known, facts.unit, kept.profiles))}"
     totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
     if totals:
         yield f"rss_total = {_list(_number(total, 0) for total in totals)}"

@@ -16,13 +16,13 @@ from leakhunt.analysis.comparison.alignment import common_samples, judged_calls,
 from leakhunt.analysis.comparison.environments import facts
 from leakhunt.analysis.comparison.times import times, times_over
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
-from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
-from leakhunt.model.baseline import COLLECTED_ONLY, RATES, GrowthCourse, Profile, Times
+from leakhunt.model.baseline import GrowthCourse, Profile, Times
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
+from leakhunt.model.series import DURATION, RSS, SeriesFacts, SeriesRole, compared_series
 from leakhunt.model.verdict import Status
 
 
@@ -72,31 +72,32 @@ def _profile(
         calls_per_sample=run.calls_per_sample,
         collects=run.collects,
         courses={
-            series: _course(entry, series, places, calls_per_sample)
-            for series in RATES
-            if _has_read(run, series)
+            facts.name: _course(entry, facts, places, calls_per_sample)
+            for facts in compared_series()
+            if _has_read(run, facts)
         },
         rss_growth=_rss_growth(run),
-        times=spent(run) if "duration" in run.samples else None,
+        times=spent(run) if DURATION in run.samples else None,
     )
 
 
-def _has_read(run: Run, series: str) -> bool:
-    if series == COLLECTED_ONLY:
-        return any(series in reading.values for reading in run.readings)
-    return series in run.samples
+def _has_read(run: Run, facts: SeriesFacts) -> bool:
+    if not facts.is_sampled:
+        return any(facts.name in reading.values for reading in run.readings)
+    return facts.name in run.samples
 
 
 def _course(
-    entry: JudgedRun, series: str, places: Sequence[int], calls_per_sample: float
+    entry: JudgedRun, facts: SeriesFacts, places: Sequence[int], calls_per_sample: float
 ) -> GrowthCourse:
-    run = entry.run
+    run, series = entry.run, facts.name
     steps = None
-    if series != COLLECTED_ONLY:
+    if facts.is_sampled:
         steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
     # At one collection what is kept may be anywhere: see `growth`.
-    left = remains(run, series) if series not in KEPT_SERIES else None
-    points = collected_points(run, series) if series not in KEPT_SERIES else []
+    is_kept = facts.role is SeriesRole.KEPT
+    left = remains(run, series) if not is_kept else None
+    points = collected_points(run, series) if not is_kept else []
     trend = entry.verdict.trends.get(series)
     return GrowthCourse(
         rate=float(steps.mean()) if steps is not None else None,
@@ -132,6 +133,6 @@ def _floats(run: Run, series: str) -> Floats:
 
 def _rss_growth(run: Run) -> float | None:
     start, end = run.reading("start"), run.reading("end")
-    if start is None or end is None or not all("rss" in each.values for each in (start, end)):
+    if start is None or end is None or not all(RSS in each.values for each in (start, end)):
         return None
-    return float(end.values["rss"] - start.values["rss"])
+    return float(end.values[RSS] - start.values[RSS])

@@ -20,6 +20,7 @@ from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.model.baseline import Times
 from leakhunt.model.run import Run
+from leakhunt.model.series import DURATION
 
 # Standard deviation of the logarithm of a run's time per call between runs of the same work:
 # pooled over the three kinds of run that a hunt of fsmn-vad:naive tried, with nine degrees of
@@ -91,7 +92,7 @@ def _between(value: float, within: float) -> Mean:
 
 
 def _seconds(run: Run, places: Sequence[int]) -> list[float]:
-    durations = run.samples["duration"]
+    durations = run.samples[DURATION]
     each = [_calls_of(run, place) * 1e9 for place in places]
     spent = (durations[place] / calls for place, calls in zip(places, each, strict=True))
     return [max(seconds, _LEAST_SECONDS) for seconds in spent]
