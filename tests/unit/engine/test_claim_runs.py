@@ -12,7 +12,7 @@ from leakhunt.engine import claims
 from leakhunt.engine.claims import Left, Need, is_whole, left_in, make
 from leakhunt.environment import sees_gpu
 from leakhunt.model.claims import Claim, ClaimRun, Claims
-from leakhunt.model.plan import Load
+from leakhunt.model.plan import PlannedLoad
 from leakhunt.storage import run_file
 
 CLAIM = Claim("A", "it grows", "report", (), not_measured="x")
@@ -56,7 +56,7 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     asked = need(tmp_path, "run null", "cuda")
     assert left_in(asked, "") == Left(missing="it ran on cpu, and not on a CUDA GPU")
     assert left_in(need(tmp_path, "run null"), "").runs == (run,)
-    load = Load("http://127.0.0.1", "pid 5", "upload", 1)
+    load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})
     assert left_in(asked, "").runs == (run,)
 
