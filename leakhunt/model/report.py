@@ -8,6 +8,7 @@ from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
+from leakhunt.text.message import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +16,9 @@ class LedgerLine:
     """Part of the growth in RSS: bytes (may be negative) and what kind of memory it is."""
 
     name: str
-    title: str
+    title: Text
     size_bytes: int
-    explanation: str
+    explanation: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Report:
     checked on these runs (`leakhunt claims`).
     """
 
-    title: str
+    title: Text
     entries: tuple[JudgedRun, ...]
     command: str
     generator: str

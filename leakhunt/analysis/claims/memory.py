@@ -24,7 +24,7 @@ def growth(asked: MeasureContext) -> Measurement:
     if trend is None:
         return no_series(asked)
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
-        return untold(trend.reason)
+        return untold(str(trend.reason))
     low, high = (format_amount(each, trend.unit) for each in (trend.rate_low, trend.rate_high))
     text = tr(
         "{rate} ({low} to {high})", rate=format_rate(trend.rate, trend.unit), low=low, high=high

@@ -53,7 +53,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "variant": entry.variant,
         "status": entry.verdict.status,
         "kind": entry.verdict.kind,
-        "sentence": entry.verdict.sentence,
+        "sentence": str(entry.verdict.sentence),
         "calls_done": run.calls_done,
         "ending": run.outcome.ending,
         "started_at": run.started_at,

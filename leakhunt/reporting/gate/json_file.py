@@ -22,6 +22,7 @@ from leakhunt.model.gate import (
     VariantResult,
 )
 from leakhunt.model.report import JudgedRun
+from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.reporting.gate.rows import finite
 
 FORMAT = 1
@@ -102,9 +103,9 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "file": run.file.rpartition("/")[2],
         "status": entry.verdict.status,
         "kind": entry.verdict.kind,
-        "sentence": entry.verdict.sentence,
+        "sentence": str(entry.verdict.sentence),
         "calls_done": run.calls_done,
         "outcome": asdict(run.outcome),
-        "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
+        "trends": {name: as_json(trend, str) for name, trend in entry.verdict.trends.items()},
         "started_at": run.started_at,
     }

@@ -51,7 +51,7 @@ def settled(before: Values, after: Values) -> list[Reading]:
 def test_a_run_without_a_sample_says_that_nothing_was_measured(make_run: MakeRun) -> None:
     verdict = judge(make_run())
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "Nothing was measured" in verdict.sentence
+    assert "Nothing was measured" in str(verdict.sentence)
 
 
 def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
@@ -59,19 +59,19 @@ def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
 ) -> None:
     verdict = judge(make_run(live_heap=flat(), rss=flat(), python_blocks=flat(at=1000)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
-    assert "would have seen 256 B/call with 95 %" in verdict.sentence
+    assert "would have seen 256 B/call with 95 %" in str(verdict.sentence)
 
 
 def test_live_heap_alone_is_a_leak_in_native_code(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(4 * KIB), python_blocks=flat(at=1000)))
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
-    assert "4.00 KiB/call" in verdict.sentence
+    assert "4.00 KiB/call" in str(verdict.sentence)
 
 
 def test_python_blocks_make_it_a_leak_in_python(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=flat(), python_blocks=rising(1, start=1000)))
     assert verdict.kind is Kind.PYTHON_LEAK
-    assert "Python blocks grow by 1 blocks/call" in verdict.sentence
+    assert "Python blocks grow by 1 blocks/call" in str(verdict.sentence)
 
 
 def test_one_large_object_in_ten_calls_is_still_a_leak_in_python(make_run: MakeRun) -> None:
@@ -171,7 +171,7 @@ def test_rss_that_a_trim_gives_back_is_retention(make_run: MakeRun) -> None:
     )
     verdict = judge(run)
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.ALLOCATOR_RETENTION)
-    assert "RSS grows by 100.0 KiB/call while nothing live does" in verdict.sentence
+    assert "RSS grows by 100.0 KiB/call while nothing live does" in str(verdict.sentence)
     assert verdict.trends["rss"].shape is Shape.RETENTION
 
 
@@ -199,18 +199,18 @@ def test_rss_that_is_mostly_given_back_by_a_trim_is_not_mapped(make_run: MakeRun
 
 def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=flat()))
-    assert "RSS does not show it" in verdict.sentence
+    assert "RSS does not show it" in str(verdict.sentence)
 
 
 def test_rss_that_outruns_a_leak_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=rising(10 * KIB)))
     assert verdict.kind is Kind.NATIVE_LEAK
-    assert "RSS grows faster still, by 10.0 KiB/call" in verdict.sentence
+    assert "RSS grows faster still, by 10.0 KiB/call" in str(verdict.sentence)
 
 
 def test_rss_that_grows_with_a_leak_needs_no_word(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(10 * KIB), rss=rising(12 * KIB)))
-    assert "faster still" not in verdict.sentence
+    assert "faster still" not in str(verdict.sentence)
 
 
 def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
@@ -222,7 +222,7 @@ def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run
 def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
     verdict = judge(make_run(threads=flat(at=1), descriptors=flat(at=7)))
     assert verdict.status is Status.INCONCLUSIVE
-    assert "No series that shows live memory" in verdict.sentence
+    assert "No series that shows live memory" in str(verdict.sentence)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_what_collections_leave_and_slows_down_is_inconclusive(make_run: MakeRun
     ]
     verdict = judge(make_run(readings=readings, live_heap=flat(), python_blocks=rising(6)))
     assert verdict.status is Status.INCONCLUSIVE
-    assert "slows down" in verdict.sentence
+    assert "slows down" in str(verdict.sentence)
 
 
 def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
@@ -265,7 +265,7 @@ def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
         live_heap=flat(),
         python_blocks=rising(2, start=1000),
     )
-    sentence = judge(run).sentence
+    sentence = str(judge(run).sentence)
     assert "Python blocks: what collections leave grows by 100 B/call" in sentence
     assert "with 95 %" not in sentence.partition("Python blocks")[2]
 
@@ -289,8 +289,8 @@ def killed(values: Sequence[int], make_run: MakeRun) -> Kind:
         rss=values,
     )
     verdict = judge(run)
-    assert "It ended early (killed): SIGKILL after call 100" in verdict.sentence
-    assert "In its 100 calls RSS went from" in verdict.sentence
+    assert "It ended early (killed): SIGKILL after call 100" in str(verdict.sentence)
+    assert "In its 100 calls RSS went from" in str(verdict.sentence)
     return verdict.kind
 
 
