@@ -21,6 +21,7 @@ from leakhunt import __version__
 from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.settings import plan_of
 from leakhunt.engine.watching import Carrier, watch
 from leakhunt.environment import available_cores, describe_environment
@@ -44,7 +45,7 @@ TIMEOUT_SECONDS = 300.0
 _Job = tuple[Settings, Variant, int]
 
 
-@click.command("truth")
+@click.command("truth", cls=Verb)
 @click.argument("targets", nargs=-1, metavar="[NAME_OR_FILE[:VARIANT,...]]...")
 @click.option(
     "--repeats",

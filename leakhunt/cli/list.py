@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from leakhunt.cli.verb import Verb
 from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
 from leakhunt.scenario import find
@@ -13,7 +14,7 @@ from leakhunt.scenario.requirements import Needing, install_hint, missing_module
 from leakhunt.text.language import tr
 
 
-@click.command("list")
+@click.command("list", cls=Verb)
 @click.argument("scenarios", nargs=-1, metavar="[NAME_OR_FILE]...")
 def command(scenarios: tuple[str, ...]) -> None:
     """Show the scenarios, their variants and options.

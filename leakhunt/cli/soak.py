@@ -16,6 +16,7 @@ from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.live_display import live_displays
 from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.settings import given_options
 from leakhunt.engine.soak import SoakEffort, go_on, soak_all
 from leakhunt.engine.soak_target import SoakOptions, targets
@@ -26,7 +27,7 @@ from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
 
 
-@click.command("soak")
+@click.command("soak", cls=Verb)
 @click.argument("target", required=False, metavar="[NAME_OR_FILE[:VARIANT,...]]")
 @click.option("--command", "begun_by", help="Start this; write {port} where its port goes.")
 @click.option("--pid", type=click.IntRange(min=1), help="A service that runs already; with --url.")

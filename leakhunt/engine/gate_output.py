@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt.cli.format_option import ALL, names_among, possible
 from leakhunt.engine.compare import compare_places, write_comparison
+from leakhunt.engine.formats import ALL, names_among, possible
 from leakhunt.engine.report import Told, report_on, write_report
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.model.gate import GateResult, Pages

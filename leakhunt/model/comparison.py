@@ -22,6 +22,7 @@ TIME = "time"
 # What the names of these facts begin with.
 OPTION = "option "
 PACKAGE = "package "
+VARIABLE = "env "
 # How memory was limited, which is told in words of ours.
 LIMIT = mark("memory limit")
 # Facts whose values are words of ours as well.
@@ -35,6 +36,13 @@ NOT_SET = mark("not set")
 NOT_INSTALLED = mark("not installed")
 DEFAULT = mark("(default)")
 ABSENT = (NOT_RECORDED, NOT_SET, NOT_INSTALLED, DEFAULT)
+
+
+def absent(name: str) -> str:
+    """What it means that a run does not have this fact."""
+    if name.startswith((VARIABLE, OPTION)):
+        return NOT_SET
+    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
 
 
 class Matter(StrEnum):

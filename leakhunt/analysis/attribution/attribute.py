@@ -25,7 +25,7 @@ from leakhunt.model.attribution import (
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.language import mark, retold, tr
 
@@ -196,17 +196,17 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     The live heap, the live bytes of pymalloc, CUDA's allocated bytes; for mappings, RSS.
     """
     total = 0.0
-    for name in ("live_heap", "cuda_allocated"):
+    for name in (LIVE_HEAP, CUDA_ALLOCATED):
         trend = verdict.trends.get(name)
         if trend is not None and trend.status is not Status.NO_LEAK:
             total += max(trend.rate or 0.0, 0.0)
-    left = remains(run, "python_live")
-    blocks = verdict.trends.get("python_blocks")
+    left = remains(run, PYTHON_LIVE)
+    blocks = verdict.trends.get(PYTHON_BLOCKS)
     if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
         total += max(left.rate, 0.0)
     if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
-        total += max(verdict.trends["rss"].rate or 0.0, 0.0)
-    least = tolerance_of("live_heap", Unit.BYTES, run.calls_per_sample)
+        total += max(verdict.trends[RSS].rate or 0.0, 0.0)
+    least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
     return total if total > least else None
 
 

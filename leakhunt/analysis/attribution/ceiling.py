@@ -9,6 +9,7 @@ from leakhunt.amounts import format_bytes
 from leakhunt.model.attribution import Ceiling
 from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Run
+from leakhunt.model.series import live_bytes
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.language import tr
 
@@ -39,7 +40,8 @@ def ceiling(run: Run, verdict: Verdict, predicted_bytes: float) -> Ceiling | Non
     start, end = run.reading("start"), run.reading("trimmed")
     if start is None or end is None:
         return None
-    found = sum(end.values.get(name, 0) - start.values.get(name, 0) for name in _LIVE)
+    live = [facts.name for facts in live_bytes() if not facts.is_on_gpu]
+    found = sum(end.values.get(name, 0) - start.values.get(name, 0) for name in live)
     level = verdict.status is Status.NO_LEAK
     what = tr(
         "{found} above the start, predicted {predicted_bytes}",
@@ -66,6 +68,3 @@ def ceiling(run: Run, verdict: Verdict, predicted_bytes: float) -> Ceiling | Non
             what=what,
         )
     return Ceiling(predicted_bytes, found, run.judged_from, level, sentence)
-
-
-_LIVE = ("live_heap", "python_live")

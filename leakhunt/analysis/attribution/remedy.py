@@ -15,10 +15,8 @@ from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Interval, RemedyTrial
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit, live_bytes
 from leakhunt.text.language import tr
-
-_LIVE = ("live_heap", "python_live", "cuda_allocated")
 
 
 def remedy_trials(runs: Sequence[Run]) -> tuple[RemedyTrial, ...]:
@@ -74,7 +72,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 def live_bytes_per_call(run: Run) -> float:
     """Growth of live memory per call over the judged calls, by what the collections left."""
-    left = (remains(run, name) for name in _LIVE)
+    left = (remains(run, facts.name) for facts in live_bytes())
     return sum(each.rate for each in left if each is not None)
 
 
@@ -87,7 +85,7 @@ def _rss_growth(run: Run) -> int:
     start, end = run.reading("start"), run.reading("end")
     if start is None or end is None:
         return 0
-    return end.values.get("rss", 0) - start.values.get("rss", 0)
+    return end.values.get(RSS, 0) - start.values.get(RSS, 0)
 
 
 def _with_sentence(trial: RemedyTrial) -> RemedyTrial:

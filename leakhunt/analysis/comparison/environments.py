@@ -12,28 +12,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from leakhunt.amounts import format_bytes
+from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
     CALLS_ASKED,
     COLLECTIONS,
     COLLECTS,
     DEFAULT,
     LIMIT,
-    NOT_INSTALLED,
     NOT_RECORDED,
-    NOT_SET,
     OPTION,
     PACKAGE,
+    VARIABLE,
     Matter,
     Mismatch,
+    absent,
 )
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
-_VARIABLE = "env "
 # Which of several equal GPUs it is.
-_MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_MACHINEVARIABLES = ("env CUDA_VISIBLE_DEVICES",)
 _HASH_SEED = "env PYTHONHASHSEED"
 # Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
@@ -46,9 +46,6 @@ _CALLS_ARE = {
     Work.CALL: mark("calls of a function"),
     Work.REQUEST: mark("requests to a service"),
 }
-
-# Value and matter by name.
-Facts = Mapping[str, tuple[str, Matter]]
 
 
 def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
@@ -82,13 +79,6 @@ def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]
         yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
 
 
-def absent(name: str) -> str:
-    """What it means that a run does not have this fact."""
-    if name.startswith((_VARIABLE, OPTION)):
-        return NOT_SET
-    return NOT_INSTALLED if name.startswith(PACKAGE) else NOT_RECORDED
-
-
 def facts(run: Run) -> Facts:
     """What may matter about a run: value and matter by name, in reading order."""
     environment = dict(run.environment)
@@ -116,7 +106,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
     yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
-        yield f"{_VARIABLE}{name}", (str(value), Matter.MEMORY)
+        yield f"{VARIABLE}{name}", (str(value), Matter.MEMORY)
 
 
 def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -140,8 +130,8 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
     for name, value in facts.items():
         if name == "system":
             yield from _of_system(value)
-        elif name.startswith(_VARIABLE):
-            machine = name in _MACHINE_VARIABLES
+        elif name.startswith(VARIABLE):
+            machine = name in _MACHINEVARIABLES
             yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
         elif name == "libc":
             yield name, (value, Matter.MEMORY)

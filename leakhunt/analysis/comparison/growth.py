@@ -29,9 +29,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from leakhunt.analysis.comparison.intervals import Mean, less, mean_of, pooled
-from leakhunt.analysis.comparison.profile import COLLECTED_ONLY, GrowthCourse, Profile
 from leakhunt.analysis.student import student
+from leakhunt.model.baseline import GrowthCourse, Profile
 from leakhunt.model.plan import Work
+from leakhunt.model.series import SERIES
 from leakhunt.text.language import mark, tr
 
 _APART = {
@@ -55,7 +56,7 @@ class Growth:
 def growth(before: Profile, after: Profile, series: str) -> Growth | None:
     """How fast `series`, which both have, grows in two single runs; None: too few readings."""
     courses = (before.courses[series], after.courses[series])
-    if series == COLLECTED_ONLY:
+    if not SERIES[series].is_sampled:
         return _by_collections(*courses)
     measured = _by_floors(before, after, series)
     if measured is None or not any(course.by_collections for course in courses):

@@ -9,25 +9,17 @@ from statistics import fmean
 
 from leakhunt.analysis.comparison.growth import growth
 from leakhunt.analysis.comparison.intervals import Mean, between_runs
-from leakhunt.analysis.comparison.profile import (
-    COLLECTED_ONLY,
-    RATES,
-    GrowthCourse,
-    Profile,
-    profile,
-    together,
-)
+from leakhunt.analysis.comparison.profile import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.attribution import Interval
+from leakhunt.model.baseline import GrowthCourse, Profile
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import Unit
+from leakhunt.model.series import DURATION, SERIES, SeriesRole, Unit, compared_series
 from leakhunt.text.language import tr
 
-# Of these a line is worth its place only where one side leaks.
-_RESOURCES = ("threads", "descriptors", "children")
 # Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
 _RSS_TOLERANCE_BYTES = float(1 << 20)
 # A true difference of the tolerance and so many half widths is seen with 95 %. More than a normal
@@ -53,12 +45,13 @@ def lines(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[M
 
 def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     """`lines`, of runs of which the figures are known."""
-    for series, (title, unit) in RATES.items():
-        courses = [each.courses.get(series) for each in (*before, *after)]
-        if all(courses) and (
-            series not in _RESOURCES or any(course.leaks for course in courses if course)
-        ):
-            yield _rate_line(before, after, Metric(series, tr(title), unit, *_NOTHING_YET))
+    for facts in compared_series():
+        courses = [each.courses.get(facts.name) for each in (*before, *after)]
+        leaks = any(course.leaks for course in courses if course)
+        # Of resources a line is worth its place only where one side leaks.
+        if all(courses) and (leaks or facts.role is not SeriesRole.RESOURCE):
+            line = Metric(facts.name, tr(facts.short_title), facts.unit, *_NOTHING_YET)
+            yield _rate_line(before, after, line)
     yield from _total_line(before, after)
     yield from _time_line(before, after)
 
@@ -74,7 +67,7 @@ def _rate_line(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
         line = replace(line, before=found.before, after=found.after, reason=found.rests_on)
         return _concluded(line, found.difference, _tolerance(before, after, line))
     sides = [[each.courses[line.name] for each in side] for side in (before, after)]
-    collected = line.name == COLLECTED_ONLY or any(
+    collected = not SERIES[line.name].is_sampled or any(
         course.by_collections for side in sides for course in side
     )
     rates = [[_rate(course, collected) for course in side] for side in sides]
@@ -87,7 +80,7 @@ def _rate(course: GrowthCourse, collected: bool) -> float | None:
 
 
 def _too_few(before: _Profiles, after: _Profiles, series: str) -> str:
-    if series == COLLECTED_ONLY:
+    if not SERIES[series].is_sampled:
         return tr("too few collections among the judged calls")
     return tr(
         "{judged} judged samples; {fewest_samples} are needed",
@@ -161,7 +154,7 @@ def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
         found = ratio(times[0][0], times[1][0])
         if found is None:
-            yield replace(line, reason=_too_few(before, after, "duration"))
+            yield replace(line, reason=_too_few(before, after, DURATION))
             return
         line = replace(line, before=found[0], after=found[1])
         told = tr(

@@ -15,7 +15,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import ANONYMOUS, Unit
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.language import mark, retold, tr
 
@@ -130,7 +130,7 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
         reason = tr("{series} cannot be read here: {why}", series=series, why=why)
     else:
         reason = tr("the run has no series {series!r}", series=series)
-        if run.plan.load is not None and "anonymous" in run.samples:
+        if run.plan.load is not None and ANONYMOUS in run.samples:
             reason += tr("; of a service seen from outside only, gate the series anonymous")
     return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
 

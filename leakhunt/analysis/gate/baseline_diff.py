@@ -9,14 +9,9 @@ from leakhunt.analysis.comparison.compare import refused
 from leakhunt.analysis.comparison.environments import differing, facts
 from leakhunt.analysis.comparison.metrics import lines_of
 from leakhunt.analysis.comparison.profile import beside, profile
-from leakhunt.analysis.gate.baseline import (
-    PYTHON,
-    Baseline,
-    Environment,
-    KeptVariant,
-    environment_of,
-)
+from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run

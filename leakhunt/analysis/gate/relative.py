@@ -7,13 +7,11 @@ from dataclasses import astuple, replace
 from functools import partial
 
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
-from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
-from leakhunt.analysis.verdict.judge import LIVE_SERIES
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
 from leakhunt.text.language import tr
 
@@ -57,7 +55,7 @@ def _line_name(budget: Budget) -> str:
     if budget.series == SECONDS_PER_CALL:
         return TIME
     if budget.extent is Extent.RUN:
-        return RSS_TOTAL if budget.series == "rss" else ""
+        return RSS_TOTAL if budget.series == RSS else ""
     return budget.series
 
 
@@ -144,7 +142,7 @@ def by_the_baseline(
     """The live series that no budget holds against the baseline: they may not have got worse."""
     said = {_line_name(budget) for budget in budgets if budget.more}
     for line in lines:
-        if line.name in LIVE_SERIES and line.name not in said:
+        if line.name in leak_series() and line.name not in said:
             budget = Budget(line.name, 0.0, Extent.CALL, more=True, text="+0")
             yield _by_line(entries, budget, unit_in(entries[0], line.name), line)
 
@@ -159,10 +157,10 @@ def without_line(
     said = {line.name for line in lines} | {budget.series for budget in budgets}
     return tuple(
         series
-        for series in LIVE_SERIES
+        for series in leak_series()
         if series not in said
         and all(series in entry.run.samples for entry in entries)
-        and (series in MEMORY_SERIES or any(map(partial(_leaks, series), entries)))
+        and (series in live_memory() or any(map(partial(_leaks, series), entries)))
     )
 
 

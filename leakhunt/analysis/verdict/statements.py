@@ -8,30 +8,9 @@ from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import SERIES, short_title
 from leakhunt.model.verdict import Forecast, Trend
 from leakhunt.text.message import Message, Recorded, Text, joined, message
-
-_TITLES = {
-    each.id.removeprefix("verdict.series."): each
-    for each in (
-        message("verdict.series.live_heap", "live heap"),
-        message("verdict.series.rss", "RSS"),
-        message("verdict.series.python_blocks", "Python blocks"),
-        message("verdict.series.cuda_allocated", "CUDA allocated"),
-        message("verdict.series.cuda_reserved", "CUDA reserved"),
-        message("verdict.series.anonymous", "anonymous memory"),
-        message("verdict.series.cuda_process", "GPU memory"),
-        message("verdict.series.threads", "threads"),
-        message("verdict.series.descriptors", "descriptors"),
-        message("verdict.series.children", "children"),
-    )
-}
-_OF_SEVERAL = ("python_blocks", "threads", "descriptors", "children")
-
-
-def series_title(name: str) -> Text:
-    """A series as people call it; one that is not ours by its name."""
-    return _TITLES.get(name, name)
 
 
 def growths(trends: Sequence[Trend], work: Work) -> Text:
@@ -43,13 +22,13 @@ def growth(trend: Trend, work: Work) -> Message:
     """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
     values = {
-        "title": series_title(trend.series),
+        "title": short_title(trend.series),
         "rate": Rate(trend.rate, trend.unit, work),
         "low": Amount(trend.rate_low, trend.unit),
         "high": Amount(trend.rate_high, trend.unit),
         "shape": trend.shape,
     }
-    if trend.series in _OF_SEVERAL:
+    if trend.series in SERIES and SERIES[trend.series].is_plural:
         return message(
             "verdict.grow", "{title} grow by {rate} (between {low} and {high}), {shape}", **values
         )
@@ -62,7 +41,7 @@ def reasons(trends: Sequence[Trend]) -> Text:
     """Each reason once, after the series it holds for; all series need no list."""
     titles: dict[Text, list[Text]] = {}
     for trend in trends:
-        titles.setdefault(trend.reason, []).append(series_title(trend.series))
+        titles.setdefault(trend.reason, []).append(short_title(trend.series))
     if len(titles) == 1 and len(trends) > 1:
         return trends[0].reason
     return joined([_about(tuple(named), reason) for reason, named in titles.items()], "; ", "")
@@ -90,7 +69,7 @@ def bound(trend: Trend, work: Work) -> Message:
     The reason instead, where it is clean for another one than its bound: blocks are, by their
     bytes.
     """
-    title = series_title(trend.series)
+    title = short_title(trend.series)
     if trend.upper_bound is None or trend.upper_bound > trend.tolerance:
         return _about((title,), trend.reason)
     most = Rate(trend.upper_bound, trend.unit, work)
