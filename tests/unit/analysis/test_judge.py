@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 
 import pytest
 from conftest import MakeRun
 
+from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Outcome, Reading
 from leakhunt.model.verdict import Shape, Status
+from leakhunt.reporting.run.json_file import render
+from leakhunt.text.language import speaking
+from leakhunt.text.message import to_json
 
 KIB = 1024
 MIB = KIB * KIB
@@ -332,3 +337,46 @@ def test_the_calls_to_out_of_memory_have_an_interval(make_run: MakeRun) -> None:
 
 def test_a_clean_run_meets_no_limit(make_run: MakeRun) -> None:
     assert judge(make_run(limits={"x": BASE}, live_heap=flat(), rss=flat())).forecast is None
+
+
+def test_a_verdict_is_judged_once_and_said_in_any_language(make_run: MakeRun) -> None:
+    run = make_run(live_heap=rising(4 * KIB), python_blocks=rising(1, start=1000), rss=flat())
+    verdict = judge(run)
+    with speaking("zh"):
+        assert judge(run) == verdict
+        sentence, reason = str(verdict.sentence), str(verdict.trends["rss"].reason)
+    assert "堆上存活内存" in sentence and "live heap" not in sentence
+    assert reason == "没有超过 0 B/次 的泄漏"
+    assert "Leak in Python: live heap grows by 4.00 KiB/call" in str(verdict.sentence)
+    assert str(verdict.trends["rss"].reason) == "no leak above 0 B/call"
+
+
+def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> None:
+    run = make_run(live_heap=rising(4 * KIB), rss=rising(MIB), limits={"x": BASE + 900 * MIB})
+    report = assemble([run], "test")
+    with speaking("zh"):
+        document = render(report)
+    assert document == render(report)
+    (told,) = json.loads(document)["runs"]
+    assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
+    leak, *_, limit = told["sentence"]["parts"]
+    assert (leak["message"], limit["message"]) == ("verdict.leak", "verdict.limit_reached")
+    (growth,) = leak["values"]["growth"]["parts"]
+    assert growth["values"]["rate"] == {"value": 4 * KIB, "unit": "bytes", "per": "call"}
+    assert growth["values"]["title"]["message"] == "series.live_heap"
+    assert told["trends"]["rss"]["reason"]["message"] == "verdict.rises_steadily"
+
+
+def test_every_statement_of_a_run_that_was_killed_is_a_part(make_run: MakeRun) -> None:
+    run = make_run(
+        live_heap=rising(MIB, 100),
+        rss=rising(MIB, 100),
+        outcome=Outcome(Ending.KILLED, "SIGKILL after call 100", "SIGKILL", None, -9),
+    )
+    parts = to_json(judge(run).sentence)["parts"]
+    assert [part["message"] for part in parts] == [
+        "verdict.killed_growing",
+        "verdict.inconclusive",
+        "verdict.ended_early",
+        "verdict.rss_until_then",
+    ]
