@@ -13,7 +13,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.run import Outcome, Run
 from leakhunt.model.scenario import Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.protocol import Order
@@ -35,6 +35,11 @@ class Bench:
     scratch: Path
     interpreter: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+        return self.prepared.device
 
     def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
         """Carry out a plan of one of the scenario's variants into the run file `name`."""
@@ -115,6 +120,8 @@ def _order(
         supervisor=os.getpid(),
         scenario_file=settings.scenario.file,
         function=variant.function,
+        module=settings.scenario.module,
+        plain=settings.scenario.plain,
         devices=settings.scenario.devices,
         tells_audio=settings.scenario.tells_audio,
         run_file=run_file,

@@ -12,7 +12,7 @@ from leakhunt.model.baseline import Baseline, KeptVariant
 from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.kinds import Kind
 from leakhunt.reporting.baseline.rows import KeptRow, row_of
-from leakhunt.reporting.comparison.sentences import against
+from leakhunt.reporting.comparison.differences import fact_line
 from leakhunt.reporting.comparison.terminal import lines_table
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.terminal import visible_line
@@ -60,7 +60,7 @@ def change_parts(
     lines, refusing = change
     yield lines_table(name, (tr("kept before"), tr("now")), lines)
     if refusing:
-        facts = tr("; ").join(map(against, refusing))
+        facts = tr("; ").join(map(fact_line, refusing))
         told = tr("not comparable with what was kept before: {facts}", facts=facts)
         yield visible_line(Text(told, "yellow"))
 

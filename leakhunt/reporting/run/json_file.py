@@ -8,7 +8,8 @@ Format history
     4 (2026-11): $schema names the JSON Schema that it follows (``schemas/report.schema.json``).
     5 (2026-11): claims that were checked on these runs; a plan has a load, a run a landing.
     6 (2026-11): a text is an object: ``text`` in English, and with it ``message`` (an id that stays
-        the same) and ``values``, or the ``parts`` it is made of.
+        the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
+        called retained.
 """
 
 from __future__ import annotations
