@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import psutil
-
-from leakhunt.amounts import format_seconds
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.load_summary import mostly_failed
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.hunt import under_instruments
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.run import RunResult, exit_code
-from leakhunt.engine.settings import soak_plan
 from leakhunt.engine.soak_request import SoakEffort, SoakRequest, effort_of
+from leakhunt.engine.soak_subject import load_on, under_load
 from leakhunt.engine.soak_target import Target, target_of, targets
 from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.registry import Renderer
-from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, NoLimit, memory_limit
+from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.soak import loop
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
-from leakhunt.soak.load_generator import Demand, LoadProcess
 from leakhunt.soak.loop import Subject, identity_of
 from leakhunt.soak.service import (
-    PORT,
-    Service,
-    attach,
-    facts_of,
-    free_port,
-    refuse_taken,
     same,
-    start,
-    wait_until_ready,
-    without_userinfo,
 )
 from leakhunt.storage import run_file as store
 from leakhunt.storage.folders import new_folder
@@ -166,7 +151,7 @@ class _Work:
 
     def _measured(self, target: Target) -> Outcome:
         name = target.variant
-        with _under_load(target, self.effort, self.folder, name, self.events) as subject:
+        with under_load(target, self.effort, self.folder, name, self.events) as subject:
             self.events.started(RunStart(name, subject.plan.calls, group=self.group))
             outcome = loop.soak(subject, partial(self.events.sampled, name))
         self.events.ended(name, outcome)
@@ -176,7 +161,7 @@ class _Work:
         """The load again, with an instrument in the service: without a limit, and all anew."""
         effort = replace(self.effort, limit_bytes=None, above_baseline=False, leave_running=False)
         afterwards = message("run.looking-through", "looking through what was seen")
-        with _under_load(target, effort, self.folder, name, self.events) as subject:
+        with under_load(target, effort, self.folder, name, self.events) as subject:
             self.events.started(RunStart(name, plan.calls, afterwards, self.group))
             outcome = hunt(replace(subject, plan=plan))
         self.events.ended(name, outcome)
@@ -184,97 +169,6 @@ class _Work:
 
     def _load(self, name: str) -> Run:
         return store.load(self.folder / f"{name}{store.SUFFIX}")
-
-
-@contextmanager
-def _under_load(
-    target: Target, effort: SoakEffort, folder: Path, name: str, events: Events
-) -> Iterator[Subject]:
-    """The service, ready, and its load, for a run file of that name; both end with this."""
-    log = folder / f"{name}.log"
-    with _limited(target, effort) as limit, _running(target, effort, limit, log) as (service, url):
-        events.noted(
-            message("soak.waiting", "{name}: waiting until {url} is ready ...", name=name, url=url)
-        )
-        ready = target.start.ready if target.start is not None else ""
-        seconds = wait_until_ready(service, url, ready, effort.timeout_seconds, limit)
-        told = facts_of(url, target.start.facts) if target.start is not None else {}
-        in_force = _at_last(limit, effort, service)
-        with _load(target, effort, url, folder / f"{name}.load.log") as load:
-            yield Subject(
-                plan=soak_plan(target, effort, without_userinfo(url), in_force.size_bytes),
-                service=service,
-                load=load,
-                run_file=folder / f"{name}{store.SUFFIX}",
-                limit=in_force,
-                facts={**told, "ready after": format_seconds(seconds)},
-            )
-
-
-@contextmanager
-def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
-    """The limit that the service is started under; above its baseline, as high as the machine."""
-    if effort.limit_bytes is not None and target.start is None:
-        raise UsageError(tr("--memory-limit is for services that leakhunt starts; leave it out"))
-    size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
-    limit = memory_limit(size)
-    try:
-        yield limit
-    finally:
-        limit.remove()
-
-
-@contextmanager
-def _running(
-    target: Target, effort: SoakEffort, limit: MemoryLimit, log: Path
-) -> Iterator[tuple[Service, str]]:
-    """The service, started if it does not run yet, and where it listens."""
-    if target.start is None:
-        assert target.pid is not None
-        yield attach(target.pid), target.url
-        return
-    with ExitStack() as stack:
-        begun = target.start
-        if not effort.leave_running:  # what it leaves behind goes with it
-            made = tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True)
-            own = {"TMPDIR": stack.enter_context(made)}
-            begun = replace(begun, variables={**own, **begun.variables})
-        port = free_port()
-        if PORT not in target.url:
-            refuse_taken(target.url)
-        service = start(begun, port, log, limit, effort.leave_running)
-        stack.callback(service.stop)
-        yield service, target.url.replace(PORT, str(port))
-
-
-def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> MemoryLimit:
-    """The limit at its height, now that the service holds what it holds without load."""
-    if not effort.above_baseline or effort.limit_bytes is None:
-        return limit
-    try:
-        held = service.tree.read()
-    except ProcessLookupError:
-        raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
-    base = held.get("cgroup", held["rss"])
-    if isinstance(limit, AddressSpaceLimit):
-        base = service.tree.address_space_bytes()
-    return limit.moved(base + effort.limit_bytes, service.tree.identity.pid)
-
-
-@contextmanager
-def _load(target: Target, effort: SoakEffort, url: str, log: Path) -> Iterator[LoadProcess]:
-    demand = Demand(
-        locustfile=target.locustfile,
-        target=url,
-        users=effort.users,
-        variables=target.variables,
-        locust_options=effort.locust_options,
-    )
-    with (
-        tempfile.TemporaryDirectory(prefix="leakhunt-") as scratch,
-        LoadProcess(demand, Path(scratch), log) as load,
-    ):
-        yield load
 
 
 def _load_log(run_file: Path) -> Path:
@@ -303,7 +197,7 @@ def _go_on(
     plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=lasting)
     same_effort = replace(effort, users=run.plan.load.users)
     name = target.variant
-    with _load(target, same_effort, target.url, _load_log(run_file)) as load:
+    with load_on(target, same_effort, target.url, _load_log(run_file)) as load:
         subject = Subject(plan, service, load, run_file, NoLimit(), {})
         events.started(RunStart(name, plan.calls, group=(name,)))
         outcome = loop.resume(subject, partial(events.sampled, name))
