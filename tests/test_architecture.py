@@ -52,7 +52,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/gate_scenario.py", "cli.display"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
-    ("reporting/index/page.py", "errors"),
     ("worker/__main__.py", "pytest_plugin.worker"),
     ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip

@@ -34,7 +34,7 @@ def render(report: Report) -> bytes:
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
         "trials": [as_json(trial) for trial in report.trials],
-        "claims": [asdict(claim) for claim in report.claims],
+        "claims": [as_json(claim) for claim in report.claims],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
