@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "instruments": _SMALL,
     "scenario": _SMALL,
     "config": (*_SMALL, "scenario"),
-    "storage": _BASE,
+    "storage": _SMALL,
     "analysis": _SMALL,
     "reporting": ("model", "amounts", "text"),
     "worker": (*_SMALL, "storage.run_writer", "scenario", "probes", "instruments", "environment"),
@@ -80,9 +80,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("storage/baseline_writer.py", "analysis.comparison.environments"),
     ("storage/baseline_writer.py", "analysis.comparison.profile"),
     ("storage/baseline_writer.py", "analysis.gate.baseline"),
-    ("text/suggest.py", "errors"),
-    ("worker/__main__.py", "pytest_plugin.worker"),
-    ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip
 PURE = ("analysis", "reporting")
 EFFECTS = {"os", "sys", "subprocess", "time", "datetime", "socket", "tempfile", "psutil", "random"}

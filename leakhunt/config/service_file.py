@@ -32,8 +32,9 @@ from pathlib import Path
 from leakhunt.config.toml_file import Table, read_table
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.scenario.find import builtin_folder
+from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
-from leakhunt.text.suggest import hint, variants_named
+from leakhunt.text.suggest import hint
 
 FILE_NAME = "service.toml"
 _NAME = re.compile(r"\w[\w.-]*")

@@ -13,7 +13,7 @@ from leakhunt.amounts import format_bytes, format_rate
 from leakhunt.model.attribution import Interval, Suspect
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.series import Unit
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 # The names of the two lines that are no series.
 RSS_TOTAL = "rss_total"
@@ -21,13 +21,13 @@ TIME = "time"
 # What the names of these facts begin with.
 OPTION = "option "
 PACKAGE = "package "
-# How memory was limited, which is told in words of ours.
+# How memory was limited.
 LIMIT = mark("memory limit")
 # Facts whose values are words of ours as well.
 COLLECTIONS = mark("collections")
 CALLS_ASKED = mark("calls asked for")
 COLLECTS = mark("a collection before each reading")
-IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS)
+IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS, LIMIT)
 # What stands for a value where a side has none.
 NOT_RECORDED = mark("not recorded")
 NOT_SET = mark("not set")
@@ -78,8 +78,6 @@ class Mismatch:
 
 
 def _told_value(fact: str, value: str) -> str:
-    if fact == LIMIT:
-        return retold(value)
     return tr(value) if fact in IN_OUR_WORDS or value in ABSENT else value
 
 

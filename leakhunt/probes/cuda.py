@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 _OTHERS = mark("the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own")
 
@@ -21,7 +22,7 @@ class CudaProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: it is only chosen for a worker on a CUDA device, where torch is loaded."""
         return None
 

@@ -15,6 +15,7 @@ import psutil
 
 from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 _PROC = Path("/proc/self")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -36,7 +37,7 @@ class RssProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -61,7 +62,7 @@ class ThreadsProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -93,7 +94,7 @@ class DescriptorsProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -122,12 +123,15 @@ class ChildrenProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why the kernel does not list the children here, or None."""
         # /proc/self is the process's own, and its first thread has its number.
         if (_PROC / "task" / str(os.getpid()) / "children").exists():
             return None
-        return mark("the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)")
+        return message(
+            "probe.no-children",
+            "the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)",
+        )
 
     def __init__(self) -> None:
         self._tasks = os.open(_PROC / "task", os.O_RDONLY | os.O_CLOEXEC)

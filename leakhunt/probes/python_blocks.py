@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from leakhunt.model.series import Series, Unit
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 
 class PythonBlocksProbe:
@@ -23,12 +24,12 @@ class PythonBlocksProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why this interpreter does not count its blocks, or None."""
         if sys.implementation.name != "cpython":
-            return mark("only CPython counts its allocated blocks")
+            return message("probe.not-cpython", "only CPython counts its allocated blocks")
         if not sys.getallocatedblocks():
-            return mark("pymalloc is switched off (PYTHONMALLOC=malloc)")
+            return message("probe.no-pymalloc", "pymalloc is switched off (PYTHONMALLOC=malloc)")
         return None
 
     def read(self, into: array[int], at: int) -> None:

@@ -45,8 +45,9 @@ from typing import Any, TypeVar, overload
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.describe import describe
+from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
-from leakhunt.text.suggest import hint, variants_named
+from leakhunt.text.suggest import hint
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -27,7 +27,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -75,7 +75,7 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
     """
     instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
     caveats = (
-        retold(str(c)) for each in watched for note in each.notes for c in note.get("caveats", ())
+        str(caveat) for each in watched for note in each.notes for caveat in note.get("caveats", ())
     )
     blind = (*(tr(BLIND_TO[instrument]) for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in watched for each in one.findings))

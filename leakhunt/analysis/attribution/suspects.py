@@ -23,7 +23,7 @@ from leakhunt.model.attribution import (
     Suspect,
 )
 from leakhunt.model.series import Unit
-from leakhunt.text.language import mark, ntr, retold, tr
+from leakhunt.text.language import mark, ntr, tr
 
 _OPEN = {
     "descriptor": mark("open descriptors"),
@@ -115,7 +115,7 @@ def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) 
 def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
     lead = cluster.lead
     if lead.sort is FindingKind.RESOURCE:
-        what = f"{tr(lead.what)} ({retold(str(lead.facts.get('name', '')))})"
+        what = f"{tr(lead.what)} ({lead.facts.get('name', '')})"
     elif lead.chain:
         what = " -> ".join(lead.chain)
     elif lead.stack:

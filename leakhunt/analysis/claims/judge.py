@@ -20,7 +20,7 @@ from leakhunt.model.claims import (
 )
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.text.language import ntr, retold, tr
+from leakhunt.text.language import ntr, tr
 
 
 def judge_claims(claims: Claims, evidence: Mapping[str, Evidence]) -> tuple[JudgedClaim, ...]:
@@ -133,7 +133,7 @@ def _failed(check: Check, entry: JudgedRun) -> str:
             done,
             variant=entry.variant,
             ending=tr(outcome.ending),
-            reason=retold(outcome.reason),
+            reason=outcome.reason,
         ).strip()
     if not done and check.measure not in TOLD_OF_A_CRASH:
         return tr("{variant}: nothing was measured", variant=entry.variant)

@@ -29,6 +29,7 @@ from leakhunt.model.comparison import (
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text, english
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 _VARIABLE = "env "
@@ -110,7 +111,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield mark("threads"), (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else mark("none")
-    how = run.facts.get(LIMIT, "")
+    how = english(run.facts.get(LIMIT, ""))
     yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
     collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
@@ -126,14 +127,14 @@ def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield mark("service"), (load.service, Matter.SHOWN)
 
 
-def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+def _of_inputs(facts: Mapping[str, Text]) -> Iterator[tuple[str, tuple[str, Matter]]]:
     for name, value in facts.items():
         if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
         told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
         matter = Matter.INPUTS if told and not exact else Matter.SHOWN
-        yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
+        yield name, (english(value), Matter.MACHINE if name in _MACHINE else matter)
 
 
 def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:

@@ -17,7 +17,7 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Trend
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 # Runs of the same work differ in time by a spread that is known with so many degrees of freedom
 # (`comparison.times`): one run knows its own time up to that only.
@@ -109,13 +109,13 @@ def with_ending(told: str, run: Run) -> str:
     """A sentence with how the run ended, where it ended early."""
     if run.outcome.ending is Ending.OK:
         return told
-    reason = retold(run.outcome.reason) or tr(run.outcome.ending)
+    reason = run.outcome.reason or tr(run.outcome.ending)
     return tr("{told}; it ended early: {reason}", told=told, reason=reason)
 
 
 def no_sample(run: Run) -> str:
     """That a run read nothing, and why."""
-    return tr("no sample: {reason}", reason=retold(run.outcome.reason) or tr("empty run"))
+    return tr("no sample: {reason}", reason=run.outcome.reason or tr("empty run"))
 
 
 def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
@@ -126,7 +126,7 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
     elif series.startswith("cuda_") and run.plan.device != "cuda":
         reason = tr("the run was on the CPU; gate {series} on a machine with a GPU", series=series)
     elif series in run.unavailable:
-        why = retold(run.unavailable[series])
+        why = run.unavailable[series]
         reason = tr("{series} cannot be read here: {why}", series=series, why=why)
     else:
         reason = tr("the run has no series {series!r}", series=series)

@@ -23,7 +23,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.comparison.sentences import against
-from leakhunt.text.language import retold, tr
+from leakhunt.text.language import tr
 
 SUFFIX = ".toml"
 _VARIABLE = "env "
@@ -136,7 +136,7 @@ def unfit(entries: Sequence[JudgedRun]) -> str:
         run = entry.run
         if run.outcome.ending is not Ending.OK:
             told = tr(run.outcome.ending)
-            reason = retold(run.outcome.reason)
+            reason = run.outcome.reason
             return tr("{file}: the run was {told} ({reason})", file=run.file, told=told,
                       reason=reason)  # fmt: skip
         judged = run.samples_done - run.judged_from

@@ -12,10 +12,13 @@ Format history
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.run import Outcome
+from leakhunt.text.message import Joined, Message, Text
 
 FORMAT = 5
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
@@ -49,7 +52,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "calls_needed": entry.verdict.calls_needed,
         "forecast": asdict(entry.verdict.forecast) if entry.verdict.forecast else None,
         "calls_done": run.calls_done,
-        "outcome": asdict(run.outcome),
+        "outcome": _outcome(run.outcome),
         "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
         "ledger": asdict(entry.ledger) if entry.ledger else None,
         "difference": asdict(entry.difference) if entry.difference else None,
@@ -61,10 +64,25 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "plan": asdict(run.plan),
         "phases": [asdict(phase) for phase in run.phases],
         "limits": dict(run.limits),
-        "facts": dict(run.facts),
+        "facts": _texts(run.facts),
         "environment": dict(run.environment),
-        "unavailable": dict(run.unavailable),
-        "notes": [dict(note) for note in run.notes],
+        "unavailable": _texts(run.unavailable),
+        "notes": [_note(note) for note in run.notes],
         "started_at": run.started_at,
         "damaged_lines": run.damaged_lines,
     }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    kernel = None if outcome.kernel is None else str(outcome.kernel)
+    return asdict(replace(outcome, reason=str(outcome.reason), kernel=kernel))
+
+
+def _texts(texts: Mapping[str, Text]) -> dict[str, str]:
+    return {name: str(text) for name, text in texts.items()}
+
+
+def _note(note: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: str(each) for name, each in note.items() if isinstance(each, Message | Joined)}
+    caveats = {"caveats": list(map(str, note["caveats"]))} if "caveats" in note else {}
+    return {**note, **texts, **caveats}

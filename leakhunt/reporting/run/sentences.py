@@ -9,7 +9,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Forecast, Trend
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _TITLES = {
     "live_heap": mark("live heap"),
@@ -93,7 +93,7 @@ def reached(ahead: Forecast, work: Work) -> str:
     """``At this rate the memory limit (2 GiB) is reached in about 500 calls (480 to 530)``."""
     return tr(
         "At this rate {limit} ({room}) is reached in {calls_ahead}",
-        limit=retold(ahead.limit),
+        limit=tr(ahead.limit),
         room=format_amount(ahead.limit_bytes, Unit.BYTES),
         calls_ahead=calls_ahead(ahead, work),
     )
@@ -125,7 +125,7 @@ def with_ending(sentence: str, run: Run) -> str:
         "{sentence} It ended early ({ending}): {reason}.",
         sentence=sentence,
         ending=tr(outcome.ending),
-        reason=retold(outcome.reason),
+        reason=outcome.reason,
     )
     rss = run.samples.get("rss")
     if not rss:

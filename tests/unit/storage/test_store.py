@@ -61,7 +61,7 @@ def test_what_is_written_comes_back(run_file: Path) -> None:
 def test_a_file_without_footer_says_that_it_was_interrupted(run_file: Path) -> None:
     run = store.load(run_file)
     assert run.outcome.ending is Ending.INTERRUPTED
-    assert "no footer" in run.outcome.reason
+    assert "no footer" in str(run.outcome.reason)
     assert run.calls_done == 3
 
 
