@@ -1,9 +1,10 @@
 """Makes the catalogues of `leakhunt/locale/`: every text of ours, and the translations kept.
 
 ``python tests/catalogue.py`` (``make translations``) reads the package's Python files
-(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates, the catalogue of known causes and what the system says,
-brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is what is read. What is no
-longer said is dropped; what is new comes without a translation, and the tests say so.
+(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates, the catalogue of known causes and
+what the system says, brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is
+what is read. What is no longer said is dropped; what is new comes without a translation, and the
+tests say so.
 """
 
 from __future__ import annotations
