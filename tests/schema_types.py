@@ -13,13 +13,13 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from jsonschema import Draft202012Validator
 
 from leakhunt.cli.schema import SCHEMAS
-from leakhunt.text.message import Joined, Message
+from leakhunt.text.message import Joined, Message, Text
 
 _NAMES: Mapping[Any, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null",
 }  # fmt: skip
-# A text is written as what it says.
-_SAID = (Message, Joined)
+# What `leakhunt.text.message.to_json` writes of each of them is one definition, ``Text``.
+_TEXTS = (Message, Joined)
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def shape(hint: Any) -> dict[str, Any]:
     if hint is Any or hint in _NAMES:
         return {} if hint is Any else {"type": _NAMES[hint]}
     if origin in (types.UnionType, Union):
-        return _either([shape(part) for part in parts if part not in _SAID])
+        return _either(parts)
     if origin is tuple and parts[-1] is not Ellipsis:
         each = [shape(part) for part in parts]
         return {"type": "array", "prefixItems": each, "items": False, "minItems": len(each)}
@@ -50,7 +50,9 @@ def shape(hint: Any) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{hint.__name__}"}
 
 
-def _either(shapes: list[dict[str, Any]]) -> dict[str, Any]:
+def _either(parts: Sequence[Any]) -> dict[str, Any]:
+    texts = [{"$ref": "#/$defs/Text"}] if Message in parts else []
+    shapes = [*texts, *(shape(part) for part in parts if not texts or part not in get_args(Text))]
     if len(shapes) == 1:
         return shapes[0]
     if any(set(each) != {"type"} for each in shapes):
@@ -81,7 +83,7 @@ def disagreements(kind: type, described: Mapping[str, Any]) -> list[str]:
 
 def parts_of(hint: Any) -> Iterator[type]:
     """The dataclasses and enumerations that a type names, at any depth."""
-    if hint in _SAID:
+    if hint in _TEXTS:
         return
     if isinstance(hint, type) and is_dataclass(hint):
         yield hint

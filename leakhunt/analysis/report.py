@@ -70,7 +70,7 @@ def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
     tried = [plan for plan in plans if plan.remedy]
     words = [f"--try={name}" for name in dict.fromkeys(plan.remedy for plan in tried)]
     if tried:
-        words.append(f"--rounds={max(plan.round for plan in tried)}")
+        words.append(f"--pairs={max(plan.round for plan in tried)}")
     if any(plan.role is Role.CEILING for plan in plans):
         words.append("--until-ceiling")
     return words

@@ -17,6 +17,7 @@ from leakhunt.analysis.claims import Evidence, judge_claims
 from leakhunt.analysis.report import assemble
 from leakhunt.cli.display import SteadyConsole
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.verb import Verb
 from leakhunt.config.find_claims import ClaimsFile, find_claims
 from leakhunt.engine.claims import Left, Need, folder_name, make, say
 from leakhunt.engine.report import GENERATOR, Told, report_on, write_report
@@ -44,7 +45,7 @@ _PAGE = "report.html"
 _FIRST_FACTS = ("weights", "weights_sha256")
 
 
-@click.command("claims")
+@click.command("claims", cls=Verb)
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--id", "ids", metavar="ID,...", default="", help="These claims alone.")
 @click.option("--list", "listed", is_flag=True, help="Show the claims; run nothing.")

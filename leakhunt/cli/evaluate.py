@@ -21,18 +21,21 @@ from leakhunt import __version__
 from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
-from leakhunt.cli.list import missing_modules
+from leakhunt.cli.verb import Verb
+from leakhunt.engine.settings import plan_of
 from leakhunt.engine.watching import Carrier, watch
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model.evaluation import Hunted, Trial
+from leakhunt.model.options import Sampling, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Run
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.evaluation import tables
-from leakhunt.runner.prepared import Bench, Sampling, Settings, plan_of, prepared_for
+from leakhunt.runner.prepared import Bench, prepared_for
 from leakhunt.scenario import find
+from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
 
@@ -42,7 +45,7 @@ TIMEOUT_SECONDS = 300.0
 _Job = tuple[Settings, Variant, int]
 
 
-@click.command("truth")
+@click.command("truth", cls=Verb)
 @click.argument("targets", nargs=-1, metavar="[NAME_OR_FILE[:VARIANT,...]]...")
 @click.option(
     "--repeats",

@@ -16,6 +16,7 @@ from rich.console import Console
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.verb import Verb
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, kept_in
@@ -40,16 +41,17 @@ from leakhunt.errors import INTERRUPTED, UsageError
 from leakhunt.model.gate import GateResult, Terms, VariantResult
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 # Columns of a run's name on the terminal: longer ones push what follows to the right.
 _WIDTH = 32
 _OPTION = "--max-growth"
-_SERIES = "live_heap"
 
 
-@click.command("gate")
+@click.command("gate", cls=Verb)
 @click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER...]")
 @click.option(
     "--policy",
@@ -76,7 +78,8 @@ _SERIES = "live_heap"
     help="Run it with this interpreter, of an environment with that revision's packages.",
 )
 @click.option(
-    "--rounds",
+    "--pairs",
+    "rounds",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
@@ -96,7 +99,7 @@ _SERIES = "live_heap"
     help="Measure so many variants at a time; times then say little.",
 )
 @click.option("--max-growth", metavar="RATE", help="A budget for run files, such as '4 KiB/call'.")
-@click.option("--series", help=f"What --max-growth is of; default: {_SERIES}.")
+@click.option("--series", help=f"What --max-growth is of; default: {LIVE_HEAP}.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -135,7 +138,7 @@ def command(
                 tr("run files are measured already: leave out --scenario and --against")
             )
         policy = (
-            _of_one_budget(max_growth, series or _SERIES)
+            _of_one_budget(max_growth, series or LIVE_HEAP)
             if max_growth is not None
             else load_policy(policy_file(named))
         )
@@ -197,7 +200,7 @@ def _judge(
 
 def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterator[Answering]:
     """What gives the answers on the variants in a place."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     variants: dict[tuple[str, str], list[Run]] = {}
     for run in runs_in(place, left_out):
         variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
@@ -217,9 +220,9 @@ def _answering(place: str, policy: Policy, kept: SavedBaseline | None) -> Iterat
 
 def _damaged(place: str, number: int) -> VariantResult:
     """The answer on a damaged file of a place, read again for the language then spoken."""
-    left_out: list[str] = []
+    left_out: list[Text] = []
     list(runs_in(place, left_out))
-    return not_measured(place, "", left_out[number])
+    return not_measured(place, "", str(left_out[number]))
 
 
 def _today() -> date:

@@ -23,6 +23,7 @@ from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.live_display import live_displays
 from leakhunt.cli.options import measuring_options, settings_for
 from leakhunt.cli.summary import show
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.remedies import remedies_asked, try_remedies
 from leakhunt.engine.report import report_on, write_report
 from leakhunt.engine.run import (
@@ -47,7 +48,7 @@ MOST_CEILING_CALLS = 200_000
 MOST_CEILING_HOURS = 4.0
 
 
-@click.command("hunt")
+@click.command("hunt", cls=Verb)
 @measuring_options
 @click.option(
     "--with",
@@ -64,7 +65,8 @@ MOST_CEILING_HOURS = 4.0
     " variant:NAME, or the id of a known cause.",
 )
 @click.option(
-    "--rounds",
+    "--pairs",
+    "rounds",
     type=click.IntRange(min=2),
     default=3,
     show_default=True,

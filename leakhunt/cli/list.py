@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import Protocol
-
 import click
 from rich.console import Console
 from rich.text import Text
 
+from leakhunt.cli.verb import Verb
 from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
 from leakhunt.scenario import find
+from leakhunt.scenario.requirements import Needing, install_hint, missing_modules
 from leakhunt.text.language import tr
 
 
-@click.command("list")
+@click.command("list", cls=Verb)
 @click.argument("scenarios", nargs=-1, metavar="[NAME_OR_FILE]...")
 def command(scenarios: tuple[str, ...]) -> None:
     """Show the scenarios, their variants and options.
@@ -74,37 +73,3 @@ def _show_missing(console: Console, described: Needing) -> None:
             Text(tr("  not installed here: {missing}", missing=", ".join(missing)), "yellow")
         )
         console.print(Text(f"  {install_hint(described)}", "yellow"))
-
-
-class Needing(Protocol):
-    """A scenario or a service: the modules it needs, and the extra that installs them."""
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """Modules."""
-
-    @property
-    def extra(self) -> str | None:
-        """Of leakhunt."""
-
-
-def missing_modules(described: Needing) -> list[str]:
-    """The modules it needs that are not installed; nothing is imported."""
-    return [name for name in described.requires if not _is_there(name)]
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # the package that it is in is not, or it is no name
-        return False
-
-
-def install_hint(described: Needing) -> str:
-    """What to type to get them."""
-    if described.extra:
-        return tr("install the extra: pip install 'leakhunt[{extra}]'", extra=described.extra)
-    return tr(
-        "install them: pip install {missing_modules}",
-        missing_modules=" ".join(missing_modules(described)),
-    )

@@ -16,23 +16,37 @@ from leakhunt import __version__
 from leakhunt.cli.click_errors import click_says
 from leakhunt.cli.language_option import asked_language
 from leakhunt.cli.stdout import Lasting
+from leakhunt.cli.verb import EXIT_CODES
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 from leakhunt.text.language import LANGUAGES, speaking, tr
 
-_VERBS = {
-    "run": "Measure a scenario and write a report.",
-    "hunt": "Find out who keeps the memory, and whether a remedy helps.",
-    "soak": "Put a running service under load and watch it.",
-    "list": "Show the scenarios, their variants and options.",
-    "report": "Make the reports again from run files.",
-    "claims": "Check what field reports say against what is measured.",
-    "compare": "Hold runs of two versions, packages or machines against each other.",
-    "schema": "Print the JSON Schema of report.json or of a run file.",
-    "serve": "Show the reports of a folder in your browser.",
-    "truth": "Hold the verdict against workloads of known truth.",
-    "gate": "Check run files against a budget of growth.",
-    "baseline": "Keep what runs measured, for new ones to be held against.",
+# The verbs by what they are for, each with its line in the help.
+_GROUPS = {
+    "Measure": {
+        "run": "Measure a function or a scenario, and report whether it leaks.",
+        "hunt": "Find what retains the memory, and test whether a fix helps.",
+        "list": "List the built-in scenarios and services, with their options.",
+    },
+    "Services": {
+        "soak": "Load a running service, and report whether it leaks.",
+    },
+    "Continuous integration": {
+        "gate": "Check memory growth against budgets, baselines or a revision.",
+        "baseline": "Save, update and show baselines for the gate.",
+        "compare": "Compare runs of two versions, packages or machines.",
+    },
+    "Reports": {
+        "report": "Render the reports of run files again.",
+        "serve": "Show the reports of a folder in your browser.",
+        "schema": "Print the JSON Schema of a file that leakhunt reads or writes.",
+    },
+    "Maintainers": {
+        "claims": "Check the claims of field reports against measurements.",
+        "truth": "Measure the error rates on workloads with a known ground truth.",
+    },
 }
+_WIDEST = max(len(name) for verbs in _GROUPS.values() for name in verbs)
+_VERBS = {name: line for verbs in _GROUPS.values() for name, line in verbs.items()}
 
 # Where a verb is not in the module of its name.
 _MODULES = {"serve": "leakhunt.server.app", "truth": "leakhunt.cli.evaluate"}
@@ -53,16 +67,17 @@ class _Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(_VERBS.items()))
+        for title, verbs in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{_WIDEST}}", line) for name, line in verbs.items()])
 
 
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: leakhunt list. Exit codes: 0 fine, 1 over budget (truth: a wrong verdict),"
-    " 2 wrong usage, 3 cannot tell, 4 nothing measured, 5 something is missing here, 6 a bad file,"
-    " 7 cannot write, 8 the scenario's own code failed, 9 not comparable, 130 interrupted.",
+    epilog="Start with: leakhunt run my_service.py:handle. Exit codes: "
+    + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    + ".",
 )
 @click.option(
     "--lang",
@@ -72,7 +87,7 @@ class _Verbs(click.Group):
 )
 @click.version_option(__version__, prog_name="leakhunt")
 def cli() -> None:
-    """Whether a machine-learning service leaks memory, what leaks, and whether the fix works."""
+    """Find out whether a Python service leaks memory, what leaks, and whether a fix works."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.summary import show
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.report import report_on, write_report
 from leakhunt.errors import BadFile, CannotWrite
 from leakhunt.model.run import Run
@@ -17,7 +18,7 @@ from leakhunt.storage import run_file
 from leakhunt.text.language import tr
 
 
-@click.command("report")
+@click.command("report", cls=Verb)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
 @click.option(
     "--out",

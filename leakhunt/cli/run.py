@@ -11,12 +11,13 @@ import click
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.live_display import live_displays
 from leakhunt.cli.options import measuring_options, settings_for
+from leakhunt.cli.verb import Verb
 from leakhunt.engine.run import measure_all
 from leakhunt.reporting.registry import Renderer
 from leakhunt.storage.folders import new_folder
 
 
-@click.command("run")
+@click.command("run", cls=Verb)
 @measuring_options
 def command(
     target: str, out: Path | None, renderers: tuple[Renderer, ...], live: bool, **asked: Any

@@ -6,6 +6,8 @@ from importlib import resources
 
 import click
 
+from leakhunt.cli.verb import Verb
+
 SCHEMAS = {
     "report": "report.schema.json",
     "claims": "claims.schema.json",
@@ -15,7 +17,7 @@ SCHEMAS = {
 }
 
 
-@click.command("schema")
+@click.command("schema", cls=Verb)
 @click.argument("name", type=click.Choice(list(SCHEMAS)))
 def command(name: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a file.

@@ -15,19 +15,19 @@ from leakhunt.amounts import parse_duration, parse_size
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.live_display import live_displays
-from leakhunt.cli.options import given_options, signals_are_interrupts
+from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.verb import Verb
+from leakhunt.engine.settings import given_options
 from leakhunt.engine.soak import SoakEffort, go_on, soak_all
 from leakhunt.engine.soak_target import SoakOptions, targets
 from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.model.options import SERVICE_TIMEOUT_SECONDS, USERS
 from leakhunt.reporting.registry import Renderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
 
-DEFAULT_USERS = 4
-DEFAULT_TIMEOUT_SECONDS = 120.0
 
-
-@click.command("soak")
+@click.command("soak", cls=Verb)
 @click.argument("target", required=False, metavar="[NAME_OR_FILE[:VARIANT,...]]")
 @click.option("--command", "begun_by", help="Start this; write {port} where its port goes.")
 @click.option("--pid", type=click.IntRange(min=1), help="A service that runs already; with --url.")
@@ -41,7 +41,7 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 @click.option(
     "--users",
     type=click.IntRange(min=1),
-    default=DEFAULT_USERS,
+    default=USERS,
     show_default=True,
     help="Users that send requests at the same time.",
 )
@@ -59,7 +59,7 @@ DEFAULT_TIMEOUT_SECONDS = 120.0
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULT_TIMEOUT_SECONDS,
+    default=SERVICE_TIMEOUT_SECONDS,
     show_default=True,
     metavar="SECONDS",
     help="A service that is not ready, or answers nothing, for so long has hung.",

@@ -13,22 +13,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from math import isfinite
 
 from leakhunt.amounts import amount_in, seconds_in
-from leakhunt.analysis.verdict.judge import JUDGED_SERIES
-from leakhunt.config.toml_file import shown
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Unit
-from leakhunt.probes import unit_of
+from leakhunt.model.policy import budgeted
+from leakhunt.model.series import SERIES, Unit
 from leakhunt.text.language import mark, tr
 from leakhunt.text.suggest import hint
+from leakhunt.toml_file import shown
 
-# What can have a budget.
-SERIES = (*JUDGED_SERIES, SECONDS_PER_CALL)
 _IN_TOTAL = re.compile(r"(?P<amount>.+) total")
 _SHARE = re.compile(r"\+ ?(?P<percent>\d+(?:\.\d+)?) ?%")
 _EXAMPLES = {
@@ -45,13 +41,13 @@ def parse_budget(series: str, value: object) -> Budget:
     Raises:
         UsageError: there is no such series, or it is no budget for it.
     """
-    if series not in SERIES:
+    if series not in budgeted():
         raise UsageError(
             tr(
                 "unknown series {series!r}{hint}; use one of {known}",
                 series=series,
-                hint=hint(series, SERIES),
-                known=", ".join(SERIES),
+                hint=hint(series, budgeted()),
+                known=", ".join(budgeted()),
             )
         )
     if isinstance(value, str):
@@ -91,13 +87,6 @@ def parse_budgets(series: str, value: object) -> tuple[Budget, ...]:
                 )
             )
     return budgets
-
-
-def merged(general: Sequence[Budget], own: Sequence[Budget]) -> tuple[Budget, ...]:
-    """`own`, and of the series that have none of their own the `general` ones."""
-    owned = {budget.series for budget in own}
-    found = [*own, *(budget for budget in general if budget.series not in owned)]
-    return tuple(sorted(found, key=lambda budget: SERIES.index(budget.series)))
 
 
 def _counted(series: str, number: float) -> Budget:
@@ -154,7 +143,7 @@ def _share(series: str, text: str) -> float:
 
 
 def _unit(series: str) -> Unit:
-    return Unit.NANOSECONDS if series == SECONDS_PER_CALL else unit_of(series)
+    return Unit.NANOSECONDS if series == SECONDS_PER_CALL else SERIES[series].unit
 
 
 def _refused(series: str, value: object) -> UsageError:

@@ -14,7 +14,7 @@
 
     [[claim.check]]
     run = "same-clip"
-    measure = "growth"          # one of `leakhunt.analysis.claims.measures.MEASURES`
+    measure = "growth"          # one of `leakhunt.model.claims.MEASURES`
     variant = "naive"           # may be left out where the run has one only
     series = "rss"              # default: live_heap
     at_least = "50 MB/call"     # and/or at_most; for words: is = ["killed"]
@@ -30,12 +30,22 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from leakhunt.analysis.claims.measures import MEASURES, Measure
-from leakhunt.config.limits import Quantity, parse_limit
-from leakhunt.config.toml_file import Table, read_table, shown
+from leakhunt.config.limits import parse_limit
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.claims import DEFAULT_SERIES, About, Check, Claim, ClaimLimit, ClaimRun, Claims
+from leakhunt.model.claims import (
+    DEFAULT_SERIES,
+    MEASURES,
+    About,
+    Check,
+    Claim,
+    ClaimLimit,
+    ClaimRun,
+    Claims,
+    LimitKind,
+    Measure,
+)
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table, read_table, shown
 
 # The verbs that leave run files; others would wait for people or leave none.
 VERBS = ("run", "hunt", "soak")
@@ -135,7 +145,7 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
         )
     if not measure.words and least is None and most is None:
         table.bad(tr("at_least and at_most are missing; give one, such as {example!r}",
-                     example=measure.quantity.value))  # fmt: skip
+                     example=measure.limit.value))  # fmt: skip
     instrument = table.text("instrument")
     if instrument:
         table.one_of("instrument", instrument, tuple(Instrument))
@@ -160,26 +170,26 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
 def _limit(table: Table, key: str, measure: Measure, series: str) -> ClaimLimit | None:
     if key not in table.items:
         return None
-    limit = parse_limit(table.items[key], measure.quantity, series)
+    limit = parse_limit(table.items[key], measure.limit, series)
     if limit is None:
         table.bad(
             tr(
                 "{key} is {value}; write it like {example!r}",
                 key=key,
                 value=shown(table.items[key]),
-                example=_example(measure.quantity, series),
+                example=_example(measure.limit, series),
             ),
             key,
         )
     return limit
 
 
-def _example(quantity: Quantity, series: str) -> str:
+def _example(kind: LimitKind, series: str) -> str:
     """How a limit is written, of a series that may be no bytes."""
-    for example in (quantity.value, "0.5/call", "5"):
-        if parse_limit(example, quantity, series) is not None:
+    for example in (kind.value, "0.5/call", "5"):
+        if parse_limit(example, kind, series) is not None:
             return example
-    return quantity.value
+    return kind.value
 
 
 def _words(table: Table, measure: Measure) -> tuple[str, ...]:

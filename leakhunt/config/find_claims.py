@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.analysis.claims import read_claims
+from leakhunt.config.claims_file import read_claims
 from leakhunt.config.service_file import builtin_services
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.claims import Claims

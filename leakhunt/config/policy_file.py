@@ -46,13 +46,20 @@ from math import isfinite
 from pathlib import PurePath
 
 from leakhunt.amounts import parse_rate, parse_size
-from leakhunt.config.budgets import SERIES, merged, parse_budgets
-from leakhunt.config.toml_file import Table, header, read_table, shown
+from leakhunt.config.budgets import parse_budgets
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.gate import Acceptance, Budget
-from leakhunt.model.policy import COLLECT, DEVICES, Policy, ScenarioPolicy
+from leakhunt.model.policy import (
+    COLLECT,
+    DEVICES,
+    Policy,
+    ScenarioPolicy,
+    budgeted,
+    merged_budgets,
+)
 from leakhunt.model.series import Unit
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table, header, read_table, shown
 
 PYPROJECT = "pyproject.toml"
 # The keys of the file, of a scenario, of a variant in it, and of what is accepted.
@@ -144,7 +151,7 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
         policy,
         variants=table.texts("variants"),
         only_clean=table.truth("only_clean"),
-        budgets=merged(everywhere.budgets, _budgets(table.table("budgets"))),
+        budgets=merged_budgets(everywhere.budgets, _budgets(table.table("budgets"))),
         variant_budgets={name: _variant(variants.table(name)) for name in variants.items},
         options=_options(table.table("options")),
         seed=table.whole_number("seed", 0) or 0,
@@ -199,7 +206,7 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
 
 
 def _budgets(table: Table) -> tuple[Budget, ...]:
-    table.only(SERIES)
+    table.only(budgeted())
     found: list[Budget] = []
     for series, value in table.items.items():
         try:

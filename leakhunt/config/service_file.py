@@ -29,12 +29,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from leakhunt.config.toml_file import Table, read_table
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
+from leakhunt.toml_file import Table, read_table
 
 FILE_NAME = "service.toml"
 _NAME = re.compile(r"\w[\w.-]*")

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt.cli.compare import write_comparison
-from leakhunt.cli.format_option import ALL, names_among, possible
+from leakhunt.engine.compare import compare_places, write_comparison
+from leakhunt.engine.formats import ALL, names_among, possible
 from leakhunt.engine.report import Told, report_on, write_report
 from leakhunt.errors import CannotWrite, NothingMeasured
 from leakhunt.model.gate import GateResult, Pages
@@ -97,7 +97,8 @@ def write_reports(folder: Path, files: Files, against: str | None, beside: Path)
     if against is not None and _runs_in(beside):
         try:
             labels = (against, tr("here"))
-            written += write_comparison((str(beside), str(folder)), labels, folder)[:1]
+            comparison = compare_places((beside, folder), labels)
+            written += write_comparison(comparison, folder)[:1]
         except NothingMeasured as error:
             click.echo(f"leakhunt: {error}", err=True)
     return written

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.cli.options import DEFAULT_TIMEOUT_SECONDS, sampling_of
+from leakhunt.engine.settings import sampling_of
 from leakhunt.environment import available_cores
 from leakhunt.errors import BadFile, UsageError
+from leakhunt.model.options import TIMEOUT_SECONDS, Settings
 from leakhunt.model.policy import Policy, ScenarioPolicy
-from leakhunt.runner.prepared import Settings
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
@@ -91,7 +91,10 @@ def _named(
 def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
     # A scenario of the user's own is found beside the policy's file; else it is a built-in one.
     beside = base / policy.target
-    found, _ = find.find(str(beside) if beside.exists() else policy.target)
+    # In a file that marks no variant, those that the policy names are its functions.
+    functions = dict.fromkeys((*policy.variants, *policy.variant_budgets))
+    place = str(beside) if beside.exists() else policy.target
+    found = find.find_scenario(place, tuple(functions), base)
     return Settings(
         scenario=found,
         variants=policy.gated(found.variants),
@@ -104,5 +107,5 @@ def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
         device=policy.device,
         options=find.settle_options(found, policy.options),
         memory_limit_bytes=policy.memory_limit_bytes,
-        timeout_seconds=policy.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        timeout_seconds=policy.timeout_seconds or TIMEOUT_SECONDS,
     )

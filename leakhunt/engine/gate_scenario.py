@@ -25,6 +25,7 @@ from leakhunt.engine.gate_variant import (
 )
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, bench, make
+from leakhunt.engine.settings import plan_of
 from leakhunt.engine.watching import Carrier, usable_on
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
@@ -32,7 +33,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.scenario import Variant
-from leakhunt.runner.prepared import Bench, plan_of, variants_for
+from leakhunt.runner.prepared import Bench, variants_for
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import ENGLISH, speaking, tr

@@ -10,10 +10,10 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.engine.run import Session, shown
 from leakhunt.errors import UsageError
+from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Outcome, Run
 from leakhunt.model.scenario import Variant
-from leakhunt.runner.prepared import Settings
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
 

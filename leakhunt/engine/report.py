@@ -38,6 +38,12 @@ class Told(Generic[T]):
             return render(self.again())
 
 
+def rendered(subject: T, render: Callable[[T], bytes], language: str | None) -> bytes:
+    """What `render` makes of `subject`, in `language`; None: in the one spoken."""
+    with speaking(language or spoken()):
+        return render(subject)
+
+
 def report_on(runs: list[Run], place: str) -> Told[Report]:
     """The report on these runs.
 

@@ -9,12 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.cli.options import refuse_what_cannot_be
+from leakhunt.engine.settings import refuse_what_cannot_be
 from leakhunt.errors import CannotWrite, UsageError
+from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
-from leakhunt.runner.prepared import Bench, Settings, prepared_for
+from leakhunt.runner.prepared import Bench, prepared_for
 from leakhunt.scenario import find
-from leakhunt.scenario.describe import describe
 from leakhunt.text.language import tr
 
 
@@ -70,7 +70,7 @@ class Rival:
         file = Path(own.scenario.file).resolve()
         if not file.is_relative_to(self.revision.repository):
             return own
-        there = describe(self.revision.counterpart(file))
+        there = find.same_at(own.scenario, self.revision.counterpart(file))
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 

@@ -13,12 +13,14 @@ from rich.console import Console
 from leakhunt.cli.display import Display, Displays
 from leakhunt.cli.summary import show
 from leakhunt.engine.report import report_on, write_report
+from leakhunt.engine.settings import plan_of
 from leakhunt.errors import (
     INTERRUPTED,
     LeakhuntError,
     NothingMeasured,
     ScenarioFailed,
 )
+from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.model.scenario import Variant
@@ -26,9 +28,7 @@ from leakhunt.reporting.registry import Renderer
 from leakhunt.runner.prepared import (
     PREPARE_LOG,
     Bench,
-    Settings,
     needs_preparing,
-    plan_of,
     prepared_for,
     variants_for,
 )

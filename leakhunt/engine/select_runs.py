@@ -10,9 +10,10 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 
-def runs_in(place: str, left_out: list[str]) -> Iterator[Run]:
+def runs_in(place: str, left_out: list[Text]) -> Iterator[Run]:
     """The runs of a place; of damaged files in a folder `left_out` is told.
 
     Raises:

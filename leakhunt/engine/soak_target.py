@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from leakhunt.cli.list import install_hint, missing_modules
 from leakhunt.config.service_file import DescribedService, ServiceVariant, find_service
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.run import Run
 from leakhunt.scenario.find import builtin_folder
+from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.soak import load_generator
 from leakhunt.soak.service import PORT, Start, checked_url, words
 from leakhunt.text.language import tr

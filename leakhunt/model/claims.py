@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 
+from leakhunt.model.kinds import Kind
+from leakhunt.model.run import Ending
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.text.language import mark
 
 # What is measured where a check names no series.
-DEFAULT_SERIES = "live_heap"
+DEFAULT_SERIES = LIVE_HEAP
 
 
 class About(StrEnum):
@@ -41,6 +44,77 @@ class ClaimVerdict(StrEnum):
     ANOTHER_CAUSE = mark("another cause")
     CANNOT_TELL = mark("cannot tell")
     NOT_MEASURED = mark("not measured here")
+
+
+class LimitKind(Enum):
+    """What a measure comes to, and how a limit of it is written."""
+
+    RATE = "50 MB/call"
+    SIZE = "5 MB"
+    SHARE = "70 %"
+    RATIO = "1.3"
+    SECONDS = "2 s"
+    MILLISECONDS = "50 ms"
+    COUNT = "10"
+    WORD = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure that a check can name: what it comes to, and its keys beside run and variant.
+
+    `title` has ``{series}``, ``{names}`` and ``{instrument}`` where it is of one. `needs` must be
+    there and `takes` may be; where a word is measured, it is one of `words`. Of a run whose own
+    code failed, only what is `of_crash` can be told: everything else was cut off by that. How it is
+    measured is in `leakhunt.analysis.claims.measures`, by the same name.
+    """
+
+    title: str
+    limit: LimitKind
+    takes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    of_crash: bool = False
+
+
+MEASURES: Mapping[str, Measure] = {
+    "growth": Measure(mark("growth of {series}"), LimitKind.RATE, ("series",)),
+    "total_growth": Measure(
+        mark("growth of {series} in all"), LimitKind.SIZE, ("series", "from_call", "to_call")
+    ),
+    "spread": Measure(mark("spread of {series}"), LimitKind.SIZE, ("series",)),
+    "peak": Measure(mark("peak of {series} above the start"), LimitKind.SIZE, ("series",)),
+    "saving": Measure(
+        mark("growth of {series} saved"), LimitKind.SHARE, ("series",), ("reference",)
+    ),
+    "peak_saving": Measure(
+        mark("peak of {series} saved"), LimitKind.SHARE, ("series",), ("reference",)
+    ),
+    "time_ratio": Measure(mark("time per call"), LimitKind.RATIO, ("reference",)),
+    "time_per_minute": Measure(mark("time per minute of audio"), LimitKind.SECONDS, ("series",)),
+    "slowdown": Measure(
+        mark("time per call, last tenth of the calls against the first"), LimitKind.RATIO
+    ),
+    "falls": Measure(mark("steps at which {series} falls"), LimitKind.SHARE, ("series",)),
+    "differing": Measure(mark("results that differ"), LimitKind.SHARE, ("reference",)),
+    "worst_difference": Measure(
+        mark("largest difference of a result"), LimitKind.MILLISECONDS, ("reference",)
+    ),
+    "verdict": Measure(mark("class of the run"), LimitKind.WORD, words=tuple(map(str, Kind))),
+    "ending": Measure(
+        mark("how the run ended"), LimitKind.WORD, words=tuple(map(str, Ending)), of_crash=True
+    ),
+    "calls_done": Measure(mark("calls before it ended"), LimitKind.COUNT, of_crash=True),
+    "suspect": Measure(
+        mark("share of the growth of whoever names {names}"), LimitKind.SHARE, needs=("names",)
+    ),
+    "largest_finding": Measure(
+        mark("largest finding of {instrument} that names {names}"),
+        LimitKind.SIZE,
+        needs=("names", "instrument"),
+    ),
+    "failed": Measure(mark("requests that failed"), LimitKind.SHARE),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from leakhunt.config.budgets import merged
 from leakhunt.errors import BadFile
-from leakhunt.model.gate import Acceptance, Budget
+from leakhunt.model.gate import SECONDS_PER_CALL, Acceptance, Budget
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Variant
+from leakhunt.model.series import judged_series
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
 
@@ -28,6 +28,19 @@ _CLEAN = (
     Kind.CLEAN, Kind.BOUNDED_CACHE, Kind.ALLOCATOR_RETENTION, Kind.CUDA_RETENTION, Kind.GARBAGE,
 )  # fmt: skip
 _SCENARIO_FILE = "scenario.py"
+
+
+def budgeted() -> tuple[str, ...]:
+    """What can have a budget."""
+    return (*judged_series(), SECONDS_PER_CALL)
+
+
+def merged_budgets(general: Sequence[Budget], own: Sequence[Budget]) -> tuple[Budget, ...]:
+    """`own`, and of the series that have none of their own the `general` ones."""
+    owned = {budget.series for budget in own}
+    found = [*own, *(budget for budget in general if budget.series not in owned)]
+    order = budgeted()
+    return tuple(sorted(found, key=lambda budget: order.index(budget.series)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,7 @@ class ScenarioPolicy:
 
     def budgets_of(self, variant: str) -> tuple[Budget, ...]:
         """The variant's own budgets over the scenario's over the file's, series by series."""
-        return merged(self.budgets, self.variant_budgets.get(variant, ()))
+        return merged_budgets(self.budgets, self.variant_budgets.get(variant, ()))
 
     def gated(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
         """Those of the scenario's `variants` that are gated, in their order.

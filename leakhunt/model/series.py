@@ -1,11 +1,41 @@
-"""What one column of samples is."""
+"""What a series is: its name, unit and titles, what it cannot see, and where it is shown.
+
+The one place that knows them: a table, and so a long file. To add a series: a probe that reads it,
+and a row in `SERIES`; every format of every report has it then. A series that stands in a run file
+of another version and not here goes by what that file says of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from leakhunt.text.language import mark
+from leakhunt.text.message import Message, Text
+
+LIVE_HEAP: Final = "live_heap"
+PYTHON_LIVE: Final = "python_live"
+ANONYMOUS: Final = "anonymous"
+RSS: Final = "rss"
+PSS: Final = "pss"
+CGROUP: Final = "cgroup"
+PYTHON_BLOCKS: Final = "python_blocks"
+CUDA_ALLOCATED: Final = "cuda_allocated"
+CUDA_RESERVED: Final = "cuda_reserved"
+CUDA_ACTIVE: Final = "cuda_active"
+CUDA_PROCESS: Final = "cuda_process"
+AUDIO: Final = "audio"
+DURATION: Final = "duration"
+P50: Final = "p50"
+P95: Final = "p95"
+P99: Final = "p99"
+ELAPSED: Final = "elapsed"
+FAILURES: Final = "failures"
+THREADS: Final = "threads"
+DESCRIPTORS: Final = "descriptors"
+CHILDREN: Final = "children"
 
 
 class Unit(StrEnum):
@@ -25,3 +55,413 @@ class Series:
     unit: Unit
     title: str
     blind_to: str
+
+
+class SeriesRole(StrEnum):
+    """What growth of a series says."""
+
+    # What is in use: growth is a leak.
+    LIVE = "live"
+    # What is held, in use or not.
+    KEPT = "kept"
+    # Handles that the system counts: growth is a leak.
+    RESOURCE = "resource"
+    # What the calls were given, what they took, and how the load on a service went.
+    INPUT = "input"
+    TIME = "time"
+    LOAD = "load"
+
+
+class Display(StrEnum):
+    """A place in which a series is shown, where it was read."""
+
+    # The page's plot, the figure of all curves, and that of a comparison.
+    PAGE = "page"
+    FIGURE = "figure"
+    COMPARISON = "comparison"
+    # The tables of a report, and the narrower one of the terminal.
+    TABLE = "table"
+    SUMMARY = "summary"
+    # The one rate that stands for a run.
+    HEADLINE = "headline"
+    # The curves on a terminal, and the line of a run that goes on.
+    LIVE = "live"
+    PROGRESS = "progress"
+
+
+# Of memory, and of what is counted beside it.
+_REPORTS = frozenset(
+    {Display.PAGE, Display.FIGURE, Display.COMPARISON, Display.TABLE, Display.HEADLINE}
+)
+_CHARTS = frozenset({Display.PAGE, Display.FIGURE})
+_PAGE = frozenset({Display.PAGE})
+# Held memory moves in pages, and holds what malloc holds: a quarter of a page a sample.
+_KEPT_TOLERANCE_BYTES = 1024.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """Whatever is to be known of one series.
+
+    `title` is for a heading or an axis, `short_title` for a sentence or a cell, `narrow_title` for
+    a column of the terminal (empty: the short one). `blind_to` is what it cannot see, and
+    `blind_to_in_tree` what it cannot where it is summed over the processes of a service (empty:
+    the same).
+
+    `tolerance` is growth a sample that is no leak; None: that of the unit. `least_garbage` is what
+    a collection must free so that garbage matters; None: it frees none. `in_bytes` names the series
+    of full readings that has the same in bytes.
+
+    `is_judged`: it has a verdict, and can have a budget. `is_sampled`: it is read at every sample,
+    not in full readings only. `is_summed`: a sample has what came since the one before.
+    `is_on_gpu`: only a run on a GPU has it. `is_expected`: a run that has not read it says so.
+    `is_plural`: its title is one. `only_if_moving`: drawn where it ever changed.
+    """
+
+    name: str
+    unit: Unit
+    role: SeriesRole
+    title: str
+    short_title: str
+    blind_to: str
+    blind_to_in_tree: str = ""
+    narrow_title: str = ""
+    tolerance: float | None = None
+    least_garbage: int | None = None
+    in_bytes: str = ""
+    displays: frozenset[Display] = _REPORTS
+    is_judged: bool = False
+    is_sampled: bool = True
+    is_summed: bool = False
+    is_on_gpu: bool = False
+    is_expected: bool = False
+    is_plural: bool = False
+    only_if_moving: bool = False
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether its growth is compared between runs, and kept in a baseline."""
+        return self.is_judged or not self.is_sampled
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether it is drawn as it is; of others the change since the warm-up is what matters."""
+        return self.role in (SeriesRole.TIME, SeriesRole.LOAD)
+
+    @property
+    def series(self) -> Series:
+        """As the header of a run file has it."""
+        return Series(self.name, self.unit, self.title, self.blind_to)
+
+    @property
+    def series_of_tree(self) -> Series:
+        """As the header has it, where it is summed over the processes of a service."""
+        blind_to = self.blind_to_in_tree or self.blind_to
+        return Series(self.name, self.unit, self.title, blind_to)
+
+
+_IN_USE_OR_FREE = mark("cannot tell memory in use from memory that is free but kept by malloc")
+_OTHER_CUDA = mark(
+    "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
+)
+_QUANTILE = mark("5 % more or less")
+
+_ROWS = (
+    SeriesFacts(
+        LIVE_HEAP,
+        Unit.BYTES,
+        SeriesRole.LIVE,
+        mark("live heap (malloc in use)"),
+        mark("live heap"),
+        mark(
+            "pymalloc's arenas (small Python objects), raw mmap, preloaded"
+            " allocators such as jemalloc, CUDA memory"
+        ),
+        narrow_title=mark("heap"),
+        least_garbage=64 << 10,
+        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        is_judged=True,
+        is_expected=True,
+    ),
+    SeriesFacts(
+        PYTHON_LIVE,
+        Unit.BYTES,
+        SeriesRole.LIVE,
+        mark("Python bytes"),
+        mark("Python bytes"),
+        mark("anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc"),
+        displays=frozenset(),
+        is_sampled=False,
+        is_plural=True,
+    ),
+    SeriesFacts(
+        ANONYMOUS,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("anonymous memory"),
+        mark("anonymous memory"),
+        _IN_USE_OR_FREE,
+        narrow_title=mark("own"),
+        tolerance=_KEPT_TOLERANCE_BYTES,
+        displays=(_REPORTS - {Display.COMPARISON}) | {Display.SUMMARY},
+        is_judged=True,
+    ),
+    SeriesFacts(
+        RSS,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("resident memory (RSS)"),
+        mark("RSS"),
+        _IN_USE_OR_FREE,
+        blind_to_in_tree=mark(
+            "counts pages that processes share in each; live and kept memory look the same"
+        ),
+        tolerance=_KEPT_TOLERANCE_BYTES,
+        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        is_judged=True,
+        is_expected=True,
+    ),
+    SeriesFacts(
+        PSS,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("proportional memory (PSS)"),
+        mark("PSS"),
+        _IN_USE_OR_FREE,
+        displays=_PAGE,
+    ),
+    SeriesFacts(
+        CGROUP,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("memory of the cgroup that cannot be reclaimed"),
+        mark("memory of the cgroup"),
+        mark("which process it belongs to"),
+        displays=_PAGE,
+    ),
+    SeriesFacts(
+        PYTHON_BLOCKS,
+        Unit.BLOCKS,
+        SeriesRole.LIVE,
+        mark("Python blocks"),
+        mark("Python blocks"),
+        mark("anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc"),
+        # A collection also empties the interpreter's free lists, of some hundred blocks: that is no
+        # garbage.
+        least_garbage=1000,
+        # Blocks are counted at every sample, their bytes only in full readings.
+        in_bytes=PYTHON_LIVE,
+        is_judged=True,
+        is_expected=True,
+        is_plural=True,
+    ),
+    SeriesFacts(
+        CUDA_ALLOCATED,
+        Unit.BYTES,
+        SeriesRole.LIVE,
+        mark("CUDA allocated (tensors)"),
+        mark("CUDA allocated"),
+        _OTHER_CUDA,
+        narrow_title="CUDA",
+        displays=_REPORTS | {Display.SUMMARY, Display.LIVE},
+        is_judged=True,
+        is_on_gpu=True,
+    ),
+    SeriesFacts(
+        CUDA_RESERVED,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("CUDA reserved (held from the driver)"),
+        mark("CUDA reserved"),
+        _OTHER_CUDA,
+        narrow_title=mark("kept"),
+        tolerance=_KEPT_TOLERANCE_BYTES,
+        displays=(_REPORTS - {Display.HEADLINE}) | {Display.SUMMARY, Display.PROGRESS},
+        is_judged=True,
+        is_on_gpu=True,
+    ),
+    SeriesFacts(
+        CUDA_ACTIVE,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("CUDA active (tensors and pending frees)"),
+        mark("CUDA active"),
+        _OTHER_CUDA,
+        displays=frozenset(),
+        is_on_gpu=True,
+    ),
+    SeriesFacts(
+        CUDA_PROCESS,
+        Unit.BYTES,
+        SeriesRole.KEPT,
+        mark("GPU memory of the processes"),
+        mark("GPU memory"),
+        mark("cannot tell tensors from what the allocator and the CUDA context keep"),
+        tolerance=_KEPT_TOLERANCE_BYTES,
+        displays=_REPORTS - {Display.COMPARISON},
+        is_judged=True,
+        is_on_gpu=True,
+    ),
+    # Told by the scenario, where it works on audio; before the time.
+    SeriesFacts(
+        AUDIO,
+        Unit.NANOSECONDS,
+        SeriesRole.INPUT,
+        mark("audio per call"),
+        mark("audio"),
+        mark("nothing: the scenario tells it"),
+        displays=frozenset(),
+        is_summed=True,
+    ),
+    # Read by the worker's loop itself, around the call; always the last value of a sample.
+    SeriesFacts(
+        DURATION,
+        Unit.NANOSECONDS,
+        SeriesRole.TIME,
+        mark("time per call"),
+        mark("time"),
+        mark("what happens between calls, such as input"),
+        displays=_CHARTS | {Display.PROGRESS},
+        is_summed=True,
+    ),
+    SeriesFacts(
+        P50,
+        Unit.NANOSECONDS,
+        SeriesRole.TIME,
+        mark("response time, median"),
+        mark("response time, median"),
+        _QUANTILE,
+        displays=frozenset(),
+    ),
+    SeriesFacts(
+        P95,
+        Unit.NANOSECONDS,
+        SeriesRole.TIME,
+        mark("response time, 95 %"),
+        mark("response time, 95 %"),
+        _QUANTILE,
+        displays=_PAGE,
+    ),
+    SeriesFacts(
+        P99,
+        Unit.NANOSECONDS,
+        SeriesRole.TIME,
+        mark("response time, 99 %"),
+        mark("response time, 99 %"),
+        _QUANTILE,
+        displays=frozenset(),
+    ),
+    SeriesFacts(
+        ELAPSED,
+        Unit.NANOSECONDS,
+        SeriesRole.LOAD,
+        mark("time since the last sample"),
+        mark("time since the last sample"),
+        mark("pauses of the load, which are left out"),
+        displays=_CHARTS,
+        is_summed=True,
+    ),
+    SeriesFacts(
+        FAILURES,
+        Unit.COUNT,
+        SeriesRole.LOAD,
+        mark("failed requests"),
+        mark("failed requests"),
+        mark("why: the notes say it"),
+        displays=_CHARTS,
+        is_summed=True,
+        is_plural=True,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        THREADS,
+        Unit.COUNT,
+        SeriesRole.RESOURCE,
+        mark("threads"),
+        mark("threads"),
+        mark("threads of child processes"),
+        blind_to_in_tree=mark("what they do"),
+        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        is_judged=True,
+        is_plural=True,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        DESCRIPTORS,
+        Unit.COUNT,
+        SeriesRole.RESOURCE,
+        mark("open descriptors"),
+        mark("descriptors"),
+        mark("which file: it only counts them"),
+        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        is_judged=True,
+        is_plural=True,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CHILDREN,
+        Unit.COUNT,
+        SeriesRole.RESOURCE,
+        mark("child processes"),
+        mark("children"),
+        mark("grandchildren; what they hold"),
+        blind_to_in_tree=mark("what they hold"),
+        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        is_judged=True,
+        is_plural=True,
+        only_if_moving=True,
+    ),
+)
+# In the order in which they are shown.
+SERIES: Mapping[str, SeriesFacts] = {row.name: row for row in _ROWS}
+
+
+def judged_series(*roles: SeriesRole) -> tuple[str, ...]:
+    """The names of the series that have a verdict: of these roles, else of all, live ones first."""
+    return tuple(
+        row.name
+        for role in roles or (SeriesRole.LIVE, SeriesRole.RESOURCE, SeriesRole.KEPT)
+        for row in SERIES.values()
+        if row.is_judged and row.role is role
+    )
+
+
+def live_memory() -> tuple[str, ...]:
+    """The judged series of memory that is in use."""
+    return judged_series(SeriesRole.LIVE)
+
+
+def leak_series() -> tuple[str, ...]:
+    """The judged series of which growth is a leak: live memory, and what holds it."""
+    return judged_series(SeriesRole.LIVE, SeriesRole.RESOURCE)
+
+
+def live_bytes() -> tuple[SeriesFacts, ...]:
+    """Memory that is in use, in bytes: from samples, or from full readings."""
+    return tuple(
+        row for row in SERIES.values() if row.role is SeriesRole.LIVE and row.unit is Unit.BYTES
+    )
+
+
+def compared_series() -> tuple[SeriesFacts, ...]:
+    """Those whose growth is compared between runs: live memory, kept memory, resources."""
+    roles = (SeriesRole.LIVE, SeriesRole.KEPT, SeriesRole.RESOURCE)
+    rows = (row for role in roles for row in SERIES.values() if row.role is role)
+    return tuple(row for row in rows if row.is_compared)
+
+
+def displayed(display: Display) -> tuple[SeriesFacts, ...]:
+    """The series that are shown there, in order."""
+    return tuple(row for row in SERIES.values() if display in row.displays)
+
+
+def has_role(name: str, *roles: SeriesRole) -> bool:
+    """Whether a series is known, and has one of these roles."""
+    return name in SERIES and SERIES[name].role in roles
+
+
+def short_title(name: str) -> Text:
+    """A series in a sentence or a cell; of one that is not known its name, as words."""
+    if name not in SERIES:
+        return name.replace("_", " ")
+    return Message(f"series.{name}", SERIES[name].short_title)

@@ -1,6 +1,7 @@
 """Probes read numbers about the process they live in. One file a source.
 
-To add one: a class with `series` and `read`, named in `_KINDS`. A probe is built inside the worker,
+To add one: a class with `series` and `read`, named in `_KINDS`, and a row in
+`leakhunt.model.series.SERIES`. A probe is built inside the worker,
 before the first call; what it needs it allocates there, and `read` keeps nothing, so that the
 instrument does not show up in its own readings.
 """
@@ -12,26 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import Series
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
-from leakhunt.text.language import mark
 from leakhunt.text.message import Text
-
-# Read by the worker's loop itself, around the call; always the last value of a sample.
-DURATION = Series(
-    "duration",
-    Unit.NANOSECONDS,
-    mark("time per call"),
-    mark("what happens between calls, such as input"),
-)
-
-# Told by the scenario, where it works on audio; before the time.
-AUDIO = Series(
-    "audio", Unit.NANOSECONDS, mark("audio per call"), mark("nothing: the scenario tells it")
-)
 
 
 class Probe(Protocol):
@@ -56,19 +43,6 @@ _KINDS: _Kinds = (
     DescriptorsProbe,
     ChildrenProbe,
 )
-
-
-# What a soak reads from outside, over all processes of a service.
-_OF_SERVICES = ("anonymous", "cuda_process")
-
-
-def unit_of(name: str) -> Unit:
-    """The unit of a judged series, whether or not it can be read here."""
-    if name in _OF_SERVICES:
-        return Unit.BYTES
-    kinds: _Kinds = (*_KINDS, CudaProbe)
-    series = (each for kind in kinds for each in kind.series)
-    return next(each.unit for each in series if each.name == name)
 
 
 @dataclass(frozen=True, slots=True)

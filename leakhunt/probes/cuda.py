@@ -5,20 +5,17 @@ from __future__ import annotations
 from array import array
 from typing import ClassVar
 
-from leakhunt.model.series import Series, Unit
-from leakhunt.text.language import mark
+from leakhunt.model.series import CUDA_ACTIVE, CUDA_ALLOCATED, CUDA_RESERVED, SERIES, Series
 from leakhunt.text.message import Text
-
-_OTHERS = mark("the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own")
 
 
 class CudaProbe:
     """Current bytes of the default device, from ``torch.cuda.memory_stats``."""
 
     series: ClassVar[tuple[Series, ...]] = (
-        Series("cuda_allocated", Unit.BYTES, mark("CUDA allocated (tensors)"), _OTHERS),
-        Series("cuda_reserved", Unit.BYTES, mark("CUDA reserved (held from the driver)"), _OTHERS),
-        Series("cuda_active", Unit.BYTES, mark("CUDA active (tensors and pending frees)"), _OTHERS),
+        SERIES[CUDA_ALLOCATED].series,
+        SERIES[CUDA_RESERVED].series,
+        SERIES[CUDA_ACTIVE].series,
     )
 
     @classmethod

@@ -7,25 +7,14 @@ from typing import ClassVar
 
 import psutil
 
-from leakhunt.model.series import Series, Unit
-from leakhunt.text.language import mark
+from leakhunt.model.series import LIVE_HEAP, SERIES, Series
 from leakhunt.text.message import Text, message
 
 
 class LiveHeapProbe:
     """``psutil.heap_info``: in-use bytes of malloc's heaps and of its own mmaps (mallinfo2)."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series(
-            "live_heap",
-            Unit.BYTES,
-            mark("live heap (malloc in use)"),
-            mark(
-                "pymalloc's arenas (small Python objects), raw mmap, preloaded"
-                " allocators such as jemalloc, CUDA memory"
-            ),
-        ),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[LIVE_HEAP].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:

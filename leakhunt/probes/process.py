@@ -13,8 +13,7 @@ from typing import ClassVar
 
 import psutil
 
-from leakhunt.model.series import Series, Unit
-from leakhunt.text.language import mark
+from leakhunt.model.series import CHILDREN, DESCRIPTORS, RSS, SERIES, THREADS, Series
 from leakhunt.text.message import Text, message
 
 _PROC = Path("/proc/self")
@@ -27,14 +26,7 @@ _CHILDREN_BYTES = 64 << 10
 class RssProbe:
     """Resident set size: what the OOM killer sees."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series(
-            "rss",
-            Unit.BYTES,
-            mark("resident memory (RSS)"),
-            mark("cannot tell memory in use from memory that is free but kept by malloc"),
-        ),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[RSS].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:
@@ -57,9 +49,7 @@ class RssProbe:
 class ThreadsProbe:
     """Operating-system threads of this process."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series("threads", Unit.COUNT, mark("threads"), mark("threads of child processes")),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[THREADS].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:
@@ -84,14 +74,7 @@ class ThreadsProbe:
 class DescriptorsProbe:
     """Open file descriptors (handles on Windows)."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series(
-            "descriptors",
-            Unit.COUNT,
-            mark("open descriptors"),
-            mark("which file: it only counts them"),
-        ),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[DESCRIPTORS].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:
@@ -116,11 +99,7 @@ class DescriptorsProbe:
 class ChildrenProbe:
     """Child processes that were not waited for, zombies among them. Linux only."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series(
-            "children", Unit.COUNT, mark("child processes"), mark("grandchildren; what they hold")
-        ),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[CHILDREN].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:

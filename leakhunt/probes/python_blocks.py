@@ -6,22 +6,14 @@ import sys
 from array import array
 from typing import ClassVar
 
-from leakhunt.model.series import Series, Unit
-from leakhunt.text.language import mark
+from leakhunt.model.series import PYTHON_BLOCKS, SERIES, Series
 from leakhunt.text.message import Text, message
 
 
 class PythonBlocksProbe:
     """``sys.getallocatedblocks``: live blocks of pymalloc (objects up to 512 bytes)."""
 
-    series: ClassVar[tuple[Series, ...]] = (
-        Series(
-            "python_blocks",
-            Unit.BLOCKS,
-            mark("Python blocks"),
-            mark("anything over 512 bytes, native code; never moves with PYTHONMALLOC=malloc"),
-        ),
-    )
+    series: ClassVar[tuple[Series, ...]] = (SERIES[PYTHON_BLOCKS].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from leakhunt.model.series import LIVE_HEAP
 from leakhunt.pytest_plugin.common import MEASURES
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def leakhunt(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
         func: Callable[[], Any],
         budget: object = "0/call",
         *,
-        series: str = "live_heap",
+        series: str = LIVE_HEAP,
         **further: Any,
     ) -> Measurement:
         found: Measurement = plugin.use(request.node, func, further | {series: budget})

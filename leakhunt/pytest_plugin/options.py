@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-from leakhunt.config.budgets import SERIES, parse_budgets
+from leakhunt.config.budgets import parse_budgets
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.model.gate import Budget
+from leakhunt.model.options import TIMEOUT_SECONDS
+from leakhunt.model.policy import budgeted
+from leakhunt.model.series import LIVE_HEAP, SERIES
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.text.language import tr
 from leakhunt.text.suggest import hint
 
-# A worker without a new sample for so long has hung, as for ``leakhunt run``.
-DEFAULT_TIMEOUT_SECONDS = 600.0
-_LIVE_HEAP = "live_heap"
 # No leak, where nothing else is said.
 _NOTHING = "0/call"
-_CUDA = "cuda_"
 _OWN = ("calls", "warmup", "repeats", "in_process", "timeout")
 
 
@@ -46,7 +45,9 @@ class TestOptions:
     @property
     def device(self) -> str:
         """``cuda``, where a budget is about it."""
-        on_cuda = any(budget.series.startswith(_CUDA) for budget in self.budgets)
+        on_cuda = any(
+            budget.series in SERIES and SERIES[budget.series].is_on_gpu for budget in self.budgets
+        )
         return "cuda" if on_cuda else "cpu"
 
 
@@ -82,23 +83,23 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
         warmup=_warmup(named),
         repeats=_whole(named, "repeats", 1, 1) or 1,
         in_process=_switch(named, "in_process"),
-        timeout_seconds=_seconds(named, "timeout", DEFAULT_TIMEOUT_SECONDS),
+        timeout_seconds=_seconds(named, "timeout", TIMEOUT_SECONDS),
     )
 
 
 def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget, ...]:
-    if len(words) > 1 or (words and _LIVE_HEAP in named):
+    if len(words) > 1 or (words and LIVE_HEAP in named):
         raise UsageError(
             tr(
                 "leak_budget takes one budget, that of the live heap; name the others: {example}",
                 example='leak_budget("1 KiB/call", rss="20 MiB total")',
             )
         )
-    by_series = {_LIVE_HEAP: words[0]} if words else {}
+    by_series = {LIVE_HEAP: words[0]} if words else {}
     by_series |= {name: value for name, value in named.items() if name not in _OWN}
     for name in by_series:
-        if name not in SERIES:
-            known = (*SERIES, *_OWN)
+        if name not in budgeted():
+            known = (*budgeted(), *_OWN)
             raise UsageError(
                 tr(
                     "leak_budget: there is no {name!r}{hint}; it takes {known}",
@@ -107,7 +108,7 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
                     known=", ".join(known),
                 )
             )
-    asked = (by_series or {_LIVE_HEAP: _NOTHING}).items()
+    asked = (by_series or {LIVE_HEAP: _NOTHING}).items()
     budgets = tuple(budget for name, value in asked for budget in parse_budgets(name, value))
     for budget in budgets:
         if budget.more:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt.environment import available_cores
+from leakhunt.model.options import WARM_UP_SHARE
 from leakhunt.model.plan import TEST_SOURCE, Plan
 from leakhunt.model.run import Ending, Run
 from leakhunt.pytest_plugin import IN_WORKER, forwarded_options
@@ -23,14 +24,12 @@ from leakhunt.pytest_plugin.common import FAILED, NOTE, SKIPPED
 from leakhunt.pytest_plugin.options import TestOptions
 from leakhunt.runner.in_process import measure_here
 from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, measure
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.loop import Body
 from leakhunt.worker.protocol import Order, TestItem
 
-# Of all calls this part is warm-up, as for ``leakhunt run --calls``.
-_WARM_UP_SHARE = 0.25
 _SEED = 0
 # What finds the body of a test, in the worker.
 _PROVIDER = "leakhunt.pytest_plugin.worker:run"
@@ -44,7 +43,7 @@ def plan_for(item: pytest.Item, asked: TestOptions, turn: int | None) -> Plan:
     node = _node(item)
     warmup = asked.warmup
     if asked.calls is not None and warmup is None:
-        warmup = ceil(asked.calls * _WARM_UP_SHARE / (1 - _WARM_UP_SHARE))
+        warmup = ceil(asked.calls * WARM_UP_SHARE / (1 - WARM_UP_SHARE))
     return Plan(
         scenario=tr("tests of {project}", project=item.config.rootpath.name),
         variant=node if turn is None else f"{node} #{turn}",

@@ -1,51 +1,24 @@
-"""One scenario's plans, carried out: preparing it, what a variant's plan is, and its runs."""
+"""One scenario's plans, carried out: preparing it, and its runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from leakhunt.errors import MissingRequirement
+from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Outcome, Run
-from leakhunt.model.scenario import Scenario, Variant
+from leakhunt.model.scenario import Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
-from leakhunt.scenario import find as scenario
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.protocol import Order
 
 PREPARE_LOG = "prepare.log"
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How many calls, and how they are sampled, as in `Plan`."""
-
-    calls: int | None
-    warmup: int | None
-    calls_per_sample: int | None
-    collect: str
-    resolve: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user asked for, checked."""
-
-    scenario: Scenario
-    variants: tuple[Variant, ...]
-    named: bool
-    sampling: Sampling
-    seed: int
-    threads: int
-    device: str
-    options: Mapping[str, str]
-    memory_limit_bytes: int | None
-    timeout_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,31 +95,6 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
     return fit
 
 
-def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
-    """What measuring a variant means."""
-    return Plan(
-        scenario=settings.scenario.name,
-        variant=variant.name,
-        **asdict(settings.sampling),
-        seed=settings.seed,
-        threads=settings.threads,
-        device=device,
-        options=settings.options,
-        result_kind=settings.scenario.result_kind,
-        reference=settings.scenario.variants[0].name,
-        source=_source(settings.scenario),
-        memory_limit_bytes=settings.memory_limit_bytes,
-        timeout_seconds=settings.timeout_seconds,
-    )
-
-
-def _source(described: Scenario) -> str:
-    file = Path(described.file)
-    if scenario.builtin_folder() in file.parents:
-        return described.name
-    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"
-
-
 def _order(
     settings: Settings, variant: Variant, device: str, scratch: Path, run_file: Path
 ) -> Order:
@@ -167,6 +115,8 @@ def _order(
         supervisor=os.getpid(),
         scenario_file=settings.scenario.file,
         function=variant.function,
+        module=settings.scenario.module,
+        plain=settings.scenario.plain,
         devices=settings.scenario.devices,
         tells_audio=settings.scenario.tells_audio,
         run_file=run_file,

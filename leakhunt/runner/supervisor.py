@@ -25,7 +25,8 @@ from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome
-from leakhunt.probes import AUDIO, DURATION, choose
+from leakhunt.model.series import AUDIO, DURATION, SERIES
+from leakhunt.probes import choose
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
@@ -140,12 +141,13 @@ def header_of(
     """The header of a run file; `environment` is the one that the calls are made in."""
     chosen = choose(plan.device)
     told = (AUDIO, DURATION) if tells_audio else (DURATION,)
+    read = (*chosen.series, *(SERIES[name].series for name in told))
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": {**facts, "memory limit": limit.name},
         "environment": describe_environment(environment),
-        "series": [asdict(series) for series in (*chosen.series, *told)],
+        "series": [asdict(series) for series in read],
         "unavailable": dict(chosen.unavailable),
         "limits": memory_bounds(limit),
     }

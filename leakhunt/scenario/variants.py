@@ -1,4 +1,4 @@
-"""Choosing among the variants of a scenario, or of a service, by their names."""
+"""Choosing variants by their names."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import click
 
+from leakhunt.cli.verb import Verb
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.reporting.index.page import content_security_policy, render_index, render_message
 from leakhunt.server.catalog import NotHere, Shelf
@@ -58,7 +59,7 @@ PHRASES = (
 )
 
 
-@click.command("serve")
+@click.command("serve", cls=Verb)
 @click.argument("folder", type=click.Path(path_type=Path), metavar="REPORTS_DIR")
 @click.option(
     "--port",

@@ -10,50 +10,23 @@ from pathlib import Path
 import psutil
 
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import (
+    ANONYMOUS,
+    CGROUP,
+    CHILDREN,
+    CUDA_PROCESS,
+    DESCRIPTORS,
+    PSS,
+    RSS,
+    SERIES,
+    THREADS,
+    Series,
+)
 from leakhunt.soak import gpu
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import tr
 
-SERIES = (
-    Series(
-        "rss",
-        Unit.BYTES,
-        mark("resident memory (RSS)"),
-        mark("counts pages that processes share in each; live and kept memory look the same"),
-    ),
-    Series(
-        "pss",
-        Unit.BYTES,
-        mark("proportional memory (PSS)"),
-        mark("cannot tell memory in use from memory that is free but kept by malloc"),
-    ),
-    Series(
-        "anonymous",
-        Unit.BYTES,
-        mark("anonymous memory"),
-        mark("cannot tell memory in use from memory that is free but kept by malloc"),
-    ),
-    Series("threads", Unit.COUNT, mark("threads"), mark("what they do")),
-    Series(
-        "descriptors",
-        Unit.COUNT,
-        mark("open descriptors"),
-        mark("which file: it only counts them"),
-    ),
-    Series("children", Unit.COUNT, mark("child processes"), mark("what they hold")),
-)
-CGROUP = Series(
-    "cgroup",
-    Unit.BYTES,
-    mark("memory of the cgroup that cannot be reclaimed"),
-    mark("which process it belongs to"),
-)
-CUDA_PROCESS = Series(
-    "cuda_process",
-    Unit.BYTES,
-    mark("GPU memory of the processes"),
-    mark("cannot tell tensors from what the allocator and the CUDA context keep"),
-)
+# What the kernel says of any process.
+_OF_PROCESSES = (RSS, PSS, ANONYMOUS, THREADS, DESCRIPTORS, CHILDREN)
 _KIB = 1024
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -86,7 +59,7 @@ class Tree:
         """What `read` reads."""
         more = [CGROUP] if self._cgroup is not None else []
         more += [CUDA_PROCESS] if self._on_gpu else []
-        return (*SERIES, *more)
+        return tuple(SERIES[name].series_of_tree for name in (*_OF_PROCESSES, *more))
 
     def is_alive(self) -> bool:
         """Whether the first process lives, and is no zombie."""
@@ -113,19 +86,19 @@ class Tree:
             ProcessLookupError: the first process is gone.
         """
         pids = self.pids() if pids is None else pids
-        values = {series.name: 0 for series in SERIES}
+        values = dict.fromkeys(_OF_PROCESSES, 0)
         for pid in pids:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError), _readable(pid):
                 for name, value in dict(_process(Path("/proc", str(pid)))).items():
                     values[name] += value
-        if not pids or not values["rss"]:  # a zombie has none
+        if not pids or not values[RSS]:  # a zombie has none
             raise ProcessLookupError(self.identity.pid)
-        values["children"] = len(pids) - 1
+        values[CHILDREN] = len(pids) - 1
         if self._cgroup is not None:
-            values["cgroup"] = self._of_the_group(self._cgroup)
+            values[CGROUP] = self._of_the_group(self._cgroup)
         if self._on_gpu:
             self._on_gpu_bytes = gpu.used_bytes(pids, self._on_gpu_bytes)
-            values["cuda_process"] = self._on_gpu_bytes
+            values[CUDA_PROCESS] = self._on_gpu_bytes
         return values
 
     def _of_the_group(self, group: Path) -> int:
@@ -166,11 +139,11 @@ def _children(pid: int) -> list[int]:
 
 def _process(folder: Path) -> Iterator[tuple[str, int]]:
     status = dict(_lines(folder / "status"))
-    yield "rss", _kib(status, "VmRSS")
-    yield "anonymous", _kib(status, "RssAnon")
-    yield "threads", int(status.get("Threads", 0))
-    yield "pss", _kib(dict(_lines(folder / "smaps_rollup")), "Pss")
-    yield "descriptors", sum(1 for _ in (folder / "fd").iterdir())
+    yield RSS, _kib(status, "VmRSS")
+    yield ANONYMOUS, _kib(status, "RssAnon")
+    yield THREADS, int(status.get("Threads", 0))
+    yield PSS, _kib(dict(_lines(folder / "smaps_rollup")), "Pss")
+    yield DESCRIPTORS, sum(1 for _ in (folder / "fd").iterdir())
 
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:

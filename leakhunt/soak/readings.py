@@ -9,31 +9,32 @@ from dataclasses import replace
 
 from leakhunt.errors import UsageError
 from leakhunt.model.run import Reading
-from leakhunt.model.series import Series, Unit
-from leakhunt.probes import DURATION
+from leakhunt.model.series import (
+    ANONYMOUS,
+    DURATION,
+    ELAPSED,
+    FAILURES,
+    P50,
+    P95,
+    P99,
+    PSS,
+    RSS,
+    SERIES,
+    Series,
+)
 from leakhunt.soak.agent_client import Within, unavailable
 from leakhunt.soak.process_tree import Tree
 from leakhunt.soak.shared_counters import Counters, percentile_ns
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import tr
 
-_PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-LOAD_SERIES = (
-    Series("failures", Unit.COUNT, mark("failed requests"), mark("why: the notes say it")),
-    Series("p50", Unit.NANOSECONDS, mark("response time, median"), mark("5 % more or less")),
-    Series("p95", Unit.NANOSECONDS, mark("response time, 95 %"), mark("5 % more or less")),
-    Series("p99", Unit.NANOSECONDS, mark("response time, 99 %"), mark("5 % more or less")),
-    Series(
-        "elapsed",
-        Unit.NANOSECONDS,
-        mark("time since the last sample"),
-        mark("pauses of the load, which are left out"),
-    ),
-)
+_PERCENTILES = {P50: 0.5, P95: 0.95, P99: 0.99}
+# What is read of the load; the time of the requests comes last.
+_OF_LOAD = (FAILURES, P50, P95, P99, ELAPSED, DURATION)
 # A worker that is replaced does not listen for a while.
 _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 # What the inside tells of one process and the outside of all of them, by the outside's name.
-_OUTSIDE = {"rss": "rss", "anonymous": "rss_anonymous", "pss": "pss"}
+_OUTSIDE = {RSS: RSS, ANONYMOUS: "rss_anonymous", PSS: PSS}
 
 
 class Readings:
@@ -53,7 +54,7 @@ class Readings:
         self._pids = set(tree.pids())
         self.listening = self._within.find(sorted(self._pids))
         told = self._within.series()
-        readable = (*tree.series, *told, *LOAD_SERIES, DURATION)
+        readable = (*tree.series, *told, *(SERIES[name].series for name in _OF_LOAD))
         self.series = tuple(readable if wanted is None else wanted)
         for series in self.series:
             if series.name not in {each.name for each in readable}:
@@ -139,9 +140,9 @@ class Readings:
         told = {name: percentile_ns(histogram, share) for name, share in _PERCENTILES.items()}
         return {
             **told,
-            "failures": self._counters.failed - self._failed,
-            "elapsed": time.monotonic_ns() - self._started,
-            "duration": self._counters.spent_ns - self._spent,
+            FAILURES: self._counters.failed - self._failed,
+            ELAPSED: time.monotonic_ns() - self._started,
+            DURATION: self._counters.spent_ns - self._spent,
         }
 
     def _end_interval(self) -> tuple[int, dict[str, int]]:

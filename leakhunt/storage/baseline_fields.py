@@ -5,45 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from math import isfinite
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from leakhunt.text.language import tr
+from leakhunt.toml_file import Table
 
 # A larger number is none that anybody measured.
 _MOST = 2**63
 
 
-class Document(Protocol):
-    """What the tables are in."""
+class Fields:
+    """An inline table of the file's: the `items` of `key`, which stand on one line."""
 
-    @property
-    def items(self) -> Mapping[str, Any]:
-        """Everything in it, by key."""
+    def __init__(self, document: Table, key: str) -> None:
+        value = document.items.get(key)
+        if not isinstance(value, dict):
+            document.bad(tr("{key} is {value!r}, no table", key=key, value=value), key)
+        self.items: Mapping[str, Any] = value
+        self._document, self._key = document, key
 
-    def bad(self, key: str, told: str) -> NoReturn:
-        """Say what is wrong with `key`.
+    def bad(self, told: str) -> NoReturn:
+        """Say what is wrong in it.
 
         Raises:
             BadFile: always.
         """
-
-
-class Fields:
-    """An inline table: the `items` of `key`, which stand on one line."""
-
-    def __init__(self, document: Document, key: str) -> None:
-        value = document.items.get(key)
-        if not isinstance(value, dict):
-            document.bad(key, tr("{key} is {value!r}, no table", key=key, value=value))
-        self.items: Mapping[str, Any] = value
-        self._document, self._key = document, key
+        self._document.bad(told, self._key)
 
     def text(self, name: str) -> str:
         """A text."""
         value = self.items[name]
         if not isinstance(value, str):
-            self._bad(name)
+            self._wrong(name)
         return value
+
+    def texts(self, name: str, count: int) -> tuple[str, ...]:
+        """A text for each of `count` runs; one alone is that of all of them."""
+        value = self.items[name]
+        values = [value] * count if isinstance(value, str) else value
+        return list_of_texts(self._document, self._key, values, count)
 
     def list_of(self, name: str, fits: Callable[[object], bool], count: int | None) -> list[Any]:
         """A list of what `fits`; of `count` of them, if given."""
@@ -53,7 +53,7 @@ class Fields:
             or not all(map(fits, value))
             or (count is not None and len(value) != count)
         ):
-            self._bad(name)
+            self._wrong(name)
         return value
 
     def wholes(self, name: str, count: int) -> list[int]:
@@ -68,15 +68,30 @@ class Fields:
         """Calls, never fewer than before, and growth."""
         found = self.list_of(name, _is_point, None)
         if any(later[0] < sooner[0] for sooner, later in pairwise(found)):
-            self._bad(name)
+            self._wrong(name)
         return [(calls, size) for calls, size in found]
 
-    def _bad(self, name: str) -> NoReturn:
-        told = tr(
-            "{name} of {key} is {value!r}, not what belongs there",
-            name=name, key=self._key, value=self.items.get(name),
+    def _wrong(self, name: str) -> NoReturn:
+        self.bad(
+            tr(
+                "{name} of {key} is {value!r}, not what belongs there",
+                name=name, key=self._key, value=self.items.get(name),
+            )
         )  # fmt: skip
-        self._document.bad(self._key, told)
+
+
+def list_of_texts(document: Table, key: str, value: object, count: int | None) -> tuple[str, ...]:
+    """`value`, which stands under `key`, if it is a list of texts; of `count` of them, if given.
+
+    Raises:
+        BadFile: it is not.
+    """
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        document.bad(tr("{key} is {value!r}, no list of texts", key=key, value=value), key)
+    if count is not None and len(value) != count:
+        told = tr("{key} is not one for each of {count} runs", key=key, count=count)
+        document.bad(told, key)
+    return tuple(value)
 
 
 def _is_whole(value: object) -> bool:

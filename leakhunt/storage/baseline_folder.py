@@ -1,18 +1,52 @@
-"""The files of baselines: a folder for each environment, and in it a file for each variant."""
+"""The files of baselines: a folder for each environment, and in it a file for each variant.
+
+Two branches that add or renew different variants then merge without a conflict, which one file for
+all of them does not (git's merge of text takes two additions at the same place for a conflict).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
-from leakhunt.analysis.gate.baseline import SUFFIX, Baseline, KeptVariant, file_name, slug
 from leakhunt.errors import BadFile, CannotWrite
+from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, Environment, KeptVariant
+from leakhunt.model.comparison import NOT_RECORDED
 from leakhunt.storage.baseline_reader import read_kept
 from leakhunt.storage.baseline_writer import text_of
 from leakhunt.storage.report_files import write_whole
 from leakhunt.text.language import tr
 
+SUFFIX = ".toml"
 DEFAULT_PLACE = Path("leakhunt-baselines")
+# So many hexadecimal digits tell the environments of a project apart: two of a hundred of them
+# have the same in one project of three thousand, and then the file says so.
+_DIGITS = 6
+_NO_WORD = re.compile(r"[^a-z0-9._-]+")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def slug(environment: Environment) -> str:
+    """The name of an environment's folder: ``linux-x86_64-cpython3.11-glibc2.36-cpu-3f2a1b``."""
+    known = {name: environment[name] for name in IDENTITY if environment[name] != NOT_RECORDED}
+    joints = {SYSTEM: "-"}
+    told = [value.lower().replace(" ", joints.get(name, "")) for name, value in known.items()]
+    return "-".join([*(_NO_WORD.sub("", word) for word in told), _digest(environment)])
+
+
+def file_name(scenario: str, variant: str) -> str:
+    """The name of a variant's file in that folder: ``fsmn-vad.naive.toml``."""
+    names = (scenario, variant)
+    plain = [_NO_NAME.sub("_", name)[:60] for name in names]
+    told = [] if plain == list(names) else [_digest({"scenario": scenario, "variant": variant})]
+    return ".".join([*plain, *told]) + SUFFIX
+
+
+def _digest(told: Mapping[str, str]) -> str:
+    return sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:_DIGITS]
 
 
 def path_of(root: Path, kept: KeptVariant) -> Path:

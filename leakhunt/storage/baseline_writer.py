@@ -18,14 +18,14 @@ from dataclasses import replace
 from hashlib import sha256
 from statistics import fmean
 
-from leakhunt.analysis.comparison.environments import absent
-from leakhunt.analysis.comparison.profile import RATES, GrowthCourse, Profile
-from leakhunt.analysis.gate.baseline import PYTHON, KeptVariant, headline
-from leakhunt.model.comparison import Matter
-from leakhunt.model.series import Unit
+from leakhunt.model.baseline import PYTHON, GrowthCourse, KeptVariant, Profile
+from leakhunt.model.comparison import Matter, absent
+from leakhunt.model.series import Unit, compared_series
 
 FORMAT = 1
 CHECKSUM = "checksum"
+# The figures of one run are taken over so many blocks of its calls: of format 1, for good.
+BLOCKS = 8
 # Under which key the facts of each matter stand.
 FACTS = {
     "inputs": Matter.INPUTS,
@@ -73,11 +73,11 @@ def _lines(kept: KeptVariant) -> Iterator[str]:
     for key, matter in FACTS.items():
         yield f"{key} = {_table(_facts(kept, matter))}"
     yield f"calls = {_table(_calls(kept.profiles))}"
-    for series, (_, unit) in RATES.items():
-        courses = [each.courses.get(series) for each in kept.profiles]
+    for facts in compared_series():
+        courses = [each.courses.get(facts.name) for each in kept.profiles]
         known = [course for course in courses if course is not None]
         if len(known) == len(courses):
-            yield f"{series} = {_table(_course(known, unit, kept.profiles))}"
+            yield f"{facts.name} = {_table(_course(known, facts.unit, kept.profiles))}"
     totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
     if totals:
         yield f"rss_total = {_list(_number(total, 0) for total in totals)}"
@@ -125,7 +125,7 @@ def _course(
 def _single(course: GrowthCourse, decimals: int) -> Iterator[tuple[str, str]]:
     """The rate comes first, for people: it follows from the rest."""
     steps = [round(step, decimals) for step in course.steps]
-    told = headline(replace(course, rate=fmean(steps) if steps else None))
+    told = replace(course, rate=fmean(steps) if steps else None).headline
     if told is not None:
         yield "rate", _number(told, decimals)
     if steps:

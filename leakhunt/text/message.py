@@ -49,22 +49,29 @@ class Message:
             return ntr(self.text, self.plural, said.pop("n"), **said)
         return tr(self.text, **said)
 
-    def __hash__(self) -> int:  # values are a mapping, which has none
-        return hash((self.id, self.text, self.plural))
+    def __hash__(self) -> int:
+        return hash((self.id, self.text))
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Messages after one another, with `joint` between two and `end` after the last."""
+    """Messages after one another, with `joint` between two and `end` after the last.
+
+    With `capital`, each begins with a capital letter, as a sentence does.
+    """
 
     parts: tuple[Text, ...]
     joint: str = ". "
     end: str = "."
+    capital: bool = False
 
     def __str__(self) -> str:
         if not self.parts:
             return ""
-        return tr(self.joint).join(map(str, self.parts)) + (tr(self.end) if self.end else "")
+        said = [str(_said(part)) for part in self.parts]
+        if self.capital:
+            said = [each[:1].upper() + each[1:] for each in said]
+        return tr(self.joint).join(said) + (tr(self.end) if self.end else "")
 
     def __bool__(self) -> bool:
         return bool(self.parts)
@@ -115,6 +122,14 @@ def mentions(text: Text, id_: str) -> bool:
     return text.id == id_ or any(mentions(each, id_) for each in inner)
 
 
+def sentences(parts: Iterable[Text]) -> Joined:
+    """Messages as whole sentences after one another; sentences among them become part of these."""
+    flat: list[Text] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Joined) and part.capital else (part,)
+    return Joined(tuple(flat), capital=True)
+
+
 def to_json(text: Text) -> dict[str, Any]:
     """``text`` as it is said, and beside it ``message`` (the id) and ``values``, or ``parts``."""
     told: dict[str, Any] = {"text": str(text)}
@@ -123,6 +138,8 @@ def to_json(text: Text) -> dict[str, Any]:
         told["values"] = {name: _as_json(value) for name, value in text.values.items()}
     elif isinstance(text, Joined):
         told["parts"] = [to_json(part) for part in text.parts]
+    elif isinstance(text, Enum):
+        told = {"text": str(_said(text)), "value": text.value}
     return told
 
 

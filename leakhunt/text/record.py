@@ -33,9 +33,10 @@ def to_record(text: Text) -> Any:
     if isinstance(text, str):
         return text
     if isinstance(text, Joined):
-        parts = list(map(to_record, text.parts))
-        return {"text": english(text), "parts": parts, "joint": text.joint, "end": text.end}
-    record = {
+        parts = list(map(_recorded, text.parts))
+        both = {"text": english(text), "parts": parts, "joint": text.joint, "end": text.end}
+        return both | {"capital": True} if text.capital else both
+    record: dict[str, Any] = {
         "text": english(text),
         "message": text.id,
         "template": text.text,
@@ -104,10 +105,11 @@ def _text(recorded: Any, quantity: ReadQuantity, depth: int) -> Text:
 
 
 def _parts(recorded: Mapping[str, Any], quantity: ReadQuantity, depth: int) -> Joined | None:
-    parts, joints = recorded.get("parts"), (recorded.get("joint"), recorded.get("end"))
-    if not isinstance(parts, list) or not all(isinstance(each, str) for each in joints):
+    parts, joint, end = (recorded.get(name) for name in ("parts", "joint", "end"))
+    if not (isinstance(parts, list) and isinstance(joint, str) and isinstance(end, str)):
         return None
-    return Joined(tuple(_text(each, quantity, _deeper(depth)) for each in parts), *map(str, joints))
+    read = tuple(_text(each, quantity, _deeper(depth)) for each in parts)
+    return Joined(read, joint, end, capital=recorded.get("capital") is True)
 
 
 def _message(recorded: Mapping[str, Any], quantity: ReadQuantity, depth: int) -> Message | None:

@@ -1,4 +1,4 @@
-"""Saying what a word that nobody knows may have meant."""
+"""Saying what a word of the user's may have meant."""
 
 from __future__ import annotations
 

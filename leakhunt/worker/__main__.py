@@ -17,7 +17,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed
@@ -26,8 +25,8 @@ from leakhunt.storage.run_writer import Appender, DiskFull
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.record import to_record
+from leakhunt.worker.calling import EventLoop, UserModule
 from leakhunt.worker.loop import (
-    Body,
     Stop,
     carry_out,
     describe,
@@ -76,9 +75,7 @@ def _prepare(order: Order) -> int:
     answer: dict[str, Any]
     try:
         device, facts = _settle_device(order.context.device, order.devices)
-        module = find.load(order.scenario_file)
-        if hasattr(module, "prepare"):
-            facts |= module.prepare(_with_device(order, device).context)
+        facts |= _user_module(_with_device(order, device), EventLoop()).prepare()
         answer = {"device": device, "facts": {name: str(fact) for name, fact in facts.items()}}
     except LeakhuntError as error:
         answer = {"error": to_record(error.text), "exit_code": error.exit_code}
@@ -123,11 +120,12 @@ def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
     if order.provider:
         _provider(order.provider)(order, channel, appender, stop)
         return
-    module = find.load(order.scenario_file)
-    state = module.setup(order.context)
-    carry_out(order, _body(order, module, state), channel.next_phase, appender, stop)
-    if hasattr(module, "teardown"):
-        module.teardown(state)
+    loop = EventLoop()
+    module = _user_module(order, loop)
+    state = module.setup()
+    carry_out(order, module.body(state), channel.next_phase, appender, stop)
+    module.teardown(state)
+    loop.close()
 
 
 def _provider(name: str) -> Callable[[Order, Channel, Appender, Stop], None]:
@@ -138,11 +136,8 @@ def _provider(name: str) -> Callable[[Order, Channel, Appender, Stop], None]:
     return provide
 
 
-def _body(order: Order, module: ModuleType, state: Any) -> Body:
-    """The variant's function, with what its scenario has beside it."""
-    beside = ("make_input", "summarize", "audio_seconds")
-    given = {name: getattr(module, name) for name in beside if hasattr(module, name)}
-    return Body(module, state, getattr(module, order.function), **given)
+def _user_module(order: Order, loop: EventLoop) -> UserModule:
+    return UserModule(find.load(order.scenario_file, order.module), order, loop)
 
 
 if __name__ == "__main__":

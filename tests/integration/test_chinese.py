@@ -29,12 +29,7 @@ from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.model.series import Unit
-from leakhunt.probes import AUDIO, DURATION
-from leakhunt.probes.cuda import CudaProbe
-from leakhunt.probes.heap import LiveHeapProbe
-from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
-from leakhunt.probes.python_blocks import PythonBlocksProbe
+from leakhunt.model.series import SERIES, Unit
 from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 from leakhunt.reporting.gate.annotations import annotation_lines
@@ -54,14 +49,6 @@ from leakhunt.text.language import ENGLISH, speaking
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
 MIB = 1 << 20
 CALLS = 300
-PROBES = (
-    LiveHeapProbe, PythonBlocksProbe, RssProbe, ThreadsProbe, DescriptorsProbe, ChildrenProbe,
-    CudaProbe,
-)  # fmt: skip
-SERIES = {
-    each.name: each
-    for each in (*(series for probe in PROBES for series in probe.series), AUDIO, DURATION)
-}
 # Two English words in a row; a word has no capital but the first, so symbols of code are none.
 ENGLISH_WORDS = re.compile(r"[A-Za-z][a-z'’]+ [A-Za-z][a-z'’]+(?: [A-Za-z][a-z'’]+)*")
 # What is recorded in the words of the scenario or of Python, and what is typed or a name.
@@ -152,7 +139,7 @@ def made_runs(make_run: MakeRun) -> dict[str, Callable[[], list[Run]]]:
         )
         return replace(
             made,
-            series=tuple(SERIES[each.name] for each in made.series),
+            series=tuple(SERIES[each.name].series for each in made.series),
             unavailable={"python_blocks": "only CPython counts its allocated blocks"},
             facts={"memory limit": "RLIMIT_AS 2.00 GiB (no memory cgroup may be made here)"},
             **changes,

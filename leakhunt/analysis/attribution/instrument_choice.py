@@ -8,6 +8,7 @@ from leakhunt.analysis.attribution.attribute import attribute, is_explained
 from leakhunt.model.attribution import Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
+from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS
 from leakhunt.model.verdict import Verdict
 
 _INSTRUMENTS: Mapping[Kind, Instrument] = {
@@ -19,9 +20,9 @@ _INSTRUMENTS: Mapping[Kind, Instrument] = {
 }
 # For a series that is not decided yet but rises for certain.
 _BY_SERIES: Mapping[str, Instrument] = {
-    "cuda_allocated": Instrument.CUDA,
-    "python_blocks": Instrument.TRACEMALLOC,
-    "live_heap": Instrument.MEMRAY,
+    CUDA_ALLOCATED: Instrument.CUDA,
+    PYTHON_BLOCKS: Instrument.TRACEMALLOC,
+    LIVE_HEAP: Instrument.MEMRAY,
 }
 # When the first does not explain the growth.
 _FURTHER: tuple[Instrument, ...] = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)

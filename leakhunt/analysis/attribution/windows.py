@@ -10,6 +10,7 @@ from math import ceil, isqrt
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
+from leakhunt.model.series import live_memory
 
 # The watched calls are a prime number from this one on; more where only some calls leak, so that
 # about so many of them do.
@@ -20,7 +21,6 @@ _LEAKING_CALLS = 24
 _LED_BY = 2
 # Short calls before the watched ones, in which caches turn over.
 _ENOUGH_BEFORE = 5_000
-_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 # The stretches of the watched calls between the marks, as parts of them: none like another.
 _STRETCHES = (0.27, 0.33, 0.40)
 
@@ -90,7 +90,7 @@ def _calls_before(run: Run) -> int:
 
     Unless the growth only began later.
     """
-    for name in _SERIES:
+    for name in live_memory():
         values = run.samples.get(name, ())[: run.samples_done]
         early = bisect_left(run.calls, _ENOUGH_BEFORE)
         if early < len(values) and (grown := values[-1] - values[0]) > 0:
@@ -103,7 +103,7 @@ def _calls_before(run: Run) -> int:
 def _leaking_share(run: Run) -> float:
     """The part of the judged samples in which memory grew by its mean growth or more."""
     shares = []
-    for name in _SERIES:
+    for name in live_memory():
         values = run.samples.get(name, ())[run.judged_from : run.samples_done]
         moves = [later - earlier for earlier, later in pairwise(values)]
         if moves and (mean := (values[-1] - values[0]) / len(moves)) > 0:

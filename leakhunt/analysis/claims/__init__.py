@@ -1,7 +1,6 @@
-"""Claims of field reports, held against measured runs: read, measured, judged. Pure."""
+"""Claims of field reports, compared with measured runs: measured and judged. Pure."""
 
 from leakhunt.analysis.claims.evidence import Evidence
 from leakhunt.analysis.claims.judge import judge_claims
-from leakhunt.config.claims_file import read_claims
 
-__all__ = ["Evidence", "judge_claims", "read_claims"]
+__all__ = ["Evidence", "judge_claims"]

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from leakhunt.analysis.claims.evidence import Evidence, MeasureContext
-from leakhunt.analysis.claims.measures import MEASURES, TOLD_OF_A_CRASH
+from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.model.claims import (
+    MEASURES,
     About,
     Check,
     CheckAnswer,
@@ -77,7 +78,7 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
         if failure := _failed(check, entry):
             return _not_measured(check, failure)
     asked = MeasureContext(check, entries[0], reference, evidence.runs)
-    measured = MEASURES[check.measure].function(asked)
+    measured = FUNCTIONS[check.measure](asked)
     if measured.value is None:
         return JudgedCheck(check, CheckAnswer.CANNOT_TELL, None, measured.text)
     return JudgedCheck(check, answer(check, measured), measured)
@@ -125,7 +126,8 @@ def _failed(check: Check, entry: JudgedRun) -> str:
     none, but for how it ended, if it had begun.
     """
     outcome, done = entry.run.outcome, entry.run.calls_done
-    told = outcome.ending is Ending.CRASHED and done and check.measure in TOLD_OF_A_CRASH
+    of_crash = MEASURES[check.measure].of_crash
+    told = outcome.ending is Ending.CRASHED and done and of_crash
     if outcome.ending in (Ending.CRASHED, Ending.INTERRUPTED) and not told:
         return ntr(
             "{variant}: {ending} after {n} call. {reason}",
@@ -135,7 +137,7 @@ def _failed(check: Check, entry: JudgedRun) -> str:
             ending=tr(outcome.ending),
             reason=outcome.reason,
         ).strip()
-    if not done and check.measure not in TOLD_OF_A_CRASH:
+    if not done and not of_crash:
         return tr("{variant}: nothing was measured", variant=entry.variant)
     return ""
 

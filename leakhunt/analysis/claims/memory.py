@@ -10,7 +10,7 @@ from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series
 from leakhunt.model.claims import Measurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit
 from leakhunt.model.verdict import Trend
 from leakhunt.text.language import ntr, tr
 
@@ -176,7 +176,7 @@ def _peak(run: Run, series: str) -> int | None:
     start, values = run.reading("start"), _samples(run, series)
     if start is None or series not in start.values or not values:
         return None
-    return max(*values, _high_water(run) if series == "rss" else 0) - start.values[series]
+    return max(*values, _high_water(run) if series == RSS else 0) - start.values[series]
 
 
 def _high_water(run: Run) -> int:

@@ -8,10 +8,12 @@ from statistics import median
 
 from leakhunt.amounts import format_seconds
 from leakhunt.analysis.claims.evidence import MeasureContext, untold
-from leakhunt.analysis.comparison.intervals import mean_of, student
+from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
+from leakhunt.analysis.student import student
 from leakhunt.model.claims import Measurement
 from leakhunt.model.run import Run
+from leakhunt.model.series import AUDIO, DURATION
 from leakhunt.text.language import tr
 
 # Fewer times than this have no spread to speak of.
@@ -33,7 +35,7 @@ def time_ratio(asked: MeasureContext) -> Measurement:
     if asked.reference is None:
         return untold(tr("the reference was not run"), "ratio")
     base, own = asked.reference.run, asked.run
-    if not all(each.samples.get("duration") for each in (base, own)):
+    if not all(each.samples.get(DURATION) for each in (base, own)):
         return untold(tr("times were not read in both runs"), "ratio")
     compared = log_ratio(base, own)
     if compared is not None:
@@ -77,8 +79,8 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     three calls that hear any.
     """
     run = asked.run
-    audio = run.samples.get("audio", ())[run.judged_from : run.samples_done]
-    work = run.samples.get("duration", ())[run.judged_from : run.samples_done]
+    audio = run.samples.get(AUDIO, ())[run.judged_from : run.samples_done]
+    work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
     if len(heard) < FEWEST_TIMES:
         return untold(tr("the scenario does not say how much audio its calls hear"))
@@ -100,7 +102,7 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
 
 def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
     """The call that each sample comes after, and the seconds per call in it."""
-    durations, calls = run.samples.get("duration", ()), run.calls
+    durations, calls = run.samples.get(DURATION, ()), run.calls
     places = range(first_sample, min(run.samples_done, len(durations)))
     since = [calls[place] - (calls[place - 1] if place else 0) for place in places]
     return [

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, variance
 
-# Student's t, two-sided 99 %, by degrees of freedom. Between two of them the fewer is taken, which
-# is wider; beyond the last, the last.
-_STUDENT = {
-    1: 63.657, 2: 9.925, 3: 5.841, 4: 4.604, 5: 4.032, 6: 3.707, 7: 3.499, 8: 3.355, 9: 3.250,
-    10: 3.169, 12: 3.055, 14: 2.977, 17: 2.898, 20: 2.845, 25: 2.787, 30: 2.750,
-}  # fmt: skip
+from leakhunt.analysis.student import student
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +22,6 @@ class Mean:
     def half_width(self) -> float:
         """Half of the 99 % interval."""
         return student(self.freedom) * sqrt(self.variance)
-
-
-def student(freedom: float) -> float:
-    """Student's t for a two-sided 99 % interval; `freedom` of 1 or more."""
-    return _STUDENT[max(known for known in _STUDENT if known <= max(freedom, 1))]
 
 
 def mean_of(values: Sequence[float]) -> Mean:

@@ -7,87 +7,23 @@ a run in a baseline is the same noun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from leakhunt.analysis.comparison.alignment import common_samples, judged_calls, places_after
-from leakhunt.analysis.comparison.environments import Facts, facts
-from leakhunt.analysis.comparison.times import Times, times, times_over
+from leakhunt.analysis.comparison.environments import facts
+from leakhunt.analysis.comparison.times import times, times_over
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
-from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
 from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
-from leakhunt.model.plan import Work
+from leakhunt.model.baseline import GrowthCourse, Profile, Times
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import DURATION, RSS, SeriesFacts, SeriesRole, compared_series
 from leakhunt.model.verdict import Status
-from leakhunt.text.language import mark
-
-# Read at collections only.
-COLLECTED_ONLY = "python_live"
-# The series whose growth is compared: what each is called, and its unit.
-RATES = {
-    "live_heap": (mark("live heap"), Unit.BYTES),
-    COLLECTED_ONLY: (mark("Python bytes"), Unit.BYTES),
-    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
-    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
-    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
-    "anonymous": (mark("anonymous memory"), Unit.BYTES),
-    "rss": ("RSS", Unit.BYTES),
-    "cuda_process": (mark("GPU memory"), Unit.BYTES),
-    "threads": (mark("threads"), Unit.COUNT),
-    "descriptors": (mark("descriptors"), Unit.COUNT),
-    "children": (mark("children"), Unit.COUNT),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class GrowthCourse:
-    """How one series grows, in its unit per call.
-
-    `rate` is the mean of the `steps` between the floors of eight blocks. `left` is the rate that
-    collections leave, between the `points`: calls made and reading after each. `by_collections`:
-    the verdict went by those; `leaks`: it was a leak. None and empty: too few readings, or not
-    kept.
-    """
-
-    rate: float | None
-    steps: tuple[float, ...]
-    left: float | None
-    points: tuple[tuple[int, int], ...]
-    by_collections: bool
-    leaks: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The figures of one run.
-
-    `calls` are those that the samples behind the figures come after, None where they stand at no
-    even distance; `judged` counts the run's judged samples. `rss_growth` is in bytes, from before
-    the first call to after the last.
-    """
-
-    facts: Facts
-    work: Work
-    calls_done: int
-    calls: range | None
-    judged: int
-    calls_per_sample: int
-    collects: bool
-    courses: Mapping[str, GrowthCourse]
-    rss_growth: float | None
-    times: Times | None
-
-    def pairs_with(self, other: Profile) -> bool:
-        """Whether both are about the same calls, read in the same way."""
-        same = (self.calls, self.collects) == (other.calls, other.collects)
-        return self.calls is not None and same
 
 
 def profile(entry: JudgedRun) -> Profile:
@@ -136,31 +72,32 @@ def _profile(
         calls_per_sample=run.calls_per_sample,
         collects=run.collects,
         courses={
-            series: _course(entry, series, places, calls_per_sample)
-            for series in RATES
-            if _has_read(run, series)
+            facts.name: _course(entry, facts, places, calls_per_sample)
+            for facts in compared_series()
+            if _has_read(run, facts)
         },
         rss_growth=_rss_growth(run),
-        times=spent(run) if "duration" in run.samples else None,
+        times=spent(run) if DURATION in run.samples else None,
     )
 
 
-def _has_read(run: Run, series: str) -> bool:
-    if series == COLLECTED_ONLY:
-        return any(series in reading.values for reading in run.readings)
-    return series in run.samples
+def _has_read(run: Run, facts: SeriesFacts) -> bool:
+    if not facts.is_sampled:
+        return any(facts.name in reading.values for reading in run.readings)
+    return facts.name in run.samples
 
 
 def _course(
-    entry: JudgedRun, series: str, places: Sequence[int], calls_per_sample: float
+    entry: JudgedRun, facts: SeriesFacts, places: Sequence[int], calls_per_sample: float
 ) -> GrowthCourse:
-    run = entry.run
+    run, series = entry.run, facts.name
     steps = None
-    if series != COLLECTED_ONLY:
+    if facts.is_sampled:
         steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
     # At one collection what is kept may be anywhere: see `growth`.
-    left = remains(run, series) if series not in KEPT_SERIES else None
-    points = collected_points(run, series) if series not in KEPT_SERIES else []
+    is_kept = facts.role is SeriesRole.KEPT
+    left = remains(run, series) if not is_kept else None
+    points = collected_points(run, series) if not is_kept else []
     trend = entry.verdict.trends.get(series)
     return GrowthCourse(
         rate=float(steps.mean()) if steps is not None else None,
@@ -196,6 +133,6 @@ def _floats(run: Run, series: str) -> Floats:
 
 def _rss_growth(run: Run) -> float | None:
     start, end = run.reading("start"), run.reading("end")
-    if start is None or end is None or not all("rss" in each.values for each in (start, end)):
+    if start is None or end is None or not all(RSS in each.values for each in (start, end)):
         return None
-    return float(end.values["rss"] - start.values["rss"])
+    return float(end.values[RSS] - start.values[RSS])

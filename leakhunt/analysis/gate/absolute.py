@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import exp
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
-from leakhunt.analysis.comparison.intervals import student
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS
+from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_FOR_CLEAN
 from leakhunt.model.gate import Budget, BudgetResult, GateAnswer
@@ -15,7 +15,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import ANONYMOUS, Unit
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.language import mark, tr
 
@@ -130,7 +130,7 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
         reason = tr("{series} cannot be read here: {why}", series=series, why=why)
     else:
         reason = tr("the run has no series {series!r}", series=series)
-        if run.plan.load is not None and "anonymous" in run.samples:
+        if run.plan.load is not None and ANONYMOUS in run.samples:
             reason += tr("; of a service seen from outside only, gate the series anonymous")
     return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
 

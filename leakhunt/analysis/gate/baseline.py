@@ -1,85 +1,37 @@
 """What is kept of measured runs, for new runs to be held against. Pure.
 
-An environment has a folder, and in it a file for each variant: two branches that add or renew
-different variants then merge without a conflict, which one file for all of them does not (git's
-merge of text takes two additions at the same place for a conflict). One run is kept with what
-pairing needs, its floors' steps; of repeats their rates alone, whose spread says how runs differ.
+One run is kept with what pairing needs, its floors' steps; of repeats their rates alone, whose
+spread says how runs differ.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
 
 from leakhunt.analysis.comparison.environments import mismatches
-from leakhunt.analysis.comparison.profile import GrowthCourse, Profile, profile
+from leakhunt.analysis.comparison.profile import profile
+from leakhunt.analysis.comparison.statements import difference_of
+from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
-from leakhunt.model.comparison import NOT_RECORDED
-from leakhunt.model.kinds import Kind
+from leakhunt.model.baseline import (
+    DEVICE,
+    LIBC,
+    PYTHON,
+    SYSTEM,
+    GrowthCourse,
+    KeptVariant,
+    Profile,
+)
+from leakhunt.model.comparison import NOT_RECORDED, VARIABLE
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.reporting.comparison.sentences import against
 from leakhunt.text.language import tr
 
-SUFFIX = ".toml"
-_VARIABLE = "env "
-# The facts by which environments are told apart, beside variables that change how memory behaves.
-_SYSTEM, _LIBC = "system", "libc"
-PYTHON, DEVICE = "python", "device"
-IDENTITY = (_SYSTEM, PYTHON, _LIBC, DEVICE)
 # leakhunt sets them to the plan's number of threads, which is kept with each variant.
 _THREADS = ("env OMP_NUM_THREADS", "env MKL_NUM_THREADS")
-# So many hexadecimal digits tell the environments of a project apart: two of a hundred of them
-# have the same in one project of three thousand, and then the file says so.
-_DIGITS = 6
-_NO_WORD = re.compile(r"[^a-z0-9._-]+")
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
-
-Environment = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptVariant:
-    """What is kept of the runs of a variant in one environment.
-
-    `profiles` has one for each run. `verdicts` and `measured` (when it began) too, as the runs tell
-    them.
-    """
-
-    scenario: str
-    variant: str
-    environment: Environment
-    profiles: tuple[Profile, ...]
-    verdicts: tuple[str, ...]
-    measured: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """``scenario:variant``, as it is named on the command line."""
-        return f"{self.scenario}:{self.variant}"
-
-    @property
-    def accepts_leak(self) -> bool:
-        """Whether a run leaked for certain when it was kept."""
-        return any(kind.is_leak for kind in Kind if kind in self.verdicts)
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """All that is kept for one environment; `place` is the folder, as it was named."""
-
-    place: str
-    environment: Environment
-    variants: tuple[KeptVariant, ...]
-
-    def variant(self, scenario: str, variant: str) -> KeptVariant | None:
-        """What is kept of that variant, if anything."""
-        wanted = (scenario, variant)
-        return next((e for e in self.variants if (e.scenario, e.variant) == wanted), None)
 
 
 def environment_of(run: Run) -> dict[str, str]:
@@ -90,41 +42,21 @@ def environment_of(run: Run) -> dict[str, str]:
     facts = run.environment
     words = facts.get("system", "").split()
     python = facts.get("python", "").split(".")
-    plans = {f"{_VARIABLE}{name}" for name in run.plan.environment}
+    plans = {f"{VARIABLE}{name}" for name in run.plan.environment}
     threads = {name for name in _THREADS if facts.get(name) == str(run.plan.threads)}
     set_by_us = {*plans, *threads, "env PYTHONHASHSEED", "env CUDA_VISIBLE_DEVICES"}
     told = {
-        _SYSTEM: " ".join([*words[:1], *words[2:]]),
+        SYSTEM: " ".join([*words[:1], *words[2:]]),
         PYTHON: ".".join(python[:2]),
-        _LIBC: facts.get("libc", ""),
+        LIBC: facts.get("libc", ""),
         DEVICE: run.plan.device,
     }
     variables = {
         name: value
         for name, value in sorted(facts.items())
-        if name.startswith(_VARIABLE) and name not in set_by_us
+        if name.startswith(VARIABLE) and name not in set_by_us
     }
     return {name: value or NOT_RECORDED for name, value in told.items()} | variables
-
-
-def slug(environment: Environment) -> str:
-    """The name of an environment's folder: ``linux-x86_64-cpython3.11-glibc2.36-cpu-3f2a1b``."""
-    known = {name: environment[name] for name in IDENTITY if environment[name] != NOT_RECORDED}
-    joints = {_SYSTEM: "-"}
-    told = [value.lower().replace(" ", joints.get(name, "")) for name, value in known.items()]
-    return "-".join([*(_NO_WORD.sub("", word) for word in told), _digest(environment)])
-
-
-def file_name(scenario: str, variant: str) -> str:
-    """The name of a variant's file in that folder: ``fsmn-vad.naive.toml``."""
-    names = (scenario, variant)
-    plain = [_NO_NAME.sub("_", name)[:60] for name in names]
-    told = [] if plain == list(names) else [_digest({"scenario": scenario, "variant": variant})]
-    return ".".join([*plain, *told]) + SUFFIX
-
-
-def _digest(told: Mapping[str, str]) -> str:
-    return sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:_DIGITS]
 
 
 def unfit(entries: Sequence[JudgedRun]) -> str:
@@ -149,7 +81,7 @@ def unfit(entries: Sequence[JudgedRun]) -> str:
     for other in others:
         differ = [e for e in mismatches([first], [other]) if e.matter.refuses_memory]
         if differ:
-            facts = tr("; ").join(map(against, differ))
+            facts = tr("; ").join(str(difference_of(each)) for each in differ)
             return tr(
                 "{file} and {other}: no repeats of one another, these are not the same: {facts}",
                 file=first.file, other=other.file, facts=facts,
@@ -186,7 +118,22 @@ def _as_repeat(one: Profile) -> Profile:
     )
 
 
-def headline(course: GrowthCourse) -> float | None:
-    """The rate that is told of a course: what the verdict went by, as far as it is known."""
-    by_collections = course.by_collections or course.rate is None
-    return course.left if by_collections else course.rate
+def derived(read: KeptVariant) -> KeptVariant:
+    """What was read from a file, with the rates that follow from what the file says."""
+    profiles = (
+        replace(
+            each, courses={series: _with_rates(course) for series, course in each.courses.items()}
+        )
+        for each in read.profiles
+    )
+    return replace(read, profiles=tuple(profiles))
+
+
+def _with_rates(course: GrowthCourse) -> GrowthCourse:
+    """The rate of the steps, and what collections leave between the points."""
+    remains = remains_between(course.points)
+    return replace(
+        course,
+        rate=fmean(course.steps) if course.steps else course.rate,
+        left=remains.rate if remains is not None else course.left,
+    )

@@ -17,10 +17,10 @@ from dataclasses import replace
 
 from leakhunt.analysis.gate.absolute import rate, seconds, total
 from leakhunt.analysis.gate.relative import by_the_baseline, more, without_line
-from leakhunt.analysis.verdict.judge import LIVE_SERIES
 from leakhunt.model.comparison import Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer, gravest
 from leakhunt.model.report import JudgedRun
+from leakhunt.model.series import leak_series
 from leakhunt.text.language import tr
 
 
@@ -45,7 +45,7 @@ def default_budgets(entries: Sequence[JudgedRun]) -> tuple[Budget, ...]:
     """Where nothing is said: no leak in any live series that all these runs have read."""
     return tuple(
         _no_leak(series)
-        for series in LIVE_SERIES
+        for series in leak_series()
         if all(series in entry.run.samples for entry in entries)
     )
 

@@ -9,8 +9,6 @@ from leakhunt.amounts import format_rate
 from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
-from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
-from leakhunt.analysis.verdict.judge import KEPT_SERIES
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.gate import (
@@ -24,12 +22,8 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import Unit
+from leakhunt.model.series import SeriesRole, Unit, has_role
 from leakhunt.text.language import tr
-
-# With a budget for one of these, what memory may do is said; a budget for descriptors, say, is one
-# more thing to keep, and none less.
-_MEMORY = (*MEMORY_SERIES, *KEPT_SERIES)
 
 
 def answer_on(
@@ -49,7 +43,11 @@ def answer_on(
         return replace(told, entries=tuple(entries), attempts=attempts)
     held = beside is not None and not beside.refusal
     budgets = terms.budgets
-    if not held and not any(budget.series in _MEMORY for budget in budgets):
+    # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
+    # thing to keep, and none less.
+    if not held and not any(
+        has_role(budget.series, SeriesRole.LIVE, SeriesRole.KEPT) for budget in budgets
+    ):
         own = {budget.series for budget in budgets}
         defaults = default_budgets(entries)
         budgets = (*budgets, *(each for each in defaults if each.series not in own))

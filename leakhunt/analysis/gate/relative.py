@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 
+from leakhunt.analysis.comparison.statements import quantity
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
-from leakhunt.analysis.verdict.cross_checks import MEMORY_SERIES
-from leakhunt.analysis.verdict.judge import LIVE_SERIES
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
 from leakhunt.text.language import tr
 
@@ -57,7 +56,7 @@ def _line_name(budget: Budget) -> str:
     if budget.series == SECONDS_PER_CALL:
         return TIME
     if budget.extent is Extent.RUN:
-        return RSS_TOTAL if budget.series == "rss" else ""
+        return RSS_TOTAL if budget.series == RSS else ""
     return budget.series
 
 
@@ -83,9 +82,9 @@ def _by_bounds(
     entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
 ) -> BudgetResult:
     if line.conclusion is Conclusion.REFUSED:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, str(line.reason))
     if line.difference is None:
-        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, str(line.reason))
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
@@ -132,9 +131,9 @@ def _told(line: Metric) -> str:
         )
     return tr(
         "{estimate} more than before, 99 % between {low} and {high}",
-        estimate=line.told(difference.estimate),
-        low=line.told(difference.low),
-        high=line.told(difference.high),
+        estimate=quantity(line, difference.estimate),
+        low=quantity(line, difference.low),
+        high=quantity(line, difference.high),
     )
 
 
@@ -144,7 +143,7 @@ def by_the_baseline(
     """The live series that no budget holds against the baseline: they may not have got worse."""
     said = {_line_name(budget) for budget in budgets if budget.more}
     for line in lines:
-        if line.name in LIVE_SERIES and line.name not in said:
+        if line.name in leak_series() and line.name not in said:
             budget = Budget(line.name, 0.0, Extent.CALL, more=True, text="+0")
             yield _by_line(entries, budget, unit_in(entries[0], line.name), line)
 
@@ -159,10 +158,10 @@ def without_line(
     said = {line.name for line in lines} | {budget.series for budget in budgets}
     return tuple(
         series
-        for series in LIVE_SERIES
+        for series in leak_series()
         if series not in said
         and all(series in entry.run.samples for entry in entries)
-        and (series in MEMORY_SERIES or any(map(partial(_leaks, series), entries)))
+        and (series in live_memory() or any(map(partial(_leaks, series), entries)))
     )
 
 

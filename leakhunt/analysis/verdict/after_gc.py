@@ -14,7 +14,7 @@ from leakhunt.amounts import format_rate
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import SERIES, Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 from leakhunt.text.language import tr
 
@@ -24,13 +24,6 @@ _FEWEST_POINTS = 3
 # Growth in every one of so many stretches between looks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
-# Blocks are counted at every sample, their bytes only at the full readings. Growth in blocks that
-# comes to less than the tolerance in bytes is no growth.
-_BYTES_OF = {"python_blocks": "python_live"}
-
-# A collection also empties the interpreter's free lists, of some hundred blocks: that is no
-# garbage.
-_LEAST_GARBAGE = {"live_heap": 64 << 10, "python_blocks": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +130,14 @@ def _by_collections(
 
 
 def _in_bytes(trend: Trend, run: Run) -> Trend | None:
-    """The trend of blocks that come to less than the tolerance in bytes; else None."""
-    if trend.series not in _BYTES_OF:
+    """The trend of blocks that come to less than the tolerance in bytes; else None.
+
+    That is no growth.
+    """
+    facts = SERIES.get(trend.series)
+    if facts is None or not facts.in_bytes:
         return None
-    left = remains(run, _BYTES_OF[trend.series])
+    left = remains(run, facts.in_bytes)
     if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
         return None
     blocks = remains(run, trend.series) or left
@@ -156,7 +153,8 @@ def garbage_matters(run: Run) -> bool:
     before = {r.sample: r.values for r in run.readings if r.step == "look"}
     after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
     return any(
-        before[sample].get(name, 0) - after[sample].get(name, 0) > least
+        before[sample].get(facts.name, 0) - after[sample].get(facts.name, 0) > facts.least_garbage
         for sample in before.keys() & after.keys()
-        for name, least in _LEAST_GARBAGE.items()
+        for facts in SERIES.values()
+        if facts.least_garbage is not None
     )

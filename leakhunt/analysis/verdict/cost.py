@@ -8,6 +8,7 @@ from statistics import median, quantiles
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.model.report import Cost
 from leakhunt.model.run import Run
+from leakhunt.model.series import DURATION
 
 _NANOSECONDS = 1e9
 
@@ -29,7 +30,7 @@ def cost(run: Run, reference: Run | None) -> Cost | None:
 def _seconds(run: Run) -> list[float]:
     if run.plan.load is not None:
         return _seconds_of_requests(evenly(run))
-    durations = run.samples.get("duration", ())
+    durations = run.samples.get(DURATION, ())
     measured = durations[run.judged_from :] or durations
     return [duration / run.calls_per_sample / _NANOSECONDS for duration in measured]
 
@@ -37,6 +38,6 @@ def _seconds(run: Run) -> list[float]:
 def _seconds_of_requests(run: Run) -> list[float]:
     """Sample by sample, the mean of its requests, of which it has about as many as the others."""
     requests = [later - sooner for sooner, later in pairwise((0, *run.calls))]
-    spent = zip(run.samples.get("duration", ()), requests, strict=False)
+    spent = zip(run.samples.get(DURATION, ()), requests, strict=False)
     each = [duration / max(count, 1) / _NANOSECONDS for duration, count in spent]
     return each[run.judged_from :] or each

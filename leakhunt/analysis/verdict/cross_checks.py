@@ -11,12 +11,10 @@ from leakhunt.amounts import format_amount, format_rate
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import LIVE_HEAP, RSS, Unit, live_memory
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.text.language import tr
 
-# Live memory; what it says is held against RSS.
-MEMORY_SERIES = ("live_heap", "python_blocks", "cuda_allocated")
 # Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
 _OUTSIDE_SHARE = 0.5
 # RSS that grows for certain by so many times as much as the live heap needs a word.
@@ -43,14 +41,14 @@ def growth_outside(run: Run) -> int | None:
         return None
     grown = {
         name: after.values.get(name, 0) - before.values.get(name, 0)
-        for name in ("rss", "live_heap", "python_arenas")
+        for name in (RSS, LIVE_HEAP, "python_arenas")
     }
-    return grown["rss"] - max(grown["live_heap"], 0) - max(grown["python_arenas"], 0)
+    return grown[RSS] - max(grown[LIVE_HEAP], 0) - max(grown["python_arenas"], 0)
 
 
 def is_outside(run: Run, trends: Mapping[str, Trend]) -> bool:
     growth = growth_outside(run)
-    rss = trends["rss"]
+    rss = trends[RSS]
     if growth is None or rss.rate is None:
         return False
     return growth > _OUTSIDE_SHARE * rss.rate * calls_judged(run)
@@ -79,11 +77,11 @@ def mapping_evidence(run: Run) -> list[str]:
 
 def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
     """Where RSS and live memory disagree, in words."""
-    rss = trends.get("rss")
-    heap = trends.get("live_heap")
+    rss = trends.get(RSS)
+    heap = trends.get(LIVE_HEAP)
     if rss is None or heap is None or rss.rate is None:
         return []
-    if any(trends[name].status is Status.LEAK for name in MEMORY_SERIES if name in trends):
+    if any(trends[name].status is Status.LEAK for name in live_memory() if name in trends):
         return _beside_a_leak(rss, heap, run.plan.work)
     if rss.status is not Status.LEAK or is_outside(run, trends):
         return []

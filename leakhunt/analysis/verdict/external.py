@@ -13,13 +13,14 @@ from leakhunt.analysis.verdict.forecast import forecast
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
+from leakhunt.model.series import ANONYMOUS, CUDA_PROCESS, RSS
 from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.run.sentences import reached, told_all, told_bound, told_once
 from leakhunt.text.language import tr
 
 # What no file backs is the service's own; pages of libraries come and go with the page cache.
-_HOST_SERIES = ("anonymous", "rss")
-_DEVICE_SERIES = "cuda_process"
+_HOST_SERIES = (ANONYMOUS, RSS)
+_DEVICE_SERIES = CUDA_PROCESS
 _LISTEN = "from leakhunt import agent; agent.listen()"
 
 

@@ -7,6 +7,7 @@ from math import ceil
 from statistics import median
 
 from leakhunt.model.run import Run
+from leakhunt.model.series import ANONYMOUS, CGROUP, DURATION, ELAPSED, LIVE_HEAP, PSS, RSS
 from leakhunt.model.verdict import Forecast, Status, Trend
 
 _NANOSECONDS = 1e9
@@ -20,7 +21,7 @@ def forecast(run: Run, trends: Mapping[str, Trend]) -> Forecast | None:
     """
     growing = [
         trend
-        for name in ("rss", "anonymous", "live_heap")
+        for name in (RSS, ANONYMOUS, LIVE_HEAP)
         if (trend := trends.get(name)) is not None and trend.status is Status.LEAK
     ]
     taken = _taken(run)
@@ -45,15 +46,15 @@ def forecast(run: Run, trends: Mapping[str, Trend]) -> Forecast | None:
 
 def _taken(run: Run) -> Sequence[int]:
     """What is set against a limit, sample by sample."""
-    names = ("rss",) if run.plan.load is None else ("cgroup", "pss", "rss")
+    names = (RSS,) if run.plan.load is None else (CGROUP, PSS, RSS)
     return next((run.samples[name] for name in names if len(run.samples.get(name, ()))), ())
 
 
 def _seconds_per_call(run: Run) -> float | None:
     if run.plan.load is not None:
-        spent = sum(run.samples.get("elapsed", ())[run.judged_from + 1 :])
+        spent = sum(run.samples.get(ELAPSED, ())[run.judged_from + 1 :])
         return spent / max(_calls_between(run), 1) / _NANOSECONDS if spent else None
-    times = run.samples.get("duration", ())[run.judged_from :]
+    times = run.samples.get(DURATION, ())[run.judged_from :]
     return median(times) / run.calls_per_sample / _NANOSECONDS if times else None
 
 

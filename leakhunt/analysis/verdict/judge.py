@@ -20,7 +20,6 @@ from leakhunt.analysis.verdict.after_gc import (
     without_garbage,
 )
 from leakhunt.analysis.verdict.cross_checks import (
-    MEMORY_SERIES,
     calls_judged,
     contradictions,
     gain,
@@ -37,7 +36,22 @@ from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import Unit
+from leakhunt.model.series import (
+    ANONYMOUS,
+    CGROUP,
+    CUDA_ALLOCATED,
+    CUDA_RESERVED,
+    LIVE_HEAP,
+    PYTHON_BLOCKS,
+    PYTHON_LIVE,
+    RSS,
+    SERIES,
+    SeriesRole,
+    Unit,
+    judged_series,
+    leak_series,
+    live_memory,
+)
 from leakhunt.model.verdict import Shape, Status, Trend, Verdict
 from leakhunt.reporting.run.sentences import (
     capitalized,
@@ -49,21 +63,13 @@ from leakhunt.reporting.run.sentences import (
 )
 from leakhunt.text.language import mark, tr
 
-# In these, growth is live memory, or something that holds it.
-LIVE_SERIES = ("live_heap", "python_blocks", "cuda_allocated", "threads", "descriptors", "children")
-_RESOURCE_SERIES = ("threads", "descriptors", "children")
-# These only say what is kept, in use or not; the last two are what a soak reads from outside.
-KEPT_SERIES = ("rss", "cuda_reserved", "anonymous", "cuda_process")
-JUDGED_SERIES = (*LIVE_SERIES, *KEPT_SERIES)
-# RSS moves in pages and keeps what malloc keeps: a quarter of a page a sample.
-_KEPT_TOLERANCE_BYTES = 1024.0
 # Live memory that grew by more than this since the start, and then stopped, is a cache.
 _CACHE_BYTES = 256 << 10
 # RSS that grew by more than this without live memory, and is given back by a trim, is retention.
 _RETAINED_BYTES = 8 << 20
 # What a memory limit counts, the most fitting first; a run that was killed for memory grew until
 # then if it had filled so much of the room below its limit sample by sample.
-_FILLING = ("cgroup", "anonymous", "rss")
+_FILLING = (CGROUP, ANONYMOUS, RSS)
 _FILLED_SHARE = 0.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call: one that
 # adds as much as a call does in the mean...
@@ -92,13 +98,9 @@ def judge(run: Run, power: bool = True) -> Verdict:
     Of a soak all samples are judged, at one distance, and how the load landed is part of it.
     """
     run = evenly(run)
-    names = [series.name for series in run.series if series.name in JUDGED_SERIES]
-    alpha = ALPHA / max(len(names), 1)
-    trends = {
-        series.name: _trend(run, series.name, series.unit, alpha, power)
-        for series in run.series
-        if series.name in JUDGED_SERIES
-    }
+    judged = [series for series in run.series if series.name in judged_series()]
+    alpha = ALPHA / max(len(judged), 1)
+    trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
         sentence = tr("Nothing was measured.")
         return Verdict(
@@ -118,8 +120,8 @@ def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     if mostly_failed(landing(run)):
         sentence = tr("Inconclusive: hardly any request landed.")
         return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
-    if is_seen_from_outside(run, trends, MEMORY_SERIES):
-        return from_outside(run, trends, _RESOURCE_SERIES)
+    if is_seen_from_outside(run, trends, live_memory()):
+        return from_outside(run, trends, judged_series(SeriesRole.RESOURCE))
     return _unclear(run, trends) or _clean(run, trends)
 
 
@@ -132,8 +134,9 @@ def _with_load(sentence: str, run: Run) -> str:
 
 def tolerance_of(series: str, unit: Unit, calls_per_sample: float) -> float:
     """Growth per call that is no leak, for a series of a run."""
-    if series in KEPT_SERIES:
-        return _KEPT_TOLERANCE_BYTES / calls_per_sample
+    own = SERIES[series].tolerance if series in SERIES else None
+    if own is not None:
+        return own / calls_per_sample
     return default_tolerance(unit, calls_per_sample)
 
 
@@ -153,19 +156,19 @@ def _trend(run: Run, name: str, unit: Unit, alpha: float, power: bool) -> Trend:
 
 def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
-    live = [trend for trend in leaking if trend.series in LIVE_SERIES]
+    live = [trend for trend in leaking if trend.series in leak_series()]
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
     told = (
         [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live, run.plan.work))]
         if kinds
         else []
     )
-    if not kinds and trends.get("rss") in leaking and is_outside(run, trends):
+    if not kinds and trends.get(RSS) in leaking and is_outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
         told = [
             tr(
                 "Memory grows outside malloc and Python: {told_all}",
-                told_all=told_all([trends["rss"]], run.plan.work),
+                told_all=told_all([trends[RSS]], run.plan.work),
             )
         ]
         told += mapping_evidence(run)
@@ -187,20 +190,20 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
 
 def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
     """What the processes of a service take, where it grows and only that is seen of its memory."""
-    if not is_seen_from_outside(run, trends, MEMORY_SERIES):
+    if not is_seen_from_outside(run, trends, live_memory()):
         return []
     return [trend for trend in outside_trends(trends) if trend.status is Status.LEAK]
 
 
 def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
     """The gravest first: what holds memory before the memory it holds."""
-    if live & set(_RESOURCE_SERIES):
+    if live & set(judged_series(SeriesRole.RESOURCE)):
         yield Kind.RESOURCE_GROWTH
-    if "cuda_allocated" in live:
+    if CUDA_ALLOCATED in live:
         yield Kind.CUDA_LEAK
-    if "python_blocks" in live or ("live_heap" in live and _blocks_follow(run, trends)):
+    if PYTHON_BLOCKS in live or (LIVE_HEAP in live and _blocks_follow(run, trends)):
         yield Kind.PYTHON_LEAK
-    elif "live_heap" in live:
+    elif LIVE_HEAP in live:
         yield Kind.NATIVE_LEAK
 
 
@@ -210,14 +213,14 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     A leak of a megabyte in one call of ten adds a tenth of a block a call: far below the tolerance
     of blocks, but as many as there are leaking calls.
     """
-    if "python_blocks" not in trends:
+    if PYTHON_BLOCKS not in trends:
         return False
-    heap = run.samples["live_heap"]
+    heap = run.samples[LIVE_HEAP]
     each = distance(run)
-    leaking = (trends["live_heap"].rate or 0.0) * each
-    left = remains(run, "python_blocks")
+    leaking = (trends[LIVE_HEAP].rate or 0.0) * each
+    left = remains(run, PYTHON_BLOCKS)
     if left is not None:
-        ever = remains(run, "python_blocks", first_sample=1) or left
+        ever = remains(run, PYTHON_BLOCKS, first_sample=1) or left
         early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
         lasts = left.pieces[-1] >= _LASTING_SHARE * early
         leaks = list(_leaking_stretches(run, leaking))
@@ -227,7 +230,7 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
         return lasts and follow and throughout
     judged = heap[run.judged_from : run.samples_done]
     rises_a_call = _rises(judged, leaking) / (max(len(judged) - 1, 1) * each)
-    low = trends["python_blocks"].rate_low
+    low = trends[PYTHON_BLOCKS].rate_low
     return low is not None and low >= _BLOCKS_PER_LEAK * rises_a_call > 0
 
 
@@ -236,9 +239,9 @@ def _leaking_stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
 
     One by one: nearly all of a leak that starts late may be in the last.
     """
-    for (before, had), (after, has) in pairwise(collected_points(run, "python_blocks")):
+    for (before, had), (after, has) in pairwise(collected_points(run, PYTHON_BLOCKS)):
         first, end = (bisect_right(run.calls, calls) for calls in (before, after))
-        heights = run.samples["live_heap"][max(first - 1, 0) : end]
+        heights = run.samples[LIVE_HEAP][max(first - 1, 0) : end]
         least = _LEAKING_STRETCH_SHARE * amount * (len(heights) - 1)
         if len(heights) > 1 and heights[-1] - heights[0] >= least:
             yield _rises(heights, amount), has - had
@@ -255,10 +258,10 @@ def _rises(heights: Sequence[int], amount: float) -> int:
 
 def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     """Inconclusive, if a series that shows live memory is, or if what RSS does is not yet clear."""
-    memory = [trends[name] for name in MEMORY_SERIES if name in trends]
-    live = [trends[name] for name in LIVE_SERIES if name in trends]
+    memory = [trends[name] for name in live_memory() if name in trends]
+    live = [trends[name] for name in leak_series() if name in trends]
     unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
-    rss = trends.get("rss")
+    rss = trends.get(RSS)
     if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
         growth = growth_outside(run)
         if growth is None or growth > rss.tolerance * calls_judged(run):
@@ -281,7 +284,7 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
     seen = tr("; ").join(
-        told_bound(trends[name], run.plan.work) for name in MEMORY_SERIES if name in trends
+        told_bound(trends[name], run.plan.work) for name in live_memory() if name in trends
     )
     lead = (
         tr("No leak")
@@ -292,7 +295,7 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         tr("{kind}: {told}", kind=lead, told=seen),
         *(contradictions(run, trends) or _retained(run, kinds)),
     ]
-    retained = {"rss": Kind.ALLOCATOR_RETENTION, "cuda_reserved": Kind.CUDA_RETENTION}
+    retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
         for name, trend in trends.items()
@@ -304,9 +307,9 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
     if Kind.ALLOCATOR_RETENTION not in kinds:
         return []
-    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
-    grown = format_amount(gain(run, "rss", "end"), Unit.BYTES)
-    kept = format_amount(gain(run, "rss", "end") - live, Unit.BYTES)
+    live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
+    grown = format_amount(gain(run, RSS, "end"), Unit.BYTES)
+    kept = format_amount(gain(run, RSS, "end") - live, Unit.BYTES)
     return [
         tr(
             "Of {grown} that RSS grew by since the start, {kept} are not in use any more",
@@ -317,19 +320,19 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
 
 
 def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
-    reserved = trends.get("cuda_reserved")
+    reserved = trends.get(CUDA_RESERVED)
     if reserved is not None and reserved.status is not Status.NO_LEAK:
         yield Kind.CUDA_RETENTION
-    live = gain(run, "live_heap", "trimmed") + gain(run, "python_live", "trimmed")
-    retained = gain(run, "rss", "emptied") - gain(run, "rss", "trimmed")
-    rss = trends.get("rss")
-    if max(retained, gain(run, "rss", "end") - live) > _RETAINED_BYTES or (
+    live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
+    retained = gain(run, RSS, "emptied") - gain(run, RSS, "trimmed")
+    rss = trends.get(RSS)
+    if max(retained, gain(run, RSS, "end") - live) > _RETAINED_BYTES or (
         rss is not None and rss.status is Status.LEAK
     ):
         yield Kind.ALLOCATOR_RETENTION
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE
-    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in MEMORY_SERIES if name in trends)
+    teeth = any(trends[name].shape is Shape.SAWTOOTH for name in live_memory() if name in trends)
     if (teeth or run.collects) and garbage_matters(run):
         yield Kind.GARBAGE
 

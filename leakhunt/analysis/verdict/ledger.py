@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from leakhunt.model.report import Ledger, LedgerLine
 from leakhunt.model.run import Run
+from leakhunt.model.series import CUDA_RESERVED, LIVE_HEAP, PYTHON_LIVE, RSS
 from leakhunt.text.language import mark, tr
 
 _UNEXPLAINED = (
@@ -23,16 +24,16 @@ _UNEXPLAINED = (
 def ledger(run: Run) -> Ledger | None:
     """The ledger of a run, or None if it has no sample or no reading before the first call."""
     start = run.reading("start")
-    rss = run.samples.get("rss", ())
-    if start is None or "rss" not in start.values or not rss:
+    rss = run.samples.get(RSS, ())
+    if start is None or RSS not in start.values or not rss:
         return None
     if run.plan.load is not None and (outside := _from_outside(run, start.values)) is not None:
         return outside
     steps = {step: run.reading(step) for step in ("end", "collected", "emptied", "trimmed")}
     readings = {step: reading.values for step, reading in steps.items() if reading is not None}
-    if len(readings) < len(steps) or not all("rss" in values for values in readings.values()):
+    if len(readings) < len(steps) or not all(RSS in values for values in readings.values()):
         return _from_samples(run, start.values)
-    growth = readings["end"]["rss"] - start.values["rss"]
+    growth = readings["end"][RSS] - start.values[RSS]
     lines = _settled_lines(start.values, readings)
     ends = (start.values.get("rss_anonymous"), readings["end"].get("rss_anonymous"))
     return Ledger(
@@ -52,10 +53,10 @@ def _from_outside(run: Run, start: Mapping[str, int]) -> Ledger | None:
     reading = run.reading("end")
     if reading is None or run.reading("collected") is not None:
         return None
-    end, names = reading.values, ("rss", "rss_anonymous")
+    end, names = reading.values, (RSS, "rss_anonymous")
     if not all(name in values for name in names for values in (start, end)):
         return None
-    growth, own = _gain(start, end, "rss"), _gain(start, end, "rss_anonymous")
+    growth, own = _gain(start, end, RSS), _gain(start, end, "rss_anonymous")
     lines = [
         LedgerLine(
             "anonymous",
@@ -81,22 +82,22 @@ def _settled_lines(
 ) -> list[LedgerLine]:
     end, collected = readings["end"], readings["collected"]
     emptied, trimmed = readings["emptied"], readings["trimmed"]
-    heap_garbage = _drop(end, collected, "live_heap")
-    python_garbage = _drop(end, collected, "python_live")
-    framework = max(_drop(collected, emptied, "rss"), 0)
+    heap_garbage = _drop(end, collected, LIVE_HEAP)
+    python_garbage = _drop(end, collected, PYTHON_LIVE)
+    framework = max(_drop(collected, emptied, RSS), 0)
     # RSS given back by collecting and trimming, less what was garbage and not kept by malloc.
-    kept = _drop(end, collected, "rss") + _drop(emptied, trimmed, "rss") - heap_garbage
+    kept = _drop(end, collected, RSS) + _drop(emptied, trimmed, RSS) - heap_garbage
     lines = [
         LedgerLine(
             "live_python",
             tr("live Python heap"),
-            _gain(start, trimmed, "python_live"),
+            _gain(start, trimmed, PYTHON_LIVE),
             tr("Python objects up to 512 bytes that are still referenced (pymalloc)"),
         ),
         LedgerLine(
             "live_native",
             tr("live native heap"),
-            _gain(start, trimmed, "live_heap"),
+            _gain(start, trimmed, LIVE_HEAP),
             tr("malloc blocks still in use: native code, and Python objects over 512 bytes"),
         ),
         LedgerLine(
@@ -115,7 +116,7 @@ def _settled_lines(
             "kept_by_python",
             tr("freed but kept by Python"),
             _gain(start, trimmed, "python_arenas")
-            - _gain(start, trimmed, "python_live")
+            - _gain(start, trimmed, PYTHON_LIVE)
             - python_garbage,
             tr("room in pymalloc's arenas that live objects hold open"),
         ),
@@ -126,7 +127,7 @@ def _settled_lines(
             tr("pages of libraries, mapped files and shared memory touched since the start"),
         ),
     ]
-    if "cuda_reserved" in end:
+    if CUDA_RESERVED in end:
         lines.append(
             LedgerLine(
                 "framework_cache",
@@ -139,14 +140,14 @@ def _settled_lines(
 
 
 def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
-    growth = run.samples["rss"][-1] - start["rss"]
+    growth = run.samples[RSS][-1] - start[RSS]
     lines = []
-    if "live_heap" in run.samples and "live_heap" in start:
+    if LIVE_HEAP in run.samples and LIVE_HEAP in start:
         lines.append(
             LedgerLine(
                 "live_or_garbage",
                 tr("live heap or garbage"),
-                run.samples["live_heap"][-1] - start["live_heap"],
+                run.samples[LIVE_HEAP][-1] - start[LIVE_HEAP],
                 tr("malloc blocks in use at the last sample; nothing was collected"),
             )
         )

@@ -15,6 +15,7 @@ from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.report import LoadSummary
 from leakhunt.model.run import Run
+from leakhunt.model.series import ELAPSED, FAILURES, P50, P95, P99
 from leakhunt.text.language import tr
 
 _NANOSECONDS = 1e9
@@ -38,10 +39,10 @@ def landing(run: Run) -> LoadSummary | None:
     if run.plan.load is None or judged is None or not judged.requests:
         return None
     first, last = judged.pace_of_thirds()
-    failed = sum(_column(run, "failures"))
+    failed = sum(_column(run, FAILURES))
     half, p95, p99 = (
         _weighted_median(_column(run, name), judged.requests) / _NANOSECONDS
-        for name in ("p50", "p95", "p99")
+        for name in (P50, P95, P99)
     )
     return LoadSummary(
         requests=sum(judged.requests),
@@ -120,7 +121,7 @@ class _Judged:
 
 
 def _judged(run: Run) -> _Judged | None:
-    elapsed = _column(run, "elapsed")
+    elapsed = _column(run, ELAPSED)
     if not elapsed or min(elapsed) < 0 or not sum(elapsed):
         return None
     first = _first(run)

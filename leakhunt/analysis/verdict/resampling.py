@@ -14,12 +14,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from leakhunt.model.run import Phase, Purpose, Reading, Run
+from leakhunt.model.series import P50, P95, P99, SERIES
 
-# What is counted since the sample before: that of a sample left out belongs to the next one.
-_SUMMED = ("failures", "elapsed", "duration", "audio")
 # A quantile of all requests lies between those of their parts. A maximum would make the denser part
 # of a soak, of which more is left out, look slower than the rest.
-_QUANTILES = ("p50", "p95", "p99")
+_QUANTILES = (P50, P95, P99)
 
 
 def evenly(run: Run) -> Run:
@@ -97,7 +96,7 @@ def _place(calls: Sequence[int], point: int, first: int, end: int) -> int:
 def _merged(run: Run, name: str, ends: Sequence[int]) -> Sequence[int]:
     """One value for each stretch of samples between `ends`."""
     values = run.samples[name]
-    if name in _SUMMED:
+    if name in SERIES and SERIES[name].is_summed:  # a sample left out belongs to the next one
         return array("q", (sum(values[begin:end]) for begin, end in pairwise(ends)))
     if name in _QUANTILES:
         return array("q", (_middle(values, run.calls, begin, end) for begin, end in pairwise(ends)))

@@ -17,7 +17,7 @@ from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import DURATION, LIVE_HEAP, PYTHON_BLOCKS, RSS, Series, Unit
 from leakhunt.model.verdict import Status
 
 # Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
@@ -107,13 +107,13 @@ def _calls_per_sample(run: Run) -> int:
     Calls that plainly leak, or open and start things, are not taken by the thousand: they would
     meet a limit before they are judged.
     """
-    first = run.samples.get("duration", ())[:WARM_UP_STEP]
+    first = run.samples.get(DURATION, ())[:WARM_UP_STEP]
     if len(first) < WARM_UP_STEP:
         return 1
     if any(typical_growth(run, series.name) > 0 for series in run.series if _counts(series)):
         return 1
     by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
-    growth = max(typical_growth(run, name) for name in ("live_heap", "rss"))
+    growth = max(typical_growth(run, name) for name in (LIVE_HEAP, RSS))
     by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
     return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
 
@@ -144,7 +144,7 @@ def is_quiet(run: Run, phase: Phase) -> bool:
     samples = run.samples_done - phase.first_sample
     return all(
         after[name] - before[name] <= default_tolerance(unit, 1) * samples
-        for name, unit in (("live_heap", Unit.BYTES), ("python_blocks", Unit.BLOCKS))
+        for name, unit in ((LIVE_HEAP, Unit.BYTES), (PYTHON_BLOCKS, Unit.BLOCKS))
         if name in before and name in after
     )
 
@@ -155,5 +155,5 @@ def _shall_collect(run: Run) -> bool:
         return run.plan.collect == "always"
     collected = next(r for r in reversed(run.readings) if r.step == "look_collected")
     cost = collected.values.get("collect_ns", 0)
-    sample = median(run.samples["duration"][-WARM_UP_STEP:])
+    sample = median(run.samples[DURATION][-WARM_UP_STEP:])
     return cost <= max(sample, CHEAP_COLLECTION_NANOSECONDS) and garbage_matters(run)

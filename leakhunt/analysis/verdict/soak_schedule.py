@@ -25,6 +25,7 @@ from leakhunt.analysis.verdict.schedule import (
 from leakhunt.analysis.verdict.series import LOOKS
 from leakhunt.model.plan import Load
 from leakhunt.model.run import Phase, Purpose, Run
+from leakhunt.model.series import ELAPSED, LIVE_HEAP, RSS
 
 # A sample stands for the requests of so many seconds...
 SAMPLE_SECONDS = 0.1
@@ -89,7 +90,7 @@ def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float 
 def _share_done(run: Run, load: Load) -> float:
     """Of what the soak is held to; 0 where it is held to nothing."""
     by_calls = run.calls_done / run.plan.calls if run.plan.calls else 0.0
-    seconds = sum(run.samples["elapsed"]) / 1e9
+    seconds = sum(run.samples[ELAPSED]) / 1e9
     return max(by_calls, seconds / load.duration_seconds if load.duration_seconds else 0.0)
 
 
@@ -99,11 +100,11 @@ def _stands_out(run: Run, each: int) -> bool:
     A service that grows so may not live long: it is read as often as it can be.
     """
     looks = [
-        (run.calls[reading.sample - 1], reading.values["live_heap"])
+        (run.calls[reading.sample - 1], reading.values[LIVE_HEAP])
         for reading in run.readings
-        if reading.step == "look_collected" and reading.sample and "live_heap" in reading.values
+        if reading.step == "look_collected" and reading.sample and LIVE_HEAP in reading.values
     ][-2:]
-    heap = run.samples.get("live_heap", ())[-WARM_UP_STEP:]
+    heap = run.samples.get(LIVE_HEAP, ())[-WARM_UP_STEP:]
     if len(looks) < 2 or looks[1][0] <= looks[0][0] or not heap:
         return False
     rate = (looks[1][1] - looks[0][1]) / (looks[1][0] - looks[0][0])
@@ -149,7 +150,7 @@ def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
     if run.plan.calls is not None:
         seconds = min(seconds, run.plan.calls / WANTED_SAMPLES / per_second)
     by_time = per_second * max(seconds, SPACING * reading_seconds)
-    growth = max(typical_growth(run, name) for name in ("live_heap", "rss"))
+    growth = max(typical_growth(run, name) for name in (LIVE_HEAP, RSS))
     by_growth = SAMPLE_GROWTH_BYTES / growth if growth > 0 else by_time
     closest = per_second * CLOSEST_SPACING * reading_seconds
     # From other machines, Locust tells of its requests every three seconds: they come in heaps.
@@ -159,5 +160,5 @@ def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
 
 def _pace(run: Run) -> float:
     """Requests a second so far; 1 where nothing is known."""
-    elapsed = sum(run.samples["elapsed"][1:]) / 1e9
+    elapsed = sum(run.samples[ELAPSED][1:]) / 1e9
     return (run.calls[-1] - run.calls[0]) / elapsed if elapsed > 0 else 1.0

@@ -18,6 +18,8 @@ from math import factorial, inf
 import numpy as np
 from numpy.typing import NDArray
 
+from leakhunt.analysis.student import student
+
 Floats = NDArray[np.float64]
 
 BLOCKS = 8
@@ -32,8 +34,8 @@ LEAST_LATER_SHARE = 0.6
 # Time constants of a warm-up that are tried, in blocks of the fine floors: from one to 3/4 of all.
 # Slower ones cannot be told from a line at all. So many that none falls between two, 5 % apart.
 _TIME_CONSTANTS = np.geomspace(1, 0.75 * FINE_BLOCKS, 60)
-# 95 % one-sided of Student's t with 21 degrees of freedom (24 floors, 3 parameters).
-_STUDENT = 1.721
+# 95 % one-sided, with 21 degrees of freedom (24 floors, 3 parameters).
+_STUDENT = student(FINE_BLOCKS - 3, 0.90)
 # 90 % of F(1, 21): a time constant is out when its residual is worse than the best by more. A 95 %
 # point would keep more of them, at the price of detection; the curves showed no need.
 _F_RATIO = 2.96

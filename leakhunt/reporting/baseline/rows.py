@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.analysis.comparison.profile import RATES
-from leakhunt.analysis.gate.baseline import KeptVariant, headline
-from leakhunt.model.series import Unit
-from leakhunt.reporting.baseline.terminal import KeptRow
+from leakhunt.model.baseline import KeptVariant
+from leakhunt.model.series import Unit, compared_series
 from leakhunt.text.language import ntr, tr
 
 # Of a date and time as a run file has it, the date.
 _DATE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """What is shown of a variant that is kept.
+
+    `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was kept.
+    """
+
+    name: str
+    figures: tuple[tuple[str, str], ...]
+    calls: str
+    measured: str
+    verdict: str
+    accepts_leak: bool
 
 
 def row_of(kept: KeptVariant) -> KeptRow:
@@ -37,16 +51,17 @@ def row_of(kept: KeptVariant) -> KeptRow:
 
 def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
     first = kept.profiles[0]
-    for series, (title, unit) in RATES.items():
+    for facts in compared_series():
+        series, unit = facts.name, facts.unit
         rates = [
             rate
             for each in kept.profiles
-            if series in each.courses and (rate := headline(each.courses[series])) is not None
+            if series in each.courses and (rate := each.courses[series].headline) is not None
         ]
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
             told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
-            yield tr(title), _told(told)
+            yield tr(facts.short_title), _told(told)
     totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
     if totals:
         yield tr("RSS in a run"), _told([format_bytes(total) for total in _spread(totals)])

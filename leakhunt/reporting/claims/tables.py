@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from leakhunt.model.claims import (
+    MEASURES,
     About,
     Check,
     CheckAnswer,
@@ -57,27 +58,6 @@ HOW_IT_IS_READ = mark(
     " limit cannot tell. A claim that does not hold is a finding about these versions and this"
     " machine, not a failure."
 )
-# What each measure is called; `{series}` where it is of one.
-_MEASURES: Mapping[str, str] = {
-    "growth": mark("growth of {series}"),
-    "total_growth": mark("growth of {series} in all"),
-    "spread": mark("spread of {series}"),
-    "peak": mark("peak of {series} above the start"),
-    "saving": mark("growth of {series} saved"),
-    "peak_saving": mark("peak of {series} saved"),
-    "time_ratio": mark("time per call"),
-    "time_per_minute": mark("time per minute of audio"),
-    "slowdown": mark("time per call, last tenth of the calls against the first"),
-    "falls": mark("steps at which {series} falls"),
-    "differing": mark("results that differ"),
-    "worst_difference": mark("largest difference of a result"),
-    "verdict": mark("class of the run"),
-    "ending": mark("how the run ended"),
-    "calls_done": mark("calls before it ended"),
-    "suspect": mark("share of the growth of whoever names {names}"),
-    "largest_finding": mark("largest finding of {instrument} that names {names}"),
-    "failed": mark("requests that failed"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +126,7 @@ def pages(scenario: CheckedScenario) -> dict[str, str]:
 def what(check: Check) -> str:
     """``naive: growth of rss``; what is blamed is told as a cause."""
     told = tr(
-        _MEASURES[check.measure],
+        MEASURES[check.measure].title,
         series=series_words(check.series),
         names=check.names,
         instrument=check.instrument,

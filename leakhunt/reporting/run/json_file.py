@@ -7,20 +7,22 @@ Format history
     3 (2026-11): attribution and ceiling of a run, trials of remedies.
     4 (2026-11): $schema names the JSON Schema that it follows (``schemas/report.schema.json``).
     5 (2026-11): claims that were checked on these runs; a plan has a load, a run a landing.
+    6 (2026-11): what is said of suspects, ceilings, trials and how a run ended are objects: the
+        text, and for programs its id and raw values. Causes beside suspects are called retained.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.report import JudgedRun, Report
-from leakhunt.model.run import Outcome
+from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.text.message import Joined, Message, Text
 
-FORMAT = 5
+FORMAT = 6
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
 
 
@@ -33,7 +35,7 @@ def render(report: Report) -> bytes:
         "title": report.title,
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
-        "trials": [asdict(trial) for trial in report.trials],
+        "trials": [as_json(trial) for trial in report.trials],
         "claims": [asdict(claim) for claim in report.claims],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -52,13 +54,13 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "calls_needed": entry.verdict.calls_needed,
         "forecast": asdict(entry.verdict.forecast) if entry.verdict.forecast else None,
         "calls_done": run.calls_done,
-        "outcome": _outcome(run.outcome),
+        "outcome": as_json(run.outcome),
         "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
         "ledger": asdict(entry.ledger) if entry.ledger else None,
         "difference": asdict(entry.difference) if entry.difference else None,
         "cost": asdict(entry.cost) if entry.cost else None,
-        "attribution": asdict(entry.attribution) if entry.attribution else None,
-        "ceiling": asdict(entry.ceiling) if entry.ceiling else None,
+        "attribution": as_json(entry.attribution) if entry.attribution else None,
+        "ceiling": as_json(entry.ceiling) if entry.ceiling else None,
         "landing": asdict(entry.landing) if entry.landing else None,
         "readings": [asdict(reading) for reading in run.readings],
         "plan": asdict(run.plan),
@@ -71,11 +73,6 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "started_at": run.started_at,
         "damaged_lines": run.damaged_lines,
     }
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    kernel = None if outcome.kernel is None else str(outcome.kernel)
-    return asdict(replace(outcome, reason=str(outcome.reason), kernel=kernel))
 
 
 def _texts(texts: Mapping[str, Text]) -> dict[str, str]:

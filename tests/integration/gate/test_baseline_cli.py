@@ -190,8 +190,11 @@ def test_a_damaged_file_is_named_and_nothing_is_written_over_it(
     (file,) = (tmp_path / PLACE).glob("*/*.toml")
     whole = file.read_bytes()
     for damaged, told in (
-        (whole.replace(b"verdict", b"<<<<<<< HEAD\nverdict", 1), ", line 7: git left a conflict"),
-        (whole[: len(whole) // 2], ", line "),
+        (
+            whole.replace(b"verdict", b"<<<<<<< HEAD\nverdict", 1),
+            ":7: not a TOML file (<<<<<<< is left of a",
+        ),
+        (whole[: len(whole) // 2], ".toml:"),
         (whole.replace(b"format = 1", b"format = 9"), "baseline format 9"),
     ):
         file.write_bytes(damaged)
@@ -267,8 +270,8 @@ def test_branches_that_renew_one_variant_conflict_and_the_marks_are_named(
     assert git(repository, "merge", "--no-edit", "renews-5").returncode == 1
     shown = leakhunt("baseline", "show")
     assert shown.returncode == 6
-    assert "made.a.toml, line " in shown.stderr
-    assert "git left a conflict here (<<<<<<<)" in shown.stderr
+    assert "made.a.toml:" in shown.stderr
+    assert "<<<<<<< is left of a merge conflict" in shown.stderr
     # The figures of both branches in one file are no measurement, whatever git thinks of them.
     (file,) = (repository / PLACE).glob("*/made.a.toml")
     kept = [

@@ -12,7 +12,7 @@ from page_parts import parsed
 # The code of a package beside the scenario, which keeps what `RATE` says.
 PACKAGE = "KEPT = []\n\n\ndef work():\n    KEPT.append(bytearray(RATE))\n\n\nRATE = {rate}\n"
 SCENARIO = body("package.work()").replace("from leakhunt", "import package\nfrom leakhunt")
-ONE_ROUND = ("--rounds", 1)
+ONE_ROUND = ("--pairs", 1)
 
 
 def packaged(folder: Path, place: str, rate: int) -> Path:

@@ -12,7 +12,7 @@ from shutil import copytree, rmtree
 import pytest
 from gate_projects import QUICK, SCENARIO, body, gate, in_one_line, project
 
-from leakhunt.analysis.gate.baseline import KeptVariant
+from leakhunt.model.baseline import KeptVariant
 from leakhunt.storage.baseline_folder import read_file, write_kept
 
 POLICY = "baselines = 'kept'\n" + QUICK
@@ -123,7 +123,7 @@ def test_a_baseline_with_marks_of_a_conflict_is_told_with_its_line(kept: Path) -
     file.write_text("".join([*lines[:2], "<<<<<<< ours\n", *lines[2:]]))
     done = gate(kept)
     assert done.code == 6
-    assert f"{file.relative_to(kept)}, line 3: git left a conflict here" in in_one_line(done)
+    assert f"{file.relative_to(kept)}:3: not a TOML file (<<<<<<< is left of" in in_one_line(done)
     assert not (kept / "out").exists()
 
 

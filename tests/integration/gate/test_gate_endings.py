@@ -129,7 +129,7 @@ def test_kill_nine_leaves_nothing_in_the_users_repository(start: Start, tmp_path
 def test_nothing_is_left_in_the_temporary_folder(start: Start, tmp_path: Path) -> None:
     made = project(tmp_path / "made", QUICK)
     commit(made)
-    process = start(made, "--against", "main", "--rounds", 1)
+    process = start(made, "--against", "main", "--pairs", 1)
     ended(process)
     assert process.returncode == 0
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -114,7 +114,7 @@ def test_a_remedy_is_tried_before_against_after(
 ) -> None:
     done = leakhunt(
         "hunt", f"{leaking}:naive", "--calls", "150", "--try", "MADE_KEEPS=0", "--try",
-        "variant:fixed", "--rounds", "2", "--out", "found",
+        "variant:fixed", "--pairs", "2", "--out", "found",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     environment, variant = report_in(tmp_path / "found")["trials"]
@@ -128,7 +128,7 @@ def test_a_remedy_is_tried_before_against_after(
     assert "all 300 results are the same" in done.stdout
     assert "150 of 300 results differ" in done.stdout
     assert (
-        "--try=MADE_KEEPS=0 --try=variant:fixed --rounds=2"
+        "--try=MADE_KEEPS=0 --try=variant:fixed --pairs=2"
         in report_in(tmp_path / "found")["command"]
     )
     # The runs of a trial are not judged as runs of the scenario.
@@ -141,7 +141,7 @@ def test_every_variant_is_tried_against_the_one_that_is_named(
     other = LEAK.replace("def naive", "def other").partition("@variant\ndef fixed")[0]
     done = leakhunt(
         "hunt", write_scenario(other + LEAK), "--calls", "60", "--try", "variant:fixed",
-        "--rounds", "2", "--out", "found",
+        "--pairs", "2", "--out", "found",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     trials = report_in(tmp_path / "found")["trials"]
@@ -153,7 +153,7 @@ def test_a_remedy_that_does_nothing_saves_nothing(
     leakhunt: Leakhunt, leaking: Path, tmp_path: Path
 ) -> None:
     done = leakhunt(
-        "hunt", f"{leaking}:naive", "--calls", "150", "--try", "MADE_UP=0", "--rounds", "2",
+        "hunt", f"{leaking}:naive", "--calls", "150", "--try", "MADE_UP=0", "--pairs", "2",
         "--out", "found",
     )  # fmt: skip
     assert "saves nothing that shows" in done.stdout

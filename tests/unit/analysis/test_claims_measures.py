@@ -11,7 +11,7 @@ from conftest import MakeRun
 from made_findings import MINE, THEIRS, attributed, finding
 
 from leakhunt.analysis.claims.evidence import MeasureContext
-from leakhunt.analysis.claims.measures import MEASURES
+from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import FindingKind, Instrument
 from leakhunt.model.claims import Check, Measurement
@@ -36,13 +36,11 @@ def asked(*runs: Run, **check: Any) -> MeasureContext:
 
 
 def measured(name: str, *runs: Run, **check: Any) -> Measurement:
-    return MEASURES[name].function(asked(*runs, measure=name, **check))
+    return FUNCTIONS[name](asked(*runs, measure=name, **check))
 
 
 def judged(entry: JudgedRun, name: str, **check: Any) -> Measurement:
-    return MEASURES[name].function(
-        MeasureContext(Check("r", name, **check), entry, None, (entry.run,))
-    )
+    return FUNCTIONS[name](MeasureContext(Check("r", name, **check), entry, None, (entry.run,)))
 
 
 def with_noise(rate: int) -> list[int]:
@@ -373,7 +371,7 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
 
     def found(names: str, instrument: str = "tracemalloc") -> Measurement:
         check = Check("r", "largest_finding", names=names, instrument=instrument)
-        return MEASURES["largest_finding"].function(MeasureContext(check, entry, None, runs))
+        return FUNCTIONS["largest_finding"](MeasureContext(check, entry, None, runs))
 
     assert found("made.py").value == large.sizes[-1]
     assert found("KEPT.append").text.endswith(f"from {MINE}")
@@ -391,7 +389,7 @@ def test_failed_requests_are_a_share_of_all(leak: Run) -> None:
     assert judged(empty, "failed").value is None
 
 
-@pytest.mark.parametrize("name", sorted(MEASURES))
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
 @pytest.mark.parametrize("samples", [(), (5,), (5, 9)])
 def test_no_measure_fails_on_an_empty_or_tiny_run(
     make_run: MakeRun, name: str, samples: tuple[int, ...]

@@ -13,8 +13,8 @@ from leakhunt.analysis.comparison.intervals import (
     less,
     mean_of,
     pooled,
-    student,
 )
+from leakhunt.analysis.student import student
 
 
 def test_a_mean_has_students_interval() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from leakhunt.amounts import amount_in, seconds_in
-from leakhunt.config.budgets import SERIES, merged, parse_budget, parse_budgets
+from leakhunt.config.budgets import parse_budget, parse_budgets
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import Budget, Extent
+from leakhunt.model.policy import budgeted, merged_budgets
 from leakhunt.model.series import Unit
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -59,7 +60,7 @@ def test_a_budget_is_read_as_it_is_meant(
     assert budget.text == " ".join(str(value).split())
 
 
-@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("series", budgeted())
 def test_every_series_has_an_example_that_is_a_budget(series: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_budget(series, "nonsense")
@@ -185,9 +186,9 @@ def test_own_budgets_take_the_place_of_the_general_ones_series_by_series() -> No
 
     general = [made(TIME, "+20 %"), made("rss", "1 MiB total"), made("rss", "1 KiB/call")]
     own = [made("rss", "5 MiB total"), made("live_heap", "1 KiB/call")]
-    assert merged(general, own) == (own[1], own[0], general[0])
-    assert merged(general, []) == (*general[1:], general[0])
-    assert merged([], own) == (own[1], own[0])
+    assert merged_budgets(general, own) == (own[1], own[0], general[0])
+    assert merged_budgets(general, []) == (*general[1:], general[0])
+    assert merged_budgets([], own) == (own[1], own[0])
 
 
 def test_amounts_and_times_are_read_or_none() -> None:

@@ -7,11 +7,19 @@ import tomllib
 
 import pytest
 
-from leakhunt.analysis.claims import read_claims
-from leakhunt.analysis.claims.measures import MEASURES
-from leakhunt.config.limits import Quantity, parse_limit
+from leakhunt.config.claims_file import read_claims
+from leakhunt.config.limits import parse_limit
 from leakhunt.errors import BadFile
-from leakhunt.model.claims import About, Check, Claim, ClaimLimit, ClaimRun, Claims
+from leakhunt.model.claims import (
+    MEASURES,
+    About,
+    Check,
+    Claim,
+    ClaimLimit,
+    ClaimRun,
+    Claims,
+    LimitKind,
+)
 
 RUN = '[[run]]\nname = "r"\ncommand = "run null --calls 5"\n'
 CLAIM = '[[claim]]\nid = "A1"\nclaim = "It grows"\nsource = "report A"\n'
@@ -187,66 +195,66 @@ def test_no_bytes_of_a_file_end_in_a_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "quantity", "series", "amount"),
+    ("written", "kind", "series", "amount"),
     [
-        ("50 MB/call", Quantity.RATE, "rss", 50e6),
-        ("4 KiB/call", Quantity.RATE, "live_heap", 4096),
-        ("0.5 blocks/call", Quantity.RATE, "python_blocks", 0.5),
-        ("1/call", Quantity.RATE, "threads", 1),
-        ("0 B/call", Quantity.RATE, "rss", 0),
-        ("5 MB", Quantity.SIZE, "rss", 5e6),
-        ("-5 MB", Quantity.SIZE, "rss", -5e6),
-        (0, Quantity.SIZE, "rss", 0),
-        ("3", Quantity.SIZE, "threads", 3),
-        ("70 %", Quantity.SHARE, "rss", 0.7),
-        ("70%", Quantity.SHARE, "rss", 0.7),
-        (0.25, Quantity.SHARE, "rss", 0.25),
-        (1.3, Quantity.RATIO, "rss", 1.3),
-        ("10", Quantity.COUNT, "rss", 10),
-        ("2 s", Quantity.SECONDS, "rss", 2),
-        ("300 ms", Quantity.SECONDS, "rss", 0.3),
-        ("1.5 min", Quantity.SECONDS, "rss", 90),
-        ("72 h", Quantity.SECONDS, "rss", 259_200),
-        ("50 ms", Quantity.MILLISECONDS, "rss", 50),
-        ("0.05 s", Quantity.MILLISECONDS, "rss", 50),
+        ("50 MB/call", LimitKind.RATE, "rss", 50e6),
+        ("4 KiB/call", LimitKind.RATE, "live_heap", 4096),
+        ("0.5 blocks/call", LimitKind.RATE, "python_blocks", 0.5),
+        ("1/call", LimitKind.RATE, "threads", 1),
+        ("0 B/call", LimitKind.RATE, "rss", 0),
+        ("5 MB", LimitKind.SIZE, "rss", 5e6),
+        ("-5 MB", LimitKind.SIZE, "rss", -5e6),
+        (0, LimitKind.SIZE, "rss", 0),
+        ("3", LimitKind.SIZE, "threads", 3),
+        ("70 %", LimitKind.SHARE, "rss", 0.7),
+        ("70%", LimitKind.SHARE, "rss", 0.7),
+        (0.25, LimitKind.SHARE, "rss", 0.25),
+        (1.3, LimitKind.RATIO, "rss", 1.3),
+        ("10", LimitKind.COUNT, "rss", 10),
+        ("2 s", LimitKind.SECONDS, "rss", 2),
+        ("300 ms", LimitKind.SECONDS, "rss", 0.3),
+        ("1.5 min", LimitKind.SECONDS, "rss", 90),
+        ("72 h", LimitKind.SECONDS, "rss", 259_200),
+        ("50 ms", LimitKind.MILLISECONDS, "rss", 50),
+        ("0.05 s", LimitKind.MILLISECONDS, "rss", 50),
     ],
 )
 def test_a_limit_is_read_in_the_unit_of_its_measure(
-    written: object, quantity: Quantity, series: str, amount: float
+    written: object, kind: LimitKind, series: str, amount: float
 ) -> None:
-    limit = parse_limit(written, quantity, series)
+    limit = parse_limit(written, kind, series)
     assert limit is not None
     assert limit.amount == pytest.approx(amount)
     assert limit.text == str(written)
 
 
 @pytest.mark.parametrize(
-    ("written", "quantity"),
+    ("written", "kind"),
     [
-        ("", Quantity.SIZE),
-        ("5 MB/call", Quantity.SIZE),
-        ("70", Quantity.SHARE),
-        ("70 MB", Quantity.SHARE),
-        ("2", Quantity.SECONDS),
-        ("2 parsecs", Quantity.SECONDS),
-        ("1.3 x", Quantity.RATIO),
-        (True, Quantity.COUNT),
-        (None, Quantity.COUNT),
-        ([1], Quantity.COUNT),
-        (float("nan"), Quantity.RATIO),
-        (float("inf"), Quantity.RATIO),
-        ("9" * 400, Quantity.COUNT),
-        ("9" * 400 + " MB/call", Quantity.RATE),
+        ("", LimitKind.SIZE),
+        ("5 MB/call", LimitKind.SIZE),
+        ("70", LimitKind.SHARE),
+        ("70 MB", LimitKind.SHARE),
+        ("2", LimitKind.SECONDS),
+        ("2 parsecs", LimitKind.SECONDS),
+        ("1.3 x", LimitKind.RATIO),
+        (True, LimitKind.COUNT),
+        (None, LimitKind.COUNT),
+        ([1], LimitKind.COUNT),
+        (float("nan"), LimitKind.RATIO),
+        (float("inf"), LimitKind.RATIO),
+        ("9" * 400, LimitKind.COUNT),
+        ("9" * 400 + " MB/call", LimitKind.RATE),
     ],
 )
-def test_what_is_no_limit_is_none(written: object, quantity: Quantity) -> None:
-    assert parse_limit(written, quantity, "rss") is None
+def test_what_is_no_limit_is_none(written: object, kind: LimitKind) -> None:
+    assert parse_limit(written, kind, "rss") is None
 
 
-def test_the_example_of_each_quantity_is_one() -> None:
+def test_the_example_of_each_kind_is_one() -> None:
     for name, measure in MEASURES.items():
         if not measure.words:
-            assert parse_limit(measure.quantity.value, measure.quantity, "rss"), name
+            assert parse_limit(measure.limit.value, measure.limit, "rss"), name
 
 
 def test_the_example_in_the_docstring_can_be_read() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from leakhunt.config.toml_file import Path, Source, Table, header, read_table, shown
 from leakhunt.errors import BadFile
+from leakhunt.toml_file import Path, Source, Table, header, read_table, shown
 
 # Each key on the line that its own value names.
 SPELLINGS = '''\
@@ -120,11 +120,11 @@ def test_a_list_of_very_many_lines_is_not_read_again_at_each(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"a = 1\nb = \n", "x.toml:2: not a TOML file (Invalid value); mend it"),
+        (b"a = 1\nb = \n", "x.toml:2: not a TOML file (Invalid value); fix it"),
         (b"a = 1\n\n[run\n", "x.toml:3: not a TOML file (Expected ']'"),
-        (b"a = 1\na = 2\n", "x.toml:2: not a TOML file (Cannot overwrite a value); mend it"),
-        (b'a = 1\nb = """\nc\n', "x.toml:3: not a TOML file (Unterminated string); mend it"),
-        (b"a = 1\nb = [1,", "x.toml:2: not a TOML file (Invalid value); mend it"),
+        (b"a = 1\na = 2\n", "x.toml:2: not a TOML file (Cannot overwrite a value); fix it"),
+        (b'a = 1\nb = """\nc\n', "x.toml:3: not a TOML file (Unterminated string); fix it"),
+        (b"a = 1\nb = [1,", "x.toml:2: not a TOML file (Invalid value); fix it"),
         (b"a = 1\nb = 2027-02-30\n", "x.toml:2: not a TOML file (Invalid date"),
         (b"a = 1\n<<<<<<< HEAD\na = 2\n", "x.toml:2: not a TOML file (<<<<<<< is left of a merge"),
         (b"a = 1\n=======\n", "x.toml:2: not a TOML file (======= is left of a merge"),

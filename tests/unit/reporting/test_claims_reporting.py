@@ -15,12 +15,12 @@ from page_parts import parsed
 from rich.console import Console
 
 from leakhunt.analysis.claims import Evidence
-from leakhunt.analysis.claims.measures import MEASURES
+from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
-from leakhunt.model.claims import ClaimsReport, ClaimVerdict, Measurement
+from leakhunt.model.claims import MEASURES, ClaimsReport, ClaimVerdict, Measurement
 from leakhunt.model.run import Run
 from leakhunt.reporting.claims.formats import CLAIMS_FORMATS, Format
-from leakhunt.reporting.claims.tables import _MEASURES, SIGNS
+from leakhunt.reporting.claims.tables import SIGNS
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.text.language import speaking
@@ -87,7 +87,7 @@ def test_a_verdict_is_a_sign_and_a_word_everywhere(report: ClaimsReport) -> None
 
 
 def test_every_measure_has_words() -> None:
-    assert _MEASURES.keys() == MEASURES.keys()
+    assert FUNCTIONS.keys() == MEASURES.keys()
 
 
 def test_the_weights_are_said_on_every_output(report: ClaimsReport) -> None:

@@ -14,8 +14,10 @@ from conftest import HOSTILE, MakeRun, hostile_run, write_run
 from pyarrow import parquet
 
 from leakhunt.analysis.report import assemble
-from leakhunt.cli import format_option
 from leakhunt.cli.main import main
+from leakhunt.cli.notes import Notes
+from leakhunt.engine import formats
+from leakhunt.engine.formats import renderers_named
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
@@ -32,8 +34,8 @@ def names(renderers: tuple[Renderer, ...]) -> list[str]:
 
 
 def test_formats_are_written_once_each_and_the_page_first() -> None:
-    assert names(format_option.chosen("csv, HTML,csv")) == ["report.html", "samples.csv"]
-    assert format_option.chosen("all") == RENDERERS
+    assert names(renderers_named("csv, HTML,csv")) == ["report.html", "samples.csv"]
+    assert renderers_named("all") == RENDERERS
 
 
 def test_a_file_is_written_under_one_name_only() -> None:
@@ -44,7 +46,7 @@ def test_a_file_is_written_under_one_name_only() -> None:
 @pytest.mark.parametrize("asked", ["pdf", "html,pdf", "all,pdf", "", "html,"])
 def test_an_unknown_format_is_refused_with_the_known_ones(asked: str) -> None:
     with pytest.raises(UsageError, match=r"html, png, .*, parquet .*or all") as raised:
-        format_option.chosen(asked)
+        renderers_named(asked)
     assert "\n" not in str(raised.value)
 
 
@@ -53,11 +55,11 @@ def test_a_format_whose_extra_is_missing_is_refused_or_with_all_left_out(
 ) -> None:
     here = replace(RENDERERS[0], requires=())
     missing = Renderer("holo", "x.holo", samples_csv, requires=("no_such_module",), extra="frames")
-    monkeypatch.setattr(format_option, "RENDERERS", (here, missing))
-    monkeypatch.setattr(format_option, "formats", lambda: ("html", "holo"))
+    monkeypatch.setattr(formats, "RENDERERS", (here, missing))
+    monkeypatch.setattr(formats, "formats", lambda: ("html", "holo"))
     with pytest.raises(MissingRequirement, match=r"no_such_module.*leakhunt\[frames\]"):
-        format_option.chosen("holo")
-    assert format_option.chosen("all") == (here,)
+        renderers_named("holo")
+    assert renderers_named("all", Notes()) == (here,)
     assert "left out: holo needs no_such_module" in capsys.readouterr().err
 
 

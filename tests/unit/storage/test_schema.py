@@ -24,14 +24,10 @@ from leakhunt.model.claims import CheckedScenario, ClaimsReport, JudgedClaim
 from leakhunt.model.plan import Load, Plan
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
-from leakhunt.model.series import Series
+from leakhunt.model.series import SERIES, Series
 from leakhunt.model.verdict import Verdict
-from leakhunt.probes import DURATION, choose
-from leakhunt.probes.cuda import CudaProbe
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.run import json_file
-from leakhunt.soak import process_tree
-from leakhunt.soak.readings import LOAD_SERIES
 from leakhunt.storage import run_file
 from leakhunt.text.message import joined, plural_message
 from leakhunt.text.record import to_record
@@ -212,7 +208,7 @@ REPORTED = sorted(
 
 
 def test_all_that_a_report_can_hold_is_defined_and_nothing_else() -> None:
-    told = {name for name in REPORT["$defs"] if name not in ("Run", "Note")}
+    told = {name for name in REPORT["$defs"] if name not in ("Run", "Note", "Text")}
     assert told == {kind.__name__ for kind in REPORTED}
 
 
@@ -275,8 +271,7 @@ def test_a_run_has_a_property_for_each_that_is_written(documents: dict[str, Any]
 
 
 def test_every_series_of_ours_is_told_with_its_unit() -> None:
-    soaked = (*process_tree.SERIES, process_tree.CGROUP, process_tree.CUDA_PROCESS, *LOAD_SERIES)
-    ours = (*choose("cpu").series, *CudaProbe.series, *soaked, DURATION)
+    ours = [facts.series for facts in SERIES.values() if facts.is_sampled]
     header = RUN_FILE["$defs"]["header"]["properties"]["series"]["description"]
     trends = REPORT["$defs"]["Run"]["properties"]["trends"]["description"]
     for series in ours:

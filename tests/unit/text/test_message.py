@@ -9,7 +9,13 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.text.language import speaking
-from leakhunt.text.message import joined, message, plural_message, to_json
+from leakhunt.text.message import (
+    joined,
+    message,
+    plural_message,
+    sentences,
+    to_json,
+)
 
 GROWS = message("test.grows", "{kind}: {rate} for {time}", kind=Kind.PYTHON_LEAK,
                 rate=Rate(65_638.4, Unit.BYTES, Work.REQUEST), time=Seconds(7_380.0))  # fmt: skip
@@ -60,3 +66,23 @@ def test_several_of_a_kind_are_joined() -> None:
     told = message("test.kinds", "{kinds}", kinds=(Kind.CLEAN, Amount(3, Unit.BLOCKS)))
     assert str(told) == "clean, 3 blocks"
     assert to_json(told)["values"] == {"kinds": ["clean", {"value": 3, "unit": "blocks"}]}
+
+
+def test_sentences_begin_with_a_capital_letter_and_are_one_row() -> None:
+    one = sentences([message("test.kind", "{kind}", kind=Kind.PYTHON_LEAK)])
+    both = sentences([one, "as it was recorded"])
+    assert str(both) == "Leak in Python. As it was recorded."
+    assert both == sentences([*one.parts, "as it was recorded"])
+    assert to_json(one)["parts"][0]["text"] == "leak in Python"
+
+
+def test_words_of_a_list_are_said_in_the_language_spoken() -> None:
+    kinds = joined([Kind.CLEAN, Kind.GARBAGE], " and ", "")
+    assert str(kinds) == f"{Kind.CLEAN} and {Kind.GARBAGE}"
+    with speaking("zh"):
+        assert str(Kind.CLEAN) not in str(kinds)
+    assert to_json(kinds)["parts"][0] == {"text": "clean", "value": "clean"}
+
+
+def test_equal_messages_are_the_same_key() -> None:
+    assert len({GROWS, message(GROWS.id, GROWS.text, **GROWS.values)}) == 1

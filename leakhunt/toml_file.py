@@ -1,4 +1,8 @@
-"""TOML files of the user's, read strictly: what is wrong in them is told in a line, with its line.
+"""TOML files, read strictly: what is wrong in them is told in a line, with its line.
+
+Both the files that people write (`leakhunt.config`) and those that we write ourselves and people
+merge (baselines, `leakhunt.storage`) are read by this, and neither of the two may import the other:
+so it is a package of its own.
 
 tomllib tells no positions. So where something is wrong, the line is looked for: of the beginnings
 of the file that are TOML themselves, the shortest one with the key in it ends with its value. That
@@ -32,8 +36,10 @@ _CONFLICT = re.compile(r"(?:<{7}|\|{7}|={7}|>{7})(?: |$)")
 _INT64 = range(-(2**63), 2**63)
 
 
-def read_table(content: bytes, file: str) -> Table:
+def read_table(content: bytes, file: str, advice: str = "") -> Table:
     """The whole of a TOML file; `file` is what it is called in errors.
+
+    `advice` says what to do whatever is wrong, of a file that nobody writes by hand.
 
     Raises:
         BadFile: it is no TOML.
@@ -42,14 +48,15 @@ def read_table(content: bytes, file: str) -> Table:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise BadFile(
-            tr("{file}:{line}: not UTF-8; save it as UTF-8", file=file, line=line)
+        raise _bad_file(
+            f"{file}:{line}", tr("not UTF-8"), advice or tr("save it as UTF-8")
         ) from error
+    source = Source(file, text, advice)
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _no_toml(text, file, error) from error
-    return Table(Source(file, text), tr("the file"), document)
+        raise _no_toml(source, error) from error
+    return Table(source, "" if advice else tr("the file"), document)
 
 
 def header(*path: str | int) -> str:
@@ -63,12 +70,26 @@ def shown(value: object) -> str:
     return _Short().repr(value)
 
 
+def _bad_file(place: str, told: str, advice: str) -> BadFile:
+    """What is wrong in one place, and what to do about it."""
+    return BadFile(
+        tr("{place}: {told}; {advice}", place=place, told=told, advice=advice)
+        if advice
+        else tr("{place}: {told}", place=place, told=told)
+    )
+
+
 @dataclass(frozen=True)
 class Source:
     """The text of a TOML file, and where in it something is written."""
 
     file: str
     text: str
+    advice: str = ""
+
+    def error(self, line: int, told: str) -> BadFile:
+        """What is wrong in a line, and what to do if that is the same for all that may be."""
+        return _bad_file(f"{self.file}:{line}", told, self.advice)
 
     def line_of(self, path: Path) -> int:
         """The line on which the key begins, or the header of the table, that `path` leads to.
@@ -112,7 +133,7 @@ class Table:
     @property
     def place(self) -> str:
         """``file:line`` of where it begins."""
-        return self._place(())
+        return f"{self.source.file}:{self.source.line_of(self.path)}"
 
     def bad(self, told: str, *at: str | int) -> NoReturn:
         """Say what is wrong here; `at` leads from here to the key whose line is named.
@@ -120,9 +141,9 @@ class Table:
         Raises:
             BadFile: always.
         """
-        raise BadFile(
-            tr("{place}: {where}: {told}", place=self._place(at), where=self.where, told=told)
-        )
+        line = self.source.line_of((*self.path, *at))
+        where = tr("{where}: {told}", where=self.where, told=told) if self.where else told
+        raise self.source.error(line, where)
 
     def only(self, known: Collection[str]) -> None:
         """Refuse keys that are not known here."""
@@ -237,9 +258,6 @@ class Table:
                 told = tr("{what} {name!r} is there twice; rename one", what=what, name=name)
                 self.bad(told, key, number)
 
-    def _place(self, at: Path) -> str:
-        return f"{self.source.file}:{self.source.line_of((*self.path, *at))}"
-
     def _wrong(self, key: str, wanted: str) -> NoReturn:
         value = shown(self.items[key])
         self.bad(tr("{key} is {value}; write {wanted}", key=key, value=value, wanted=wanted), key)
@@ -262,8 +280,8 @@ class _Short(reprlib.Repr):
     repr_datetime = repr_date
 
 
-def _no_toml(text: str, file: str, error: Exception) -> BadFile:
-    lines = text.split("\n")
+def _no_toml(source: Source, error: Exception) -> BadFile:
+    text, lines = source.text, source.text.split("\n")
     position = _POSITION.fullmatch(str(error))
     told = position["told"] if position else str(error)
     if position is None:  # too deep, or a number with thousands of digits: tomllib says no line
@@ -275,9 +293,8 @@ def _no_toml(text: str, file: str, error: Exception) -> BadFile:
         line = int(position["line"] or text.rstrip("\n").count("\n") + 1)
     if conflict := _CONFLICT.match(lines[line - 1]):
         told = tr("{mark} is left of a merge conflict", mark=conflict[0].strip())
-    return BadFile(
-        tr("{file}:{line}: not a TOML file ({error}); mend it", file=file, line=line, error=told)
-    )
+    told = tr("not a TOML file ({error})", error=told)
+    return _bad_file(f"{source.file}:{line}", told, source.advice or tr("fix it"))
 
 
 def _failure(lines: Sequence[str]) -> type[Exception] | None:

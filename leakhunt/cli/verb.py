@@ -1,0 +1,187 @@
+"""How the help of a verb is laid out: options by what they are for, two examples, exit codes.
+
+One table of each, so that a new option or verb needs a line here and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+# Where an option stands in the help; one that is in none of these stands under "Other".
+_SECTIONS: Mapping[str, frozenset[str]] = {
+    "What to run": frozenset(
+        ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
+         "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
+         "leave-running", "resume", "policy", "scenario", "against", "against-python", "jobs",
+         "id", "list", "label")
+    ),
+    "How long": frozenset(
+        ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
+         "timeout", "repeats", "clean-repeats")
+    ),
+    "Cause and fix": frozenset(("hunt", "with", "try", "pairs", "until-ceiling")),
+    "Budgets and baselines": frozenset(
+        ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
+         "despite-differences")
+    ),
+    "Output": frozenset(("out", "format", "live", "port")),
+}  # fmt: skip
+_OTHER = "Other"
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "success",
+    1: "over budget (truth: a wrong verdict)",
+    2: "wrong usage",
+    3: "inconclusive",
+    4: "nothing measured",
+    5: "missing requirement",
+    6: "invalid file",
+    7: "cannot write",
+    8: "the scenario's own code failed",
+    9: "not comparable",
+    130: "interrupted",
+}
+_MEASURING = (0, 2, 4, 5, 6, 7, 8, 130)
+_CODES: Mapping[str, tuple[int, ...]] = {
+    "run": _MEASURING,
+    "hunt": _MEASURING,
+    "soak": _MEASURING,
+    "gate": tuple(code for code in EXIT_CODES if code != 9),
+    "truth": (0, 1, 2, 4, 5, 6, 7, 8, 130),
+    "claims": _MEASURING,
+    "compare": (0, 2, 4, 6, 7, 9),
+    "report": (0, 2, 4, 6, 7),
+    "baseline save": (0, 2, 4, 6, 7),
+    "baseline update": (0, 2, 4, 6, 7),
+    "baseline show": (0, 2, 6),
+    "list": (0, 2, 6),
+    "schema": (0, 2, 7),
+    "serve": (0, 2, 7),
+}
+
+# What is done, and the command that does it: two for each verb.
+EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "run": (
+        ("Measure a function of your own until the verdict is clear",
+         "leakhunt run my_service.py:handle"),
+        ("Compare two variants of a built-in scenario over 400 calls",
+         "leakhunt run fsmn-vad:naive,cleaned --calls 400"),
+    ),
+    "hunt": (
+        ("Find what retains the memory", "leakhunt hunt my_service.py:handle"),
+        ("Try a fix, in interleaved runs before and after",
+         "leakhunt hunt fsmn-vad:naive --try ONEDNN_PRIMITIVE_CACHE_CAPACITY=8"),
+    ),
+    "soak": (
+        ("Load a service that leakhunt starts, with your own locustfile",
+         "leakhunt soak --command 'uvicorn app:app --port {port}' --locustfile load.py"),
+        ("Load a service that runs already, for ten minutes",
+         "leakhunt soak --pid 4711 --url http://127.0.0.1:8000 --locustfile load.py"
+         " --duration 10m"),
+    ),
+    "list": (
+        ("All built-in scenarios and services", "leakhunt list"),
+        ("The variants and options of one file", "leakhunt list my_service.py"),
+    ),
+    "report": (
+        ("Render the reports of a folder again", "leakhunt report reports/2026-11-28-run"),
+        ("One Chinese page of two folders",
+         "leakhunt --lang zh report before after --out both --format html"),
+    ),
+    "claims": (
+        ("List the claims of all built-in scenarios", "leakhunt claims --list"),
+        ("Check two claims of one scenario", "leakhunt claims fsmn-vad --id A1,A3"),
+    ),
+    "compare": (
+        ("Compare two folders of runs", "leakhunt compare before after"),
+        ("Compare three versions, with labels",
+         "leakhunt compare v1 v2 v3 --label 1.0 --label 2.0 --label 3.0"),
+    ),
+    "schema": (
+        ("The schema of report.json", "leakhunt schema report"),
+        ("The schema of leakhunt.toml, for your editor",
+         "leakhunt schema policy > leakhunt.schema.json"),
+    ),
+    "serve": (
+        ("Show all reports of a folder", "leakhunt serve reports"),
+        ("The same on a fixed port", "leakhunt serve reports --port 8080"),
+    ),
+    "truth": (
+        ("Evaluate the built-in leak zoo", "leakhunt truth"),
+        ("Also hunt, with four seeds per leak",
+         "leakhunt truth leak-zoo-native --hunt --repeats 4"),
+    ),
+    "gate": (
+        ("Measure what the policy names, and check its budgets", "leakhunt gate"),
+        ("Fail only on regressions since the main branch", "leakhunt gate --against origin/main"),
+    ),
+    "baseline save": (
+        ("Save a baseline from a run", "leakhunt baseline save reports/2026-11-28-run"),
+        ("Save it into another folder", "leakhunt baseline save out --into ci/baselines"),
+    ),
+    "baseline update": (
+        ("Replace a baseline by a new run", "leakhunt baseline update reports/2026-11-28-run"),
+        ("Replace it in another folder", "leakhunt baseline update out --into ci/baselines"),
+    ),
+    "baseline show": (
+        ("Show the baselines of this repository", "leakhunt baseline show"),
+        ("Show those of another folder", "leakhunt baseline show ci/baselines"),
+    ),
+}  # fmt: skip
+
+
+# How options were spelled before: understood for a release, and shown nowhere.
+OLD_SPELLINGS: Mapping[str, str] = {"--rounds": "--pairs"}
+
+
+class Verb(click.Command):
+    """A command whose help ends with two examples and its exit codes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, with options that were spelled otherwise before."""
+        return super().parse_args(ctx, [_spelled_now(word) for word in args])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, in sections."""
+        rows: dict[str, list[tuple[str, str]]] = {name: [] for name in (*_SECTIONS, _OTHER)}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                rows[_section_of(parameter)].append(record)
+        for name, records in rows.items():
+            if records:
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples, and the exit codes that this verb has."""
+        path = verb_of(ctx)
+        with formatter.section("Examples"):
+            for purpose, line in EXAMPLES.get(path, ()):
+                formatter.write_text(f"# {purpose}")
+                # A command is never folded: it is there to be copied.
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_text(", ".join(f"{code} {EXIT_CODES[code]}" for code in _CODES[path]))
+
+
+def verb_of(ctx: click.Context) -> str:
+    """``run``, ``baseline save``: the words after ``leakhunt``."""
+    words: list[str] = []
+    here: click.Context | None = ctx
+    while here is not None and here.parent is not None:
+        words.insert(0, str(here.info_name))
+        here = here.parent
+    return " ".join(words)
+
+
+def _spelled_now(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return OLD_SPELLINGS.get(name, name) + equals + value
+
+
+def _section_of(parameter: click.Parameter) -> str:
+    names = {name.lstrip("-") for name in parameter.opts}
+    return next((title for title, members in _SECTIONS.items() if names & members), _OTHER)

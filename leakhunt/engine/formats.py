@@ -1,0 +1,86 @@
+"""Which files are written: the formats that are asked for, and those of them that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence, Set
+from importlib.util import find_spec
+
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.reporting.registry import RENDERERS, Renderer, formats
+from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
+
+ALL = "all"
+# The files of a report, where no format is asked for.
+BY_DEFAULT = ",".join(dict.fromkeys(each.format for each in RENDERERS if each.by_default))
+
+
+def renderers_named(names: str, events: Events = SILENT) -> tuple[Renderer, ...]:
+    """The renderers of the formats in `names` (``html,md``), in the order they are written in.
+
+    With ``all``, those that need what is not installed are left out, and `events` are told so.
+
+    Raises:
+        UsageError: there is no such format.
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    return possible(RENDERERS, names_among(names, formats()), events)
+
+
+def names_among(asked: str, known: Collection[str]) -> set[str]:
+    """The formats that `asked` names.
+
+    Raises:
+        UsageError: one is not `known`.
+    """
+    names = {name.strip().lower() for name in asked.split(",")}
+    unknown = sorted(names - {ALL, *known})
+    if unknown:
+        raise UsageError(
+            tr(
+                "--format {asked!r}: {unknown!r} is no format; use some of {formats}"
+                " (comma-separated), or {all}",
+                asked=asked,
+                unknown=unknown[0],
+                formats=", ".join(known),
+                all=ALL,
+            )
+        )
+    return names
+
+
+def possible(
+    renderers: Sequence[Renderer], names: Set[str], events: Events = SILENT
+) -> tuple[Renderer, ...]:
+    """Those of the formats that are named; with ``all``, those that can be written here.
+
+    Raises:
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    found = []
+    for renderer in renderers:
+        if ALL not in names and renderer.format not in names:
+            continue
+        lack = _lack_of(renderer)
+        if lack is None:
+            found.append(renderer)
+        elif renderer.format in names:
+            raise MissingRequirement(tr("--format {told}", told=lack))
+        else:
+            events.noted(message("left-out", "left out: {error}", error=lack), warning=True)
+    return tuple(found)
+
+
+def _lack_of(renderer: Renderer) -> Message | None:
+    """Why a format cannot be written here; None: it can."""
+    missing = [module for module in renderer.requires if find_spec(module) is None]
+    if not missing:
+        return None
+    return message(
+        "format.missing",
+        "{format} needs {missing}; install the extra: pip install 'leakhunt[{extra}]'",
+        format=renderer.format,
+        missing=", ".join(missing),
+        extra=renderer.extra,
+    )

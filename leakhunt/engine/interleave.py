@@ -1,0 +1,24 @@
+"""A against B in turns, A/B/B/A: the order of everything that is measured beside something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+_Side = TypeVar("_Side")
+
+
+def interleaved(
+    first: _Side, second: _Side, rounds: int, start: int = 1
+) -> Iterator[tuple[int, _Side]]:
+    """The number of the round, from `start` on, and the side that is measured next in it.
+
+    Odd rounds begin with `first`, even ones with `second`, so that a machine that slows down slows
+    down both:
+
+        for turn, plan in interleaved(before, after, rounds=3):
+            carry(plan, f"{plan.role}-{turn}")
+    """
+    for turn in range(start, start + rounds):
+        for side in (first, second) if turn % 2 else (second, first):
+            yield turn, side

@@ -1,0 +1,223 @@
+"""From what is asked for to what is measured: a request is checked, and plans are built here only.
+
+    request = RunRequest("fsmn-vad:naive", calls=400)
+    settings = settings_of(request)              # raises UsageError, MissingRequirement
+    plan = plan_of(settings, variant, "cpu")     # what one worker does
+
+Whatever else builds a `Plan` (a soak's, a test's) belongs into this module as well. Defaults are in
+`leakhunt.model.options`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from math import isfinite
+from pathlib import Path
+
+from leakhunt.amounts import parse_size
+from leakhunt.environment import available_cores
+from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.model import options as defaults
+from leakhunt.model.options import Sampling, Settings
+from leakhunt.model.plan import Plan
+from leakhunt.model.scenario import Scenario, Variant
+from leakhunt.scenario import find
+from leakhunt.scenario.requirements import install_hint, missing_modules
+from leakhunt.text.language import tr
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What ``run`` and ``hunt`` are asked for; every door builds one, and `settings_of` checks it.
+
+    `target` is ``NAME_OR_FILE[:VARIANT,...]``. `calls` None: as many as the verdict needs, and with
+    `resolve` until it is no longer inconclusive; the first `warmup` of them are not judged (None: a
+    quarter). `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new
+    sample for `timeout` seconds has hung.
+    """
+
+    target: str
+    _: KW_ONLY
+    calls: int | None = None
+    warmup: int | None = None
+    calls_per_sample: int | None = None
+    collect: str = "auto"
+    resolve: bool = False
+    device: str = "auto"
+    options: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    seed: int = 0
+    memory_limit: int | str | None = None
+    timeout: float = defaults.TIMEOUT_SECONDS
+
+
+def settings_of(request: RunRequest) -> Settings:
+    """The settings that a request asks for.
+
+    Raises:
+        UsageError: it makes no sense, or names what is not there.
+        MissingRequirement: what the scenario needs is not installed.
+        BadFile: the file that it names is no scenario.
+    """
+    found, variants = find.find(request.target)
+    _refuse_wrong_values(request)
+    limit = request.memory_limit or None
+    settings = Settings(
+        scenario=found,
+        variants=variants,
+        named=len(variants) < len(found.variants),
+        sampling=sampling_of(
+            request.calls or found.default_calls,
+            request.warmup,
+            request.calls_per_sample,
+            request.collect,
+            request.resolve,
+        ),
+        seed=request.seed,
+        threads=request.threads or available_cores(),
+        device=request.device,
+        options=find.settle_options(found, request.options),
+        memory_limit_bytes=parse_size(limit) if isinstance(limit, str) else limit,
+        timeout_seconds=request.timeout,
+    )
+    refuse_what_cannot_be(settings)
+    return settings
+
+
+def _refuse_wrong_values(request: RunRequest) -> None:
+    """What the command line refuses while it reads its options."""
+    if not isfinite(request.timeout) or request.timeout <= 0:
+        raise UsageError(
+            tr("--timeout {timeout}: use a number of seconds", timeout=request.timeout)
+        )
+    for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
+                        ("seed", 0)):  # fmt: skip
+        value = getattr(request, name)
+        if value is not None and value < least:
+            raise UsageError(
+                tr("{name}={value}: use {least} or more", name=name, value=value, least=least)
+            )
+    for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
+        value = getattr(request, name)
+        if value not in choices:
+            raise UsageError(
+                tr(
+                    "{name}={value!r}: use one of {choices}",
+                    name=name,
+                    value=value,
+                    choices=", ".join(choices),
+                )
+            )
+
+
+def sampling_of(
+    calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
+) -> Sampling:
+    """How many calls, and how they are sampled.
+
+    Raises:
+        UsageError: what was asked for cannot go together.
+    """
+    if calls is None:
+        if warmup is not None:
+            raise UsageError(
+                tr("--warmup goes with --calls; without, the warm-up ends when it is quiet")
+            )
+        return Sampling(None, None, each, collect, resolve)
+    if resolve:
+        raise UsageError(tr("--resolve takes as many calls as it needs; leave out --calls"))
+    each = each or 1
+    if calls % each:
+        raise UsageError(
+            tr(
+                "--calls {calls} is no multiple of --calls-per-sample {each}; use one",
+                calls=calls,
+                each=each,
+            )
+        )
+    unjudged = int(calls * defaults.WARM_UP_SHARE) if warmup is None else warmup
+    if unjudged >= calls:
+        raise UsageError(
+            tr(
+                "--warmup {unjudged} leaves none of {calls} calls; use a smaller one",
+                unjudged=unjudged,
+                calls=calls,
+            )
+        )
+    return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
+
+
+def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:
+    """Options by name, from ``NAME=VALUE`` and from options of their own.
+
+    Raises:
+        UsageError: one is not written so.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(tr("--option {pair!r}: write it as NAME=VALUE", pair=pair))
+        given[name] = value
+    return given
+
+
+def refuse_what_cannot_be(settings: Settings) -> None:
+    """Refuse what cannot be measured on this machine.
+
+    Raises:
+        MissingRequirement: the system, or a module that the scenario needs.
+        UsageError: the scenario does not run on that device.
+    """
+    if os.name != "posix":
+        raise MissingRequirement(
+            tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
+        )
+    missing = missing_modules(settings.scenario)
+    if missing:
+        raise MissingRequirement(
+            tr(
+                "scenario {name} needs {missing}; {install_hint}",
+                name=settings.scenario.name,
+                missing=", ".join(missing),
+                install_hint=install_hint(settings.scenario),
+            )
+        )
+    if settings.device not in (*settings.scenario.devices, "auto"):
+        raise UsageError(
+            tr(
+                "scenario {name} runs on {devices}, not on {device}",
+                name=settings.scenario.name,
+                devices=", ".join(settings.scenario.devices),
+                device=settings.device,
+            )
+        )
+
+
+def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
+    """What measuring a variant means, on the device that ``auto`` settled for."""
+    return Plan(
+        scenario=settings.scenario.name,
+        variant=variant.name,
+        **asdict(settings.sampling),
+        seed=settings.seed,
+        threads=settings.threads,
+        device=device,
+        options=settings.options,
+        result_kind=settings.scenario.result_kind,
+        reference=settings.scenario.variants[0].name,
+        source=_source(settings.scenario),
+        memory_limit_bytes=settings.memory_limit_bytes,
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def _source(described: Scenario) -> str:
+    file = Path(described.file)
+    if find.builtin_folder() in file.parents:
+        return described.name
+    if described.module and described.name == described.module.replace("_", "-"):
+        return described.module  # it was named so, and not by its file
+    return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"

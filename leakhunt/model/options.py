@@ -1,0 +1,53 @@
+"""How variants are measured, checked: and every default that more than one door has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leakhunt.model.scenario import Scenario, Variant
+
+# A worker that takes no new sample for so many seconds has hung.
+TIMEOUT_SECONDS = 600.0
+# A service that is not ready, or answers nothing, for so many seconds has hung.
+SERVICE_TIMEOUT_SECONDS = 120.0
+# The part of a fixed number of calls that is warm-up and not judged.
+WARM_UP_SHARE = 0.25
+# Runs of a remedy, or of another revision: so many before and as many after.
+PAIRS = 3
+# Users of a service that send requests at the same time.
+USERS = 4
+# Devices that can be asked for, and when a collection comes before each reading.
+DEVICES = ("cpu", "cuda", "auto")
+COLLECT = ("auto", "always", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How many calls, and how they are sampled, as in `Plan`."""
+
+    calls: int | None
+    warmup: int | None
+    calls_per_sample: int | None
+    collect: str
+    resolve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the variants of a scenario are measured, checked.
+
+    `named`: the variants were asked for by their names. `device` is ``cpu``, ``cuda`` or ``auto``.
+    A worker that has no new sample for `timeout_seconds` has hung.
+    """
+
+    scenario: Scenario
+    variants: tuple[Variant, ...]
+    named: bool
+    sampling: Sampling
+    seed: int
+    threads: int
+    device: str
+    options: Mapping[str, str]
+    memory_limit_bytes: int | None
+    timeout_seconds: float

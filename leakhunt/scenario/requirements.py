@@ -1,0 +1,42 @@
+"""What a scenario or a service needs and is not installed here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Protocol
+
+from leakhunt.text.language import tr
+
+
+class Needing(Protocol):
+    """A scenario or a service: the modules it needs, and the extra that installs them."""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Modules."""
+
+    @property
+    def extra(self) -> str | None:
+        """Of leakhunt."""
+
+
+def missing_modules(described: Needing) -> list[str]:
+    """The modules it needs that are not installed; nothing is imported."""
+    return [name for name in described.requires if not _is_there(name)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # the package that it is in is not, or it is no name
+        return False
+
+
+def install_hint(described: Needing) -> str:
+    """What to type to get them."""
+    if described.extra:
+        return tr("install the extra: pip install 'leakhunt[{extra}]'", extra=described.extra)
+    return tr(
+        "install them: pip install {missing_modules}",
+        missing_modules=" ".join(missing_modules(described)),
+    )

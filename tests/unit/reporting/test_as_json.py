@@ -1,0 +1,41 @@
+"""Dataclasses as JSON: their texts are objects with an id, whatever else is as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from leakhunt.model.run import Ending, Outcome
+from leakhunt.reporting.formats.as_json import as_json
+from leakhunt.text.message import Text, message, to_json
+
+HELLO = message("test.hello", "hello, {name}", name="world")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    name: str
+    text: Text
+    more: tuple[Text, ...] = ()
+    parts: tuple[Made, ...] = ()
+    perhaps: Text | None = None
+
+
+def test_texts_are_objects_and_names_are_names() -> None:
+    made = Made("x", HELLO, (HELLO, "plain"), (Made("y", "as recorded"),))
+    told = as_json(made)
+    assert told["name"] == "x" and told["perhaps"] is None
+    assert told["text"] == to_json(HELLO) == {
+        "text": "hello, world", "message": "test.hello", "values": {"name": "world"},
+    }  # fmt: skip
+    assert told["more"] == [to_json(HELLO), {"text": "plain"}]
+    assert told["parts"][0]["text"] == {"text": "as recorded"}
+
+
+def test_texts_can_be_plain_strings() -> None:
+    told = as_json(Made("x", HELLO, (HELLO,)), text=str)
+    assert (told["text"], told["more"]) == ("hello, world", ["hello, world"])
+
+
+def test_without_texts_it_is_as_ever() -> None:
+    outcome = Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", None, -9)
+    assert as_json(outcome) == asdict(outcome)
