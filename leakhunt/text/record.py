@@ -139,7 +139,7 @@ def _value(recorded: Any, quantity: ReadQuantity, depth: int) -> Any:
 
 def _is_ours(template: str, values: Mapping[str, Any]) -> bool:
     """Whether every placeholder is the plain name of a value, formatted as we format numbers."""
-    return all(
+    return not values or all(
         name is None
         or (name in values and name.isidentifier() and _FORMAT.fullmatch(spec or "") is not None)
         for _, name, spec, _ in Formatter().parse(template)
