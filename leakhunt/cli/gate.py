@@ -15,7 +15,7 @@ from rich.console import Console
 
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
-from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.interrupts import signals_are_interrupts
 from leakhunt.cli.verb import Verb
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
@@ -192,7 +192,7 @@ def _judge(
     folder = new_folder(out, "gate") if out is not None else None
     held = kept.place if kept else ""
 
-    def notes(variants: Sequence[VariantResult]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[Text]:
         return [*not_among(policy, variants), *not_kept(kept, variants)]
 
     return _tell(answering, policy, held, folder, files, notes)
@@ -264,7 +264,7 @@ def _measure(
     ]
     held = asked.against or (kept.place if kept is not None else "")
 
-    def notes(variants: Sequence[VariantResult]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[Text]:
         return [
             *left_out(course.unfit),
             *not_kept(kept, variants),

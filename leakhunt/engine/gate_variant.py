@@ -16,7 +16,7 @@ from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
-from leakhunt.engine.watching import Carrier, watch
+from leakhunt.engine.hunt import Carrier, under_instruments
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side
 from leakhunt.model.gate import (
@@ -30,7 +30,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # A run is made longer by a little more than what its own noise says would do.
 _MARGIN = 1.1
@@ -160,7 +160,7 @@ class Gate:
             return partial(answering, runs)
         verdict = next(e.verdict for e in answer.entries if e.run is runs[0])
         try:
-            watched = watch(runs[0], verdict, runs[0].plan.variant, self.carry, self.usable)
+            watched = [*under_instruments(runs[0], verdict, self.carry, usable=self.usable)]
         except KeyboardInterrupt:
             raise HuntInterrupted(partial(answering, runs)) from None
         return partial(answering, [*runs, *watched])
@@ -180,7 +180,9 @@ class Gate:
 
         def against(entries: Sequence[JudgedRun]) -> BaselineDifference:
             if empty is not None:
-                told = tr("{label}: {reason}", label=label, reason=no_sample(empty))
+                told = message(
+                    "gate.empty-beside", "{label}: {reason}", label=label, reason=no_sample(empty)
+                )
                 return BaselineDifference(refusal=told)
             (pair,) = compare((other, Side("", tuple(entries))), False, self.generator).pairs
             return BaselineDifference(pair.lines, pair.refusing)
