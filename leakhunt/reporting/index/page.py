@@ -18,14 +18,13 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.amounts import format_rate
-from leakhunt.errors import BadFile
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import SHOWN_SERIES, shown_series
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _TITLES = {
     "cuda_allocated": "CUDA",
@@ -129,7 +128,7 @@ def contents_of_report(document: bytes) -> Contents:
     """What a ``report.json`` says.
 
     Raises:
-        BadFile: it is none.
+        ValueError: it is none; its text says so.
     """
     try:
         told = json.loads(document)
@@ -151,7 +150,7 @@ def contents_of_report(document: bytes) -> Contents:
         RecursionError,
         OverflowError,
     ) as error:
-        raise BadFile(
+        raise ValueError(
             tr("damaged ({name}); make it again: leakhunt report", name=type(error).__name__)
         ) from error
 
@@ -183,7 +182,7 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         name=_text(run["variant"]),
         sign=SIGNS[status],
         status=str(status),
-        kind=retold(_text(run["kind"])),
+        kind=tr(_text(run["kind"])),
         rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
     )
 
