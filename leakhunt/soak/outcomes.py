@@ -7,6 +7,7 @@ import time
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.soak.service import Service
@@ -44,7 +45,7 @@ def _exit_code(service: Service) -> int | None:
 
 
 def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> str:
-    series = next((name for name in ("cgroup", "rss") if run.samples.get(name)), None)
+    series = next((name for name in (CGROUP, RSS) if run.samples.get(name)), None)
     size = mark("an unknown size") if series is None else format_bytes(run.samples[series][-1])
     told = mark("killed by the OOM killer after request {requests:d} at {size}").format(
         requests=requests, size=size

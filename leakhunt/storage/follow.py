@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Purpose
+from leakhunt.model.series import DURATION
 
 # The full readings after which the worker waits.
 PAUSES = ("start", "look_collected")
@@ -76,7 +77,7 @@ class Tail:
                 each = record["call"] + 1 - self.calls
                 self.calls += each
                 self.latest = dict(zip(self.names, record["values"], strict=True))
-                self.latest["duration"] //= each
+                self.latest[DURATION] //= each
                 self.fresh.append((self.calls, record["values"]))
             case "phase":
                 self._begin(record)
