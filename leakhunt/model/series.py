@@ -460,6 +460,13 @@ def has_role(name: str, *roles: SeriesRole) -> bool:
     return name in SERIES and SERIES[name].role in roles
 
 
+def full_title(series: Series) -> Text:
+    """A series in a heading or at an axis; of one that is not known what its file says."""
+    if series.name not in SERIES:
+        return series.title
+    return Message(f"series.{series.name}.title", SERIES[series.name].title)
+
+
 def short_title(name: str) -> Text:
     """A series in a sentence or a cell; of one that is not known its name, as words."""
     if name not in SERIES:

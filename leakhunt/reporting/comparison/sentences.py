@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.run import Ending
+from leakhunt.model.series import RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.language import tr
 
-# What is live says more than what is kept: RSS speaks where nothing live does.
-_LIVE = ("live_heap", "python_live", "cuda_allocated", "threads", "descriptors", "children")
-_KEPT = ("anonymous", "rss", "cuda_reserved", RSS_TOTAL)
 _TOLD = (Conclusion.MORE, Conclusion.LESS)
 
 
@@ -44,9 +42,10 @@ def sentence(pair: Pair, despite: bool) -> str:
 def _memory(pair: Pair, by_name: dict[str, Metric]) -> Iterator[str]:
     leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
     shown = {name: line for name, line in by_name.items() if line.conclusion in _TOLD}
-    live = [shown[name] for name in _LIVE if name in shown]
+    live = [shown[name] for name in _live_series() if name in shown]
     # Beside what is live, what is kept is worth a word for the whole run only.
-    kept = [shown[name] for name in (_KEPT if not live else (RSS_TOTAL,)) if name in shown]
+    held = () if live else judged_series(SeriesRole.KEPT)
+    kept = [shown[name] for name in (*held, RSS_TOTAL) if name in shown]
     for verb, lines in ((tr("leaks") if leaking else tr("grows by"), live), (tr("grows by"), kept)):
         if lines:
             than = [tr(" than {before_label}", before_label=pair.before_label)] + [""] * (
@@ -56,6 +55,16 @@ def _memory(pair: Pair, by_name: dict[str, Metric]) -> Iterator[str]:
             yield tr("{label} {verb} {amounts}", label=pair.after_label, verb=verb, amounts=amounts)
     if not live and not kept:
         yield _nothing_shows(by_name)
+
+
+def _live_bytes() -> list[str]:
+    """Live memory, what is read at every sample first."""
+    return [facts.name for facts in sorted(live_bytes(), key=lambda facts: not facts.is_sampled)]
+
+
+def _live_series() -> tuple[str, ...]:
+    """What is live says more than what is held: RSS speaks where nothing live does."""
+    return (*_live_bytes(), *judged_series(SeriesRole.RESOURCE))
 
 
 def _amount(line: Metric, than: str) -> str:
@@ -79,7 +88,7 @@ def _amount(line: Metric, than: str) -> str:
 def _nothing_shows(by_name: dict[str, Metric]) -> str:
     seen = [
         by_name[name]
-        for name in ("live_heap", "cuda_allocated", "python_live", "rss")
+        for name in (*_live_bytes(), RSS)
         if name in by_name and by_name[name].conclusion is Conclusion.NO_DIFFERENCE
     ]
     if not seen:
