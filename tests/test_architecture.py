@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "soak": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes", "environment",
              "analysis"),
     "engine": _LOWER,
-    "cli": (*_LOWER, "engine"),
+    # `serve` starts the server; otherwise no door knows another.
+    "cli": (*_LOWER, "engine", "server.app", "server.catalog"),
     "server": (*_LOWER, "engine"),
     "pytest_plugin": (*_LOWER, "engine"),
     # The name that `agent` had before; it goes with the next release.
@@ -45,9 +46,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # What does not obey the table yet. It may only shrink.
 EXCEPTIONS: set[tuple[str, str]] = {
-    ("analysis/comparison/compare.py", "reporting.comparison.sentences"),
-    ("analysis/gate/baseline.py", "reporting.comparison.sentences"),
-    ("analysis/gate/baseline_diff.py", "reporting.comparison.sentences"),
     ("analysis/verdict/external.py", "reporting.run.sentences"),
     ("analysis/verdict/judge.py", "reporting.run.sentences"),
     ("engine/claims.py", "cli.main"),
@@ -56,10 +54,7 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/run.py", "cli.summary"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
-    ("model/comparison.py", "amounts"),
     ("reporting/index/page.py", "errors"),
-    ("server/app.py", "cli.verb"),
-    ("text/suggest.py", "errors"),
     ("worker/__main__.py", "pytest_plugin.worker"),
     ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip
@@ -75,7 +70,7 @@ TERMINAL = {
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT = {
-    "engine/claims.py", "engine/gate_output.py", "engine/run.py", "engine/soak.py", "server/app.py",
+    "engine/claims.py", "engine/gate_output.py", "engine/run.py", "engine/soak.py",
 }  # fmt: skip
 # These run in the worker, where the user's code and its frameworks are at home.
 WORKER_SIDE = {"probes/cuda.py", "scenario/inputs.py", "worker/__main__.py"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
 from leakhunt.engine.compare import CompareResult, compare_into
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
@@ -51,7 +52,4 @@ def _show(console: Console, result: CompareResult) -> None:
     for table in comparison_tables(result.comparison):
         console.print()
         console.print(table)
-    for line in comparison_lines(result.comparison):
-        console.print(line, soft_wrap=not console.is_terminal)
-    for path in reversed(result.files):
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    show_parts(console, comparison_lines(result.comparison), reversed(result.files))

@@ -192,7 +192,7 @@ def _judge(
     folder = new_folder(out, "gate") if out is not None else None
     held = kept.place if kept else ""
 
-    def notes(variants: Sequence[VariantResult]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[Text]:
         return [*not_among(policy, variants), *not_kept(kept, variants)]
 
     return _tell(answering, policy, held, folder, files, notes)
@@ -264,7 +264,7 @@ def _measure(
     ]
     held = asked.against or (kept.place if kept is not None else "")
 
-    def notes(variants: Sequence[VariantResult]) -> list[str]:
+    def notes(variants: Sequence[VariantResult]) -> list[Text]:
         return [
             *left_out(course.unfit),
             *not_kept(kept, variants),

@@ -1,8 +1,14 @@
-"""What the engine notes while no run is shown: warnings as lines beside the output."""
+"""Lines for people: what the engine notes while no run is shown, and the parts of a summary."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text as RichText
 
 from leakhunt.engine.events import Silent
 from leakhunt.text.message import Text
@@ -14,3 +20,17 @@ class Notes(Silent):
     def noted(self, text: Text, *, warning: bool = False) -> None:
         """Say it."""
         click.echo(f"leakhunt: {text}" if warning else str(text), err=warning)
+
+
+def show_parts(
+    console: Console, parts: Iterable[Table | RichText], files: Iterable[Path] = ()
+) -> None:
+    """Tables and sentences, then a line for each file.
+
+    In a file or a pipe a sentence is a line, for grep.
+    """
+    for part in parts:
+        is_line = isinstance(part, RichText) and not console.is_terminal
+        console.print(part, soft_wrap=is_line)
+    for path in files:
+        console.print(str(path), soft_wrap=True, markup=False, highlight=False)

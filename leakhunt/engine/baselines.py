@@ -1,4 +1,4 @@
-"""The baselines that runs are held against, as their folder has them."""
+"""Baselines: what is kept of measured runs, saved, updated, read, and compared with new runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.analysis.gate.baseline import derived
+from leakhunt.analysis.gate.baseline import derived, environment_of, kept, unfit
 from leakhunt.analysis.gate.baseline_diff import against_baseline, choose, no_baseline
+from leakhunt.analysis.report import assemble
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.report import GENERATOR
+from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
+from leakhunt.errors import NothingMeasured, UsageError
 from leakhunt.model.baseline import Baseline, KeptVariant
+from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
-from leakhunt.storage.baseline_folder import read_baselines, read_file
+from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_kept
+from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +38,10 @@ class SavedBaseline:
         baseline = choose(self.baselines, run)
         if baseline is None:
             return BaselineDifference(refusal=no_baseline(self.baselines, run, self.place))
-        kept = baseline.variant(run.plan.scenario, run.plan.variant)
-        if kept is None:
+        saved = baseline.variant(run.plan.scenario, run.plan.variant)
+        if saved is None:
             return None
-        lines, mismatches = against_baseline(kept, entries)
+        lines, mismatches = against_baseline(saved, entries)
         return BaselineDifference(lines, mismatches)
 
     def lacks(self, entries: Sequence[JudgedRun]) -> bool:
@@ -71,3 +79,161 @@ def variant_in(file: Path) -> KeptVariant:
         BadFile: it cannot be read, or holds no variant.
     """
     return derived(read_file(file))
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineChange:
+    """What differs between a variant as it is kept now and as it was, and what forbids to say so.
+
+    `is_new`: it was not kept before.
+    """
+
+    variant: KeptVariant
+    lines: tuple[Metric, ...] = ()
+    refusing: tuple[Mismatch, ...] = ()
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineResult:
+    """What is kept now, the files it is in, and what changed where a baseline was updated."""
+
+    variants: tuple[KeptVariant, ...]
+    files: tuple[Path, ...]
+    changes: tuple[BaselineChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The runs of one variant in one environment, and what is kept of them."""
+
+    entries: tuple[JudgedRun, ...]
+    kept: KeptVariant
+
+
+def save_baseline(
+    places: Sequence[str], into: Path, despite_leak: bool = False, events: Events = SILENT
+) -> BaselineResult:
+    """Keep the runs of these places, none of which is kept yet; or nothing is written.
+
+    Raises:
+        UsageError: something is kept already, a run is there twice, or leaks.
+        BadFile: a file that was named is no run file.
+        NothingMeasured: there is no measured run, or one is no baseline.
+        CannotWrite: the disk does not take one.
+    """
+    variants = [each.kept for each in _measured(places, despite_leak, events)]
+    there = [path for each in variants if (path := path_of(into, each)).exists()]
+    if there:
+        raise UsageError(
+            tr(
+                "{paths}: kept already, nothing was written; 'leakhunt baseline update' renews it",
+                paths=", ".join(map(str, there)),
+            )
+        )
+    return BaselineResult(tuple(variants), tuple(write_kept(into, variants)))
+
+
+def update_baseline(
+    places: Sequence[str], into: Path, despite_leak: bool = False, events: Events = SILENT
+) -> BaselineResult:
+    """Renew what is kept of the variants in these places; the others stay as they are.
+
+    Raises:
+        LeakhuntError: as `save_baseline`; there must be a baseline of the environment already.
+    """
+    measured = _measured(places, despite_leak, events)
+    baselines = baselines_in(into)
+    changes = tuple(_change(each, _old(each, baselines, into)) for each in measured)
+    variants = tuple(each.kept for each in measured)
+    return BaselineResult(variants, tuple(write_kept(into, variants)), changes)
+
+
+def baselines_at(place: Path) -> tuple[Baseline, ...]:
+    """What is kept in a folder of baselines, of one environment, or in a file: one at least.
+
+    Raises:
+        UsageError: there is no such place.
+        BadFile: a file is damaged, or not where it belongs.
+        NothingMeasured: nothing is kept there.
+    """
+    if not place.exists():
+        raise UsageError(
+            tr("{place}: no such file or folder; 'leakhunt baseline save' makes one", place=place)
+        )
+    if place.is_file():
+        one = variant_in(place)
+        return (Baseline(str(place), one.environment, (one,)),)
+    found = baselines_in(place)
+    if not found:
+        raise NothingMeasured(
+            tr("{place}: no baseline here; 'leakhunt baseline save' makes one", place=place)
+        )
+    return found
+
+
+def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list[_Measured]:
+    """The variants of these places, by name, each with what is to be kept."""
+    left_out: list[Text] = []
+    runs = [run for place in places for run in runs_in(place, left_out)]
+    for reason in left_out:
+        events.noted(message("left-out", "left out: {error}", error=reason), warning=True)
+    entries = assemble(runs, GENERATOR).entries
+    if not entries:
+        raise NothingMeasured(
+            tr("{place}: no measured run here; 'leakhunt run' makes some", place=places[0])
+        )
+    refuse_one_run_twice(entries)
+    measured = [_Measured(group, _kept(group)) for group in _groups(entries)]
+    leaking = [each for each in measured if each.kept.accepts_leak]
+    if leaking and not despite_leak:
+        names = tr("; ").join(
+            f"{each.kept.name}: {tr(each.entries[0].verdict.kind)}" for each in leaking
+        )
+        raise UsageError(
+            tr(
+                "a baseline that leaks lets new runs leak as much ({names}), nothing was written;"
+                " mend it first, or keep it with --despite-leak",
+                names=names,
+            )
+        )
+    return measured
+
+
+def _groups(entries: Sequence[JudgedRun]) -> list[tuple[JudgedRun, ...]]:
+    """The runs of each variant in each environment."""
+    found: dict[tuple[object, ...], tuple[JudgedRun, ...]] = {}
+    for entry in entries:
+        plan = entry.run.plan
+        where = tuple(environment_of(entry.run).items())
+        key = (plan.scenario, plan.variant, where)
+        found[key] = (*found.get(key, ()), entry)
+    return [found[key] for key in sorted(found, key=str)]
+
+
+def _kept(entries: tuple[JudgedRun, ...]) -> KeptVariant:
+    reason = unfit(entries)
+    if reason:
+        raise NothingMeasured(
+            tr("{reason}: no baseline, nothing was written; measure again", reason=reason)
+        )
+    return kept(entries)
+
+
+def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVariant | None:
+    """What is kept of a variant so far; None: it is new in its environment.
+
+    Raises:
+        UsageError: nothing at all is kept of its environment.
+    """
+    for baseline in baselines:
+        if baseline.environment == each.kept.environment:
+            return baseline.variant(each.kept.scenario, each.kept.variant)
+    raise UsageError(no_baseline(baselines, each.entries[0].run, str(into)))
+
+
+def _change(measured: _Measured, old: KeptVariant | None) -> BaselineChange:
+    if old is None:
+        return BaselineChange(measured.kept, is_new=True)
+    lines, refusing = against_baseline(old, measured.entries)
+    return BaselineChange(measured.kept, lines, refusing)

@@ -30,7 +30,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # A run is made longer by a little more than what its own noise says would do.
 _MARGIN = 1.1
@@ -180,7 +180,9 @@ class Gate:
 
         def against(entries: Sequence[JudgedRun]) -> BaselineDifference:
             if empty is not None:
-                told = tr("{label}: {reason}", label=label, reason=no_sample(empty))
+                told = message(
+                    "gate.empty-beside", "{label}: {reason}", label=label, reason=no_sample(empty)
+                )
                 return BaselineDifference(refusal=told)
             (pair,) = compare((other, Side("", tuple(entries))), False, self.generator).pairs
             return BaselineDifference(pair.lines, pair.refusing)

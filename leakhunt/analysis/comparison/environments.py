@@ -9,15 +9,18 @@ record: nobody knows whether it differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
+    ABSENT,
+    CALLS_ARE,
     CALLS_ASKED,
     COLLECTIONS,
     COLLECTS,
     DEFAULT,
+    IN_OUR_WORDS,
     LIMIT,
     NOT_RECORDED,
     OPTION,
@@ -29,13 +32,13 @@ from leakhunt.model.comparison import (
 )
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
-from leakhunt.text.language import mark
+from leakhunt.text.message import Message, Recorded, Text, joined
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 # Which of several equal GPUs it is.
-_MACHINEVARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
 _HASH_SEED = "env PYTHONHASHSEED"
-# Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
+# Facts about the inputs that a scenario's ``prepare`` recorded: by these names, or a checksum.
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
@@ -43,15 +46,15 @@ _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
 _CALLS_ARE = {
-    Work.CALL: mark("calls of a function"),
-    Work.REQUEST: mark("requests to a service"),
+    Work.CALL: "calls of a function",
+    Work.REQUEST: "requests to a service",
 }
 
 
 def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
     """Every fact that is not the same in all these runs, what forbids a conclusion first.
 
-    Repeats that differ among themselves are no repeats: their values are told together, ``2 / 4``.
+    Repeats that differ among themselves are no repeats: their values stand together, ``2 / 4``.
     """
     return differing(*([facts(run) for run in runs] for runs in (before, after)))
 
@@ -75,8 +78,21 @@ def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]
     values = {**before, **after}
     if len(values) > 1:
         unknown = len(values) == 2 and NOT_RECORDED in values
-        told = (" / ".join(before), " / ".join(after))
-        yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
+        yield mismatch(name, before, after, Matter.SHOWN if unknown else matter)
+
+
+def mismatch(name: str, before: Iterable[str], after: Iterable[str], matter: Matter) -> Mismatch:
+    """A fact that differs, from the values on either side."""
+    texts = ([_value(name, each) for each in side] for side in (before, after))
+    one, other = (side[0] if len(side) == 1 else joined(side, " / ", "") for side in texts)
+    return Mismatch(name, one, other, matter)
+
+
+def _value(name: str, value: str) -> Text:
+    """A value of this fact: words of ours are a message, whatever else is as it is."""
+    if name == LIMIT:
+        return Message("recorded", "{text}", {"text": Recorded(value)})
+    return Message("comparison.value", value) if name in IN_OUR_WORDS or value in ABSENT else value
 
 
 def facts(run: Run) -> Facts:
@@ -84,26 +100,26 @@ def facts(run: Run) -> Facts:
     environment = dict(run.environment)
     if environment.get(_HASH_SEED) == str(run.plan.seed):
         del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
-    told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
-    return dict(each for part in told for each in part)
+    parts = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
+    return dict(each for part in parts for each in part)
 
 
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     plan = run.plan
-    yield mark("calls are"), (_CALLS_ARE[plan.work], Matter.INPUTS)
+    yield CALLS_ARE, (_CALLS_ARE[plan.work], Matter.INPUTS)
     if plan.load is not None:
         yield from _of_load(plan.load)
-    yield mark("seed"), (str(plan.seed), Matter.INPUTS)
-    yield mark("device"), (str(plan.device), Matter.INPUTS)
+    yield "seed", (str(plan.seed), Matter.INPUTS)
+    yield "device", (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
         yield f"{OPTION}{name}", (str(value) or DEFAULT, Matter.INPUTS)
-    yield mark("threads"), (str(plan.threads), Matter.MEMORY)
+    yield "threads", (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
-    size = format_bytes(limit) if limit is not None else mark("none")
+    size = format_bytes(limit) if limit is not None else "none"
     how = run.facts.get(LIMIT, "")
     yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
-    collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
+    collections = "before each reading" if plan.collect == "always" else "at the pauses"
     yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
         yield f"{VARIABLE}{name}", (str(value), Matter.MEMORY)
@@ -111,9 +127,9 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
 
 def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """Whose requests they are matters; the address is another at every start."""
-    yield mark("requests from"), (load.requests_from, Matter.INPUTS)
-    yield mark("users"), (f"{load.users:,}", Matter.MEMORY)
-    yield mark("service"), (load.service, Matter.SHOWN)
+    yield "requests from", (load.requests_from, Matter.INPUTS)
+    yield "users", (f"{load.users:,}", Matter.MEMORY)
+    yield "service", (load.service, Matter.SHOWN)
 
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -121,8 +137,8 @@ def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matte
         if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
-        told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
-        matter = Matter.INPUTS if told and not exact else Matter.SHOWN
+        about_inputs = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
+        matter = Matter.INPUTS if about_inputs and not exact else Matter.SHOWN
         yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
 
 
@@ -131,7 +147,7 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
         if name == "system":
             yield from _of_system(value)
         elif name.startswith(VARIABLE):
-            machine = name in _MACHINEVARIABLES
+            machine = name in _MACHINE_VARIABLES
             yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
         elif name == "libc":
             yield name, (value, Matter.MEMORY)
@@ -146,8 +162,8 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
 def _of_system(value: str) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """``Linux 6.18.44 x86_64``: another kernel is another machine, another system a malloc too."""
     words = value.split()
-    yield mark("system"), (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
-    yield mark("kernel"), (" ".join(words[1:2]), Matter.MACHINE)
+    yield "system", (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
+    yield "kernel", (" ".join(words[1:2]), Matter.MACHINE)
 
 
 def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -155,11 +171,11 @@ def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     calls = run.plan.calls
     yield (
         CALLS_ASKED,
-        (f"{calls:,}" if calls else mark("as many as needed"), Matter.SHOWN),
+        (f"{calls:,}" if calls else "as many as needed", Matter.SHOWN),
     )
-    yield mark("calls made"), (f"{run.calls_done:,}", Matter.SHOWN)
-    yield mark("calls per sample"), (f"{run.calls_per_sample:,}", Matter.SHOWN)
+    yield "calls made", (f"{run.calls_done:,}", Matter.SHOWN)
+    yield "calls per sample", (f"{run.calls_per_sample:,}", Matter.SHOWN)
     yield (
         COLLECTS,
-        (mark("yes") if run.collects else mark("no"), Matter.SHOWN),
+        ("yes" if run.collects else "no", Matter.SHOWN),
     )

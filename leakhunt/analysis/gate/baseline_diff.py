@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.analysis.comparison.compare import refused
-from leakhunt.analysis.comparison.environments import differing, facts
+from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
-from leakhunt.analysis.comparison.profile import beside, profile
+from leakhunt.analysis.comparison.profile import over_calls_of, profile
+from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.reporting.comparison.sentences import against
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, joined, message
 
 
 def against_baseline(
@@ -29,7 +29,7 @@ def against_baseline(
     """
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
     if len(kept.profiles) == len(entries) == 1:
-        profiles = [beside(kept.profiles[0], entries[0])]
+        profiles = [over_calls_of(kept.profiles[0], entries[0])]
     else:
         profiles = [profile(entry) for entry in entries]
     in_force = tuple(
@@ -52,19 +52,24 @@ def choose(baselines: Sequence[Baseline], run: Run) -> Baseline | None:
     return next((each for each in baselines if each.environment == here), None)
 
 
-def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> str:
+def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     """Why `run` is held against none of `baselines`, which are in `place`, and what to do."""
-    save = tr("'leakhunt baseline save RUN_FOLDER' here makes one")
     if not baselines:
-        return tr("{place}: no baseline; {save}", place=place, save=save)
+        return message(
+            "baseline.none",
+            "{place}: no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one",
+            place=place,
+        )
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
-    facts = tr("; ").join(map(against, _apart(nearest.environment, here)))
-    return tr(
+    return message(
+        "baseline.none-here",
         "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
-        " {save}",
-        place=place, nearest=nearest.place, facts=facts, save=save,
-    )  # fmt: skip
+        " 'leakhunt baseline save RUN_FOLDER' here makes one",
+        place=place,
+        nearest=nearest.place,
+        facts=joined(map(difference_of, _apart(nearest.environment, here)), "; ", ""),
+    )
 
 
 def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
@@ -72,4 +77,4 @@ def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
         values = [each.get(name, NOT_SET) for each in (kept, here)]
         if values[0] != values[1]:
             matter = Matter.SHOWN if name == PYTHON else Matter.MEMORY
-            yield Mismatch(name, values[0], values[1], matter)
+            yield mismatch(name, values[:1], values[1:], matter)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
 from leakhunt.model.baseline import KeptVariant
 from leakhunt.model.series import Unit, compared_series
-from leakhunt.reporting.baseline.terminal import KeptRow
 from leakhunt.text.language import ntr, tr
 
 # Of a date and time as a run file has it, the date.
 _DATE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """What is shown of a variant that is kept.
+
+    `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was kept.
+    """
+
+    name: str
+    figures: tuple[tuple[str, str], ...]
+    calls: str
+    measured: str
+    verdict: str
+    accepts_leak: bool
 
 
 def row_of(kept: KeptVariant) -> KeptRow:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from leakhunt.model.baseline import Baseline, KeptVariant
+from leakhunt.model.comparison import Metric, Mismatch
+from leakhunt.model.kinds import Kind
+from leakhunt.reporting.baseline.rows import KeptRow, row_of
+from leakhunt.reporting.comparison.differences import fact_line
+from leakhunt.reporting.comparison.terminal import lines_table
 from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.text.language import tr
-
-
-@dataclass(frozen=True, slots=True)
-class KeptRow:
-    """What is shown of a variant that is kept.
-
-    `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was kept.
-    """
-
-    name: str
-    figures: tuple[tuple[str, str], ...]
-    calls: str
-    measured: str
-    verdict: str
-    accepts_leak: bool
 
 
 def kept_table(rows: Sequence[KeptRow]) -> Table:
@@ -44,3 +35,56 @@ def kept_table(rows: Sequence[KeptRow]) -> Table:
         table.add_row(about, Text(titles), Text(amounts))
         table.add_section()
     return table
+
+
+def baseline_parts(baseline: Baseline) -> Iterator[Table | Text]:
+    """Where it is, what its environment is, and a table of its variants."""
+    facts = tr("; ").join(f"{tr(name)} {value}" for name, value in baseline.environment.items())
+    yield Text()
+    yield visible_line(Text(baseline.place, "bold"))
+    yield visible_line(Text(facts, "dim"))
+    yield kept_table([row_of(variant) for variant in baseline.variants])
+
+
+def change_parts(
+    name: str, change: tuple[Sequence[Metric], Sequence[Mismatch]] | None
+) -> Iterator[Table | Text]:
+    """The figures of a variant that differ from before, and why they may not be compared.
+
+    None: it is new.
+    """
+    yield Text()
+    if change is None:
+        yield visible_line(Text(tr("{name}: new, not kept before", name=name)))
+        return
+    lines, refusing = change
+    yield lines_table(name, (tr("kept before"), tr("now")), lines)
+    if refusing:
+        facts = tr("; ").join(map(fact_line, refusing))
+        told = tr("not comparable with what was kept before: {facts}", facts=facts)
+        yield visible_line(Text(told, "yellow"))
+
+
+def remark_lines(variants: Sequence[KeptVariant]) -> Iterator[Text]:
+    """What leaks, or may, of that which is kept now."""
+    return map(visible_line, _remarks(variants))
+
+
+def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
+    for variant in variants:
+        if Kind.INCONCLUSIVE in variant.verdicts:
+            yield Text(
+                tr(
+                    "{name} is inconclusive: it may leak, and new runs as much; more calls tell",
+                    name=variant.name,
+                ),
+                "magenta",
+            )
+        if variant.accepts_leak:
+            yield Text(
+                tr(
+                    "{name} LEAKS, and this baseline accepts it: runs that leak as much pass",
+                    name=variant.name,
+                ),
+                "bold red",
+            )

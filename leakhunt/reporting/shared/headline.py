@@ -58,7 +58,7 @@ class Headline:
     bounds: str
 
 
-_ROLES = (SeriesRole.LIVE, SeriesRole.KEPT, SeriesRole.RESOURCE)
+_ROLES = (SeriesRole.LIVE, SeriesRole.RETAINED, SeriesRole.RESOURCE)
 
 
 def headline_series() -> tuple[str, ...]:
