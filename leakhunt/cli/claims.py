@@ -213,7 +213,7 @@ def _made(need: Need, left: Mapping[str, Left], has_pages: bool) -> MadeRun:
 def _facts(runs: Sequence[Run]) -> dict[str, str]:
     facts: dict[str, dict[str, None]] = {}
     for run in runs:
-        told = {name: run.facts[name] for name in _FIRST_FACTS if name in run.facts}
+        told = {name: str(run.facts[name]) for name in _FIRST_FACTS if name in run.facts}
         for name, value in (told | {"device": run.plan.device}).items():
             facts.setdefault(name, {})[value] = None
     return {name: " / ".join(values) for name, values in facts.items()}

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.cli.display import Bars, SteadyConsole
-from leakhunt.cli.options import signals_are_interrupts
+from leakhunt.cli.interrupts import signals_are_interrupts
 from leakhunt.cli.verb import Verb
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file

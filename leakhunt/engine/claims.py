@@ -18,7 +18,7 @@ from leakhunt.model.claims import ClaimRun, Claims
 from leakhunt.model.run import Run
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage import run_file
-from leakhunt.text.language import retold, tr
+from leakhunt.text.language import tr
 
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
@@ -187,7 +187,7 @@ def _carry_out(words: list[str]) -> tuple[int, str]:
     except LeakhuntError as error:
         return error.exit_code, str(error)
     except click.ClickException as error:
-        return error.exit_code, retold(error.format_message())
+        return error.exit_code, tr(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED, ""
     return (result, "") if isinstance(result, int) else (0, "")

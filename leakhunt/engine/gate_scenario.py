@@ -23,10 +23,10 @@ from leakhunt.engine.gate_variant import (
     HuntInterrupted,
     without_baseline,
 )
+from leakhunt.engine.hunt import Carrier, usable_on
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, bench, make
 from leakhunt.engine.settings import plan_of
-from leakhunt.engine.watching import Carrier, usable_on
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
 from leakhunt.model.plan import Plan
@@ -36,13 +36,14 @@ from leakhunt.model.scenario import Variant
 from leakhunt.runner.prepared import Bench, variants_for
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
-from leakhunt.text.language import ENGLISH, mark, retold, speaking, tr
+from leakhunt.text.language import ENGLISH, speaking, tr
+from leakhunt.text.message import Text, message
 
 # Where, in a scenario's folder, runs go that the answer does not rest on: those that could not
 # tell, and those of the other revision.
 EARLIER = "earlier"
 AGAINST = "against"
-INTERRUPTED = mark("interrupted before it was measured")
+INTERRUPTED = message("gate.interrupted", "interrupted before it was measured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ def answer_job(job: Job, course: GateCourse) -> Iterator[Answering]:
     with ExitStack() as lasting:
         try:
             course.go_on()
-            # In the language of run files, and retold when it is shown.
+            # What is no message yet is told in English, whoever reads it.
             with speaking(ENGLISH):
                 own = lasting.enter_context(bench(job.settings, job.folder))
                 fit = variants_for(own.settings, own.prepared.device)
         except CannotWrite:
             raise
         except LeakhuntError as error:
-            yield from (_failed(job, each, str(error)) for each in variants)
+            yield from (_failed(job, each, error.text) for each in variants)
             return
         except KeyboardInterrupt:
             course.stop.set()
@@ -113,10 +114,10 @@ def answer_job(job: Job, course: GateCourse) -> Iterator[Answering]:
         yield from _in_parallel(measured.answer, fit, course)
 
 
-def _failed(job: Job, variant: Variant, reason: str) -> Answering:
-    """The answer on what could not be measured; its reason is in English until it is shown."""
+def _failed(job: Job, variant: Variant, reason: Text) -> Answering:
+    """The answer on what could not be measured."""
     name = job.settings.scenario.name
-    return lambda: not_measured(name, variant.name, retold(reason))
+    return lambda: not_measured(name, variant.name, str(reason))
 
 
 def _unfit(
@@ -127,7 +128,7 @@ def _unfit(
         if variant in fit:
             continue
         if variant.name in job.policy.variants:
-            reason = mark("it makes no sense on {device}").format(device=device)
+            reason = message("gate.unfit", "it makes no sense on {device}", device=device)
             yield _failed(job, variant, reason)
         else:
             course.unfit.append((f"{job.settings.scenario.name}:{variant.name}", device))
@@ -160,7 +161,7 @@ class _Measured:
     course: GateCourse
     own: Bench
     other: Bench | None = None
-    why_no_other: str = ""
+    why_no_other: Text = ""
 
     def answer(self, variant: Variant) -> Answering:
         """Measure a variant; what comes back gives the answer on it."""
@@ -178,7 +179,7 @@ class _Measured:
         except CannotWrite:
             raise
         except LeakhuntError as error:  # its run file is gone, say: others may go better
-            return _failed(self.job, variant, str(error))
+            return _failed(self.job, variant, error.text)
         return answering
 
     def _answered(self, variant: Variant, made: list[Path]) -> Answering:
@@ -203,8 +204,11 @@ class _Measured:
             return gate.measured(plan)
         label = rival.revision.name
         if self.why_no_other:
-            told = mark("not in {revision}: {reason}").format(
-                revision=label, reason=self.why_no_other
+            told = message(
+                "gate.not-there",
+                "not in {revision}: {reason}",
+                revision=label,
+                reason=self.why_no_other,
             )
             return _failed(self.job, variant, told)
         if self.other is None or not _has(self.other, variant):
@@ -248,7 +252,7 @@ def _beside(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measured:
     except CannotWrite:
         raise
     except LeakhuntError as error:
-        return replace(measured, why_no_other=str(error))
+        return replace(measured, why_no_other=error.text)
     except KeyboardInterrupt:
         measured.course.stop.set()
         return measured

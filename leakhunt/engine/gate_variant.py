@@ -16,7 +16,7 @@ from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
-from leakhunt.engine.watching import Carrier, watch
+from leakhunt.engine.hunt import Carrier, under_instruments
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side
 from leakhunt.model.gate import (
@@ -160,7 +160,7 @@ class Gate:
             return partial(answering, runs)
         verdict = next(e.verdict for e in answer.entries if e.run is runs[0])
         try:
-            watched = watch(runs[0], verdict, runs[0].plan.variant, self.carry, self.usable)
+            watched = [*under_instruments(runs[0], verdict, self.carry, usable=self.usable)]
         except KeyboardInterrupt:
             raise HuntInterrupted(partial(answering, runs)) from None
         return partial(answering, [*runs, *watched])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leakhunt.errors import UsageError
 from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
+from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +18,9 @@ class LedgerLine:
     """Part of the growth in RSS: bytes (may be negative) and what kind of memory it is."""
 
     name: str
-    title: str
+    title: Text
     size_bytes: int
-    explanation: str
+    explanation: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,28 @@ class Report:
     checked on these runs (`leakhunt claims`).
     """
 
-    title: str
+    title: Text
     entries: tuple[JudgedRun, ...]
     command: str
     generator: str
     trials: tuple[RemedyTrial, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
+
+    def verdict(self, variant: str = "") -> Verdict:
+        """The verdict on a variant (its first run); without a name, on the only one.
+
+        Raises:
+            UsageError: there is no such variant, or more than one to choose from.
+        """
+        found = {entry.variant: entry.verdict for entry in reversed(self.entries)}
+        if not variant and len(found) == 1:
+            return next(iter(found.values()))
+        if variant not in found:
+            raise UsageError(
+                tr(
+                    "no variant {variant!r} was measured; use one of {names}",
+                    variant=variant,
+                    names=", ".join(dict.fromkeys(entry.variant for entry in self.entries)),
+                )
+            )
+        return found[variant]

@@ -24,7 +24,7 @@ from leakhunt.model.series import (
     full_title,
 )
 from leakhunt.reporting.charts.thinning import SMOOTHED_SAMPLES, smoothed, smoothed_title
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _SECOND = 1e9
 # What is drawn of these is a rate.
@@ -98,7 +98,7 @@ def title(series: Series, work: Work) -> str:
 
 
 def _title(series: Series) -> str:
-    return str(full_title(series)) if series.name in SERIES else retold(series.title)
+    return str(full_title(series)) if series.name in SERIES else tr(series.title)
 
 
 def unit(series: Series) -> Unit:

@@ -25,7 +25,7 @@ from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import headline_series, shown_series
-from leakhunt.text.language import retold, tr
+from leakhunt.text.language import tr
 
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
@@ -172,7 +172,7 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         name=_text(run["variant"]),
         sign=SIGNS[status],
         status=str(status),
-        kind=retold(_text(run["kind"])),
+        kind=tr(_text(run["kind"])),
         rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
     )
 

@@ -8,7 +8,8 @@ from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.series import SERIES, full_title, short_title
 from leakhunt.reporting.shared.load_table import load_facts
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, said
 
 LEAST_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
@@ -33,7 +34,7 @@ def title_in(run: Run, name: str) -> str:
     found = next((series for series in run.series if series.name == name), None)
     if found is None:
         return str(short_title(name))
-    return str(full_title(found)) if name in SERIES else retold(found.title)
+    return str(full_title(found)) if name in SERIES else tr(found.title)
 
 
 def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
@@ -44,9 +45,9 @@ def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
     return tuple((fact_words(name), _told_fact(name, facts[name])) for name in names)
 
 
-def _told_fact(name: str, value: str) -> str:
+def _told_fact(name: str, value: Text) -> str:
     """A fact of a run; what limits its memory is ours to say."""
-    return retold(value) if name == _LIMIT_FACT else value
+    return said(value) if name == _LIMIT_FACT else str(value)
 
 
 def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
