@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from leakhunt.analysis.gate.decide import unneeded_notes
 from leakhunt.engine.baselines import SavedBaseline
 from leakhunt.model.gate import GateAnswer, Terms, VariantResult
 from leakhunt.model.policy import Policy
-from leakhunt.text.language import tr
-
-# Gives further notes on the answers, in the language then spoken.
-Notes = Callable[[Sequence[VariantResult]], Sequence[str]]
+from leakhunt.text.message import Text, message
 
 
-def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[str]:
+def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:
     """Variants that nobody asked for by name, each with a device it makes no sense on."""
     for name, device in unfit:
-        yield tr("{name} was left out: it makes no sense on {device}", name=name, device=device)
+        yield message(
+            "gate.left_out",
+            "{name} was left out: it makes no sense on {device}",
+            name=name,
+            device=device,
+        )
 
 
-def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[str]:
+def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[Text]:
     """Scenarios of the policy of which there is no run file."""
     there = {each.scenario for each in variants}
     for each in policy.scenarios:
         if each.name not in there:
-            yield tr("{name} of the policy is not among these run files", name=each.name)
+            yield message(
+                "gate.not_among",
+                "{name} of the policy is not among these run files",
+                name=each.name,
+            )
 
 
-def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> Iterator[str]:
+def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> Iterator[Text]:
     """Variants that the baseline does not have yet."""
     for each in variants:
         if kept is not None and each.entries and kept.lacks(each.entries):
-            yield tr(
+            yield message(
+                "gate.not_in_baseline",
                 "{name}: no baseline has it yet, so it was judged by itself; 'leakhunt baseline"
                 " update RUN_FOLDER' adds it",
                 name=each.name,
             )
 
 
-def not_there(revision: str | None, names: Sequence[str]) -> Iterator[str]:
+def not_there(revision: str | None, names: Sequence[str]) -> Iterator[Text]:
     """Variants that the revision does not have."""
     for name in names:
-        yield tr(
-            "{name} is not in {revision}, so it was judged by itself", name=name, revision=revision
+        yield message(
+            "gate.not_in_revision",
+            "{name} is not in {revision}, so it was judged by itself",
+            name=name,
+            revision=revision,
         )
 
 
 def unneeded(
     accepted: Terms, asked: Sequence[str], variants: Sequence[VariantResult]
-) -> Sequence[str]:
+) -> Sequence[Text]:
     """Acceptances that nothing needs; none where only some of the policy was `asked` for."""
     if asked or any(each.answer is GateAnswer.NOTHING_MEASURED for each in variants):
         return ()
