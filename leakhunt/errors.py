@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 # What the system says is the matter with a file, translated where it is shown.
 SYSTEM_SAYS = (
@@ -31,9 +32,19 @@ REFUSED = 9
 
 
 class LeakhuntError(Exception):
-    """Anything that leakhunt can explain; shown as one line, without a traceback."""
+    """Anything that leakhunt can explain; shown as one line, without a traceback.
+
+    `text` is what there is to say; a message is said in the language spoken when it is shown.
+    """
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, text: Text = "") -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 class UsageError(LeakhuntError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,19 +20,21 @@ from rich.progress import (
 )
 
 from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import Unit
 from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text
 
 
-class Display(Protocol):
-    """Shows runs, one after the other, as they go."""
+class Display(Events, Protocol):
+    """Shows what the engine tells, from entering to leaving."""
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Take the terminal, once there is something to show."""
 
     def __exit__(
         self,
@@ -40,10 +45,7 @@ class Display(Protocol):
         """Give the terminal back."""
 
     def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """A run begins; `afterwards` says what takes time after its last call."""
-
-    def ended(self, name: str, outcome: Outcome) -> None:
-        """Say how the run ended."""
+        """A run begins: `started` for who follows it by a function."""
 
 
 # A display for names of so many columns.
@@ -59,24 +61,20 @@ class SteadyConsole(Console):
 
 
 class Bars:
-    """A bar for each run; where there is no terminal, a line for each that has ended."""
+    """A bar for each run; where there is no terminal, a line for each that has ended.
 
-    def __init__(self, console: Console, width: int) -> None:
+    Names have `width` columns at least; the bars of one group of runs stay together.
+    """
+
+    def __init__(self, console: Console, width: int = 0) -> None:
         self._console = console
-        self._width = width
+        self._least_width = self._width = width
+        self._group: tuple[str, ...] = ()
         self._followers: dict[str, Follower] = {}
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bars: Progress | None = None
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -85,24 +83,64 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._bars is not None:
+            self._bars.stop()
 
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> Follower:
-        """Start the line of a variant; `afterwards` says what takes time after its last call."""
-        task = self._bars.add_task(
-            f"{name:<{self._width}}", total=calls, figures=tr("starting the worker")
+    def started(self, run: RunStart) -> None:
+        """A bar for it, below those of its group."""
+        with self._lock:
+            if self._bars is None or run.group != self._group:
+                self._begin(run.group)
+            assert self._bars is not None
+            task = self._bars.add_task(
+                f"{run.name:<{self._width}}", total=run.calls, figures=tr("starting the worker")
+            )
+            self._followers[run.name] = Follower(self._bars, task, str(run.afterwards))
+
+    def _begin(self, group: tuple[str, ...]) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+        self._group = group
+        self._width = max(self._least_width, *map(len, group), 0)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
         )
-        follower = self._followers[name] = Follower(self._bars, task, afterwards)
-        return follower
+        self._bars.start()
+
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
+        """Start the line of a run; `afterwards` says what takes time after its last call."""
+        self.started(RunStart(name, calls, afterwards))
+        return partial(self.sampled, name)
+
+    def sampled(self, name: str, tail: Tail) -> None:
+        """Show the latest sample."""
+        self._followers[name](tail)
+
+    def noted(self, text: Text, *, warning: bool = False) -> None:
+        """A line of its own; a warning goes to standard error."""
+        note(self._console, text, warning)
 
     def ended(self, name: str, outcome: Outcome) -> None:
-        """Say how a variant ended, where no bar shows it."""
+        """Say how a run ended, where no bar shows it."""
         follower = self._followers.pop(name)
-        figures = f"{follower.figures}  {tr(outcome.ending)}"
-        self._bars.update(follower.task, figures=figures)
+        follower.end(outcome)
         if not self._console.is_terminal:
             text = ended_line(f"{name:<{self._width}}", follower, follower.figures, outcome)
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def note(console: Console, text: Text, warning: bool) -> None:
+    """A line of its own; a warning goes to standard error."""
+    if warning:
+        click.echo(tr("leakhunt: {text}", text=text), err=True)
+    else:
+        console.print(str(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class Follower:
@@ -125,6 +163,11 @@ class Follower:
         total = next(task.total for task in self._bars.tasks if task.id == self.task)
         done = self._afterwards if tail.calls == total else ""
         self._bars.update(self.task, completed=tail.calls, figures=f"{self.figures}  {done}")
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how the run ended, and stop its clock."""
+        self._bars.update(self.task, figures=f"{self.figures}  {tr(outcome.ending)}")
+        self._bars.stop_task(self.task)
 
 
 def figures(latest: Mapping[str, int], work: Work) -> str:

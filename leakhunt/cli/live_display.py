@@ -16,16 +16,19 @@ from typing import Self
 import click
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
+from rich.text import Text as Picture
 
-from leakhunt.cli.display import Bars, Displays, ended_line, figures
+from leakhunt.cli.display import Bars, Displays, ended_line, figures, note
+from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import Unit
 from leakhunt.reporting.live.curve import Curve, Growing
 from leakhunt.reporting.live.frame import PANELS, LiveState, Panel, frame
+from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 FRAME_SECONDS = 0.25
 # Of one core at most so much goes into frames: where one takes long, fewer are drawn.
@@ -38,36 +41,33 @@ _LOOK_WEIGHT = 0.2
 
 def live_displays(console: Console) -> Displays:
     """The displays of one command with ``--live``; bars, and a line why, without a terminal."""
-    if not (console.is_terminal and console.file.isatty()) or console.is_dumb_terminal:
+    if not can_draw_on(console):
         click.echo(tr("leakhunt: --live needs a terminal; going on without it"), err=True)
         return partial(Bars, console)
-    return partial(LiveDisplay, console, deque(maxlen=MOST_FAINT))
+    return partial(LiveDisplay, console)
+
+
+def can_draw_on(console: Console) -> bool:
+    """Whether it is a terminal on which what was drawn can be drawn over."""
+    return console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
 
 
 class LiveDisplay:
     """Draws the curves of one run after the other, beside those that ended before.
 
-    `ended` holds the names and curves of these, and takes those that end here.
+    A frame stays on the terminal when the next group of runs begins.
     """
 
-    def __init__(
-        self, console: Console, ended: deque[tuple[str, Mapping[str, Curve]]], width: int
-    ) -> None:
+    def __init__(self, console: Console, width: int = 0) -> None:
         self._console = console
-        self._ended = ended
-        self._width = width
-        self._live = Live(
-            console=console,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
+        self._before: deque[tuple[str, Mapping[str, Curve]]] = deque(maxlen=MOST_FAINT)
+        self._least_width = self._width = width
+        self._group: tuple[str, ...] = ()
+        self._live: Live | None = None
         self._columns = 0
         self._can_draw = True
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
@@ -76,13 +76,42 @@ class LiveDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
 
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> LiveFollower:
+    def started(self, run: RunStart) -> None:
         """A run begins."""
-        self._follower = LiveFollower(self, name, calls, afterwards)
+        if self._live is None or run.group != self._group:
+            self._begin(run.group)
+        self._follower = LiveFollower(self, run)
         self.draw(self._follower.state(tr("starting the worker")))
-        return self._follower
+
+    def _begin(self, group: tuple[str, ...]) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._group = group
+        self._width = max(self._least_width, *map(len, group), 0)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self._live.start()
+
+    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
+        """A run begins: `started` for who follows it by a function."""
+        self.started(RunStart(name, calls, afterwards))
+        return partial(self.sampled, name)
+
+    def sampled(self, name: str, tail: Tail) -> None:
+        """Take what is new; draw, if it is time."""
+        self._follower(tail)
+
+    def noted(self, text: Text, *, warning: bool = False) -> None:
+        """A line above the frame; a warning goes to standard error."""
+        note(self._console, text, warning)
 
     def ended(self, name: str, outcome: Outcome) -> None:
         """The last frame of a run, and a line above it that stays."""
@@ -92,11 +121,11 @@ class LiveDisplay:
             f"{name:<{self._width}}", follower, figures(follower.latest, follower.work), outcome
         )
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        self._ended.append((name, follower.curves()))
+        self._before.append((name, follower.curves()))
 
     def faint(self) -> tuple[tuple[str, Mapping[str, Curve]], ...]:
         """Names and curves, by series, of the runs that have ended."""
-        return tuple(self._ended)
+        return tuple(self._before)
 
     def size(self) -> tuple[int, int]:
         """Columns and lines of the terminal at this moment."""
@@ -104,11 +133,11 @@ class LiveDisplay:
 
     def draw(self, state: LiveState) -> None:
         """Put a frame in the place of the last one."""
-        if not self._can_draw:
+        if not self._can_draw or self._live is None:
             return
         columns, lines = self.size()
         try:
-            picture = Text.from_ansi(
+            picture = Picture.from_ansi(
                 frame(state, columns, lines - 1), no_wrap=True, overflow="crop"
             )
         except Exception as error:  # a picture must not cost the run that it shows
@@ -126,11 +155,11 @@ class LiveDisplay:
 class LiveFollower:
     """Takes the progress of one run: every sample into its curves, a frame now and then."""
 
-    def __init__(self, display: LiveDisplay, name: str, calls: int | None, afterwards: str) -> None:
+    def __init__(self, display: LiveDisplay, run: RunStart) -> None:
         self._display = display
-        self._name = name
-        self._planned = calls
-        self._afterwards = afterwards
+        self._name = run.name
+        self._planned = run.calls
+        self._afterwards = str(run.afterwards)
         self._judged_from: int | None = None
         self._growing: dict[str, Growing] = {}
         self._seconds: float | None = None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.interrupts import signals_are_interrupts
 from leakhunt.engine.settings import RunRequest, given_options, settings_of
 from leakhunt.model.options import TIMEOUT_SECONDS, Settings
 
@@ -87,14 +86,3 @@ def settings_for(target: str, **asked: Any) -> Settings:
     settings = settings_of(RunRequest(target, options=options, **asked))
     signals_are_interrupts()
     return settings
-
-
-def signals_are_interrupts() -> None:
-    """From now on a signal to end does what Ctrl-C does: what was measured is reported."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does: what was measured is reported."""
-    raise KeyboardInterrupt

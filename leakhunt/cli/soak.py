@@ -14,8 +14,8 @@ import click
 from leakhunt.amounts import parse_duration, parse_size
 from leakhunt.cli.display import Bars, SteadyConsole
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.interrupts import signals_are_interrupts
 from leakhunt.cli.live_display import live_displays
-from leakhunt.cli.options import signals_are_interrupts
 from leakhunt.cli.verb import Verb
 from leakhunt.engine.settings import given_options
 from leakhunt.engine.soak import SoakEffort, go_on, soak_all

@@ -20,8 +20,6 @@ from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
 
-# Files of the gate as a whole, and of each scenario's report: these unless others are asked for.
-BY_DEFAULT = "md,json,junit,sarif,codequality,html"
 # The one format that is written of both: the gate's page leads to the pages of the reports.
 _OF_BOTH = "html"
 # Any other format of the report on a scenario would be told twice.
@@ -102,9 +100,7 @@ def write_gate(
     """
 
     def content(renderer: GateRenderer) -> bytes:
-        return rendered(
-            result, lambda gated: renderer.render(gated, repository), renderer.language
-        )
+        return rendered(result, lambda gated: renderer.render(gated, repository), renderer.language)
 
     return tuple(write_file(folder / each.file_name, content(each), folder) for each in files.gate)
 

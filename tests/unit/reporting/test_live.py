@@ -6,7 +6,6 @@ import io
 import re
 import time
 import unicodedata
-from collections import deque
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -234,7 +233,7 @@ def tail_of(calls: int, judged_from: int | None = None) -> Tail:
 def display_on(stream: io.StringIO, now: list[float], patch: pytest.MonkeyPatch) -> Any:
     patch.setattr(time, "monotonic", lambda: now[0])
     console = SteadyConsole(file=stream, force_terminal=True, width=80, height=24)
-    return live_display.LiveDisplay(console, deque(maxlen=live_display.MOST_FAINT), 5)
+    return live_display.LiveDisplay(console, 5)
 
 
 def test_a_thousand_looks_in_a_second_are_a_handful_of_frames(
