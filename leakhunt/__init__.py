@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
     from leakhunt.engine.loaded_run import load, load_all
-    from leakhunt.scenario.find import Context, variant
+    from leakhunt.scenario.contract import Context, variant
 
 __all__ = ["Context", "__version__", "judge", "judge_series", "load", "load_all", "variant"]
 __version__ = "0.1.0"
@@ -23,9 +23,9 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Each once it is asked for: a measured process must not load what reads and judges needs."""
     if name in ("Context", "variant"):
-        from leakhunt.scenario import find
+        from leakhunt.scenario import contract
 
-        return getattr(find, name)
+        return getattr(contract, name)
     if name in ("judge", "judge_series"):
         from leakhunt.analysis import verdict
 

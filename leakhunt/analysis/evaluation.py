@@ -46,7 +46,7 @@ def hunted(told: Attribution, variant: Variant) -> Hunted:
         culprit=variant.culprit,
         cause=variant.cause,
         suspects=len(told.suspects),
-        first=first.title if first is not None else "",
+        first=str(first.title) if first is not None else "",
         names_culprit=bool(variant.culprit) and variant.culprit in named,
         found_cause=first.cause.id if first is not None and first.cause is not None else "",
         share=(told.explained or 0.0) / told.growth if told.growth else None,

@@ -31,8 +31,9 @@ from pathlib import Path
 
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.scenario.find import builtin_folder
+from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
-from leakhunt.text.suggest import hint, variants_named
+from leakhunt.text.suggest import hint
 from leakhunt.toml_file import Table, read_table
 
 FILE_NAME = "service.toml"

@@ -91,7 +91,10 @@ def _named(
 def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
     # A scenario of the user's own is found beside the policy's file; else it is a built-in one.
     beside = base / policy.target
-    found, _ = find.find(str(beside) if beside.exists() else policy.target)
+    # In a file that marks no variant, those that the policy names are its functions.
+    functions = dict.fromkeys((*policy.variants, *policy.variant_budgets))
+    place = str(beside) if beside.exists() else policy.target
+    found = find.find_scenario(place, tuple(functions), base)
     return Settings(
         scenario=found,
         variants=policy.gated(found.variants),

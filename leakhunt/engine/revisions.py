@@ -14,7 +14,6 @@ from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import Bench, prepared_for
 from leakhunt.scenario import find
-from leakhunt.scenario.describe import describe
 from leakhunt.text.language import tr
 
 
@@ -41,7 +40,7 @@ class Rival:
         file = Path(own.scenario.file).resolve()
         if not file.is_relative_to(self.revision.repository):
             return own
-        there = describe(self.revision.counterpart(file))
+        there = find.same_at(own.scenario, self.revision.counterpart(file))
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 

@@ -218,4 +218,6 @@ def _source(described: Scenario) -> str:
     file = Path(described.file)
     if find.builtin_folder() in file.parents:
         return described.name
+    if described.module and described.name == described.module.replace("_", "-"):
+        return described.module  # it was named so, and not by its file
     return file.name if file.name != "scenario.py" else f"{file.parent.name}/{file.name}"

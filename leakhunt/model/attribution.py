@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from leakhunt.text.message import Text
+
 
 class Instrument(StrEnum):
     """What watches an instrumented run; a measured run has none."""
@@ -62,17 +64,21 @@ class Frame:
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{name} ({where})" if where else name
 
+    def to_json(self) -> Any:
+        """As a value of a message: ``{"file": "app.py", "line": 7, "function": "handle"}``."""
+        return {"file": self.file, "line": self.line, "function": self.function}
+
 
 def plain_name(symbol: str) -> str:
     """A C++ symbol without its types: ``dnnl::impl::utils::lru_cache_t::add``."""
     text = symbol.partition(" [clone")[0].replace("(anonymous namespace)", "{anonymous}")
-    kept, depth = [], 0
+    letters, depth = [], 0
     for letter in text:
         depth += letter in "<("
         if not depth:
-            kept.append(letter)
+            letters.append(letter)
         depth -= letter in ">)" and depth > 0
-    words = "".join(kept).removesuffix(" const").split()
+    words = "".join(letters).removesuffix(" const").split()
     if "operator" in words:
         return " ".join(words[words.index("operator") :])
     return words[-1] if words and "::" in words[-1] else text if not words else " ".join(words)
@@ -158,7 +164,7 @@ class Suspect:
     """
 
     fingerprint: str
-    title: str
+    title: Text
     origin: Origin
     per_call: float
     exact: bool
@@ -171,7 +177,7 @@ class Suspect:
     cause: Cause | None
     ceiling_bytes: float | None
     ceiling_calls: int | None
-    evidence: tuple[str, ...]
+    evidence: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
 
 
@@ -190,9 +196,9 @@ class Attribution:
 
     `growth` is the bytes per call to be explained (None: what grows is no memory, or nothing
     grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
-    caches that end; `ceiling_bytes` is then what they come to. `beside` are known causes of what is
-    kept without leaking. `lines` are those of the variant's function, where memory-profiler watched
-    them. `blind` are the blind spots that matter here.
+    caches that end; `ceiling_bytes` is then what they come to. `retained` are known causes of
+    memory that is retained without growing. `lines` are those of the variant's function, where
+    memory-profiler watched them. `blind` are the blind spots that matter here.
     """
 
     suspects: tuple[Suspect, ...]
@@ -201,9 +207,9 @@ class Attribution:
     bounded: bool
     ceiling_bytes: float | None
     ceiling_calls: int | None
-    sentence: str
-    beside: tuple[Cause, ...]
-    blind: tuple[str, ...]
+    sentence: Text
+    retained: tuple[Cause, ...]
+    blind: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     lines: tuple[LineGrowth, ...] = ()
 
@@ -219,7 +225,7 @@ class Ceiling:
     found_bytes: int
     calls: int
     is_level: bool
-    sentence: str
+    sentence: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +257,4 @@ class RemedyTrial:
     time_ratio: Interval
     compared: int
     differing: int
-    sentence: str
+    sentence: Text

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leakhunt.amounts import format_bytes, format_rate
 from leakhunt.model.attribution import Interval, Suspect
+from leakhunt.model.kinds import Kind
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.series import Unit
-from leakhunt.text.language import mark, retold, tr
-from leakhunt.text.message import Text
+from leakhunt.text.language import mark
+from leakhunt.text.message import Message, Text, message
 
 # The names of the two lines that are no series.
 RSS_TOTAL = "rss_total"
@@ -23,13 +23,14 @@ TIME = "time"
 OPTION = "option "
 PACKAGE = "package "
 VARIABLE = "env "
-# How memory was limited, which is told in words of ours.
+# How memory was limited, which is recorded in words of ours.
 LIMIT = mark("memory limit")
 # Facts whose values are words of ours as well.
+CALLS_ARE = mark("calls are")
 COLLECTIONS = mark("collections")
 CALLS_ASKED = mark("calls asked for")
 COLLECTS = mark("a collection before each reading")
-IN_OUR_WORDS = (COLLECTIONS, CALLS_ASKED, COLLECTS)
+IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_ASKED, COLLECTS)
 # What stands for a value where a side has none.
 NOT_RECORDED = mark("not recorded")
 NOT_SET = mark("not set")
@@ -66,38 +67,27 @@ class Matter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A fact with another value on the other side; several values of one side are told together."""
+    """A fact with another value on the other side; several values of one side stand together.
+
+    Words of ours are messages; names of options and packages, and what was recorded, stay as they
+    are.
+    """
 
     fact: str
-    before: str
-    after: str
+    before: Text
+    after: Text
     matter: Matter
 
-    def told(self) -> tuple[str, str, str]:
-        """The fact's name and both values in the language spoken.
-
-        Only words of ours are translated: names of options and packages, and what was recorded,
-        are what they are.
-        """
-        before, after = (
-            " / ".join(_told_value(self.fact, each) for each in value.split(" / "))
-            for value in (self.before, self.after)
-        )
-        return _told_name(self.fact), before, after
-
-
-def _told_value(fact: str, value: str) -> str:
-    if fact == LIMIT:
-        return retold(value)
-    return tr(value) if fact in IN_OUR_WORDS or value in ABSENT else value
-
-
-def _told_name(fact: str) -> str:
-    if fact.startswith(OPTION):
-        return tr("option {name}", name=fact.removeprefix(OPTION))
-    if fact.startswith(PACKAGE):
-        return tr("package {name}", name=fact.removeprefix(PACKAGE))
-    return tr(fact)
+    @property
+    def title(self) -> Text:
+        """The fact's name."""
+        if self.fact.startswith(OPTION):
+            name = self.fact.removeprefix(OPTION)
+            return message("comparison.option", "option {name}", name=name)
+        if self.fact.startswith(PACKAGE):
+            name = self.fact.removeprefix(PACKAGE)
+            return message("comparison.package", "package {name}", name=name)
+        return Message("comparison.fact", self.fact)
 
 
 class Conclusion(StrEnum):
@@ -122,18 +112,14 @@ class Metric:
     """
 
     name: str
-    title: str
+    title: Text
     unit: Unit
     before: float | None
     after: float | None
     difference: Interval | None
     would_show: float | None
     conclusion: Conclusion
-    reason: str
-
-    def told(self, amount: float) -> str:
-        """An amount of this line with its unit, per call where it is; not for ``time``."""
-        return format_bytes(amount) if self.name == RSS_TOTAL else format_rate(amount, self.unit)
+    reason: Text
 
 
 class Fate(StrEnum):
@@ -173,12 +159,20 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictCount:
+    """A class of verdict, and how many of a side's runs have it."""
+
+    kind: Kind
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """A variant on the baseline's side and on another one; several runs of it are repeats.
 
-    `verdicts` are the classes of its runs. `results`: what the calls returned, None where that is
-    not comparable or not summarized. `sentence` says it all. `refusing` are the mismatches that
-    forbid a conclusion, drawn all the same if the comparison is `despite` them.
+    `verdicts` are the classes of the runs on either side. `results`: what the calls returned, None
+    where that is not comparable or not summarized. `sentence` says it all. `refusing` are the
+    mismatches that forbid a conclusion, drawn all the same if the comparison is `despite` them.
     """
 
     name: str
@@ -186,12 +180,12 @@ class Pair:
     after: tuple[JudgedRun, ...]
     before_label: str
     after_label: str
-    verdicts: tuple[tuple[str, ...], tuple[str, ...]]
+    verdicts: tuple[tuple[VerdictCount, ...], tuple[VerdictCount, ...]]
     lines: tuple[Metric, ...]
     results: Difference | None
     suspects: tuple[SuspectChange, ...]
     mismatches: tuple[Mismatch, ...]
-    sentence: str
+    sentence: Text
 
     @property
     def refusing(self) -> tuple[Mismatch, ...]:

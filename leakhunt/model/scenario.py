@@ -38,7 +38,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A workload, as read from its file without running it. The first variant is the reference."""
+    """A workload, as read from its file without running it. The first variant is the reference.
+
+    `module` is the dotted name it is imported by, where it is part of a package; `plain`: no
+    function of the file is marked as a variant, and the variants are functions that were named.
+    """
 
     name: str
     file: str
@@ -52,3 +56,5 @@ class Scenario:
     default_calls: int | None
     prepares: bool
     tells_audio: bool = False
+    module: str = ""
+    plain: bool = False

@@ -78,7 +78,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
         for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
             yield tr("  {name}: {text}", name=name, text=text)
     if entry.attribution is not None and not found:
-        yield entry.attribution.sentence
+        yield str(entry.attribution.sentence)
         yield from (tr("blind spot: {blind}", blind=blind) for blind in blind_spots(entry))
 
 

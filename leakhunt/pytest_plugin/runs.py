@@ -24,7 +24,7 @@ from leakhunt.pytest_plugin.common import FAILED, NOTE, SKIPPED
 from leakhunt.pytest_plugin.options import TestOptions
 from leakhunt.runner.in_process import measure_here
 from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, measure
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import retold, tr
 from leakhunt.worker.loop import Body

@@ -13,7 +13,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.run import Outcome, Run
 from leakhunt.model.scenario import Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.protocol import Order
@@ -115,6 +115,8 @@ def _order(
         supervisor=os.getpid(),
         scenario_file=settings.scenario.file,
         function=variant.function,
+        module=settings.scenario.module,
+        plain=settings.scenario.plain,
         devices=settings.scenario.devices,
         tells_audio=settings.scenario.tells_audio,
         run_file=run_file,

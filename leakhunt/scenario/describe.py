@@ -4,28 +4,68 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Option, Scenario, Variant
+from leakhunt.scenario.arguments import HOOKS
+from leakhunt.scenario.modules import module_of
+from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
 from leakhunt.text.language import tr
 
 RESULT_KINDS = ("equal", "intervals")
 _CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
 _NAME = re.compile(r"\w[\w.-]*")
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_DEVICES = ("cpu", "cuda")
 
 
-def describe(file: Path) -> Scenario:
+def describe(file: Path, functions: Sequence[str] = (), module: str = "") -> Scenario:
     """Read a scenario's description from its source, without running it.
+
+    In a file that marks no variant, the `functions` that are named are its variants. `module` is
+    the name that it is imported by, if it is named so.
 
     Raises:
         BadFile: it is no Python, has no variant, or a constant is no literal of the right kind.
+        UsageError: it marks no variant, and has no such function.
     """
+    tree = _tree(file)
+    names = Names(tree)
+    constants = _constants(tree)
+    plain = not any(True for _ in _marked(tree))
+    settings = _own_settings(constants, file) if plain else _settings(constants, file)
+    if plain:
+        variants = tuple(plain_variants(names, functions, module or str(file), settings["devices"]))
+        hooks = {name for name in HOOKS if names.has_hook(name)}
+    else:
+        variants = tuple(_variants(tree, settings["devices"], file))
+        hooks = set(names.functions)
+    _check_names(variants, file)
+    return Scenario(
+        name=_name(file, module),
+        file=str(file),
+        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
+        variants=variants,
+        **settings,
+        prepares="prepare" in hooks,
+        tells_audio="audio_seconds" in hooks,
+        module=module or (module_of(file) if plain else ""),
+        plain=plain,
+    )
+
+
+def _name(file: Path, module: str) -> str:
+    stem = file.parent.name if file.name == "scenario.py" else file.stem
+    return (module or stem).replace("_", "-")
+
+
+def _tree(file: Path) -> ast.Module:
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        return ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
         raise BadFile(
             tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
@@ -40,19 +80,11 @@ def describe(file: Path) -> Scenario:
                 error=error,
             )
         ) from error
-    constants = _constants(tree, file)
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    devices = _texts(constants, "DEVICES", file) or ("cpu",)
-    variants = tuple(_variants(tree, devices, file))
-    if not variants:
-        raise BadFile(
-            tr("{file}: no variant; mark one function with @variant from leakhunt", file=file)
-        )
-    _check_names(variants, file)
-    if "setup" not in functions:
-        raise BadFile(
-            tr("{file}: no setup(context) function; add one, it may return None", file=file)
-        )
+
+
+def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
+    """What the constants say, as fields of the scenario."""
+    constants = {name: _literal(node, name, file) for name, node in nodes.items()}
     result_kind = constants.get("RESULT", "equal")
     if result_kind not in RESULT_KINDS:
         raise BadFile(
@@ -68,25 +100,32 @@ def describe(file: Path) -> Scenario:
         raise BadFile(
             tr("{file}: CALLS is {calls!r}; use a whole number above 0", file=file, calls=calls)
         )
-    stem = file.parent.name if file.name == "scenario.py" else file.stem
-    return Scenario(
-        name=stem.replace("_", "-"),
-        file=str(file),
-        summary=(ast.get_docstring(tree) or "").partition("\n")[0],
-        variants=variants,
-        options=tuple(_options(constants.get("OPTIONS", {}), file)),
-        devices=devices,
-        extra=_text(constants, "EXTRA", file),
-        requires=_texts(constants, "REQUIRES", file),
-        result_kind=result_kind,
-        default_calls=calls,
-        prepares="prepare" in functions,
-        tells_audio="audio_seconds" in functions,
-    )
+    return {
+        "devices": _texts(constants, "DEVICES", file) or ("cpu",),
+        "options": tuple(_options(constants.get("OPTIONS", {}), file)),
+        "extra": _text(constants, "EXTRA", file),
+        "requires": _texts(constants, "REQUIRES", file),
+        "result_kind": result_kind,
+        "default_calls": calls,
+    }
 
 
-def _constants(tree: ast.Module, file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _own_settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
+    """The same in a file that marks no variant: a constant that does not fit is its own affair."""
+    fit: dict[str, ast.expr] = {}
+    for name, node in nodes.items():
+        try:
+            settings = _settings({name: node}, file)
+        except BadFile:
+            continue
+        words = all(_DOTTED.fullmatch(word) for word in settings["requires"])
+        if words and set(settings["devices"]) <= set(_DEVICES):
+            fit[name] = node
+    return _settings(fit, file)
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    found: dict[str, ast.expr] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target: ast.expr = node.targets[0]
@@ -95,7 +134,7 @@ def _constants(tree: ast.Module, file: Path) -> dict[str, Any]:
         else:
             continue
         if isinstance(target, ast.Name) and target.id in _CONSTANTS and node.value:
-            found[target.id] = _literal(node.value, target.id, file)
+            found[target.id] = node.value
     return found
 
 
@@ -142,40 +181,44 @@ def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
     return value
 
 
-def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
+def _marked(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.Call | None]]:
+    """The functions that are marked as variants, and the arguments of the mark."""
     for node in tree.body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for decorator in node.decorator_list:
-            call = decorator if isinstance(decorator, ast.Call) else None
-            if not _is_mark(call.func if call else decorator):
-                continue
-            marks = {
-                str(keyword.arg): _literal(
-                    keyword.value, tr("{arg} of @variant", arg=keyword.arg), file
-                )
-                for keyword in (call.keywords if call else ())
-            }
-            rate = marks.get("rate", 0)
-            if isinstance(rate, bool) or not isinstance(rate, (int, float)):
-                raise BadFile(
-                    tr(
-                        "{file}: rate={rate!r} of {name}; use a number",
-                        file=file,
-                        rate=rate,
-                        name=node.name,
-                    )
-                )
-            yield Variant(
-                name=_text(marks, "name", file) or node.name.replace("_", "-"),
-                function=node.name,
-                summary=(ast.get_docstring(node) or "").partition("\n")[0],
-                devices=_texts(marks, "devices", file) or devices,
-                expect=_kinds(marks.get("expect", ()), node.name, file),
-                rate=rate,
-                culprit=_text(marks, "culprit", file) or "",
-                cause=_text(marks, "cause", file) or "",
+        if isinstance(node, FunctionNode):
+            for decorator in node.decorator_list:
+                call = decorator if isinstance(decorator, ast.Call) else None
+                if _is_mark(call.func if call else decorator):
+                    yield node, call
+
+
+def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
+    for node, call in _marked(tree):
+        marks = {
+            str(keyword.arg): _literal(
+                keyword.value, tr("{arg} of @variant", arg=keyword.arg), file
             )
+            for keyword in (call.keywords if call else ())
+        }
+        rate = marks.get("rate", 0)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+            raise BadFile(
+                tr(
+                    "{file}: rate={rate!r} of {name}; use a number",
+                    file=file,
+                    rate=rate,
+                    name=node.name,
+                )
+            )
+        yield Variant(
+            name=_text(marks, "name", file) or node.name.replace("_", "-"),
+            function=node.name,
+            summary=(ast.get_docstring(node) or "").partition("\n")[0],
+            devices=_texts(marks, "devices", file) or devices,
+            expect=_kinds(marks.get("expect", ()), node.name, file),
+            rate=rate,
+            culprit=_text(marks, "culprit", file) or "",
+            cause=_text(marks, "cause", file) or "",
+        )
 
 
 def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:

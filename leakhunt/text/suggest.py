@@ -1,51 +1,14 @@
-"""Finding what a word of the user's names, and saying what it may have meant."""
+"""Saying what a word of the user's may have meant."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Collection
 
-from leakhunt.errors import UsageError
 from leakhunt.text.language import tr
-
-
-class Named(Protocol):
-    """What goes by a name."""
-
-    @property
-    def name(self) -> str:
-        """The name."""
-
-
-_Variant = TypeVar("_Variant", bound=Named)
 
 
 def hint(word: str, known: Collection[str]) -> str:
     """``, did you mean 'naive'?``, where a known word is much like this one; else empty."""
     close = difflib.get_close_matches(word, known, n=1)
     return tr(", did you mean {close!r}?", close=close[0]) if close else ""
-
-
-def variants_named(owner: str, names: str, variants: Sequence[_Variant]) -> tuple[_Variant, ...]:
-    """The variants that `names`, with commas between them, stand for; all where it is empty.
-
-    Raises:
-        UsageError: `owner` has no such variant, or one is named twice.
-    """
-    known = {variant.name: variant for variant in variants}
-    listed = names.split(",") if names else list(known)
-    for name in listed:
-        if listed.count(name) > 1:
-            raise UsageError(tr("variant {twice} is named twice; name each once", twice=name))
-        if name not in known:
-            raise UsageError(
-                tr(
-                    "{owner} has no variant {name!r}{hint}; it has {known}",
-                    owner=owner,
-                    name=name,
-                    hint=hint(name, known),
-                    known=", ".join(known),
-                )
-            )
-    return tuple(known[name] for name in listed)

@@ -15,15 +15,14 @@ import signal
 import sys
 import traceback
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 from leakhunt.errors import LeakhuntError, MissingRequirement
 from leakhunt.scenario import find
 from leakhunt.storage.run_writer import Appender, DiskFull
 from leakhunt.text.language import mark
+from leakhunt.worker.calling import EventLoop, UserModule
 from leakhunt.worker.loop import (
-    Body,
     carry_out,
     describe,
     error_note,
@@ -71,9 +70,7 @@ def _prepare(order: Order) -> int:
     answer: dict[str, Any]
     try:
         device, facts = _settle_device(order.context.device, order.devices)
-        module = find.load(order.scenario_file)
-        if hasattr(module, "prepare"):
-            facts |= module.prepare(_with_device(order, device).context)
+        facts |= _user_module(_with_device(order, device), EventLoop()).prepare()
         answer = {"device": device, "facts": {name: str(fact) for name, fact in facts.items()}}
     except LeakhuntError as error:
         answer = {"error": str(error), "exit_code": error.exit_code}
@@ -117,18 +114,16 @@ def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
 
         run_test(order, order.test, channel, appender, stop)
         return
-    module = find.load(order.scenario_file)
-    state = module.setup(order.context)
-    carry_out(order, _body(order, module, state), channel.next_phase, appender, stop)
-    if hasattr(module, "teardown"):
-        module.teardown(state)
+    loop = EventLoop()
+    module = _user_module(order, loop)
+    state = module.setup()
+    carry_out(order, module.body(state), channel.next_phase, appender, stop)
+    module.teardown(state)
+    loop.close()
 
 
-def _body(order: Order, module: ModuleType, state: Any) -> Body:
-    """The variant's function, with what its scenario has beside it."""
-    beside = ("make_input", "summarize", "audio_seconds")
-    given = {name: getattr(module, name) for name in beside if hasattr(module, name)}
-    return Body(module, state, getattr(module, order.function), **given)
+def _user_module(order: Order, loop: EventLoop) -> UserModule:
+    return UserModule(find.load(order.scenario_file, order.module), order, loop)
 
 
 if __name__ == "__main__":

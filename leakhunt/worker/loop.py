@@ -33,7 +33,7 @@ _NANOSECONDS = 1_000_000_000
 # Where the standard library, installed packages, leakhunt itself and frozen modules are.
 _NOT_THE_SCENARIOS = (
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
-    *(str(Path(__file__).parents[1] / part) for part in ("worker", "pytest_plugin")),
+    *(str(Path(__file__).parents[1] / part) for part in ("worker", "scenario", "pytest_plugin")),
     "<frozen",
 )
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Phase, Purpose
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Order:
     """One worker's task.
 
     `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
-    is the variant's function in the scenario file; `devices` are those the scenario knows;
+    is the variant's function in the scenario file, which is imported as `module` where it is part
+    of a package; `plain`: it marks no variant. `devices` are those the scenario knows;
     `instrument` watches the run, if it is not to be measured; `tells_audio`: the scenario says how
     much audio a call's input is; `environment` is added to the worker's. `interpreter` is the
     Python that runs it; empty: this one. `test` is the test whose body is measured in place of a
@@ -58,6 +59,8 @@ class Order:
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
     test: TestItem | None = None
+    module: str = ""
+    plain: bool = False
 
 
 def write_order(order: Order) -> bytes:

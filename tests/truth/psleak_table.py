@@ -21,7 +21,7 @@ from typing import Any
 from leakhunt.model.evaluation import Trial
 from leakhunt.reporting.evaluation.tables import from_json
 from leakhunt.scenario import find
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "psleak.json"
 TIMEOUT_SECONDS = 120

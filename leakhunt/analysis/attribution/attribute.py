@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from leakhunt.amounts import format_amount, format_rate
+from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
-from leakhunt.analysis.attribution.known_causes import catalogue
-from leakhunt.analysis.attribution.suspects import suspect_of
+from leakhunt.analysis.attribution.known_causes import catalogue, title_of
+from leakhunt.analysis.attribution.suspects import recorded_text, suspect_of
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.ledger import ledger
@@ -27,11 +27,11 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Message, Text, joined, message
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
-# Another instrument is asked when less than this part of the growth is explained.
+# Another instrument is used when less than this part of the growth is explained.
 EXPLAINED_SHARE = 0.8
 # Suspects below this part of the growth are not worth a line; nor is what no page would show.
 _LEAST_SHARE = 0.01
@@ -39,49 +39,62 @@ _LEAST_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
 MOST_SUSPECTS = 8
-# From here on it is said that the suspects come to more than the growth.
+# From here on the sentence says that the suspects come to more than the growth.
 _TOO_MUCH = 1.25
-# What is kept without leaking is worth a word from here on.
-_KEPT_BYTES = 8 << 20
+# What is retained without growing is worth a word from here on.
+_RETAINED_BYTES = 8 << 20
 
 BLIND_TO = {
-    Instrument.TRACEMALLOC: mark(
-        "tracemalloc does not see torch's CPU tensors, nor anything else that native code allocates"
+    Instrument.TRACEMALLOC: message(
+        "attribution.blind-tracemalloc",
+        "tracemalloc does not see torch's CPU tensors,"
+        " nor anything else that native code allocates",
     ),
-    Instrument.OBJGRAPH: mark(
+    Instrument.OBJGRAPH: message(
+        "attribution.blind-objgraph",
         "objgraph counts objects, not bytes, and none without references of"
-        " their own (bytes, str, numbers)"
+        " their own (bytes, str, numbers)",
     ),
-    Instrument.MEMRAY: mark(
+    Instrument.MEMRAY: message(
+        "attribution.blind-memray",
         "memray does not see calls that reach malloc by its address (ctypes),"
-        " nor single objects inside pymalloc's arenas"
+        " nor single objects inside pymalloc's arenas",
     ),
-    Instrument.CUDA: mark(
+    Instrument.CUDA: message(
+        "attribution.blind-cuda",
         "the CUDA history does not see the context, NCCL, or libraries with an"
-        " allocator of their own"
+        " allocator of their own",
     ),
-    Instrument.RESOURCES: mark("what C code opens or starts by itself has no stack"),
-    Instrument.LINES: mark(
-        "memory-profiler reads RSS, in whole pages: what fits into freed pages does not show"
+    Instrument.RESOURCES: message(
+        "attribution.blind-resources", "what C code opens or starts by itself has no stack"
+    ),
+    Instrument.LINES: message(
+        "attribution.blind-lines",
+        "memory-profiler reads RSS, in whole pages: what fits into freed pages does not show",
     ),
 }
 
+_MEASURED = message("attribution.ceiling-measured", "level from then on, by a run past it")
+_PROJECTED = message("attribution.ceiling-projected", "projected from its entries")
 
-def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution:
-    """Whom the findings of `watched`, runs of the same plan under instruments, make suspect.
+
+def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attribution:
+    """Whom the findings of `instrumented`, runs of the same plan under instruments, make suspect.
 
     No suspects where the measured `run` does not grow: what an instrument finds then only replaces
     something else.
     """
-    instruments = tuple(each.plan.instrument for each in watched if each.plan.instrument)
+    instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
-        retold(str(c)) for each in watched for note in each.notes for c in note.get("caveats", ())
+        recorded_text(each)
+        for one in instrumented
+        for note in one.notes
+        for each in note.get("caveats", ())
     )
-    blind = (*(tr(BLIND_TO[instrument]) for instrument in instruments), *caveats)
-    lines = tuple(_lines(each for one in watched for each in one.findings))
+    blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
+    lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
     if not is_growing(verdict):
-        sentence = tr("Nothing grows, so there is no suspect.")
         return Attribution(
             suspects=(),
             growth=None,
@@ -89,21 +102,21 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
             bounded=False,
             ceiling_bytes=None,
             ceiling_calls=None,
-            sentence=sentence,
-            beside=_beside(run, verdict),
+            sentence=message("attribution.no-growth", "Nothing grows, so there is no suspect."),
+            retained=_retained(run, verdict),
             blind=blind,
             instruments=instruments,
             lines=lines,
         )
     mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    found = merged([each for one in watched for each in clusters(one.findings, mappings)])
+    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
     ranked = sorted(
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
     suspects = [suspect_of(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
-    told = Attribution(
+    attribution = Attribution(
         suspects=tuple(suspects),
         growth=growth,
         explained=explained if growth is not None else None,
@@ -111,16 +124,16 @@ def attribute(run: Run, verdict: Verdict, watched: Sequence[Run]) -> Attribution
         ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
         sentence="",
-        beside=_beside(run, verdict),
+        retained=_retained(run, verdict),
         blind=blind,
         instruments=instruments,
         lines=lines,
     )
-    return replace(told, sentence=_sentence(told, run.plan.work))
+    return replace(attribution, sentence=_sentence(attribution, run.plan.work))
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
-    """The lines of the variant's function in their order, averaged over the watched calls."""
+    """The lines of the variant's function in their order, averaged over the calls counted."""
     found = [each for each in findings if each.sort is FindingKind.LINE and each.stack]
     for each in sorted(found, key=lambda finding: finding.stack[0].line):
         calls = each.calls[-1] - each.calls[0]
@@ -128,36 +141,34 @@ def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
         yield LineGrowth(each.stack[0], grown / calls, runs / calls)
 
 
-def bounded(verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
     """The verdict on a run whose growth is that of caches that end: no leak, but a ceiling.
 
     A run `past` the ceiling decides, if there is one. Without, memory must suffice for it.
     """
-    if told.ceiling_bytes is None or told.ceiling_calls is None:
+    size, calls = attribution.ceiling_bytes, attribution.ceiling_calls
+    if size is None or calls is None:
         return verdict
     if past is not None and not past.is_level:
         return verdict
-    if past is None and (not told.bounded or _ends_before(verdict, told.ceiling_calls)):
+    if past is None and (not attribution.bounded or _ends_before(verdict, calls)):
         return verdict
-    names = tr(" and ").join(_names(told.suspects))
-    grows = format_rate(told.growth or 0.0, Unit.BYTES)
-    size = format_amount(past.found_bytes if past else told.ceiling_bytes, Unit.BYTES)
-    known = tr("level from then on, by a run past it") if past else tr("projected from its entries")
-    sentence = tr(
+    sentence = message(
+        "attribution.bounded",
         "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls"
         " ({known}): {names}. Until then memory in use grows by {grows}.",
-        size=size,
-        ceiling_calls=told.ceiling_calls,
-        known=known,
-        names=names,
-        grows=grows,
+        size=Amount(past.found_bytes if past else size),
+        ceiling_calls=calls,
+        known=_MEASURED if past else _PROJECTED,
+        names=joined(_causes(attribution.suspects), " and ", ""),
+        grows=Rate(attribution.growth or 0.0),
     )
     return replace(
         verdict,
         status=Status.NO_LEAK,
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
-        sentence=sentence,
+        sentence=str(sentence),
         forecast=None,
     )
 
@@ -167,19 +178,20 @@ def _ends_before(verdict: Verdict, calls: int) -> bool:
     return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
 
 
-def _names(suspects: Sequence[Suspect]) -> list[str]:
-    return list(dict.fromkeys(tr(suspect.cause.title) for suspect in suspects if suspect.cause))
+def _causes(suspects: Sequence[Suspect]) -> list[Message]:
+    """The names of the known causes of these, each once."""
+    return list(dict.fromkeys(title_of(suspect.cause) for suspect in suspects if suspect.cause))
 
 
-def _beside(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
-    """The known causes of what is kept without leaking."""
+def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
+    """The known causes of what is retained without growing."""
     shown = {str(kind) for kind in (verdict.kind, *verdict.also)}
-    told = ledger(run)
-    shown |= {line.name for line in told.lines if line.size_bytes > _KEPT_BYTES} if told else set()
+    lines = breakdown.lines if (breakdown := ledger(run)) else ()
+    shown |= {line.name for line in lines if line.size_bytes > _RETAINED_BYTES}
     start, end = run.reading("start"), run.reading("end")
     if start is not None and end is not None:
         huge = end.values.get("huge_pages", 0) - start.values.get("huge_pages", 0)
-        shown |= {"huge_pages"} if huge > _KEPT_BYTES else set()
+        shown |= {"huge_pages"} if huge > _RETAINED_BYTES else set()
     return tuple(cause for cause in catalogue() if shown & set(cause.shows))
 
 
@@ -258,20 +270,42 @@ def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
     return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
 
 
-def _sentence(told: Attribution, work: Work) -> str:
-    if not told.suspects:
-        return tr("It grows, but no instrument that was used finds who keeps it.")
-    first = told.suspects[0].title
-    if told.growth is None:
-        return tr("First suspect: {first}.", first=first)
-    share = (told.explained or 0.0) / told.growth
-    grows = format_rate(told.growth, Unit.BYTES, work)
-    rest = max(told.growth - (told.explained or 0.0), 0.0)
-    explained = tr(
-        "The suspects explain {share:.0%} of {grows}", share=min(share, 1.0), grows=grows
-    )
+def _sentence(found: Attribution, work: Work) -> Text:
+    if not found.suspects:
+        return message(
+            "attribution.no-suspect",
+            "It grows, but no instrument that was used finds who keeps it.",
+        )
+    first = found.suspects[0].title
+    if found.growth is None:
+        return message("attribution.first-suspect", "First suspect: {first}.", first=first)
+    explained = found.explained or 0.0
+    share = explained / found.growth
+    grows = Rate(found.growth, Unit.BYTES, work)
     if share > _TOO_MUCH:
-        explained += tr(" (they come to {share:.0%}: the watched calls grew by more)", share=share)
-    elif share < 1:
-        explained += tr("; {rest} stay unexplained", rest=format_rate(rest, Unit.BYTES, work))
-    return tr("First suspect: {first}. {explained}.", first=first, explained=explained)
+        return message(
+            "attribution.explained-too-much",
+            "First suspect: {first}. The suspects explain {share:.0%} of {grows} (they come to"
+            " {found:.0%}: the watched calls grew by more).",
+            first=first,
+            share=1.0,
+            grows=grows,
+            found=share,
+        )
+    if share < 1:
+        return message(
+            "attribution.explained-in-part",
+            "First suspect: {first}. The suspects explain {share:.0%} of {grows}; {rest} stay"
+            " unexplained.",
+            first=first,
+            share=share,
+            grows=grows,
+            rest=Rate(found.growth - explained, Unit.BYTES, work),
+        )
+    return message(
+        "attribution.explained",
+        "First suspect: {first}. The suspects explain {share:.0%} of {grows}.",
+        first=first,
+        share=1.0,
+        grows=grows,
+    )

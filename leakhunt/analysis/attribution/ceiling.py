@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-from leakhunt.amounts import format_bytes
+from leakhunt.amounts import Amount
 from leakhunt.model.attribution import Ceiling
 from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Run
 from leakhunt.model.series import live_bytes
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # The run goes on for so much longer than the cache takes to fill, and is judged from there on.
 _FULL = 1.15
@@ -43,26 +43,30 @@ def ceiling(run: Run, verdict: Verdict, predicted_bytes: float) -> Ceiling | Non
     live = [facts.name for facts in live_bytes() if not facts.is_on_gpu]
     found = sum(end.values.get(name, 0) - start.values.get(name, 0) for name in live)
     level = verdict.status is Status.NO_LEAK
-    what = tr(
+    what = message(
+        "attribution.ceiling-found",
         "{found} above the start, predicted {predicted_bytes}",
-        found=format_bytes(found),
-        predicted_bytes=format_bytes(predicted_bytes),
+        found=Amount(found),
+        predicted_bytes=Amount(predicted_bytes),
     )
     if not level:
-        sentence = tr(
+        sentence = message(
+            "attribution.ceiling-not-confirmed",
             "Ceiling not confirmed: after {calls_done:,} calls {what}; {kind}.",
             calls_done=run.calls_done,
             what=what,
-            kind=tr(verdict.kind),
+            kind=verdict.kind,
         )
     elif abs(found - predicted_bytes) <= _AGREES * predicted_bytes:
-        sentence = tr(
+        sentence = message(
+            "attribution.ceiling-confirmed",
             "Ceiling confirmed: level after {judged_from:,} calls, {what}.",
             judged_from=run.judged_from,
             what=what,
         )
     else:
-        sentence = tr(
+        sentence = message(
+            "attribution.ceiling-corrected",
             "Ceiling corrected: level after {judged_from:,} calls, {what}.",
             judged_from=run.judged_from,
             what=what,

@@ -16,7 +16,7 @@ from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.model.attribution import Bound, Cause, Finding, FindingKind, Frame, Origin, Remedy
-from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
 _ASKS = ("frames", "types", "chain", "facts", "sorts", "shows")
@@ -39,44 +39,54 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
     try:
         entries = tomllib.loads(text).get("cause", [])
     except tomllib.TOMLDecodeError as error:
-        raise BadFile(tr("{name}: no TOML ({error}); mend it", name=name, error=error)) from error
+        raise BadFile(
+            message("cause.no-toml", "{name}: no TOML ({error}); mend it", name=name, error=error)
+        ) from error
     causes = tuple(_cause(entry, name) for entry in entries)
     twice = next((c.id for c in causes if sum(c.id == other.id for other in causes) > 1), None)
     if twice is not None:
         raise BadFile(
-            tr("{name}: two causes have the id {twice!r}; rename one", name=name, twice=twice)
+            message(
+                "cause.same-id",
+                "{name}: two causes have the id {twice!r}; rename one",
+                name=name,
+                twice=twice,
+            )
         )
     return causes
 
 
 def _cause(entry: Mapping[str, Any], name: str) -> Cause:
-    told = entry.get("id", tr("without an id"))
+    named = entry.get("id", message("cause.without-id", "without an id"))
     missing = [word for word in _NEEDED if not entry.get(word)]
     if missing:
         raise BadFile(
-            tr(
-                "{name}: cause {told}: {missing} missing; add it",
+            message(
+                "cause.missing-fields",
+                "{name}: cause {cause}: {missing} missing; add it",
                 name=name,
-                told=told,
+                cause=named,
                 missing=", ".join(missing),
             )
         )
     unknown = sorted(set(entry) - _KNOWN)
     if unknown:
         raise BadFile(
-            tr(
-                "{name}: cause {told}: unknown {unknown}; see Cause",
+            message(
+                "cause.unknown-fields",
+                "{name}: cause {cause}: unknown {unknown}; see Cause",
                 name=name,
-                told=told,
+                cause=named,
                 unknown=", ".join(unknown),
             )
         )
     if not any(entry.get(word) for word in _ASKS):
         raise BadFile(
-            tr(
-                "{name}: cause {told}: asks for nothing, so it would match all",
+            message(
+                "cause.asks-for-nothing",
+                "{name}: cause {cause}: asks for nothing, so it would match all",
                 name=name,
-                told=told,
+                cause=named,
             )
         )
     try:
@@ -96,8 +106,19 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         )
     except (TypeError, ValueError, re.error) as error:
         raise BadFile(
-            tr("{name}: cause {told}: {error}; mend it", name=name, told=told, error=error)
+            message(
+                "cause.bad-entry",
+                "{name}: cause {cause}: {error}; mend it",
+                name=name,
+                cause=named,
+                error=error,
+            )
         ) from error
+
+
+def title_of(cause: Cause) -> Message:
+    """The title of a known cause, as a message."""
+    return Message(f"cause.{cause.id}.title", cause.title)
 
 
 def known_cause(findings: Sequence[Finding], causes: Sequence[Cause]) -> Cause | None:
@@ -109,18 +130,18 @@ def matches(finding: Finding, cause: Cause) -> bool:
     """Whether a finding has everything that a cause asks for."""
     if cause.shows or (cause.sorts and finding.sort not in cause.sorts):
         return False
-    told = [f"{frame.file}:{frame.function}:{frame.source}" for frame in finding.stack]
-    held = [finding.what, *finding.chain, *finding.facts.get("items", ())]
+    frames = [f"{frame.file}:{frame.function}:{frame.source}" for frame in finding.stack]
+    types = [finding.what, *finding.chain, *finding.facts.get("items", ())]
     return (
-        all(any(re.search(pattern, text) for text in told) for pattern in cause.frames)
-        and all(any(re.search(pattern, text) for text in held) for pattern in cause.types)
+        all(any(re.search(pattern, text) for text in frames) for pattern in cause.frames)
+        and all(any(re.search(pattern, text) for text in types) for pattern in cause.types)
         and (not cause.chain or any(re.search(cause.chain, link) for link in finding.chain))
         and all(name in finding.facts for name in cause.facts)
     )
 
 
 def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
-    """The library's frame by which a cause was told."""
+    """The library's frame by which a cause was recognized."""
     for frame in stack:
         text = f"{frame.file}:{frame.function}:{frame.source}"
         if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import exp, log, sqrt
 from statistics import fmean, stdev
 
-from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
@@ -15,8 +15,8 @@ from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Interval, RemedyTrial
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
-from leakhunt.model.series import RSS, Unit, live_bytes
-from leakhunt.text.language import tr
+from leakhunt.model.series import RSS, live_bytes
+from leakhunt.text.message import Message, joined, message
 
 
 def remedy_trials(runs: Sequence[Run]) -> tuple[RemedyTrial, ...]:
@@ -89,39 +89,70 @@ def _rss_growth(run: Run) -> int:
 
 
 def _with_sentence(trial: RemedyTrial) -> RemedyTrial:
-    saved, ratio = trial.saved, trial.time_ratio
-    rates = tr(" and ").join(format_rate(each, Unit.BYTES) for each in (saved.low, saved.high))
-    if saved.low > 0:
-        told = tr(
-            "saves {estimate} (between {rates}) of {before}",
-            estimate=format_rate(saved.estimate, Unit.BYTES),
-            rates=rates,
-            before=format_rate(trial.before, Unit.BYTES),
-        )
-    elif saved.high < 0:
-        told = tr("makes it worse by {estimate}", estimate=format_rate(-saved.estimate, Unit.BYTES))
-    else:
-        told = tr("saves nothing that shows (between {rates})", rates=rates)
+    sentence = message(
+        "attribution.trial",
+        "{variant} with {remedy}: {told}.",
+        variant=trial.variant,
+        remedy=trial.remedy,
+        told=joined(_statements(trial), "; ", ""),
+    )
+    return replace(trial, sentence=sentence)
+
+
+def _statements(trial: RemedyTrial) -> Iterator[Message]:
+    """What was saved, and at what cost."""
+    yield _saving(trial)
     rss = trial.saved_rss_bytes
     if rss.low > 0:
-        told += tr("; RSS grows by {estimate} less in a run", estimate=format_bytes(rss.estimate))
-    told += tr(
-        "; a call takes {estimate:.2f} times as long ({low:.2f} to {high:.2f})",
-        estimate=ratio.estimate,
-        low=ratio.low,
-        high=ratio.high,
+        yield message(
+            "attribution.saves-rss",
+            "RSS grows by {estimate} less in a run",
+            estimate=Amount(rss.estimate),
+        )
+    yield message(
+        "attribution.takes-time",
+        "a call takes {estimate:.2f} times as long ({low:.2f} to {high:.2f})",
+        estimate=trial.time_ratio.estimate,
+        low=trial.time_ratio.low,
+        high=trial.time_ratio.high,
     )
+    yield _results(trial)
+
+
+def _saving(trial: RemedyTrial) -> Message:
+    saved = trial.saved
+    low, high = Rate(saved.low), Rate(saved.high)
+    if saved.low > 0:
+        return message(
+            "attribution.saves",
+            "saves {estimate} (between {low} and {high}) of {before}",
+            estimate=Rate(saved.estimate),
+            low=low,
+            high=high,
+            before=Rate(trial.before),
+        )
+    if saved.high < 0:
+        return message(
+            "attribution.makes-worse",
+            "makes it worse by {estimate}",
+            estimate=Rate(-saved.estimate),
+        )
+    return message(
+        "attribution.saves-nothing",
+        "saves nothing that shows (between {low} and {high})",
+        low=low,
+        high=high,
+    )
+
+
+def _results(trial: RemedyTrial) -> Message:
     if not trial.compared:
-        told += tr("; the scenario summarizes no results to compare")
-    elif trial.differing:
-        told += tr(
-            "; {differing:,} of {compared:,} results differ",
+        return message("attribution.no-results", "the scenario summarizes no results to compare")
+    if trial.differing:
+        return message(
+            "results.differ",
+            "{differing:,} of {compared:,} results differ",
             differing=trial.differing,
             compared=trial.compared,
         )
-    else:
-        told += tr("; all {compared:,} results are the same", compared=trial.compared)
-    sentence = tr(
-        "{variant} with {remedy}: {told}.", variant=trial.variant, remedy=trial.remedy, told=told
-    )
-    return replace(trial, sentence=sentence)
+    return message("results.same", "all {compared:,} results are the same", compared=trial.compared)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, own_frame
 from leakhunt.analysis.attribution.known_causes import (
     catalogue,
     entries_per_call,
     frame_of,
     known_cause,
+    title_of,
 )
 from leakhunt.model.attribution import (
     Cause,
@@ -22,16 +23,20 @@ from leakhunt.model.attribution import (
     Origin,
     Suspect,
 )
-from leakhunt.model.series import Unit
-from leakhunt.text.language import mark, ntr, retold, tr
+from leakhunt.text.message import Joined, Message, Recorded, Text, message, plural_message
 
 _OPEN = {
-    "descriptor": mark("open descriptors"),
-    "thread": mark("open threads"),
-    "child process": mark("open child processes"),
-    "temporary file": mark("open temporary files"),
+    "descriptor": message("attribution.open-descriptors", "open descriptors"),
+    "thread": message("attribution.open-threads", "open threads"),
+    "child process": message("attribution.open-child-processes", "open child processes"),
+    "temporary file": message("attribution.open-temporary-files", "open temporary files"),
 }
-_OPEN_THINGS = mark("open things")
+_OPEN_THINGS = message("attribution.open-things", "open things")
+_COUNTED = {
+    FindingKind.CONTAINER: message("attribution.items", "items"),
+    FindingKind.GRAPH: message("attribution.graph-nodes", "nodes of an autograd graph"),
+}
+_BLOCKS = message("attribution.blocks", "blocks")
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
 
@@ -112,27 +117,44 @@ def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) 
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> str:
-    lead = cluster.lead
+def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> Text:
+    what = _what(cluster.lead, cause)
+    if where is not None and str(where) != what:
+        what = message("attribution.from", "{what}, from {where}", what=what, where=where)
+    if cause is None:
+        return what
+    return message("attribution.known", "{cause}: {what}", cause=title_of(cause), what=what)
+
+
+def _what(lead: Finding, cause: Cause | None) -> Text:
+    """What holds the memory, or where it comes from."""
     if lead.sort is FindingKind.RESOURCE:
-        what = f"{tr(lead.what)} ({retold(str(lead.facts.get('name', '')))})"
-    elif lead.chain:
-        what = " -> ".join(lead.chain)
-    elif lead.stack:
-        what = str(lead.stack[0] if cause is None else frame_of(lead.stack, cause) or lead.stack[0])
-        what = _shortened(what)
-    else:
-        what = tr(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
-    known = tr("{kind}: {told}", kind=tr(cause.title), told="") if cause is not None else ""
-    came = tr(", from {where}", where=where) if where is not None and str(where) != what else ""
-    return f"{known}{what}{came}"
+        return message(
+            "attribution.resource",
+            "{what} ({name})",
+            what=recorded_text(lead.what),
+            name=recorded_text(lead.facts.get("name", "")),
+        )
+    if lead.chain:
+        return " -> ".join(lead.chain)
+    if lead.stack:
+        frame = frame_of(lead.stack, cause) if cause is not None else None
+        return _shortened(str(frame or lead.stack[0]))
+    return recorded_text(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
+
+
+def recorded_text(text: object) -> Text:
+    """A text that an instrument left in a run file: a message, or fixed English words of ours."""
+    if isinstance(text, Message | Joined):
+        return text
+    return Message("recorded", "{text}", {"text": Recorded(str(text))})
 
 
 def _shortened(text: str, most: int = 110) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def _evidence(cluster: Cluster) -> Iterator[str]:
+def _evidence(cluster: Cluster) -> Iterator[Text]:
     lead = cluster.lead
     yield _counted(lead, cluster.kept.per_call, cluster.kept.exact)
     if cluster.sites:
@@ -140,74 +162,100 @@ def _evidence(cluster: Cluster) -> Iterator[str]:
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
         calls = lead.calls[-1] - lead.calls[0]
         instrument = cluster.sites[0][0].instrument
-        stacks = ntr("{n} stack", "{n} stacks", len(cluster.sites))
-        rate = format_rate(size / calls, Unit.BYTES)
-        yield tr(
+        stacks = plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites))
+        yield message(
+            "attribution.sites",
             "{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}",
             instrument=instrument,
             blocks=blocks,
-            rate=rate,
+            rate=Rate(size / calls),
             stacks=stacks,
         )
     if lead.facts.get("native_bytes"):
-        kept_bytes = format_bytes(lead.facts["native_bytes"])
-        yield tr(
+        yield message(
+            "attribution.native-items",
             "each item keeps {kept_bytes} in tensors or images, which tracemalloc does not see",
-            kept_bytes=kept_bytes,
+            kept_bytes=Amount(lead.facts["native_bytes"]),
         )
     if "pins_bytes" in lead.facts:
-        yield tr("a view that keeps {size} alive", size=format_bytes(lead.facts["pins_bytes"]))
+        yield message(
+            "attribution.view",
+            "a view that keeps {size} alive",
+            size=Amount(lead.facts["pins_bytes"]),
+        )
     if (
         lead.sort is FindingKind.SITE
         and not lead.chain
         and lead.instrument is Instrument.TRACEMALLOC
     ):
-        yield tr(
-            "no growing container holds it: native code, a chain of objects, or a lost reference"
+        yield message(
+            "attribution.no-container",
+            "no growing container holds it: native code, a chain of objects, or a lost reference",
         )
     for other in cluster.more:
         if other.sort is FindingKind.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
-            yield tr("types: {gained:.3g} more {what} a call", gained=gained, what=other.what)
+            yield message(
+                "attribution.types",
+                "types: {gained:.3g} more {what} a call",
+                gained=gained,
+                what=other.what,
+            )
         elif other.instrument is not lead.instrument:
-            yield tr("{instrument} sees it as well", instrument=other.instrument)
+            yield message(
+                "attribution.seen-by-another",
+                "{instrument} sees it as well",
+                instrument=other.instrument,
+            )
 
 
-def _counted(lead: Finding, per_call: float, exact: bool) -> str:
-    watched = lead.calls[-1] - lead.calls[0]
-    how = tr(
-        "in each of {stretches} stretches of {watched:,} calls",
-        stretches=len(lead.calls) - 1,
-        watched=watched,
-    )
+def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
+    stretches = _stretches(lead)
     if lead.sort is FindingKind.LINE:
-        return tr(
+        return message(
+            "attribution.counted-at-line",
             "{instrument}: {per_call} at this line, {how}",
             instrument=lead.instrument,
-            per_call=format_rate(per_call, Unit.BYTES),
-            how=how,
+            per_call=Rate(per_call),
+            how=stretches,
         )
-    what = {
-        FindingKind.CONTAINER: tr("items"),
-        FindingKind.GRAPH: tr("nodes of an autograd graph"),
-        FindingKind.RESOURCE: tr(_OPEN.get(lead.what, _OPEN_THINGS)),
-    }.get(lead.sort, tr("blocks"))
-    since = lead.facts.get("since_call")
-    told = tr(", the first since call {since:,}", since=since) if since else ""
+    what = _COUNTED.get(lead.sort, _BLOCKS)
+    if lead.sort is FindingKind.RESOURCE:
+        what = _OPEN.get(lead.what, _OPEN_THINGS)
     if exact:
-        return tr(
-            "{instrument}: exactly {per_call:.0f} more {what} a call {how}{told}",
+        return message(
+            "attribution.counted-exactly",
+            "{instrument}: exactly {per_call:.0f} more {what} a call {how}",
             instrument=lead.instrument,
             per_call=per_call,
             what=what,
-            how=how,
-            told=told,
+            how=stretches,
         )
-    return tr(
-        "{instrument}: {per_call:.3g} more {what} a call {how}{told}",
+    return message(
+        "attribution.counted",
+        "{instrument}: {per_call:.3g} more {what} a call {how}",
         instrument=lead.instrument,
         per_call=per_call,
         what=what,
-        how=how,
-        told=told,
+        how=stretches,
+    )
+
+
+def _stretches(lead: Finding) -> Message:
+    """Over which calls it was counted, and since when there are any."""
+    count, calls = len(lead.calls) - 1, lead.calls[-1] - lead.calls[0]
+    since = lead.facts.get("since_call")
+    if since:
+        return message(
+            "attribution.stretches-since",
+            "in each of {stretches} stretches of {watched:,} calls, the first since call {since:,}",
+            stretches=count,
+            watched=calls,
+            since=since,
+        )
+    return message(
+        "attribution.stretches",
+        "in each of {stretches} stretches of {watched:,} calls",
+        stretches=count,
+        watched=calls,
     )

@@ -123,7 +123,7 @@ def suspect(asked: MeasureContext) -> Measurement:
     text = tr(
         "{share:.3g} %: {title} ({rate})",
         share=100 * sum(shares),
-        title=tr(", ").join(each.title for each in named),
+        title=tr(", ").join(str(each.title) for each in named),
         rate=format_rate(rate, Unit.BYTES),
     )
     return exactly(sum(shares), "share", text)
@@ -131,7 +131,7 @@ def suspect(asked: MeasureContext) -> Measurement:
 
 def _words(found: Suspect) -> Iterator[str]:
     """What a suspect is told by: the chain that holds it, its lines, its cause."""
-    yield found.title
+    yield str(found.title)
     yield from found.chain
     yield from map(_line, found.stack)
     yield from (_line(frame) for frame in (found.where, found.holder) if frame is not None)

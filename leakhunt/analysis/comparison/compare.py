@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.metrics import lines
+from leakhunt.analysis.comparison.statements import difference_of, statement
 from leakhunt.analysis.comparison.suspects import suspect_changes
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.result_diff import difference
@@ -21,10 +22,10 @@ from leakhunt.model.comparison import (
     Mismatch,
     Pair,
     Side,
+    VerdictCount,
 )
 from leakhunt.model.report import Difference, JudgedRun
-from leakhunt.reporting.comparison.sentences import against, sentence
-from leakhunt.text.language import tr
+from leakhunt.text.message import joined
 
 _Key = tuple[str, str]
 
@@ -93,30 +94,25 @@ def _pair(
         mismatches=differ,
         sentence="",
     )
-    return replace(pair, sentence=sentence(pair, despite))
+    return replace(pair, sentence=statement(pair, despite))
 
 
-def _verdicts(entries: Sequence[JudgedRun]) -> tuple[str, ...]:
-    """The classes of the runs, each once, with how many of several have it."""
-    kinds = Counter(tr(entry.verdict.kind) for entry in entries)
-    if len(kinds) == 1:
-        return tuple(kinds)
-    return tuple(
-        tr("{kind} ({count} of {entries})", kind=kind, count=count, entries=len(entries))
-        for kind, count in kinds.items()
-    )
+def _verdicts(entries: Sequence[JudgedRun]) -> tuple[VerdictCount, ...]:
+    """The classes of the runs, each once, with how many have it."""
+    kinds = Counter(entry.verdict.kind for entry in entries)
+    return tuple(VerdictCount(kind, count) for kind, count in kinds.items())
 
 
 def refused(line: Metric, in_force: Sequence[Mismatch]) -> Metric:
     """`line` without its conclusion, where one of these facts forbids it; the figures stay."""
     refusing = [
-        against(each)
+        difference_of(each)
         for each in in_force
         if (each.matter.refuses_time if line.name == TIME else each.matter.refuses_memory)
     ]
     if not refusing or line.conclusion is Conclusion.CANNOT_TELL:
         return line
-    return replace(line, conclusion=Conclusion.REFUSED, reason="; ".join(refusing))
+    return replace(line, conclusion=Conclusion.REFUSED, reason=joined(refusing, "; ", ""))
 
 
 def _results(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Difference | None:
@@ -132,6 +128,6 @@ def _results(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Differe
 
 def _differences(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Iterator[Difference]:
     for number, entry in enumerate(after):
-        told = difference(before[number % len(before)].run, entry.run)
-        if told is not None:
-            yield told
+        found = difference(before[number % len(before)].run, entry.run)
+        if found is not None:
+            yield found

@@ -9,15 +9,18 @@ record: nobody knows whether it differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
+    ABSENT,
+    CALLS_ARE,
     CALLS_ASKED,
     COLLECTIONS,
     COLLECTS,
     DEFAULT,
+    IN_OUR_WORDS,
     LIMIT,
     NOT_RECORDED,
     OPTION,
@@ -30,12 +33,13 @@ from leakhunt.model.comparison import (
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark
+from leakhunt.text.message import Message, Recorded, Text, joined
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 # Which of several equal GPUs it is.
-_MACHINEVARIABLES = ("env CUDA_VISIBLE_DEVICES",)
+_MACHINE_VARIABLES = ("env CUDA_VISIBLE_DEVICES",)
 _HASH_SEED = "env PYTHONHASHSEED"
-# Facts about the inputs that a scenario's ``prepare`` told: by these names, or a checksum.
+# Facts about the inputs that a scenario's ``prepare`` recorded: by these names, or a checksum.
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
@@ -51,7 +55,7 @@ _CALLS_ARE = {
 def mismatches(before: Sequence[Run], after: Sequence[Run]) -> tuple[Mismatch, ...]:
     """Every fact that is not the same in all these runs, what forbids a conclusion first.
 
-    Repeats that differ among themselves are no repeats: their values are told together, ``2 / 4``.
+    Repeats that differ among themselves are no repeats: their values stand together, ``2 / 4``.
     """
     return differing(*([facts(run) for run in runs] for runs in (before, after)))
 
@@ -75,8 +79,21 @@ def _mismatch(name: str, sides: Sequence[Sequence[Facts]]) -> Iterator[Mismatch]
     values = {**before, **after}
     if len(values) > 1:
         unknown = len(values) == 2 and NOT_RECORDED in values
-        told = (" / ".join(before), " / ".join(after))
-        yield Mismatch(name, told[0], told[1], Matter.SHOWN if unknown else matter)
+        yield mismatch(name, before, after, Matter.SHOWN if unknown else matter)
+
+
+def mismatch(name: str, before: Iterable[str], after: Iterable[str], matter: Matter) -> Mismatch:
+    """A fact that differs, from the values on either side."""
+    texts = ([_value(name, each) for each in side] for side in (before, after))
+    one, other = (side[0] if len(side) == 1 else joined(side, " / ", "") for side in texts)
+    return Mismatch(name, one, other, matter)
+
+
+def _value(name: str, value: str) -> Text:
+    """A value of this fact: words of ours are a message, whatever else is as it is."""
+    if name == LIMIT:
+        return Message("recorded", "{text}", {"text": Recorded(value)})
+    return Message("comparison.value", value) if name in IN_OUR_WORDS or value in ABSENT else value
 
 
 def facts(run: Run) -> Facts:
@@ -84,13 +101,13 @@ def facts(run: Run) -> Facts:
     environment = dict(run.environment)
     if environment.get(_HASH_SEED) == str(run.plan.seed):
         del environment[_HASH_SEED]  # leakhunt set it: the seed says the same
-    told = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
-    return dict(each for part in told for each in part)
+    parts = (_of_plan(run), _of_inputs(run.facts), _of_environment(environment), _sampling(run))
+    return dict(each for part in parts for each in part)
 
 
 def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     plan = run.plan
-    yield mark("calls are"), (_CALLS_ARE[plan.work], Matter.INPUTS)
+    yield CALLS_ARE, (_CALLS_ARE[plan.work], Matter.INPUTS)
     if plan.load is not None:
         yield from _of_load(plan.load)
     yield mark("seed"), (str(plan.seed), Matter.INPUTS)
@@ -121,8 +138,8 @@ def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matte
         if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
-        told = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
-        matter = Matter.INPUTS if told and not exact else Matter.SHOWN
+        about_inputs = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
+        matter = Matter.INPUTS if about_inputs and not exact else Matter.SHOWN
         yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
 
 
@@ -131,7 +148,7 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
         if name == "system":
             yield from _of_system(value)
         elif name.startswith(VARIABLE):
-            machine = name in _MACHINEVARIABLES
+            machine = name in _MACHINE_VARIABLES
             yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
         elif name == "libc":
             yield name, (value, Matter.MEMORY)

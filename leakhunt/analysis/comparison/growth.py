@@ -33,11 +33,15 @@ from leakhunt.analysis.student import student
 from leakhunt.model.baseline import GrowthCourse, Profile
 from leakhunt.model.plan import Work
 from leakhunt.model.series import SERIES
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, message
 
 _APART = {
-    Work.CALL: mark("one run each, by itself: their samples stand at other calls"),
-    Work.REQUEST: mark("one soak each, by itself: users send requests in no common order"),
+    Work.CALL: message(
+        "comparison.runs-apart", "one run each, by itself: their samples stand at other calls"
+    ),
+    Work.REQUEST: message(
+        "comparison.soaks-apart", "one soak each, by itself: users send requests in no common order"
+    ),
 }
 # A rate between two collections says nothing of its own spread.
 _FEWEST_PIECES = 2
@@ -45,12 +49,12 @@ _FEWEST_PIECES = 2
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A rate on both sides, and after less before; per call. `rests_on` says on what, in words."""
+    """A rate on both sides, and after less before; per call. `rests_on` says on what."""
 
     before: float
     after: float
     difference: Mean
-    rests_on: str
+    rests_on: Text
 
 
 def growth(before: Profile, after: Profile, series: str) -> Growth | None:
@@ -68,7 +72,11 @@ def growth(before: Profile, after: Profile, series: str) -> Growth | None:
         left.before,
         left.after,
         _corrected(measured.difference, left.difference.value),
-        tr("{rests_on}, corrected by what gc.collect() leaves", rests_on=measured.rests_on),
+        message(
+            "comparison.corrected",
+            "{rests_on}, corrected by what gc.collect() leaves",
+            rests_on=measured.rests_on,
+        ),
     )
 
 
@@ -85,22 +93,27 @@ def _by_floors(before: Profile, after: Profile, series: str) -> Growth | None:
         return None
     means = [mean_of(each) for each in steps]
     if before.calls is None or not before.pairs_with(after):
-        told = tr(_APART[before.work])
-        return Growth(means[0].value, means[1].value, less(means[1], means[0]), told)
+        difference = less(means[1], means[0])
+        return Growth(means[0].value, means[1].value, difference, _APART[before.work])
     apart = [later - sooner for sooner, later in zip(*steps, strict=True)]
     common = len(before.calls) * before.calls_per_sample
-    told = tr("the same {common:,} calls of one run each", common=common)
-    return Growth(means[0].value, means[1].value, mean_of(apart), told)
+    rests_on = message(
+        "comparison.same-calls", "the same {common:,} calls of one run each", common=common
+    )
+    return Growth(means[0].value, means[1].value, mean_of(apart), rests_on)
 
 
 def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
     points = [dict(course.points) for course in (before, after)]
     common = [call for call in points[0] if call in points[1]]
     pieces = [list(pairwise(common))] * 2
-    told = tr("what gc.collect() left after the same calls of one run each")
+    rests_on = message(
+        "comparison.same-collections",
+        "what gc.collect() left after the same calls of one run each",
+    )
     if len(pieces[0]) < _FEWEST_PIECES:
         pieces = [list(pairwise(calls)) for calls in points]
-        told = tr("what gc.collect() left in one run each")
+        rests_on = message("comparison.collections", "what gc.collect() left in one run each")
     if min(map(len, pieces)) < _FEWEST_PIECES:
         return None
     rates, spans = zip(*map(_rates, points, pieces), strict=True)
@@ -110,7 +123,7 @@ def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
         difference = pooled(apart, spans[0])
     else:
         difference = less(means[1], means[0])
-    return Growth(means[0].value, means[1].value, difference, told)
+    return Growth(means[0].value, means[1].value, difference, rests_on)
 
 
 def _rates(

@@ -17,8 +17,8 @@ from leakhunt.model.attribution import Interval
 from leakhunt.model.baseline import GrowthCourse, Profile
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import DURATION, SERIES, SeriesRole, Unit, compared_series
-from leakhunt.text.language import tr
+from leakhunt.model.series import DURATION, SERIES, SeriesRole, Unit, compared_series, short_title
+from leakhunt.text.message import Text, message
 
 # Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
 _RSS_TOLERANCE_BYTES = float(1 << 20)
@@ -50,12 +50,17 @@ def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         leaks = any(course.leaks for course in courses if course)
         # Of resources a line is worth its place only where one side leaks.
         if all(courses) and (leaks or facts.role is not SeriesRole.RESOURCE):
-            line = Metric(facts.name, tr(facts.short_title), facts.unit, *_NOTHING_YET)
+            line = Metric(facts.name, short_title(facts.name), facts.unit, *_NOTHING_YET)
             yield _rate_line(before, after, line)
     yield from _total_line(before, after)
     yield from _time_line(before, after)
 
 
+_TIME_TITLE = message("series.time", "time of a call")
+_SPREAD_KNOWN = message(
+    "comparison.spread-known",
+    "one run each; runs of the same work differ by some 6 %, which repeats would narrow",
+)
 _NOTHING_YET = (None, None, None, None, Conclusion.CANNOT_TELL, "")
 
 
@@ -79,10 +84,11 @@ def _rate(course: GrowthCourse, collected: bool) -> float | None:
     return course.left if collected else course.rate
 
 
-def _too_few(before: _Profiles, after: _Profiles, series: str) -> str:
+def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:
     if not SERIES[series].is_sampled:
-        return tr("too few collections among the judged calls")
-    return tr(
+        return message("comparison.few-collections", "too few collections among the judged calls")
+    return message(
+        "comparison.few-judged-samples",
         "{judged} judged samples; {fewest_samples} are needed",
         judged=min(each.judged for each in (*before, *after)),
         fewest_samples=FEWEST_SAMPLES,
@@ -102,13 +108,18 @@ def _over_repeats(
     """A figure of several runs: by their means, and the spread between them."""
     values = [[value for value in side if value is not None] for side in sides]
     if not all(values):
-        return replace(line, reason=tr("too few samples"))
+        return replace(line, reason=message("comparison.few-samples", "too few samples"))
     line = replace(line, before=fmean(values[0]), after=fmean(values[1]))
     if sum(map(len, values)) == 2:
-        return replace(line, reason=tr("one run each: repeats would tell"))
-    counts = tr(" and ").join(f"{len(side)}" for side in values)
-    line = replace(line, reason=tr("the spread between runs, {counts} of them", counts=counts))
-    return _concluded(line, between_runs(*values), tolerance)
+        reason = message("comparison.no-repeats", "one run each: repeats would tell")
+        return replace(line, reason=reason)
+    reason = message(
+        "comparison.spread",
+        "the spread between runs, {before} and {after} of them",
+        before=len(values[0]),
+        after=len(values[1]),
+    )
+    return _concluded(replace(line, reason=reason), between_runs(*values), tolerance)
 
 
 def _concluded(
@@ -135,53 +146,54 @@ def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     sides = [[each.rss_growth for each in side] for side in (before, after)]
     if all(value is None for side in sides for value in side):
         return
-    line = Metric(RSS_TOTAL, tr("RSS in a run"), Unit.BYTES, *_NOTHING_YET)
+    line = Metric(RSS_TOTAL, message("series.rss_total", "RSS in a run"), Unit.BYTES, *_NOTHING_YET)
     calls = {each.calls_done for each in (*before, *after)}
-    told = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
-    if len(calls) > 1 and told.before is not None:
-        many = tr("not as many calls: {fewest:,} to {most:,}", fewest=min(calls), most=max(calls))
-        told = replace(told, reason=many, difference=None, would_show=None)
-        told = replace(told, conclusion=Conclusion.CANNOT_TELL)
-    yield told
+    line = _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
+    if len(calls) > 1 and line.before is not None:
+        reason = message(
+            "comparison.other-calls",
+            "not as many calls: {fewest:,} to {most:,}",
+            fewest=min(calls),
+            most=max(calls),
+        )
+        line = replace(line, reason=reason, difference=None, would_show=None)
+        line = replace(line, conclusion=Conclusion.CANNOT_TELL)
+    yield line
 
 
 def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     times = [[each.times for each in side if each.times is not None] for side in (before, after)]
     if (len(times[0]), len(times[1])) != (len(before), len(after)):
         return
-    line = Metric(TIME, tr("time of a call"), Unit.NANOSECONDS, *_NOTHING_YET)
+    line = Metric(TIME, _TIME_TITLE, Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
         ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
         found = ratio(times[0][0], times[1][0])
         if found is None:
             yield replace(line, reason=_too_few(before, after, DURATION))
             return
-        line = replace(line, before=found[0], after=found[1])
-        told = tr(
-            "one run each; runs of the same work differ by some 6 %, which repeats would narrow"
-        )
-        line = replace(line, reason=told)
+        line = replace(line, before=found[0], after=found[1], reason=_SPREAD_KNOWN)
         yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
         return
     known = [[each.seconds for each in side if each.seconds is not None] for side in times]
     logs = [[log(seconds) for seconds in side] for side in known]
-    told_logs = _over_repeats(line, logs, 0.0)
+    line = _over_repeats(line, logs, 0.0)
     if not all(known):
-        yield told_logs
+        yield line
         return
     before_seconds, after_seconds = (exp(fmean(side)) for side in logs)
-    yield _as_ratio(replace(told_logs, before=before_seconds, after=after_seconds))
+    yield _as_ratio(replace(line, before=before_seconds, after=after_seconds))
 
 
 def _as_ratio(line: Metric) -> Metric:
     """A line whose difference is one of logarithms, with the ratios instead."""
     if line.difference is None or line.would_show is None:
         return line
-    told = line.difference
-    low, high = (_exp(bound) for bound in (told.low, told.high))
+    logs = line.difference
+    low, high = _exp(logs.low), _exp(logs.high)
     return replace(
         line,
-        difference=Interval(_exp(told.estimate), low, high),
+        difference=Interval(_exp(logs.estimate), low, high),
         would_show=_exp(line.would_show),
     )
 

@@ -12,6 +12,7 @@ from statistics import fmean
 
 from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.profile import profile
+from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
@@ -27,7 +28,6 @@ from leakhunt.model.baseline import (
 from leakhunt.model.comparison import NOT_RECORDED, VARIABLE
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.reporting.comparison.sentences import against
 from leakhunt.text.language import retold, tr
 
 # leakhunt sets them to the plan's number of threads, which is kept with each variant.
@@ -81,7 +81,7 @@ def unfit(entries: Sequence[JudgedRun]) -> str:
     for other in others:
         differ = [e for e in mismatches([first], [other]) if e.matter.refuses_memory]
         if differ:
-            facts = tr("; ").join(map(against, differ))
+            facts = tr("; ").join(str(difference_of(each)) for each in differ)
             return tr(
                 "{file} and {other}: no repeats of one another, these are not the same: {facts}",
                 file=first.file, other=other.file, facts=facts,

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.analysis.comparison.compare import refused
-from leakhunt.analysis.comparison.environments import differing, facts
+from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
 from leakhunt.analysis.comparison.profile import beside, profile
+from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.reporting.comparison.sentences import against
 from leakhunt.text.language import tr
 
 
@@ -59,7 +59,7 @@ def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> str:
         return tr("{place}: no baseline; {save}", place=place, save=save)
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
-    facts = tr("; ").join(map(against, _apart(nearest.environment, here)))
+    facts = tr("; ").join(str(difference_of(each)) for each in _apart(nearest.environment, here))
     return tr(
         "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
         " {save}",
@@ -72,4 +72,4 @@ def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
         values = [each.get(name, NOT_SET) for each in (kept, here)]
         if values[0] != values[1]:
             matter = Matter.SHOWN if name == PYTHON else Matter.MEMORY
-            yield Mismatch(name, values[0], values[1], matter)
+            yield mismatch(name, values[:1], values[1:], matter)

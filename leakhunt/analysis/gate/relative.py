@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 
+from leakhunt.analysis.comparison.statements import quantity
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
@@ -81,9 +82,9 @@ def _by_bounds(
     entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
 ) -> BudgetResult:
     if line.conclusion is Conclusion.REFUSED:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, str(line.reason))
     if line.difference is None:
-        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, str(line.reason))
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
@@ -130,9 +131,9 @@ def _told(line: Metric) -> str:
         )
     return tr(
         "{estimate} more than before, 99 % between {low} and {high}",
-        estimate=line.told(difference.estimate),
-        low=line.told(difference.low),
-        high=line.told(difference.high),
+        estimate=quantity(line, difference.estimate),
+        low=quantity(line, difference.low),
+        high=quantity(line, difference.high),
     )
 
 

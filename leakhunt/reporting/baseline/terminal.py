@@ -11,7 +11,7 @@ from rich.text import Text
 from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
 from leakhunt.model.kinds import Kind
 from leakhunt.reporting.baseline.rows import KeptRow, row_of
-from leakhunt.reporting.comparison.sentences import against
+from leakhunt.reporting.comparison.differences import fact_line
 from leakhunt.reporting.comparison.terminal import lines_table
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.terminal import visible_line
@@ -62,7 +62,7 @@ def _change(change: BaselineChange) -> Iterator[Table | Text]:
         return
     yield lines_table(name, (tr("kept before"), tr("now")), change.lines)
     if change.refusing:
-        facts = tr("; ").join(map(against, change.refusing))
+        facts = tr("; ").join(map(fact_line, change.refusing))
         told = tr("not comparable with what was kept before: {facts}", facts=facts)
         yield visible_line(Text(told, "yellow"))
 

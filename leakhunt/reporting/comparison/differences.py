@@ -55,23 +55,33 @@ def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Bo
     """Each fact once, with the variants it is about."""
     about: dict[tuple[str, str, str, Mismatch], list[str]] = {}
     for pair, each in found:
-        told = tr(each.matter)
+        consequence = tr(each.matter)
         if each.matter in _CONSEQUENCES and not despite:
-            told = tr("{kind}: {told}", kind=told, told=tr(_CONSEQUENCES[each.matter]))
-        key = (pair.before_label, pair.after_label, told, each)
+            follows = tr(_CONSEQUENCES[each.matter])
+            consequence = tr("{kind}: {told}", kind=consequence, told=follows)
+        key = (pair.before_label, pair.after_label, consequence, each)
         about.setdefault(key, []).append(pair.name)
     rows = tuple(
         (
-            fact,
-            f"{before}: {one}",
-            f"{after}: {other}",
-            told,
+            str(each.title),
+            f"{before}: {each.before}",
+            f"{after}: {each.after}",
+            consequence,
             tr(", ").join(names),
         )
-        for (before, after, told, each), names in about.items()
-        for fact, one, other in [each.told()]
+        for (before, after, consequence, each), names in about.items()
     )
     return Box(tr(name), rows) if rows else None
+
+
+def fact_line(mismatch: Mismatch) -> str:
+    """``threads 2 against 4``."""
+    return tr(
+        "{fact} {before} against {after}",
+        fact=mismatch.title,
+        before=mismatch.before,
+        after=mismatch.after,
+    )
 
 
 def alone_lines(comparison: Comparison) -> Iterator[str]:

@@ -1,26 +1,31 @@
 """``compare.json``: everything that was concluded of a comparison, for programs.
 
 ``sides``: label and runs of each side, the baseline first. ``pairs``: a variant of the baseline
-beside the same of another side, with ``lines`` (figures as in `leakhunt.model.comparison.Line`:
+beside the same of another side, with ``lines`` (figures as in `leakhunt.model.comparison.Metric`:
 amounts in ``unit`` per call, for ``rss_total`` in bytes, for ``time`` in seconds, its
 ``difference`` a ratio),
 ``mismatches`` and ``suspects``. ``alone``: variants that are not on every side. ``refused``: a
-conclusion was refused; ``despite_differences``: it was drawn all the same.
+conclusion was refused; ``despite_differences``: it was drawn all the same. Whatever is said
+(sentence, title, reason, the values of a mismatch, ``left_out``) is an object: its ``text``, and
+for programs the ``message`` it is and its raw ``values``, or its ``parts``.
 
 Format history
     1 (2026-11): first.
+    2 (2026-11): what is said are objects, which were strings; verdicts are classes with how many
+        runs have each.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.comparison import Comparison, Pair, SuspectChange
 from leakhunt.model.report import JudgedRun
+from leakhunt.reporting.formats.as_json import as_json
+from leakhunt.text.message import to_json
 
-FORMAT = 1
+FORMAT = 2
 
 
 def render(comparison: Comparison) -> bytes:
@@ -34,12 +39,12 @@ def render(comparison: Comparison) -> bytes:
             {
                 "label": side.label,
                 "runs": [_run(entry) for entry in side.entries],
-                "left_out": list(map(str, side.left_out)),
+                "left_out": list(map(to_json, side.left_out)),
             }
             for side in comparison.sides
         ],
         "pairs": [_pair(pair) for pair in comparison.pairs],
-        "alone": [asdict(each) for each in comparison.alone],
+        "alone": as_json(comparison.alone),
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
@@ -53,7 +58,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "variant": entry.variant,
         "status": entry.verdict.status,
         "kind": entry.verdict.kind,
-        "sentence": entry.verdict.sentence,
+        "sentence": to_json(entry.verdict.sentence),
         "calls_done": run.calls_done,
         "ending": run.outcome.ending,
         "started_at": run.started_at,
@@ -67,19 +72,19 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "name": pair.name,
         "before": pair.before_label,
         "after": pair.after_label,
-        "sentence": pair.sentence,
-        "verdicts": {"before": list(pair.verdicts[0]), "after": list(pair.verdicts[1])},
-        "lines": [asdict(line) for line in pair.lines],
-        "results": asdict(pair.results) if pair.results else None,
+        "sentence": to_json(pair.sentence),
+        "verdicts": dict(zip(("before", "after"), as_json(pair.verdicts), strict=True)),
+        "lines": as_json(pair.lines),
+        "results": as_json(pair.results),
         "suspects": [_suspect(each) for each in pair.suspects],
-        "mismatches": [asdict(each) for each in pair.mismatches],
+        "mismatches": as_json(pair.mismatches),
     }
 
 
 def _suspect(change: SuspectChange) -> dict[str, Any]:
     return {
         "fingerprint": change.suspect.fingerprint,
-        "title": change.suspect.title,
+        "title": to_json(change.suspect.title),
         "fate": change.fate,
         "before_bytes_per_call": change.before,
         "after_bytes_per_call": change.after,

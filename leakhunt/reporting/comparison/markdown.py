@@ -37,7 +37,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"## leakhunt: {escaped(title(comparison))}"
     yield ""
     for pair in comparison.pairs:
-        yield f"- {sign(pair, comparison.despite)} {escaped(pair.sentence)}"
+        yield f"- {sign(pair, comparison.despite)} {escaped(str(pair.sentence))}"
     for line in alone_lines(comparison):
         yield f"- {escaped(line)}"
     refusal = refusal_box(comparison)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
 from leakhunt.model.comparison import (
     RSS_TOTAL,
@@ -12,6 +14,7 @@ from leakhunt.model.comparison import (
     Metric,
     Pair,
     SuspectChange,
+    VerdictCount,
 )
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, ntr, tr
@@ -81,24 +84,37 @@ def rows(pair: Pair) -> list[tuple[str, ...]]:
         (line_title(line), *amounts(line), difference_cell(line), conclusion_cell(line))
         for line in pair.lines
     ]
-    verdicts = [tr(", ").join(each) for each in pair.verdicts]
+    verdicts = [verdict_cell(each) for each in pair.verdicts]
     same = tr("the same") if verdicts[0] == verdicts[1] else tr("another")
     told.append((tr("verdict"), *verdicts, NOTHING, same))
     told.append((tr("results"), NOTHING, NOTHING, NOTHING, results_cell(pair)))
     return told
 
 
+def verdict_cell(verdicts: Sequence[VerdictCount]) -> str:
+    """The classes of the runs of a side; of several with how many have each."""
+    if len(verdicts) == 1:
+        return tr(verdicts[0].kind)
+    runs = sum(each.runs for each in verdicts)
+    return tr(", ").join(
+        tr("{kind} ({count} of {entries})", kind=tr(each.kind), count=each.runs, entries=runs)
+        for each in verdicts
+    )
+
+
 def line_title(line: Metric) -> str:
     """``live heap per call``."""
     return (
-        line.title if line.name in (TIME, RSS_TOTAL) else tr("{title} per call", title=line.title)
+        str(line.title)
+        if line.name in (TIME, RSS_TOTAL)
+        else tr("{title} per call", title=line.title)
     )
 
 
 def short_line_title(line: Metric) -> str:
     """``live heap/call``, for narrow places."""
     if line.name in (TIME, RSS_TOTAL):
-        return line.title
+        return str(line.title)
     return tr("{title}/call", title=line.title)
 
 
@@ -216,7 +232,7 @@ def basis(pair: Pair) -> str:
     about: dict[str, list[str]] = {}
     for line in pair.lines:
         if line.difference is not None and line.conclusion is not Conclusion.REFUSED:
-            about.setdefault(line.reason, []).append(line.title)
+            about.setdefault(str(line.reason), []).append(str(line.title))
     told = tr("; ").join(
         tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
         for reason, titles in about.items()
@@ -227,7 +243,7 @@ def basis(pair: Pair) -> str:
 def suspect_row(change: SuspectChange) -> tuple[str, ...]:
     """A suspect under `SUSPECT_HEADINGS`."""
     return (
-        change.suspect.title,
+        str(change.suspect.title),
         tr(change.fate),
         _kept(change.before),
         _kept(change.after),

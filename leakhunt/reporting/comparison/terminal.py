@@ -70,7 +70,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[Text]:
 
 def _lines(comparison: Comparison) -> Iterator[Text]:
     for pair in comparison.pairs:
-        yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), pair.sentence)
+        yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), str(pair.sentence))
         for change in pair.suspects:
             name, fate, before, after, fingerprint = suspect_row(change)
             yield Text(f"  {fate}: {name} ({before} -> {after}) {fingerprint}")

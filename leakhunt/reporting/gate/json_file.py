@@ -4,6 +4,8 @@ What is in it, with units, is in ``schemas/gate.schema.json`` (``leakhunt schema
 
 Format history
     1 (2026-11): first.
+    2 (2026-11): what is said of suspects, and of facts that differ, are objects: the text, and for
+        programs its id and raw values.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from leakhunt.model.gate import (
     VariantResult,
 )
 from leakhunt.model.report import JudgedRun
+from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.reporting.gate.rows import finite
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA = f"urn:leakhunt:schema:gate:{FORMAT}"
 # The answers as programs read them.
 _ANSWERS = {
@@ -61,12 +64,12 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
         "reason": variant.reason,
         "attempts": variant.attempts,
         "checks": [_check(check) for check in variant.checks],
-        "suspects": [asdict(suspect) for suspect in variant.suspects],
+        "suspects": [as_json(suspect) for suspect in variant.suspects],
         "accepted": [
-            {"suspect": asdict(suspect), "acceptance": _acceptance(acceptance)}
+            {"suspect": as_json(suspect), "acceptance": _acceptance(acceptance)}
             for suspect, acceptance in variant.accepted
         ],
-        "mismatches": [asdict(mismatch) for mismatch in variant.mismatches],
+        "mismatches": [as_json(mismatch) for mismatch in variant.mismatches],
         "runs": [_run(entry) for entry in variant.entries],
     }
 

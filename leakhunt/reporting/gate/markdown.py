@@ -122,7 +122,7 @@ def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[
     yield tr(
         "{number}. **{title}**: keeps {keeps}",
         number=number,
-        title=escaped(suspect.title),
+        title=escaped(str(suspect.title)),
         keeps=escaped(kept),
     )
     frame = suspect.where or suspect.holder

@@ -240,8 +240,13 @@ def attempts(variant: VariantResult) -> str:
 def mismatch_line(variant: VariantResult) -> str:
     """For which facts the baseline could not be held against it; empty where it could."""
     facts = (
-        tr("{fact}: {before} there, {after} here", fact=fact, before=before, after=after)
-        for fact, before, after in (mismatch.told() for mismatch in variant.mismatches)
+        tr(
+            "{fact}: {before} there, {after} here",
+            fact=each.title,
+            before=each.before,
+            after=each.after,
+        )
+        for each in variant.mismatches
     )
     told = tr(" | ").join(facts)
     if not told:

@@ -32,7 +32,7 @@ def suspect_line(suspect: Suspect, variant: VariantResult) -> str:
         "{title} keeps {amount}", title=suspect.title, amount=keeps(suspect, work_of(variant))
     )
     at = suspect_place(suspect)
-    return tr("{told}, at {at}", told=told, at=at) if at and at not in suspect.title else told
+    return tr("{told}, at {at}", told=told, at=at) if at and at not in str(suspect.title) else told
 
 
 def more_suspects(variant: VariantResult) -> str:

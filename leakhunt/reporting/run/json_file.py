@@ -7,6 +7,8 @@ Format history
     3 (2026-11): attribution and ceiling of a run, trials of remedies.
     4 (2026-11): $schema names the JSON Schema that it follows (``schemas/report.schema.json``).
     5 (2026-11): claims that were checked on these runs; a plan has a load, a run a landing.
+    6 (2026-11): what is said of suspects, ceilings and trials are objects: the text, and for
+        programs its id and raw values. Causes beside the suspects are called retained.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.report import JudgedRun, Report
+from leakhunt.reporting.formats.as_json import as_json
 
-FORMAT = 5
+FORMAT = 6
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
 
 
@@ -30,7 +33,7 @@ def render(report: Report) -> bytes:
         "title": report.title,
         "command": report.command,
         "runs": [_run(entry) for entry in report.entries],
-        "trials": [asdict(trial) for trial in report.trials],
+        "trials": [as_json(trial) for trial in report.trials],
         "claims": [asdict(claim) for claim in report.claims],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -54,8 +57,8 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "ledger": asdict(entry.ledger) if entry.ledger else None,
         "difference": asdict(entry.difference) if entry.difference else None,
         "cost": asdict(entry.cost) if entry.cost else None,
-        "attribution": asdict(entry.attribution) if entry.attribution else None,
-        "ceiling": asdict(entry.ceiling) if entry.ceiling else None,
+        "attribution": as_json(entry.attribution) if entry.attribution else None,
+        "ceiling": as_json(entry.ceiling) if entry.ceiling else None,
         "landing": asdict(entry.landing) if entry.landing else None,
         "readings": [asdict(reading) for reading in run.readings],
         "plan": asdict(run.plan),

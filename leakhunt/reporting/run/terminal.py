@@ -102,7 +102,7 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
         for blind in blind_spots(entry):
             yield Text(tr("  blind spot: {blind}", blind=blind), "dim")
     for trial in report.trials:
-        yield Text.assemble(("= ", "bold"), trial.sentence)
+        yield Text.assemble(("= ", "bold"), str(trial.sentence))
 
 
 def verdict_lines(report: Report) -> list[Text]:

@@ -64,7 +64,7 @@ def card(number: int, suspect: Suspect, plan: Plan | None) -> Card:
     """A suspect of a run with this plan; None: there is no run to say how a remedy is verified."""
     return Card(
         number=number,
-        title=suspect.title,
+        title=str(suspect.title),
         keeps=keeps(suspect, Work.CALL if plan is None else plan.work),
         percent=None if suspect.share is None else 100 * min(suspect.share, 1.0),
         facts=tuple(_facts(suspect, plan)),
@@ -80,7 +80,7 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
     if suspect.holder is not None:
         yield tr("in"), str(suspect.holder)
     yield tr("whose"), tr(_WHOSE[suspect.origin])
-    yield tr("evidence"), tr("; ").join(suspect.evidence)
+    yield tr("evidence"), tr("; ").join(map(str, suspect.evidence))
     if suspect.cause is not None:
         yield tr("why"), tr(suspect.cause.reason)
         yield tr("remedy"), tr(suspect.cause.remedy.text)
@@ -151,17 +151,17 @@ def _verify_under_load(cause: Cause) -> str:
 
 def blind_spots(entry: JudgedRun) -> tuple[str, ...]:
     """What the instruments that were used cannot see."""
-    return entry.attribution.blind if entry.attribution is not None else ()
+    return tuple(map(str, entry.attribution.blind)) if entry.attribution is not None else ()
 
 
 def closing_lines(entry: JudgedRun) -> Iterator[str]:
-    """What is to be said of the suspects as a whole: the sum, the ceiling, what is beside."""
+    """What is to be said of the suspects as a whole: the sum, the ceiling, what is retained."""
     if entry.attribution is None:
         return
-    yield entry.attribution.sentence
+    yield str(entry.attribution.sentence)
     if entry.ceiling is not None:
-        yield entry.ceiling.sentence
-    for cause in entry.attribution.beside:
+        yield str(entry.ceiling.sentence)
+    for cause in entry.attribution.retained:
         yield tr(
             "Also kept, without leaking: {title}. {reason} {text}",
             title=tr(cause.title),

@@ -13,7 +13,7 @@ from conftest import Leakhunt, WriteScenario, only_run, plan
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.runner import memory_limit
 from leakhunt.runner.supervisor import Progress, measure
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
 from leakhunt.worker.protocol import Order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -40,13 +41,14 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
+from leakhunt.text.language import speaking
 
 
 def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
     flat = make_run(live_heap=[5000] * CALLS, python_blocks=[1000] * CALLS)
     told = attributed(flat, finding())
     assert told.suspects == ()
-    assert "Nothing grows" in told.sentence
+    assert "Nothing grows" in str(told.sentence)
 
 
 def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> None:
@@ -65,7 +67,7 @@ def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> Non
     assert suspect.bytes_per_call == 3 * KIB
     assert suspect.share == pytest.approx(0.75, rel=0.01)
     assert suspect.cause is not None and suspect.cause.id == "unbounded-list"
-    assert any("exactly 1 more items a call" in line for line in suspect.evidence)
+    assert any("exactly 1 more items a call" in str(line) for line in suspect.evidence)
 
 
 def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
@@ -80,7 +82,7 @@ def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
     )
     (suspect,) = attributed(leaking_objects, site, weak).suspects
     assert suspect.chain == ()
-    assert any("no growing container holds it" in line for line in suspect.evidence)
+    assert any("no growing container holds it" in str(line) for line in suspect.evidence)
 
 
 def test_blocks_are_claimed_once_and_by_the_larger_container(leaking_objects: Run) -> None:
@@ -182,23 +184,24 @@ def test_what_is_not_explained_is_said(leaking: Run) -> None:
     told = attributed(leaking, finding(size=KIB, instrument=Instrument.MEMRAY))
     assert told.growth == pytest.approx(4 * KIB, rel=0.01)
     assert told.explained == pytest.approx(KIB)
-    assert "explain 25% of 4.00 KiB/call; 3.00 KiB/call stay unexplained" in told.sentence
+    assert "explain 25% of 4.00 KiB/call; 3.00 KiB/call stay unexplained" in str(told.sentence)
 
 
 def test_no_suspect_is_said(leaking: Run) -> None:
     told = attributed(leaking)
     assert told.suspects == ()
-    assert "no instrument that was used finds who keeps it" in told.sentence
+    assert "no instrument that was used finds who keeps it" in str(told.sentence)
 
 
 def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
     told = attributed(leaking, finding(instrument=Instrument.MEMRAY))
-    assert any("ctypes" in line for line in told.blind)
+    assert any("ctypes" in str(line) for line in told.blind)
 
 
 def test_what_an_instrument_could_not_do_is_told(leaking: Run) -> None:
     cut = replace(watched(finding()), notes=({"kind": "watched", "caveats": ["it stopped"]},))
-    assert "it stopped" in attribute(leaking, judge(leaking), [cut]).blind
+    blind = attribute(leaking, judge(leaking), [cut]).blind
+    assert "it stopped" in map(str, blind)
 
 
 def test_two_instruments_that_see_the_same_line_do_not_add_up(leaking_objects: Run) -> None:
@@ -296,7 +299,7 @@ def test_a_run_past_the_ceiling_confirms_or_corrects_it(
 ) -> None:
     past = level(make_run, top, rate)
     found = ceiling(past, judge(past), 3.0 * KIB * KIB)
-    assert found is not None and found.sentence.startswith(word)
+    assert found is not None and str(found.sentence).startswith(word)
     assert found.is_level == (rate == 0)
 
 
@@ -399,7 +402,7 @@ def test_growing_resources_come_first(make_run: MakeRun) -> None:
     first = told.suspects[0]
     assert first.bytes_per_call is None
     assert first.cause is not None and first.cause.id == "threads-not-ended"
-    assert any("since call 12" in line for line in first.evidence)
+    assert any("since call 12" in str(line) for line in first.evidence)
 
 
 def test_a_thread_explains_what_a_thread_may_hold_and_no_more(make_run: MakeRun) -> None:
@@ -515,3 +518,13 @@ def test_symbols_are_told_without_their_types(symbol: str, plain: str) -> None:
 
 def test_python_frames_keep_their_names() -> None:
     assert str(Frame("a.py", 3, "<lambda>", "", Origin.YOURS)) == "<lambda> (a.py:3)"
+
+
+def test_suspects_found_under_english_are_said_in_chinese(leaking: Run) -> None:
+    found = attributed(leaking, finding(size=3 * KIB))
+    with speaking("zh"):
+        said = [str(found.suspects[0].evidence[0]), *map(str, found.blind)]
+    assert all(re.search("[\u4e00-\u9fff]", each) for each in said)
+    with speaking("zh"):
+        again = attributed(leaking, finding(size=3 * KIB))
+    assert again == found

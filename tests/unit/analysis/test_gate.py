@@ -327,7 +327,7 @@ def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[Jud
         ceiling_bytes=None,
         ceiling_calls=None,
         sentence="",
-        beside=(),
+        retained=(),
         blind=(),
         instruments=(),
     )

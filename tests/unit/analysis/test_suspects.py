@@ -57,7 +57,7 @@ TOLD = Attribution(
     ceiling_bytes=None,
     ceiling_calls=None,
     sentence="First suspect: it.",
-    beside=(CAUSES["transparent-huge-pages"],),
+    retained=(CAUSES["transparent-huge-pages"],),
     blind=("memray does not see everything",),
     instruments=(Instrument.MEMRAY,),
     lines=(LineGrowth(OWN, 3000.0, 1.0),),
@@ -110,7 +110,7 @@ def test_markdown_folds_the_suspects_and_keeps_its_tables(report: Report) -> Non
 
 def test_json_has_everything_in_bytes(report: Report) -> None:
     document = json.loads(json_file.render(report))
-    assert document["format"] == 5
+    assert document["format"] == 6
     (run,) = document["runs"]
     (suspect,) = run["attribution"]["suspects"]
     assert suspect["bytes_per_call"] == 34_000.0

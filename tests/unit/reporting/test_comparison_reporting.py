@@ -23,6 +23,7 @@ from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.comparison.figure import MOST_VARIANTS, comparison_figure
 from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS, Format
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+from leakhunt.text.language import speaking
 
 HOSTILE = "<script>alert(1)</script>|`[bold]$x^2$\"'& 中文"
 MIB = 1 << 20
@@ -198,7 +199,7 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
         for kind in ("usual", "refused", "despite")
     }
     usual = told["usual"]
-    assert usual["format"] == 1
+    assert usual["format"] == 2
     assert [side["label"] for side in usual["sides"]] == ["before", "after"]
     (pair,) = usual["pairs"]
     lines = {line["name"]: line for line in pair["lines"]}
@@ -214,7 +215,26 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
         (False, True),
     ]
     (mismatch,) = told["refused"]["pairs"][0]["mismatches"]
-    assert (mismatch["fact"], mismatch["before"], mismatch["after"]) == ("seed", "0", "7")
+    assert mismatch["fact"] == "seed"
+    assert (mismatch["before"], mismatch["after"]) == ({"text": "0"}, {"text": "7"})
+    (kind,) = pair["verdicts"]["before"]
+    assert kind == {"kind": "leak in native code", "runs": 1}
+    assert pair["sentence"]["text"].startswith("naive: after leaks 4.00 KiB/call less")
+    (leaks, *_) = pair["sentence"]["parts"][0]["values"]["parts"]["parts"]
+    assert leaks["message"] == "comparison.leaks"
+    assert leaks["values"]["amounts"]["parts"][0]["values"]["size"] == {
+        "value": 4096.0, "unit": "bytes", "per": "call",
+    }  # fmt: skip
+
+
+def test_a_comparison_made_under_english_is_said_in_chinese(
+    comparisons: Mapping[str, Comparison],
+) -> None:
+    with speaking("zh"):
+        shown = on_terminal(comparisons["refused"]), text_of("compare.md", comparisons["usual"])
+    for text in shown:
+        assert re.search("[\u4e00-\u9fff]", text)
+    assert "种子" in shown[0]
 
 
 def test_a_panel_a_variant_and_series_with_the_sides_labelled(

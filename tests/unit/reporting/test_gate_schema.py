@@ -27,7 +27,7 @@ BY_TYPE = sorted(
     {part for root in (Suspect, Budget, Mismatch, Trend, Outcome, Kind) for part in parts_of(root)},
     key=lambda kind: kind.__name__,
 )
-BY_HAND = {"Variant", "GateAnswer", "BudgetResult", "Accepted", "Acceptance", "Run"}
+BY_HAND = {"Variant", "GateAnswer", "BudgetResult", "Accepted", "Acceptance", "Run", "Text"}
 
 
 @pytest.fixture

@@ -280,7 +280,8 @@ def test_a_suspect_of_a_soak_is_kept_and_verified_by_requests() -> None:
     )  # fmt: skip
     told = Attribution(
         suspects=(suspect,), growth=58_000.0, explained=34_000.0, bounded=False,
-        ceiling_bytes=None, ceiling_calls=None, sentence="It.", beside=(), blind=(), instruments=(),
+        ceiling_bytes=None, ceiling_calls=None, sentence="It.", retained=(), blind=(),
+        instruments=(),
     )  # fmt: skip
     (shown,) = cards(replace(entry, attribution=told))
     assert shown.keeps.startswith("33.2 KiB/request")

@@ -46,8 +46,8 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
     [
         ("def broken(:\n", r"my_load.py:1: not a Python file"),
         ("\x00", "not a Python file"),
-        (HEAD, "no variant; mark one"),
-        ("from leakhunt import variant\n" + VARIANT, "no setup"),
+        (HEAD, "no function in it to measure"),
+        ("def handle():\n    pass\n", r"which function\? Name one, as in '.*my_load.py:handle'"),
         (HEAD + VARIANT + 'RESULT = "maybe"\n', "RESULT is 'maybe'; use one of equal, intervals"),
         (HEAD + VARIANT + VARIANT, "two variants are named 'naive'"),
         (HEAD + VARIANT.replace("@variant", "@variant(name='../a')"), "variant name '../a'"),
@@ -64,6 +64,11 @@ def test_a_file_that_is_no_scenario_is_refused_with_place_and_remedy(
     with pytest.raises(BadFile, match=cause) as raised:
         describe(write(tmp_path, text))
     assert "\n" not in str(raised.value)
+
+
+def test_a_marked_variant_needs_no_setup(tmp_path: Path) -> None:
+    found = describe(write(tmp_path, "from leakhunt import variant\n" + VARIANT))
+    assert ([variant.name for variant in found.variants], found.plain) == (["naive"], False)
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_right_one(tmp_path: Path) -> None:

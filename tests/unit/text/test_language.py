@@ -16,9 +16,10 @@ import pytest
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
 from leakhunt.analysis.attribution.known_causes import catalogue as known_causes
+from leakhunt.analysis.comparison.environments import mismatch
 from leakhunt.cli.language_option import asked_language
 from leakhunt.errors import UsageError
-from leakhunt.model.comparison import Conclusion, Fate, Matter, Mismatch
+from leakhunt.model.comparison import Conclusion, Fate, Matter
 from leakhunt.model.gate import WORDS
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Role
@@ -262,9 +263,13 @@ def test_no_text_in_the_code_escapes_the_extraction() -> None:
 def test_what_others_named_is_not_translated() -> None:
     """The option ``clean`` with the value ``no`` is no word of ours."""
     with speaking("zh"):
-        told = Mismatch("option clean", "no", "(default)", Matter.INPUTS).told()
-        assert told == ("选项 clean", "no", "（默认）")
-        told = Mismatch("package ceiling", "none", "not installed", Matter.SHOWN).told()
-        assert told == ("软件包 ceiling", "none", "未安装")
-        told = Mismatch("a collection before each reading", "yes", "no", Matter.SHOWN).told()
-        assert told == ("每次读数前回收", "是", "否")
+        assert in_words("option clean", "no", "(default)") == ("选项 clean", "no", "（默认）")
+        found = in_words("package ceiling", "none", "not installed")
+        assert found == ("软件包 ceiling", "none", "未安装")
+        found = in_words("a collection before each reading", "yes", "no")
+        assert found == ("每次读数前回收", "是", "否")
+
+
+def in_words(fact: str, before: str, after: str) -> tuple[str, str, str]:
+    found = mismatch(fact, [before], [after], Matter.INPUTS)
+    return str(found.title), str(found.before), str(found.after)

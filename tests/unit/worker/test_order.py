@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt.model.run import Phase, Purpose
-from leakhunt.scenario.find import Context
+from leakhunt.scenario.contract import Context
 from leakhunt.worker.protocol import Channel, Order, write_order, write_phase
 
 

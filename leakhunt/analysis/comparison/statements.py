@@ -1,0 +1,228 @@
+"""A pair of variants in one statement. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from leakhunt.amounts import Amount, Rate
+from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
+from leakhunt.model.report import Difference
+from leakhunt.model.run import Ending
+from leakhunt.text.message import Message, Text, joined, message
+
+# What is live says more than what is retained: RSS speaks where nothing live does.
+_LIVE = ("live_heap", "python_live", "cuda_allocated", "threads", "descriptors", "children")
+_RETAINED = ("anonymous", "rss", "cuda_reserved", RSS_TOTAL)
+_DIFFERS = (Conclusion.MORE, Conclusion.LESS)
+# Where nothing differs, so many figures say what would have been seen.
+_MOST_LIMITS = 2
+
+
+def statement(pair: Pair, despite: bool) -> Text:
+    """What became of memory, time and results, from `pair` without its sentence."""
+    by_name = {line.name: line for line in pair.lines}
+    refusing = [each for each in pair.refusing if each.matter.refuses_memory]
+    if refusing and not despite:
+        found = message(
+            "comparison.refused",
+            "{name}: no conclusion, these are not the same: {facts}",
+            name=pair.name,
+            facts=joined(map(difference_of, refusing), "; ", ""),
+        )
+        return joined([found, *_endings(pair)])
+    parts = joined(_parts(pair, by_name), "; ", "")
+    if despite and pair.refusing:
+        found = message(
+            "comparison.despite-differences",
+            "{name} (despite differences): {parts}",
+            name=pair.name,
+            parts=parts,
+        )
+    else:
+        found = message("comparison.pair", "{name}: {parts}", name=pair.name, parts=parts)
+    return joined([found, *_endings(pair)])
+
+
+def difference_of(mismatch: Mismatch) -> Message:
+    """``threads 2 against 4``."""
+    return message(
+        "comparison.fact-differs",
+        "{fact} {before} against {after}",
+        fact=mismatch.title,
+        before=mismatch.before,
+        after=mismatch.after,
+    )
+
+
+def quantity(line: Metric, amount: float) -> Amount | Rate:
+    """An amount of this line with its unit, per call where it is; not for ``time``."""
+    return Amount(amount) if line.name == RSS_TOTAL else Rate(amount, line.unit)
+
+
+def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
+    yield from _memory(pair, by_name)
+    time = by_name.get(TIME)
+    if time is not None and time.difference is not None:
+        yield _time(time)
+    if pair.results is not None:
+        yield _results(pair.results)
+    yield from _suspects(pair)
+
+
+def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
+    leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
+    shown = {name: line for name, line in by_name.items() if line.conclusion in _DIFFERS}
+    live = [shown[name] for name in _LIVE if name in shown]
+    # Beside what is live, what is retained is worth a word for the whole run only.
+    retained = [shown[name] for name in (_RETAINED if not live else (RSS_TOTAL,)) if name in shown]
+    if live and leaking:
+        yield message(
+            "comparison.leaks",
+            "{label} leaks {amounts}",
+            label=pair.after_label,
+            amounts=_amounts(live, pair.before_label),
+        )
+    elif live:
+        yield _grows(pair, live)
+    if retained:
+        yield _grows(pair, retained)
+    if not live and not retained:
+        yield _no_difference(by_name)
+
+
+def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:
+    return message(
+        "comparison.grows",
+        "{label} grows by {amounts}",
+        label=pair.after_label,
+        amounts=_amounts(lines, pair.before_label),
+    )
+
+
+def _amounts(lines: Sequence[Metric], baseline: str) -> Text:
+    """By how much these differ; the first says from what."""
+    first, *others = lines
+    than = message(
+        "comparison.amount-than",
+        "{size} {word} of {title} than {before_label} (99 % between {low} and {high})",
+        before_label=baseline,
+        **_figures(first),
+    )
+    more = (
+        message(
+            "comparison.amount",
+            "{size} {word} of {title} (99 % between {low} and {high})",
+            **_figures(line),
+        )
+        for line in others
+    )
+    return joined([than, *more], " and ", "")
+
+
+def _figures(line: Metric) -> dict[str, object]:
+    """The values of a statement on one difference, without signs: `word` says which way it is."""
+    assert line.difference is not None
+    low, high = sorted(abs(end) for end in (line.difference.low, line.difference.high))
+    return {
+        "size": quantity(line, abs(line.difference.estimate)),
+        "word": line.conclusion,
+        "title": line.title,
+        "low": quantity(line, low),
+        "high": quantity(line, high),
+    }
+
+
+def _no_difference(by_name: Mapping[str, Metric]) -> Message:
+    found = [
+        by_name[name]
+        for name in ("live_heap", "cuda_allocated", "python_live", "rss")
+        if name in by_name and by_name[name].conclusion is Conclusion.NO_DIFFERENCE
+    ]
+    if found:
+        limits = (
+            message(
+                "comparison.detectable",
+                "{amount} of {title}",
+                amount=quantity(line, line.would_show or 0.0),
+                title=line.title,
+            )
+            for line in found[:_MOST_LIMITS]
+        )
+        return message(
+            "comparison.no-difference-in-memory",
+            "no difference in memory that shows (would have seen {limits})",
+            limits=joined(limits, " and ", ""),
+        )
+    reason = next((line.reason for line in by_name.values() if line.reason), None)
+    if reason is None:
+        return message("comparison.unknown-in-memory", "no difference in memory can be told")
+    return message(
+        "comparison.unknown-in-memory-because",
+        "no difference in memory can be told: {reason}",
+        reason=reason,
+    )
+
+
+def _time(line: Metric) -> Message:
+    ratio = line.difference
+    assert ratio is not None
+    if line.conclusion is Conclusion.REFUSED:
+        return message(
+            "comparison.refused-on-time",
+            "no conclusion on time, these are not the same: {reason}",
+            reason=line.reason,
+        )
+    times = message(
+        "comparison.times",
+        "{estimate:.3g} × the time (99 % between {low:.3g} and {high:.3g})",
+        estimate=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
+    )
+    if line.conclusion is Conclusion.NO_DIFFERENCE:
+        return message(
+            "comparison.no-difference-in-time",
+            "no difference in time that shows: {times}",
+            times=times,
+        )
+    return times
+
+
+def _results(results: Difference) -> Message:
+    if results.differing:
+        return message(
+            "results.differ",
+            "{differing:,} of {compared:,} results differ",
+            differing=results.differing,
+            compared=results.compared,
+        )
+    return message(
+        "results.same", "all {compared:,} results are the same", compared=results.compared
+    )
+
+
+def _suspects(pair: Pair) -> Iterator[Message]:
+    """How many are new, gone and still there, where both sides were hunted."""
+    fates = Counter(change.fate for change in pair.suspects)
+    counts = tuple(
+        message("comparison.fate", "{count} {fate}", count=fates[fate], fate=fate)
+        for fate in (Fate.NEW, Fate.GONE, Fate.STILL)
+        if fates[fate]
+    )
+    if counts:
+        yield message("comparison.suspects", "suspects: {counts}", counts=counts)
+
+
+def _endings(pair: Pair) -> Iterator[Message]:
+    """The runs that did not end by themselves."""
+    for label, entries in ((pair.before_label, pair.before), (pair.after_label, pair.after)):
+        for entry in entries:
+            if entry.run.outcome.ending is not Ending.OK:
+                yield message(
+                    "comparison.ended",
+                    "{label} was {ending} after {calls_done:,} calls",
+                    label=label,
+                    ending=entry.run.outcome.ending,
+                    calls_done=entry.run.calls_done,
+                )
