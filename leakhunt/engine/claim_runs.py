@@ -63,9 +63,7 @@ def make(
     if need.run.device == "cuda" and not sees_gpu(os.environ):
         return Left(missing=message("claims.needs-gpu", "it needs a machine with a CUDA GPU"))
     if _is_complete(need):
-        events.noted(
-            message("claims.made-already", "  is there already, and is not made again")
-        )
+        events.noted(message("claims.made-already", "  is there already, and is not made again"))
         return left_in(need, "")
     _set_aside(need.folder, events)
     code, reason = _carry_out(need, events, command_lines)
