@@ -86,7 +86,7 @@ def check_claims(
 
     `scenarios` are built-in ones, folders with a ``claims.toml``, or such files; empty: all
     built-in ones that have claims. `ids` are the claims that are checked; empty: all. `out` may
-    hold results of before. `renderers` make the report on each run; a table of the claims is written
+    hold results of before. `renderers` make the report on each run; a table of the claims is made
     in their formats, and always for programs. `command_lines` carry out the runs.
 
     Raises:

@@ -15,7 +15,7 @@ def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:
     """Variants that nobody asked for by name, each with a device it makes no sense on."""
     for name, device in unfit:
         yield message(
-            "gate.left_out",
+            "gate.left-out",
             "{name} was left out: it makes no sense on {device}",
             name=name,
             device=device,
@@ -28,7 +28,7 @@ def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[Tex
     for each in policy.scenarios:
         if each.name not in there:
             yield message(
-                "gate.not_among",
+                "gate.not-among",
                 "{name} of the policy is not among these run files",
                 name=each.name,
             )
@@ -39,7 +39,7 @@ def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> I
     for each in variants:
         if kept is not None and each.entries and kept.lacks(each.entries):
             yield message(
-                "gate.not_in_baseline",
+                "gate.not-in-baseline",
                 "{name}: no baseline has it yet, so it was judged by itself; 'leakhunt baseline"
                 " update RUN_FOLDER' adds it",
                 name=each.name,
@@ -50,7 +50,7 @@ def not_there(revision: str | None, names: Sequence[str]) -> Iterator[Text]:
     """Variants that the revision does not have."""
     for name in names:
         yield message(
-            "gate.not_in_revision",
+            "gate.not-in-revision",
             "{name} is not in {revision}, so it was judged by itself",
             name=name,
             revision=revision,

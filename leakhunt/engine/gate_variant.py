@@ -171,7 +171,7 @@ class Gate:
         def against(entries: Sequence[JudgedRun]) -> BaselineDifference:
             if empty is not None:
                 told = message(
-                    "gate.empty_beside", "{label}: {reason}", label=label, reason=no_sample(empty)
+                    "gate.empty-beside", "{label}: {reason}", label=label, reason=no_sample(empty)
                 )
                 return BaselineDifference(refusal=told)
             (pair,) = compare((other, Side("", tuple(entries))), False, self.generator).pairs

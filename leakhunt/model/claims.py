@@ -15,6 +15,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending
 from leakhunt.model.series import LIVE_HEAP
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 # What is measured where a check names no series.
 DEFAULT_SERIES = LIVE_HEAP
@@ -206,7 +207,7 @@ class Measurement:
     low: float | None
     high: float | None
     unit: str
-    text: str
+    text: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ class JudgedCheck:
     check: Check
     answer: CheckAnswer
     measured: Measurement | None
-    reason: str = ""
+    reason: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class MadeRun:
     run: ClaimRun
     folder: str
     page: str = ""
-    reason: str = ""
+    reason: Text = ""
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -16,6 +16,7 @@ from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 # The name of the budget that is about time and no series.
 SECONDS_PER_CALL = "seconds_per_call"
@@ -111,7 +112,7 @@ class BaselineDifference:
 
     lines: tuple[Metric, ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
-    refusal: str = ""
+    refusal: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class BudgetResult:
     budget: Budget
     unit: Unit
     answer: GateAnswer
-    reason: str
+    reason: Text
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
@@ -153,7 +154,7 @@ class VariantResult:
     suspects: tuple[Suspect, ...] = ()
     accepted: tuple[tuple[Suspect, Acceptance], ...] = ()
     mismatches: tuple[Mismatch, ...] = ()
-    reason: str = ""
+    reason: Text = ""
 
     @property
     def name(self) -> str:
@@ -186,7 +187,7 @@ class GateResult:
     variants: tuple[VariantResult, ...]
     policy: str
     against: str
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
     generator: str
     pages: tuple[Pages, ...] = ()
 

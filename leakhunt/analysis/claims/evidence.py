@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leakhunt.model.claims import Check, Measurement
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Evidence:
 
     report: Report | None = None
     runs: tuple[Run, ...] = ()
-    missing: str = ""
+    missing: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,17 @@ def _unit(run: Run, series: str) -> str:
     return next((str(each.unit) for each in run.series if each.name == series), "")
 
 
-def untold(reason: str, unit: str = "") -> Measurement:
+def untold(reason: Text, unit: str = "") -> Measurement:
     """Nothing that can be told, and why."""
     return Measurement(None, None, None, unit, reason)
 
 
 def no_series(asked: MeasureContext) -> Measurement:
     """The check's series was not read."""
-    return untold(tr("{series} was not read in this run", series=asked.check.series))
+    series = asked.check.series
+    return untold(message("claims.no-series", "{series} was not read in this run", series=series))
 
 
-def exactly(value: float, unit: str, text: str) -> Measurement:
+def exactly(value: float, unit: str, text: Text) -> Measurement:
     """What was counted, and not estimated."""
     return Measurement(value, value, value, unit, text)

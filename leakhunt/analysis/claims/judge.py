@@ -21,7 +21,7 @@ from leakhunt.model.claims import (
 )
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.text.language import ntr, retold, tr
+from leakhunt.text.message import Text, message, plural_message
 
 
 def judge_claims(claims: Claims, evidence: Mapping[str, Evidence]) -> tuple[JudgedClaim, ...]:
@@ -66,8 +66,8 @@ def _open(answers: Sequence[CheckAnswer]) -> ClaimVerdict | None:
 def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     """One figure, measured and held against its limits."""
     if evidence is None or evidence.report is None or evidence.missing:
-        why = evidence.missing if evidence is not None else ""
-        return _not_measured(check, why or tr("the run was not made"))
+        missing = evidence.missing if evidence is not None else ""
+        return _not_measured(check, missing or message("claims.no-run", "the run was not made"))
     entries = [each for each in evidence.report.entries if each.variant == check.variant]
     if not check.variant:
         entries = list(evidence.report.entries)
@@ -97,21 +97,31 @@ def answer(check: Check, measured: Measurement) -> CheckAnswer:
     return CheckAnswer.HOLDS if least <= low and high <= most else CheckAnswer.CANNOT_TELL
 
 
-def _not_measured(check: Check, reason: str) -> JudgedCheck:
+def _not_measured(check: Check, reason: Text) -> JudgedCheck:
     return JudgedCheck(check, CheckAnswer.NOT_MEASURED, None, reason)
 
 
-def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> str:
+def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> Text:
     """Why there is not just one run to look at."""
     assert evidence.report is not None
-    known = ", ".join(dict.fromkeys(each.variant for each in evidence.report.entries))
+    known = tuple(dict.fromkeys(each.variant for each in evidence.report.entries))
     if not known:
-        return tr("nothing was measured")
+        return message("claims.nothing-measured", "nothing was measured")
     if not entries:
-        return tr("{variant} was not run, only {known}", variant=check.variant, known=known)
+        return message(
+            "claims.no-variant",
+            "{variant} was not run, only {known}",
+            variant=check.variant,
+            known=known,
+        )
     if not check.variant:
-        return tr("the check names no variant, and there are several: {known}", known=known)
-    return ntr(
+        return message(
+            "claims.which-variant",
+            "the check names no variant, and there are several: {known}",
+            known=known,
+        )
+    return plural_message(
+        "claims.which-run",
         "{n} run of {variant}: it is not known which is meant",
         "{n} runs of {variant}: it is not known which is meant",
         len(entries),
@@ -119,7 +129,7 @@ def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> 
     )
 
 
-def _failed(check: Check, entry: JudgedRun) -> str:
+def _failed(check: Check, entry: JudgedRun) -> Text:
     """Why a run says nothing on this check; empty: it does.
 
     A run that was killed or hung is a result. One whose own code failed, or that the user ended, is
@@ -129,16 +139,27 @@ def _failed(check: Check, entry: JudgedRun) -> str:
     of_crash = MEASURES[check.measure].of_crash
     told = outcome.ending is Ending.CRASHED and done and of_crash
     if outcome.ending in (Ending.CRASHED, Ending.INTERRUPTED) and not told:
-        return ntr(
+        values = {"variant": entry.variant, "ending": outcome.ending}
+        if not outcome.reason:
+            return plural_message(
+                "claims.ended",
+                "{variant}: {ending} after {n} call",
+                "{variant}: {ending} after {n} calls",
+                done,
+                **values,
+            )
+        return plural_message(
+            "claims.ended-because",
             "{variant}: {ending} after {n} call. {reason}",
             "{variant}: {ending} after {n} calls. {reason}",
             done,
-            variant=entry.variant,
-            ending=tr(outcome.ending),
-            reason=retold(outcome.reason),
-        ).strip()
+            reason=outcome.reason,
+            **values,
+        )
     if not done and not of_crash:
-        return tr("{variant}: nothing was measured", variant=entry.variant)
+        return message(
+            "claims.variant-not-measured", "{variant}: nothing was measured", variant=entry.variant
+        )
     return ""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise, product
 
-from leakhunt.amounts import format_amount, format_rate
+from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, untold
 from leakhunt.model.claims import Measurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.model.series import RSS, Unit
 from leakhunt.model.verdict import Trend
-from leakhunt.text.language import ntr, tr
+from leakhunt.text.message import message, plural_message
 
 
 def growth(asked: MeasureContext) -> Measurement:
@@ -25,9 +25,12 @@ def growth(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return untold(trend.reason)
-    low, high = (format_amount(each, trend.unit) for each in (trend.rate_low, trend.rate_high))
-    text = tr(
-        "{rate} ({low} to {high})", rate=format_rate(trend.rate, trend.unit), low=low, high=high
+    text = message(
+        "claims.growth",
+        "{rate} ({low} to {high})",
+        rate=Rate(trend.rate, trend.unit),
+        low=Amount(trend.rate_low, trend.unit),
+        high=Amount(trend.rate_high, trend.unit),
     )
     return Measurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
 
@@ -44,14 +47,20 @@ def total_growth(asked: MeasureContext) -> Measurement:
     first, last = asked.check.from_call, asked.check.to_call
     done = asked.run.calls_done
     if done < max(first or 0, last or 0):
-        return untold(ntr("it ended after {n} call", "it ended after {n} calls", done))
+        return untold(
+            plural_message(
+                "claims.ended-before", "it ended after {n} call", "it ended after {n} calls", done
+            )
+        )
     within = [
         place
         for place in range(len(values))
         if (first or 0) <= calls[place] <= (last if last is not None else done)
     ]
     if len(within) < 2:
-        return untold(tr("fewer than two samples lie between these calls"))
+        return untold(
+            message("claims.few-between", "fewer than two samples lie between these calls")
+        )
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
     return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
@@ -68,7 +77,7 @@ def spread(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     judged = values[asked.run.judged_from :]
     if len(judged) < 2:
-        return untold(tr("fewer than two samples were judged"))
+        return untold(message("claims.few-judged", "fewer than two samples were judged"))
     spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
@@ -96,21 +105,26 @@ def saving(asked: MeasureContext) -> Measurement:
     base = _trend(asked.reference, asked.check.series)
     own = _trend(asked.entry, asked.check.series)
     if base is None or own is None:
-        return untold(tr("the growth of both variants cannot be told"), "share")
+        return untold(
+            message("claims.no-growths", "the growth of both variants cannot be told"), "share"
+        )
     assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
     assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
     if base.rate_low <= 0:
-        return untold(tr("the reference does not grow for certain"), "share")
+        return untold(
+            message("claims.reference-level", "the reference does not grow for certain"), "share"
+        )
     ends = product((own.rate_low, own.rate_high), (base.rate_low, base.rate_high))
     shares = [1 - one / other for one, other in ends]
     value, low, high = 1 - own.rate / base.rate, min(shares), max(shares)
-    text = tr(
+    text = message(
+        "claims.saving",
         "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} against {base}",
         value=100 * value,
         low=100 * low,
         high=100 * high,
-        own=format_rate(own.rate, own.unit),
-        base=format_rate(base.rate, base.unit),
+        own=Rate(own.rate, own.unit),
+        base=Rate(base.rate, base.unit),
     )
     return Measurement(value, low, high, "share", text)
 
@@ -124,19 +138,30 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     own = _peak(asked.run, asked.check.series)
     base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
     if own is None or base is None or asked.reference is None:
-        return untold(tr("the peaks of both variants cannot be told"), "share")
+        return untold(
+            message("claims.no-peaks", "the peaks of both variants cannot be told"), "share"
+        )
     if asked.is_cut_short:
-        return untold(tr("it ended before its time, so that it may have gone higher"), "share")
+        return untold(
+            message(
+                "claims.peak-cut-short", "it ended before its time, so that it may have gone higher"
+            ),
+            "share",
+        )
     if base <= 0:
-        return untold(tr("the reference does not rise above the start"), "share")
+        return untold(
+            message("claims.reference-flat", "the reference does not rise above the start"),
+            "share",
+        )
     value, unit = 1 - own / base, Unit(asked.unit)
     # A reference that ended before its time may have gone higher: then more is saved.
     high = None if asked.reference.run.outcome.ending != "ok" else value
-    text = tr(
+    text = message(
+        "claims.peak-saving",
         "{value:.3g} %, {own} against {base}",
         value=100 * value,
-        own=format_amount(own, unit),
-        base=format_amount(base, unit),
+        own=Amount(own, unit),
+        base=Amount(base, unit),
     )
     return Measurement(value, value, high, "share", text)
 
@@ -151,9 +176,10 @@ def falls(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
-        return untold(tr("there is one sample, and no step"), "share")
+        return untold(message("claims.no-step", "there is one sample, and no step"), "share")
     down = sum(step < 0 for step in steps)
-    text = tr(
+    text = message(
+        "claims.falls",
         "{share:.3g} %: {down:,} of {steps:,} steps",
         share=100 * down / len(steps),
         down=down,
@@ -195,15 +221,15 @@ def _extreme(
     asked: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
 ) -> Measurement:
     """An amount as it was read; `is_least`: the run ended before it could come to more."""
-    text = tr(
-        "{amount}, calls {first:,} to {last:,}",
-        amount=format_amount(amount, Unit(asked.unit)),
-        first=calls[0],
-        last=calls[1],
-    )
+    values = {"amount": Amount(amount, Unit(asked.unit)), "first": calls[0], "last": calls[1]}
     if is_least:
-        text += tr(
-            "; at least so much: it ended before its time ({ending})",
-            ending=tr(asked.run.outcome.ending),
+        text = message(
+            "claims.amount-at-least",
+            "{amount}, calls {first:,} to {last:,}; at least so much: it ended before its time"
+            " ({ending})",
+            ending=asked.run.outcome.ending,
+            **values,
         )
+    else:
+        text = message("claims.amount", "{amount}, calls {first:,} to {last:,}", **values)
     return Measurement(amount, amount, None if is_least else amount, asked.unit, text)

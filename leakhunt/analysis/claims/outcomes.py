@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakhunt.amounts import format_bytes, format_rate, format_seconds
+from leakhunt.amounts import Amount, Rate, Seconds
 from leakhunt.analysis.claims.evidence import MeasureContext, exactly, untold
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Suspect
 from leakhunt.model.claims import Measurement
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import Difference
-from leakhunt.model.series import Unit
-from leakhunt.text.language import ntr, tr
+from leakhunt.text.message import Text, joined, message, plural_message
 
 # What an instrument counts that is a place in the code, and not what holds or is held.
 _PLACES = (FindingKind.SITE, FindingKind.LINE, FindingKind.RESOURCE)
@@ -30,7 +29,8 @@ def differing(asked: MeasureContext) -> Measurement:
     if found is None:
         return _no_results()
     share = found.differing / found.compared
-    text = tr(
+    text = message(
+        "claims.differing",
         "{share:.3g} %: {differing:,} of {compared:,} results",
         share=100 * share,
         differing=found.differing,
@@ -49,10 +49,11 @@ def worst_difference(asked: MeasureContext) -> Measurement:
     if found is None:
         return _no_results()
     if found.worst is None:
-        return untold(tr("the results are no intervals"), "ms")
-    text = tr(
+        return untold(message("claims.no-intervals", "the results are no intervals"), "ms")
+    text = message(
+        "claims.worst-difference",
         "{worst} in one of {compared:,} results",
-        worst=format_seconds(found.worst / 1000),
+        worst=Seconds(found.worst / 1000),
         compared=found.compared,
     )
     return exactly(found.worst, "ms", text)
@@ -65,7 +66,9 @@ def _difference(asked: MeasureContext) -> Difference | None:
 
 
 def _no_results() -> Measurement:
-    return untold(tr("no results that could be compared with the reference's"))
+    return untold(
+        message("claims.no-results", "no results that could be compared with the reference's")
+    )
 
 
 def verdict(asked: MeasureContext) -> Measurement:
@@ -75,9 +78,9 @@ def verdict(asked: MeasureContext) -> Measurement:
     """
     kinds = (asked.entry.verdict.kind, *asked.entry.verdict.also)
     if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in asked.check.words:
-        return untold(tr("the verdict is inconclusive"), "word")
+        return untold(message("claims.inconclusive", "the verdict is inconclusive"), "word")
     held = [str(kind) for kind in kinds if kind in asked.check.words]
-    text = tr(" and ").join(tr(kind) for kind in kinds)
+    text = joined(kinds, " and ", "")
     return Measurement(held[0] if held else str(kinds[0]), None, None, "word", text)
 
 
@@ -85,8 +88,12 @@ def ending(asked: MeasureContext) -> Measurement:
     """How the run ended, in a word. It is always known."""
     outcome = asked.run.outcome
     done = asked.run.calls_done
-    text = ntr(
-        "{ending} after {n} call", "{ending} after {n} calls", done, ending=tr(outcome.ending)
+    text = plural_message(
+        "claims.ending",
+        "{ending} after {n} call",
+        "{ending} after {n} calls",
+        done,
+        ending=outcome.ending,
     )
     return Measurement(str(outcome.ending), None, None, "word", text)
 
@@ -94,9 +101,15 @@ def ending(asked: MeasureContext) -> Measurement:
 def calls_done(asked: MeasureContext) -> Measurement:
     """Calls, or completed requests of a soak, before it ended. A count, always known."""
     done = asked.run.calls_done
-    text = ntr("{n} call", "{n} calls", done)
+    text = plural_message("claims.calls", "{n} call", "{n} calls", done)
     if asked.is_cut_short:
-        text += tr(", then {ending}", ending=tr(asked.run.outcome.ending))
+        text = plural_message(
+            "claims.calls-then",
+            "{n} call, then {ending}",
+            "{n} calls, then {ending}",
+            done,
+            ending=asked.run.outcome.ending,
+        )
     return exactly(done, "count", text)
 
 
@@ -108,25 +121,40 @@ def suspect(asked: MeasureContext) -> Measurement:
     """
     told = asked.entry.attribution
     if told is None:
-        return untold(tr("nobody was suspected: nothing grows, or it was no hunt"), "share")
+        return untold(
+            message("claims.no-suspects", "nobody was suspected: nothing grows, or it was no hunt"),
+            "share",
+        )
     named = [each for each in told.suspects if asked.check.names in " ".join(_words(each))]
     if not named:
         first = next(iter(told.suspects), None)
-        text = tr("0 %: no suspect names {names}", names=asked.check.names)
-        if first is not None:
-            text += tr("; the first is {title}", title=first.title)
-        return exactly(0.0, "share", text)
+        return exactly(0.0, "share", _unnamed(asked.check.names, first))
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
-        return untold(tr("how much of the growth the suspects take is not known"), "share")
+        return untold(
+            message("claims.no-shares", "how much of the growth the suspects take is not known"),
+            "share",
+        )
     rate = sum(each.bytes_per_call or 0.0 for each in named)
-    text = tr(
+    text = message(
+        "claims.suspects",
         "{share:.3g} %: {title} ({rate})",
         share=100 * sum(shares),
-        title=tr(", ").join(str(each.title) for each in named),
-        rate=format_rate(rate, Unit.BYTES),
+        title=tuple(each.title for each in named),
+        rate=Rate(rate),
     )
     return exactly(sum(shares), "share", text)
+
+
+def _unnamed(names: str, first: Suspect | None) -> Text:
+    if first is None:
+        return message("claims.no-such-suspect", "0 %: no suspect names {names}", names=names)
+    return message(
+        "claims.another-suspect",
+        "0 %: no suspect names {names}; the first is {title}",
+        names=names,
+        title=first.title,
+    )
 
 
 def _words(found: Suspect) -> Iterator[str]:
@@ -157,7 +185,10 @@ def largest_finding(asked: MeasureContext) -> Measurement:
         if run.plan.variant == asked.run.plan.variant and run.plan.instrument in watchers
     ]
     if not watched:
-        return untold(tr("{instrument} did not watch it", instrument=wanted), "bytes")
+        return untold(
+            message("claims.not-watched", "{instrument} did not watch it", instrument=wanted),
+            "bytes",
+        )
     named = [
         finding
         for run in watched
@@ -165,15 +196,17 @@ def largest_finding(asked: MeasureContext) -> Measurement:
         if finding.sort in _PLACES and finding.sizes and _names(finding, asked.check.names)
     ]
     if not named:
-        text = tr(
+        text = message(
+            "claims.no-such-finding",
             "0 B: no finding of {count:,} names it",
             count=sum(len(each.findings) for each in watched),
         )
         return exactly(0, "bytes", text)
     largest = max(named, key=lambda each: each.sizes[-1])
-    text = tr(
+    text = message(
+        "claims.largest-finding",
         "{size} from {place}",
-        size=format_bytes(largest.sizes[-1]),
+        size=Amount(largest.sizes[-1]),
         place=next((str(each) for each in largest.stack if asked.check.names in _line(each)), ""),
     )
     return exactly(largest.sizes[-1], "bytes", text)
@@ -190,8 +223,11 @@ def failed(asked: MeasureContext) -> Measurement:
     """
     landing = asked.entry.landing
     if landing is None or not landing.requests:
-        return untold(tr("it was no soak, or no request was made"), "share")
-    text = tr(
+        return untold(
+            message("claims.no-requests", "it was no soak, or no request was made"), "share"
+        )
+    text = message(
+        "claims.failed",
         "{share:.3g} %: {failed:,} of {requests:,} requests",
         share=100 * landing.failed / landing.requests,
         failed=landing.failed,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import exp, hypot, log, sqrt
 from statistics import median
 
-from leakhunt.amounts import format_seconds
+from leakhunt.amounts import Seconds
 from leakhunt.analysis.claims.evidence import MeasureContext, untold
 from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
@@ -14,7 +14,7 @@ from leakhunt.analysis.student import student
 from leakhunt.model.claims import Measurement
 from leakhunt.model.run import Run
 from leakhunt.model.series import AUDIO, DURATION
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # Fewer times than this have no spread to speak of.
 FEWEST_TIMES = 3
@@ -33,10 +33,10 @@ def time_ratio(asked: MeasureContext) -> Measurement:
     judged calls.
     """
     if asked.reference is None:
-        return untold(tr("the reference was not run"), "ratio")
+        return untold(message("claims.no-reference", "the reference was not run"), "ratio")
     base, own = asked.reference.run, asked.run
     if not all(each.samples.get(DURATION) for each in (base, own)):
-        return untold(tr("times were not read in both runs"), "ratio")
+        return untold(message("claims.no-times", "times were not read in both runs"), "ratio")
     compared = log_ratio(base, own)
     if compared is not None:
         before, after, mean = compared
@@ -47,7 +47,9 @@ def time_ratio(asked: MeasureContext) -> Measurement:
 def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < FEWEST_TIMES:
-        return untold(tr("fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio")
+        return untold(
+            message("claims.few-calls", "fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio"
+        )
     widths = [_half_width(each) for each in (before, after)]
     between = student(_FREEDOM_BETWEEN_RUNS) * SPREAD_BETWEEN_RUNS * sqrt(2)
     first, last = median(before), median(after)
@@ -66,7 +68,13 @@ def slowdown(asked: MeasureContext) -> Measurement:
     first = [each for call, each in times if call <= tenth]
     last = [each for call, each in times if call > run.calls_done - tenth]
     if min(len(first), len(last)) < FEWEST_TIMES:
-        return untold(tr("a tenth of the calls has fewer than {n} samples", n=FEWEST_TIMES))
+        return untold(
+            message(
+                "claims.short-tenth",
+                "a tenth of the calls has fewer than {n} samples",
+                n=FEWEST_TIMES,
+            )
+        )
     before, after = median(first), median(last)
     width = hypot(_half_width(first), _half_width(last))
     return _ratio(before, after, log(after / before), width)
@@ -83,7 +91,9 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
     if len(heard) < FEWEST_TIMES:
-        return untold(tr("the scenario does not say how much audio its calls hear"))
+        return untold(
+            message("claims.no-audio", "the scenario does not say how much audio its calls hear")
+        )
     total = sum(each for _, each in heard)
     rate = sum(spent for spent, _ in heard) / total
     # Cochran, Sampling Techniques, 6.3: the variance of a ratio of two sums.
@@ -91,11 +101,12 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     error = sqrt(rest * len(heard) / (len(heard) - 1)) / total
     half = 60 * student(len(heard) - 1) * error
     value, low, high = 60 * rate, max(60 * rate - half, 0.0), 60 * rate + half
-    text = tr(
+    text = message(
+        "claims.time-per-minute",
         "{value} ({low} to {high}) per minute of audio",
-        value=format_seconds(value),
-        low=format_seconds(low),
-        high=format_seconds(high),
+        value=Seconds(value),
+        low=Seconds(low),
+        high=Seconds(high),
     )
     return Measurement(value, low, high, "s/min", text)
 
@@ -122,12 +133,13 @@ def _half_width(seconds: Sequence[float]) -> float:
 
 def _ratio(before: float, after: float, value: float, half: float) -> Measurement:
     low, high = exp(value - half), exp(value + half)
-    text = tr(
+    text = message(
+        "claims.time-ratio",
         "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} against {before} per call",
         ratio=exp(value),
         low=low,
         high=high,
-        after=format_seconds(after),
-        before=format_seconds(before),
+        after=Seconds(after),
+        before=Seconds(before),
     )
     return Measurement(exp(value), low, high, "ratio", text)

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import exp
 
-from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.series import FEWEST_FOR_CLEAN
 from leakhunt.model.gate import Budget, BudgetResult, GateAnswer
 from leakhunt.model.kinds import Kind
-from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import ANONYMOUS, Unit
 from leakhunt.model.verdict import Status, Trend
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text, message
 
 # Runs of the same work differ in time by a spread that is known with so many degrees of freedom
 # (`comparison.times`): one run knows its own time up to that only.
 _TIME_FREEDOM = 9
-_IN_CALLS = {
-    Work.CALL: mark("{amount} in {calls:,} calls"),
-    Work.REQUEST: mark("{amount} in {calls:,} requests"),
-}
 
 
 def answer_between(low: float, high: float, limit: float) -> GateAnswer:
@@ -41,7 +36,7 @@ def unit_in(entry: JudgedRun, series: str) -> Unit:
 
 
 def _checked(
-    budget: Budget, unit: Unit, answer: GateAnswer, reason: str, trend: Trend | None = None
+    budget: Budget, unit: Unit, answer: GateAnswer, reason: Text, trend: Trend | None = None
 ) -> BudgetResult:
     if trend is None:
         return BudgetResult(budget, unit, answer, reason)
@@ -68,14 +63,14 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     # What no instrument can tell from nothing is no growth, so a budget of nothing means that.
     limit = max(budget.amount, trend.tolerance)
     figures = {
-        "rate": format_rate(trend.rate, trend.unit, run.plan.work),
-        "low": format_rate(trend.rate_low, trend.unit, run.plan.work),
-        "high": format_rate(max(high, 0.0), trend.unit, run.plan.work),
+        "rate": Rate(trend.rate, trend.unit, run.plan.work),
+        "low": Rate(trend.rate_low, trend.unit, run.plan.work),
+        "high": Rate(max(high, 0.0), trend.unit, run.plan.work),
     }
     # The verdict may know more than these bounds: blocks that come to no bytes, say, are no growth.
     known_clean = trend.status is Status.NO_LEAK and budget.amount <= trend.tolerance
     if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
-        told = tr("at most {high}", **figures)
+        told = message("gate.at-most", "at most {high}", high=figures["high"])
         if run.outcome.ending is Ending.OK:
             return _checked(budget, trend.unit, GateAnswer.WITHIN, told, trend)
         return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
@@ -83,39 +78,53 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     if grows and trend.rate_low > limit:
         return _above(entry, budget, trend, figures)
     if high <= limit:
-        told = tr(
+        told = message(
+            "gate.few-samples",
             "at most {high} so far, of {samples} samples; {fewest} are needed",
-            samples=trend.samples, fewest=FEWEST_FOR_CLEAN, **figures,
+            high=figures["high"], samples=trend.samples, fewest=FEWEST_FOR_CLEAN,
         )  # fmt: skip
     else:
-        told = tr("{rate}, between {low} and {high}: {reason}", reason=trend.reason, **figures)
+        told = message(
+            "gate.undecided",
+            "{rate}, between {low} and {high}: {reason}",
+            reason=trend.reason,
+            **figures,
+        )
     return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
 
 
 def _above(
-    entry: JudgedRun, budget: Budget, trend: Trend, figures: Mapping[str, str]
+    entry: JudgedRun, budget: Budget, trend: Trend, figures: Mapping[str, Rate]
 ) -> BudgetResult:
     """Growth above the budget: over it, unless it is known to be that of caches that end."""
-    told = tr("{rate}, at least {low}", **figures)
+    told = message(
+        "gate.at-least", "{rate}, at least {low}", rate=figures["rate"], low=figures["low"]
+    )
     is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
     if is_bounded and trend.unit is Unit.BYTES:
-        reason = tr("{told}, until bounded caches are full: {sentence}",
-                    told=told, sentence=entry.verdict.sentence)  # fmt: skip
+        reason = message(
+            "gate.bounded",
+            "{told}, until bounded caches are full: {sentence}",
+            told=told,
+            sentence=entry.verdict.sentence,
+        )
         return _checked(budget, trend.unit, GateAnswer.WITHIN, reason, trend)
     return _checked(budget, trend.unit, GateAnswer.OVER, with_ending(told, entry.run), trend)
 
 
-def with_ending(told: str, run: Run) -> str:
+def with_ending(told: Text, run: Run) -> Text:
     """A sentence with how the run ended, where it ended early."""
     if run.outcome.ending is Ending.OK:
         return told
-    reason = retold(run.outcome.reason) or tr(run.outcome.ending)
-    return tr("{told}; it ended early: {reason}", told=told, reason=reason)
+    reason = run.outcome.reason or run.outcome.ending
+    return message("gate.ended-early", "{told}; it ended early: {reason}", told=told, reason=reason)
 
 
-def no_sample(run: Run) -> str:
+def no_sample(run: Run) -> Text:
     """That a run read nothing, and why."""
-    return tr("no sample: {reason}", reason=retold(run.outcome.reason) or tr("empty run"))
+    if not run.outcome.reason:
+        return message("gate.empty-run", "no sample: empty run")
+    return message("gate.no-sample", "no sample: {reason}", reason=run.outcome.reason)
 
 
 def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
@@ -124,14 +133,27 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
     if not run.samples_done:
         reason = no_sample(run)
     elif series.startswith("cuda_") and run.plan.device != "cuda":
-        reason = tr("the run was on the CPU; gate {series} on a machine with a GPU", series=series)
+        reason = message(
+            "gate.needs-gpu",
+            "the run was on the CPU; gate {series} on a machine with a GPU",
+            series=series,
+        )
     elif series in run.unavailable:
-        why = retold(run.unavailable[series])
-        reason = tr("{series} cannot be read here: {why}", series=series, why=why)
+        reason = message(
+            "gate.unavailable",
+            "{series} cannot be read here: {why}",
+            series=series,
+            why=run.unavailable[series],
+        )
+    elif run.plan.load is not None and ANONYMOUS in run.samples:
+        reason = message(
+            "gate.no-series-from-outside",
+            "the run has no series {series!r}; of a service seen from outside only, gate the"
+            " series anonymous",
+            series=series,
+        )
     else:
-        reason = tr("the run has no series {series!r}", series=series)
-        if run.plan.load is not None and ANONYMOUS in run.samples:
-            reason += tr("; of a service seen from outside only, gate the series anonymous")
+        reason = message("gate.no-series", "the run has no series {series!r}", series=series)
     return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
 
 
@@ -142,7 +164,12 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return _unseen(entry, budget)
     unit = unit_in(entry, budget.series)
     grown = _growth(run, budget.series)
-    told = tr(_IN_CALLS[run.plan.work], amount=format_amount(grown, unit), calls=run.calls_done)
+    told: Text = message(
+        "gate.grown-in-run",
+        "{amount} in {calls}",
+        amount=Amount(grown, unit),
+        calls=Count(run.calls_done, run.plan.work),
+    )
     if grown > budget.amount:
         answer, told = GateAnswer.OVER, with_ending(told, run)
     elif run.outcome.ending is Ending.OK:
@@ -164,14 +191,15 @@ def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Time per call: the median, as far as one run knows it."""
     spent = cost(entry.run, None)
     if spent is None:
-        reason = tr("no call was timed")
+        reason = message("gate.no-time", "no call was timed")
         return _checked(budget, Unit.NANOSECONDS, GateAnswer.NOTHING_MEASURED, reason)
     taken = spent.median_seconds
     margin = exp(student(_TIME_FREEDOM) * SPREAD_BETWEEN_RUNS)
     low, high = taken / margin, taken * margin
-    told = tr(
-        "{seconds} a call, between {low} and {high}", seconds=format_seconds(taken),
-        low=format_seconds(low), high=format_seconds(high),
+    told = message(
+        "gate.time",
+        "{seconds} a call, between {low} and {high}",
+        seconds=Seconds(taken), low=Seconds(low), high=Seconds(high),
     )  # fmt: skip
     answer = answer_between(low, high, budget.amount)
     return BudgetResult(budget, Unit.NANOSECONDS, answer, with_ending(told, entry.run),

@@ -28,7 +28,7 @@ from leakhunt.model.baseline import (
 from leakhunt.model.comparison import NOT_RECORDED, VARIABLE
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
-from leakhunt.text.language import retold, tr
+from leakhunt.text.message import Text, joined, message
 
 # leakhunt sets them to the plan's number of threads, which is kept with each variant.
 _THREADS = ("env OMP_NUM_THREADS", "env MKL_NUM_THREADS")
@@ -45,7 +45,7 @@ def environment_of(run: Run) -> dict[str, str]:
     plans = {f"{VARIABLE}{name}" for name in run.plan.environment}
     threads = {name for name in _THREADS if facts.get(name) == str(run.plan.threads)}
     set_by_us = {*plans, *threads, "env PYTHONHASHSEED", "env CUDA_VISIBLE_DEVICES"}
-    told = {
+    known = {
         SYSTEM: " ".join([*words[:1], *words[2:]]),
         PYTHON: ".".join(python[:2]),
         LIBC: facts.get("libc", ""),
@@ -56,10 +56,10 @@ def environment_of(run: Run) -> dict[str, str]:
         for name, value in sorted(facts.items())
         if name.startswith(VARIABLE) and name not in set_by_us
     }
-    return {name: value or NOT_RECORDED for name, value in told.items()} | variables
+    return {name: value or NOT_RECORDED for name, value in known.items()} | variables
 
 
-def unfit(entries: Sequence[JudgedRun]) -> str:
+def unfit(entries: Sequence[JudgedRun]) -> Text:
     """Why these runs of one variant are no baseline; empty where they are one.
 
     A leak is another matter: see `KeptVariant.accepts_leak`.
@@ -67,13 +67,15 @@ def unfit(entries: Sequence[JudgedRun]) -> str:
     for entry in entries:
         run = entry.run
         if run.outcome.ending is not Ending.OK:
-            told = tr(run.outcome.ending)
-            reason = retold(run.outcome.reason)
-            return tr("{file}: the run was {told} ({reason})", file=run.file, told=told,
-                      reason=reason)  # fmt: skip
+            return message(
+                "baseline.ended-early",
+                "{file}: the run was {told} ({reason})",
+                file=run.file, told=run.outcome.ending, reason=run.outcome.reason,
+            )  # fmt: skip
         judged = run.samples_done - run.judged_from
         if judged < FEWEST_SAMPLES:
-            return tr(
+            return message(
+                "baseline.few-samples",
                 "{file}: {judged} judged samples; {fewest_samples} are needed",
                 file=run.file, judged=judged, fewest_samples=FEWEST_SAMPLES,
             )  # fmt: skip
@@ -81,8 +83,9 @@ def unfit(entries: Sequence[JudgedRun]) -> str:
     for other in others:
         differ = [e for e in mismatches([first], [other]) if e.matter.refuses_memory]
         if differ:
-            facts = tr("; ").join(str(difference_of(each)) for each in differ)
-            return tr(
+            facts = joined(map(difference_of, differ), "; ", "")
+            return message(
+                "baseline.no-repeats",
                 "{file} and {other}: no repeats of one another, these are not the same: {facts}",
                 file=first.file, other=other.file, facts=facts,
             )  # fmt: skip

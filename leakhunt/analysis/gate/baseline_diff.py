@@ -16,7 +16,7 @@ from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, joined, message
 
 
 def against_baseline(
@@ -52,19 +52,24 @@ def choose(baselines: Sequence[Baseline], run: Run) -> Baseline | None:
     return next((each for each in baselines if each.environment == here), None)
 
 
-def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> str:
+def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     """Why `run` is held against none of `baselines`, which are in `place`, and what to do."""
-    save = tr("'leakhunt baseline save RUN_FOLDER' here makes one")
     if not baselines:
-        return tr("{place}: no baseline; {save}", place=place, save=save)
+        return message(
+            "baseline.none",
+            "{place}: no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one",
+            place=place,
+        )
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
-    facts = tr("; ").join(str(difference_of(each)) for each in _apart(nearest.environment, here))
-    return tr(
+    return message(
+        "baseline.none-here",
         "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
-        " {save}",
-        place=place, nearest=nearest.place, facts=facts, save=save,
-    )  # fmt: skip
+        " 'leakhunt baseline save RUN_FOLDER' here makes one",
+        place=place,
+        nearest=nearest.place,
+        facts=joined(map(difference_of, _apart(nearest.environment, here)), "; ", ""),
+    )
 
 
 def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:

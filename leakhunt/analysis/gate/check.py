@@ -21,7 +21,7 @@ from leakhunt.model.comparison import Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer, gravest
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import leak_series
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 
 def check_all(
@@ -84,11 +84,16 @@ def _agreed(repeats: Sequence[BudgetResult]) -> BudgetResult:
     )
     count = answers.count(gravest_answer)
     if count == len(repeats):
-        return replace(told, reason=tr("{reason} ({count} of {count} runs)",
-                                       reason=told.reason, count=count))  # fmt: skip
+        agreed = message(
+            "gate.agreed", "{reason} ({count} of {count} runs)", reason=told.reason, count=count
+        )
+        return replace(told, reason=agreed)
     answer = GateAnswer.CANNOT_TELL if gravest_answer is GateAnswer.OVER else gravest_answer
-    reason = tr(
-        "{reason}, in {count} of {repeats} runs", reason=told.reason, count=count,
+    reason = message(
+        "gate.disagreed",
+        "{reason}, in {count} of {repeats} runs",
+        reason=told.reason,
+        count=count,
         repeats=len(repeats),
-    )  # fmt: skip
+    )
     return replace(told, answer=answer, reason=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from leakhunt.amounts import format_rate
+from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
@@ -23,7 +23,7 @@ from leakhunt.model.gate import (
 )
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import SeriesRole, Unit, has_role
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 
 def answer_on(
@@ -62,7 +62,9 @@ def answer_on(
         suspects = tuple(counting)
     refusal = beside.refusal if beside is not None else ""
     if not checks and not refusal:
-        refusal = tr("no series that shows live memory can be read on this system")
+        refusal = message(
+            "gate.no-live-series", "no series that shows live memory can be read on this system"
+        )
     answers = [check.answer for check in checks]
     return VariantResult(
         scenario=entries[0].run.plan.scenario,
@@ -78,7 +80,7 @@ def answer_on(
     )
 
 
-def not_measured(scenario: str, variant: str, reason: str) -> VariantResult:
+def not_measured(scenario: str, variant: str, reason: Text) -> VariantResult:
     """The answer on what could not be measured at all."""
     return VariantResult(
         scenario, variant, GateAnswer.NOTHING_MEASURED, (), attempts=0, reason=reason
@@ -132,10 +134,11 @@ def _put_up_with(
     left = sum((s.bytes_per_call or 0.0) if in_bytes else s.per_call for s in counting)
     if left > max(check.budget.amount, default_tolerance(check.unit, 1)):
         return check
-    reason = tr(
+    reason = message(
+        "gate.accepted",
         "{reason}; accepted: {fingerprints}",
         reason=check.reason,
-        fingerprints=tr(", ").join(suspect.fingerprint for suspect, _ in accepted),
+        fingerprints=tuple(suspect.fingerprint for suspect, _ in accepted),
     )
     return replace(check, answer=GateAnswer.WITHIN, reason=reason)
 
@@ -146,48 +149,58 @@ def _are_held(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
     return opened >= EXPLAINED_SHARE * (check.low or 0.0)
 
 
-def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[str, ...]:
+def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Text, ...]:
     """Acceptances that have run out, or that a suspect has outgrown, each as a line."""
     used = {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
     found = {suspect.fingerprint: suspect for each in variants for suspect in each.suspects}
-    notes = []
+    notes: list[Text] = []
     for each in terms.accepted:
         if each.fingerprint in used:
             continue
         if terms.today > each.until:
-            told = (
-                tr("the suspect is still there and counts again")
-                if each.fingerprint in found
-                else tr("no suspect here needs it")
-            )
-            notes.append(
-                tr(
-                    "{where}: {fingerprint} was accepted until {until}, which is over; {told}",
-                    where=each.where,
-                    fingerprint=each.fingerprint,
-                    until=each.until.isoformat(),
-                    told=told,
-                )
-            )
+            notes.append(_run_out(each, each.fingerprint in found))
         elif each.fingerprint in found and each.up_to is not None:
             notes.append(
-                tr(
+                message(
+                    "gate.acceptance-outgrown",
                     "{where}: {fingerprint} is accepted up to {up_to}, and keeps {rate}",
                     where=each.where,
                     fingerprint=each.fingerprint,
-                    up_to=format_rate(each.up_to, Unit.BYTES),
-                    rate=format_rate(found[each.fingerprint].bytes_per_call or 0.0, Unit.BYTES),
+                    up_to=Rate(each.up_to),
+                    rate=Rate(found[each.fingerprint].bytes_per_call or 0.0),
                 )
             )
     return tuple(notes)
 
 
-def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[str, ...]:
+def _run_out(acceptance: Acceptance, is_found: bool) -> Text:
+    values = {
+        "where": acceptance.where,
+        "fingerprint": acceptance.fingerprint,
+        "until": acceptance.until.isoformat(),
+    }
+    if is_found:
+        return message(
+            "gate.acceptance-over",
+            "{where}: {fingerprint} was accepted until {until}, which is over; the suspect is still"
+            " there and counts again",
+            **values,
+        )
+    return message(
+        "gate.acceptance-over-unneeded",
+        "{where}: {fingerprint} was accepted until {until}, which is over; no suspect here needs"
+        " it",
+        **values,
+    )
+
+
+def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Text, ...]:
     """Acceptances that nothing needs, where all that the policy names was measured."""
     suspects = {suspect.fingerprint for each in variants for suspect in each.suspects}
     suspects |= {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
     return tuple(
-        tr(
+        message(
+            "gate.acceptance-unneeded",
             "{where}: {fingerprint} is accepted, and nothing needs it: take it out, or see whether"
             " what it was for goes by another fingerprint now",
             where=each.where,

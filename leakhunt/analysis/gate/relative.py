@@ -14,7 +14,7 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
 from leakhunt.model.series import RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
-from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 # A pass without an amount of its own is none where so many times what an instrument tolerates could
 # be hidden in the noise: of live heap a kilobyte a call. So much then passes in one of 200, since
@@ -35,18 +35,22 @@ def more(
         else unit_in(entries[0], budget.series)
     )
     if lines is None:
-        reason = tr(
+        reason = message(
+            "gate.no-baseline",
             "there is no baseline to hold it against; 'leakhunt baseline save' makes one, and"
-            " --against REVISION measures one beside"
+            " --against REVISION measures one beside",
         )
         return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
     name = _line_name(budget)
     line = next((each for each in lines if each.name == name), None)
     if line is None:
         reason = (
-            tr("the baseline has no {series}", series=budget.series)
+            message("gate.baseline-lacks", "the baseline has no {series}", series=budget.series)
             if name
-            else tr("of whole runs, only rss is held against a baseline: write it per call")
+            else message(
+                "gate.only-rss-total",
+                "of whole runs, only rss is held against a baseline: write it per call",
+            )
         )
         return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
     return _by_line(entries, budget, unit, line)
@@ -88,11 +92,16 @@ def _by_bounds(
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
-    answer, told = answer_between(low, high, budget.amount), _told(line)
+    answer = answer_between(low, high, budget.amount)
+    told = _told(line)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
         if answer is GateAnswer.CANNOT_TELL:
-            told = tr("{told}; repeats would tell, or a budget of so much more", told=told)
+            told = message(
+                "gate.repeats-would-tell",
+                "{told}; repeats would tell, or a budget of so much more",
+                told=told,
+            )
     return BudgetResult(budget, unit, answer, told, estimate, low, high, seen)
 
 
@@ -119,17 +128,19 @@ def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
     return lambda ratio: before * (ratio - 1.0)
 
 
-def _told(line: Metric) -> str:
+def _told(line: Metric) -> Message:
     difference = line.difference
     assert difference is not None
     if line.name == TIME:
-        return tr(
+        return message(
+            "gate.more-time",
             "{estimate:.2f} times the time before, 99 % between {low:.2f} and {high:.2f}",
             estimate=difference.estimate,
             low=difference.low,
             high=difference.high,
         )
-    return tr(
+    return message(
+        "gate.more",
         "{estimate} more than before, 99 % between {low} and {high}",
         estimate=quantity(line, difference.estimate),
         low=quantity(line, difference.low),

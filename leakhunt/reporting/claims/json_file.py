@@ -4,17 +4,19 @@ What is in it, with units, is in ``schemas/claims.schema.json`` (``leakhunt sche
 
 Format history
     1 (2026-11): first.
+    2 (2026-11): texts of ours are objects: as they are said in English, and for programs their id
+        and raw values.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.claims import CheckedScenario, ClaimsReport
+from leakhunt.reporting.formats.as_json import as_json
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA_PREFIX = "urn:leakhunt:schema:claims:"
 SCHEMA = f"{SCHEMA_PREFIX}{FORMAT}"
 
@@ -36,6 +38,6 @@ def render(report: ClaimsReport) -> bytes:
 def _scenario(scenario: CheckedScenario) -> dict[str, Any]:
     return {
         "name": scenario.name,
-        "runs": [asdict(made) for made in scenario.runs],
-        "claims": [asdict(judged) for judged in scenario.claims],
+        "runs": [as_json(made) for made in scenario.runs],
+        "claims": [as_json(judged) for judged in scenario.claims],
     }

@@ -159,7 +159,7 @@ def limits(check: Check) -> str:
 
 def measured_cell(judged: JudgedCheck) -> str:
     """The figure with what it lies between, or why there is none."""
-    return judged.measured.text if judged.measured is not None else judged.reason
+    return str(judged.measured.text if judged.measured is not None else judged.reason)
 
 
 def claimed_cell(claim: JudgedClaim) -> str:
@@ -197,7 +197,7 @@ def inputs(scenario: CheckedScenario) -> tuple[tuple[str, str], ...]:
 def run_row(made: MadeRun) -> tuple[str, ...]:
     """The cells of a run under `RUN_HEADINGS`."""
     facts = tr("; ").join(made.facts.values())
-    result = made.page or made.reason or made.folder
+    result = made.page or str(made.reason) or made.folder
     return made.run.name, f"leakhunt {made.run.command}", facts or NOTHING, result
 
 

@@ -131,8 +131,8 @@ def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
     return GatePageRow(
         colour=_COLOURS[row.answer],
         cells=cells(row),
-        reason=row.reason if row.check is None else "",
-        beside=row.reason if needs_reason else "",
+        reason=str(row.reason) if row.check is None else "",
+        beside=str(row.reason) if needs_reason else "",
         anchor=anchors.get(id(row.variant), ""),
         curve=picture(drawn) if drawn.heights else "",
     )
@@ -142,8 +142,8 @@ def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
     """Why it is not within, each with the series that it is about: none, the variant as a whole."""
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN:
-            yield check.budget.series, check.reason
-    for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
+            yield check.budget.series, str(check.reason)
+    for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
         yield "", told
 
 

@@ -4,14 +4,13 @@ What is in it, with units, is in ``schemas/gate.schema.json`` (``leakhunt schema
 
 Format history
     1 (2026-11): first.
-    2 (2026-11): what is said of suspects, and of facts that differ, are objects: the text, and for
-        programs its id and raw values.
+    2 (2026-11): texts of ours are objects: as they are said in English, and for programs their id
+        and raw values.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from leakhunt.model.gate import (
@@ -26,6 +25,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.report import JudgedRun
 from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.reporting.gate.rows import finite
+from leakhunt.text.message import to_json
 
 FORMAT = 2
 SCHEMA = f"urn:leakhunt:schema:gate:{FORMAT}"
@@ -48,7 +48,7 @@ def render(gated: GateResult) -> bytes:
         "exit_code": int(gated.answer),
         "policy": gated.policy,
         "against": gated.against,
-        "notes": list(gated.notes),
+        "notes": [to_json(note) for note in gated.notes],
         "variants": [_variant(variant) for variant in gated.variants],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -61,7 +61,7 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
         "scenario": variant.scenario,
         "variant": variant.variant,
         "answer": _ANSWERS[variant.answer],
-        "reason": variant.reason,
+        "reason": to_json(variant.reason),
         "attempts": variant.attempts,
         "checks": [_check(check) for check in variant.checks],
         "suspects": [as_json(suspect) for suspect in variant.suspects],
@@ -76,10 +76,10 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
 
 def _check(check: BudgetResult) -> dict[str, Any]:
     return {
-        "budget": asdict(check.budget),
+        "budget": as_json(check.budget),
         "unit": _unit(check),
         "answer": _ANSWERS[check.answer],
-        "reason": check.reason,
+        "reason": to_json(check.reason),
         "estimate": finite(check.estimate),
         "low": finite(check.low),
         "high": finite(check.high),
@@ -95,8 +95,9 @@ def _unit(check: BudgetResult) -> str:
     return f"{unit}/call" if check.budget.extent is Extent.CALL else unit
 
 
-def _acceptance(acceptance: Acceptance) -> dict[str, str]:
-    return asdict(acceptance) | {"until": acceptance.until.isoformat()}
+def _acceptance(acceptance: Acceptance) -> dict[str, Any]:
+    written: dict[str, Any] = as_json(acceptance)
+    return written | {"until": acceptance.until.isoformat()}
 
 
 def _run(entry: JudgedRun) -> dict[str, Any]:
@@ -105,9 +106,9 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "file": run.file.rpartition("/")[2],
         "status": entry.verdict.status,
         "kind": entry.verdict.kind,
-        "sentence": entry.verdict.sentence,
+        "sentence": to_json(entry.verdict.sentence),
         "calls_done": run.calls_done,
-        "outcome": asdict(run.outcome),
-        "trends": {name: asdict(trend) for name, trend in entry.verdict.trends.items()},
+        "outcome": as_json(run.outcome),
+        "trends": as_json(entry.verdict.trends),
         "started_at": run.started_at,
     }

@@ -62,7 +62,8 @@ def _case(row: GateRow, seconds: float) -> Element:
 def _answer(row: GateRow) -> list[str]:
     """The sentence with what would have been seen, the reason, and what is put up with."""
     lines = [f"{word(row.answer)}: {sentence(row)}"]
-    lines += [row.reason] if row.reason and row.reason not in lines[0] else []
+    reason = str(row.reason)
+    lines += [reason] if reason and reason not in lines[0] else []
     return lines + [
         f"{accepted_line(suspect, acceptance, row.variant)} [{suspect.fingerprint}]"
         for suspect, acceptance in row.variant.accepted

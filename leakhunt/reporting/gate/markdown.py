@@ -69,7 +69,7 @@ def _lines(gated: GateResult) -> Iterator[str]:
         yield tr("Notes:")
         yield ""
     for note in gated.notes:
-        yield f"- {escaped(note)}"
+        yield f"- {escaped(str(note))}"
     yield from _details(gated, told)
 
 
@@ -100,11 +100,11 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     yield ""
     yield f"### {SIGNS[variant.answer]} {escaped(variant.name)}"
     yield ""
-    for told in filter(None, (variant.reason, mismatch_line(variant), attempts(variant))):
+    for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
         yield f"- {escaped(told)}"
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN:
-            yield f"- {code(check.budget.series)}: {escaped(check.reason)}"
+            yield f"- {code(check.budget.series)}: {escaped(str(check.reason))}"
     if variant.suspects:
         yield ""
         yield tr("Who keeps the memory:")

@@ -25,6 +25,7 @@ from leakhunt.model.run import Ending
 from leakhunt.reporting.gate.suspects import work_of
 from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text
 
 # A word always, a sign beside it: never told by colour alone.
 SIGNS = {
@@ -53,7 +54,7 @@ class GateRow:
 
     variant: VariantResult
     answer: GateAnswer
-    reason: str
+    reason: Text
     check: BudgetResult | None
 
     @property
@@ -99,7 +100,7 @@ def variant_rows(variant: VariantResult) -> Iterator[GateRow]:
         yield GateRow(variant, check.answer, check.reason, check)
 
 
-def _reason(variant: VariantResult) -> str:
+def _reason(variant: VariantResult) -> Text:
     if variant.reason:
         return variant.reason
     if variant.mismatches:
@@ -152,7 +153,7 @@ def limit(row: GateRow) -> str:
 def sentence(row: GateRow) -> str:
     """What follows the variant's name: the figures where they say it all, else the reason."""
     if row.check is None:
-        return row.reason
+        return str(row.reason)
     if figures_tell(row):
         told = tr(
             "{series} {measured}, budget {limit}",
@@ -164,7 +165,7 @@ def sentence(row: GateRow) -> str:
         told = tr(
             "{series}: {reason}; budget {limit}",
             series=row.series,
-            reason=row.reason.removesuffix(tr(".")),
+            reason=str(row.reason).removesuffix(tr(".")),
             limit=limit(row),
         )
     seen = tr("; would have seen {power} with 95 %", power=power(row))

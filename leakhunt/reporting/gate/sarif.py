@@ -4,6 +4,10 @@ A result for each answer that is not within budget: over is an error, what could
 measured a warning, since an alert that is missing would be taken for mended. Accepted suspects are
 results that are suppressed. GitHub refuses a whole file for one result without a line of the
 repository: such an answer is a notification in place of a result.
+
+A result's message says who keeps the memory too, and names its values; SARIF's own `id` and
+`arguments` (by number, looked up in the rule) do not fit that. So what programs may read of the
+reason, its id and raw values, is in the result's properties.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from leakhunt.reporting.gate.source_lines import (
 )
 from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
 from leakhunt.reporting.shared.facts import series_words
+from leakhunt.text.message import to_json
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _ROOT = "%SRCROOT%"
@@ -90,6 +95,7 @@ def _failed(failed: Sequence[GateRow], repository: Repository) -> Iterator[dict[
             "message": _text(_message(row)),
             "locations": [_location(spot)],
             "partialFingerprints": known,
+            "properties": {"reason": _visible(to_json(row.reason))},
         }
         further = [
             _location(at) | {"id": number, "message": _text(suspect_line(suspect, row.variant))}
@@ -140,7 +146,7 @@ def _invocation(
         for row in failed
         if row.answer is GateAnswer.NOTHING_MEASURED or place(row.variant, repository) is None
     ]
-    told += [{"level": "note", "message": _text(note)} for note in gated.notes]
+    told += [{"level": "note", "message": _text(str(note))} for note in gated.notes]
     return {
         "executionSuccessful": all(row.answer is not GateAnswer.NOTHING_MEASURED for row in failed),
         "exitCode": int(gated.answer),
@@ -193,6 +199,15 @@ def _location(spot: Spot) -> dict[str, Any]:
             "region": {"startLine": spot.line},
         }
     }
+
+
+def _visible(value: Any) -> Any:
+    """A value of JSON whose texts are on one line each, with nothing that cannot be seen."""
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {name: _visible(each) for name, each in value.items()}
+    return [_visible(each) for each in value] if isinstance(value, list) else value
 
 
 def _text(text: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ def reason(check: Check, found: Evidence | None) -> str:
     made = judge_check(check, found)
     assert made.answer is CheckAnswer.NOT_MEASURED
     assert made.measured is None
-    return made.reason
+    return str(made.reason)
 
 
 def test_why_a_check_is_not_measured(leaking: Run, make_run: MakeRun) -> None:
@@ -198,7 +198,7 @@ def test_a_failed_reference_matters_to_those_who_need_it_alone(
 
 def test_what_cannot_be_told_says_why(leaking: Run) -> None:
     made = judge_check(open_still(), evidence(leaking))
-    assert (made.answer, made.reason) == (
+    assert (made.answer, str(made.reason)) == (
         CheckAnswer.CANNOT_TELL,
         "cuda_reserved was not read in this run",
     )

@@ -27,6 +27,8 @@ from leakhunt.model.gate import (
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Reading, Run
 from leakhunt.model.series import Unit
+from leakhunt.text.language import speaking
+from leakhunt.text.message import to_json
 
 BASE = 100 << 20
 PER_CALL = Budget("live_heap", 4096.0, Extent.CALL, more=False, text="4 KiB/call")
@@ -71,7 +73,21 @@ def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     assert told.answer is GateAnswer.OVER
     assert told.estimate == pytest.approx(5000)
-    assert "at least 4.88 KiB/call" in told.reason
+    assert "at least 4.88 KiB/call" in str(told.reason)
+
+
+def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: MakeRun) -> None:
+    told = only(PER_CALL, make_run(live_heap=leak(5000)))
+    with speaking("zh"):
+        assert "至少 4.88 KiB" in str(told.reason)
+
+
+def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
+    told = to_json(only(PER_CALL, make_run(live_heap=leak(5000))).reason)
+    assert told["message"] == "gate.at-least"
+    assert told["values"]["low"] == {
+        "value": pytest.approx(5000), "unit": "bytes", "per": "call",
+    }  # fmt: skip
 
 
 def test_a_budget_of_nothing_tolerates_what_no_instrument_can_tell_from_nothing(
@@ -116,7 +132,7 @@ def test_a_run_that_ended_early_never_passes(make_run: MakeRun, budget: Budget) 
     outcome = Outcome(Ending.KILLED, "SIGKILL after call 300")
     told = only(budget, make_run(outcome=outcome, live_heap=leak(0), rss=leak(0)))
     assert told.answer is GateAnswer.CANNOT_TELL
-    assert "SIGKILL" in told.reason
+    assert "SIGKILL" in str(told.reason)
 
 
 def test_a_run_that_was_killed_over_its_total_is_over(make_run: MakeRun) -> None:
@@ -127,28 +143,28 @@ def test_a_run_that_was_killed_over_its_total_is_over(make_run: MakeRun) -> None
 def test_an_empty_run_measured_nothing(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(outcome=Outcome(Ending.CRASHED, "ValueError: no")))
     assert told.answer is GateAnswer.NOTHING_MEASURED
-    assert "ValueError: no" in told.reason
+    assert "ValueError: no" in str(told.reason)
 
 
 def test_a_series_that_was_not_read_never_passes(make_run: MakeRun) -> None:
     cuda = Budget("cuda_reserved", 0.0, Extent.CALL, more=False, text="0")
     told = only(cuda, make_run(live_heap=leak(0)))
     assert told.answer is GateAnswer.NOTHING_MEASURED
-    assert "on the CPU" in told.reason
+    assert "on the CPU" in str(told.reason)
 
 
 def test_a_total_goes_from_before_the_first_call_to_after_the_last(make_run: MakeRun) -> None:
     readings = {"start": {"rss": 10 << 20}, "end": {"rss": 70 << 20}}
     told = only(RSS_TOTAL, make_run(readings=readings, rss=leak(0)))
     assert (told.answer, told.estimate) == (GateAnswer.OVER, float(60 << 20))
-    assert "60.0 MiB in 300 calls" in told.reason
+    assert "60.0 MiB in 300 calls" in str(told.reason)
 
 
 def test_repeats_that_disagree_cannot_tell(make_run: MakeRun) -> None:
     good, bad = make_run(live_heap=leak(0)), make_run(live_heap=leak(5000))
     told = only(PER_CALL, good, bad)
     assert told.answer is GateAnswer.CANNOT_TELL
-    assert "in 1 of 2 runs" in told.reason
+    assert "in 1 of 2 runs" in str(told.reason)
     assert only(PER_CALL, bad, bad).answer is GateAnswer.OVER
     assert only(PER_CALL, good, good).answer is GateAnswer.WITHIN
 
@@ -162,7 +178,7 @@ def test_a_repeat_that_measured_nothing_is_no_pass(make_run: MakeRun) -> None:
 def test_a_relative_budget_without_a_baseline_measured_nothing(make_run: MakeRun) -> None:
     told = only(MORE, make_run(live_heap=leak(0)))
     assert told.answer is GateAnswer.NOTHING_MEASURED
-    assert "leakhunt baseline save" in told.reason
+    assert "leakhunt baseline save" in str(told.reason)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +232,7 @@ def test_a_run_that_ended_early_is_no_pass_beside_a_baseline(make_run: MakeRun) 
     same = [line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0))]
     killed = make_run(outcome=Outcome(Ending.KILLED, "SIGKILL after call 300"), live_heap=leak(0))
     (told,) = check_all(judged(killed), [], same)
-    assert told.answer is GateAnswer.CANNOT_TELL and "SIGKILL" in told.reason
+    assert told.answer is GateAnswer.CANNOT_TELL and "SIGKILL" in str(told.reason)
     worse = [line("live_heap", Conclusion.MORE, Interval(900, 800, 1000))]
     assert check_all(judged(killed), [], worse)[0].answer is GateAnswer.OVER
 
@@ -224,7 +240,7 @@ def test_a_run_that_ended_early_is_no_pass_beside_a_baseline(make_run: MakeRun) 
 def test_a_run_without_a_sample_measured_nothing_beside_a_baseline(make_run: MakeRun) -> None:
     failed = make_run(outcome=Outcome(Ending.CRASHED, "no weights here"), live_heap=[])
     (told,) = check_all(judged(failed), [], [line("live_heap", Conclusion.CANNOT_TELL, None)])
-    assert told.answer is GateAnswer.NOTHING_MEASURED and "no weights here" in told.reason
+    assert told.answer is GateAnswer.NOTHING_MEASURED and "no weights here" in str(told.reason)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +366,7 @@ def test_an_accepted_suspect_does_not_fail_the_gate_until_its_day(leaking_run: R
     suspects = [made_suspect("aa", 5000.0)]
     told = answered(leaking_run, suspects, acceptance("aa"))
     assert told.answer is GateAnswer.WITHIN
-    assert "accepted: aa" in told.checks[0].reason
+    assert "accepted: aa" in str(told.checks[0].reason)
     assert [each.fingerprint for each, _ in told.accepted] == ["aa"]
     assert told.suspects == ()
 
@@ -361,8 +377,10 @@ def test_an_expired_acceptance_counts_again(leaking_run: Run) -> None:
     assert told.answer is GateAnswer.OVER
     assert [each.fingerprint for each in told.suspects] == ["aa"]
     (note,) = acceptance_notes(terms(expired), [told])
-    assert note.startswith("pyproject.toml:31: aa was accepted until 2026-11-26, which is over")
-    assert "counts again" in note
+    assert str(note).startswith(
+        "pyproject.toml:31: aa was accepted until 2026-11-26, which is over"
+    )
+    assert "counts again" in str(note)
 
 
 def test_a_new_suspect_beside_an_accepted_one_fails_the_gate(leaking_run: Run) -> None:
@@ -393,7 +411,7 @@ def test_growth_that_nobody_explains_is_not_accepted(leaking_run: Run) -> None:
 def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
     clean = answer_on(judged(make_run(live_heap=leak(0))), terms())
     (note,) = unneeded_notes(terms(acceptance("aa")), [clean])
-    assert "nothing needs it" in note
+    assert "nothing needs it" in str(note)
     assert unneeded_notes(terms(acceptance("aa", date(2026, 1, 1))), [clean]) == ()
 
 
@@ -402,7 +420,7 @@ def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
     assert told.answer is GateAnswer.OVER
     (note,) = acceptance_notes(terms(some), [told])
-    assert "accepted up to 3.91 KiB/call, and keeps 4.88 KiB/call" in note
+    assert "accepted up to 3.91 KiB/call, and keeps 4.88 KiB/call" in str(note)
     enough = replace(some, up_to=5000.0)
     assert answered(leaking_run, [made_suspect("aa", 5000.0)], enough).answer is GateAnswer.WITHIN
 
@@ -411,7 +429,7 @@ def test_runs_that_read_nothing_are_one_answer_and_not_one_a_budget(make_run: Ma
     empty = make_run(outcome=Outcome(Ending.CRASHED, "ModuleNotFoundError: shop"))
     told = answer_on(judged(empty), terms(budgets=(PER_CALL, RSS_TOTAL)))
     assert (told.answer, told.checks) == (GateAnswer.NOTHING_MEASURED, ())
-    assert "ModuleNotFoundError: shop" in told.reason
+    assert "ModuleNotFoundError: shop" in str(told.reason)
 
 
 def test_of_several_answers_the_gravest_is_the_answer() -> None:

@@ -129,7 +129,7 @@ def test_the_gate_takes_the_growth_that_is_seen() -> None:
     assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN
     told = checked_rate(run, "live_heap", 4096.0)
     assert told.answer is GateAnswer.NOTHING_MEASURED
-    assert "gate the series anonymous" in told.reason
+    assert "gate the series anonymous" in str(told.reason)
 
 
 # What is in flight when a sample is read is noise of users times the size of a request. Of clean

@@ -185,7 +185,25 @@ def test_what_stays_open_upwards_is_null_for_programs(report: ClaimsReport) -> N
     changed = replace(scenario, claims=(replace(first, checks=checks),))
     document = json.loads(rendered("json", replace(report, scenarios=(changed,))))
     found = document["scenarios"][0]["claims"][0]["checks"][0]["measured"]
-    assert found == {"value": 5.0, "low": 5.0, "high": None, "unit": "bytes", "text": "at least"}
+    assert found == {
+        "value": 5.0,
+        "low": 5.0,
+        "high": None,
+        "unit": "bytes",
+        "text": {"text": "at least"},
+    }
+
+
+def test_what_was_judged_in_english_is_shown_in_chinese(report: ClaimsReport) -> None:
+    english = rendered("md", report)
+    with speaking("zh"):
+        chinese = rendered("md", report)
+    texts = {
+        str(each.measured.text if each.measured is not None else each.reason)
+        for claim in report.claims
+        for each in claim.checks
+    }
+    assert any(each in english and each not in chinese for each in texts)
 
 
 def test_all_is_spoken_in_chinese_without_a_failure(both: Evidence) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -24,8 +25,10 @@ from made_gates import (
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from leakhunt.analysis.gate.decide import answer_on
+from leakhunt.analysis.report import assemble
 from leakhunt.config.policy_file import read_policy
-from leakhunt.model.gate import Budget, Extent, GateAnswer, GateResult
+from leakhunt.model.gate import Budget, Extent, GateAnswer, GateResult, Terms
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.gate import junit
 from leakhunt.reporting.gate import markdown as gate_markdown
@@ -91,6 +94,19 @@ def test_every_format_takes_every_gate_and_is_the_same_twice(
 def test_every_gate_is_told_in_chinese_as_well(gates: Mapping[str, GateResult], kind: str) -> None:
     with speaking("zh"):
         assert markdown(gates[kind]) and printed(gates[kind])
+
+
+def test_what_was_judged_in_english_is_shown_in_chinese(make_run: MakeRun) -> None:
+    run = make_run(live_heap=[(50 << 20) + 5000 * call for call in range(300)])
+    budget = Budget("live_heap", 4096.0, Extent.CALL, False, "4 KiB/call")
+    answer = answer_on(assemble([run], "test").entries, Terms((budget,), (), date(2027, 3, 1)))
+    made = gated(answer)
+    renderer = next(each for each in GATE_RENDERERS if each.format == "md")
+    english = renderer.render(made, REPOSITORY).decode()
+    assert "4.88 KiB/call, at least 4.88 KiB/call" in english
+    with speaking("zh"):
+        chinese = renderer.render(made, REPOSITORY).decode()
+    assert "，至少 4.88 KiB" in chinese and "at least" not in chinese
 
 
 def test_the_kinds_are_all_that_are_made(gates: Mapping[str, GateResult]) -> None:
