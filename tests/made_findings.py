@@ -19,7 +19,7 @@ from leakhunt.model.attribution import (
     Origin,
     Suspect,
 )
-from leakhunt.model.run import Run
+from leakhunt.model.run import Ending, Outcome, Run
 
 KIB = 1024
 CALLS = 300
@@ -56,7 +56,7 @@ def watched(*findings: Finding) -> Run:
 
 
 _EMPTY = Run(
-    plan=plan(), outcome=None, series=(), samples={}, calls=()  # type: ignore[arg-type]
+    plan=plan(), outcome=Outcome(Ending.OK), series=(), samples={}, calls=()
 )  # fmt: skip
 
 

@@ -49,8 +49,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("analysis/verdict/judge.py", "reporting.run.sentences"),
     ("engine/claims.py", "cli.main"),
     ("engine/gate_scenario.py", "cli.display"),
-    ("engine/run.py", "cli.display"),
-    ("engine/run.py", "cli.summary"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
     ("reporting/index/page.py", "errors"),

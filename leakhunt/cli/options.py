@@ -1,4 +1,4 @@
-"""What ``run`` and ``hunt`` are asked for: their common options, checked."""
+"""The options that ``run`` and ``hunt`` have in common, and the request they make."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
-from leakhunt.cli.interrupts import signals_are_interrupts
-from leakhunt.engine.settings import RunRequest, given_options, settings_of
-from leakhunt.model.options import TIMEOUT_SECONDS, Settings
+from leakhunt.engine.settings import RunRequest, given_options
+from leakhunt.model.options import COLLECT, DEVICES, TIMEOUT_SECONDS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -32,7 +32,7 @@ _OPTIONS = (
     ),
     click.option(
         "--collect",
-        type=click.Choice(["auto", "always", "never"]),
+        type=click.Choice(COLLECT),
         default="auto",
         show_default=True,
         help="gc.collect() before each reading; auto: if garbage hides the rest and it is cheap.",
@@ -40,7 +40,7 @@ _OPTIONS = (
     click.option(
         "--resolve", is_flag=True, help="Go on until the verdict is no longer inconclusive."
     ),
-    click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), default="auto"),
+    click.option("--device", type=click.Choice(DEVICES), default="auto"),
     click.option("--lengths", help="Clip lengths, where the scenario has them: fixed or varied."),
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)."),
     click.option(
@@ -63,7 +63,7 @@ _OPTIONS = (
         "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
     ),
     format_option,
-    click.option("--live", is_flag=True, help="Draw the curves in the terminal as they grow."),
+    display_option,
 )
 
 
@@ -74,15 +74,11 @@ def measuring_options(command: _Command) -> _Command:
     return click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")(command)
 
 
-def settings_for(target: str, **asked: Any) -> Settings:
-    """The settings that these options ask for; from now on a signal to end is an interrupt.
+def run_request(target: str, **asked: Any) -> RunRequest:
+    """What these options ask for.
 
     Raises:
-        UsageError: they make no sense, or name what is not there.
-        MissingRequirement: what the scenario needs is not installed.
+        UsageError: an option of the scenario is not written as NAME=VALUE.
     """
     named = {name: asked.pop(name) for name in ("lengths", "audio")}
-    options = given_options(asked.pop("pairs"), named)
-    settings = settings_of(RunRequest(target, options=options, **asked))
-    signals_are_interrupts()
-    return settings
+    return RunRequest(target, options=given_options(asked.pop("pairs"), named), **asked)

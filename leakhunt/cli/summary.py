@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from leakhunt.cli.display import SteadyConsole
 from leakhunt.engine.report import Told
 from leakhunt.model.report import Report
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
 
 
 def show(console: Console, told: Told[Report], written: list[Path]) -> None:
+    """`print_report` of what knows another language."""
+    print_report(told.here, written, console)
+
+
+def print_report(report: Report, files: Sequence[Path], console: Console | None = None) -> None:
     """The summary on the terminal; the path that was written first, the HTML's, comes last.
 
     In a file or a pipe a sentence is a line, for grep.
     """
-    report = told.here
+    console = console or SteadyConsole()
     console.print()
     console.print(summary_table(report))
     for line in (*verdict_lines(report), *suspect_lines(report)):
         console.print(line, soft_wrap=not console.is_terminal)
-    for path in reversed(written):
+    for path in reversed(files):
         console.print(str(path), soft_wrap=True, markup=False, highlight=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from leakhunt.engine.compare import compare_places, write_comparison
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import ALL, names_among, possible
-from leakhunt.engine.report import rendered, report_on, write_report
+from leakhunt.engine.report import rendered, report_of, write_files
 from leakhunt.errors import NothingMeasured
 from leakhunt.model.gate import GateResult, Pages
 from leakhunt.model.run import Run
@@ -67,7 +67,8 @@ def write_reports(
     runs = _runs_in(folder)
     if not runs or not files.reports:
         return ()
-    written = write_report(report_on(runs, str(folder)), folder, files.reports)[:1]
+    report = report_of(runs, str(folder))
+    written = write_files(report, folder, files.reports)[:1]
     if against is not None and _runs_in(other):
         try:
             comparison = compare_places((other, folder), (against, tr("here")))

@@ -22,10 +22,10 @@ from leakhunt.engine.gate_variant import (
     HuntInterrupted,
     without_baseline,
 )
+from leakhunt.engine.hunt import Carrier, usable_on
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, bench, make
 from leakhunt.engine.settings import plan_of
-from leakhunt.engine.watching import Carrier, usable_on
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
 from leakhunt.model.plan import Plan

@@ -16,8 +16,8 @@ from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
+from leakhunt.engine.hunt import Carrier, under_instruments
 from leakhunt.engine.interleave import interleaved
-from leakhunt.engine.watching import Carrier, watch
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side
 from leakhunt.model.gate import (
@@ -150,7 +150,7 @@ class Gate:
             return result
         verdict = next(e.verdict for e in result.entries if e.run is runs[0])
         try:
-            watched = watch(runs[0], verdict, runs[0].plan.variant, self.carry, self.usable)
+            watched = [*under_instruments(runs[0], verdict, self.carry, usable=self.usable)]
         except KeyboardInterrupt:
             raise HuntInterrupted(result) from None
         return again([*runs, *watched])

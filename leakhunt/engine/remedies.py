@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.verdict.schedule import same_calls
-from leakhunt.engine.run import Session, shown
+from leakhunt.engine.interleave import interleaved
+from leakhunt.engine.session import Session
 from leakhunt.errors import UsageError
 from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan, Role
-from leakhunt.model.run import Outcome, Run
+from leakhunt.model.run import Run
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
@@ -21,7 +22,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedRemedy:
     """A remedy as it was named: an environment, options, or another variant."""
 
     name: str
@@ -30,16 +31,16 @@ class Tried:
     variant: Variant | None = None
 
 
-def remedies_asked(words: Sequence[str], settings: Settings) -> tuple[Tried, ...]:
+def remedies_named(words: Sequence[str], settings: Settings) -> tuple[TriedRemedy, ...]:
     """The remedies that these words name.
 
     Raises:
         UsageError: one names nothing that can be tried.
     """
-    return tuple(_asked(word, settings) for word in words)
+    return tuple(_named(word, settings) for word in words)
 
 
-def _asked(word: str, settings: Settings) -> Tried:
+def _named(word: str, settings: Settings) -> TriedRemedy:
     known = {cause.id: cause for cause in catalogue()}
     if word in known:
         environment = known[word].remedy.environment
@@ -51,16 +52,16 @@ def _asked(word: str, settings: Settings) -> Tried:
                     word=word,
                 )
             )
-        return Tried(word, environment=environment)
+        return TriedRemedy(word, environment=environment)
     kind, _, rest = word.partition(":")
     if kind == "variant":
-        return Tried(word, variant=_variant(rest, settings))
+        return TriedRemedy(word, variant=_variant(rest, settings))
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
             raise UsageError(tr("--try {word}: write option:NAME=VALUE", word=word))
         find.settle_options(settings.scenario, {name: value})
-        return Tried(word, options={name: value})
+        return TriedRemedy(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
@@ -70,7 +71,7 @@ def _asked(word: str, settings: Settings) -> Tried:
                 word=word,
             )
         )
-    return Tried(word, environment={name: value for name, _, value in pairs})
+    return TriedRemedy(word, environment={name: value for name, _, value in pairs})
 
 
 def _variant(name: str, settings: Settings) -> Variant:
@@ -84,45 +85,41 @@ def _variant(name: str, settings: Settings) -> Variant:
 
 
 def try_remedies(
-    prepared: Session, run: Run, remedies: Sequence[Tried], rounds: int
-) -> Generator[Outcome]:
-    """Run every remedy on a measured run's plan, before and after in turns."""
-    for number, tried in enumerate(remedies, 1):
-        against_itself = tried.variant is not None and tried.variant.name == run.plan.variant
+    prepared: Session, run: Run, remedies: Sequence[TriedRemedy], pairs: int
+) -> Iterator[Run]:
+    """Run every remedy on a measured run's plan, in pairs of runs before and after it."""
+    for number, remedy in enumerate(remedies, 1):
+        against_itself = remedy.variant is not None and remedy.variant.name == run.plan.variant
         if run.calls_done and not against_itself:
-            yield from _try(prepared, run, tried, number, rounds)
+            yield from _try(prepared, run, remedy, number, pairs)
 
 
 def _try(
-    prepared: Session,
-    run: Run,
-    tried: Tried,
-    number: int,
-    rounds: int,
-) -> Iterator[Outcome]:
-    before = _plan(run, tried)
+    prepared: Session, run: Run, remedy: TriedRemedy, number: int, pairs: int
+) -> Iterator[Run]:
+    before = _plan(run, remedy)
     after = replace(
         before,
         role=Role.AFTER,
-        environment={**before.environment, **tried.environment},
-        options={**before.options, **tried.options},
-        variant=tried.variant.name if tried.variant else before.variant,
+        environment={**before.environment, **remedy.environment},
+        options={**before.options, **remedy.options},
+        variant=remedy.variant.name if remedy.variant else before.variant,
     )
-    name = f"{run.plan.variant}.try-{number}"
-    with prepared.displays(len(f"{name}-before-{rounds}")) as display:
-        for turn in range(1, rounds + 1):
-            # Before first, then after first, so that a machine that slows down slows down both.
-            for plan in (before, after) if turn % 2 else (after, before):
-                taken = replace(plan, round=turn)
-                yield shown(display, prepared, taken, f"{name}-{plan.role}-{turn}")
+    plans = [
+        (replace(plan, round=turn), f"{run.plan.variant}.try-{number}-{plan.role}-{turn}")
+        for turn, plan in interleaved(before, after, pairs)
+    ]
+    group = tuple(name for _, name in plans)
+    for plan, name in plans:
+        yield prepared.carry_out(plan, name, group)
 
 
-def _plan(run: Run, tried: Tried) -> Plan:
+def _plan(run: Run, remedy: TriedRemedy) -> Plan:
     """The run's own calls again, as a fixed number; the reference is what is compared with."""
     return replace(
         same_calls(run),
         collect="never",
         reference=run.plan.variant,
         role=Role.BEFORE,
-        remedy=tried.name,
+        remedy=remedy.name,
     )

@@ -10,12 +10,15 @@ from typing import Generic, TypeVar
 
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
-from leakhunt.errors import NothingMeasured
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import Renderer
+from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import speaking, spoken, tr
+from leakhunt.text.message import message
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -42,6 +45,101 @@ def rendered(subject: T, render: Callable[[T], bytes], language: str | None) -> 
     """What `render` makes of `subject`, in `language`; None: in the one spoken."""
     with speaking(language or spoken()):
         return render(subject)
+
+
+def report_of(runs: Sequence[Run], place: str) -> Report:
+    """The report on these runs.
+
+    Raises:
+        NothingMeasured: there is no run.
+    """
+    if not runs:
+        raise NothingMeasured(
+            tr("{place}: no run file (*.run.jsonl) here; 'leakhunt run' makes some", place=place)
+        )
+    return assemble(runs, GENERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    """A report and its files, the first of which is the one for people."""
+
+    report: Report
+    files: tuple[Path, ...]
+
+    def _repr_html_(self) -> str:
+        from leakhunt.reporting.run.notebook import cards
+
+        return cards(self.report)
+
+
+def report_again(
+    places: Sequence[str],
+    renderers: Sequence[Renderer] = (),
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+) -> ReportResult:
+    """The report on run files, or on folders of them, with its files in `out`.
+
+    Where `out` is None they replace those in the folder of the first run file. Damaged files are
+    left out, and `events` are told so, unless one was named itself.
+
+    Raises:
+        UsageError: there is nothing of this name.
+        BadFile: a file that was named is no run file.
+        NothingMeasured: there is no run file.
+        CannotWrite: the disk does not take the files.
+    """
+    files = run_file.find_run_files(places)
+    loaded = (_loaded(file, places, events) for file in files)
+    report = report_of([run for run in loaded if run is not None], places[0])
+    folder = out or files[0].parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(
+            tr(
+                "{folder}: {strerror}; name another with --out",
+                folder=folder,
+                strerror=tr(str(error.strerror)),
+            )
+        ) from error
+    return ReportResult(report, tuple(write_files(report, folder, renderers)))
+
+
+def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:
+    """The run of a file; a damaged one is left out, unless it was named itself."""
+    try:
+        return run_file.load(file)
+    except BadFile as error:
+        if str(file) in named:
+            raise
+        events.noted(message("left-out", "left out: {error}", error=str(error)), warning=True)
+        return None
+
+
+def report_of_folder(folder: Path) -> Report:
+    """The report on all runs of a folder.
+
+    Raises:
+        NothingMeasured: there is no run file in it.
+        BadFile: one is damaged.
+    """
+    files = run_file.find_run_files([str(folder)])
+    return report_of([run_file.load(file) for file in files], str(folder))
+
+
+def write_files(report: Report, folder: Path, renderers: Sequence[Renderer]) -> list[Path]:
+    """Write these files into `folder`, each whole or not at all; the paths, in the order given.
+
+    Raises:
+        CannotWrite: the disk does not take them; the run files are untouched.
+    """
+    return [
+        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
+        for each in renderers
+    ]
 
 
 def report_on(runs: list[Run], place: str) -> Told[Report]:

@@ -1,133 +1,129 @@
-"""Measuring the variants of a scenario one after the other, and reporting on them."""
+"""``run``: the variants of a scenario measured one after the other, and the report on them."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from leakhunt.cli.display import Display, Displays
-from leakhunt.cli.summary import show
-from leakhunt.engine.report import report_on, write_report
-from leakhunt.engine.settings import plan_of
-from leakhunt.errors import (
-    INTERRUPTED,
-    LeakhuntError,
-    NothingMeasured,
-    ScenarioFailed,
-)
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.executors import Executor
+from leakhunt.engine.executors.local import LOCAL
+from leakhunt.engine.report import report_of_folder, write_files
+from leakhunt.engine.session import Session, session
+from leakhunt.engine.settings import RunRequest, plan_of, settings_of
+from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
 from leakhunt.model.options import Settings
-from leakhunt.model.plan import Plan
-from leakhunt.model.run import Ending, Outcome
-from leakhunt.model.scenario import Variant
+from leakhunt.model.report import Report
+from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import Renderer
-from leakhunt.runner.prepared import (
-    PREPARE_LOG,
-    Bench,
-    needs_preparing,
-    prepared_for,
-    variants_for,
-)
-from leakhunt.runner.supervisor import Prepared
-from leakhunt.storage import run_file
-from leakhunt.text.language import tr
+from leakhunt.storage.folders import new_folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session(Bench):
-    """A scenario that is prepared, with what shows its runs."""
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What was measured: the report, the folder of its run files, and how each run ended.
 
-    variants: tuple[Variant, ...]
-    displays: Displays
+    `files` are those of the report, the first of which is the one for people. `exit_code` is that
+    of the verb: 0, or 4 (nothing measured), 8 (the scenario's own code failed), 130 (interrupted).
+    """
+
+    report: Report
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+    files: tuple[Path, ...]
+    exit_code: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it; what was measured by then is in the report."""
+        return self.exit_code == INTERRUPTED
+
+    def verdict(self, variant: str = "") -> Verdict:
+        """The verdict on a variant; without a name, on the only one.
+
+        Raises:
+            UsageError: there is no such variant, or more than one to choose from.
+        """
+        return self.report.verdict(variant)
+
+    def _repr_html_(self) -> str:
+        from leakhunt.reporting.run.notebook import cards
+
+        return cards(self.report)
 
 
-@contextmanager
-def session(
-    settings: Settings, folder: Path, console: Console, displays: Displays
-) -> Iterator[Session]:
-    """Prepare the scenario; its scratch folder lasts as long as the session.
+def run(
+    request: RunRequest,
+    renderers: Sequence[Renderer] = (),
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+    executor: Executor = LOCAL,
+) -> RunResult:
+    """Measure the variants of a scenario, one fresh process each, and report on them.
+
+    Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
+    ``reports``. An interrupt ends it early; what was measured by then is reported.
 
     Raises:
-        LeakhuntError: the scenario cannot start here.
+        LeakhuntError: the request makes no sense, the scenario cannot start here, or the disk does
+            not take the results.
+        KeyboardInterrupt: the user ended it before anything was measured.
     """
-    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
-        try:
-            prepared = prepared_and_told(settings, folder, Path(scratch), console)
-            variants = tuple(variants_for(settings, prepared.device))
-        except ScenarioFailed:
-            raise  # the log in the folder tells more
-        except BaseException:
-            (folder / PREPARE_LOG).unlink(missing_ok=True)
-            folder.rmdir()
-            raise
-        yield Session(
-            settings=settings,
-            prepared=prepared,
-            folder=folder,
-            scratch=Path(scratch),
-            variants=variants,
-            displays=displays,
-        )
+    return run_as(settings_of(request), renderers, events, out=out, executor=executor)
 
 
-def measure_all(
+def run_as(
     settings: Settings,
-    folder: Path,
-    renderers: Sequence[Renderer],
-    console: Console,
-    displays: Displays,
-) -> int:
-    """Measure every variant into `folder`, report, and return the exit code.
+    renderers: Sequence[Renderer] = (),
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+    executor: Executor = LOCAL,
+) -> RunResult:
+    """The same for settings that are checked already."""
+    folder = new_folder(out, settings.scenario.name)
+    with session(settings, folder, events, executor) as prepared:
+        runs = measure_variants(prepared)
+    return result_of(folder, runs, runs, renderers)
+
+
+def measure_variants(prepared: Session) -> list[Run]:
+    """Measure every variant of a session, until one is interrupted."""
+    group = tuple(each.name for each in prepared.variants)
+    runs: list[Run] = []
+    for variant in prepared.variants:
+        plan = plan_of(prepared.settings, variant, prepared.workplace.device)
+        runs.append(prepared.carry_out(plan, variant.name, group))
+        if is_interrupted(runs[-1]):
+            break
+    return runs
+
+
+def is_interrupted(run: Run) -> bool:
+    """Whether the user ended it."""
+    return run.outcome.ending is Ending.INTERRUPTED
+
+
+def result_of(
+    folder: Path, runs: Sequence[Run], measured: Sequence[Run], renderers: Sequence[Renderer]
+) -> RunResult:
+    """The result of `runs`, of which those are `measured` that are to be judged.
 
     Raises:
-        LeakhuntError: the scenario cannot start here, or the disk does not take the results.
+        CannotWrite: the disk does not take the files; the run files are untouched.
     """
-    with session(settings, folder, console, displays) as prepared:
-        outcomes = measure_variants(prepared)
-    runs = [run_file.load(file) for file in run_file.find_run_files([str(folder)])]
-    report = report_on(runs, str(folder))
-    show(console, report, write_report(report, folder, renderers))
-    return exit_code(outcomes, [run.calls_done for run in runs])
-
-
-def measure_variants(prepared: Session) -> list[Outcome]:
-    """Measure every variant of a session, until one is interrupted."""
-    outcomes: list[Outcome] = []
-    with prepared.displays(max(len(each.name) for each in prepared.variants)) as display:
-        for variant in prepared.variants:
-            plan = plan_of(prepared.settings, variant, prepared.prepared.device)
-            outcomes.append(shown(display, prepared, plan, variant.name))
-            if outcomes[-1].ending is Ending.INTERRUPTED:
-                break
-    return outcomes
-
-
-def shown(display: Display, prepared: Session, plan: Plan, name: str) -> Outcome:
-    """Carry out a plan with a line on the display, into the run file `name`."""
-    afterwards = tr("looking through what was seen") if plan.instrument else ""
-    follower = display.variant(name, plan.calls, afterwards)
-    outcome = prepared.carry_out(plan, name, follower)
-    display.ended(name, outcome)
-    return outcome
-
-
-def prepared_and_told(
-    settings: Settings, folder: Path, scratch: Path, console: Console
-) -> Prepared:
-    """What the scenario's ``prepare`` settled, told on the console."""
-    if not needs_preparing(settings):
-        return prepared_for(settings, folder, scratch)
-    console.print(
-        tr("preparing {name} ...", name=settings.scenario.name), markup=False, highlight=False
+    report = report_of_folder(folder)
+    outcomes = tuple(run.outcome for run in runs)
+    return RunResult(
+        report=report,
+        folder=folder,
+        outcomes=outcomes,
+        files=tuple(write_files(report, folder, renderers)),
+        exit_code=exit_code(outcomes, [run.calls_done for run in measured]),
     )
-    prepared = prepared_for(settings, folder, scratch)
-    for name, fact in prepared.facts.items():
-        console.print(f"  {name}: {fact}", markup=False, highlight=False, soft_wrap=True)
-    return prepared
 
 
 def exit_code(outcomes: Sequence[Outcome], calls_done: Sequence[int]) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leakhunt.errors import UsageError
 from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
+from leakhunt.text.language import tr
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +117,22 @@ class Report:
     generator: str
     trials: tuple[RemedyTrial, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
+
+    def verdict(self, variant: str = "") -> Verdict:
+        """The verdict on a variant (its first run); without a name, on the only one.
+
+        Raises:
+            UsageError: there is no such variant, or more than one to choose from.
+        """
+        found = {entry.variant: entry.verdict for entry in reversed(self.entries)}
+        if not variant and len(found) == 1:
+            return next(iter(found.values()))
+        if variant not in found:
+            raise UsageError(
+                tr(
+                    "no variant {variant!r} was measured; use one of {names}",
+                    variant=variant,
+                    names=", ".join(dict.fromkeys(entry.variant for entry in self.entries)),
+                )
+            )
+        return found[variant]

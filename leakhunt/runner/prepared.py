@@ -36,6 +36,11 @@ class Bench:
     interpreter: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def device(self) -> str:
+        """The device in use."""
+        return self.prepared.device
+
     def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
         """Carry out a plan of one of the scenario's variants into the run file `name`."""
         run_file = self.folder / f"{name}{store.SUFFIX}"

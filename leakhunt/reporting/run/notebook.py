@@ -7,6 +7,7 @@ from html import escape
 
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Role, Work
+from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Trend, Verdict
 from leakhunt.reporting.charts.thinning import decimated
@@ -47,6 +48,11 @@ def card(run: Run, verdict: Verdict | None) -> str:
         parts.append(_curve(run, shown))
     body = "<br>".join(part for part in parts if part)
     return f'<div style="max-width:48em;margin-bottom:1em">{body}</div>'
+
+
+def cards(report: Report) -> str:
+    """The cards of all runs of a report that are judged."""
+    return "".join(card(entry.run, entry.verdict) for entry in report.entries)
 
 
 def _text(text: str) -> str:

@@ -1,0 +1,34 @@
+"""Runs in fresh processes on this machine, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leakhunt.engine.events import Events
+from leakhunt.engine.executors import Workplace
+from leakhunt.model.options import Settings
+from leakhunt.runner.prepared import Bench, needs_preparing, prepared_for
+from leakhunt.text.message import message
+
+
+class Local:
+    """A fresh process a run."""
+
+    def prepare(self, settings: Settings, folder: Path, scratch: Path, events: Events) -> Workplace:
+        """Run the scenario's ``prepare``, where it has one, in a process of its own.
+
+        Raises:
+            LeakhuntError: the scenario cannot start here.
+        """
+        is_told = needs_preparing(settings)
+        if is_told:
+            name = settings.scenario.name
+            events.noted(message("run.preparing", "preparing {name} ...", name=name))
+        prepared = prepared_for(settings, folder, scratch)
+        if is_told:
+            for name, fact in prepared.facts.items():
+                events.noted(f"  {name}: {fact}")
+        return Bench(settings, prepared, folder, scratch)
+
+
+LOCAL = Local()
