@@ -47,8 +47,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 EXCEPTIONS: set[tuple[str, str]] = {
     ("analysis/verdict/external.py", "reporting.run.sentences"),
     ("analysis/verdict/judge.py", "reporting.run.sentences"),
-    ("engine/claims.py", "cli.main"),
-    ("engine/gate_scenario.py", "cli.display"),
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
     ("reporting/index/page.py", "errors"),
