@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "soak": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes", "environment",
              "analysis"),
     "engine": _LOWER,
-    "cli": (*_LOWER, "engine"),
+    # `serve` starts the server; otherwise no door knows another.
+    "cli": (*_LOWER, "engine", "server.app", "server.catalog"),
     "server": (*_LOWER, "engine"),
     "pytest_plugin": (*_LOWER, "engine"),
     # The name that `agent` had before; it goes with the next release.
@@ -50,7 +51,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
     ("reporting/index/page.py", "errors"),
-    ("server/app.py", "cli.verb"),
     ("worker/__main__.py", "pytest_plugin.worker"),
     ("worker/recorder.py", "storage.run_file"),
 }  # fmt: skip
@@ -63,10 +63,11 @@ OWN_DATA = {"analysis/attribution/known_causes.py"}
 TERMINAL = {
     "reporting/run/terminal.py", "reporting/comparison/terminal.py",
     "reporting/claims/terminal.py", "reporting/baseline/terminal.py", "reporting/gate/terminal.py",
+    "reporting/evaluation/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT = {
-    "engine/claims.py", "engine/gate_output.py", "engine/run.py", "engine/soak.py", "server/app.py",
+    "engine/claims.py", "engine/gate_output.py", "engine/soak.py",
 }  # fmt: skip
 # These run in the worker, where the user's code and its frameworks are at home.
 WORKER_SIDE = {"probes/cuda.py", "scenario/inputs.py", "worker/__main__.py"}

@@ -31,6 +31,27 @@ COLLECTIONS = mark("collections")
 CALLS_ASKED = mark("calls asked for")
 COLLECTS = mark("a collection before each reading")
 IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_ASKED, COLLECTS)
+# Further names and values of facts that are words of ours, translated where they are shown.
+WORDS = (
+    mark("seed"),
+    mark("device"),
+    mark("threads"),
+    mark("requests from"),
+    mark("users"),
+    mark("service"),
+    mark("system"),
+    mark("kernel"),
+    mark("calls made"),
+    mark("calls per sample"),
+    mark("calls of a function"),
+    mark("requests to a service"),
+    mark("before each reading"),
+    mark("at the pauses"),
+    mark("as many as needed"),
+    mark("none"),
+    mark("yes"),
+    mark("no"),
+)
 # What stands for a value where a side has none.
 NOT_RECORDED = mark("not recorded")
 NOT_SET = mark("not set")

@@ -1,28 +1,23 @@
-"""``leakhunt serve``: the reports of a folder in a browser, on this machine alone."""
+"""The reports of a folder for a browser, by HTTP on this machine alone."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import signal
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-import click
-
-from leakhunt.cli.verb import Verb
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.reporting.index.page import content_security_policy, render_index, render_message
 from leakhunt.server.catalog import NotHere, Shelf
@@ -59,36 +54,21 @@ PHRASES = (
 )
 
 
-@click.command("serve", cls=Verb)
-@click.argument("folder", type=click.Path(path_type=Path), metavar="REPORTS_DIR")
-@click.option(
-    "--port",
-    type=click.IntRange(min=0, max=65535),
-    default=0,
-    show_default=True,
-    help="0: one that is free.",
-)
-def command(folder: Path, port: int) -> int:
-    """Show the reports of a folder, and of those in it, in your browser.
+def serve(shelf: Shelf, port: int, ready: Callable[[str], None]) -> None:
+    """Hand out the reports of a shelf until an interrupt; `ready` is given the address.
 
-    Listens on this machine alone and writes nothing. Folders with run files and no report are
-    rendered when you open them. Ctrl-C ends it.
+    Port 0 is one that is free. Listens on this machine alone and writes nothing.
+
+    Raises:
+        UsageError: the port cannot be had.
     """
-    shelf = Shelf(folder)
-    signal.signal(signal.SIGTERM, _as_interrupt)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as running:
         servers = [running.enter_context(each) for each in _servers(shelf, port)]
-        click.echo(f"http://127.0.0.1:{servers[0].server_port}/")
-        click.echo(tr("the reports in {root}; Ctrl-C ends", root=shelf.root))
+        ready(f"http://127.0.0.1:{servers[0].server_port}/")
         for server in servers[1:]:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             running.callback(server.shutdown)
         servers[0].serve_forever()
-    return 0
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 class _Server(ThreadingHTTPServer):

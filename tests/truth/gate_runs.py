@@ -79,7 +79,9 @@ def gate(folder: Path, target: str, seed: int) -> dict[str, Any]:
             check["budget"]["series"]: check["detectable"] for check in variant["checks"]
         },
         "suspects": [
-            f"{where['file']}:{where['line']}" if (where := suspect["where"]) else suspect["title"]
+            f"{where['file']}:{where['line']}"
+            if (where := suspect["where"])
+            else suspect["title"]["text"]
             for suspect in variant["suspects"]
         ],
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
-from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, kept
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
 from leakhunt.model.attribution import Cause, Finding, FindingKind, Frame, Instrument, Origin
 
 # An array that grows is another block for a moment, and an index beside it.
@@ -34,7 +34,7 @@ class Cluster:
     """
 
     lead: Finding
-    kept: RetainedPerCall
+    retained: RetainedPerCall
     bytes_per_call: float
     sites: tuple[tuple[Finding, float], ...] = ()
     more: tuple[Finding, ...] = ()
@@ -62,13 +62,13 @@ class _Site:
 
 def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
     """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
-    sites = {site.finding.key: site for site in _kept_sites(findings)}
+    sites = {site.finding.key: site for site in _retained_sites(findings)}
     if any(finding.instrument is Instrument.MEMRAY for finding in findings):
         return list(_native(sites.values(), mappings))
-    held = list(_containers(findings, sites))
-    held += _counted(findings)
-    held += _by_line(site for site in sites.values() if not site.claimed)
-    return _with_types(held, findings)
+    found = list(_containers(findings, sites))
+    found += _counted(findings)
+    found += _by_line(site for site in sites.values() if not site.claimed)
+    return _with_types(found, findings)
 
 
 def own_frame(stack: Sequence[Frame]) -> Frame | None:
@@ -86,12 +86,12 @@ def holder_frame(stack: Sequence[Frame]) -> Frame | None:
     return None
 
 
-def _kept_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
+def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
     for finding in findings:
         if finding.sort is not FindingKind.SITE:
             continue
-        blocks = kept(finding.calls, finding.counts)
-        grown = kept(finding.calls, finding.sizes)
+        blocks = retained(finding.calls, finding.counts)
+        grown = retained(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
             yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
 
@@ -126,7 +126,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         for finding in findings
         if finding.sort is FindingKind.CONTAINER
         and "weak" not in finding.facts
-        and (rate := kept(finding.calls, finding.counts)) is not None
+        and (rate := retained(finding.calls, finding.counts)) is not None
     ]
 
     kept_by_any = {key for finding, _ in growing for key in finding.keeps}
@@ -167,7 +167,7 @@ def _cluster(
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
         lead=lead,
-        kept=rate,
+        retained=rate,
         bytes_per_call=sum(site.bytes_per_call for site in sites) + more,
         sites=tuple(
             (site.finding, site.blocks.per_call if site.blocks else 0.0) for site in ordered
@@ -179,11 +179,11 @@ def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
     """Graphs, resources and lines: each is a cluster of its own."""
     for finding in findings:
         if finding.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
-            rate = kept(finding.calls, finding.counts)
+            rate = retained(finding.calls, finding.counts)
             if rate is not None:
                 yield Cluster(finding, rate, 0.0)
         elif finding.sort is FindingKind.LINE:
-            grown = kept(finding.calls, finding.sizes)
+            grown = retained(finding.calls, finding.sizes)
             if grown is not None:
                 yield Cluster(finding, grown, grown.per_call)
 
@@ -211,13 +211,13 @@ def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Clust
     types = [
         finding
         for finding in findings
-        if finding.sort is FindingKind.TYPE and kept(finding.calls, finding.counts) is not None
+        if finding.sort is FindingKind.TYPE and retained(finding.calls, finding.counts) is not None
     ]
-    told = []
+    with_types = []
     for cluster in found:
-        held = {name for word in cluster.lead.chain[-1:] for name in word.split(" | ")}
-        told.append(replace(cluster, more=tuple(t for t in types if t.what in held)))
-    return [_with_chain(each, types) for each in told]
+        names = {name for word in cluster.lead.chain[-1:] for name in word.split(" | ")}
+        with_types.append(replace(cluster, more=tuple(t for t in types if t.what in names)))
+    return [_with_chain(each, types) for each in with_types]
 
 
 def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:

@@ -42,29 +42,29 @@ def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
 def next_instrument(
     run: Run,
     verdict: Verdict,
-    watched: Sequence[Run],
+    instrumented: Sequence[Run],
     usable: Collection[Instrument] = tuple(Instrument),
 ) -> Instrument | None:
-    """The instrument to use after those of `watched`, among `usable`; None: nothing is open."""
-    used = {each.plan.instrument for each in watched}
+    """The one of `usable` to use after those of `instrumented`; None: nothing is open."""
+    used = {each.plan.instrument for each in instrumented}
     fitting = instruments_for(verdict)
-    if not fitting and not watched:
+    if not fitting and not instrumented:
         return None
     open_still = [each for each in fitting if each not in used and each in usable]
     if not open_still:
-        told = attribute(run, verdict, watched)
-        if not is_explained(told):
+        attribution = attribute(run, verdict, instrumented)
+        if not is_explained(attribution):
             further = _FURTHER
         else:
-            further = (Instrument.TRACEMALLOC,) if _is_pythons(told) else ()
+            further = (Instrument.TRACEMALLOC,) if _is_pythons(attribution) else ()
         open_still = [each for each in further if each not in used and each in usable]
     return next(iter(open_still), None)
 
 
-def _is_pythons(told: Attribution) -> bool:
+def _is_pythons(attribution: Attribution) -> bool:
     """Whether memray's first suspect is memory that Python asked for: an object, held by others."""
-    if not told.suspects:
+    if not attribution.suspects:
         return False
-    first = told.suspects[0]
+    first = attribution.suspects[0]
     innermost = next(iter(first.stack), None)
     return not first.chain and innermost is not None and innermost.is_python

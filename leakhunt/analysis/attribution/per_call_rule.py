@@ -29,7 +29,7 @@ class RetainedPerCall:
     exact: bool
 
 
-def kept(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
+def retained(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
     """What of a count stays per call, from the counts at marks after so many `calls`; else None."""
     spans = [later - earlier for earlier, later in pairwise(calls)]
     growth = [later - earlier for earlier, later in pairwise(amounts)]

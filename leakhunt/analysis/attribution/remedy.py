@@ -91,10 +91,10 @@ def _rss_growth(run: Run) -> int:
 def _with_sentence(trial: RemedyTrial) -> RemedyTrial:
     sentence = message(
         "attribution.trial",
-        "{variant} with {remedy}: {told}.",
+        "{variant} with {remedy}: {parts}.",
         variant=trial.variant,
         remedy=trial.remedy,
-        told=joined(_statements(trial), "; ", ""),
+        parts=joined(_statements(trial), "; ", ""),
     )
     return replace(trial, sentence=sentence)
 

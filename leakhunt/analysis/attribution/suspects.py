@@ -55,8 +55,8 @@ def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspe
         fingerprint=_fingerprint(cluster, cause, stack),
         title=_title(cluster, cause, where),
         origin=_origin(cluster, cause, where, holder),
-        per_call=cluster.kept.per_call,
-        exact=cluster.kept.exact,
+        per_call=cluster.retained.per_call,
+        exact=cluster.retained.exact,
         bytes_per_call=cluster.bytes_per_call if is_memory else None,
         share=cluster.bytes_per_call / growth if is_memory and growth else None,
         where=where,
@@ -77,7 +77,7 @@ def _end(cluster: Cluster, cause: Cause | None) -> float | None:
     if most is not None and cluster.lead.sort is FindingKind.CONTAINER:
         if cluster.lead.counts[-1] > most:
             return None
-        return float(most) / cluster.kept.per_call
+        return float(most) / cluster.retained.per_call
     if cause is None or cause.bound is None:
         return None
     entries = entries_per_call(cluster.sites, cause.bound)
@@ -156,7 +156,7 @@ def _shortened(text: str, most: int = 110) -> str:
 
 def _evidence(cluster: Cluster) -> Iterator[Text]:
     lead = cluster.lead
-    yield _counted(lead, cluster.kept.per_call, cluster.kept.exact)
+    yield _counted(lead, cluster.retained.per_call, cluster.retained.exact)
     if cluster.sites:
         blocks = sum(per_call for _, per_call in cluster.sites)
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)

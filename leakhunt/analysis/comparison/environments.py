@@ -32,7 +32,6 @@ from leakhunt.model.comparison import (
 )
 from leakhunt.model.plan import Load, Work
 from leakhunt.model.run import Run
-from leakhunt.text.language import mark
 from leakhunt.text.message import Message, Recorded, Text, joined
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
@@ -47,8 +46,8 @@ _SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
 _CALLS_ARE = {
-    Work.CALL: mark("calls of a function"),
-    Work.REQUEST: mark("requests to a service"),
+    Work.CALL: "calls of a function",
+    Work.REQUEST: "requests to a service",
 }
 
 
@@ -110,17 +109,17 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield CALLS_ARE, (_CALLS_ARE[plan.work], Matter.INPUTS)
     if plan.load is not None:
         yield from _of_load(plan.load)
-    yield mark("seed"), (str(plan.seed), Matter.INPUTS)
-    yield mark("device"), (str(plan.device), Matter.INPUTS)
+    yield "seed", (str(plan.seed), Matter.INPUTS)
+    yield "device", (str(plan.device), Matter.INPUTS)
     for name, value in plan.options.items():
         yield f"{OPTION}{name}", (str(value) or DEFAULT, Matter.INPUTS)
-    yield mark("threads"), (str(plan.threads), Matter.MEMORY)
+    yield "threads", (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
-    size = format_bytes(limit) if limit is not None else mark("none")
+    size = format_bytes(limit) if limit is not None else "none"
     how = run.facts.get(LIMIT, "")
     yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
-    collections = mark("before each reading") if plan.collect == "always" else mark("at the pauses")
+    collections = "before each reading" if plan.collect == "always" else "at the pauses"
     yield COLLECTIONS, (collections, Matter.MEMORY)
     for name, value in plan.environment.items():
         yield f"{VARIABLE}{name}", (str(value), Matter.MEMORY)
@@ -128,9 +127,9 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
 
 def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """Whose requests they are matters; the address is another at every start."""
-    yield mark("requests from"), (load.requests_from, Matter.INPUTS)
-    yield mark("users"), (f"{load.users:,}", Matter.MEMORY)
-    yield mark("service"), (load.service, Matter.SHOWN)
+    yield "requests from", (load.requests_from, Matter.INPUTS)
+    yield "users", (f"{load.users:,}", Matter.MEMORY)
+    yield "service", (load.service, Matter.SHOWN)
 
 
 def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -163,8 +162,8 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
 def _of_system(value: str) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """``Linux 6.18.44 x86_64``: another kernel is another machine, another system a malloc too."""
     words = value.split()
-    yield mark("system"), (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
-    yield mark("kernel"), (" ".join(words[1:2]), Matter.MACHINE)
+    yield "system", (" ".join([*words[:1], *words[2:]]), Matter.MEMORY)
+    yield "kernel", (" ".join(words[1:2]), Matter.MACHINE)
 
 
 def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
@@ -172,11 +171,11 @@ def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     calls = run.plan.calls
     yield (
         CALLS_ASKED,
-        (f"{calls:,}" if calls else mark("as many as needed"), Matter.SHOWN),
+        (f"{calls:,}" if calls else "as many as needed", Matter.SHOWN),
     )
-    yield mark("calls made"), (f"{run.calls_done:,}", Matter.SHOWN)
-    yield mark("calls per sample"), (f"{run.calls_per_sample:,}", Matter.SHOWN)
+    yield "calls made", (f"{run.calls_done:,}", Matter.SHOWN)
+    yield "calls per sample", (f"{run.calls_per_sample:,}", Matter.SHOWN)
     yield (
         COLLECTS,
-        (mark("yes") if run.collects else mark("no"), Matter.SHOWN),
+        ("yes" if run.collects else "no", Matter.SHOWN),
     )

@@ -1,4 +1,4 @@
-"""What a run is held against others by: its figures, without its samples. Pure.
+"""What a run is compared with others by: its figures, without its samples. Pure.
 
 The figures of two single runs on the same inputs are taken over the calls that both made, so that
 they can be compared block by block; those of repeats over the judged calls of each. What is kept of
@@ -41,10 +41,10 @@ def together(before: JudgedRun, after: JudgedRun) -> tuple[Profile, Profile]:
     return _over(before, common[0]), _over(after, common[1])
 
 
-def beside(kept: Profile, entry: JudgedRun) -> Profile:
-    """The figures of a run over the calls of `kept`, if it made them all; else over its own."""
-    places = places_after(entry.run, kept.calls) if kept.calls is not None else None
-    if places is None or entry.run.collects != kept.collects:
+def over_calls_of(reference: Profile, entry: JudgedRun) -> Profile:
+    """The figures of a run over the calls of `reference` if it made them all, else its own."""
+    places = places_after(entry.run, reference.calls) if reference.calls is not None else None
+    if places is None or entry.run.collects != reference.collects:
         return profile(entry)
     return _over(entry, places)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.analysis.comparison.compare import refused
 from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
-from leakhunt.analysis.comparison.profile import beside, profile
+from leakhunt.analysis.comparison.profile import over_calls_of, profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
@@ -29,7 +29,7 @@ def against_baseline(
     """
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
     if len(kept.profiles) == len(entries) == 1:
-        profiles = [beside(kept.profiles[0], entries[0])]
+        profiles = [over_calls_of(kept.profiles[0], entries[0])]
     else:
         profiles = [profile(entry) for entry in entries]
     in_force = tuple(

@@ -19,6 +19,7 @@ from leakhunt.model.comparison import Comparison, Conclusion, Fate, Metric, Pair
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.text.language import speaking
 
 CALLS = 300
 MIB = 1 << 20
@@ -411,3 +412,16 @@ def test_descriptors_have_a_line_where_they_leak_only(make_run: MakeRun) -> None
         )
     ]
     assert names == [["live_heap"], ["live_heap", "descriptors"]]
+
+
+def test_it_is_compared_in_no_language_and_said_in_any(leaking: Callable[..., Run]) -> None:
+    other = leaking()
+    sides = side("a", leaking()), side("b", replace(other, plan=replace(other.plan, seed=7)))
+    pair = only(compared(*sides))
+    with speaking("zh"):
+        again = only(compared(*sides))
+        sentence, title = str(pair.sentence), str(line(pair, "live_heap").title)
+    assert again.sentence == pair.sentence
+    assert (again.lines, again.mismatches) == (pair.lines, pair.mismatches)
+    assert "种子" in sentence and "seed" not in sentence
+    assert title == "堆上存活内存"

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, kept
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
 from leakhunt.analysis.attribution.windows import (
     FEWEST_CALLS,
     MOST_CALLS,
@@ -30,7 +30,7 @@ def after(per_call: float, start: int = 50) -> list[int]:
 
 @pytest.mark.parametrize("blocks", [1, 2, 7])
 def test_the_same_whole_number_in_every_stretch_is_exact(blocks: int) -> None:
-    assert kept(MARKS, after(blocks)) == RetainedPerCall(blocks, exact=True)
+    assert retained(MARKS, after(blocks)) == RetainedPerCall(blocks, exact=True)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_the_same_whole_number_in_every_stretch_is_exact(blocks: int) -> None:
     ids=["flat", "one-off", "pauses", "freed", "each-mark", "filled", "uneven"],
 )
 def test_what_only_moves_is_not_kept(counts: tuple[int, ...]) -> None:
-    assert kept(MARKS, counts) is None
+    assert retained(MARKS, counts) is None
 
 
 def test_what_stays_of_one_call_in_ten_is_found_among_more_calls() -> None:
     marks = (1000, 1034, 1076, 1127)
-    found = kept(marks, [100 + mark // 10 for mark in marks])
+    found = retained(marks, [100 + mark // 10 for mark in marks])
     assert found is not None and not found.exact
     assert found.per_call == pytest.approx(0.1, abs=0.01)
 
@@ -64,7 +64,7 @@ def test_what_stays_of_calls_at_random_is_found_nearly_always() -> None:
     for _ in range(200):
         leaks = list(accumulate(generator.random() < 0.2 for _ in range(127)))
         counts = [0, *(leaks[mark - 1] for mark in marks[1:])]
-        hits += kept(marks, counts) is not None
+        hits += retained(marks, counts) is not None
     assert hits >= 190
 
 
@@ -72,14 +72,14 @@ def test_a_level_that_only_fluctuates_is_hardly_ever_kept() -> None:
     generator = random.Random(2)
     marks = (0, 34, 76, 127)
     alarms = sum(
-        kept(marks, [generator.randint(0, 40) for _ in marks]) is not None for _ in range(1000)
+        retained(marks, [generator.randint(0, 40) for _ in marks]) is not None for _ in range(1000)
     )
     assert alarms < 60  # rising three times in a row is one in 24
 
 
 def test_fewer_than_two_marks_say_nothing() -> None:
-    assert kept((), ()) is None
-    assert kept((5,), (9,)) is None
+    assert retained((), ()) is None
+    assert retained((5,), (9,)) is None
 
 
 def test_the_watched_calls_are_a_prime_number_in_stretches_of_different_lengths() -> None:

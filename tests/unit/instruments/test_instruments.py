@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from leakhunt.analysis.attribution.per_call_rule import kept
+from leakhunt.analysis.attribution.per_call_rule import retained
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Watch, Watched, watch
 from leakhunt.instruments.cuda_heap import live_blocks
@@ -316,7 +316,7 @@ def test_memray_tells_what_stays_of_every_call(watched: Callable[..., Watch]) ->
 
     found = hunted(watched(Instrument.MEMRAY, state), state, call)
     largest = max(found, key=lambda each: each.sizes[-1] - each.sizes[0])
-    stays = kept(largest.calls, largest.counts)  # the list's own array may be among them
+    stays = retained(largest.calls, largest.counts)  # the list's own array may be among them
     assert stays is not None and stays.per_call == pytest.approx(1, abs=0.05)
     own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
     assert own.source == "s.kept.append(bytearray(100_000))"
