@@ -110,10 +110,16 @@ def _said(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
         return json.dumps({"error": f"unknown word {word!r}"}).encode() + b"\n"
     try:
         told = answers[word](about) if about else answers[word]()
-        return json.dumps(told).encode() + b"\n"
+        return json.dumps(told, default=_as_json).encode() + b"\n"
     except Exception as error:  # a reading that fails is no failure of the service
         _LOG.warning("leakhunt.agent: could not read (%s)", error)
         return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n"
+
+
+def _as_json(value: Any) -> Any:
+    from leakhunt.text.record import as_json
+
+    return as_json(value)
 
 
 def _answers() -> dict[str, Callable[..., Any]]:
@@ -173,10 +179,7 @@ class _Watching:
 
     def findings(self) -> dict[str, Any]:
         """Stop, and say what was found."""
-        from dataclasses import asdict
-
-        found = [asdict(finding) for finding in self._watch.findings()]
-        return {"findings": found, "caveats": list(self._watch.caveats)}
+        return {"findings": list(self._watch.findings()), "caveats": list(self._watch.caveats)}
 
 
 def _numbers_reader() -> Callable[[], dict[str, int]]:

@@ -17,7 +17,7 @@ from leakhunt.model.attribution import Attribution, Ceiling
 from leakhunt.model.plan import Load, Plan, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
-from leakhunt.text.language import tr
+from leakhunt.text.message import joined
 
 # As `Load` names a service that ran already, its port, and requests of our own.
 _RAN_ALREADY = "pid "
@@ -35,7 +35,7 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     reference = next((run for run in measured if run.plan.variant == run.plan.reference), None)
     ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
     entries = tuple(_judged(run, reference, runs) for run in ordered)
-    title = tr(" and ").join(dict.fromkeys(run.plan.scenario for run in ordered))
+    title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     return Report(title, entries, command, generator, remedy_trials(runs))
 

@@ -14,7 +14,7 @@ from leakhunt.reporting.gate.rows import sentence, variant_rows, word
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS
 from leakhunt.reporting.shared.headline import main_series
 from leakhunt.reporting.shared.suspects import blind_spots, cards
-from leakhunt.text.language import ntr, retold, tr
+from leakhunt.text.language import ntr, tr
 
 _WIDTH = 60
 
@@ -57,7 +57,7 @@ def _curve(entry: JudgedRun) -> Iterator[str]:
     drawn = sparkline(entry, _WIDTH)
     if drawn.heights:
         name = main_series(entry.run, entry.verdict)
-        titles = {series.name: retold(series.title) for series in entry.run.series}
+        titles = {series.name: tr(series.title) for series in entry.run.series}
         yield ""
         yield bars(drawn)
         yield tr(

@@ -27,6 +27,7 @@ from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.soak.process_tree import Identity, Tree
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
@@ -249,7 +250,7 @@ def _answer(address: str, seconds: float) -> tuple[int | None, str]:
 def _ended_early(service: Service, limit: MemoryLimit) -> str:
     code = service.exit_code
     if code is None:
-        how = tr("how cannot be read, since leakhunt did not start it")
+        how: Text = tr("how cannot be read, since leakhunt did not start it")
     elif code < 0:
         how = limit.kernel_words() or signal.Signals(-code).name
     else:

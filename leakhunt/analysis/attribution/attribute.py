@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
 from leakhunt.analysis.attribution.known_causes import catalogue, title_of
-from leakhunt.analysis.attribution.suspects import recorded_text, suspect_of
+from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.ledger import ledger
@@ -86,10 +86,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
-        recorded_text(each)
-        for one in instrumented
-        for note in one.notes
-        for each in note.get("caveats", ())
+        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
     )
     blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))

@@ -100,7 +100,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
             "sample (of {fewest:,} to {most:,} calls, by variant)", fewest=each[0], most=each[-1]
         )
     panels[-1].set_xlabel(label)
-    title_of_all = tr(_TITLES[work_of(report)], title=named(report.title))
+    title_of_all = tr(_TITLES[work_of(report)], title=named(str(report.title)))
     figure.suptitle(title_of_all, fontsize=12, weight="bold")
     return figure
 

@@ -46,7 +46,7 @@ def ledger_figure(report: Report) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     title = tr(
         "{title}: where the growth in RSS went, from the first to the last",
-        title=named(report.title),
+        title=named(str(report.title)),
     )
     figure.suptitle(title, fontsize=12, weight="bold")
     scale, unit = byte_scale(_span(report.entries))
@@ -78,7 +78,7 @@ def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:
     ledgers = sorted(
         (entry.ledger for entry in entries if entry.ledger), key=lambda each: -len(each.lines)
     )
-    found = {line.name: line.title for ledger in ledgers for line in ledger.lines}
+    found = {line.name: str(line.title) for ledger in ledgers for line in ledger.lines}
     rest = {name: found.pop(name) for name in list(found) if name == "unexplained"}
     return found | rest
 

@@ -12,7 +12,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.reporting.charts.thinning import SMOOTHED_SAMPLES, smoothed, smoothed_title
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _SECOND = 1e9
 # Drawn as they are. All others are memory or a count, whose change is what matters.
@@ -66,7 +66,7 @@ def title(series: Series, work: Work) -> str:
     told = _TITLES.get(series.name)
     if told is None and work is Work.REQUEST:
         told = _OF_REQUESTS.get(series.name)
-    named = tr(told) if told is not None else retold(series.title)
+    named = tr(told) if told is not None else tr(series.title)
     if series.name == "failures":
         return tr("{title} (mean of {count} samples)", title=named, count=SMOOTHED_SAMPLES)
     return smoothed_title(named) if series.name in ABSOLUTE else named

@@ -25,7 +25,7 @@ from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import SHOWN_SERIES, shown_series
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _TITLES = {
     "cuda_allocated": "CUDA",
@@ -183,7 +183,7 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         name=_text(run["variant"]),
         sign=SIGNS[status],
         status=str(status),
-        kind=retold(_text(run["kind"])),
+        kind=tr(_text(run["kind"])),
         rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
     )
 

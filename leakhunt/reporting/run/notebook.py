@@ -40,7 +40,7 @@ def card(run: Run, verdict: Verdict | None) -> str:
     shown = main_series(run, verdict)
     parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
-        parts.append(_text(verdict.sentence))
+        parts.append(_text(str(verdict.sentence)))
     if shown and run.samples_done:
         parts.append(
             _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)

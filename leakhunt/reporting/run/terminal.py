@@ -110,7 +110,7 @@ def verdict_lines(report: Report) -> list[Text]:
     lines = [
         Text.assemble(
             (f"{SIGNS[entry.verdict.status]} {entry.variant}: ", _STYLES[entry.verdict.status]),
-            entry.verdict.sentence,
+            str(entry.verdict.sentence),
         )
         for entry in report.entries
     ]

@@ -7,7 +7,8 @@ from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.shared.load_table import load_facts
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, said
 
 LEAST_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
@@ -49,9 +50,9 @@ def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
     return tuple((series_words(name), _told_fact(name, facts[name])) for name in names)
 
 
-def _told_fact(name: str, value: str) -> str:
+def _told_fact(name: str, value: Text) -> str:
     """A fact of a run; what limits its memory is ours to say."""
-    return retold(value) if name == _LIMIT_FACT else value
+    return said(value) if name == _LIMIT_FACT else str(value)
 
 
 def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:

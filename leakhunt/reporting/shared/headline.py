@@ -12,7 +12,7 @@ from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.reporting.shared.facts import series_words
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 
 def summary(report: Report) -> str:
@@ -90,7 +90,7 @@ def headline(entry: JudgedRun) -> Headline | None:
     trend = entry.verdict.trends.get(main_series(entry.run, entry.verdict))
     if trend is None or trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return None
-    titles = {series.name: retold(series.title) for series in entry.run.series}
+    titles = {series.name: tr(series.title) for series in entry.run.series}
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     return Headline(
         titles.get(trend.series, trend.series),
