@@ -49,7 +49,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 EXCEPTIONS: set[tuple[str, str]] = {
     ("engine/soak.py", "cli.display"),
     ("engine/soak.py", "cli.summary"),
-    ("reporting/index/page.py", "errors"),
 }  # fmt: skip
 PURE = ("analysis", "reporting")
 EFFECTS = {"os", "sys", "subprocess", "time", "datetime", "socket", "tempfile", "psutil", "random"}
