@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.amounts import format_rate
-from leakhunt.errors import BadFile
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit, short_title
 from leakhunt.model.verdict import Status
@@ -118,7 +117,7 @@ def contents_of_report(document: bytes) -> Contents:
     """What a ``report.json`` says.
 
     Raises:
-        BadFile: it is none.
+        ValueError: it is none; its text says so.
     """
     try:
         told = json.loads(document)
@@ -140,7 +139,7 @@ def contents_of_report(document: bytes) -> Contents:
         RecursionError,
         OverflowError,
     ) as error:
-        raise BadFile(
+        raise ValueError(
             tr("damaged ({name}); make it again: leakhunt report", name=type(error).__name__)
         ) from error
 

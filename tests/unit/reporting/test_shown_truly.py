@@ -14,7 +14,6 @@ from rich.console import Console
 
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
-from leakhunt.errors import BadFile
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.verdict import Status
@@ -145,7 +144,7 @@ def test_a_summary_with_an_impossible_rate_is_damaged(make_run: MakeRun, rate: A
     run = make_run(live_heap=[9000 * call for call in range(300)])
     document = json.loads(render_json(assemble([run], "test")))
     document["runs"][0]["trends"]["live_heap"]["rate"] = rate
-    with pytest.raises(BadFile):
+    with pytest.raises(ValueError, match="damaged"):
         contents_of_report(json.dumps(document).encode())
 
 
