@@ -16,6 +16,7 @@ from leakhunt.engine.settings import soak_plan
 from leakhunt.engine.soak_request import SoakEffort
 from leakhunt.engine.soak_target import Target
 from leakhunt.errors import ScenarioFailed, UsageError
+from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
 from leakhunt.soak.load_generator import Demand, LoadProcess
 from leakhunt.soak.loop import Subject
@@ -104,7 +105,7 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
         held = service.tree.read()
     except ProcessLookupError:
         raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
-    base = held.get("cgroup", held["rss"])
+    base = held.get(CGROUP, held[RSS])
     if isinstance(limit, AddressSpaceLimit):
         base = service.tree.address_space_bytes()
     return limit.moved(base + effort.limit_bytes, service.tree.identity.pid)

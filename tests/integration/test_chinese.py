@@ -371,7 +371,7 @@ def test_a_run_in_chinese_leaves_an_english_run_file(
     assert "第 160 次调用之后（共 200 次）SIGKILL" in done.stdout
     assert left_in_english(done.stdout) == []
     run = only_run(tmp_path / "out")
-    assert run.outcome.reason == "SIGKILL after call 160 of 200"
+    assert str(run.outcome.reason) == "SIGKILL after call 160 of 200"
     assert not re.search("[\u4e00-\u9fff]", (tmp_path / "out" / "report.json").read_text())
     assert "增长中被杀死" in (tmp_path / "out" / "report.md").read_text()
     again = leakhunt("report", "out", "--out", "en", "--format", "md,json")

@@ -10,7 +10,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import SERIES, short_title
 from leakhunt.model.verdict import Forecast, Trend
-from leakhunt.text.message import Message, Recorded, Text, joined, message
+from leakhunt.text.message import Message, Text, joined, message, word
 
 
 def growths(trends: Sequence[Trend], work: Work) -> Text:
@@ -91,7 +91,7 @@ def time_to_limit(ahead: Forecast, work: Work) -> Message:
     reached = message(
         "verdict.limit_reached",
         "At this rate {limit} ({room}) is reached in {calls_ahead}",
-        limit=Recorded(ahead.limit),
+        limit=word(ahead.limit),
         room=Amount(ahead.limit_bytes),
         calls_ahead=_calls_ahead(ahead, work),
     )
@@ -126,7 +126,7 @@ def ending(run: Run) -> Iterator[Message]:
         "verdict.ended_early",
         "It ended early ({ending}): {reason}",
         ending=outcome.ending,
-        reason=Recorded(outcome.reason),
+        reason=outcome.reason,
     )
     if rss := run.samples.get("rss"):
         yield message(

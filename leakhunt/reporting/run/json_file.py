@@ -15,12 +15,13 @@ Format history
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.text.language import ENGLISH, speaking
-from leakhunt.text.message import to_json
+from leakhunt.text.message import Joined, Message, Text, to_json
 
 FORMAT = 6
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
@@ -71,10 +72,20 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "plan": as_json(run.plan),
         "phases": [as_json(phase) for phase in run.phases],
         "limits": dict(run.limits),
-        "facts": dict(run.facts),
+        "facts": _texts(run.facts),
         "environment": dict(run.environment),
-        "unavailable": dict(run.unavailable),
-        "notes": [dict(note) for note in run.notes],
+        "unavailable": _texts(run.unavailable),
+        "notes": [_note(note) for note in run.notes],
         "started_at": run.started_at,
         "damaged_lines": run.damaged_lines,
     }
+
+
+def _texts(texts: Mapping[str, Text]) -> dict[str, str]:
+    return {name: str(text) for name, text in texts.items()}
+
+
+def _note(note: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: str(each) for name, each in note.items() if isinstance(each, Message | Joined)}
+    caveats = {"caveats": list(map(str, note["caveats"]))} if "caveats" in note else {}
+    return {**note, **texts, **caveats}

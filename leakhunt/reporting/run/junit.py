@@ -61,7 +61,7 @@ def _properties(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
     values: dict[str, dict[str, None]] = {}
     for run in runs:
         for name, value in {"device": run.plan.device, **run.facts, **run.environment}.items():
-            values.setdefault(name, {})[value] = None
+            values.setdefault(name, {})[str(value)] = None
     for name, found in values.items():
         yield name, " / ".join(found)
 
@@ -93,14 +93,14 @@ def _answer(entry: JudgedRun) -> Element | None:
     """What stands in the case; None: it has passed."""
     verdict, outcome = entry.verdict, entry.run.outcome
     if outcome.ending is Ending.CRASHED:
-        return element("error", _told(entry), type="crashed", message=outcome.reason)
+        return element("error", _told(entry), type="crashed", message=str(outcome.reason))
     if not entry.run.samples_done:
-        told = outcome.reason or str(verdict.sentence)
+        told = str(outcome.reason or verdict.sentence)
         return element("error", _told(entry), type="nothing measured", message=told)
     if verdict.status is Status.LEAK:
         return element("failure", _told(entry), type=verdict.kind, message=str(verdict.sentence))
     if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):
-        return element("error", _told(entry), type=outcome.ending, message=outcome.reason)
+        return element("error", _told(entry), type=outcome.ending, message=str(outcome.reason))
     if verdict.status is Status.INCONCLUSIVE:
         return element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
     return None

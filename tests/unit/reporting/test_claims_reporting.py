@@ -23,6 +23,7 @@ from leakhunt.reporting.claims.formats import CLAIMS_FORMATS, Format
 from leakhunt.reporting.claims.tables import SIGNS
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
 from leakhunt.reporting.registry import RENDERERS
+from leakhunt.reporting.run import json_file
 from leakhunt.text.language import speaking
 
 GOLDEN = Path(__file__).parents[1] / "data" / "claims.md"
@@ -192,6 +193,20 @@ def test_what_stays_open_upwards_is_null_for_programs(report: ClaimsReport) -> N
         "unit": "bytes",
         "text": {"text": "at least"},
     }
+
+
+def test_the_report_of_a_run_has_its_claims_for_programs(
+    both: Evidence, report: ClaimsReport
+) -> None:
+    assert both.report is not None
+    document = json.loads(json_file.render(replace(both.report, claims=report.claims)))
+    texts = [
+        check["measured"]["text"]["text"]
+        for claim in document["claims"]
+        for check in claim["checks"]
+        if check["measured"]
+    ]
+    assert texts and all(each in rendered("md", report) for each in texts)
 
 
 def test_what_was_judged_in_english_is_shown_in_chinese(report: ClaimsReport) -> None:
