@@ -21,7 +21,8 @@ from leakhunt.text.language import ENGLISH
 Noun = TypeVar("Noun")
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, in which typing could not note what it is a renderer of.
+@dataclass(frozen=True)
 class Renderer(Generic[Noun]):
     """A file of a noun: its format, its name and how the noun becomes its bytes.
 
