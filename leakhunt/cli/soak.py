@@ -12,7 +12,7 @@ from leakhunt.cli.soak_options import soak_options, soak_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
 from leakhunt.engine.soak import soak
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 
 
 @click.command("soak", cls=Verb)
@@ -20,7 +20,7 @@ from leakhunt.reporting.registry import Renderer
 def command(
     target: str | None,
     out: Path | None,
-    renderers: tuple[Renderer, ...],
+    renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
     **asked: Any,
 ) -> int:

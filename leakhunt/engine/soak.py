@@ -20,7 +20,7 @@ from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.soak import loop
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
@@ -43,7 +43,7 @@ class SoakResult(RunResult):
 
 def soak(
     request: SoakRequest,
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,
@@ -95,7 +95,7 @@ def _failure(target: Target, error: ScenarioFailed) -> Message:
 def _result(
     folder: Path,
     outcomes: Sequence[Outcome],
-    renderers: Sequence[Renderer],
+    renderers: Sequence[RunRenderer],
     failures: Sequence[tuple[Target, ScenarioFailed]] = (),
 ) -> SoakResult:
     report = report_of_folder(folder)
@@ -179,7 +179,7 @@ def _go_on(
     run_file: Path,
     request: SoakRequest,
     effort: SoakEffort,
-    renderers: Sequence[Renderer],
+    renderers: Sequence[RunRenderer],
     events: Events,
 ) -> SoakResult:
     """Go on with a soak that ended while its service runs.
