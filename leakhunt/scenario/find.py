@@ -17,7 +17,7 @@ from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
 from leakhunt.scenario.plain_functions import is_pattern
 from leakhunt.scenario.variants import variants_named
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 
@@ -51,7 +51,7 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
-    owner = tr("scenario {name}", name=scenario.name)
+    owner = message("scenario.named", "scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
 
 
@@ -75,14 +75,21 @@ def find_scenario(
     if os.path.isfile(path):  # noqa: PTH113
         return describe(path, functions)
     if path.suffix == ".py" or "/" in place:
-        raise UsageError(tr("{place}: no such scenario file; check the path", place=place))
+        raise UsageError(
+            message(
+                "scenario.no-file",
+                "{place}: no such scenario file; check the path",
+                place=place,
+            )
+        )
     if is_module_name(place):
         source = source_of(place, folder or Path.cwd())
         if source is not None:
             return describe(source, functions, place)
         if functions or "." in place:
             raise UsageError(
-                tr(
+                message(
+                    "scenario.no-module",
                     "no module {place!r}{hint}: it is importable neither from this folder nor"
                     " installed, and no scenario of 'leakhunt list' has this name",
                     place=place,
@@ -90,7 +97,8 @@ def find_scenario(
                 )
             )
     raise UsageError(
-        tr(
+        message(
+            "scenario.unknown",
             "no scenario {place!r}{hint}; 'leakhunt list' shows them",
             place=place,
             hint=hint(place, known),
@@ -128,9 +136,14 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     known = {option.name: option for option in scenario.options}
     for name, value in given.items():
         if name not in known:
-            has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
+            has = (
+                message("option.known", "it has {known}", known=", ".join(known))
+                if known
+                else message("option.none-known", "it has none")
+            )
             raise UsageError(
-                tr(
+                message(
+                    "option.unknown",
                     "scenario {scenario} has no option {name!r}{hint}; {has}",
                     scenario=scenario.name,
                     name=name,
@@ -141,7 +154,8 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
         choices = known[name].choices
         if choices and value not in choices:
             raise UsageError(
-                tr(
+                message(
+                    "option.bad-value",
                     "{name}={value!r}: use one of {choices}",
                     name=name,
                     value=value,
@@ -164,7 +178,8 @@ def load(file: str, module: str = "") -> ModuleType:
         return _imported(module, Path(file)) if module else _run(Path(file).resolve())
     except SystemExit as error:
         raise ScenarioFailed(
-            tr(
+            message(
+                "scenario.import-exits",
                 "{file}: importing it calls sys.exit({code!r}); 'if __name__ == {main!r}' keeps an"
                 " import from that",
                 file=Path(file).name,
@@ -186,7 +201,9 @@ def _run(path: Path) -> ModuleType:
     name = f"leakhunt_scenario_{path.parent.name if path.name == 'scenario.py' else path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ScenarioFailed(tr("{file}: cannot be imported as Python", file=path))
+        raise ScenarioFailed(
+            message("scenario.not-importable", "{file}: cannot be imported as Python", file=path)
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

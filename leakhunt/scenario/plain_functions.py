@@ -10,7 +10,7 @@ from typing import TypeAlias
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario.arguments import HOOKS, arguments_of, arguments_of_hook, parameters_of
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -82,14 +82,17 @@ def plain_variants(
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
         raise BadFile(
-            tr(
+            message(
+                "function.which",
                 "{place}: which function? Name one, as in '{place}:{first}'; it has {known}",
                 place=place,
                 first=public[0],
                 known=shown,
             )
             if public
-            else tr("{place}: no function in it to measure", place=place)
+            else message(
+                "function.nothing-to-measure", "{place}: no function in it to measure", place=place
+            )
         )
     for name in _expanded(names, wanted):
         node = names.functions.get(name)
@@ -121,7 +124,8 @@ def _check(names: Names, name: str, place: str) -> None:
     owner, dot, _ = name.partition(".")
     if dot and owner in names.classes:
         raise UsageError(
-            tr(
+            message(
+                "function.method",
                 "{place}:{name}: a method; name a function that makes the object once and calls it",
                 place=place,
                 name=name,
@@ -133,16 +137,22 @@ def _check(names: Names, name: str, place: str) -> None:
             arguments_of(f"{place}:{name}", parameters_of(node))
     elif name in names.classes:
         raise UsageError(
-            tr("{place}:{name}: a class; name a function that uses it", place=place, name=name)
+            message(
+                "function.class",
+                "{place}:{name}: a class; name a function that uses it",
+                place=place,
+                name=name,
+            )
         )
     elif name not in names.others and not (names.may_have_more and name.isidentifier()):
         known = names.public()
         raise UsageError(
-            tr(
+            message(
+                "function.unknown",
                 "{place} has no function {name!r}{hint}; it has {known}",
                 place=place,
                 name=name,
                 hint=hint(name, known),
-                known=", ".join(known[:_SHOWN]) or tr("none"),
+                known=", ".join(known[:_SHOWN]) or message("function.none-known", "none"),
             )
         )
