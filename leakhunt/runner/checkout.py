@@ -42,7 +42,7 @@ class Revision:
         except ValueError:
             raise UsageError(
                 message(
-                    "revision.outside",
+                    "against.outside-repository",
                     "--against {name}: {path} is outside of the repository {repository}",
                     name=self.name,
                     path=path,
@@ -104,7 +104,7 @@ def _commit(name: str, repository: Path) -> str:
             return _text(done.stdout)
     raise UsageError(
         message(
-            "revision.unknown",
+            "against.no-such-revision",
             "--against {name}: no such revision here; in CI, fetch it first"
             " (git fetch --depth=1 origin {name}:{name})",
             name=" ".join(name.split()),
@@ -118,7 +118,7 @@ def _git(place: Path, name: str, *words: str) -> str:
         told = (_text(done.stderr) or _text(done.stdout)).splitlines()
         raise UsageError(
             message(
-                "revision.git-says",
+                "against.git-failed",
                 "--against {name}: {told}",
                 name=name,
                 told=told[-1].strip() if told else words[0],
@@ -144,5 +144,5 @@ def _run(place: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
         )
     except OSError:
         raise MissingRequirement(
-            message("revision.no-git", "--against needs git; install it")
+            message("against.no-git", "--against needs git; install it")
         ) from None

@@ -92,7 +92,7 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
     if unfit and (settings.named or not fit):
         raise MissingRequirement(
             message(
-                "variant.needs-gpu",
+                "run.unfit-variant",
                 "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
                 unfit=unfit[0],
                 device=device,

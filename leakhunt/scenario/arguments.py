@@ -53,7 +53,7 @@ def arguments_of(function: str, parameters: Sequence[Parameter]) -> Arguments:
     elif unknown:
         raise UsageError(
             message(
-                "function.unknown-parameter",
+                "scenario.unknown-parameter",
                 "{function}: nothing is known for its parameter {parameter!r}; name it 'state',"
                 " 'call' or 'input', or give it a default",
                 function=function,

@@ -14,7 +14,8 @@ from leakhunt.model.scenario import Option, Scenario, Variant
 from leakhunt.scenario.arguments import HOOKS
 from leakhunt.scenario.modules import module_of
 from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
-from leakhunt.text.message import Text, message
+from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.system import system_says
 
 RESULT_KINDS = ("equal", "intervals")
@@ -70,7 +71,7 @@ def _tree(file: Path) -> ast.Module:
     except OSError as error:
         raise BadFile(
             message(
-                "scenario.unreadable",
+                "scenario.cannot-read",
                 "{file}: {strerror}; check the path",
                 file=file,
                 strerror=system_says(error),
@@ -96,7 +97,7 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
     if result_kind not in RESULT_KINDS:
         raise BadFile(
             message(
-                "scenario.bad-result",
+                "scenario.result-kind",
                 "{file}: RESULT is {result_kind!r}; use one of {result_kinds}",
                 file=file,
                 result_kind=result_kind,
@@ -107,7 +108,7 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
     if calls is not None and (not isinstance(calls, int) or calls < 1):
         raise BadFile(
             message(
-                "scenario.bad-calls",
+                "scenario.calls",
                 "{file}: CALLS is {calls!r}; use a whole number above 0",
                 file=file,
                 calls=calls,
@@ -151,7 +152,7 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def _literal(node: ast.expr, what: Text, file: Path) -> Any:
+def _literal(node: ast.expr, what: str, file: Path) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):
@@ -172,7 +173,7 @@ def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ..
     if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
         raise BadFile(
             message(
-                "scenario.not-words",
+                "scenario.words",
                 "{file}: {name} is {value!r}; use a tuple of words",
                 file=file,
                 name=name,
@@ -187,7 +188,7 @@ def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
     if value is not None and not isinstance(value, str):
         raise BadFile(
             message(
-                "scenario.not-a-word",
+                "scenario.word",
                 "{file}: {name} is {value!r}; use a word in quotes",
                 file=file,
                 name=name,
@@ -211,9 +212,7 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
     for node, call in _marked(tree):
         marks = {
             str(keyword.arg): _literal(
-                keyword.value,
-                message("scenario.argument-of-variant", "{arg} of @variant", arg=keyword.arg),
-                file,
+                keyword.value, tr("{arg} of @variant", arg=keyword.arg), file
             )
             for keyword in (call.keywords if call else ())
         }
@@ -221,7 +220,7 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise BadFile(
                 message(
-                    "scenario.bad-rate",
+                    "scenario.rate",
                     "{file}: rate={rate!r} of {name}; use a number",
                     file=file,
                     rate=rate,
@@ -247,7 +246,7 @@ def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
     except (TypeError, ValueError):
         raise BadFile(
             message(
-                "scenario.bad-expect",
+                "scenario.expect",
                 "{file}: expect={expected!r} of {function}; use one of {kind}",
                 file=file,
                 expected=expected,
@@ -265,7 +264,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
         if not _NAME.fullmatch(name):
             raise BadFile(
                 message(
-                    "scenario.bad-variant-name",
+                    "scenario.variant-name",
                     "{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'",
                     file=file,
                     name=name,
@@ -274,7 +273,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
         if name in seen:
             raise BadFile(
                 message(
-                    "scenario.same-variant-name",
+                    "scenario.same-name",
                     "{file}: two variants are named {name!r}; rename one",
                     file=file,
                     name=name,
@@ -293,7 +292,7 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
     if not isinstance(declared, dict):
         raise BadFile(
             message(
-                "scenario.options-no-dict",
+                "scenario.options",
                 "{file}: OPTIONS is no dict of name -> (default, choices, help)",
                 file=file,
             )
@@ -307,7 +306,7 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
         except (TypeError, ValueError):
             raise BadFile(
                 message(
-                    "scenario.bad-option",
+                    "scenario.option-choices",
                     "{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)",
                     file=file,
                     name=name,

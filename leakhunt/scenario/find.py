@@ -17,6 +17,7 @@ from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
 from leakhunt.scenario.plain_functions import is_pattern
 from leakhunt.scenario.variants import variants_named
+from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
@@ -51,7 +52,7 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
-    owner = message("scenario.named", "scenario {name}", name=scenario.name)
+    owner = tr("scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
 
 
@@ -77,7 +78,7 @@ def find_scenario(
     if path.suffix == ".py" or "/" in place:
         raise UsageError(
             message(
-                "scenario.no-file",
+                "scenario.no-such-file",
                 "{place}: no such scenario file; check the path",
                 place=place,
             )
@@ -98,7 +99,7 @@ def find_scenario(
             )
     raise UsageError(
         message(
-            "scenario.unknown",
+            "scenario.no-such-name",
             "no scenario {place!r}{hint}; 'leakhunt list' shows them",
             place=place,
             hint=hint(place, known),
@@ -136,14 +137,10 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     known = {option.name: option for option in scenario.options}
     for name, value in given.items():
         if name not in known:
-            has = (
-                message("option.known", "it has {known}", known=", ".join(known))
-                if known
-                else message("option.none-known", "it has none")
-            )
+            has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
             raise UsageError(
                 message(
-                    "option.unknown",
+                    "scenario.no-option",
                     "scenario {scenario} has no option {name!r}{hint}; {has}",
                     scenario=scenario.name,
                     name=name,
@@ -155,7 +152,7 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
         if choices and value not in choices:
             raise UsageError(
                 message(
-                    "option.bad-value",
+                    "scenario.option-value",
                     "{name}={value!r}: use one of {choices}",
                     name=name,
                     value=value,
@@ -179,7 +176,7 @@ def load(file: str, module: str = "") -> ModuleType:
     except SystemExit as error:
         raise ScenarioFailed(
             message(
-                "scenario.import-exits",
+                "scenario.exits",
                 "{file}: importing it calls sys.exit({code!r}); 'if __name__ == {main!r}' keeps an"
                 " import from that",
                 file=Path(file).name,
@@ -202,7 +199,7 @@ def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ScenarioFailed(
-            message("scenario.not-importable", "{file}: cannot be imported as Python", file=path)
+            message("scenario.cannot-import", "{file}: cannot be imported as Python", file=path)
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

@@ -34,7 +34,7 @@ def given_files(
     else:
         raise UsageError(
             message(
-                "input.not-found",
+                "inputs.no-such-place",
                 "{place}: no such file or folder; check the path",
                 place=option,
             )
@@ -42,7 +42,7 @@ def given_files(
     if not files:
         raise BadFile(
             message(
-                "input.empty-folder",
+                "inputs.no-file",
                 "{place}: no {suffixes} file in this folder",
                 place=option,
                 suffixes=", ".join(suffixes),
@@ -81,7 +81,7 @@ def given_weights(
     if not directory.is_dir():
         raise UsageError(
             message(
-                "input.no-weights",
+                "inputs.no-weights",
                 "weights={choice!r}: no such directory; use auto, hub, stand-in or a model"
                 " directory",
                 choice=choice,
@@ -106,7 +106,7 @@ def from_modelscope(model_id: str, revision: str | None = None) -> Path:
     except Exception as error:  # the client raises anything from OSError to its own types
         raise MissingRequirement(
             message(
-                "input.hub-unreachable",
+                "scenario.hub-out-of-reach",
                 "the model hub is out of reach: {error}",
                 error=type(error).__name__,
             )

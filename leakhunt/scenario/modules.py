@@ -37,7 +37,7 @@ def source_of(module: str, folder: Path) -> Path | None:
     if spec.origin is None or not spec.has_location or not spec.origin.endswith(_SOURCE):
         raise UsageError(
             message(
-                "module.no-source",
+                "scenario.no-source",
                 "{module}: this module has no source in Python; name a function of your own that"
                 " calls it",
                 module=module,

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario.arguments import HOOKS, arguments_of, arguments_of_hook, parameters_of
+from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
@@ -82,17 +83,14 @@ def plain_variants(
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
         raise BadFile(
-            message(
-                "function.which",
+            tr(
                 "{place}: which function? Name one, as in '{place}:{first}'; it has {known}",
                 place=place,
                 first=public[0],
                 known=shown,
             )
             if public
-            else message(
-                "function.nothing-to-measure", "{place}: no function in it to measure", place=place
-            )
+            else tr("{place}: no function in it to measure", place=place)
         )
     for name in _expanded(names, wanted):
         node = names.functions.get(name)
@@ -125,7 +123,7 @@ def _check(names: Names, name: str, place: str) -> None:
     if dot and owner in names.classes:
         raise UsageError(
             message(
-                "function.method",
+                "scenario.method",
                 "{place}:{name}: a method; name a function that makes the object once and calls it",
                 place=place,
                 name=name,
@@ -138,7 +136,7 @@ def _check(names: Names, name: str, place: str) -> None:
     elif name in names.classes:
         raise UsageError(
             message(
-                "function.class",
+                "scenario.class",
                 "{place}:{name}: a class; name a function that uses it",
                 place=place,
                 name=name,
@@ -148,11 +146,11 @@ def _check(names: Names, name: str, place: str) -> None:
         known = names.public()
         raise UsageError(
             message(
-                "function.unknown",
+                "scenario.no-function",
                 "{place} has no function {name!r}{hint}; it has {known}",
                 place=place,
                 name=name,
                 hint=hint(name, known),
-                known=", ".join(known[:_SHOWN]) or message("function.none-known", "none"),
+                known=", ".join(known[:_SHOWN]) or tr("none"),
             )
         )

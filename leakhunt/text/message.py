@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -162,4 +161,4 @@ def _as_json(value: Any) -> Any:
         return [_as_json(each) for each in value]
     if isinstance(value, Quantity):
         return value.to_json()
-    return str(value) if isinstance(value, PurePath | BaseException) else value
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
