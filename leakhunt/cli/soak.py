@@ -22,7 +22,7 @@ from leakhunt.engine.soak import SoakEffort, go_on, soak_all
 from leakhunt.engine.soak_target import SoakOptions, targets
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.options import SERVICE_TIMEOUT_SECONDS, USERS
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
 
@@ -87,7 +87,7 @@ def command(
     locust_words: str,
     resumed: Path | None,
     out: Path | None,
-    renderers: tuple[Renderer, ...],
+    renderers: tuple[RunRenderer, ...],
     live: bool,
     **asked: Any,
 ) -> int:

@@ -16,10 +16,10 @@ from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.run import RunResult, run
 from leakhunt.engine.settings import RunRequest, given_options
 from leakhunt.errors import UsageError
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 
 # Carries out the words after a verb: into a folder, with these files of a report.
-CommandLine = Callable[[Sequence[str], Path, Sequence[Renderer], Events], RunResult]
+CommandLine = Callable[[Sequence[str], Path, Sequence[RunRenderer], Events], RunResult]
 
 
 class _Parser(ArgumentParser):
@@ -58,14 +58,14 @@ def _run_request(values: dict[str, object]) -> RunRequest:
 
 
 def _run(
-    words: Sequence[str], out: Path, renderers: Sequence[Renderer], events: Events
+    words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
 ) -> RunResult:
     values = vars(_measuring_parser("run").parse_args(words))
     return run(_run_request(values), renderers, events, out=out)
 
 
 def _hunt(
-    words: Sequence[str], out: Path, renderers: Sequence[Renderer], events: Events
+    words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
 ) -> RunResult:
     parser = _measuring_parser("hunt")
     parser.add_argument("--with", dest="instruments", default="")

@@ -26,7 +26,7 @@ from leakhunt.model.plan import Load, Plan
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.series import CGROUP, RSS
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, NoLimit, memory_limit
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
 from leakhunt.soak.load_generator import Demand, LoadProcess
@@ -71,7 +71,7 @@ def soak_all(
     found: Sequence[Target],
     effort: SoakEffort,
     folder: Path,
-    renderers: Sequence[Renderer],
+    renderers: Sequence[RunRenderer],
     console: Console,
     displays: Displays,
 ) -> int:
@@ -105,7 +105,7 @@ def soak_all(
 
 
 def _report(
-    folder: Path, outcomes: Sequence[Outcome], renderers: Sequence[Renderer], console: Console
+    folder: Path, outcomes: Sequence[Outcome], renderers: Sequence[RunRenderer], console: Console
 ) -> int:
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
     report = report_on(runs, str(folder))
@@ -279,7 +279,7 @@ def go_on(
     run_file: Path,
     wanted: SoakOptions,
     effort: SoakEffort,
-    renderers: Sequence[Renderer],
+    renderers: Sequence[RunRenderer],
     console: Console,
     displays: Displays,
 ) -> int:

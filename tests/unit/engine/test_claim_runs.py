@@ -16,7 +16,7 @@ from leakhunt.environment import sees_gpu
 from leakhunt.errors import UsageError
 from leakhunt.model.claims import Claim, ClaimRun, Claims
 from leakhunt.model.plan import Load
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 
 CLAIM = Claim("A", "it grows", "report", (), not_measured="x")
@@ -86,7 +86,7 @@ def test_paths_are_those_beside_the_claims(tmp_path: Path, command: str, rest: l
     carried_out: list[tuple[Sequence[str], Path, list[str]]] = []
 
     def carry_out(
-        words: Sequence[str], out: Path, renderers: Sequence[Renderer], events: Events
+        words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
     ) -> RunResult:
         carried_out.append((words, out, [each.format for each in renderers]))
         raise UsageError("not now")

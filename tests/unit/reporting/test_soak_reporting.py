@@ -25,7 +25,7 @@ from leakhunt.reporting.charts.plot_data import plot_data
 from leakhunt.reporting.charts.series_values import heights, seconds_passed, title
 from leakhunt.reporting.charts.sparkline import sparkline
 from leakhunt.reporting.charts.trendline import trend_line
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.html_page import bars
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.tables import headings, outcome_cell, remedies, row
@@ -86,7 +86,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: renderer.file_name)
-def test_every_format_takes_every_soak(report: Report, renderer: Renderer) -> None:
+def test_every_format_takes_every_soak(report: Report, renderer: RunRenderer) -> None:
     assert renderer.render(report)
 
 
