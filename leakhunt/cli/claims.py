@@ -39,6 +39,7 @@ from leakhunt.reporting.registry import RENDERERS, Renderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.
@@ -205,7 +206,7 @@ def _evidence(claims: Claims, left: Mapping[str, Left]) -> Mapping[str, Evidence
 
 
 def _made(need: Need, left: Mapping[str, Left], has_pages: bool) -> MadeRun:
-    found = left.get(need.folder.name, Left(missing=tr("not run yet")))
+    found = left.get(need.folder.name, Left(missing=message("claims.not-run", "not run yet")))
     page = quote(f"{need.folder.name}/{_PAGE}") if found.runs and has_pages else ""
     return MadeRun(need.run, need.folder.name, page, found.missing, _facts(found.runs))
 

@@ -19,6 +19,7 @@ from leakhunt.model.run import Run
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
@@ -41,7 +42,7 @@ class Left:
     """What a run left: its run files, or why there is nothing to look at."""
 
     runs: tuple[Run, ...] = ()
-    missing: str = ""
+    missing: Text = ""
 
 
 def folder_name(claims: Claims, run: ClaimRun) -> str:
@@ -57,7 +58,7 @@ def make(need: Need, console: Console) -> Left:
         CannotWrite: the disk does not take it.
     """
     if need.run.device == "cuda" and not sees_gpu(os.environ):
-        return Left(missing=tr("it needs a machine with a CUDA GPU"))
+        return Left(missing=message("claims.needs-gpu", "it needs a machine with a CUDA GPU"))
     if _is_complete(need):
         say(console, tr("  is there already, and is not made again"))
         return left_in(need, "")
@@ -65,7 +66,9 @@ def make(need: Need, console: Console) -> Left:
     code, reason = _carry_out(_words(need))
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    left = left_in(need, reason or tr("it ended with exit code {code}", code=code))
+    left = left_in(
+        need, reason or message("claims.exit-code", "it ended with exit code {code}", code=code)
+    )
     if is_whole(code, left):
         _mark(need)
     return left
@@ -83,20 +86,24 @@ def is_whole(code: int, left: Left) -> bool:
     return code == NothingMeasured.exit_code and measured
 
 
-def left_in(need: Need, reason: str) -> Left:
+def left_in(need: Need, reason: Text) -> Left:
     """What lies in the run's folder; `reason` says why, where nothing does."""
     try:
         files = run_file.find_run_files([str(need.folder)]) if need.folder.is_dir() else []
         runs = tuple(run_file.load(file) for file in files)
     except BadFile as error:
-        return Left(missing=str(error))
+        return Left(missing=error.text)
     if not runs:
         return Left(missing=reason)
     elsewhere = sorted({run.plan.device for run in runs} - {need.run.device})
     is_soak = any(run.plan.load is not None for run in runs)
     if need.run.device and elsewhere and not is_soak:
         return Left(
-            missing=tr("it ran on {device}, and not on a CUDA GPU", device=", ".join(elsewhere))
+            missing=message(
+                "claims.other-device",
+                "it ran on {device}, and not on a CUDA GPU",
+                device=tuple(elsewhere),
+            )
         )
     return Left(runs)
 
@@ -172,7 +179,7 @@ def _placed(words: Sequence[str], base: Path) -> Iterator[str]:
             yield word.replace("{folder}", str(base.resolve()))
 
 
-def _carry_out(words: list[str]) -> tuple[int, str]:
+def _carry_out(words: list[str]) -> tuple[int, Text]:
     """Carry out a command in this process, as `leakhunt.cli.main` does: exit code, and what failed.
 
     Raises:
@@ -185,7 +192,7 @@ def _carry_out(words: list[str]) -> tuple[int, str]:
     except CannotWrite:
         raise
     except LeakhuntError as error:
-        return error.exit_code, str(error)
+        return error.exit_code, error.text
     except click.ClickException as error:
         return error.exit_code, tr(error.format_message())
     except (click.Abort, KeyboardInterrupt):
