@@ -30,6 +30,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.model.series import CUDA_ALLOCATED, CUDA_RESERVED, LIVE_HEAP, PYTHON_BLOCKS
+
 if TYPE_CHECKING:
     from leakhunt.instruments import Watch
 
@@ -187,14 +189,14 @@ def _numbers_reader() -> Callable[[], dict[str, int]]:
     import psutil
 
     def read() -> dict[str, int]:
-        values = {"python_blocks": sys.getallocatedblocks()}
+        values = {PYTHON_BLOCKS: sys.getallocatedblocks()}
         if hasattr(psutil, "heap_info"):
             info = psutil.heap_info()
-            values["live_heap"] = info.heap_used + info.mmap_used
+            values[LIVE_HEAP] = info.heap_used + info.mmap_used
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-            values["cuda_allocated"] = torch.cuda.memory_allocated()
-            values["cuda_reserved"] = torch.cuda.memory_reserved()
+            values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()
+            values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         return values
 
     return read

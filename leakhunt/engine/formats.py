@@ -12,6 +12,8 @@ from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
 
 ALL = "all"
+# Files of a gate as a whole, and of each scenario's report: these unless others are asked for.
+GATE_FILES = "md,json,junit,sarif,codequality,html"
 # The files of a report, where no format is asked for.
 BY_DEFAULT = ",".join(dict.fromkeys(each.format for each in RENDERERS if each.by_default))
 

@@ -25,6 +25,7 @@ from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.plan import Load, Plan
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.series import CGROUP, RSS
 from leakhunt.reporting.registry import Renderer
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, NoLimit, memory_limit
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
@@ -221,7 +222,7 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
         held = service.tree.read()
     except ProcessLookupError:
         raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
-    base = held.get("cgroup", held["rss"])
+    base = held.get(CGROUP, held[RSS])
     if isinstance(limit, AddressSpaceLimit):
         base = service.tree.address_space_bytes()
     return limit.moved(base + effort.limit_bytes, service.tree.identity.pid)

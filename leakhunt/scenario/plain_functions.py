@@ -11,6 +11,7 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario.arguments import HOOKS, arguments_of, arguments_of_hook, parameters_of
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -121,7 +122,8 @@ def _check(names: Names, name: str, place: str) -> None:
     owner, dot, _ = name.partition(".")
     if dot and owner in names.classes:
         raise UsageError(
-            tr(
+            message(
+                "scenario.method",
                 "{place}:{name}: a method; name a function that makes the object once and calls it",
                 place=place,
                 name=name,
@@ -133,12 +135,18 @@ def _check(names: Names, name: str, place: str) -> None:
             arguments_of(f"{place}:{name}", parameters_of(node))
     elif name in names.classes:
         raise UsageError(
-            tr("{place}:{name}: a class; name a function that uses it", place=place, name=name)
+            message(
+                "scenario.class",
+                "{place}:{name}: a class; name a function that uses it",
+                place=place,
+                name=name,
+            )
         )
     elif name not in names.others and not (names.may_have_more and name.isidentifier()):
         known = names.public()
         raise UsageError(
-            tr(
+            message(
+                "scenario.no-function",
                 "{place} has no function {name!r}{hint}; it has {known}",
                 place=place,
                 name=name,

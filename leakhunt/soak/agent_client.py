@@ -11,7 +11,7 @@ from typing import Any
 
 from leakhunt import agent
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import LIVE_HEAP, PYTHON_BLOCKS, SERIES, Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
@@ -88,7 +88,7 @@ class Within:
 
     def largest(self) -> int | None:
         """The process that listens with the most live memory."""
-        sizes = {pid: (line.ask("numbers") or {}).get("live_heap", 0)
+        sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
                  for pid, line in self._lines.items()}  # fmt: skip
         return max(sizes, key=sizes.__getitem__, default=None)
 
@@ -136,6 +136,6 @@ def unavailable(series: Sequence[Series]) -> dict[str, Text]:
     """Why the series of live memory are not read, where they are not; by name."""
     read = {each.name for each in series}
     missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
-    if read & {"live_heap", "python_blocks"}:
-        return {name: _NO_CUDA for name in sorted(missing) if name.startswith("cuda")}
+    if read & {LIVE_HEAP, PYTHON_BLOCKS}:
+        return {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
     return dict.fromkeys(sorted(missing), NO_INSIDE)

@@ -20,6 +20,7 @@ from leakhunt.environment import describe_environment
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
+from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
 from leakhunt.soak.load_generator import LoadEnded, LoadProcess
@@ -69,7 +70,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         ScenarioFailed: the load ended before the first sample, or never started.
     """
     readings = Readings(subject.service.tree, subject.load.counters)
-    on_gpu = any(series.name == "cuda_allocated" for series in readings.series)
+    on_gpu = any(series.name == CUDA_ALLOCATED for series in readings.series)
     plan = replace(subject.plan, device="cuda" if on_gpu else "cpu")
     facts = {
         **subject.facts,

@@ -7,6 +7,7 @@ import time
 
 from leakhunt.amounts import Amount
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.soak.service import Service
@@ -47,7 +48,7 @@ def _exit_code(service: Service) -> int | None:
 
 
 def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> Text:
-    series = next((name for name in ("cgroup", "rss") if run.samples.get(name)), None)
+    series = next((name for name in (CGROUP, RSS) if run.samples.get(name)), None)
     unknown = message("soak.unknown-size", "an unknown size")
     told = message(
         "soak.oom-killed",

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Purpose
+from leakhunt.model.series import DURATION
 from leakhunt.storage.run_file import read_text
 from leakhunt.text.message import Text
 
@@ -78,7 +79,7 @@ class Tail:
                 each = record["call"] + 1 - self.calls
                 self.calls += each
                 self.latest = dict(zip(self.names, record["values"], strict=True))
-                self.latest["duration"] //= each
+                self.latest[DURATION] //= each
                 self.fresh.append((self.calls, record["values"]))
             case "phase":
                 self._begin(record)

@@ -36,9 +36,9 @@ from leakhunt.model.plan import Load, Plan, Role
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage.decode import checked
-from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
 from leakhunt.text.record import from_record
+from leakhunt.text.system import system_says
 
 FORMAT = 5
 # The JSON Schema of a line: ``storage/schemas/run-file.schema.json``.
@@ -70,7 +70,13 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise UsageError(tr("{place}: no such run file or folder; check the path", place=place))
+            raise UsageError(
+                message(
+                    "run-file.no-such-place",
+                    "{place}: no such run file or folder; check the path",
+                    place=place,
+                )
+            )
     return files
 
 
@@ -85,7 +91,12 @@ def header(file: Path) -> dict[str, Any]:
             record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}; check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     return _checked_header(record or {"record": None}, file)
 
@@ -110,15 +121,31 @@ def load(file: Path) -> Run:
                     damaged += not parts.take(record)
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}; check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     if not parts.header:
-        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+        raise BadFile(
+            message(
+                "run-file.foreign",
+                "{file}: not a leakhunt run file (no header); check the path",
+                file=file,
+            )
+        )
     try:
         return parts.run(file, damaged)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadFile(
-            tr("{file}: the header is damaged ({error!r}); measure again", file=file, error=error)
+            message(
+                "run-file.damaged-header",
+                "{file}: the header is damaged ({error!r}); measure again",
+                file=file,
+                error=error,
+            )
         ) from error
 
 
@@ -146,10 +173,17 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
     version = record.get("format")
     if record["record"] != "header" or type(version) is not int:
-        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+        raise BadFile(
+            message(
+                "run-file.foreign",
+                "{file}: not a leakhunt run file (no header); check the path",
+                file=file,
+            )
+        )
     if version > FORMAT:
         raise BadFile(
-            tr(
+            message(
+                "run-file.newer-format",
                 "{file}: run file format {version}, this leakhunt reads up to {format};"
                 " read it with a newer leakhunt",
                 file=file,

@@ -16,8 +16,9 @@ from typing import Any
 from leakhunt.errors import CannotWrite
 from leakhunt.model.run import Outcome
 from leakhunt.storage.run_file import FORMAT, SUFFIX
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.record import as_json, fields_of
+from leakhunt.text.system import system_says
 
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
@@ -46,14 +47,19 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
         _lay_ballast(file)
     except FileExistsError:
         raise CannotWrite(
-            tr("{file}: exists already; nothing is overwritten, name another", file=file)
+            message(
+                "file.exists",
+                "{file}: exists already; nothing is overwritten, name another",
+                file=file,
+            )
         ) from None
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write",
                 "{file}: {strerror}; free some space or name another",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
 
@@ -68,10 +74,11 @@ def reopen(file: Path) -> None:
         _lay_ballast(file)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write",
                 "{file}: {strerror}; free some space or name another",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
 
@@ -153,9 +160,10 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
             stream.write(b"\n" + record if unfinished else record)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "run-file.no-room-for-footer",
                 "{file}: {strerror}; the samples so far are in it, without the footer",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

@@ -161,4 +161,4 @@ def _as_json(value: Any) -> Any:
         return [_as_json(each) for each in value]
     if isinstance(value, Quantity):
         return value.to_json()
-    return value
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

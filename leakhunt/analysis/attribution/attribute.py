@@ -27,7 +27,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.message import Message, Text, joined, message
+from leakhunt.text.message import Message, Text, joined, message, sentences
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -150,14 +150,17 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         return verdict
     if past is None and (not attribution.bounded or _ends_before(verdict, calls)):
         return verdict
-    sentence = message(
+    ceiling_reached = message(
         "attribution.bounded",
-        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls"
-        " ({known}): {names}. Until then memory in use grows by {grows}.",
+        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls ({known}): {names}",
         size=Amount(past.found_bytes if past else size),
         ceiling_calls=calls,
         known=_MEASURED if past else _PROJECTED,
         names=joined(_causes(attribution.suspects), " and ", ""),
+    )
+    until_then = message(
+        "attribution.until-bounded",
+        "Until then memory in use grows by {grows}",
         grows=Rate(attribution.growth or 0.0),
     )
     return replace(
@@ -165,7 +168,7 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         status=Status.NO_LEAK,
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
-        sentence=str(sentence),
+        sentence=sentences([ceiling_reached, until_then]),
         forecast=None,
     )
 

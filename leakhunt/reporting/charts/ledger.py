@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.report import JudgedRun, Ledger, Report
+from leakhunt.model.series import RSS
 from leakhunt.reporting.charts.style import SMALL, SOFT, WIDTH_INCHES, byte_scale, named, png, svg
 from leakhunt.text.language import tr
 
@@ -147,6 +148,6 @@ def _title(entry: JudgedRun, ledger: Ledger) -> str:
         told = tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
     start, end = entry.run.reading("start"), entry.run.reading("end")
     if start is not None and end is not None:
-        first, last = (format_bytes(each.values.get("rss", 0)) for each in (start, end))
+        first, last = (format_bytes(each.values.get(RSS, 0)) for each in (start, end))
         told += f"\n{first} → {last}"
     return told
