@@ -13,7 +13,7 @@ from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @format_option
 def command(
     names: tuple[str, ...], ids: str, listed: bool, out: Path | None,
-    renderers: tuple[Renderer, ...],
+    renderers: tuple[RunRenderer, ...],
 ) -> int:  # fmt: skip
     """Check the claims of field reports: claimed beside measured, with a verdict.
 
@@ -61,7 +61,7 @@ def command(
 
 
 def _command(
-    names: tuple[str, ...], ids: str, folder: Path, renderers: tuple[Renderer, ...]
+    names: tuple[str, ...], ids: str, folder: Path, renderers: tuple[RunRenderer, ...]
 ) -> str:
     """The command line that goes on where this one was interrupted."""
     words = ["leakhunt", "claims", *names, *(("--id", ids) if ids else ()), "--out", str(folder)]

@@ -29,10 +29,9 @@ from leakhunt.model.claims import (
     MadeRun,
 )
 from leakhunt.model.run import Run
-from leakhunt.reporting.claims.formats import CLAIMS_FORMATS
 from leakhunt.reporting.claims.json_file import SCHEMA_PREFIX
 from leakhunt.reporting.claims.notebook import card
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
@@ -76,7 +75,7 @@ class ClaimsResult:
 def check_claims(
     scenarios: Sequence[str] = (),
     ids: Sequence[str] = (),
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,
@@ -113,7 +112,7 @@ def _folder_for(out: Path | None) -> Path:
         return new_folder(None, "claims")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        names = [made.file_name for made in CLAIMS_FORMATS if (out / made.file_name).exists()]
+        names = [made.file_name for made in CLAIMS_RENDERERS if (out / made.file_name).exists()]
     except OSError as error:
         raise CannotWrite(
             tr(
@@ -235,7 +234,7 @@ def _write_reports(
     files: Sequence[ClaimsFile],
     left: Mapping[str, Left],
     folder: Path,
-    renderers: Sequence[Renderer],
+    renderers: Sequence[RunRenderer],
 ) -> None:
     """The report of every run that was made, with the claims that were checked on it."""
     for need in (need for file in files for need in _needs(file, folder)):
@@ -251,12 +250,12 @@ def _is_checked_on(claim: JudgedClaim, need: Need) -> bool:
 
 
 def _write_claims(
-    report: ClaimsReport, folder: Path, renderers: Sequence[Renderer]
+    report: ClaimsReport, folder: Path, renderers: Sequence[RunRenderer]
 ) -> tuple[Path, ...]:
     """Write the table in the formats that are asked for, and always for programs; HTML first."""
     asked = {renderer.format for renderer in renderers} | {"json"}
     return tuple(
         write_file(folder / made.file_name, rendered(report, made.render, made.language), folder)
-        for made in CLAIMS_FORMATS
+        for made in CLAIMS_RENDERERS
         if made.format in asked
     )

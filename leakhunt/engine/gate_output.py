@@ -13,9 +13,14 @@ from leakhunt.engine.report import rendered, report_of, write_files
 from leakhunt.errors import NothingMeasured
 from leakhunt.model.gate import GateResult, Pages
 from leakhunt.model.run import Run
-from leakhunt.reporting.gate.formats import GATE_RENDERERS, GateRenderer
 from leakhunt.reporting.gate.source_lines import Repository
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import (
+    GATE_RENDERERS,
+    RENDERERS,
+    GateDocument,
+    GateRenderer,
+    RunRenderer,
+)
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import tr
@@ -34,7 +39,7 @@ class GateFiles:
     """Which files are written: of the gate, and of the report on each scenario."""
 
     gate: tuple[GateRenderer, ...]
-    reports: tuple[Renderer, ...]
+    reports: tuple[RunRenderer, ...]
 
 
 def files_named(names: str, events: Events = SILENT) -> GateFiles:
@@ -101,7 +106,7 @@ def write_gate(
     """
 
     def content(renderer: GateRenderer) -> bytes:
-        return rendered(result, lambda gated: renderer.render(gated, repository), renderer.language)
+        return rendered(GateDocument(result, repository), renderer.render, renderer.language)
 
     return tuple(write_file(folder / each.file_name, content(each), folder) for each in files.gate)
 
