@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,3 +229,17 @@ class Count:
     def to_json(self) -> Any:
         """``{"value": 389430, "unit": "call"}``."""
         return {"value": self.value, "unit": self.work.value}
+
+
+def quantity_from(recorded: Mapping[str, Any]) -> Amount | Rate | Seconds | Count | None:
+    """The quantity that `to_json` of one of these wrote; None: it is none of theirs."""
+    value, unit, per = recorded.get("value"), recorded.get("unit"), recorded.get("per")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isinstance(unit, str):
+        return None
+    if unit == "s":
+        return Seconds(value)
+    if unit in list(Work):
+        return Count(value, Work(unit))
+    if unit not in list(Unit) or per not in (None, *Work):
+        return None
+    return Amount(value, Unit(unit)) if per is None else Rate(value, Unit(unit), Work(per))

@@ -8,22 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
-# What the system says is the matter with a file, translated where it is shown.
-SYSTEM_SAYS = (
-    mark("No such file or directory"),
-    mark("Permission denied"),
-    mark("No space left on device"),
-    mark("Is a directory"),
-    mark("Not a directory"),
-    mark("Read-only file system"),
-    mark("File exists"),
-    mark("File name too long"),
-    mark("Too many levels of symbolic links"),
-    mark("Broken pipe"),
-    mark("Input/output error"),
-)
 # The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 INTERRUPTED = 130
 # A result as well: ``compare`` refused a conclusion, because what was compared is not comparable.
@@ -31,9 +17,19 @@ REFUSED = 9
 
 
 class LeakhuntError(Exception):
-    """Anything that leakhunt can explain; shown as one line, without a traceback."""
+    """Anything that leakhunt can explain; shown as one line, without a traceback.
+
+    `text` is what there is to say; a message is said in the language spoken when it is shown.
+    """
 
     exit_code: ClassVar[int] = 2
+
+    def __init__(self, text: Text = "") -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text)
 
 
 class UsageError(LeakhuntError):

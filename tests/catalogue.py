@@ -1,14 +1,16 @@
 """Makes the catalogues of `leakhunt/locale/`: every text of ours, and the translations kept.
 
 ``python tests/catalogue.py`` (``make translations``) reads the package's Python files
-(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates and the catalogue of known causes,
-brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is what is read. What is no
-longer said is dropped; what is new comes without a translation, and the tests say so.
+(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates, the catalogue of known causes and
+what the system says, brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is
+what is read. What is no longer said is dropped; what is new comes without a translation, and the
+tests say so.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
+
+from leakhunt.text import system
 
 PACKAGE = Path(__file__).parents[1] / "leakhunt"
 CAUSES = PACKAGE / "analysis" / "attribution" / "known_causes.toml"
@@ -33,7 +37,7 @@ Found = tuple[str | tuple[str, ...], str]
 def messages() -> Catalog:
     """Every text that is translated, with the files that say it."""
     catalogue = Catalog(charset="utf-8")
-    for text, file in (*_of_python(), *_of_templates(), *_of_causes()):
+    for text, file in (*_of_python(), *_of_templates(), *_of_causes(), *_of_system()):
         catalogue.add(text, locations=[(file, 0)])
     return catalogue
 
@@ -57,6 +61,11 @@ def _of_causes() -> Iterator[Found]:
     for cause in tomllib.loads(CAUSES.read_text("utf-8"))["cause"]:
         for text in (cause["title"], cause["reason"], cause["remedy"]["text"], cause["verify"]):
             yield text, _name(CAUSES)
+
+
+def _of_system() -> Iterator[Found]:
+    for number in system.TRANSLATED:
+        yield os.strerror(number), _name(Path(system.__file__))
 
 
 def _name(file: Path) -> str:

@@ -97,10 +97,15 @@ class Gated:
         return found
 
     @property
+    def notes(self) -> list[str]:
+        """Its further lines."""
+        return [note["text"] for note in self.told["notes"]]
+
+    @property
     def reasons(self) -> str:
         """All reasons, a line each."""
         reasons = [
-            reason
+            reason["text"]
             for each in self.told["variants"]
             for reason in (each["reason"], *(check["reason"] for check in each["checks"]))
         ]

@@ -30,6 +30,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leakhunt.model.series import CUDA_ALLOCATED, CUDA_RESERVED, LIVE_HEAP, PYTHON_BLOCKS
+
 if TYPE_CHECKING:
     from leakhunt.instruments import Watch
 
@@ -110,10 +112,16 @@ def _said(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
         return json.dumps({"error": f"unknown word {word!r}"}).encode() + b"\n"
     try:
         told = answers[word](about) if about else answers[word]()
-        return json.dumps(told).encode() + b"\n"
+        return json.dumps(told, default=_as_json).encode() + b"\n"
     except Exception as error:  # a reading that fails is no failure of the service
         _LOG.warning("leakhunt.agent: could not read (%s)", error)
         return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n"
+
+
+def _as_json(value: Any) -> Any:
+    from leakhunt.text.record import as_json
+
+    return as_json(value)
 
 
 def _answers() -> dict[str, Callable[..., Any]]:
@@ -173,10 +181,7 @@ class _Watching:
 
     def findings(self) -> dict[str, Any]:
         """Stop, and say what was found."""
-        from dataclasses import asdict
-
-        found = [asdict(finding) for finding in self._watch.findings()]
-        return {"findings": found, "caveats": list(self._watch.caveats)}
+        return {"findings": list(self._watch.findings()), "caveats": list(self._watch.caveats)}
 
 
 def _numbers_reader() -> Callable[[], dict[str, int]]:
@@ -184,14 +189,14 @@ def _numbers_reader() -> Callable[[], dict[str, int]]:
     import psutil
 
     def read() -> dict[str, int]:
-        values = {"python_blocks": sys.getallocatedblocks()}
+        values = {PYTHON_BLOCKS: sys.getallocatedblocks()}
         if hasattr(psutil, "heap_info"):
             info = psutil.heap_info()
-            values["live_heap"] = info.heap_used + info.mmap_used
+            values[LIVE_HEAP] = info.heap_used + info.mmap_used
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-            values["cuda_allocated"] = torch.cuda.memory_allocated()
-            values["cuda_reserved"] = torch.cuda.memory_reserved()
+            values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()
+            values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         return values
 
     return read

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from leakhunt.cli.notes import Notes, show_parts
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.baselines import BaselineResult, baselines_at, save_baseline, update_baseline
-from leakhunt.reporting.baseline.terminal import baseline_parts, change_parts, remark_lines
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
 _INTO = click.option("--into", type=click.Path(path_type=Path, file_okay=False), show_default=True,
-                     default=DEFAULT_PLACE, help="The folder of baselines, in your repository.",
-)  # fmt: skip
-_DESPITE_LEAK = click.option(
-    "--despite-leak", is_flag=True,
-    help="Keep what leaks for certain too: new runs may then leak as much. The file says so.",
-)  # fmt: skip
+                     default=DEFAULT_PLACE,
+                     help="The folder of baselines, in your repository.")  # fmt: skip
+_DESPITE_LEAK = click.option("--despite-leak", is_flag=True, help="Keep what leaks for certain too:"
+                             " new runs may then leak as much. The file says so.")  # fmt: skip
 
 
 @click.group("baseline")
@@ -41,11 +38,10 @@ def save(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
 
     What is kept already is left alone: 'leakhunt baseline update' renews it. Runs that did not
     end by themselves, that are too short, or that leak (unless --despite-leak) are refused, and
-    then nothing is written.
-
-    Exit code 0: written. 2: it is there already, or leaks. 4: a run is no baseline.
-    6: a bad file. 7: cannot write.
+    then nothing is written. Exit code 2: it is there already, or leaks. 4: a run is no baseline.
     """
+    from leakhunt.engine.baselines import save_baseline
+
     _show(save_baseline(runs, into, despite_leak, Notes()))
 
 
@@ -57,9 +53,10 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
     """Renew what is kept of the variants that were measured; the others stay as they are.
 
     Says what moved, and whether by more than its 99 % interval. A variant that is new in an
-    environment which has a baseline is added. Exit codes as of save; 2: there is no baseline of
-    this environment yet.
+    environment with a baseline is added. Exit code 2: this environment has no baseline yet.
     """
+    from leakhunt.engine.baselines import update_baseline
+
     _show(update_baseline(runs, into, despite_leak, Notes()))
 
 
@@ -70,13 +67,14 @@ def show(place: Path) -> None:
 
     Default: leakhunt-baselines. Exit code 6: a file is damaged, or git left a conflict in it.
     """
+    from leakhunt.engine.baselines import baselines_at
+    from leakhunt.reporting.baseline.terminal import baseline_parts
+
     for baseline in baselines_at(place):
         show_parts(Console(), baseline_parts(baseline))
 
 
-def _show(result: BaselineResult) -> None:
-    """What changed; what leaks, or may; then a line for each file."""
-    for each in result.changes:
-        change = None if each.is_new else (each.lines, each.refusing)
-        show_parts(Console(), change_parts(each.variant.name, change))
-    show_parts(Console(), remark_lines(result.variants), result.files)
+def _show(result: Any) -> None:
+    from leakhunt.reporting.baseline.terminal import saved_parts
+
+    show_parts(Console(), saved_parts(result.variants, result.changes), result.files)

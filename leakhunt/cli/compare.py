@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.compare import CompareResult, compare_into
-from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+
+if TYPE_CHECKING:
+    from leakhunt.engine.compare import CompareResult
 
 
 @click.command("compare", cls=Verb)
@@ -42,6 +44,8 @@ def command(
     Exit code 0: compared. 9: a conclusion was refused, because inputs or machines differ.
     4: no variant is on both sides. 2: wrong usage.
     """
+    from leakhunt.engine.compare import compare_into
+
     result = compare_into(out, places, labels, despite)
     _show(Console(), result)
     return result.exit_code
@@ -49,6 +53,8 @@ def command(
 
 def _show(console: Console, result: CompareResult) -> None:
     """Tables and sentences on the terminal; the path of the HTML page comes last."""
+    from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+
     for table in comparison_tables(result.comparison):
         console.print()
         console.print(table)

@@ -26,7 +26,7 @@ from leakhunt.model.run import Outcome
 from leakhunt.model.series import Unit
 from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
 
 
@@ -202,7 +202,7 @@ _ENDED = {
 
 def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
-    reason = f": {retold(outcome.reason)}" if outcome.reason else ""
+    reason = f": {outcome.reason}" if outcome.reason else ""
     return tr(
         _ENDED[done.work],
         name=name,

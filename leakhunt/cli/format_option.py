@@ -6,10 +6,12 @@ import click
 
 from leakhunt.cli.notes import Notes
 from leakhunt.engine.formats import ALL, BY_DEFAULT, renderers_named
-from leakhunt.reporting.registry import Renderer, formats
+from leakhunt.reporting.registry import RunRenderer, formats
 
 
-def _chosen(context: click.Context, parameter: click.Parameter, asked: str) -> tuple[Renderer, ...]:
+def _chosen(
+    context: click.Context, parameter: click.Parameter, asked: str
+) -> tuple[RunRenderer, ...]:
     del context, parameter
     return renderers_named(asked, Notes())
 

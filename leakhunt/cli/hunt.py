@@ -14,7 +14,7 @@ from leakhunt.cli.verb import Verb
 from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.options import PAIRS
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 
 
 @click.command("hunt", cls=Verb)
@@ -48,7 +48,7 @@ from leakhunt.reporting.registry import Renderer
 def command(
     target: str,
     out: Path | None,
-    renderers: tuple[Renderer, ...],
+    renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
     instruments: str,
     remedies: tuple[str, ...],

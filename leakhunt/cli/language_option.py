@@ -9,43 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from leakhunt.errors import UsageError
-from leakhunt.text.language import ENGLISH, LANGUAGES, VARIABLE, is_known, mark
+from leakhunt.text.language import ENGLISH, LANGUAGES, VARIABLE, is_known
 
 _OPTION = "--lang"
-# What the command line's library says is wrong, in its words: translated where it is shown.
-CLICK_SAYS = (
-    mark("No such option {name}."),
-    mark("No such option {name}. Did you mean {possibility}?"),
-    mark("No such option {name}. (Did you mean one of: {possibilities}?)"),
-    mark("No such command {name}."),
-    mark("No such command {name}. Did you mean {possibility}?"),
-    mark("No such command {name}. (Did you mean one of: {possibilities}?)"),
-    mark("Missing argument {name}."),
-    mark("Missing option {name}."),
-    mark("Missing option {name}. {choices}"),
-    mark("Missing command."),
-    mark("Got unexpected extra argument ({arguments})"),
-    mark("Got unexpected extra arguments ({arguments})"),
-    mark("Option {name} requires an argument."),
-    mark("Option {name} does not take a value."),
-    mark("Invalid value for {name}: {reason}"),
-    mark("{value} is not a valid {kind}."),
-    mark("integer"),
-    mark("integer range"),
-    mark("float"),
-    mark("float range"),
-    mark("{value} is not in the range {range}."),
-    mark("{value} is not one of {choices}."),
-    mark("Directory {name} does not exist."),
-    mark("Directory {name} is a file."),
-    mark("Directory {name} is not readable."),
-    mark("Directory {name} is not writable."),
-    mark("File {name} does not exist."),
-    mark("File {name} is a directory."),
-    mark("File {name} is not readable."),
-    mark("Path {name} does not exist."),
-    mark("Path {name} is not readable."),
-)
 
 
 def asked_language(

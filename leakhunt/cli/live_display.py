@@ -22,9 +22,9 @@ from leakhunt.cli.display import Bars, Displays, ended_line, figures, note
 from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
-from leakhunt.model.series import Unit
+from leakhunt.model.series import DURATION, SERIES
 from leakhunt.reporting.live.curve import Curve, Growing
-from leakhunt.reporting.live.frame import PANELS, LiveState, Panel, frame
+from leakhunt.reporting.live.frame import LiveState, Panel, frame, live_series
 from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
@@ -182,7 +182,8 @@ class LiveFollower:
 
     def _take(self, tail: Tail) -> None:
         if not self._growing:
-            self._growing = {name: Growing() for name in PANELS if name in tail.names}
+            read = (facts.name for facts in live_series() if facts.name in tail.names)
+            self._growing = {name: Growing() for name in read}
         if tail.judged_from != self._judged_from:
             self._judged_from = tail.judged_from
             for growing in self._growing.values():
@@ -193,7 +194,7 @@ class LiveFollower:
                 growing.add(calls, values[column])
         self.calls, self.work = tail.calls, tail.work
         self.latest = tail.latest
-        seconds = tail.latest["duration"] / 1e9
+        seconds = tail.latest[DURATION] / 1e9
         before = seconds if self._seconds is None else self._seconds
         self._seconds = before + _LOOK_WEIGHT * (seconds - before)
 
@@ -220,8 +221,8 @@ class LiveFollower:
         before = self._display.faint()
         panels = tuple(
             Panel(
-                PANELS[name],
-                Unit.BYTES,
+                SERIES[name].short_title,
+                SERIES[name].unit,
                 curve,
                 tuple(curves[name] for _, curves in before if name in curves),
             )

@@ -13,11 +13,12 @@ from typing import Any, TextIO, cast
 import click
 
 from leakhunt import __version__
+from leakhunt.cli.click_errors import click_says
 from leakhunt.cli.language_option import asked_language
 from leakhunt.cli.stdout import Lasting
 from leakhunt.cli.verb import EXIT_CODES
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
-from leakhunt.text.language import LANGUAGES, retold, speaking, tr
+from leakhunt.text.language import LANGUAGES, speaking, tr
 
 # The verbs by what they are for, each with its line in the help.
 _GROUPS = {
@@ -117,7 +118,7 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        return _say(retold(error.format_message()), error.exit_code)
+        return _say(click_says(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say(tr("interrupted"), INTERRUPTED)
     if output.failure is not None:

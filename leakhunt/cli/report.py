@@ -11,7 +11,7 @@ from leakhunt.cli.notes import Notes
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
 from leakhunt.engine.report import report_again
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 
 
 @click.command("report", cls=Verb)
@@ -22,7 +22,7 @@ from leakhunt.reporting.registry import Renderer
     help="Folder for the reports; default: that of the first run file, where they are replaced.",
 )
 @format_option
-def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[Renderer, ...]) -> None:
+def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[RunRenderer, ...]) -> None:
     """Make the reports again from run files, on any machine.
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.

@@ -12,7 +12,7 @@ from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
 from leakhunt.engine.run import run
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 
 
 @click.command("run", cls=Verb)
@@ -20,7 +20,7 @@ from leakhunt.reporting.registry import Renderer
 def command(
     target: str,
     out: Path | None,
-    renderers: tuple[Renderer, ...],
+    renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
     **asked: Any,
 ) -> int:

@@ -13,8 +13,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
-from leakhunt.model.baseline import Baseline, KeptVariant
-from leakhunt.model.comparison import Metric, Mismatch
+from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
 from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_kept
@@ -79,19 +78,6 @@ def variant_in(file: Path) -> KeptVariant:
         BadFile: it cannot be read, or holds no variant.
     """
     return derived(read_file(file))
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineChange:
-    """What differs between a variant as it is kept now and as it was, and what forbids to say so.
-
-    `is_new`: it was not kept before.
-    """
-
-    variant: KeptVariant
-    lines: tuple[Metric, ...] = ()
-    refusing: tuple[Mismatch, ...] = ()
-    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,193 +1,261 @@
-"""The runs that claims need, made by the verbs themselves: once each, each into a folder."""
+"""``claims``: what field reports say, compared with what is measured here.
+
+Each run that the claims need is made once, into a folder of its own below the folder of results;
+whole runs of before are taken as they are, so that the same request goes on after an interrupt.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
-import click
-from rich.console import Console
-
-from leakhunt.environment import sees_gpu
-from leakhunt.errors import INTERRUPTED, BadFile, CannotWrite, LeakhuntError, NothingMeasured
-from leakhunt.model.claims import ClaimRun, Claims
+from leakhunt.analysis.claims import Evidence, judge_claims
+from leakhunt.analysis.report import assemble
+from leakhunt.config.find_claims import ClaimsFile, find_claims
+from leakhunt.engine.claim_runs import Left, Need, folder_name, make
+from leakhunt.engine.command_line import COMMAND_LINES, CommandLine
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
+from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
+from leakhunt.model.claims import (
+    CheckedScenario,
+    Claims,
+    ClaimsReport,
+    ClaimVerdict,
+    JudgedClaim,
+    MadeRun,
+)
 from leakhunt.model.run import Run
-from leakhunt.reporting.formats.terminal_escape import visible
-from leakhunt.storage import run_file
-from leakhunt.text.language import retold, tr
+from leakhunt.reporting.claims.json_file import SCHEMA_PREFIX
+from leakhunt.reporting.claims.notebook import card
+from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
+from leakhunt.storage.folders import new_folder
+from leakhunt.storage.report_files import write_file
+from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
-# Beside a run's files once it has ended by itself: which command it was.
-MARK = "claim-run.json"
-_MARK_FORMAT = 1
-_MOST_ASIDE = 1000
+_PAGE = "report.html"
+# Of a run's facts, what a reader of claims must see first.
+_FIRST_FACTS = ("weights", "weights_sha256")
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """A run that claims need: `base` is the folder of their file, `folder` where the run goes."""
+class ClaimsResult:
+    """What became of the claims, the folder of their runs, and the files, the HTML page first."""
 
-    claims: Claims
-    run: ClaimRun
-    base: Path
+    report: ClaimsReport
     folder: Path
+    files: tuple[Path, ...]
+
+    @property
+    def claims(self) -> tuple[JudgedClaim, ...]:
+        """The claims of all scenarios, each with its verdict."""
+        return self.report.claims
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it before all runs were made."""
+        return self.report.interrupted
+
+    @property
+    def exit_code(self) -> int:
+        """That of the verb: 0, 4 where nothing could be measured, 130 after an interrupt."""
+        if self.interrupted:
+            return INTERRUPTED
+        verdicts = {claim.verdict for claim in self.claims}
+        return NothingMeasured.exit_code if verdicts <= {ClaimVerdict.NOT_MEASURED} else 0
+
+    def _repr_html_(self) -> str:
+        return card(self.report)
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a run left: its run files, or why there is nothing to look at."""
+def check_claims(
+    scenarios: Sequence[str] = (),
+    ids: Sequence[str] = (),
+    renderers: Sequence[RunRenderer] = (),
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+    command_lines: Mapping[str, CommandLine] = COMMAND_LINES,
+) -> ClaimsResult:
+    """Make the runs that the claims need, and judge the claims by them.
 
-    runs: tuple[Run, ...] = ()
-    missing: str = ""
-
-
-def folder_name(claims: Claims, run: ClaimRun) -> str:
-    """The name of the folder that a run goes to."""
-    return f"{claims.scenario}-{run.name}"
-
-
-def make(need: Need, console: Console) -> Left:
-    """Make a run, unless it is there already or cannot be made on this machine.
+    `scenarios` are built-in ones, folders with a ``claims.toml``, or such files; empty: all
+    built-in ones that have claims. `ids` are the claims that are checked; empty: all. `out` may
+    hold results of before. `renderers` make the report on each run; a table of the claims is made
+    in their formats, and always for programs. `command_lines` carry out the runs.
 
     Raises:
-        KeyboardInterrupt: the user ended it; what there is of it is no evidence.
-        CannotWrite: the disk does not take it.
+        UsageError: there is no such scenario or claim.
+        BadFile: a file of claims is none.
+        CannotWrite: the disk does not take the results, or `out` holds files that are not ours.
     """
-    if need.run.device == "cuda" and not sees_gpu(os.environ):
-        return Left(missing=tr("it needs a machine with a CUDA GPU"))
-    if _is_complete(need):
-        say(console, tr("  is there already, and is not made again"))
-        return left_in(need, "")
-    _set_aside(need.folder, console)
-    code, reason = _carry_out(_words(need))
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    left = left_in(need, reason or tr("it ended with exit code {code}", code=code))
-    if is_whole(code, left):
-        _mark(need)
-    return left
+    files = find_claims(scenarios, ids)
+    folder = _folder_for(out)
+    left, interrupted = _make_all(files, folder, events, command_lines)
+    has_pages = any(renderer.file_name == _PAGE for renderer in renderers)
+    report = _judged(files, left, has_pages, folder, interrupted)
+    _write_reports(report, files, left, folder, renderers)
+    return ClaimsResult(report, folder, _write_claims(report, folder, renderers))
 
 
-def is_whole(code: int, left: Left) -> bool:
-    """Whether a run need not be made again: it went as it was meant to.
+def _folder_for(out: Path | None) -> Path:
+    """A new folder, or the one that is named, unless it holds claims that are not ours.
 
-    A load of which too much failed (`NothingMeasured`) is a result too, if every run has calls. One
-    whose own code failed, or that lacked something, may do better the next time.
+    Raises:
+        CannotWrite: it cannot be made, or files in it would be overwritten.
     """
-    if code == 0:
-        return True
-    measured = bool(left.runs) and all(run.calls_done for run in left.runs)
-    return code == NothingMeasured.exit_code and measured
-
-
-def left_in(need: Need, reason: str) -> Left:
-    """What lies in the run's folder; `reason` says why, where nothing does."""
+    if out is None:
+        return new_folder(None, "claims")
     try:
-        files = run_file.find_run_files([str(need.folder)]) if need.folder.is_dir() else []
-        runs = tuple(run_file.load(file) for file in files)
-    except BadFile as error:
-        return Left(missing=str(error))
-    if not runs:
-        return Left(missing=reason)
-    elsewhere = sorted({run.plan.device for run in runs} - {need.run.device})
-    is_soak = any(run.plan.load is not None for run in runs)
-    if need.run.device and elsewhere and not is_soak:
-        return Left(
-            missing=tr("it ran on {device}, and not on a CUDA GPU", device=", ".join(elsewhere))
-        )
-    return Left(runs)
-
-
-def say(console: Console, text: str, style: str = "") -> None:
-    """A line that steers no terminal, whatever the claims' file holds."""
-    console.print(visible(text), markup=False, highlight=False, soft_wrap=True, style=style or None)
-
-
-def _is_complete(need: Need) -> bool:
-    """Whether just this run is there and ended by itself."""
-    try:
-        mark = json.loads((need.folder / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return bool(mark == _mark_of(need.run))
-
-
-def _mark_of(run: ClaimRun) -> dict[str, object]:
-    return {"format": _MARK_FORMAT, "command": run.command}
-
-
-def _mark(need: Need) -> None:
-    path, fresh = need.folder / MARK, need.folder / f".{MARK}.new"
-    try:
-        fresh.write_text(json.dumps(_mark_of(need.run)) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        out.mkdir(parents=True, exist_ok=True)
+        names = [made.file_name for made in CLAIMS_RENDERERS if (out / made.file_name).exists()]
     except OSError as error:
         raise CannotWrite(
-            tr("{path}: {strerror}; free some space", path=path, strerror=tr(str(error.strerror)))
+            tr(
+                "{where}: {strerror}; name another with --out",
+                where=out,
+                strerror=tr(str(error.strerror)),
+            )
         ) from error
-
-
-def _set_aside(folder: Path, console: Console) -> None:
-    """Give the folder another name if it holds something: nothing is overwritten, nothing lost."""
-    try:
-        if not folder.is_dir() or not any(folder.iterdir()):
-            return
-        names = (folder.with_name(f"{folder.name}.aside-{n}") for n in range(1, _MOST_ASIDE))
-        aside = next(name for name in names if not name.exists())
-        folder.rename(aside)
-    except (OSError, StopIteration) as error:
+    if names and not _is_ours(out):
         raise CannotWrite(
-            tr("{folder}: cannot be set aside; name another folder with --out", folder=folder)
-        ) from error
-    say(
-        console,
-        tr(
-            "  what was there is no whole run of this command: it is in {aside} now",
-            aside=aside.name,
-        ),
-    )
+            tr(
+                "{out}: {name} is not of 'leakhunt claims'; name another folder",
+                out=out,
+                name=names[0],
+            )
+        )
+    return out
 
 
-def _words(need: Need) -> list[str]:
-    """The command line, with what it leaves where it is to be."""
-    verb, *rest = shlex.split(need.run.command)
-    return [verb, "--out", str(need.folder), "--format", "json", *_placed(rest, need.base)]
-
-
-_SUFFIXES = (".py", ".toml")
-
-
-def _placed(words: Sequence[str], base: Path) -> Iterator[str]:
-    """The words, where paths are meant those beside the claims' file, if they are there."""
-    for word in words:
-        has_variants = any(f"{suffix}:" in word for suffix in _SUFFIXES)
-        place, colon, variants = word.partition(":") if has_variants else (word, "", "")
-        is_path = not word.startswith("-") and ("/" in place or place.endswith(_SUFFIXES))
-        if is_path and not Path(place).is_absolute() and (base / place).exists():
-            yield f"{base / place}{colon}{variants}"
-        else:
-            yield word.replace("{folder}", str(base.resolve()))
-
-
-def _carry_out(words: list[str]) -> tuple[int, str]:
-    """Carry out a command in this process, as `leakhunt.cli.main` does: exit code, and what failed.
-
-    Raises:
-        CannotWrite: so do all that follow.
-    """
-    from leakhunt.cli.main import cli
-
+def _is_ours(folder: Path) -> bool:
     try:
-        result = cli.main(args=words, prog_name="leakhunt", standalone_mode=False)
-    except CannotWrite:
-        raise
-    except LeakhuntError as error:
-        return error.exit_code, str(error)
-    except click.ClickException as error:
-        return error.exit_code, retold(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED, ""
-    return (result, "") if isinstance(result, int) else (0, "")
+        document = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and str(document.get("$schema")).startswith(SCHEMA_PREFIX)
+
+
+def _make_all(
+    files: Sequence[ClaimsFile],
+    folder: Path,
+    events: Events,
+    command_lines: Mapping[str, CommandLine],
+) -> tuple[Mapping[str, Left], bool]:
+    """What each run left, by the name of its folder, and whether the user ended it before all."""
+    left: dict[str, Left] = {}
+    needs = [need for file in files for need in _needs(file, folder)]
+    try:
+        for number, need in enumerate(needs, 1):
+            events.noted(
+                message(
+                    "claims.run",
+                    "[{number}/{count}] {scenario}, {name}: leakhunt {command}",
+                    number=number,
+                    count=len(needs),
+                    scenario=need.claims.scenario,
+                    name=need.run.name,
+                    command=need.run.command,
+                )
+            )
+            made = left[need.folder.name] = make(need, events, command_lines)
+            if made.missing:
+                events.noted(
+                    message(
+                        "claims.not-measured", "  not measured here: {reason}", reason=made.missing
+                    )
+                )
+    except KeyboardInterrupt:
+        return left, True
+    return left, False
+
+
+def _needs(file: ClaimsFile, folder: Path) -> list[Need]:
+    """The runs that the file's claims need, each once."""
+    needed = {run for claim in file.claims.claims for run in file.claims.needed(claim)}
+    return [
+        Need(file.claims, run, file.folder, folder / folder_name(file.claims, run))
+        for run in file.claims.runs
+        if run in needed
+    ]
+
+
+def _judged(
+    files: Sequence[ClaimsFile],
+    left: Mapping[str, Left],
+    has_pages: bool,
+    folder: Path,
+    interrupted: bool,
+) -> ClaimsReport:
+    scenarios = tuple(
+        CheckedScenario(
+            name=file.claims.scenario,
+            runs=tuple(_made(need, left, has_pages) for need in _needs(file, folder)),
+            claims=judge_claims(file.claims, _evidence(file.claims, left)),
+        )
+        for file in files
+    )
+    return ClaimsReport(scenarios, GENERATOR, interrupted)
+
+
+def _evidence(claims: Claims, left: Mapping[str, Left]) -> Mapping[str, Evidence]:
+    found = {run.name: left.get(folder_name(claims, run)) for run in claims.runs}
+    return {
+        name: Evidence(assemble(each.runs, GENERATOR), each.runs)
+        if each.runs
+        else Evidence(missing=each.missing)
+        for name, each in found.items()
+        if each is not None
+    }
+
+
+def _made(need: Need, left: Mapping[str, Left], has_pages: bool) -> MadeRun:
+    not_run = Left(missing=message("claims.not-run", "not run yet"))
+    found = left.get(need.folder.name, not_run)
+    page = quote(f"{need.folder.name}/{_PAGE}") if found.runs and has_pages else ""
+    return MadeRun(need.run, need.folder.name, page, found.missing, _facts(found.runs))
+
+
+def _facts(runs: Sequence[Run]) -> dict[str, str]:
+    facts: dict[str, dict[str, None]] = {}
+    for run in runs:
+        values = {name: str(run.facts[name]) for name in _FIRST_FACTS if name in run.facts}
+        for name, value in (values | {"device": run.plan.device}).items():
+            facts.setdefault(name, {})[value] = None
+    return {name: " / ".join(values) for name, values in facts.items()}
+
+
+def _write_reports(
+    claims: ClaimsReport,
+    files: Sequence[ClaimsFile],
+    left: Mapping[str, Left],
+    folder: Path,
+    renderers: Sequence[RunRenderer],
+) -> None:
+    """The report of every run that was made, with the claims that were checked on it."""
+    for need in (need for file in files for need in _needs(file, folder)):
+        runs = left.get(need.folder.name, Left()).runs
+        if runs:
+            checked = tuple(each for each in claims.claims if _is_checked_on(each, need))
+            report = replace(report_of(runs, str(need.folder)), claims=checked)
+            write_files(report, need.folder, renderers)
+
+
+def _is_checked_on(claim: JudgedClaim, need: Need) -> bool:
+    return claim.scenario == need.claims.scenario and need.run in claim.runs
+
+
+def _write_claims(
+    report: ClaimsReport, folder: Path, renderers: Sequence[RunRenderer]
+) -> tuple[Path, ...]:
+    """Write the table in the formats that are asked for, and always for programs; HTML first."""
+    asked = {renderer.format for renderer in renderers} | {"json"}
+    return tuple(
+        write_file(folder / made.file_name, rendered(report, made.render, made.language), folder)
+        for made in CLAIMS_RENDERERS
+        if made.format in asked
+    )

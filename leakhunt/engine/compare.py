@@ -16,7 +16,8 @@ from leakhunt.errors import REFUSED, CannotWrite, NothingMeasured, UsageError
 from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
-from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
+from leakhunt.reporting.comparison.notebook import card
+from leakhunt.reporting.registry import COMPARISON_RENDERERS
 from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_whole
@@ -38,6 +39,9 @@ class CompareResult:
     def exit_code(self) -> int:
         """That of ``leakhunt compare``: 0, or 9 where a conclusion was refused."""
         return REFUSED if self.comparison.is_refused else 0
+
+    def _repr_html_(self) -> str:
+        return card(self.comparison)
 
 
 def compare_places(
@@ -87,7 +91,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
         CannotWrite: the disk does not take them.
     """
     written = []
-    for kind in COMPARISON_FORMATS:
+    for kind in COMPARISON_RENDERERS:
         path = folder / kind.file_name
         content = rendered(comparison, kind.render, kind.language)
         try:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
 from importlib.util import find_spec
+from typing import Any
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.reporting.registry import RENDERERS, Renderer, formats
+from leakhunt.reporting.registry import RENDERERS, Noun, Renderer, RunRenderer, formats
 from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
 
 ALL = "all"
+# Files of a gate as a whole, and of each scenario's report: these unless others are asked for.
+GATE_FILES = "md,json,junit,sarif,codequality,html"
 # The files of a report, where no format is asked for.
 BY_DEFAULT = ",".join(dict.fromkeys(each.format for each in RENDERERS if each.by_default))
 
 
-def renderers_named(names: str, events: Events = SILENT) -> tuple[Renderer, ...]:
+def renderers_named(names: str, events: Events = SILENT) -> tuple[RunRenderer, ...]:
     """The renderers of the formats in `names` (``html,md``), in the order they are written in.
 
     With ``all``, those that need what is not installed are left out, and `events` are told so.
@@ -51,8 +54,8 @@ def names_among(asked: str, known: Collection[str]) -> set[str]:
 
 
 def possible(
-    renderers: Sequence[Renderer], names: Set[str], events: Events = SILENT
-) -> tuple[Renderer, ...]:
+    renderers: Sequence[Renderer[Noun]], names: Set[str], events: Events = SILENT
+) -> tuple[Renderer[Noun], ...]:
     """Those of the formats that are named; with ``all``, those that can be written here.
 
     Raises:
@@ -72,7 +75,7 @@ def possible(
     return tuple(found)
 
 
-def _lack_of(renderer: Renderer) -> Message | None:
+def _lack_of(renderer: Renderer[Any]) -> Message | None:
     """Why a format cannot be written here; None: it can."""
     missing = [module for module in renderer.requires if find_spec(module) is None]
     if not missing:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from leakhunt.analysis.gate.decide import unneeded_notes
 from leakhunt.engine.baselines import SavedBaseline
 from leakhunt.model.gate import GateAnswer, Terms, VariantResult
 from leakhunt.model.policy import Policy
 from leakhunt.text.message import Text, message
-
-# Gives further notes on the answers.
-Notes = Callable[[Sequence[VariantResult]], Sequence[Text]]
 
 
 def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:

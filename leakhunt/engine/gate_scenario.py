@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -13,10 +13,9 @@ from pathlib import Path
 from threading import Event
 
 from leakhunt.analysis.gate.decide import not_measured
-from leakhunt.cli.display import Display
+from leakhunt.engine.events import Events, RunStart
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
-    Answering,
     Gate,
     GateEffort,
     HeldAgainst,
@@ -36,34 +35,32 @@ from leakhunt.model.scenario import Variant
 from leakhunt.runner.prepared import Bench, variants_for
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
-from leakhunt.text.language import ENGLISH, mark, retold, speaking, tr
+from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 # Where, in a scenario's folder, runs go that the answer does not rest on: those that could not
 # tell, and those of the other revision.
 EARLIER = "earlier"
 AGAINST = "against"
-INTERRUPTED = mark("interrupted before it was measured")
+INTERRUPTED = message("gate.interrupted", "interrupted before it was measured")
 
 
 @dataclass(frozen=True, slots=True)
-class GateCourse:
+class GateContext:
     """How all scenarios are gated.
 
-    `against` tells what differs from the baseline. `rival` is measured beside, if there is one.
-    `jobs` variants are measured at the same time. Once `stop` is set nothing more is measured: the
-    user ended it. `unfit` takes those that nobody asked for by their name and that make no sense
-    on the device, each with the device; `new` those that the other revision does not have.
+    `against` tells what differs from the baseline. `rival` is measured in turns with the code here,
+    if there is one. `jobs` variants are measured at the same time. Once `stop` is set nothing more
+    is measured: the user ended it.
     """
 
     policy: Policy
     today: date
-    display: Display
+    events: Events
     against: HeldAgainst = without_baseline
     rival: Rival | None = None
     jobs: int = 1
     stop: Event = field(default_factory=Event)
-    unfit: list[tuple[str, str]] = field(default_factory=list)
-    new: list[str] = field(default_factory=list)
 
     def go_on(self) -> None:
         """Nothing, or the user's interrupt again.
@@ -80,8 +77,21 @@ class GateCourse:
         return Terms(policy.budgets_of(variant), accepted, self.today)
 
 
-def answer_job(job: Job, course: GateCourse) -> Iterator[Answering]:
-    """Measure the variants of a scenario; what comes gives the answer on each.
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """The answers on the variants of a scenario.
+
+    `unfit` are those that nobody asked for by name and that make no sense on the device, each with
+    the device; `new` those that the other revision does not have.
+    """
+
+    variants: tuple[VariantResult, ...]
+    unfit: tuple[tuple[str, str], ...] = ()
+    new: tuple[str, ...] = ()
+
+
+def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
+    """Measure the variants of a scenario, and the answer on each.
 
     A scenario that cannot start is the answer on all of its variants. What the user's interrupt
     left unmeasured is told as such; the run files so far are whole.
@@ -89,67 +99,75 @@ def answer_job(job: Job, course: GateCourse) -> Iterator[Answering]:
     Raises:
         CannotWrite: the disk does not take them.
     """
-    variants = job.settings.variants
     with ExitStack() as lasting:
         try:
-            course.go_on()
-            # In the language of run files, and retold when it is shown.
-            with speaking(ENGLISH):
-                own = lasting.enter_context(bench(job.settings, job.folder))
-                fit = variants_for(own.settings, own.prepared.device)
+            context.go_on()
+            own = lasting.enter_context(bench(job.settings, job.folder))
+            fit = variants_for(own.settings, own.prepared.device)
         except CannotWrite:
             raise
         except LeakhuntError as error:
-            yield from (_failed(job, each, str(error)) for each in variants)
-            return
+            return _nothing_measured(job, error.text)
         except KeyboardInterrupt:
-            course.stop.set()
-            yield from (_failed(job, each, INTERRUPTED) for each in variants)
-            return
-        yield from _unfit(job, course, fit, own.prepared.device)
-        measured = _Measured(job, course, own)
-        if course.rival is not None and not course.stop.is_set():
-            measured = _beside(measured, course.rival, lasting)
-        yield from _in_parallel(measured.answer, fit, course)
+            context.stop.set()
+            return _nothing_measured(job, INTERRUPTED)
+        measured = _Measured(job, context, own)
+        if context.rival is not None and not context.stop.is_set():
+            measured = _with_rival(measured, context.rival, lasting)
+        answers = _in_parallel(measured.answer, fit, context)
+        return _result(measured, fit, answers)
 
 
-def _failed(job: Job, variant: Variant, reason: str) -> Answering:
-    """The answer on what could not be measured; its reason is in English until it is shown."""
-    name = job.settings.scenario.name
-    return lambda: not_measured(name, variant.name, retold(reason))
+def _nothing_measured(job: Job, reason: Text) -> ScenarioResult:
+    return ScenarioResult(tuple(_failed(job, each, reason) for each in job.settings.variants))
 
 
-def _unfit(
-    job: Job, course: GateCourse, fit: Sequence[Variant], device: str
-) -> Iterator[Answering]:
-    """What makes no sense on the device: an answer where it was asked for by its name."""
-    for variant in job.settings.variants:
-        if variant in fit:
-            continue
-        if variant.name in job.policy.variants:
-            reason = mark("it makes no sense on {device}").format(device=device)
-            yield _failed(job, variant, reason)
-        else:
-            course.unfit.append((f"{job.settings.scenario.name}:{variant.name}", device))
+def _failed(job: Job, variant: Variant, reason: Text) -> VariantResult:
+    """The answer on what could not be measured."""
+    return not_measured(job.settings.scenario.name, variant.name, reason)
+
+
+def _result(
+    measured: _Measured, fit: Sequence[Variant], answers: Sequence[VariantResult]
+) -> ScenarioResult:
+    """The answers, that on a variant that makes no sense here too if it was asked for by name."""
+    job, device = measured.job, measured.own.prepared.device
+    unfit = [each for each in job.settings.variants if each not in fit]
+    reason = message("gate.unfit", "it makes no sense on {device}", device=device)
+    return ScenarioResult(
+        variants=(
+            *(_failed(job, each, reason) for each in unfit if each.name in job.policy.variants),
+            *answers,
+        ),
+        unfit=tuple(
+            (f"{job.settings.scenario.name}:{each.name}", device)
+            for each in unfit
+            if each.name not in job.policy.variants
+        ),
+        new=tuple(
+            answer.name
+            for variant, answer in zip(fit, answers, strict=True)
+            if answer.attempts and measured.is_new(variant)
+        ),
+    )
 
 
 def _in_parallel(
-    answer: Callable[[Variant], Answering], variants: Sequence[Variant], course: GateCourse
-) -> Iterator[Answering]:
+    answer: Callable[[Variant], VariantResult], variants: Sequence[Variant], context: GateContext
+) -> list[VariantResult]:
     """The answers in the order of the variants, some of them worked out at the same time."""
-    if course.jobs == 1:
-        yield from map(answer, variants)
-        return
-    with ThreadPoolExecutor(course.jobs) as pool:
+    if context.jobs == 1:
+        return list(map(answer, variants))
+    with ThreadPoolExecutor(context.jobs) as pool:
         # Each in a context of its own, which has the language.
         answers = [pool.submit(copy_context().run, answer, each) for each in variants]
         try:
             wait(answers, return_when=FIRST_EXCEPTION)
         except KeyboardInterrupt:
-            course.stop.set()
+            context.stop.set()
         if any(each.done() and each.exception() is not None for each in answers):
-            course.stop.set()
-        yield from (each.result() for each in answers)
+            context.stop.set()
+        return [each.result() for each in answers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,75 +175,81 @@ class _Measured:
     """A scenario that is ready to be measured, and the other revision of it, if there is one."""
 
     job: Job
-    course: GateCourse
+    context: GateContext
     own: Bench
     other: Bench | None = None
-    why_no_other: str = ""
+    why_no_other: Text = ""
 
-    def answer(self, variant: Variant) -> Answering:
-        """Measure a variant; what comes back gives the answer on it."""
+    def is_new(self, variant: Variant) -> bool:
+        """Whether the other revision, if there is one, does not have the variant."""
+        if self.context.rival is None or self.why_no_other:
+            return False
+        return self.other is None or not _has(self.other, variant)
+
+    def answer(self, variant: Variant) -> VariantResult:
+        """Measure a variant, and the answer on it."""
         made: list[Path] = []
         try:
-            answering = self._answered(variant, made)
-            _set_aside(self.job.folder, made, answering())
+            result = self._answer(variant, made)
         except HuntInterrupted as interrupt:
-            self.course.stop.set()
-            answering = interrupt.answering
-            _set_aside(self.job.folder, made, answering())
+            self.context.stop.set()
+            result = interrupt.result
         except KeyboardInterrupt:
-            self.course.stop.set()
+            self.context.stop.set()
             return _failed(self.job, variant, INTERRUPTED)
         except CannotWrite:
             raise
         except LeakhuntError as error:  # its run file is gone, say: others may go better
-            return _failed(self.job, variant, str(error))
-        return answering
+            return _failed(self.job, variant, error.text)
+        _set_aside(self.job.folder, made, result)
+        return result
 
-    def _answered(self, variant: Variant, made: list[Path]) -> Answering:
+    def _answer(self, variant: Variant, made: list[Path]) -> VariantResult:
         """The same; `made` takes the run files that are there to be judged.
 
         Raises:
             KeyboardInterrupt: the user ended it.
         """
-        self.course.go_on()
+        self.context.go_on()
         policy = self.job.policy
         gate = Gate(
             carry=self._carrier(self.own, "", made),
-            terms=self.course.terms(policy, variant.name),
+            terms=self.context.terms(policy, variant.name),
             effort=GateEffort(policy.repeats, policy.retries, policy.most_calls),
             generator=GENERATOR,
-            against=self.course.against,
+            against=self.context.against,
             usable=usable_on(self.own.prepared.device),
         )
         plan = plan_of(self.own.settings, variant, self.own.prepared.device)
-        rival = self.course.rival
-        if rival is None:
-            return gate.measured(plan)
+        rival = self.context.rival
+        if rival is None or self.is_new(variant):
+            return gate.answer(plan)
         label = rival.revision.name
-        if self.why_no_other:
-            told = mark("not in {revision}: {reason}").format(
-                revision=label, reason=self.why_no_other
+        if self.why_no_other or self.other is None:
+            reason = message(
+                "gate.not-there",
+                "not in {revision}: {reason}",
+                revision=label,
+                reason=self.why_no_other,
             )
-            return _failed(self.job, variant, told)
-        if self.other is None or not _has(self.other, variant):
-            self.course.new.append(f"{self.own.settings.scenario.name}:{variant.name}")
-            return gate.measured(plan)
+            return _failed(self.job, variant, reason)
         there = self._carrier(self.other, tr(" of {name}", name=label), [])
-        return gate.measured_beside(plan, there, label, rival.rounds)
+        return gate.answer_against(plan, there, label, rival.rounds)
 
-    def _carrier(self, where: Bench, said: str, made: list[Path]) -> Carrier:
+    def _carrier(self, where: Bench, whose: str, made: list[Path]) -> Carrier:
+        events = self.context.events
+
         def carry(plan: Plan, name: str) -> Run:
-            shown = f"{plan.scenario}:{name}{said}"
-            follow = self.course.display.variant(shown, plan.calls)
+            shown = f"{plan.scenario}:{name}{whose}"
+            events.started(RunStart(shown, plan.calls))
 
             def progress(tail: Tail) -> None:
-                self.course.go_on()
-                follow(tail)
+                self.context.go_on()
+                events.sampled(shown, tail)
 
             outcome = where.carry_out(plan, name, progress)
-            self.course.display.ended(shown, outcome)
-            with speaking(ENGLISH):
-                run = where.load(name)
+            events.ended(shown, outcome)
+            run = where.load(name)
             if plan.is_measured:
                 made.append(Path(run.file))
             if outcome.ending is Ending.INTERRUPTED:
@@ -235,22 +259,21 @@ class _Measured:
         return carry
 
 
-def _beside(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measured:
+def _with_rival(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measured:
     """With the other revision's scenario, or the reason why it cannot be measured."""
     variables = rival.revision.variables(os.environ)
     if not rival.has(measured.own.settings):
         return measured
     try:
-        with speaking(ENGLISH):
-            settings = rival.settings(measured.own.settings)
-            there = bench(settings, measured.job.folder / AGAINST, rival.interpreter, variables)
-            return replace(measured, other=lasting.enter_context(there))
+        settings = rival.settings(measured.own.settings)
+        there = bench(settings, measured.job.folder / AGAINST, rival.interpreter, variables)
+        return replace(measured, other=lasting.enter_context(there))
     except CannotWrite:
         raise
     except LeakhuntError as error:
-        return replace(measured, why_no_other=str(error))
+        return replace(measured, why_no_other=error.text)
     except KeyboardInterrupt:
-        measured.course.stop.set()
+        measured.context.stop.set()
         return measured
 
 
@@ -258,13 +281,13 @@ def _has(there: Bench, variant: Variant) -> bool:
     return any(each.name == variant.name for each in there.settings.scenario.variants)
 
 
-def _set_aside(folder: Path, made: Sequence[Path], answered: VariantResult) -> None:
+def _set_aside(folder: Path, made: Sequence[Path], result: VariantResult) -> None:
     """Move the runs of earlier attempts where no report looks: the answer rests on the last.
 
     Raises:
         CannotWrite: the disk does not take the folder.
     """
-    used = {Path(entry.run.file).name for entry in answered.entries}
+    used = {Path(entry.run.file).name for entry in result.entries}
     earlier = [file for file in made if file.name not in used]
     if not earlier:
         return

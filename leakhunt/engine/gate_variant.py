@@ -17,6 +17,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
 from leakhunt.engine.hunt import Carrier, under_instruments
+from leakhunt.engine.interleave import interleaved
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side
 from leakhunt.model.gate import (
@@ -37,10 +38,10 @@ _MARGIN = 1.1
 # The part of a longer run that is warm-up, where the first had to find its own.
 _WARM_UP_SHARE = 0.25
 
-# Gives the answer on what was measured, in the language then spoken.
-Answering = Callable[[], VariantResult]
 # What differs from the baseline, of the repeats of a variant; None: there is none.
 HeldAgainst = Callable[[Sequence[JudgedRun]], BaselineDifference | None]
+# One of two revisions: what carries its plans out, and its runs so far.
+_Side = tuple[Carrier, list[Run]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,11 @@ class GateEffort:
 
 
 class HuntInterrupted(KeyboardInterrupt):
-    """The user ended the hunt: `answering` gives the answer, which does not name all suspects."""
+    """The user ended the hunt: `result` is the answer, which does not name all suspects."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, result: VariantResult) -> None:
         super().__init__()
-        self.answering = answering
+        self.result = result
 
 
 def without_baseline(entries: Sequence[JudgedRun]) -> BaselineDifference | None:
@@ -87,14 +88,6 @@ class Gate:
     def answer(self, plan: Plan) -> VariantResult:
         """Measure a plan, and the answer on it.
 
-        Raises:
-            KeyboardInterrupt: the user ended it.
-        """
-        return self.measured(plan)()
-
-    def measured(self, plan: Plan) -> Answering:
-        """Measure a plan; what comes back gives the answer on it.
-
         What cannot tell is measured again, longer; what is over its budget is hunted, so that the
         answer can name who keeps the memory. The run files are named after the variant: ``naive``,
         ``naive.repeat-2``, ``naive.longer-1`` and so on.
@@ -115,8 +108,8 @@ class Gate:
             answer = self._answer(runs, first, attempts)
         return self._hunted(answer, runs, partial(self._answer, first=first, attempts=attempts))
 
-    def measured_beside(self, plan: Plan, before: Carrier, label: str, rounds: int) -> Answering:
-        """Measure a plan and the same plan of another revision in turns; gives the answer.
+    def answer_against(self, plan: Plan, before: Carrier, label: str, rounds: int) -> VariantResult:
+        """Measure a plan and the same plan of another revision, interleaved; the answer on it.
 
         `before` carries it out there, and `label` names it. What cannot tell is measured in as many
         rounds again. Where the plan leaves the number of calls open, a first run finds it.
@@ -127,23 +120,20 @@ class Gate:
         """
         if plan.calls is None:
             plan = same_calls(self.carry(plan, f"{plan.variant}.first"))
-        runs: list[Run] = []
-        others: list[Run] = []
+        own: _Side = (self.carry, [])
+        other: _Side = (before, [])
         attempts = 0
         while True:
-            for turn in range(attempts * rounds, (attempts + 1) * rounds):
-                # In turns, so that a machine that slows down slows down both.
-                sides = ((before, others), (self.carry, runs))
-                for carry, done in sides if turn % 2 else reversed(sides):
-                    done.append(carry(plan, f"{plan.variant}.round-{turn + 1}"))
+            for turn, (carry, runs) in interleaved(own, other, rounds, 1 + attempts * rounds):
+                runs.append(carry(plan, f"{plan.variant}.round-{turn}"))
             attempts += 1
-            answer = self._beside(runs, others, label, attempts)
-            if answer.answer is not GateAnswer.CANNOT_TELL or attempts > self.effort.retries:
+            again = partial(self._beside, others=other[1], label=label, attempts=attempts)
+            result = again(own[1])
+            if result.answer is not GateAnswer.CANNOT_TELL or attempts > self.effort.retries:
                 break
-            if not all(map(_lasted, [*runs, *others])):
+            if not all(map(_lasted, [*own[1], *other[1]])):
                 break
-        answering = partial(self._beside, others=others, label=label, attempts=attempts)
-        return self._hunted(answer, runs, answering)
+        return self._hunted(result, own[1], again)
 
     def _repeats(self, plan: Plan, name: str) -> list[Run]:
         names = [name, *(f"{name}.repeat-{turn}" for turn in range(2, self.effort.repeats + 1))]
@@ -151,19 +141,19 @@ class Gate:
 
     def _hunted(
         self,
-        answer: VariantResult,
+        result: VariantResult,
         runs: Sequence[Run],
-        answering: Callable[[Sequence[Run]], VariantResult],
-    ) -> Answering:
+        again: Callable[[Sequence[Run]], VariantResult],
+    ) -> VariantResult:
         """The answer on `runs`; where a budget is broken, with those that say who is to blame."""
-        if answer.answer is not GateAnswer.OVER:
-            return partial(answering, runs)
-        verdict = next(e.verdict for e in answer.entries if e.run is runs[0])
+        if result.answer is not GateAnswer.OVER:
+            return result
+        verdict = next(e.verdict for e in result.entries if e.run is runs[0])
         try:
             watched = [*under_instruments(runs[0], verdict, self.carry, usable=self.usable)]
         except KeyboardInterrupt:
-            raise HuntInterrupted(partial(answering, runs)) from None
-        return partial(answering, [*runs, *watched])
+            raise HuntInterrupted(result) from None
+        return again([*runs, *watched])
 
     def _answer(self, runs: Sequence[Run], first: Sequence[Run], attempts: int) -> VariantResult:
         told = answer_runs(runs, self.terms, self.generator, self.against, attempts)

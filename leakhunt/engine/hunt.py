@@ -32,7 +32,7 @@ from leakhunt.model.options import PAIRS
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
@@ -118,7 +118,7 @@ class HuntRequest:
 
 def hunt(
     request: HuntRequest,
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,

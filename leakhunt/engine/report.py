@@ -14,7 +14,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import speaking, spoken, tr
@@ -75,7 +75,7 @@ class ReportResult:
 
 def report_again(
     places: Sequence[str],
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,
@@ -130,7 +130,7 @@ def report_of_folder(folder: Path) -> Report:
     return report_of([run_file.load(file) for file in files], str(folder))
 
 
-def write_files(report: Report, folder: Path, renderers: Sequence[Renderer]) -> list[Path]:
+def write_files(report: Report, folder: Path, renderers: Sequence[RunRenderer]) -> list[Path]:
     """Write these files into `folder`, each whole or not at all; the paths, in the order given.
 
     Raises:
@@ -156,7 +156,9 @@ def report_on(runs: list[Run], place: str) -> Told[Report]:
     return Told(assemble(runs, GENERATOR), again)
 
 
-def write_report(report: Told[Report], folder: Path, renderers: Sequence[Renderer]) -> list[Path]:
+def write_report(
+    report: Told[Report], folder: Path, renderers: Sequence[RunRenderer]
+) -> list[Path]:
     """Write these files into `folder`, each whole or not at all; the paths, in the order given.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,41 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leakhunt.engine.settings import refuse_what_cannot_be
-from leakhunt.errors import CannotWrite, UsageError
+from leakhunt.errors import CannotWrite
 from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import Bench, prepared_for
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionOptions:
-    """How a policy is measured: which scenarios, beside which revision, how many at a time."""
-
-    wanted: tuple[str, ...]
-    against: str | None
-    interpreter: str
-    rounds: int
-    jobs: int
-
-
-def refuse_what_does_not_go_together(asked: RevisionOptions, baselines: Path | None) -> None:
-    """Refuse options that would do nothing.
-
-    Raises:
-        UsageError: there are some, or the interpreter that is named is not there.
-    """
-    if asked.interpreter and asked.against is None:
-        raise UsageError(tr("--against-python goes with --against REVISION"))
-    if asked.interpreter and shutil.which(asked.interpreter) is None:
-        raise UsageError(
-            tr("--against-python {name}: no such program; check the path", name=asked.interpreter)
-        )
-    if asked.against is not None and baselines is not None:
-        raise UsageError(
-            tr("--against measures a revision in place of a baseline: leave out --baselines")
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +44,19 @@ class Rival:
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 
-def rival_of(asked: RevisionOptions, base: Path, lasting: ExitStack) -> Rival | None:
-    """The revision that is asked for, checked out for as long as `lasting` lasts.
+def rival_of(
+    against: str | None, interpreter: str, rounds: int, base: Path, lasting: ExitStack
+) -> Rival | None:
+    """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
 
     Raises:
         LeakhuntError: it cannot be.
     """
-    if asked.against is None:
+    if against is None:
         return None
     scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
-    revision = lasting.enter_context(checked_out(asked.against, base, Path(scratch) / "revision"))
-    return Rival(revision, asked.interpreter, asked.rounds)
+    revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
+    return Rival(revision, interpreter, rounds)
 
 
 @contextmanager

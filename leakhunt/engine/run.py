@@ -17,7 +17,7 @@ from leakhunt.model.options import Settings
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Verdict
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
 
 
@@ -56,7 +56,7 @@ class RunResult:
 
 def run(
     request: RunRequest,
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,
@@ -77,7 +77,7 @@ def run(
 
 def run_as(
     settings: Settings,
-    renderers: Sequence[Renderer] = (),
+    renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,
     *,
     out: Path | None = None,
@@ -108,7 +108,7 @@ def is_interrupted(run: Run) -> bool:
 
 
 def result_of(
-    folder: Path, runs: Sequence[Run], measured: Sequence[Run], renderers: Sequence[Renderer]
+    folder: Path, runs: Sequence[Run], measured: Sequence[Run], renderers: Sequence[RunRenderer]
 ) -> RunResult:
     """The result of `runs`, of which those are `measured` that are to be judged.
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from leakhunt.instruments.frames import Places
 from leakhunt.model.attribution import Finding, Instrument
+from leakhunt.text.message import Text
 
 # A call of the variant: what the loop calls, and what an instrument may wrap.
 Call = Callable[[Any, Any], Any]
@@ -49,7 +50,7 @@ class Watch(Protocol):
     """One instrument at work. `caveats` are what a reader of its findings must know."""
 
     @property
-    def caveats(self) -> Sequence[str]: ...
+    def caveats(self) -> Sequence[Text]: ...
 
     def start(self, call: Call) -> Call:
         """Begin to watch, between two calls; what is returned is called instead of `call`."""

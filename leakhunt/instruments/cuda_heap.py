@@ -11,7 +11,7 @@ from typing import Any
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, Watched
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 # The allocator's events that are kept; the live blocks do not depend on it.
 MOST_EVENTS = 100_000
@@ -30,7 +30,10 @@ def make(watched: Watched) -> CudaHeap:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         raise MissingRequirement(
-            mark("instrument cuda: torch sees no CUDA device here; use a machine with a GPU")
+            message(
+                "instrument.no-cuda",
+                "instrument cuda: torch sees no CUDA device here; use a machine with a GPU",
+            )
         )
     return CudaHeap(watched, torch.cuda.memory)
 
@@ -38,7 +41,7 @@ def make(watched: Watched) -> CudaHeap:
 class CudaHeap:
     """Live blocks at each mark, and the snapshot for PyTorch's own viewer at the end."""
 
-    caveats: Sequence[str] = ()
+    caveats: Sequence[Text] = ()
 
     def __init__(self, watched: Watched, memory: Any) -> None:
         self._places = watched.places

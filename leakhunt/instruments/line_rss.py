@@ -12,6 +12,7 @@ from typing import Any
 
 from leakhunt.instruments import Call, Watched
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.text.message import Text
 
 _MIB = 1 << 20
 # The line of the ``def`` and of its decorators.
@@ -26,7 +27,7 @@ def make(watched: Watched) -> Lines:
 class Lines:
     """RSS before and after every line of the variant's function, added up."""
 
-    caveats: Sequence[str] = ()
+    caveats: Sequence[Text] = ()
 
     def __init__(self, watched: Watched) -> None:
         from memory_profiler import LineProfiler

@@ -14,7 +14,7 @@ from typing import Any
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, Watched
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 # memray stamps its records so often; a mark waits a few of them, so that it lies between two.
 INTERVAL_MS = 10
@@ -44,8 +44,10 @@ def make(watched: Watched) -> NativeHeap:
         import memray  # noqa: F401
     except ImportError as error:
         raise MissingRequirement(
-            mark("instrument memray: {error}; pip install memray (Linux and macOS)").format(
-                error=error
+            message(
+                "instrument.no-memray",
+                "instrument memray: {error}; pip install memray (Linux and macOS)",
+                error=str(error),
             )
         ) from error
     return NativeHeap(watched)
@@ -60,7 +62,7 @@ class NativeHeap:
         self._calls: list[int] = []
         self._times_ms: list[float] = []
         self._tracker: Any = None
-        self.caveats: list[str] = []
+        self.caveats: list[Text] = []
 
     def start(self, call: Call) -> Call:
         """Track every allocation of the process from here on."""
@@ -84,18 +86,25 @@ class NativeHeap:
         time.sleep(_PAUSE_SECONDS)
         if os.path.getsize(self._file) > MOST_CAPTURE_BYTES:  # noqa: PTH202
             self._stop_early(
-                mark("its capture reached {most_capture_bytes} MiB").format(
-                    most_capture_bytes=MOST_CAPTURE_BYTES >> 20
+                message(
+                    "instrument.capture-size",
+                    "its capture reached {most_capture_bytes} MiB",
+                    most_capture_bytes=MOST_CAPTURE_BYTES >> 20,
                 ),
                 calls,
             )
         elif shutil.disk_usage(self._file.parent).free < _LEAST_FREE_BYTES:
-            self._stop_early(mark("the disk is full"), calls)
+            self._stop_early(message("instrument.disk-full", "the disk is full"), calls)
 
-    def _stop_early(self, why: str, calls: int) -> None:
+    def _stop_early(self, why: Text, calls: int) -> None:
         self._stop()
         self.caveats.append(
-            mark("memray stopped after call {calls:,}, since {why}").format(calls=calls, why=why)
+            message(
+                "instrument.stopped-early",
+                "memray stopped after call {calls:,}, since {why}",
+                calls=calls,
+                why=why,
+            )
         )
 
     def _stop(self) -> None:

@@ -41,6 +41,7 @@ from leakhunt.instruments.object_facts import (
 from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
 from leakhunt.model.attribution import Finding, FindingKind
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12
@@ -62,7 +63,7 @@ class Objects:
         self._lengths: list[dict[int, int]] = []
         self._types: list[Counter[str]] = []
         self._nodes: list[int] = []
-        self.caveats: list[str] = []
+        self.caveats: list[Text] = []
 
     def mark(self, calls: int) -> None:
         """The length of every container, the number of objects of every type."""
@@ -99,8 +100,11 @@ class Objects:
                 yield tell()
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
-                    mark("an object could not be looked at ({name}: {error})").format(
-                        name=type(error).__name__, error=error
+                    message(
+                        "instrument.object",
+                        "an object could not be looked at ({name}: {error})",
+                        name=type(error).__name__,
+                        error=str(error),
                     )
                 )
 

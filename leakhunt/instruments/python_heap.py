@@ -12,6 +12,7 @@ import objgraph
 from leakhunt.instruments import Call, Watch, Watched
 from leakhunt.instruments.objects import Objects
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.text.message import Text
 
 FRAMES = 25
 # Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
@@ -21,7 +22,7 @@ _PACKAGE = Path(__file__).parents[1]
 _OWN = (
     *(
         str(_PACKAGE / part)
-        for part in ("instruments", "worker", "pytest_plugin", "probes", "storage", "agent")
+        for part in ("instruments", "worker", "pytest_plugin", "probes", "storage", "agent", "text")
     ),
     tracemalloc.__file__,
     objgraph.__file__,
@@ -42,7 +43,7 @@ class ObjectsOnly:
         self._objects = Objects(watched)
 
     @property
-    def caveats(self) -> Sequence[str]:
+    def caveats(self) -> Sequence[Text]:
         """What could not be looked at."""
         return self._objects.caveats
 
@@ -69,7 +70,7 @@ class PythonHeap:
         self._counted: list[dict[tracemalloc.Traceback, tuple[int, int]]] = []
 
     @property
-    def caveats(self) -> Sequence[str]:
+    def caveats(self) -> Sequence[Text]:
         """What could not be looked at."""
         return self._objects.caveats
 

@@ -22,6 +22,7 @@ import psutil
 from leakhunt.instruments import Call, Watched
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 # Which audit events tell of which kind of resource. Descriptors are told apart by what is opened:
 # by the first part of the link in /proc/self/fd, or as a file.
@@ -37,6 +38,9 @@ _EVENTS = {
     "tempfile.mkstemp": mark("temporary file"),
     "tempfile.mkdtemp": mark("temporary file"),
 }
+_NO_DESCRIPTORS = message(
+    "instrument.no-descriptors", "open descriptors cannot be listed on this system"
+)
 _FRAMES = 25
 _DESCRIPTORS = Path("/proc/self/fd")
 _SPECIAL = ("socket:", "pipe:", "/memfd:")
@@ -74,7 +78,7 @@ def make(watched: Watched) -> Resources:
 class Resources:
     """After each call: what is there that was not, and which event made it."""
 
-    caveats: Sequence[str] = ()
+    caveats: Sequence[Text] = ()
 
     def __init__(self, watched: Watched) -> None:
         self._places = watched.places
@@ -84,9 +88,9 @@ class Resources:
         self._known: set[Any] = set()
         self._held: list[_Held] = []
         self._calls: list[int] = []
-        self._counted: list[dict[tuple[str, str, Stack], int]] = []
+        self._counted: list[dict[tuple[str, Text, Stack], int]] = []
         if not _DESCRIPTORS.is_dir():
-            self.caveats = (mark("open descriptors cannot be listed on this system"),)
+            self.caveats = (_NO_DESCRIPTORS,)
 
     def start(self, call: Call) -> Call:
         """Listen to audit events, in the calls only."""
@@ -194,7 +198,7 @@ class Resources:
         """How many are still open, by kind, name and stack."""
         self._held = [held for held in self._held if held.is_open()]
         self._calls.append(calls)
-        counted: dict[tuple[str, str, Stack], int] = defaultdict(int)
+        counted: dict[tuple[str, Text, Stack], int] = defaultdict(int)
         for held in self._held:
             counted[held.kind, _kind_of_name(held.name), held.stack] += 1
         self._counted.append(counted)
@@ -288,14 +292,14 @@ def _is_same_file(link: str, opened: str) -> bool:
     return path == opened or (path != link and path.startswith(opened + "/#"))
 
 
-def _kind_of_name(name: str) -> str:
+def _kind_of_name(name: str) -> Text:
     """``socket:[123]`` -> ``socket``; of a deleted or a numbered file its folder's last part."""
     if name.endswith("]") and ":[" in name:
         return name.partition(":[")[0]
     if name.startswith("/dev/"):
         return name
     if name.startswith("/"):
-        return mark("a file in {name}/").format(name=Path(name).parent.name)
+        return message("instrument.file-in", "a file in {name}/", name=Path(name).parent.name)
     return name
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leakhunt.model.comparison import Matter
+from leakhunt.model.comparison import Matter, Metric, Mismatch
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 
@@ -122,3 +122,16 @@ class Baseline:
         """What is kept of that variant, if anything."""
         wanted = (scenario, variant)
         return next((e for e in self.variants if (e.scenario, e.variant) == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineChange:
+    """What differs between a variant as it is kept now and as it was, and what forbids to say so.
+
+    `is_new`: it was not kept before.
+    """
+
+    variant: KeptVariant
+    lines: tuple[Metric, ...] = ()
+    refusing: tuple[Mismatch, ...] = ()
+    is_new: bool = False

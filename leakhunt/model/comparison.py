@@ -23,14 +23,14 @@ TIME = "time"
 OPTION = "option "
 PACKAGE = "package "
 VARIABLE = "env "
-# How memory was limited, which is recorded in words of ours.
+# How memory was limited.
 LIMIT = mark("memory limit")
 # Facts whose values are words of ours as well.
 CALLS_ARE = mark("calls are")
 COLLECTIONS = mark("collections")
 CALLS_ASKED = mark("calls asked for")
 COLLECTS = mark("a collection before each reading")
-IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_ASKED, COLLECTS)
+IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_ASKED, COLLECTS, LIMIT)
 # Further names and values of facts that are words of ours, translated where they are shown.
 WORDS = (
     mark("seed"),

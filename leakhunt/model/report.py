@@ -10,6 +10,7 @@ from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,9 @@ class LedgerLine:
     """Part of the growth in RSS: bytes (may be negative) and what kind of memory it is."""
 
     name: str
-    title: str
+    title: Text
     size_bytes: int
-    explanation: str
+    explanation: Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Report:
     checked on these runs (`leakhunt claims`).
     """
 
-    title: str
+    title: Text
     entries: tuple[JudgedRun, ...]
     command: str
     generator: str

@@ -14,6 +14,7 @@ from leakhunt.model.attribution import Finding
 from leakhunt.model.plan import Plan
 from leakhunt.model.series import Series
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 
 class Ending(StrEnum):
@@ -31,9 +32,9 @@ class Outcome:
     """How a worker ended: a sentence, with the signal and the kernel's word if there is one."""
 
     ending: Ending
-    reason: str = ""
+    reason: Text = ""
     signal: str | None = None
-    kernel: str | None = None
+    kernel: Text | None = None
     exit_code: int | None = None
 
 
@@ -83,7 +84,8 @@ class Run:
     `samples` maps a series' name to its readings in order; `calls` says how many calls had been
     made at each. `results` maps a call to the scenario's summary of what that call returned.
     `findings` are what its instrument found, if it had one.
-    `limits` are the bounds of RSS, in bytes, by what sets them.
+    `limits` are the bounds of RSS, in bytes, by what sets them. Texts of ours are messages, in
+    notes too; of a file that recorded none, they are as they were worded in English.
     """
 
     plan: Plan
@@ -95,9 +97,9 @@ class Run:
     readings: tuple[Reading, ...] = ()
     findings: tuple[Finding, ...] = ()
     results: Mapping[int, Any] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Text] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    unavailable: Mapping[str, str] = field(default_factory=dict)
+    unavailable: Mapping[str, Text] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Mapping[str, Any], ...] = ()
     started_at: str = ""

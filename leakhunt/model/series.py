@@ -63,7 +63,7 @@ class SeriesRole(StrEnum):
     # What is in use: growth is a leak.
     LIVE = "live"
     # What is held, in use or not.
-    KEPT = "kept"
+    RETAINED = "retained"
     # Handles that the system counts: growth is a leak.
     RESOURCE = "resource"
     # What the calls were given, what they took, and how the load on a service went.
@@ -96,7 +96,7 @@ _REPORTS = frozenset(
 _CHARTS = frozenset({Display.PAGE, Display.FIGURE})
 _PAGE = frozenset({Display.PAGE})
 # Held memory moves in pages, and holds what malloc holds: a quarter of a page a sample.
-_KEPT_TOLERANCE_BYTES = 1024.0
+_RETAINED_TOLERANCE_BYTES = 1024.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,26 +197,26 @@ _ROWS = (
     SeriesFacts(
         ANONYMOUS,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("anonymous memory"),
         mark("anonymous memory"),
         _IN_USE_OR_FREE,
         narrow_title=mark("own"),
-        tolerance=_KEPT_TOLERANCE_BYTES,
+        tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=(_REPORTS - {Display.COMPARISON}) | {Display.SUMMARY},
         is_judged=True,
     ),
     SeriesFacts(
         RSS,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("resident memory (RSS)"),
         mark("RSS"),
         _IN_USE_OR_FREE,
         blind_to_in_tree=mark(
             "counts pages that processes share in each; live and kept memory look the same"
         ),
-        tolerance=_KEPT_TOLERANCE_BYTES,
+        tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
         is_judged=True,
         is_expected=True,
@@ -224,7 +224,7 @@ _ROWS = (
     SeriesFacts(
         PSS,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("proportional memory (PSS)"),
         mark("PSS"),
         _IN_USE_OR_FREE,
@@ -233,7 +233,7 @@ _ROWS = (
     SeriesFacts(
         CGROUP,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("memory of the cgroup that cannot be reclaimed"),
         mark("memory of the cgroup"),
         mark("which process it belongs to"),
@@ -270,12 +270,12 @@ _ROWS = (
     SeriesFacts(
         CUDA_RESERVED,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("CUDA reserved (held from the driver)"),
         mark("CUDA reserved"),
         _OTHER_CUDA,
         narrow_title=mark("kept"),
-        tolerance=_KEPT_TOLERANCE_BYTES,
+        tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=(_REPORTS - {Display.HEADLINE}) | {Display.SUMMARY, Display.PROGRESS},
         is_judged=True,
         is_on_gpu=True,
@@ -283,7 +283,7 @@ _ROWS = (
     SeriesFacts(
         CUDA_ACTIVE,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("CUDA active (tensors and pending frees)"),
         mark("CUDA active"),
         _OTHER_CUDA,
@@ -293,11 +293,11 @@ _ROWS = (
     SeriesFacts(
         CUDA_PROCESS,
         Unit.BYTES,
-        SeriesRole.KEPT,
+        SeriesRole.RETAINED,
         mark("GPU memory of the processes"),
         mark("GPU memory"),
         mark("cannot tell tensors from what the allocator and the CUDA context keep"),
-        tolerance=_KEPT_TOLERANCE_BYTES,
+        tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=_REPORTS - {Display.COMPARISON},
         is_judged=True,
         is_on_gpu=True,
@@ -420,7 +420,7 @@ def judged_series(*roles: SeriesRole) -> tuple[str, ...]:
     """The names of the series that have a verdict: of these roles, else of all, live ones first."""
     return tuple(
         row.name
-        for role in roles or (SeriesRole.LIVE, SeriesRole.RESOURCE, SeriesRole.KEPT)
+        for role in roles or (SeriesRole.LIVE, SeriesRole.RESOURCE, SeriesRole.RETAINED)
         for row in SERIES.values()
         if row.is_judged and row.role is role
     )
@@ -437,15 +437,15 @@ def leak_series() -> tuple[str, ...]:
 
 
 def live_bytes() -> tuple[SeriesFacts, ...]:
-    """Memory that is in use, in bytes: from samples, or from full readings."""
-    return tuple(
-        row for row in SERIES.values() if row.role is SeriesRole.LIVE and row.unit is Unit.BYTES
-    )
+    """Memory that is in use, in bytes: what is sampled, then what full readings alone have."""
+    rows = (row for row in SERIES.values() if row.role is SeriesRole.LIVE)
+    in_bytes = (row for row in rows if row.unit is Unit.BYTES)
+    return tuple(sorted(in_bytes, key=lambda row: not row.is_sampled))
 
 
 def compared_series() -> tuple[SeriesFacts, ...]:
-    """Those whose growth is compared between runs: live memory, kept memory, resources."""
-    roles = (SeriesRole.LIVE, SeriesRole.KEPT, SeriesRole.RESOURCE)
+    """Those whose growth is compared between runs: live memory, retained memory, resources."""
+    roles = (SeriesRole.LIVE, SeriesRole.RETAINED, SeriesRole.RESOURCE)
     rows = (row for role in roles for row in SERIES.values() if row.role is role)
     return tuple(row for row in rows if row.is_compared)
 
@@ -458,6 +458,13 @@ def displayed(display: Display) -> tuple[SeriesFacts, ...]:
 def has_role(name: str, *roles: SeriesRole) -> bool:
     """Whether a series is known, and has one of these roles."""
     return name in SERIES and SERIES[name].role in roles
+
+
+def full_title(series: Series) -> Text:
+    """A series in a heading or at an axis; of one that is not known what its file says."""
+    if series.name not in SERIES:
+        return series.title
+    return Message(f"series.{series.name}.title", SERIES[series.name].title)
 
 
 def short_title(name: str) -> Text:

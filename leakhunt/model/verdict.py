@@ -9,6 +9,7 @@ from enum import StrEnum
 from leakhunt.model.kinds import Kind
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark
+from leakhunt.text.message import Text
 
 
 class Status(StrEnum):
@@ -60,7 +61,7 @@ class Trend:
     upper_bound: float | None
     detectable: float | None
     calls_needed: int | None
-    reason: str
+    reason: Text
     slowest_warm_up: float | None = None
 
     @property
@@ -96,7 +97,7 @@ class Verdict:
     status: Status
     kind: Kind
     also: tuple[Kind, ...]
-    sentence: str
+    sentence: Text
     trends: Mapping[str, Trend]
     calls_needed: int | None = None
     forecast: Forecast | None = None

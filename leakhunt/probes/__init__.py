@@ -18,6 +18,7 @@ from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
+from leakhunt.text.message import Text
 
 
 class Probe(Protocol):
@@ -26,7 +27,7 @@ class Probe(Protocol):
     series: ClassVar[tuple[Series, ...]]
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why this probe cannot read here, in a few words; None if it can."""
 
     def read(self, into: array[int], at: int) -> None:
@@ -49,7 +50,7 @@ class Choice:
     """The probes that can read here, and why the others cannot (by series name)."""
 
     kinds: _Kinds
-    unavailable: Mapping[str, str]
+    unavailable: Mapping[str, Text]
 
     @property
     def series(self) -> tuple[Series, ...]:

@@ -6,6 +6,7 @@ from array import array
 from typing import ClassVar
 
 from leakhunt.model.series import CUDA_ACTIVE, CUDA_ALLOCATED, CUDA_RESERVED, SERIES, Series
+from leakhunt.text.message import Text
 
 
 class CudaProbe:
@@ -18,7 +19,7 @@ class CudaProbe:
     )
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: it is only chosen for a worker on a CUDA device, where torch is loaded."""
         return None
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import psutil
 
 from leakhunt.model.series import LIVE_HEAP, SERIES, Series
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 
 class LiveHeapProbe:
@@ -17,11 +17,14 @@ class LiveHeapProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[LIVE_HEAP].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why the allocator cannot be asked here (musl, old psutil), or None."""
         if hasattr(psutil, "heap_info"):
             return None
-        return mark("the C library does not tell what malloc has in use (no mallinfo2)")
+        return message(
+            "probe.no-mallinfo2",
+            "the C library does not tell what malloc has in use (no mallinfo2)",
+        )
 
     def read(self, into: array[int], at: int) -> None:
         """Bytes."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 import psutil
 
 from leakhunt.model.series import CHILDREN, DESCRIPTORS, RSS, SERIES, THREADS, Series
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 _PROC = Path("/proc/self")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -29,7 +29,7 @@ class RssProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[RSS].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -52,7 +52,7 @@ class ThreadsProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[THREADS].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -77,7 +77,7 @@ class DescriptorsProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[DESCRIPTORS].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """None: psutil reads it on every system."""
         return None
 
@@ -102,12 +102,15 @@ class ChildrenProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[CHILDREN].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why the kernel does not list the children here, or None."""
         # /proc/self is the process's own, and its first thread has its number.
         if (_PROC / "task" / str(os.getpid()) / "children").exists():
             return None
-        return mark("the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)")
+        return message(
+            "probe.no-children",
+            "the kernel does not list a thread's children (CONFIG_PROC_CHILDREN)",
+        )
 
     def __init__(self) -> None:
         self._tasks = os.open(_PROC / "task", os.O_RDONLY | os.O_CLOEXEC)

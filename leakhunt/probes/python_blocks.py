@@ -7,7 +7,7 @@ from array import array
 from typing import ClassVar
 
 from leakhunt.model.series import PYTHON_BLOCKS, SERIES, Series
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 
 class PythonBlocksProbe:
@@ -16,12 +16,12 @@ class PythonBlocksProbe:
     series: ClassVar[tuple[Series, ...]] = (SERIES[PYTHON_BLOCKS].series,)
 
     @classmethod
-    def unavailable(cls) -> str | None:
+    def unavailable(cls) -> Text | None:
         """Why this interpreter does not count its blocks, or None."""
         if sys.implementation.name != "cpython":
-            return mark("only CPython counts its allocated blocks")
+            return message("probe.not-cpython", "only CPython counts its allocated blocks")
         if not sys.getallocatedblocks():
-            return mark("pymalloc is switched off (PYTHONMALLOC=malloc)")
+            return message("probe.no-pymalloc", "pymalloc is switched off (PYTHONMALLOC=malloc)")
         return None
 
     def read(self, into: array[int], at: int) -> None:

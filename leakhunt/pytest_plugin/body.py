@@ -15,7 +15,7 @@ import pytest
 
 from leakhunt.errors import UsageError
 from leakhunt.instruments import Call
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.worker.loop import Body
 
 # anyio's plugin runs the coroutine functions that ask for this fixture, on the backend it names.
@@ -69,7 +69,12 @@ def refuse_both(is_marked: bool) -> None:
         UsageError: the test has a mark.
     """
     if is_marked:
-        raise UsageError(tr("this test has a leak budget of its own: use the mark or the fixture"))
+        raise UsageError(
+            message(
+                "pytest.mark-and-fixture",
+                "this test has a leak budget of its own: use the mark or the fixture",
+            )
+        )
 
 
 def _arguments_of(item: pytest.Function) -> tuple[str, ...]:
@@ -114,7 +119,10 @@ def _is_coroutine_of(function: Callable[..., Any], bare: _Bare) -> bool:
 def _no_awaitable(result: Any) -> Any:
     if result is not None and hasattr(result, "__await__"):
         raise UsageError(
-            tr("the body returned an awaitable, which nobody awaits: make it an async function")
+            message(
+                "pytest.awaitable",
+                "the body returned an awaitable, which nobody awaits: make it an async function",
+            )
         )
     return result
 
@@ -127,9 +135,10 @@ def _refuse_a_running_loop() -> None:
     except RuntimeError:
         return
     raise UsageError(
-        tr(
+        message(
+            "pytest.running-loop",
             "leakhunt() was called on a running event loop; call it from a plain test function:"
-            " it brings a loop for coroutine functions"
+            " it brings a loop for coroutine functions",
         )
     )
 

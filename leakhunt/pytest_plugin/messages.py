@@ -12,9 +12,10 @@ from leakhunt.pytest_plugin.runs import log_of
 from leakhunt.reporting.charts.sparkline import bars, sparkline
 from leakhunt.reporting.gate.rows import sentence, variant_rows, word
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS
+from leakhunt.reporting.shared.facts import title_in
 from leakhunt.reporting.shared.headline import main_series
 from leakhunt.reporting.shared.suspects import blind_spots, cards
-from leakhunt.text.language import ntr, retold, tr
+from leakhunt.text.language import ntr, tr
 
 _WIDTH = 60
 
@@ -57,12 +58,11 @@ def _curve(entry: JudgedRun) -> Iterator[str]:
     drawn = sparkline(entry, _WIDTH)
     if drawn.heights:
         name = main_series(entry.run, entry.verdict)
-        titles = {series.name: retold(series.title) for series in entry.run.series}
         yield ""
         yield bars(drawn)
         yield tr(
             "{title} over {calls:,} calls, the first {share:.0%} to warm up",
-            title=titles.get(name, name),
+            title=title_in(entry.run, name),
             calls=entry.run.calls_done,
             share=drawn.warm_up,
         )

@@ -26,11 +26,13 @@ from leakhunt.runner.in_process import measure_here
 from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, measure
 from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
-from leakhunt.text.language import retold, tr
+from leakhunt.text.language import tr
 from leakhunt.worker.loop import Body
 from leakhunt.worker.protocol import Order, TestItem
 
 _SEED = 0
+# What finds the body of a test, in the worker.
+_PROVIDER = "leakhunt.pytest_plugin.worker:run"
 # Of a file's name, so much tells the test to people; a digest tells it for sure.
 _LONGEST_NAME = 100
 _DIGITS = 8
@@ -115,6 +117,7 @@ class Place:
             context=context,
             instrument=plan.instrument,
             environment={**forwarded_options.environment(), **plan.environment},
+            provider=_PROVIDER,
             test=TestItem(
                 node=_node(self.item),
                 file=str(self.item.path),
@@ -180,7 +183,7 @@ def _heed(run: Run, run_file: Path, log: Path) -> None:
         return
     text = str(note.get("text", ""))
     if note.get("how") == FAILED:
-        ended = retold(run.outcome.reason) if run.outcome.ending is not Ending.OK else ""
+        ended = str(run.outcome.reason) if run.outcome.ending is not Ending.OK else ""
         told = tr("leakhunt: in its worker the test failed: {ended}", ended=ended)
         pytest.fail(f"{told.rstrip(': ')}\n\n{text}\n\n{tr('log: {log}', log=log)}", pytrace=False)
     if note.get("how") == SKIPPED:

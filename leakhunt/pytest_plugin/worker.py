@@ -32,7 +32,7 @@ from leakhunt.pytest_plugin.common import (
 )
 from leakhunt.pytest_plugin.measurement import Measurement
 from leakhunt.storage.run_writer import Appender, DiskFull
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 from leakhunt.worker.loop import Body, Stop, carry_out, describe, tell
 from leakhunt.worker.protocol import Channel, Order, TestItem
 
@@ -42,15 +42,15 @@ _KEEPS_FOR_NEXT_RUN = ("lfplugin", "nfplugin", "stepwiseplugin")
 _LONGEST_TEXT = 20_000
 
 
-def run_test(
-    order: Order, test: TestItem, channel: Channel, appender: Appender, stop: Stop
-) -> None:
+def run(order: Order, channel: Channel, appender: Appender, stop: Stop) -> None:
     """Run pytest for the test of an order; how it went is in the run file's notes.
 
     Raises:
         ScenarioFailed: pytest did not get as far as the body, or a call failed.
         Exception: what reading the project's configuration raised.
     """
+    test = order.test
+    assert test is not None
     os.chdir(test.folder)
     sys.path[:] = test.path
     config = pytest.Config.fromdictargs(dict(test.options), list(test.arguments))
@@ -104,18 +104,23 @@ class InWorker:
         self._appender = appender
         self._stop = stop
         self._turns = 0
-        self.failure = ""
+        self.failure: Text = ""
         self.ours: Exception | None = None
         self.has_measured = False
         self.has_skipped = False
 
-    def missing(self) -> str:
+    def missing(self) -> Text:
         """Why nothing was measured."""
         if self._test.turn is None:
-            return mark("pytest in the worker did not run the test; see the log beside this file")
-        return mark(
-            "in the worker the test ended before use {turn:d} of the fixture leakhunt"
-        ).format(turn=self._test.turn)
+            return message(
+                "pytest.not-run",
+                "pytest in the worker did not run the test; see the log beside this file",
+            )
+        return message(
+            "pytest.turn-not-reached",
+            "in the worker the test ended before use {turn:d} of the fixture leakhunt",
+            turn=self._test.turn,
+        )
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -168,7 +173,9 @@ class InWorker:
 
     def _carry(self, body: Body) -> None:
         if self.has_measured:
-            raise ScenarioFailed(mark("the test was run twice in its worker"))
+            raise ScenarioFailed(
+                message("pytest.run-twice", "the test was run twice in its worker")
+            )
         self.has_measured = True
         try:
             carry_out(self._order, body, self._channel.next_phase, self._appender, self._stop)
@@ -192,7 +199,7 @@ class InWorker:
             self._tell(XFAILED, str(report.wasxfail).removeprefix("reason: "), report.when)
             self.failure = self.failure or describe(raised)
         elif isinstance(raised, LeakhuntError):
-            self._failed(str(raised), report.when, str(raised))
+            self._failed(str(raised), report.when, raised.text)
         else:
             self._failed(report.longreprtext, report.when, describe(raised))
         return report
@@ -205,9 +212,13 @@ class InWorker:
         """A plugin of the project's may fail, as in the parent."""
         self._failed(str(excrepr), "")
 
-    def _failed(self, text: str, when: str | None, line: str = "") -> None:
+    def _failed(self, text: str, when: str | None, line: Text = "") -> None:
         self._tell(FAILED, text, when)
-        self.failure = self.failure or line or mark("the test could not be collected")
+        self.failure = (
+            self.failure
+            or line
+            or message("pytest.not-collected", "the test could not be collected")
+        )
 
     def _tell(self, how: str, text: str, when: str | None) -> None:
         note = {"kind": NOTE, "how": how, "when": when or "", "text": text[-_LONGEST_TEXT:]}

@@ -1,21 +1,30 @@
-"""One renderer a file. Each takes a `Report` and returns bytes; several may share a format.
+"""Every file that there is of anything: its format, its name, and how a noun becomes its bytes.
 
-To add one: a module with a function from `Report` to bytes, and a line in `RENDERERS`.
+To add one: a module with a function from the noun to bytes, and a line in the list of that noun.
+Several files may share a format. Annotations of a gate are no file: they are printed.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from leakhunt.model.claims import ClaimsReport
+from leakhunt.model.comparison import Comparison
+from leakhunt.model.gate import GateResult
 from leakhunt.model.report import Report
+from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.text.language import ENGLISH
 
+Noun = TypeVar("Noun")
 
-@dataclass(frozen=True, slots=True)
-class Renderer:
-    """A file of a report: its format, its name and how a report becomes its bytes.
+
+# Without slots, in which typing could not note what it is a renderer of.
+@dataclass(frozen=True)
+class Renderer(Generic[Noun]):
+    """A file of a noun: its format, its name and how the noun becomes its bytes.
 
     `by_default`: written where no format is asked for. `requires` are the modules of the optional
     extra `extra` that it needs. `language` is the one that it is always written in, whatever is
@@ -24,40 +33,62 @@ class Renderer:
 
     format: str
     file_name: str
-    render: Callable[[Report], bytes]
+    render: Callable[[Noun], bytes]
     by_default: bool = False
     requires: tuple[str, ...] = ()
     extra: str = ""
     language: str | None = None
 
 
-def _in(module: str, function: str) -> Callable[[Report], bytes]:
+@dataclass(frozen=True, slots=True)
+class GateDocument:
+    """What a renderer of a gate gets: the answers, and the repository that holds the sources."""
+
+    result: GateResult
+    repository: Repository
+
+
+RunRenderer: TypeAlias = Renderer[Report]
+GateRenderer: TypeAlias = Renderer[GateDocument]
+
+
+def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
     """A function of a module beside this one, imported on use.
 
     matplotlib, jinja2 and pyarrow take longer to load than most commands take to run.
     """
 
-    def render(report: Report) -> bytes:
-        loaded = importlib.import_module(f"{__package__}.{module}")
-        rendered: bytes = getattr(loaded, function)(report)
-        return rendered
+    def render(noun: Any) -> bytes:
+        return bytes(_function(module, function)(noun))
 
     return render
 
 
-RENDERERS: tuple[Renderer, ...] = (
-    Renderer("html", "report.html", _in("run.html_page", "render"), by_default=True),
+def _of_gate(module: str) -> Callable[[GateDocument], bytes]:
+    """One that names no lines of the repository, imported on use."""
+    return lambda made: bytes(_function(module, "render")(made.result))
+
+
+def _of_gate_with_lines(module: str) -> Callable[[GateDocument], bytes]:
+    """One that does, imported on use."""
+    return lambda made: bytes(_function(module, "render")(made.result, made.repository))
+
+
+def _function(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+
+
+RENDERERS: tuple[RunRenderer, ...] = (
+    Renderer("html", "report.html", _in("run.html_page"), by_default=True),
     Renderer("png", "curves.png", _in("charts.curves", "curves_png"), by_default=True),
     Renderer("png", "ledger.png", _in("charts.ledger", "ledger_png"), by_default=True),
     Renderer("png", "remedies.png", _in("charts.remedies", "remedies_png"), by_default=True),
-    Renderer("md", "report.md", _in("run.markdown", "render"), by_default=True),
-    Renderer(
-        "json", "report.json", _in("run.json_file", "render"), by_default=True, language=ENGLISH
-    ),
+    Renderer("md", "report.md", _in("run.markdown"), by_default=True),
+    Renderer("json", "report.json", _in("run.json_file"), by_default=True, language=ENGLISH),
     Renderer("svg", "curves.svg", _in("charts.curves", "curves_svg")),
     Renderer("svg", "ledger.svg", _in("charts.ledger", "ledger_svg")),
     Renderer("svg", "remedies.svg", _in("charts.remedies", "remedies_svg")),
-    Renderer("junit", "junit.xml", _in("run.junit", "render"), language=ENGLISH),
+    Renderer("junit", "junit.xml", _in("run.junit"), language=ENGLISH),
     Renderer("csv", "samples.csv", _in("run.samples", "samples_csv"), language=ENGLISH),
     Renderer(
         "parquet",
@@ -68,8 +99,42 @@ RENDERERS: tuple[Renderer, ...] = (
         language=ENGLISH,
     ),
 )
+COMPARISON_RENDERERS: tuple[Renderer[Comparison], ...] = (
+    Renderer("html", "compare.html", _in("comparison.html_page"), by_default=True),
+    Renderer("png", "compare.png", _in("comparison.figure", "comparison_png"), by_default=True),
+    Renderer("md", "compare.md", _in("comparison.markdown"), by_default=True),
+    Renderer(
+        "json", "compare.json", _in("comparison.json_file"), by_default=True, language=ENGLISH
+    ),
+)
+GATE_RENDERERS: tuple[GateRenderer, ...] = (
+    Renderer("md", "gate.md", _of_gate("gate.markdown")),
+    Renderer("json", "gate.json", _of_gate("gate.json_file"), language=ENGLISH),
+    Renderer("junit", "gate.junit.xml", _of_gate("gate.junit"), language=ENGLISH),
+    Renderer("sarif", "gate.sarif", _of_gate_with_lines("gate.sarif"), language=ENGLISH),
+    Renderer(
+        "codequality",
+        "gl-code-quality.json",
+        _of_gate_with_lines("gate.codequality"),
+        language=ENGLISH,
+    ),
+    # Written last and shown last: it leads to all else.
+    Renderer("html", "gate.html", _of_gate("gate.html_page")),
+)
+CLAIMS_RENDERERS: tuple[Renderer[ClaimsReport], ...] = (
+    Renderer("html", "claims.html", _in("claims.html_page"), by_default=True),
+    Renderer("md", "claims.md", _in("claims.markdown"), by_default=True),
+    Renderer("json", "claims.json", _in("claims.json_file"), by_default=True, language=ENGLISH),
+)
+# Of all that has files, by what it is called.
+ALL_RENDERERS: Mapping[str, tuple[Renderer[Any], ...]] = {
+    "run": RENDERERS,
+    "comparison": COMPARISON_RENDERERS,
+    "gate": GATE_RENDERERS,
+    "claims": CLAIMS_RENDERERS,
+}
 
 
 def formats() -> tuple[str, ...]:
-    """The names of the formats, in the order in which they are written."""
+    """The formats of a report on runs, in the order in which they are written."""
     return tuple(dict.fromkeys(renderer.format for renderer in RENDERERS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # Where packages stand in a repository, for those that are installed by an import hook.
 _USUAL_PLACES = ("src", ".")
@@ -41,7 +41,8 @@ class Revision:
             return self.place / path.resolve().relative_to(self.repository)
         except ValueError:
             raise UsageError(
-                tr(
+                message(
+                    "against.outside-repository",
                     "--against {name}: {path} is outside of the repository {repository}",
                     name=self.name,
                     path=path,
@@ -102,7 +103,8 @@ def _commit(name: str, repository: Path) -> str:
         if done.returncode == 0 and _text(done.stdout).isalnum():
             return _text(done.stdout)
     raise UsageError(
-        tr(
+        message(
+            "against.no-such-revision",
             "--against {name}: no such revision here; in CI, fetch it first"
             " (git fetch --depth=1 origin {name}:{name})",
             name=" ".join(name.split()),
@@ -115,7 +117,12 @@ def _git(place: Path, name: str, *words: str) -> str:
     if done.returncode != 0:
         told = (_text(done.stderr) or _text(done.stdout)).splitlines()
         raise UsageError(
-            tr("--against {name}: {told}", name=name, told=told[-1].strip() if told else words[0])
+            message(
+                "against.git-failed",
+                "--against {name}: {told}",
+                name=name,
+                told=told[-1].strip() if told else words[0],
+            )
         )
     return _text(done.stdout)
 
@@ -136,4 +143,6 @@ def _run(place: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
             env=variables,
         )
     except OSError:
-        raise MissingRequirement(tr("--against needs git; install it")) from None
+        raise MissingRequirement(
+            message("against.no-git", "--against needs git; install it")
+        ) from None

@@ -20,9 +20,10 @@ from typing import Protocol
 
 import psutil
 
-from leakhunt.amounts import format_bytes
+from leakhunt.amounts import Amount
 from leakhunt.errors import MissingRequirement
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 # Workers of one process may run at the same time, those of equally named variants as well.
@@ -35,7 +36,7 @@ class MemoryLimit(Protocol):
     """A limit in force for one worker."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> Text:
         """What enforces it, for the report."""
 
     @property
@@ -48,7 +49,7 @@ class MemoryLimit(Protocol):
     def moved(self, size_bytes: int, pid: int) -> MemoryLimit:
         """The same limit at another height, for the process that entered it."""
 
-    def kernel_words(self) -> str | None:
+    def kernel_words(self) -> Text | None:
         """What the kernel counted against the worker, once it has ended."""
 
     def remove(self) -> None:
@@ -64,7 +65,9 @@ def memory_limit(size_bytes: int | None) -> MemoryLimit:
     if size_bytes is None:
         return NoLimit()
     if sys.platform != "linux":
-        raise MissingRequirement(tr("--memory-limit needs Linux; leave it out here"))
+        raise MissingRequirement(
+            message("limit.linux-only", "--memory-limit needs Linux; leave it out here")
+        )
     for attempt in (_CgroupV2.make, _CgroupV1.make):
         made = attempt(size_bytes)
         if made is not None:
@@ -119,7 +122,7 @@ class NoLimit:
         """There is none to move."""
         return self
 
-    def kernel_words(self) -> str | None:
+    def kernel_words(self) -> Text | None:
         """The kernel counts nothing."""
         return None
 
@@ -134,10 +137,12 @@ class AddressSpaceLimit:
     size_bytes: int
 
     @property
-    def name(self) -> str:
+    def name(self) -> Text:
         """What enforces it."""
-        return mark("RLIMIT_AS {size_bytes} (no memory cgroup may be made here)").format(
-            size_bytes=format_bytes(self.size_bytes)
+        return message(
+            "limit.address-space",
+            "RLIMIT_AS {size_bytes} (no memory cgroup may be made here)",
+            size_bytes=Amount(self.size_bytes),
         )
 
     def enter(self, pid: int) -> None:
@@ -152,7 +157,7 @@ class AddressSpaceLimit:
         other.enter(pid)
         return other
 
-    def kernel_words(self) -> str | None:
+    def kernel_words(self) -> Text | None:
         """The kernel counts nothing for RLIMIT_AS."""
         return None
 
@@ -174,10 +179,13 @@ class _Cgroup:
     kills: Callable[[Path], int]
 
     @property
-    def name(self) -> str:
+    def name(self) -> Text:
         """What enforces it."""
-        return mark("cgroup v{version}, {size_bytes}").format(
-            version=self.version, size_bytes=format_bytes(self.size_bytes)
+        return message(
+            "limit.cgroup",
+            "cgroup v{version}, {size_bytes}",
+            version=self.version,
+            size_bytes=Amount(self.size_bytes),
         )
 
     def enter(self, pid: int) -> None:
@@ -194,15 +202,18 @@ class _Cgroup:
                 (self.folder / name).write_text(str(size_bytes))
         return replace(self, size_bytes=size_bytes)
 
-    def kernel_words(self) -> str | None:
+    def kernel_words(self) -> Text | None:
         """The group's own count of OOM kills."""
         kills = self.kills(self.folder)
         if not kills:
             return None
-        return mark(
+        return message(
+            "run.oom-killer",
             "the kernel's OOM killer ended it: {kills:d} kill in its memory cgroup,"
-            " limit {size_bytes}"
-        ).format(kills=kills, size_bytes=format_bytes(self.size_bytes))
+            " limit {size_bytes}",
+            kills=kills,
+            size_bytes=Amount(self.size_bytes),
+        )
 
     def remove(self) -> None:
         """Remove the group; the kernel takes a moment to see that its last process is gone."""

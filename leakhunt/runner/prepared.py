@@ -15,7 +15,7 @@ from leakhunt.model.scenario import Variant
 from leakhunt.runner.supervisor import Prepared, Progress, measure, prepare
 from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.worker.protocol import Order
 
 PREPARE_LOG = "prepare.log"
@@ -91,7 +91,8 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
     unfit = [variant.name for variant in settings.variants if device not in variant.devices]
     if unfit and (settings.named or not fit):
         raise MissingRequirement(
-            tr(
+            message(
+                "run.unfit-variant",
                 "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
                 unfit=unfit[0],
                 device=device,

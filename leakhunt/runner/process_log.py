@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import IO
 
 from leakhunt.errors import CannotWrite
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 
 def opened_log(log: Path) -> IO[bytes]:
@@ -19,9 +20,10 @@ def opened_log(log: Path) -> IO[bytes]:
         return open(log, "ab")
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write-log",
                 "{log}: {strerror}; free some space or use --out",
                 log=log,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

@@ -32,7 +32,7 @@ from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limi
 from leakhunt.runner.process_log import opened_log
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text, english, joined, mentions, message
 from leakhunt.worker.protocol import Order, write_order, write_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
@@ -41,9 +41,11 @@ POLL_SECONDS = 0.02
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
 DUMP_SECONDS = 1.0
-DISK_FULL = mark("the disk is full")
-BY_THE_USER = mark("interrupted by the user")
-HAD_TO_BE_KILLED = mark("interrupted by the user; the worker had to be killed")
+DISK_FULL = "run.disk-full"
+BY_THE_USER = message("run.by-the-user", "interrupted by the user")
+HAD_TO_BE_KILLED = message(
+    "run.had-to-be-killed", "interrupted by the user; the worker had to be killed"
+)
 
 # Told what the run file says at every look at it, also where nothing is new.
 Progress = Callable[[Tail], None]
@@ -69,11 +71,12 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
             worker.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             raise ScenarioFailed(
-                tr(
+                message(
+                    "run.prepare-timeout",
                     "prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise"
                     " --timeout",
                     timeout_seconds=timeout_seconds,
-                    log=log,
+                    log=str(log),
                 )
             ) from None
         finally:
@@ -82,14 +85,15 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
         told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ScenarioFailed(
-            tr(
+            message(
+                "run.prepare-no-answer",
                 "prepare() ended without an answer ({how}); see {log}",
-                how=retold(_how(worker.returncode)),
-                log=log,
+                how=_how(worker.returncode),
+                log=str(log),
             )
         ) from None
     if "error" in told:
-        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(retold(told["error"]))
+        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(run_file.read_text(told["error"]))
     return Prepared(told["device"], told["facts"])
 
 
@@ -110,14 +114,15 @@ def measure(
         started = time.monotonic()
         outcome = _watched(plan, order, log, limit, progress)
         run_writer.finish(order.run_file, outcome, time.monotonic() - started)
-        if outcome.reason.startswith(DISK_FULL):
+        if mentions(outcome.reason, DISK_FULL):
             raise CannotWrite(
-                tr(
+                message(
+                    "run.samples-are-safe",
                     "{reason}; every sample so far is in {run_file}: free some space, then"
                     " 'leakhunt report {parent}'",
-                    reason=retold(outcome.reason),
-                    run_file=order.run_file,
-                    parent=order.run_file.parent,
+                    reason=outcome.reason,
+                    run_file=str(order.run_file),
+                    parent=str(order.run_file.parent),
                 )
             )
     finally:
@@ -231,12 +236,9 @@ def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
 def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:
     worker.send_signal(signal.SIGUSR1)  # faulthandler writes every thread's stack to the log
     time.sleep(DUMP_SECONDS)
-    return Outcome(
-        Ending.TIMEOUT,
-        _placed(mark("no sample for {seconds:g} s").format(seconds=seconds), tail)
-        + "; "
-        + mark("the log holds its stack at that moment"),
-    )
+    silent = message("run.no-sample", "no sample for {seconds:g} s", seconds=seconds)
+    dumped = message("run.stack-in-log", "the log holds its stack at that moment")
+    return Outcome(Ending.TIMEOUT, joined((_placed(silent, tail), dumped), "; ", ""))
 
 
 def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
@@ -255,22 +257,24 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: MemoryLimit) -> O
     if "disk-full" in tail.notes:
         return Outcome(
             Ending.INTERRUPTED,
-            _placed(f"{DISK_FULL} ({tail.notes['disk-full']})", tail),
+            _placed(disk_full(tail.notes["disk-full"]), tail),
             exit_code=code,
         )
     if code < 0:
-        name = _signal_name(-code)
+        name = english(_how(code))
         kernel = limit.kernel_words() or kernel_log_line(worker.pid)
-        by = f"; {kernel}" if kernel else ""
+        reason = _placed(_how(code), tail)
+        reason = joined((reason, kernel), "; ", "") if kernel else reason
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
-        return Outcome(ending, f"{_placed(name, tail)}{by}", name, kernel, code)
+        return Outcome(ending, reason, name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
-        how = tail.notes.get("error", mark("it left with exit code {code}").format(code=code))
+        left = message("run.exit-code", "it left with exit code {code}", code=code)
+        how = tail.notes.get("error", left)
         return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
     if "stopped" in tail.notes:
         return Outcome(
             Ending.INTERRUPTED,
-            _placed(mark("asked to stop"), tail),
+            _placed(message("run.asked-to-stop", "asked to stop"), tail),
             exit_code=code,
         )
     return Outcome(Ending.OK, exit_code=code)
@@ -279,26 +283,34 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: MemoryLimit) -> O
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 
 
-def _placed(how: str, tail: Tail) -> str:
-    """`how` a run ended, and after which call; in English, as a run file has it."""
+def disk_full(error: Text) -> Text:
+    """That the disk is full, as the system says it."""
+    return message(DISK_FULL, "the disk is full ({error})", error=error)
+
+
+def _placed(how: Text, tail: Tail) -> Text:
+    """`how` a run ended, and after which call."""
     if not tail.calls:
-        return mark("{how} before the first call").format(how=how)
+        return message("run.before-the-first-call", "{how} before the first call", how=how)
     if not tail.planned:
-        return mark("{how} after call {calls:d}").format(how=how, calls=tail.calls)
-    return mark("{how} after call {calls:d} of {planned:d}").format(
-        how=how, calls=tail.calls, planned=tail.planned
+        return message("run.after-call", "{how} after call {calls:d}", how=how, calls=tail.calls)
+    return message(
+        "run.after-call-of",
+        "{how} after call {calls:d} of {planned:d}",
+        how=how,
+        calls=tail.calls,
+        planned=tail.planned,
     )
 
 
-def _how(code: int) -> str:
-    return _signal_name(-code) if code < 0 else mark("exit code {code}").format(code=code)
-
-
-def _signal_name(number: int) -> str:
+def _how(code: int) -> Text:
+    """What a process ended by: its signal, or the code it left with."""
+    if code >= 0:
+        return message("run.code", "exit code {code}", code=code)
     try:
-        return signal.Signals(number).name
+        return signal.Signals(-code).name
     except ValueError:
-        return mark("signal {number}").format(number=number)
+        return message("run.signal", "signal {number}", number=-code)
 
 
 def _kill_group(worker: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ from inspect import Parameter
 from types import MappingProxyType
 
 from leakhunt.errors import UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 INPUT = "input"
 # What a measured function may name. `item` is what the input is called in scenario files.
@@ -52,7 +52,8 @@ def arguments_of(function: str, parameters: Sequence[Parameter]) -> Arguments:
         found[unknown[0]] = INPUT
     elif unknown:
         raise UsageError(
-            tr(
+            message(
+                "scenario.unknown-parameter",
                 "{function}: nothing is known for its parameter {parameter!r}; name it 'state',"
                 " 'call' or 'input', or give it a default",
                 function=function,

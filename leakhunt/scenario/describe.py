@@ -15,6 +15,8 @@ from leakhunt.scenario.arguments import HOOKS
 from leakhunt.scenario.modules import module_of
 from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 RESULT_KINDS = ("equal", "intervals")
 _CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
@@ -68,12 +70,18 @@ def _tree(file: Path) -> ast.Module:
         return ast.parse(file.read_bytes(), filename=str(file))
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "scenario.cannot-read",
+                "{file}: {strerror}; check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
         raise BadFile(
-            tr(
+            message(
+                "scenario.not-python",
                 "{file}{where}: not a Python file ({error}); mend it",
                 file=file,
                 where=where,
@@ -88,7 +96,8 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
     result_kind = constants.get("RESULT", "equal")
     if result_kind not in RESULT_KINDS:
         raise BadFile(
-            tr(
+            message(
+                "scenario.result-kind",
                 "{file}: RESULT is {result_kind!r}; use one of {result_kinds}",
                 file=file,
                 result_kind=result_kind,
@@ -98,7 +107,12 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
     calls = constants.get("CALLS")
     if calls is not None and (not isinstance(calls, int) or calls < 1):
         raise BadFile(
-            tr("{file}: CALLS is {calls!r}; use a whole number above 0", file=file, calls=calls)
+            message(
+                "scenario.calls",
+                "{file}: CALLS is {calls!r}; use a whole number above 0",
+                file=file,
+                calls=calls,
+            )
         )
     return {
         "devices": _texts(constants, "DEVICES", file) or ("cpu",),
@@ -143,7 +157,8 @@ def _literal(node: ast.expr, what: str, file: Path) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):
         raise BadFile(
-            tr(
+            message(
+                "scenario.not-literal",
                 "{file}:{lineno}: {what} must be a literal, since it is read without"
                 " running the file; write the value itself",
                 file=file,
@@ -157,7 +172,8 @@ def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ..
     value = constants.get(name, ())
     if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
         raise BadFile(
-            tr(
+            message(
+                "scenario.words",
                 "{file}: {name} is {value!r}; use a tuple of words",
                 file=file,
                 name=name,
@@ -171,7 +187,8 @@ def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
     value = constants.get(name)
     if value is not None and not isinstance(value, str):
         raise BadFile(
-            tr(
+            message(
+                "scenario.word",
                 "{file}: {name} is {value!r}; use a word in quotes",
                 file=file,
                 name=name,
@@ -202,7 +219,8 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
         rate = marks.get("rate", 0)
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise BadFile(
-                tr(
+                message(
+                    "scenario.rate",
                     "{file}: rate={rate!r} of {name}; use a number",
                     file=file,
                     rate=rate,
@@ -227,7 +245,8 @@ def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
         return tuple(Kind(word) for word in words)
     except (TypeError, ValueError):
         raise BadFile(
-            tr(
+            message(
+                "scenario.expect",
                 "{file}: expect={expected!r} of {function}; use one of {kind}",
                 file=file,
                 expected=expected,
@@ -244,7 +263,8 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
         name = variant_found.name
         if not _NAME.fullmatch(name):
             raise BadFile(
-                tr(
+                message(
+                    "scenario.variant-name",
                     "{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'",
                     file=file,
                     name=name,
@@ -252,7 +272,12 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
             )
         if name in seen:
             raise BadFile(
-                tr("{file}: two variants are named {name!r}; rename one", file=file, name=name)
+                message(
+                    "scenario.same-name",
+                    "{file}: two variants are named {name!r}; rename one",
+                    file=file,
+                    name=name,
+                )
             )
         seen.add(name)
 
@@ -266,7 +291,11 @@ def _is_mark(node: ast.expr) -> bool:
 def _options(declared: Any, file: Path) -> Iterator[Option]:
     if not isinstance(declared, dict):
         raise BadFile(
-            tr("{file}: OPTIONS is no dict of name -> (default, choices, help)", file=file)
+            message(
+                "scenario.options",
+                "{file}: OPTIONS is no dict of name -> (default, choices, help)",
+                file=file,
+            )
         )
     for name, value in declared.items():
         try:
@@ -276,7 +305,8 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
             words = tuple(map(str, choices))
         except (TypeError, ValueError):
             raise BadFile(
-                tr(
+                message(
+                    "scenario.option-choices",
                     "{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)",
                     file=file,
                     name=name,

@@ -15,9 +15,10 @@ from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
-from leakhunt.scenario.plain_functions import is_pattern
+from leakhunt.scenario.plain_functions import EVERY, is_pattern
 from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 
@@ -44,15 +45,32 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
         UsageError: no such scenario, file, variant or function.
         BadFile: the file is no scenario.
     """
-    place, names = target, ""
-    # os.path, not Path: a long list of variants is no possible file name, and no error either.
-    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
-        place, _, names = target.rpartition(":")
+    place, names = _split(target)
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
     owner = tr("scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
+
+
+def listed(target: str) -> Scenario:
+    """The same, to be shown: of a plain file without names, all functions that can be measured.
+
+    Raises:
+        UsageError: no such scenario, file, variant or function.
+        BadFile: the file is no scenario, and has no such function.
+    """
+    place, names = _split(target)
+    return find(target)[0] if names else find_scenario(place, EVERY)
+
+
+def _split(target: str) -> tuple[str, str]:
+    """What is named, and the variants or functions of it."""
+    # os.path, not Path: a long list of variants is no possible file name, and no error either.
+    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
+        place, _, names = target.rpartition(":")
+        return place, names
+    return target, ""
 
 
 def find_scenario(
@@ -75,14 +93,21 @@ def find_scenario(
     if os.path.isfile(path):  # noqa: PTH113
         return describe(path, functions)
     if path.suffix == ".py" or "/" in place:
-        raise UsageError(tr("{place}: no such scenario file; check the path", place=place))
+        raise UsageError(
+            message(
+                "scenario.no-such-file",
+                "{place}: no such scenario file; check the path",
+                place=place,
+            )
+        )
     if is_module_name(place):
         source = source_of(place, folder or Path.cwd())
         if source is not None:
             return describe(source, functions, place)
         if functions or "." in place:
             raise UsageError(
-                tr(
+                message(
+                    "scenario.no-module",
                     "no module {place!r}{hint}: it is importable neither from this folder nor"
                     " installed, and no scenario of 'leakhunt list' has this name",
                     place=place,
@@ -90,7 +115,8 @@ def find_scenario(
                 )
             )
     raise UsageError(
-        tr(
+        message(
+            "scenario.no-such-name",
             "no scenario {place!r}{hint}; 'leakhunt list' shows them",
             place=place,
             hint=hint(place, known),
@@ -130,7 +156,8 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
         if name not in known:
             has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
             raise UsageError(
-                tr(
+                message(
+                    "scenario.no-option",
                     "scenario {scenario} has no option {name!r}{hint}; {has}",
                     scenario=scenario.name,
                     name=name,
@@ -141,7 +168,8 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
         choices = known[name].choices
         if choices and value not in choices:
             raise UsageError(
-                tr(
+                message(
+                    "scenario.option-value",
                     "{name}={value!r}: use one of {choices}",
                     name=name,
                     value=value,
@@ -164,7 +192,8 @@ def load(file: str, module: str = "") -> ModuleType:
         return _imported(module, Path(file)) if module else _run(Path(file).resolve())
     except SystemExit as error:
         raise ScenarioFailed(
-            tr(
+            message(
+                "scenario.exits",
                 "{file}: importing it calls sys.exit({code!r}); 'if __name__ == {main!r}' keeps an"
                 " import from that",
                 file=Path(file).name,
@@ -186,7 +215,9 @@ def _run(path: Path) -> ModuleType:
     name = f"leakhunt_scenario_{path.parent.name if path.name == 'scenario.py' else path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ScenarioFailed(tr("{file}: cannot be imported as Python", file=path))
+        raise ScenarioFailed(
+            message("scenario.cannot-import", "{file}: cannot be imported as Python", file=path)
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from leakhunt.errors import BadFile, MissingRequirement, UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 HUB_TIMEOUT_SECONDS = 10.0
 
@@ -32,10 +32,17 @@ def given_files(
     elif path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
     else:
-        raise UsageError(tr("{place}: no such file or folder; check the path", place=option))
+        raise UsageError(
+            message(
+                "inputs.no-such-place",
+                "{place}: no such file or folder; check the path",
+                place=option,
+            )
+        )
     if not files:
         raise BadFile(
-            tr(
+            message(
+                "inputs.no-file",
                 "{place}: no {suffixes} file in this folder",
                 place=option,
                 suffixes=", ".join(suffixes),
@@ -73,7 +80,8 @@ def given_weights(
     directory = Path(choice)
     if not directory.is_dir():
         raise UsageError(
-            tr(
+            message(
+                "inputs.no-weights",
                 "weights={choice!r}: no such directory; use auto, hub, stand-in or a model"
                 " directory",
                 choice=choice,
@@ -97,5 +105,9 @@ def from_modelscope(model_id: str, revision: str | None = None) -> Path:
         return Path(snapshot_download(model_id, revision=revision))
     except Exception as error:  # the client raises anything from OSError to its own types
         raise MissingRequirement(
-            tr("the model hub is out of reach: {error}", error=type(error).__name__)
+            message(
+                "scenario.hub-out-of-reach",
+                "the model hub is out of reach: {error}",
+                error=type(error).__name__,
+            )
         ) from error

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from leakhunt.errors import UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _SOURCE = ".py"
 _PACKAGE_FILE = "__init__.py"
@@ -36,7 +36,8 @@ def source_of(module: str, folder: Path) -> Path | None:
         return None
     if spec.origin is None or not spec.has_location or not spec.origin.endswith(_SOURCE):
         raise UsageError(
-            tr(
+            message(
+                "scenario.no-source",
                 "{module}: this module has no source in Python; name a function of your own that"
                 " calls it",
                 module=module,

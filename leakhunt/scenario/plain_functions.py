@@ -11,10 +11,13 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario.arguments import HOOKS, arguments_of, arguments_of_hook, parameters_of
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _SHOWN = 5
+# All public functions that can be called with what a call is given.
+EVERY = ("*",)
 # Bodies of these are part of the module's top level.
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.For, ast.While)
 
@@ -78,6 +81,8 @@ def plain_variants(
         BadFile: no function is wanted, since nobody said which.
         UsageError: there is no such function, or it cannot be called.
     """
+    if tuple(wanted) == EVERY:
+        wanted = [name for name in names.public() if _is_callable(names, name, place)]
     if not wanted:
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
@@ -116,12 +121,21 @@ def _expanded(names: Names, wanted: Sequence[str]) -> Iterator[str]:
     yield from found
 
 
+def _is_callable(names: Names, name: str, place: str) -> bool:
+    try:
+        _check(names, name, place)
+    except UsageError:
+        return False
+    return True
+
+
 def _check(names: Names, name: str, place: str) -> None:
     """Refuse what cannot be called, as far as the source says so."""
     owner, dot, _ = name.partition(".")
     if dot and owner in names.classes:
         raise UsageError(
-            tr(
+            message(
+                "scenario.method",
                 "{place}:{name}: a method; name a function that makes the object once and calls it",
                 place=place,
                 name=name,
@@ -133,12 +147,18 @@ def _check(names: Names, name: str, place: str) -> None:
             arguments_of(f"{place}:{name}", parameters_of(node))
     elif name in names.classes:
         raise UsageError(
-            tr("{place}:{name}: a class; name a function that uses it", place=place, name=name)
+            message(
+                "scenario.class",
+                "{place}:{name}: a class; name a function that uses it",
+                place=place,
+                name=name,
+            )
         )
     elif name not in names.others and not (names.may_have_more and name.isidentifier()):
         known = names.public()
         raise UsageError(
-            tr(
+            message(
+                "scenario.no-function",
                 "{place} has no function {name!r}{hint}; it has {known}",
                 place=place,
                 name=name,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from leakhunt.errors import UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 
@@ -31,10 +31,17 @@ def variants_named(owner: str, names: str, variants: Sequence[_Variant]) -> tupl
     listed = names.split(",") if names else list(known)
     for name in listed:
         if listed.count(name) > 1:
-            raise UsageError(tr("variant {twice} is named twice; name each once", twice=name))
+            raise UsageError(
+                message(
+                    "scenario.variant-twice",
+                    "variant {twice} is named twice; name each once",
+                    twice=name,
+                )
+            )
         if name not in known:
             raise UsageError(
-                tr(
+                message(
+                    "scenario.no-variant",
                     "{owner} has no variant {name!r}{hint}; it has {known}",
                     owner=owner,
                     name=name,

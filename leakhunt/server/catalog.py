@@ -203,7 +203,7 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
         return contents_of_report(file.read_bytes())
     except OSError as error:
         problems.append(f"{SUMMARY}: {tr(str(error.strerror))}")
-    except BadFile as error:
+    except (BadFile, ValueError) as error:
         problems.append(f"{SUMMARY}: {error}")
     return None
 

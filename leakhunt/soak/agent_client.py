@@ -11,11 +11,11 @@ from typing import Any
 
 from leakhunt import agent
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import LIVE_HEAP, PYTHON_BLOCKS, SERIES, Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, message
 
 _SERIES = {
     series.name: series
@@ -88,7 +88,7 @@ class Within:
 
     def largest(self) -> int | None:
         """The process that listens with the most live memory."""
-        sizes = {pid: (line.ask("numbers") or {}).get("live_heap", 0)
+        sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
                  for pid, line in self._lines.items()}  # fmt: skip
         return max(sizes, key=sizes.__getitem__, default=None)
 
@@ -102,9 +102,13 @@ class Within:
         line.socket.settimeout(patience_seconds)
         told = line.ask(words)
         if told is None or "error" in told:
-            reason = told["error"] if told is not None else tr("no answer")
+            silent = message("soak.silent", "no answer")
             raise ScenarioFailed(
-                tr("the service could not be watched from inside: {reason}", reason=reason)
+                message(
+                    "soak.not-watched",
+                    "the service could not be watched from inside: {reason}",
+                    reason=str(told["error"]) if told is not None else silent,
+                )
             )
         return told
 
@@ -120,20 +124,18 @@ def _call(pid: int) -> _Line | None:
     return _Line(line)
 
 
-NO_INSIDE = mark(
+NO_INSIDE = message(
+    "soak.no-agent",
     "the service does not listen: two lines in it, 'from leakhunt import agent' and"
-    " 'agent.listen()', show its live memory"
+    " 'agent.listen()', show its live memory",
 )
+_NO_CUDA = message("soak.no-cuda", "the service uses no CUDA")
 
 
-def unavailable(series: Sequence[Series]) -> dict[str, str]:
+def unavailable(series: Sequence[Series]) -> dict[str, Text]:
     """Why the series of live memory are not read, where they are not; by name."""
     read = {each.name for each in series}
     missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
-    if read & {"live_heap", "python_blocks"}:
-        return {
-            name: mark("the service uses no CUDA")
-            for name in sorted(missing)
-            if name.startswith("cuda")
-        }
+    if read & {LIVE_HEAP, PYTHON_BLOCKS}:
+        return {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
     return dict.fromkeys(sorted(missing), NO_INSIDE)

@@ -17,14 +17,15 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.environment import describe_environment
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
+from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.soak.agent_client import Within
 from leakhunt.soak.loop import Subject, ended_by, paused
 from leakhunt.soak.readings import Readings
 from leakhunt.storage import run_writer
 from leakhunt.storage.run_writer import Appender, encode
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import message
 
 # So many requests are watched and counted (a prime number, as in ``hunt``); twice as many come
 # before them, watched as well, in which caches turn over; and as many before those, unwatched.
@@ -34,6 +35,7 @@ _UNWATCHED_BEFORE = 1
 # What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
 USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES,))
 _POLL_SECONDS = 0.01
+_ENDED_WATCHED = message("soak.ended-watched", "the service ended while it was watched")
 # A snapshot of a large service, and telling who holds what, take minutes.
 _PATIENCE_SECONDS = 600.0
 
@@ -43,7 +45,7 @@ def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     assert run.plan.load is not None
     watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
-    load: Load = replace(run.plan.load, duration_seconds=None)
+    load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(
         run.plan,
         calls=before + watched,
@@ -71,7 +73,12 @@ def hunt(subject: Subject) -> Outcome:
         within.find(subject.service.tree.pids())
         pid = within.largest()
         if pid is None:
-            raise ScenarioFailed(tr("no process of the service listens; it cannot be watched"))
+            raise ScenarioFailed(
+                message(
+                    "soak.nobody-to-watch",
+                    "no process of the service listens; it cannot be watched",
+                )
+            )
         run_writer.create(subject.run_file, _header(subject, readings))
         work = _Watching(subject, readings, within, pid)
         started = time.monotonic()
@@ -136,9 +143,9 @@ class _Watching:
             with paused(self._subject):
                 self._tell(appender, self._ask("findings"))
         except KeyboardInterrupt:
-            return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+            return Outcome(Ending.INTERRUPTED, BY_THE_USER)
         except ProcessLookupError:
-            return Outcome(Ending.CRASHED, mark("the service ended while it was watched"))
+            return Outcome(Ending.CRASHED, _ENDED_WATCHED)
         finally:
             appender.close()
         return Outcome(Ending.OK)
@@ -160,7 +167,11 @@ class _Watching:
                 done, since = now, time.monotonic()
             elif timeout and time.monotonic() - since > timeout:
                 raise ScenarioFailed(
-                    tr("no answer for {seconds:g} s while it was watched", seconds=timeout)
+                    message(
+                        "soak.no-answer-watched",
+                        "no answer for {seconds:g} s while it was watched",
+                        seconds=timeout,
+                    )
                 )
             if not self._subject.service.is_alive():
                 raise ProcessLookupError

@@ -21,7 +21,7 @@ from typing import Self
 from leakhunt.errors import ScenarioFailed
 from leakhunt.runner.process_log import opened_log
 from leakhunt.soak.shared_counters import Counters
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # What Locust's side finds in its environment: where to count, and where to leave the errors.
 COUNTERS = "LEAKHUNT_COUNTERS"
@@ -116,7 +116,13 @@ class LoadProcess:
         while not self.counters.beats:
             self.check()
             if time.monotonic() > deadline:
-                raise ScenarioFailed(tr("the load did not start; see {log}", log=self._log))
+                raise ScenarioFailed(
+                    message(
+                        "soak.load-did-not-start",
+                        "the load did not start; see {log}",
+                        log=self._log,
+                    )
+                )
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
@@ -127,7 +133,8 @@ class LoadProcess:
         """
         if self._process.poll() is not None:
             raise LoadEnded(
-                tr(
+                message(
+                    "soak.locust-ended",
                     "the load ended by itself (Locust's exit code {code}); see {log}",
                     code=self._process.returncode,
                     log=self._log,

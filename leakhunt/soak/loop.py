@@ -20,8 +20,9 @@ from leakhunt.environment import describe_environment
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
+from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
-from leakhunt.runner.supervisor import DISK_FULL, Progress
+from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
 from leakhunt.soak.load_generator import LoadEnded, LoadProcess
 from leakhunt.soak.outcomes import death, placed
 from leakhunt.soak.process_tree import Identity
@@ -31,7 +32,7 @@ from leakhunt.storage import run_file as store
 from leakhunt.storage import run_writer
 from leakhunt.storage.follow import Tail
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.message import Text, joined, mentions, message
 
 _POLL_SECONDS = 0.005
 # The load is paused for a look as soon as every user has ended its request; a slow one is not
@@ -69,7 +70,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         ScenarioFailed: the load ended before the first sample, or never started.
     """
     readings = Readings(subject.service.tree, subject.load.counters)
-    on_gpu = any(series.name == "cuda_allocated" for series in readings.series)
+    on_gpu = any(series.name == CUDA_ALLOCATED for series in readings.series)
     plan = replace(subject.plan, device="cuda" if on_gpu else "cpu")
     facts = {
         **subject.facts,
@@ -98,7 +99,7 @@ def resume(subject: Subject, progress: Progress) -> Outcome:
     requests = run.calls_done
     readings = Readings(subject.service.tree, subject.load.counters, run.series)
     run_writer.reopen(subject.run_file)
-    told = mark("resumed after request {requests:d}").format(requests=requests)
+    told = message("soak.resumed", "resumed after request {requests:d}", requests=requests)
     return _carried_out(
         subject, readings, progress, {"record": "note", "kind": "resumed", "text": told}
     )
@@ -123,7 +124,7 @@ def _carried_out(
             outcome = work.carry_out(first)
     except DiskFull as error:
         outcome = Outcome(
-            Ending.INTERRUPTED, placed(f"{DISK_FULL} ({error})", requests_in(subject.run_file))
+            Ending.INTERRUPTED, placed(disk_full(str(error)), requests_in(subject.run_file))
         )
     except ScenarioFailed as error:
         outcome = ended_by(error)
@@ -135,14 +136,15 @@ def _carried_out(
         appender.close()
         run_writer.ballast_of(subject.run_file).unlink(missing_ok=True)
     run_writer.finish(subject.run_file, outcome, time.monotonic() - started)
-    if outcome.reason.startswith(DISK_FULL):
+    if mentions(outcome.reason, DISK_FULL):
         raise CannotWrite(
-            tr(
+            message(
+                "run.samples-are-safe",
                 "{reason}; every sample so far is in {run_file}: free some space, then"
                 " 'leakhunt report {parent}'",
-                reason=retold(outcome.reason),
-                run_file=subject.run_file,
-                parent=subject.run_file.parent,
+                reason=outcome.reason,
+                run_file=str(subject.run_file),
+                parent=str(subject.run_file.parent),
             )
         )
     return outcome
@@ -151,7 +153,8 @@ def _carried_out(
 def ended_by(error: ScenarioFailed) -> Outcome:
     """The outcome of what could not go on; where Locust's log lies is for the terminal only."""
     is_load = isinstance(error, LoadEnded)
-    return Outcome(Ending.CRASHED, mark("the load ended by itself") if is_load else str(error))
+    load = message("soak.load-ended", "the load ended by itself")
+    return Outcome(Ending.CRASHED, load if is_load else error.text)
 
 
 def requests_in(run_file: Path) -> int:
@@ -222,7 +225,7 @@ class _Soak:
                 self._look()
             outcome = self._phases()
         except KeyboardInterrupt:
-            outcome = Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+            outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
         except ProcessLookupError:
             outcome = self._death()
         if outcome.ending in (Ending.OK, Ending.INTERRUPTED):
@@ -268,7 +271,9 @@ class _Soak:
             if now > done:
                 done, since = now, time.monotonic()
             elif plan.timeout_seconds and time.monotonic() - since > plan.timeout_seconds:
-                told = mark("no answer for {seconds:g} s").format(seconds=plan.timeout_seconds)
+                told = message(
+                    "soak.no-answer", "no answer for {seconds:g} s", seconds=plan.timeout_seconds
+                )
                 return Outcome(Ending.TIMEOUT, placed(told, self._requests()))
             if not self._subject.service.is_alive():
                 return self._death()
@@ -325,7 +330,7 @@ class _Soak:
         except ProcessLookupError:
             return self._death()
         except KeyboardInterrupt:
-            return Outcome(Ending.INTERRUPTED, mark("interrupted by the user"))
+            return Outcome(Ending.INTERRUPTED, BY_THE_USER)
         return None
 
     def _death(self) -> Outcome:
@@ -340,27 +345,42 @@ class _Soak:
         errors = self._subject.load.errors()
         if errors != self._told_errors:
             self._told_errors = errors
-            text = mark("{count:d} requests failed").format(count=self._counters.failed)
+            text = message("soak.failed", "{count:d} requests failed", count=self._counters.failed)
             self._append({"record": "note", "kind": "errors", "text": text, "errors": errors})
 
     def _tell_changes(self) -> None:
         """What became of the service's processes, and whether the inside view was lost."""
         if self._readings.lost_inside:
-            told = mark("for {count:d} samples no process listened: live memory is as it was last")
-            text = told.format(count=self._readings.lost_inside)
-            self._append({"record": "note", "kind": "lost-inside", "text": text})
-        if self._not_quiet:
-            told = mark(
-                "{count:d} of {held:d} samples were read while a slow request was in flight"
+            self._note(
+                "lost-inside",
+                message(
+                    "soak.lost-inside",
+                    "for {count:d} samples no process listened: live memory is as it was last",
+                    count=self._readings.lost_inside,
+                ),
             )
-            text = told.format(count=self._not_quiet, held=self._held)
-            self._append({"record": "note", "kind": "not-quiet", "text": text})
+        if self._not_quiet:
+            self._note(
+                "not-quiet",
+                message(
+                    "soak.not-quiet",
+                    "{count:d} of {held:d} samples were read while a slow request was in flight",
+                    count=self._not_quiet,
+                    held=self._held,
+                ),
+            )
         if self._readings.replaced:
-            told = mark("{count:d} of the service's processes were replaced by others")
-            text = told.format(count=self._readings.replaced)
+            text = message(
+                "soak.restarted",
+                "{count:d} of the service's processes were replaced by others",
+                count=self._readings.replaced,
+            )
             kernel = self._subject.limit.kernel_words()
-            text = f"{text}; {kernel}" if kernel is not None else text
-            self._append({"record": "note", "kind": "restarted", "text": text})
+            both = joined((text, kernel), "; ", "") if kernel is not None else text
+            self._note("restarted", both)
+
+    def _note(self, kind: str, text: Text) -> None:
+        self._append({"record": "note", "kind": kind, "text": text})
 
     def _run(self) -> Run:
         """What there is so far, for the plan of now: one that is gone on with may be asked more."""
@@ -373,9 +393,12 @@ class _Soak:
         self._appender.append(encode(record))
 
 
-def _told_inside(readings: Readings) -> str:
+def _told_inside(readings: Readings) -> Text:
     if not readings.listening:
-        return mark("none: the service does not listen")
-    return mark("{listening:d} of {processes:d} processes").format(
-        listening=readings.listening, processes=readings.processes
+        return message("soak.nobody-listens", "none: the service does not listen")
+    return message(
+        "soak.listening",
+        "{listening:d} of {processes:d} processes",
+        listening=readings.listening,
+        processes=readings.processes,
     )

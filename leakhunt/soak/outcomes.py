@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 
-from leakhunt.amounts import format_bytes
+from leakhunt.amounts import Amount
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.soak.service import Service
-from leakhunt.text.language import mark
+from leakhunt.text.message import Text, message
 
 _POLL_SECONDS = 0.005
 # How long the kernel may take to tell that a process is gone.
@@ -26,13 +27,16 @@ def death(service: Service, limit: MemoryLimit, run: Run, requests: int) -> Outc
         told = _killed_for_memory(run, limit, requests)
         return Outcome(Ending.KILLED, told, "SIGKILL", kernel, code)
     if code is None:
-        told = mark("the service is gone; how it ended cannot be read, it was not started here")
+        told = message(
+            "soak.gone",
+            "the service is gone; how it ended cannot be read, it was not started here",
+        )
         return Outcome(Ending.CRASHED, placed(told, requests))
     if code < 0:
         name = signal.Signals(-code).name
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, placed(name, requests), name, None, code)
-    told = mark("the service left with exit code {code}").format(code=code)
+    told = message("soak.exit-code", "the service left with exit code {code}", code=code)
     return Outcome(Ending.CRASHED, placed(told, requests), exit_code=code)
 
 
@@ -43,19 +47,24 @@ def _exit_code(service: Service) -> int | None:
     return service.exit_code
 
 
-def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> str:
-    series = next((name for name in ("cgroup", "rss") if run.samples.get(name)), None)
-    size = mark("an unknown size") if series is None else format_bytes(run.samples[series][-1])
-    told = mark("killed by the OOM killer after request {requests:d} at {size}").format(
-        requests=requests, size=size
+def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> Text:
+    series = next((name for name in (CGROUP, RSS) if run.samples.get(name)), None)
+    unknown = message("soak.unknown-size", "an unknown size")
+    told = message(
+        "soak.oom-killed",
+        "killed by the OOM killer after request {requests:d} at {size}",
+        requests=requests,
+        size=unknown if series is None else Amount(run.samples[series][-1]),
     )
     if limit.size_bytes is None:
         return told
-    return mark("{told} of {limit}").format(told=told, limit=format_bytes(limit.size_bytes))
+    return message("soak.of-limit", "{told} of {limit}", told=told, limit=Amount(limit.size_bytes))
 
 
-def placed(told: str, requests: int) -> str:
-    """What happened, and after which request; in English, as a run file has it."""
+def placed(told: Text, requests: int) -> Text:
+    """What happened, and after which request."""
     if not requests:
-        return mark("{how} before the first request").format(how=told)
-    return mark("{how} after request {requests:d}").format(how=told, requests=requests)
+        return message("soak.before-the-first-request", "{how} before the first request", how=told)
+    return message(
+        "soak.after-request", "{how} after request {requests:d}", how=told, requests=requests
+    )

@@ -23,7 +23,7 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.soak import gpu
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 # What the kernel says of any process.
 _OF_PROCESSES = (RSS, PSS, ANONYMOUS, THREADS, DESCRIPTORS, CHILDREN)
@@ -119,7 +119,11 @@ def _readable(pid: int) -> Iterator[None]:
         yield
     except PermissionError:
         raise ScenarioFailed(
-            tr("process {pid} of the service may not be read; run leakhunt as its user", pid=pid)
+            message(
+                "soak.process-unreadable",
+                "process {pid} of the service may not be read; run leakhunt as its user",
+                pid=pid,
+            )
         ) from None
 
 

@@ -25,7 +25,7 @@ from leakhunt.model.series import (
 from leakhunt.soak.agent_client import Within, unavailable
 from leakhunt.soak.process_tree import Tree
 from leakhunt.soak.shared_counters import Counters, percentile_ns
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _PERCENTILES = {P50: 0.5, P95: 0.95, P99: 0.99}
 # What is read of the load; the time of the requests comes last.
@@ -59,7 +59,8 @@ class Readings:
         for series in self.series:
             if series.name not in {each.name for each in readable}:
                 raise UsageError(
-                    tr(
+                    message(
+                        "soak.series-gone",
                         "{name} was read before, and cannot be read now; start a new soak",
                         name=series.name,
                     )

@@ -27,6 +27,7 @@ from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.soak.process_tree import Identity, Tree
 from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
@@ -146,10 +147,16 @@ def attach(pid: int) -> Service:
         tree = Tree(pid)
         tree.read()
     except (psutil.NoSuchProcess, ProcessLookupError):
-        raise UsageError(tr("--pid {pid}: no such process; look with 'ps'", pid=pid)) from None
+        raise UsageError(
+            message("soak.no-such-pid", "--pid {pid}: no such process; look with 'ps'", pid=pid)
+        ) from None
     except (psutil.AccessDenied, PermissionError):
         raise UsageError(
-            tr("--pid {pid}: may not be read; run leakhunt as its user", pid=pid)
+            message(
+                "soak.pid-unreadable",
+                "--pid {pid}: may not be read; run leakhunt as its user",
+                pid=pid,
+            )
         ) from None
     return Service(tree, None, None, leave=True)
 
@@ -166,7 +173,8 @@ def same(identity: Identity) -> Service:
         if moved <= _CLOCK_SECONDS and tree.is_alive():
             return Service(tree, None, None, leave=True)
     raise UsageError(
-        tr(
+        message(
+            "soak.cannot-resume",
             "the service of this soak (process {pid}) has ended, and its memory with it;"
             " start a new soak",
             pid=identity.pid,
@@ -194,7 +202,8 @@ def wait_until_ready(
             return time.monotonic() - started
         time.sleep(_POLL_SECONDS)
     raise ScenarioFailed(
-        tr(
+        message(
+            "soak.not-ready",
             "{address} was not ready in {seconds:g} s (last answer: {said}){log}; raise --timeout,"
             " or name another path with --ready",
             address=address,
@@ -219,7 +228,12 @@ def facts_of(url: str, path: str) -> dict[str, str]:
             told = json.loads(answer.read(_MOST_FACTS_BYTES))
     except (OSError, ValueError, HTTPException) as error:
         raise ScenarioFailed(
-            tr("{address}: no facts in JSON ({error})", address=address, error=error)
+            message(
+                "soak.no-facts",
+                "{address}: no facts in JSON ({error})",
+                address=address,
+                error=error,
+            )
         ) from error
     texts = told.items() if isinstance(told, dict) else ()
     return {
@@ -249,7 +263,7 @@ def _answer(address: str, seconds: float) -> tuple[int | None, str]:
 def _ended_early(service: Service, limit: MemoryLimit) -> str:
     code = service.exit_code
     if code is None:
-        how = tr("how cannot be read, since leakhunt did not start it")
+        how: Text = tr("how cannot be read, since leakhunt did not start it")
     elif code < 0:
         how = limit.kernel_words() or signal.Signals(-code).name
     else:
@@ -292,7 +306,11 @@ def checked_url(url: str) -> str:
         known = False
     if not known:
         raise UsageError(
-            tr("--url {url!r}: write it like 'http://127.0.0.1:8000'", url=without_userinfo(url))
+            message(
+                "soak.url",
+                "--url {url!r}: write it like 'http://127.0.0.1:8000'",
+                url=without_userinfo(url),
+            )
         )
     return url
 
@@ -312,7 +330,8 @@ def refuse_taken(url: str) -> None:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     with contextlib.suppress(OSError), socket.create_connection((parts.hostname, port), 1.0):
         raise UsageError(
-            tr(
+            message(
+                "soak.address-taken",
                 "{url}: something listens there already; end it, or write {port} in --command",
                 url=without_userinfo(url),
                 port=PORT,
@@ -338,8 +357,15 @@ def words(command: str) -> tuple[str, ...]:
         found = tuple(shlex.split(command))
     except ValueError as error:
         raise UsageError(
-            tr("--command {command!r}: {error}; mend the quotes", command=command, error=error)
+            message(
+                "soak.command-quotes",
+                "--command {command!r}: {error}; mend the quotes",
+                command=command,
+                error=error,
+            )
         ) from None
     if not found:
-        raise UsageError(tr("--command is empty; write what starts the service"))
+        raise UsageError(
+            message("soak.command-empty", "--command is empty; write what starts the service")
+        )
     return found

@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from leakhunt.errors import CannotWrite
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 
 def new_folder(out: Path | None, name: str) -> Path:
@@ -20,7 +21,11 @@ def new_folder(out: Path | None, name: str) -> Path:
             out.mkdir(parents=True, exist_ok=True)
             if any(out.iterdir()):
                 raise CannotWrite(
-                    tr("{out}: holds files already; nothing is overwritten, name another", out=out)
+                    message(
+                        "file.folder-in-use",
+                        "{out}: holds files already; nothing is overwritten, name another",
+                        out=out,
+                    )
                 )
             return out
         base = Path("reports") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
@@ -34,12 +39,17 @@ def new_folder(out: Path | None, name: str) -> Path:
     except OSError as error:
         where = out or Path("reports")
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-make-folder",
                 "{where}: {strerror}; name another with --out",
                 where=where,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
     raise CannotWrite(
-        tr("{base}: too many runs in one second; name a folder with --out", base=base)
+        message(
+            "file.too-many-folders",
+            "{base}: too many runs in one second; name a folder with --out",
+            base=base,
+        )
     )

@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Purpose
+from leakhunt.model.series import DURATION
+from leakhunt.storage.run_file import read_text
+from leakhunt.text.message import Text
 
 # The full readings after which the worker waits.
 PAUSES = ("start", "look_collected")
@@ -40,7 +43,7 @@ class Tail:
         self.judged_from: int | None = None
         self.fresh: list[tuple[int, list[int]]] = []
         self.latest: dict[str, int] = {}
-        self.notes: dict[str, str] = {}
+        self.notes: dict[str, Text] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,12 +79,12 @@ class Tail:
                 each = record["call"] + 1 - self.calls
                 self.calls += each
                 self.latest = dict(zip(self.names, record["values"], strict=True))
-                self.latest["duration"] //= each
+                self.latest[DURATION] //= each
                 self.fresh.append((self.calls, record["values"]))
             case "phase":
                 self._begin(record)
             case "note":
-                self.notes[record["kind"]] = str(record.get("text", ""))
+                self.notes[record["kind"]] = read_text(record.get("text", ""))
                 self.settled |= record["kind"] == "watched"
 
     def _begin(self, phase: Mapping[str, Any]) -> None:

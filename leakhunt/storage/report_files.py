@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from leakhunt.errors import CannotWrite
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 
 def write_file(path: Path, content: bytes, runs: Path) -> Path:
@@ -18,11 +19,12 @@ def write_file(path: Path, content: bytes, runs: Path) -> Path:
         write_whole(path, content)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write-report",
                 "{path}: {strerror}; every sample is safe in the run files: free some"
                 " space, or 'leakhunt report {folder} --out ELSEWHERE'",
                 path=path,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
                 folder=runs,
             )
         ) from error

@@ -12,9 +12,12 @@ Format history
     4 (2026-11): a plan may have a load, which drives a running service: calls are then completed
         requests, and the samples hold what its processes come to and how the load landed. Notes:
         service, errors (what failed requests said), restarted, resumed.
+    5 (2026-11): words of ours are messages: an object with their English text, an id, the English
+        template and its values, where there was a string. So are reason and kernel of the footer,
+        text and caveats of a note, values of facts and of unavailable, the name of a resource.
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
-refuses a newer format. It is written by `writing`.
+refuses a newer format. It is written by `run_writer`.
 """
 
 from __future__ import annotations
@@ -26,16 +29,19 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
-from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage.decode import checked
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, message
+from leakhunt.text.record import from_record
+from leakhunt.text.system import system_says
 
-FORMAT = 4
-# The JSON Schema of a line: ``reporting/schemas/run-file.schema.json``.
+FORMAT = 5
+# The JSON Schema of a line: ``storage/schemas/run-file.schema.json``.
 SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
 # The readings of format 1 by their names of today.
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
@@ -44,8 +50,9 @@ SUFFIX = ".run.jsonl"
 _NUMBERS = {"types": 1, "mappings": 2, "errors": 1}
 _LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
-_NO_FOOTER = mark(
-    "no footer: the supervisor itself ended, or is still at work, or the file was cut off"
+_NO_FOOTER = message(
+    "run.no-footer",
+    "no footer: the supervisor itself ended, or is still at work, or the file was cut off",
 )
 
 
@@ -63,7 +70,13 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise UsageError(tr("{place}: no such run file or folder; check the path", place=place))
+            raise UsageError(
+                message(
+                    "run-file.no-such-place",
+                    "{place}: no such run file or folder; check the path",
+                    place=place,
+                )
+            )
     return files
 
 
@@ -78,7 +91,12 @@ def header(file: Path) -> dict[str, Any]:
             record = _decode(stream.readline(_LONGEST_HEADER_BYTES))
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}; check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     return _checked_header(record or {"record": None}, file)
 
@@ -103,15 +121,31 @@ def load(file: Path) -> Run:
                     damaged += not parts.take(record)
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}; check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     if not parts.header:
-        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+        raise BadFile(
+            message(
+                "run-file.foreign",
+                "{file}: not a leakhunt run file (no header); check the path",
+                file=file,
+            )
+        )
     try:
         return parts.run(file, damaged)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadFile(
-            tr("{file}: the header is damaged ({error!r}); measure again", file=file, error=error)
+            message(
+                "run-file.damaged-header",
+                "{file}: the header is damaged ({error!r}); measure again",
+                file=file,
+                error=error,
+            )
         ) from error
 
 
@@ -139,10 +173,17 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
     version = record.get("format")
     if record["record"] != "header" or type(version) is not int:
-        raise BadFile(tr("{file}: not a leakhunt run file (no header); check the path", file=file))
+        raise BadFile(
+            message(
+                "run-file.foreign",
+                "{file}: not a leakhunt run file (no header); check the path",
+                file=file,
+            )
+        )
     if version > FORMAT:
         raise BadFile(
-            tr(
+            message(
+                "run-file.newer-format",
                 "{file}: run file format {version}, this leakhunt reads up to {format};"
                 " read it with a newer leakhunt",
                 file=file,
@@ -229,7 +270,9 @@ class _Parts:
             findings=tuple(self.findings),
             results=self.results,
             facts=_texts(self.header.get("facts", {})),
-            environment=_texts(self.header.get("environment", {})),
+            environment={
+                str(name): str(value) for name, value in self.header.get("environment", {}).items()
+            },
             unavailable=_texts(self.header.get("unavailable", {})),
             limits={str(name): int(size) for name, size in self.header.get("limits", {}).items()},
             notes=tuple(self.notes),
@@ -245,7 +288,7 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
         known["instrument"] = Instrument(known["instrument"])
     known["role"] = Role(known.get("role", Role.MEASURE))
     if known.get("load") is not None:
-        known["load"] = checked(Load(**known["load"]))
+        known["load"] = checked(PlannedLoad(**known["load"]))
         if known["load"].users < 1:
             raise ValueError("users")
     plan = checked(Plan(**known))
@@ -288,8 +331,13 @@ def _finding(record: Mapping[str, Any]) -> Finding:
         chain=tuple(map(str, record["chain"])),
         key=str(record["key"]),
         keeps=tuple(map(str, record["keeps"])),
-        facts=dict(record["facts"]),
+        facts={name: _fact(value) for name, value in record["facts"].items()},
     )
+
+
+def _fact(recorded: Any) -> Any:
+    """A fact of a finding: words of ours, or whatever JSON an instrument wrote."""
+    return read_text(recorded) if isinstance(recorded, Mapping) and "text" in recorded else recorded
 
 
 def _old_phases(plan: Plan) -> tuple[Phase, ...]:
@@ -314,11 +362,14 @@ def _note(record: dict[str, Any]) -> dict[str, Any]:
             raise ValueError("rows")
     if not isinstance(kind, str):
         raise ValueError("kind")
-    return record
+    texts = {"text": read_text(record["text"])} if "text" in record else {}
+    caveats = {"caveats": tuple(map(read_text, record.get("caveats", ())))}
+    return record | texts | (caveats if "caveats" in record else {})
 
 
 def _outcome(footer: Mapping[str, Any]) -> Outcome:
     known = dict(_fields(footer, Outcome.__dataclass_fields__))
+    known |= {name: read_text(known[name]) for name in ("reason", "kernel") if known.get(name)}
     return checked(Outcome(**{**known, "ending": Ending(footer["ending"])}))
 
 
@@ -326,5 +377,17 @@ def _fields(record: Mapping[str, Any], names: Iterable[str]) -> Iterator[tuple[s
     return ((name, record[name]) for name in names if name in record)
 
 
-def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in facts.items()}
+def _texts(facts: Mapping[str, Any]) -> dict[str, Text]:
+    return {
+        str(name): read_text(value) if isinstance(value, Mapping) else str(value)
+        for name, value in facts.items()
+    }
+
+
+def read_text(recorded: Any) -> Text:
+    """A text of a record: a message since format 5, before that the English words.
+
+    Raises:
+        ValueError: it is no text.
+    """
+    return from_record(recorded, quantity_from)

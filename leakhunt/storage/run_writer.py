@@ -1,7 +1,7 @@
 """Writing run files, by three hands, never two at a time: supervisor, worker, supervisor again.
 
 The supervisor starts one with its header and ends it with the footer; between them the worker (of a
-soak: the soak itself) appends. What they hold is in `store`, which reads them.
+soak: the soak itself) appends. What they hold is in `run_file`, which reads them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import CannotWrite
 from leakhunt.model.run import Outcome
-from leakhunt.storage.run_file import FORMAT
-from leakhunt.text.language import tr
+from leakhunt.storage.run_file import FORMAT, SUFFIX
+from leakhunt.text.message import message
+from leakhunt.text.record import as_json, fields_of
+from leakhunt.text.system import system_says
 
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
@@ -27,6 +28,11 @@ BALLAST_BYTES = 32 << 10
 def ballast_of(file: Path) -> Path:
     """The file that keeps the room aside."""
     return file.with_name(f".{file.name}.ballast")
+
+
+def capture_of(file: Path) -> Path:
+    """Where an instrument may leave a capture beside a run file, without the capture's suffix."""
+    return file.with_name(file.name.removesuffix(SUFFIX))
 
 
 def create(file: Path, header: Mapping[str, Any]) -> None:
@@ -41,14 +47,19 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
         _lay_ballast(file)
     except FileExistsError:
         raise CannotWrite(
-            tr("{file}: exists already; nothing is overwritten, name another", file=file)
+            message(
+                "file.exists",
+                "{file}: exists already; nothing is overwritten, name another",
+                file=file,
+            )
         ) from None
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write",
                 "{file}: {strerror}; free some space or name another",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
 
@@ -63,10 +74,11 @@ def reopen(file: Path) -> None:
         _lay_ballast(file)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write",
                 "{file}: {strerror}; free some space or name another",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
 
@@ -79,8 +91,10 @@ def _lay_ballast(file: Path) -> None:
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
-    """One line of a run file."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """One line of a run file; texts and nouns in it become JSON."""
+    text = json.dumps(
+        record, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=as_json
+    )
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -134,7 +148,7 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
     Raises:
         CannotWrite: the disk does not take it; the samples before it are safe.
     """
-    record = encode({"record": "footer", "seconds": round(seconds, 3), **asdict(outcome)})
+    record = encode({"record": "footer", "seconds": round(seconds, 3), **fields_of(outcome)})
     ballast = ballast_of(file)
     ballast.unlink(missing_ok=True)
     try:
@@ -146,9 +160,10 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
             stream.write(b"\n" + record if unfinished else record)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "run-file.no-room-for-footer",
                 "{file}: {strerror}; the samples so far are in it, without the footer",
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

@@ -2,19 +2,17 @@
 
 Texts are written in English where they are needed, inside `tr` or `ntr`; their placeholders are
 named and filled in after the translation. A constant is wrapped in `mark`, which leaves it as it
-is, and translated where it is shown. So is what a run file recorded in English: by `retold`. The
+is, and translated where it is shown. What is said elsewhere or later is a `text.message`. The
 language is part of the context: it ends with the ``with`` block of `speaking`, and two of them in
 one process do not mix. Standard library only; without `speaking` no catalogue is opened.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from string import Formatter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,10 +24,6 @@ LANGUAGES: Mapping[str, str] = {ENGLISH: "en", "zh": "zh-CN"}
 VARIABLE = "LEAKHUNT_LANG"
 
 _SPOKEN: ContextVar[str] = ContextVar("leakhunt_language", default=ENGLISH)
-# A message with fewer letters outside its placeholders would be found in texts that are none of it.
-_LEAST_LETTERS = 7
-# Nothing that is recorded in words of ours is longer; matching takes long where texts are.
-_LONGEST = 500
 
 
 def tr(text: str, /, **values: object) -> str:
@@ -55,29 +49,6 @@ def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
 def mark(text: str, /) -> str:
     """`text` itself: a constant that is translated where it is shown."""
     return text
-
-
-def retold(text: str) -> str:
-    """A recorded English text in the language spoken; as it is where no message is like it.
-
-    A message with placeholders is told by what stands between them. What filled them is retold as
-    well, where it is a message itself.
-    """
-    catalogue = _catalogue(_SPOKEN.get())
-    if not 0 < len(text) <= _LONGEST or catalogue is None:
-        return text
-    if (whole := catalogue.gettext(text)) != text:
-        return whole
-    for pattern, message in _patterns(_SPOKEN.get()):
-        if (match := pattern.fullmatch(text)) is not None:
-            return _filled(message, match.groupdict())
-    first, semicolon, rest = text.partition("; ")
-    return f"{retold(first)}{tr(semicolon)}{retold(rest)}" if semicolon else text
-
-
-def _filled(message: str, values: Mapping[str, str]) -> str:
-    told = {name: retold(value) for name, value in values.items()}
-    return re.sub(r"\{(\w+)[^}]*\}", lambda each: told[each[1]], message)
 
 
 def is_known(language: str) -> bool:
@@ -123,39 +94,3 @@ def _catalogue(language: str) -> GNUTranslations | None:
     place = files("leakhunt").joinpath("locale", folder, "LC_MESSAGES", "leakhunt.mo")
     with place.open("rb") as file:
         return GNUTranslations(file)
-
-
-@cache
-def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """The messages with placeholders, those with most text first, and their translations."""
-    # The one way to list what gettext has read.
-    found: Mapping[object, str] = getattr(_catalogue(language), "_catalog", {})
-    messages = [(text, told) for text, told in found.items() if isinstance(text, str) and text]
-    parts = [(list(Formatter().parse(text)), told) for text, told in messages if "{" in text]
-    ranked = sorted(parts, key=lambda each: -_letters(each[0]))
-    return tuple((_pattern(pieces), told) for pieces, told in ranked if _is_telling(pieces))
-
-
-_Pieces = list[tuple[str, str | None, str | None, str | None]]
-
-
-def _letters(pieces: _Pieces) -> int:
-    return sum(letter.isalpha() for literal, *_ in pieces for letter in literal)
-
-
-def _is_telling(pieces: _Pieces) -> bool:
-    names = [name for _, name, *_ in pieces if name is not None]
-    return _letters(pieces) >= _LEAST_LETTERS and len(names) == len(set(names)) and all(names)
-
-
-def _pattern(pieces: _Pieces) -> re.Pattern[str]:
-    told = "".join(
-        re.escape(literal) + (f"(?P<{name}>{_values(spec)})" if name is not None else "")
-        for literal, name, spec, _ in pieces
-    )
-    return re.compile(told, re.DOTALL)
-
-
-def _values(spec: str | None) -> str:
-    """What may stand in a placeholder: a number where it is written as one."""
-    return r"[-+\d.,e]+" if spec else ".*?"

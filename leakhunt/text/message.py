@@ -12,8 +12,10 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from leakhunt.text.language import ntr, retold, tr
+from leakhunt.text.language import ENGLISH, ntr, speaking, tr
 
+# The id of what is no sentence, but a word: the member of an enum, what the system calls an error.
+WORD = "word"
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -75,20 +77,6 @@ class Joined:
         return bool(self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A value of a message that a run file recorded as an English text of ours."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return retold(self.text)
-
-    def to_json(self) -> str:
-        """The text as it was recorded."""
-        return self.text
-
-
 # A plain text is from outside, or from a file of a version that recorded no messages.
 Text: TypeAlias = Message | Joined | str
 
@@ -106,6 +94,32 @@ def plural_message(id_: str, singular: str, plural: str, n: int, /, **values: An
 def joined(parts: Iterable[Text], joint: str = ". ", end: str = ".") -> Joined:
     """Messages as sentences after one another; other joints, such as ``; ``, make a list."""
     return Joined(tuple(parts), joint, end)
+
+
+def word(text: str) -> Message:
+    """A fixed word of ours, or of the system's, as a message: it is translated as it stands."""
+    return Message(WORD, text)
+
+
+def said(text: Text) -> str:
+    """A message, or a fixed word of ours such as a title, in the language spoken."""
+    return tr(text) if isinstance(text, str) else str(text)
+
+
+def english(text: Text) -> str:
+    """What `text` is in English, whatever is spoken: what programs compare."""
+    with speaking(ENGLISH):
+        return str(text)
+
+
+def mentions(text: Text, id_: str) -> bool:
+    """Whether `text` is the message of that id, or holds it."""
+    if isinstance(text, Joined):
+        return any(mentions(part, id_) for part in text.parts)
+    if not isinstance(text, Message):
+        return False
+    inner = (each for each in text.values.values() if isinstance(each, Message | Joined))
+    return text.id == id_ or any(mentions(each, id_) for each in inner)
 
 
 def sentences(parts: Iterable[Text]) -> Joined:
@@ -147,4 +161,4 @@ def _as_json(value: Any) -> Any:
         return [_as_json(each) for each in value]
     if isinstance(value, Quantity):
         return value.to_json()
-    return value
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import importlib
 import json
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from leakhunt.errors import LeakhuntError, MissingRequirement
+from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed
 from leakhunt.scenario import find
 from leakhunt.storage.run_writer import Appender, DiskFull
-from leakhunt.text.language import mark
+from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.record import to_record
 from leakhunt.worker.calling import EventLoop, UserModule
 from leakhunt.worker.loop import (
+    Stop,
     carry_out,
     describe,
     error_note,
@@ -62,7 +67,7 @@ def _end_with(supervisor: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
-        raise SystemExit(mark("the supervisor is gone"))
+        raise SystemExit(tr("the supervisor is gone"))
 
 
 def _prepare(order: Order) -> int:
@@ -73,12 +78,13 @@ def _prepare(order: Order) -> int:
         facts |= _user_module(_with_device(order, device), EventLoop()).prepare()
         answer = {"device": device, "facts": {name: str(fact) for name, fact in facts.items()}}
     except LeakhuntError as error:
-        answer = {"error": str(error), "exit_code": error.exit_code}
+        answer = {"error": to_record(error.text), "exit_code": error.exit_code}
     except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
         traceback.print_exc()
+        told = describe(error)
         answer = {
-            "error": mark("{describe} in prepare()").format(describe=describe(error)),
-            "exit_code": 8,
+            "error": to_record(message("run.prepare", "{describe} in prepare()", describe=told)),
+            "exit_code": ScenarioFailed.exit_code,
         }
     order.run_file.write_text(json.dumps(answer), encoding="utf-8")
     return 0
@@ -101,18 +107,18 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
     if asked == "auto":
         return "cpu", {}
     raise MissingRequirement(
-        mark(
-            "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with a GPU"
+        message(
+            "device.no-cuda",
+            "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with"
+            " a GPU",
         )
     )
 
 
 def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
     stop = stop_on_sigterm()
-    if order.test is not None:
-        from leakhunt.pytest_plugin.worker import run_test
-
-        run_test(order, order.test, channel, appender, stop)
+    if order.provider:
+        _provider(order.provider)(order, channel, appender, stop)
         return
     loop = EventLoop()
     module = _user_module(order, loop)
@@ -120,6 +126,14 @@ def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
     carry_out(order, module.body(state), channel.next_phase, appender, stop)
     module.teardown(state)
     loop.close()
+
+
+def _provider(name: str) -> Callable[[Order, Channel, Appender, Stop], None]:
+    """The function that `Order.provider` names, in a module that only this run needs."""
+    module, _, function = name.partition(":")
+    provide: Callable[[Order, Channel, Appender, Stop], None]
+    provide = getattr(importlib.import_module(module), function)
+    return provide
 
 
 def _user_module(order: Order, loop: EventLoop) -> UserModule:

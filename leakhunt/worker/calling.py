@@ -21,6 +21,7 @@ from leakhunt.scenario.arguments import (
     arguments_of_hook,
 )
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 from leakhunt.worker.loop import Body
 from leakhunt.worker.protocol import Order
@@ -121,10 +122,17 @@ class UserModule:
         if not self._order.plain:
             return function, _OF_A_VARIANT  # type: ignore[return-value]
         if inspect.isclass(function):
-            raise UsageError(tr("{name} is a class, not a function", name=self._name))
+            raise UsageError(
+                message(
+                    "scenario.function-is-class",
+                    "{name} is a class, not a function",
+                    name=self._name,
+                )
+            )
         if not callable(function):
             raise UsageError(
-                tr(
+                message(
+                    "scenario.not-callable",
                     "{name} is no function, it is of type {kind}",
                     name=self._name,
                     kind=type(function).__name__,
@@ -137,7 +145,8 @@ class UserModule:
             return list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
             raise UsageError(
-                tr(
+                message(
+                    "scenario.unreadable-parameters",
                     "{name}: its parameters cannot be read; a function that calls it can be named",
                     name=self._name,
                 )
@@ -222,7 +231,8 @@ def _never_a_coroutine(function: _Function, name: str) -> Call:
         if type(result) is CoroutineType:
             result.close()
             raise ScenarioFailed(
-                tr(
+                message(
+                    "scenario.coroutine",
                     "{name} returns a coroutine that nobody awaits, and is no 'async def' itself",
                     name=name,
                 )

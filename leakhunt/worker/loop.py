@@ -191,7 +191,7 @@ def error_note(error: Exception) -> dict[str, Any]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return {"kind": "disk-full", "text": str(error)}
     code = error.exit_code if isinstance(error, LeakhuntError) else 8
-    text = str(error) if isinstance(error, LeakhuntError) else describe(error)
+    text = error.text if isinstance(error, LeakhuntError) else describe(error)
     return {"kind": "error", "text": text, "exit_code": code}
 
 

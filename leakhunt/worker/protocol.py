@@ -43,9 +43,11 @@ class Order:
     scenario file, which is imported as `module` where it is part of a package; `plain`: it marks no
     variant. `devices` are those the scenario knows; `instrument` watches the run, if it is not to
     be measured; `tells_audio`: the scenario says how much audio a call's input is; `environment` is
-    added to the worker's. `interpreter` is the Python that runs it; empty: this one. `test` is the
-    test whose body is measured in place of a variant. The steps of the run follow on the same
-    channel, one each time the worker pauses.
+    added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
+    names who finds what is called, where it is no variant of a scenario, as ``module:function``;
+    the worker calls it with this order, the channel, the appender and the stop. `test` is then the
+    test whose body is measured. The steps of the run follow on the same channel, one each time the
+    worker pauses.
     """
 
     prepare: bool
@@ -59,6 +61,7 @@ class Order:
     tells_audio: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
+    provider: str = ""
     test: TestItem | None = None
     module: str = ""
     plain: bool = False

@@ -20,9 +20,17 @@ from dataclasses import replace
 import psutil
 
 from leakhunt.model.run import Reading
+from leakhunt.model.series import (
+    CUDA_ALLOCATED,
+    CUDA_RESERVED,
+    LIVE_HEAP,
+    PYTHON_BLOCKS,
+    PYTHON_LIVE,
+    RSS,
+)
 
 _STATUS_NAMES = {
-    "VmRSS": "rss",
+    "VmRSS": RSS,
     "VmHWM": "rss_peak",
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
@@ -32,7 +40,7 @@ _ROLLUP_NAMES = {"AnonHugePages": "huge_pages"}
 _TEXT_BYTES = 64 << 10
 _REPORT_BYTES = 1 << 20
 _PYMALLOC_LINES = {
-    "python_live": re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
+    PYTHON_LIVE: re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
     "python_arenas": re.compile(r"arenas \* \d+ bytes/arena\s*=\s*([\d,]+)"),
 }
 
@@ -96,14 +104,14 @@ def full_reading(step: str) -> Reading:
     """Everything that costs too much to read at every call; what cannot be read is absent."""
     values = {**_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks"):
-        values["python_blocks"] = sys.getallocatedblocks()
+        values[PYTHON_BLOCKS] = sys.getallocatedblocks()
     if hasattr(psutil, "heap_info"):
         info = psutil.heap_info()
-        values["live_heap"] = info.heap_used + info.mmap_used
+        values[LIVE_HEAP] = info.heap_used + info.mmap_used
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        values["cuda_allocated"] = torch.cuda.memory_allocated()
-        values["cuda_reserved"] = torch.cuda.memory_reserved()
+        values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()
+        values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         free, total = torch.cuda.mem_get_info()
         values["cuda_device_used"] = total - free
     return Reading(step, values)
@@ -128,7 +136,7 @@ def trim_malloc() -> None:
 def _kernel_values() -> dict[str, int]:
     values = _sizes_in("/proc/self/status", _STATUS_NAMES)
     if not values:
-        return {"rss": psutil.Process().memory_info().rss}
+        return {RSS: psutil.Process().memory_info().rss}
     return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
 
 

@@ -7,7 +7,6 @@ import gc
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -17,9 +16,9 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, Watched, watch
 from leakhunt.instruments.frames import Places
 from leakhunt.model.run import Phase, Purpose, Reading
-from leakhunt.storage.run_file import SUFFIX
-from leakhunt.storage.run_writer import DiskFull, encode
-from leakhunt.text.language import mark
+from leakhunt.storage.run_writer import DiskFull, capture_of, encode
+from leakhunt.text.message import Message, message
+from leakhunt.text.record import fields_of
 from leakhunt.worker.protocol import Order
 from leakhunt.worker.readings import (
     collected_reading,
@@ -31,6 +30,8 @@ from leakhunt.worker.readings import (
 
 _TYPES_SHOWN = 12
 _MAPPINGS_SHOWN = 5
+_COULD_NOT_COUNT = message("instrument.count", "count")
+_COULD_NOT_TELL = message("instrument.tell", "tell what it saw")
 
 
 class Calling(Protocol):
@@ -75,14 +76,14 @@ class UnderInstrument:
         self._calls = calls
         self._name = order.instrument
         self._is_on = False
-        self._failures: list[str] = []
+        self._failures: list[Message] = []
         self._watch = watch(
             Watched(
                 instrument=order.instrument,
                 state=calls.state,
                 module=module,
                 places=Places(order.scenario_file),
-                capture=order.run_file.with_name(order.run_file.name.removesuffix(SUFFIX)),
+                capture=capture_of(order.run_file),
             )
         )
 
@@ -97,20 +98,20 @@ class UnderInstrument:
             self._is_on = True
             self._calls.function = self._watch.start(self._calls.function)
         else:
-            with self._telling("count"):
+            with self._telling(_COULD_NOT_COUNT):
                 self._watch.mark(self._calls.done)
         yield encode({"record": "mark", "calls": self._calls.done})
 
     def end(self) -> Iterator[bytes]:
         """What was found."""
-        with self._telling(mark("tell what it saw")):
+        with self._telling(_COULD_NOT_TELL):
             for finding in self._watch.findings():
-                yield encode({"record": "finding", **asdict(finding)})
+                yield encode({"record": "finding", **fields_of(finding)})
         caveats = [*self._watch.caveats, *self._failures]
         yield encode({"record": "note", "kind": "watched", "caveats": caveats})
 
     @contextlib.contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _telling(self, what: Message) -> Iterator[None]:
         """An instrument that fails is no failure of the scenario: it is told, and that is all."""
         try:
             yield
@@ -118,14 +119,20 @@ class UnderInstrument:
             raise
         except Exception as error:  # it looks at objects that may do anything
             traceback.print_exc()
-            told = mark("{name} could not {what} ({kind}: {error})").format(
-                name=self._name, what=what, kind=type(error).__name__, error=error
+            self._failures.append(
+                message(
+                    "instrument.failed",
+                    "{name} could not {what} ({kind}: {error})",
+                    name=str(self._name),
+                    what=what,
+                    kind=type(error).__name__,
+                    error=str(error),
+                )
             )
-            self._failures.append(told)
 
 
 def _reading(reading: Reading) -> bytes:
-    return encode({"record": "settle", **asdict(reading)})
+    return encode({"record": "settle", **fields_of(reading)})
 
 
 class _Inventory:

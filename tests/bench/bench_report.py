@@ -23,7 +23,7 @@ from conftest import _make_run
 
 from leakhunt.analysis.report import assemble
 from leakhunt.model.report import Report
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 
 SIZES = ((1, 300), (6, 300), (6, 10_000), (1, 1_000_000))
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
@@ -52,7 +52,7 @@ def report(variants: int, samples: int) -> Report:
     return assemble(runs, "bench")
 
 
-def renderers() -> Iterator[Renderer]:
+def renderers() -> Iterator[RunRenderer]:
     """Those that can work here."""
     for each in RENDERERS:
         if all(shutil.which(name) or _is_installed(name) for name in each.requires):

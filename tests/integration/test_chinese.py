@@ -30,7 +30,6 @@ from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.series import SERIES, Unit
-from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 from leakhunt.reporting.gate.annotations import annotation_lines
 from leakhunt.reporting.gate.html_page import render as gate_html
@@ -40,7 +39,7 @@ from leakhunt.reporting.gate.terminal import gate_lines
 from leakhunt.reporting.index.page import contents_of_report, render_index
 from leakhunt.reporting.live.curve import Curve
 from leakhunt.reporting.live.frame import LiveState, Panel, frame
-from leakhunt.reporting.registry import RENDERERS
+from leakhunt.reporting.registry import COMPARISON_RENDERERS, RENDERERS
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
 from leakhunt.storage import run_file
@@ -227,7 +226,7 @@ def test_nothing_of_a_comparison_is_left_in_english(
     others = [replace(run, plan=replace(run.plan, seed=7), facts={}) for run in others]
     with speaking("zh"):
         told = comparison_of(runs, others, despite=despite)
-        texts = {made.file_name: made.render(told) for made in COMPARISON_FORMATS}
+        texts = {made.file_name: made.render(told) for made in COMPARISON_RENDERERS}
         terminal = on_terminal(*comparison_tables(told), *comparison_lines(told))
     assert in_page(texts["compare.html"]) == []
     assert left_in_english(texts["compare.md"].decode()) == []
@@ -297,7 +296,7 @@ def test_what_programs_read_is_english_whatever_is_spoken(name: str, renderer: A
 def test_the_same_formats_are_for_programs_as_ever() -> None:
     always = {renderer.format for renderer in RENDERERS if renderer.language == ENGLISH}
     assert always == {"json", "junit", "csv", "parquet"}
-    assert [made.file_name for made in COMPARISON_FORMATS if made.language] == ["compare.json"]
+    assert [made.file_name for made in COMPARISON_RENDERERS if made.language] == ["compare.json"]
 
 
 def test_figures_names_fingerprints_and_frames_are_the_same_in_every_language() -> None:
@@ -306,7 +305,10 @@ def test_figures_names_fingerprints_and_frames_are_the_same_in_every_language() 
     with speaking("zh"):
         chinese = assemble(runs, "test")
     for one, other in zip(english.entries, chinese.entries, strict=True):
-        assert one.verdict.sentence != other.verdict.sentence
+        assert one.verdict == other.verdict
+        sentence = str(one.verdict.sentence)
+        with speaking("zh"):
+            assert str(one.verdict.sentence) != sentence
         assert (one.verdict.kind, one.verdict.status) == (other.verdict.kind, other.verdict.status)
         assert {name: trend.rate for name, trend in one.verdict.trends.items()} == {
             name: trend.rate for name, trend in other.verdict.trends.items()
@@ -371,7 +373,7 @@ def test_a_run_in_chinese_leaves_an_english_run_file(
     assert "第 160 次调用之后（共 200 次）SIGKILL" in done.stdout
     assert left_in_english(done.stdout) == []
     run = only_run(tmp_path / "out")
-    assert run.outcome.reason == "SIGKILL after call 160 of 200"
+    assert str(run.outcome.reason) == "SIGKILL after call 160 of 200"
     assert not re.search("[\u4e00-\u9fff]", (tmp_path / "out" / "report.json").read_text())
     assert "增长中被杀死" in (tmp_path / "out" / "report.md").read_text()
     again = leakhunt("report", "out", "--out", "en", "--format", "md,json")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
 from leakhunt.analysis.attribution.known_causes import catalogue, title_of
-from leakhunt.analysis.attribution.suspects import recorded_text, suspect_of
+from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.ledger import ledger
@@ -27,7 +27,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.message import Message, Text, joined, message
+from leakhunt.text.message import Message, Text, joined, message, sentences
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -86,10 +86,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
-        recorded_text(each)
-        for one in instrumented
-        for note in one.notes
-        for each in note.get("caveats", ())
+        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
     )
     blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
@@ -153,14 +150,17 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         return verdict
     if past is None and (not attribution.bounded or _ends_before(verdict, calls)):
         return verdict
-    sentence = message(
+    ceiling_reached = message(
         "attribution.bounded",
-        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls"
-        " ({known}): {names}. Until then memory in use grows by {grows}.",
+        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls ({known}): {names}",
         size=Amount(past.found_bytes if past else size),
         ceiling_calls=calls,
         known=_MEASURED if past else _PROJECTED,
         names=joined(_causes(attribution.suspects), " and ", ""),
+    )
+    until_then = message(
+        "attribution.until-bounded",
+        "Until then memory in use grows by {grows}",
         grows=Rate(attribution.growth or 0.0),
     )
     return replace(
@@ -168,7 +168,7 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         status=Status.NO_LEAK,
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
-        sentence=str(sentence),
+        sentence=sentences([ceiling_reached, until_then]),
         forecast=None,
     )
 

@@ -23,7 +23,7 @@ from leakhunt.model.attribution import (
     Origin,
     Suspect,
 )
-from leakhunt.text.message import Joined, Message, Recorded, Text, message, plural_message
+from leakhunt.text.message import Message, Text, message, plural_message, word
 
 _OPEN = {
     "descriptor": message("attribution.open-descriptors", "open descriptors"),
@@ -132,22 +132,15 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
         return message(
             "attribution.resource",
             "{what} ({name})",
-            what=recorded_text(lead.what),
-            name=recorded_text(lead.facts.get("name", "")),
+            what=word(lead.what),
+            name=lead.facts.get("name", ""),
         )
     if lead.chain:
         return " -> ".join(lead.chain)
     if lead.stack:
         frame = frame_of(lead.stack, cause) if cause is not None else None
         return _shortened(str(frame or lead.stack[0]))
-    return recorded_text(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
-
-
-def recorded_text(text: object) -> Text:
-    """A text that an instrument left in a run file: a message, or fixed English words of ours."""
-    if isinstance(text, Message | Joined):
-        return text
-    return Message("recorded", "{text}", {"text": Recorded(str(text))})
+    return word(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
 
 
 def _shortened(text: str, most: int = 110) -> str:

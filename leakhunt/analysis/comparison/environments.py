@@ -30,9 +30,9 @@ from leakhunt.model.comparison import (
     Mismatch,
     absent,
 )
-from leakhunt.model.plan import Load, Work
+from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.run import Run
-from leakhunt.text.message import Message, Recorded, Text, joined
+from leakhunt.text.message import Message, Text, english, joined
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 # Which of several equal GPUs it is.
@@ -90,8 +90,6 @@ def mismatch(name: str, before: Iterable[str], after: Iterable[str], matter: Mat
 
 def _value(name: str, value: str) -> Text:
     """A value of this fact: words of ours are a message, whatever else is as it is."""
-    if name == LIMIT:
-        return Message("recorded", "{text}", {"text": Recorded(value)})
     return Message("comparison.value", value) if name in IN_OUR_WORDS or value in ABSENT else value
 
 
@@ -116,7 +114,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     yield "threads", (str(plan.threads), Matter.MEMORY)
     limit = plan.memory_limit_bytes
     size = format_bytes(limit) if limit is not None else "none"
-    how = run.facts.get(LIMIT, "")
+    how = english(run.facts.get(LIMIT, ""))
     yield LIMIT, (size if how in ("", "none") else how, Matter.MEMORY)
     # What `auto` comes to is what the code does; what `always` takes out of the calls is not.
     collections = "before each reading" if plan.collect == "always" else "at the pauses"
@@ -125,21 +123,21 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
         yield f"{VARIABLE}{name}", (str(value), Matter.MEMORY)
 
 
-def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
+def _of_load(load: PlannedLoad) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """Whose requests they are matters; the address is another at every start."""
     yield "requests from", (load.requests_from, Matter.INPUTS)
     yield "users", (f"{load.users:,}", Matter.MEMORY)
     yield "service", (load.service, Matter.SHOWN)
 
 
-def _of_inputs(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:
+def _of_inputs(facts: Mapping[str, Text]) -> Iterator[tuple[str, tuple[str, Matter]]]:
     for name, value in facts.items():
         if name == LIMIT:
             continue
         exact = _SAID_BY_CHECKSUM.get(name, "") in facts
         about_inputs = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
         matter = Matter.INPUTS if about_inputs and not exact else Matter.SHOWN
-        yield name, (value, Matter.MACHINE if name in _MACHINE else matter)
+        yield name, (english(value), Matter.MACHINE if name in _MACHINE else matter)
 
 
 def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, Matter]]]:

@@ -95,7 +95,7 @@ def _course(
     if facts.is_sampled:
         steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
     # At one collection what is kept may be anywhere: see `growth`.
-    is_kept = facts.role is SeriesRole.KEPT
+    is_kept = facts.role is SeriesRole.RETAINED
     left = remains(run, series) if not is_kept else None
     points = collected_points(run, series) if not is_kept else []
     trend = entry.verdict.trends.get(series)

@@ -9,11 +9,9 @@ from leakhunt.amounts import Amount, Rate
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
 from leakhunt.model.report import Difference
 from leakhunt.model.run import Ending
+from leakhunt.model.series import RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
-# What is live says more than what is retained: RSS speaks where nothing live does.
-_LIVE = ("live_heap", "python_live", "cuda_allocated", "threads", "descriptors", "children")
-_RETAINED = ("anonymous", "rss", "cuda_reserved", RSS_TOTAL)
 _DIFFERS = (Conclusion.MORE, Conclusion.LESS)
 # Where nothing differs, so many figures say what would have been seen.
 _MOST_LIMITS = 2
@@ -73,9 +71,12 @@ def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
 def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
     leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
     shown = {name: line for name, line in by_name.items() if line.conclusion in _DIFFERS}
-    live = [shown[name] for name in _LIVE if name in shown]
+    # What is live says more than what is retained: RSS speaks where nothing live does.
+    names = (*(facts.name for facts in live_bytes()), *judged_series(SeriesRole.RESOURCE))
+    live = [shown[name] for name in names if name in shown]
     # Beside what is live, what is retained is worth a word for the whole run only.
-    retained = [shown[name] for name in (_RETAINED if not live else (RSS_TOTAL,)) if name in shown]
+    names = () if live else judged_series(SeriesRole.RETAINED)
+    retained = [shown[name] for name in (*names, RSS_TOTAL) if name in shown]
     if live and leaking:
         yield message(
             "comparison.leaks",
@@ -136,7 +137,7 @@ def _figures(line: Metric) -> dict[str, object]:
 def _no_difference(by_name: Mapping[str, Metric]) -> Message:
     found = [
         by_name[name]
-        for name in ("live_heap", "cuda_allocated", "python_live", "rss")
+        for name in (*(facts.name for facts in live_bytes()), RSS)
         if name in by_name and by_name[name].conclusion is Conclusion.NO_DIFFERENCE
     ]
     if found:

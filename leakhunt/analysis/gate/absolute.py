@@ -58,7 +58,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return _unseen(entry, budget)
     high = _bound(trend)
     if trend.rate is None or trend.rate_low is None or high is None:
-        told = with_ending(trend.reason, run)
+        told = with_ending(str(trend.reason), run)
         return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, told, trend)
     # What no instrument can tell from nothing is no growth, so a budget of nothing means that.
     limit = max(budget.amount, trend.tolerance)

@@ -46,7 +46,7 @@ def answer_on(
     # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
     # thing to keep, and none less.
     if not held and not any(
-        has_role(budget.series, SeriesRole.LIVE, SeriesRole.KEPT) for budget in budgets
+        has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets
     ):
         own = {budget.series for budget in budgets}
         defaults = default_budgets(entries)

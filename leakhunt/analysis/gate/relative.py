@@ -86,9 +86,9 @@ def _by_bounds(
     entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
 ) -> BudgetResult:
     if line.conclusion is Conclusion.REFUSED:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, str(line.reason))
+        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
     if line.difference is None:
-        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, str(line.reason))
+        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None

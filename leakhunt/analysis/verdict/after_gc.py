@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from leakhunt.amounts import format_rate
+from leakhunt.amounts import Rate
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
 from leakhunt.model.run import Run
 from leakhunt.model.series import SERIES, Unit
 from leakhunt.model.verdict import Shape, Status, Trend
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, joined, message
 
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
@@ -80,26 +80,39 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
     if (in_bytes := _in_bytes(trend, run)) is not None:
         return in_bytes
     left = remains(run, trend.series)
-    if left is None:
-        return trend
-    told = tr("gc.collect() leaves {rate}", rate=format_rate(left.rate, trend.unit, run.plan.work))
+    return trend if left is None else _corrected(trend, run, left)
+
+
+def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
+    rate = Rate(left.rate, trend.unit, run.plan.work)
     if max(left.pieces) <= trend.tolerance:
-        reason = tr("{told} of it: cyclic garbage between collections", told=told)
-        return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, reason)
+        garbage = message(
+            "verdict.only_garbage",
+            "gc.collect() leaves {rate} of it: cyclic garbage between collections",
+            rate=rate,
+        )
+        return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
     if trend.status is Status.LEAK:
-        return trend if run.collects else _leak_without_garbage(trend, left, told)
-    steady = _is_steady(left, trend.tolerance)
-    linear = _by_collections(
-        trend, left, Status.LEAK, Shape.LINEAR, tr("{told} at every look", told=told)
+        return trend if run.collects else _leak_without_garbage(trend, left, rate)
+    if not _is_steady(left, trend.tolerance):
+        return trend
+    reason = message(
+        "verdict.left_every_time", "gc.collect() leaves {rate} at every look", rate=rate
     )
-    return linear if steady else trend
+    return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, reason)
 
 
-def _leak_without_garbage(trend: Trend, left: Remains, told: str) -> Trend:
+def _leak_without_garbage(trend: Trend, left: Remains, rate: Rate) -> Trend:
     if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
-        reason = tr("{told}, and that slows down: a warm-up or a cache that fills", told=told)
+        reason = message(
+            "verdict.left_slows_down",
+            "gc.collect() leaves {rate}, and that slows down: a warm-up or a cache that fills",
+            rate=rate,
+        )
         return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
-    return _by_collections(trend, left, Status.LEAK, trend.shape, f"{trend.reason}; {told}")
+    after = message("verdict.left_after_gc", "gc.collect() leaves {rate}", rate=rate)
+    both = joined([trend.reason, after], "; ", "")
+    return _by_collections(trend, left, Status.LEAK, trend.shape, both)
 
 
 def _is_steady(left: Remains, tolerance: float) -> bool:
@@ -113,7 +126,7 @@ def _is_steady(left: Remains, tolerance: float) -> bool:
 
 
 def _by_collections(
-    trend: Trend, left: Remains, status: Status, shape: Shape, reason: str
+    trend: Trend, left: Remains, status: Status, shape: Shape, reason: Text
 ) -> Trend:
     return replace(
         trend,
@@ -141,9 +154,10 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
         return None
     blocks = remains(run, trend.series) or left
-    reason = tr(
+    reason = message(
+        "verdict.left_in_bytes",
         "what collections leave grows by {rate}",
-        rate=format_rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
+        rate=Rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
     )
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leakhunt.amounts import format_amount, format_rate
+from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import LIVE_HEAP, RSS, Unit, live_memory
+from leakhunt.model.series import LIVE_HEAP, RSS, live_memory
 from leakhunt.model.verdict import Status, Trend
-from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 # Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
 _OUTSIDE_SHARE = 0.5
@@ -58,25 +58,25 @@ def calls_judged(run: Run) -> float:
     return (run.samples_done - run.judged_from) * distance(run)
 
 
-def mapping_evidence(run: Run) -> list[str]:
+def mapping_evidence(run: Run) -> list[Message]:
     """The mappings that grew most, as the worker compared them."""
     for note in run.notes:
         if note.get("kind") == "mappings" and note.get("growth"):
             name, count, size = note["growth"][0]
-            grown = format_amount(size, Unit.BYTES)
             return [
-                tr(
+                message(
+                    "verdict.mapping_evidence",
                     "Most of it in {name} mappings: {grown} more, {count:+d} mappings",
                     name=name,
-                    grown=grown,
+                    grown=Amount(size),
                     count=count,
                 )
             ]
     return []
 
 
-def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
-    """Where RSS and live memory disagree, in words."""
+def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[Message]:
+    """Where RSS and live memory disagree."""
     rss = trends.get(RSS)
     heap = trends.get(LIVE_HEAP)
     if rss is None or heap is None or rss.rate is None:
@@ -85,25 +85,42 @@ def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[str]:
         return _beside_a_leak(rss, heap, run.plan.work)
     if rss.status is not Status.LEAK or is_outside(run, trends):
         return []
-    rate = format_rate(rss.rate, rss.unit, run.plan.work)
-    grows = tr("RSS grows by {rate} while nothing live", rate=rate)
+    rate = Rate(rss.rate, rss.unit, run.plan.work)
     if run.reading("trimmed") is None:
-        return [tr("{grows} is seen to", grows=grows)]
-    return [tr("{grows} does: freed memory that the allocators keep", grows=grows)]
+        return [
+            message(
+                "verdict.only_rss_seen_to_grow",
+                "RSS grows by {rate} while nothing live is seen to",
+                rate=rate,
+            )
+        ]
+    return [
+        message(
+            "verdict.only_rss_grows",
+            "RSS grows by {rate} while nothing live does: freed memory that the allocators keep",
+            rate=rate,
+        )
+    ]
 
 
-def _beside_a_leak(rss: Trend, heap: Trend, work: Work) -> list[str]:
+def _beside_a_leak(rss: Trend, heap: Trend, work: Work) -> list[Message]:
     """What RSS does while live memory leaks."""
     if heap.status is not Status.LEAK:
         return []
     if rss.status is Status.NO_LEAK:
-        return [tr("RSS does not show it: the leak still fits into freed or untouched pages")]
+        return [
+            message(
+                "verdict.rss_is_flat",
+                "RSS does not show it: the leak still fits into freed or untouched pages",
+            )
+        ]
     if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
         return [
-            tr(
+            message(
+                "verdict.rss_grows_faster",
                 "RSS grows faster still, by {rate}: freed memory that the allocators"
                 " keep comes on top",
-                rate=format_rate(rss.rate or 0.0, rss.unit, work),
+                rate=Rate(rss.rate or 0.0, rss.unit, work),
             )
         ]
     return []

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from leakhunt.analysis.verdict.forecast import forecast
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.statements import bounds, growths, time_to_limit, undecided
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, CUDA_PROCESS, RSS
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.reporting.run.sentences import reached, told_all, told_bound, told_once
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message, sentences
 
 # What no file backs is the service's own; pages of libraries come and go with the page cache.
 _HOST_SERIES = (ANONYMOUS, RSS)
@@ -33,7 +32,10 @@ def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ..
     """Growth, no leak, or inconclusive, by what the processes take; `resources` do not leak."""
     shown = outside_trends(trends)
     if not shown:
-        sentence = tr("No series that shows memory can be read from outside.")
+        unreadable = message(
+            "verdict.no_outside_series", "No series that shows memory can be read from outside"
+        )
+        sentence = sentences([unreadable])
         return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
     growing = [trend for trend in shown if trend.status is Status.LEAK]
     if growing:
@@ -50,12 +52,14 @@ def outside_trends(trends: Mapping[str, Trend]) -> list[Trend]:
 
 
 def _growing(run: Run, trends: Mapping[str, Trend], growing: list[Trend]) -> Verdict:
-    told = [
-        tr(
-            "Memory grows, seen from outside only: {told_all}",
-            told_all=told_all(growing, run.plan.work),
+    statements: list[Text] = [
+        message(
+            "verdict.outside_growth",
+            "Memory grows, seen from outside only: {growth}",
+            growth=growths(growing, run.plan.work),
         ),
-        tr(
+        message(
+            "verdict.outside_is_unsure",
             "From outside, memory in use cannot be told from memory that was freed and that malloc"
             " keeps; two lines in the service tell: {listen}",
             listen=_LISTEN,
@@ -63,22 +67,29 @@ def _growing(run: Run, trends: Mapping[str, Trend], growing: list[Trend]) -> Ver
     ]
     ahead = forecast(run, trends)
     if ahead is not None:
-        told.append(reached(ahead, run.plan.work))
-    sentence = tr(". ").join(told) + tr(".")
+        statements.append(time_to_limit(ahead, run.plan.work))
+    sentence = sentences(statements)
     return Verdict(Status.INCONCLUSIVE, Kind.OUTSIDE_GROWTH, (), sentence, trends, forecast=ahead)
 
 
 def _unsure(trends: Mapping[str, Trend], unsure: list[Trend]) -> Verdict:
     needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
-    lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
-    sentence = tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)) + tr(".")
+    sentence = sentences([undecided(unsure)])
     return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
 
 
 def _flat(run: Run, trends: Mapping[str, Trend], shown: list[Trend]) -> Verdict:
-    sentence = tr(
-        "No leak, seen from outside: {seen}. A leak that still fits into pages that are free is not"
-        " seen this way.",
-        seen=tr("; ").join(told_bound(trend, run.plan.work) for trend in shown),
+    sentence = sentences(
+        [
+            message(
+                "verdict.no_leak_outside",
+                "No leak, seen from outside: {bounds}",
+                bounds=bounds(shown, run.plan.work),
+            ),
+            message(
+                "verdict.blind_outside",
+                "A leak that still fits into pages that are free is not seen this way",
+            ),
+        ]
     )
     return Verdict(Status.NO_LEAK, Kind.CLEAN, (), sentence, trends)

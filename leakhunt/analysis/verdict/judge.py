@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from leakhunt.amounts import format_amount
+from leakhunt.amounts import Amount, Count
 from leakhunt.analysis.verdict.after_gc import (
     collected_points,
     garbage_matters,
@@ -29,12 +29,12 @@ from leakhunt.analysis.verdict.cross_checks import (
 )
 from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
 from leakhunt.analysis.verdict.forecast import forecast
-from leakhunt.analysis.verdict.load_summary import landing, mostly_failed, told_landing
+from leakhunt.analysis.verdict.load_summary import landing, load_statements, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, default_tolerance, judge_series
+from leakhunt.analysis.verdict.series import default_tolerance, judge_series
+from leakhunt.analysis.verdict.statements import bounds, ending, growths, time_to_limit, undecided
 from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
-from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -53,15 +53,7 @@ from leakhunt.model.series import (
     live_memory,
 )
 from leakhunt.model.verdict import Shape, Status, Trend, Verdict
-from leakhunt.reporting.run.sentences import (
-    capitalized,
-    reached,
-    told_all,
-    told_bound,
-    told_once,
-    with_ending,
-)
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, joined, message, sentences
 
 # Live memory that grew by more than this since the start, and then stopped, is a cache.
 _CACHE_BYTES = 256 << 10
@@ -82,14 +74,6 @@ _LEAKING_STRETCH_SHARE = 0.5
 _LASTING_SHARE = 0.4
 # The first looks leave so many blocks of their own, and no more.
 _BLOCKS_OF_LOOKING = 32
-_ONLY_A_WARM_UP = {
-    Work.CALL: mark(
-        "Only a warm-up with a time constant above {slowest:,.0f} calls would look the same"
-    ),
-    Work.REQUEST: mark(
-        "Only a warm-up with a time constant above {slowest:,.0f} requests would look the same"
-    ),
-}
 
 
 def judge(run: Run, power: bool = True) -> Verdict:
@@ -102,34 +86,33 @@ def judge(run: Run, power: bool = True) -> Verdict:
     alpha = ALPHA / max(len(judged), 1)
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
-        sentence = tr("Nothing was measured.")
-        return Verdict(
-            Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), with_ending(sentence, run), trends
-        )
+        nothing = message("verdict.nothing_measured", "Nothing was measured")
+        return _inconclusive(trends, [nothing, *ending(run)])
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
+    statements = [verdict.sentence, *load_statements(run, landing(run)), *ending(run)]
     if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
         also = tuple(
             kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
         )
-        sentence = tr("It grew until it was killed. {told}", told=verdict.sentence)
-        verdict = replace(verdict, kind=Kind.KILLED, also=also, sentence=sentence)
-    return replace(verdict, sentence=with_ending(_with_load(verdict.sentence, run), run))
+        verdict = replace(verdict, kind=Kind.KILLED, also=also)
+        statements.insert(0, message("verdict.killed_growing", "It grew until it was killed"))
+    return replace(verdict, sentence=sentences(statements))
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     if mostly_failed(landing(run)):
-        sentence = tr("Inconclusive: hardly any request landed.")
-        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+        failed = message("verdict.mostly_failed", "Inconclusive: hardly any request landed")
+        return _inconclusive(trends, [failed])
     if is_seen_from_outside(run, trends, live_memory()):
         return from_outside(run, trends, judged_series(SeriesRole.RESOURCE))
     return _unclear(run, trends) or _clean(run, trends)
 
 
-def _with_load(sentence: str, run: Run) -> str:
-    told = told_landing(run, landing(run))
-    if not told:
-        return sentence
-    return tr("{sentence} {told}.", sentence=sentence, told=tr(". ").join(told))
+def _inconclusive(
+    trends: Mapping[str, Trend], statements: Sequence[Text], needed: int | None = None
+) -> Verdict:
+    sentence = sentences(statements)
+    return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
 
 
 def tolerance_of(series: str, unit: Unit, calls_per_sample: float) -> float:
@@ -158,33 +141,37 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     leaking = [trend for trend in trends.values() if trend.status is Status.LEAK]
     live = [trend for trend in leaking if trend.series in leak_series()]
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
-    told = (
-        [tr("{kind}: {told}", kind=capitalized(tr(kinds[0])), told=told_all(live, run.plan.work))]
-        if kinds
-        else []
-    )
+    statements: list[Text] = []
+    if kinds:
+        grows = growths(live, run.plan.work)
+        statements.append(message("verdict.leak", "{kind}: {growth}", kind=kinds[0], growth=grows))
     if not kinds and trends.get(RSS) in leaking and is_outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
-        told = [
-            tr(
-                "Memory grows outside malloc and Python: {told_all}",
-                told_all=told_all([trends[RSS]], run.plan.work),
-            )
-        ]
-        told += mapping_evidence(run)
+        outside_heaps = message(
+            "verdict.mapping_growth",
+            "Memory grows outside malloc and Python: {growth}",
+            growth=growths([trends[RSS]], run.plan.work),
+        )
+        statements += [outside_heaps, *mapping_evidence(run)]
     if not kinds:
         return None
-    told += contradictions(run, trends)
+    statements += contradictions(run, trends)
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
-        told.append(capitalized(told_all(outside, run.plan.work)))
+        statements.append(growths(outside, run.plan.work))
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
-        told.append(tr(_ONLY_A_WARM_UP[run.plan.work], slowest=slowest))
+        statements.append(
+            message(
+                "verdict.or_slow_warm_up",
+                "Only a warm-up with a time constant above {slowest} would look the same",
+                slowest=Count(slowest, run.plan.work),
+            )
+        )
     ahead = forecast(run, trends)
     if ahead is not None:
-        told.append(reached(ahead, run.plan.work))
-    sentence = tr(". ").join(told) + tr(".")
+        statements.append(time_to_limit(ahead, run.plan.work))
+    sentence = sentences(statements)
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
 
 
@@ -269,52 +256,48 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if memory and not unsure:
         return None
     if not memory:
-        sentence = tr("No series that shows live memory can be read on this system.")
-        return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
+        unreadable = message(
+            "verdict.no_live_series", "No series that shows live memory can be read on this system"
+        )
+        return _inconclusive(trends, [unreadable])
     needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
-    lead = tr("Too short to say") if unsure[0].samples < FEWEST_SAMPLES else tr("Inconclusive")
-    told = [
-        tr("{lead} ({reason})", lead=lead, reason=told_once(unsure)),
-        *contradictions(run, trends),
-    ]
-    sentence = tr(". ").join(told) + tr(".")
-    return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends, needed)
+    return _inconclusive(trends, [undecided(unsure), *contradictions(run, trends)], needed)
 
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    seen = tr("; ").join(
-        told_bound(trends[name], run.plan.work) for name in live_memory() if name in trends
-    )
+    most = bounds([trends[name] for name in live_memory() if name in trends], run.plan.work)
     lead = (
-        tr("No leak")
+        message("verdict.no_leak", "No leak: {bounds}", bounds=most)
         if kinds[0] is Kind.CLEAN
-        else tr("No leak, {kinds}", kinds=tr(" and ").join(map(tr, kinds)))
+        else message(
+            "verdict.no_leak_but",
+            "No leak, {kinds}: {bounds}",
+            kinds=joined(kinds, " and ", ""),
+            bounds=most,
+        )
     )
-    told = [
-        tr("{kind}: {told}", kind=lead, told=seen),
-        *(contradictions(run, trends) or _retained(run, kinds)),
-    ]
+    sentence = sentences([lead, *(contradictions(run, trends) or _retained(run, kinds))])
     retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
         for name, trend in trends.items()
     }
-    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), tr(". ").join(told) + tr("."), shown)
+    return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), sentence, shown)
 
 
-def _retained(run: Run, kinds: Sequence[Kind]) -> list[str]:
+def _retained(run: Run, kinds: Sequence[Kind]) -> list[Text]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
     if Kind.ALLOCATOR_RETENTION not in kinds:
         return []
     live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
-    grown = format_amount(gain(run, RSS, "end"), Unit.BYTES)
-    kept = format_amount(gain(run, RSS, "end") - live, Unit.BYTES)
+    grown = gain(run, RSS, "end")
     return [
-        tr(
-            "Of {grown} that RSS grew by since the start, {kept} are not in use any more",
-            grown=grown,
-            kept=kept,
+        message(
+            "verdict.retained",
+            "Of {grown} that RSS grew by since the start, {retained} are not in use any more",
+            grown=Amount(grown),
+            retained=Amount(grown - live),
         )
     ]
 

@@ -12,13 +12,75 @@ from collections.abc import Mapping
 from leakhunt.model.report import Ledger, LedgerLine
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_RESERVED, LIVE_HEAP, PYTHON_LIVE, RSS
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, message
 
-_UNEXPLAINED = (
-    "unexplained",
-    mark("unexplained"),
-    mark("raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice"),
-)
+# Title and explanation of each line.
+_LINES: Mapping[str, tuple[Text, Text]] = {
+    "live_python": (
+        message("verdict.ledger.live_python", "live Python heap"),
+        message(
+            "verdict.ledger.live_python.what",
+            "Python objects up to 512 bytes that are still referenced (pymalloc)",
+        ),
+    ),
+    "live_native": (
+        message("verdict.ledger.live_native", "live native heap"),
+        message(
+            "verdict.ledger.live_native.what",
+            "malloc blocks still in use: native code, and Python objects over 512 bytes",
+        ),
+    ),
+    "live_or_garbage": (
+        message("verdict.ledger.live_or_garbage", "live heap or garbage"),
+        message(
+            "verdict.ledger.live_or_garbage.what",
+            "malloc blocks in use at the last sample; nothing was collected",
+        ),
+    ),
+    "garbage": (
+        message("verdict.ledger.garbage", "cyclic garbage"),
+        message("verdict.ledger.garbage.what", "freed by one gc.collect() after the last call"),
+    ),
+    "kept_by_malloc": (
+        message("verdict.ledger.kept_by_malloc", "freed but kept by malloc"),
+        message("verdict.ledger.kept_by_malloc.what", "given back to the kernel by malloc_trim"),
+    ),
+    "kept_by_python": (
+        message("verdict.ledger.kept_by_python", "freed but kept by Python"),
+        message(
+            "verdict.ledger.kept_by_python.what",
+            "room in pymalloc's arenas that live objects hold open",
+        ),
+    ),
+    "anonymous": (
+        message("verdict.ledger.anonymous", "anonymous memory"),
+        message(
+            "verdict.ledger.anonymous.what",
+            "of the processes' own: in use, or freed and kept; from outside they look the same",
+        ),
+    ),
+    "file_backed": (
+        message("verdict.ledger.file_backed", "file-backed"),
+        message(
+            "verdict.ledger.file_backed.what",
+            "pages of libraries, mapped files and shared memory touched since the start",
+        ),
+    ),
+    "framework_cache": (
+        message("verdict.ledger.framework_cache", "framework cache"),
+        message(
+            "verdict.ledger.framework_cache.what",
+            "host memory given back by emptying the CUDA allocator's cache",
+        ),
+    ),
+    "unexplained": (
+        message("verdict.ledger.unexplained", "unexplained"),
+        message(
+            "verdict.ledger.unexplained.what",
+            "raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice",
+        ),
+    ),
+}
 
 
 def ledger(run: Run) -> Ledger | None:
@@ -58,18 +120,8 @@ def _from_outside(run: Run, start: Mapping[str, int]) -> Ledger | None:
         return None
     growth, own = _gain(start, end, RSS), _gain(start, end, "rss_anonymous")
     lines = [
-        LedgerLine(
-            "anonymous",
-            tr("anonymous memory"),
-            own,
-            tr("of the processes' own: in use, or freed and kept; from outside they look the same"),
-        ),
-        LedgerLine(
-            "file_backed",
-            tr("file-backed"),
-            growth - own,
-            tr("pages of libraries, mapped files and shared memory touched since the start"),
-        ),
+        _line("anonymous", own),
+        _line("file_backed", growth - own),
     ]
     ends = (start["rss_anonymous"], end["rss_anonymous"])
     return Ledger(
@@ -88,54 +140,20 @@ def _settled_lines(
     # RSS given back by collecting and trimming, less what was garbage and not kept by malloc.
     kept = _drop(end, collected, RSS) + _drop(emptied, trimmed, RSS) - heap_garbage
     lines = [
-        LedgerLine(
-            "live_python",
-            tr("live Python heap"),
-            _gain(start, trimmed, PYTHON_LIVE),
-            tr("Python objects up to 512 bytes that are still referenced (pymalloc)"),
-        ),
-        LedgerLine(
-            "live_native",
-            tr("live native heap"),
-            _gain(start, trimmed, LIVE_HEAP),
-            tr("malloc blocks still in use: native code, and Python objects over 512 bytes"),
-        ),
-        LedgerLine(
-            "garbage",
-            tr("cyclic garbage"),
-            heap_garbage + python_garbage,
-            tr("freed by one gc.collect() after the last call"),
-        ),
-        LedgerLine(
-            "kept_by_malloc",
-            tr("freed but kept by malloc"),
-            kept,
-            tr("given back to the kernel by malloc_trim"),
-        ),
-        LedgerLine(
+        _line("live_python", _gain(start, trimmed, PYTHON_LIVE)),
+        _line("live_native", _gain(start, trimmed, LIVE_HEAP)),
+        _line("garbage", heap_garbage + python_garbage),
+        _line("kept_by_malloc", kept),
+        _line(
             "kept_by_python",
-            tr("freed but kept by Python"),
             _gain(start, trimmed, "python_arenas")
             - _gain(start, trimmed, PYTHON_LIVE)
             - python_garbage,
-            tr("room in pymalloc's arenas that live objects hold open"),
         ),
-        LedgerLine(
-            "file_backed",
-            tr("file-backed"),
-            _gain(start, end, "rss_file") + _gain(start, end, "rss_shared"),
-            tr("pages of libraries, mapped files and shared memory touched since the start"),
-        ),
+        _line("file_backed", _gain(start, end, "rss_file") + _gain(start, end, "rss_shared")),
     ]
     if CUDA_RESERVED in end:
-        lines.append(
-            LedgerLine(
-                "framework_cache",
-                tr("framework cache"),
-                framework,
-                tr("host memory given back by emptying the CUDA allocator's cache"),
-            )
-        )
+        lines.append(_line("framework_cache", framework))
     return lines
 
 
@@ -143,21 +161,18 @@ def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:
     growth = run.samples[RSS][-1] - start[RSS]
     lines = []
     if LIVE_HEAP in run.samples and LIVE_HEAP in start:
-        lines.append(
-            LedgerLine(
-                "live_or_garbage",
-                tr("live heap or garbage"),
-                run.samples[LIVE_HEAP][-1] - start[LIVE_HEAP],
-                tr("malloc blocks in use at the last sample; nothing was collected"),
-            )
-        )
+        lines.append(_line("live_or_garbage", run.samples[LIVE_HEAP][-1] - start[LIVE_HEAP]))
     return Ledger(growth, _with_rest(lines, growth), complete=False, peak_bytes=None)
 
 
+def _line(name: str, size_bytes: int) -> LedgerLine:
+    title, explanation = _LINES[name]
+    return LedgerLine(name, title, size_bytes, explanation)
+
+
 def _with_rest(lines: list[LedgerLine], growth: int) -> tuple[LedgerLine, ...]:
-    name, title, explanation = _UNEXPLAINED
     rest = growth - sum(line.size_bytes for line in lines)
-    return (*lines, LedgerLine(name, tr(title), rest, tr(explanation)))
+    return (*lines, _line("unexplained", rest))
 
 
 def _gain(before: Mapping[str, int], after: Mapping[str, int], name: str) -> int:

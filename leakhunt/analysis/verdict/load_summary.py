@@ -16,7 +16,7 @@ from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.report import LoadSummary
 from leakhunt.model.run import Run
 from leakhunt.model.series import ELAPSED, FAILURES, P50, P95, P99
-from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 _NANOSECONDS = 1e9
 # Above this share of failed requests a soak is about a service that mostly failed.
@@ -61,22 +61,23 @@ def mostly_failed(landed: LoadSummary | None) -> bool:
     return landed is not None and landed.failed > MOSTLY_FAILED_SHARE * landed.requests
 
 
-def told_landing(run: Run, landed: LoadSummary | None) -> list[str]:
+def load_statements(run: Run, landed: LoadSummary | None) -> list[Message]:
     """What a verdict has to say beside the memory: failed requests, and a pace that fell."""
     if landed is None:
         return []
-    told = []
+    statements = []
     if landed.failed > _WORTH_A_WORD_SHARE * landed.requests:
-        told.append(_told_failed(landed))
+        statements.append(_failed_requests(landed))
     if fell(run):
-        told.append(
-            tr(
+        statements.append(
+            message(
+                "verdict.throughput_fell",
                 "Throughput fell from {first:.3g} to {last:.3g} requests a second",
                 first=landed.first_per_second,
                 last=landed.last_per_second,
             )
         )
-    return told
+    return statements
 
 
 def fell(run: Run) -> bool:
@@ -166,20 +167,32 @@ def _errors(run: Run) -> tuple[tuple[str, int], ...]:
     return tuple((total + latest).most_common())
 
 
-def _told_failed(landed: LoadSummary) -> str:
-    share = 100 * landed.failed / landed.requests
-    reason = tr(" ({reason})", reason=landed.errors[0][0]) if landed.errors else ""
-    if mostly_failed(landed):
-        return tr(
-            "{share:.0f} % of {requests:,} requests failed{reason}: the service mostly failed, so"
-            " its memory says little",
-            share=share,
-            requests=landed.requests,
-            reason=reason,
+def _failed_requests(landed: LoadSummary) -> Message:
+    """How many failed, and what most of them said."""
+    values = {"share": 100 * landed.failed / landed.requests, "requests": landed.requests}
+    if not landed.errors:
+        if mostly_failed(landed):
+            return message(
+                "verdict.requests_mostly_failed",
+                "{share:.0f} % of {requests:,} requests failed: the service mostly failed, so its"
+                " memory says little",
+                **values,
+            )
+        return message(
+            "verdict.requests_failed", "{share:.2g} % of {requests:,} requests failed", **values
         )
-    return tr(
-        "{share:.2g} % of {requests:,} requests failed{reason}",
-        share=share,
-        requests=landed.requests,
-        reason=reason,
+    error, _ = landed.errors[0]
+    if mostly_failed(landed):
+        return message(
+            "verdict.requests_mostly_failed_with",
+            "{share:.0f} % of {requests:,} requests failed ({error}): the service mostly failed,"
+            " so its memory says little",
+            error=error,
+            **values,
+        )
+    return message(
+        "verdict.requests_failed_with",
+        "{share:.2g} % of {requests:,} requests failed ({error})",
+        error=error,
+        **values,
     )

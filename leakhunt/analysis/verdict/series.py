@@ -18,7 +18,7 @@ from math import ceil, isfinite
 
 import numpy as np
 
-from leakhunt.amounts import format_rate
+from leakhunt.amounts import Count, Rate
 from leakhunt.analysis.verdict.shape import bounded_shape, leak_shape
 from leakhunt.analysis.verdict.trend import (
     ALPHA,
@@ -38,7 +38,7 @@ from leakhunt.analysis.verdict.trend import (
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
-from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, message
 
 # When a run is looked at, in samples after the warm-up; each look is 1.5 times the one before it,
 # so that "at this look and at the one before" is "in two thirds of the samples and in all".
@@ -66,20 +66,12 @@ _HALVINGS = 9
 # blocks: calibrated on simulated curves of seven kinds of noise (`tests/truth`).
 _POWER_MARGIN = 3.0
 _MOST_TIMES_LONGER = 100
-_STEADILY = {
-    Work.CALL: mark(
-        "the floor rises steadily, at {rate}; only a warm-up with a time"
-        " constant above {slowest_warm_up:,.0f} calls looks like it"
-    ),
-    Work.REQUEST: mark(
-        "the floor rises steadily, at {rate}; only a warm-up with a time"
-        " constant above {slowest_warm_up:,.0f} requests looks like it"
-    ),
-}
-_MORE = {
-    Work.CALL: mark("{needed} more calls would tell"),
-    Work.REQUEST: mark("{needed} more requests would tell"),
-}
+# Why growth is no leak.
+_NOT_CERTAIN = message("verdict.growth_not_certain", "not above the tolerance for certain")
+_ONE_STEP = message("verdict.growth_one_step", "most of it came in one step")
+_SLOWS_DOWN = message("verdict.growth_slows_down", "it slows down")
+_WARM_UP_FITS = message("verdict.growth_fits_warm_up", "a slow warm-up fits as well")
+_TOO_EARLY = message("verdict.growth_too_early", "it may yet be a warm-up")
 
 
 def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
@@ -150,7 +142,7 @@ class Sight:
     """What one look at a series sees. `obstacle` says why growth is no leak; None: it is one."""
 
     slope: Slope
-    obstacle: str | None
+    obstacle: Text | None
 
 
 def look(values: Floats, tolerance: float, alpha: float) -> Sight:
@@ -175,13 +167,13 @@ def _look_at_floors(fine: Floats, width: int, tolerance: float, alpha: float) ->
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
-        return Sight(slope, tr("not above the tolerance for certain"))
+        return Sight(slope, _NOT_CERTAIN)
     if mostly_one_step(heights):
-        return Sight(slope, tr("most of it came in one step"))
+        return Sight(slope, _ONE_STEP)
     if later_share(heights) < LEAST_LATER_SHARE:
-        return Sight(slope, tr("it slows down"))
+        return Sight(slope, _SLOWS_DOWN)
     if not slope_beyond_warm_up(fine, width) > tolerance:
-        return Sight(slope, tr("a slow warm-up fits as well"))
+        return Sight(slope, _WARM_UP_FITS)
     return Sight(slope, None)
 
 
@@ -213,7 +205,8 @@ class _Judgement:
             upper_bound=None,
             detectable=None,
             calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
-            reason=tr(
+            reason=message(
+                "verdict.too_few_samples",
                 "{samples} samples; at least {fewest_samples} are needed,"
                 " {fewest_for_leak} for a leak",
                 samples=samples,
@@ -305,28 +298,42 @@ class _Judgement:
             low, high = (low, middle) if seen.obstacle is None else (middle, high)
         return high
 
-    def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> str:
+    def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> Text:
         calls = self.calls_per_sample
-        most = format_rate(max(bound, 0.0) / calls, self.unit, self.work)
+        most = Rate(max(bound, 0.0) / calls, self.unit, self.work)
+        rate = Rate(sight.slope.rate / calls, self.unit, self.work)
         if status is Status.LEAK:
-            rate = format_rate(sight.slope.rate / calls, self.unit, self.work)
-            return tr(
-                _STEADILY[self.work],
+            return message(
+                "verdict.rises_steadily",
+                "the floor rises steadily, at {rate}; only a warm-up with a time constant above"
+                " {slowest_warm_up} looks like it",
                 rate=rate,
-                slowest_warm_up=self._slowest_warm_up(),
+                slowest_warm_up=Count(self._slowest_warm_up(), self.work),
             )
         if status is Status.NO_LEAK:
-            return tr("no leak above {most}", most=most)
+            return message("verdict.no_leak_above", "no leak above {most}", most=most)
         assert needed is not None
-        more = tr(_MORE[self.work], needed=round(needed * calls))
+        more = Count(round(needed * calls), self.work)
         if sight.slope.low > self.tolerance:
-            rate = format_rate(sight.slope.rate / calls, self.unit, self.work)
-            why = sight.obstacle or tr("it may yet be a warm-up")
-            return tr("it grows by {rate}, but {why}; {more}", rate=rate, why=why, more=more)
+            return message(
+                "verdict.grows_but",
+                "it grows by {rate}, but {why}; another {needed} would tell",
+                rate=rate,
+                why=sight.obstacle or _TOO_EARLY,
+                needed=more,
+            )
         if bound <= self.tolerance:
-            return tr("no leak above {most} so far; {more}", most=most, more=more)
-        return tr(
-            "no leak above {most}, which is not below the tolerance; {more}", most=most, more=more
+            return message(
+                "verdict.no_leak_so_far",
+                "no leak above {most} so far; another {needed} would tell",
+                most=most,
+                needed=more,
+            )
+        return message(
+            "verdict.bound_above_tolerance",
+            "no leak above {most}, which is not below the tolerance; another {needed} would tell",
+            most=most,
+            needed=more,
         )
 
 

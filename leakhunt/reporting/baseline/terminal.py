@@ -8,8 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.model.baseline import Baseline, KeptVariant
-from leakhunt.model.comparison import Metric, Mismatch
+from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
 from leakhunt.model.kinds import Kind
 from leakhunt.reporting.baseline.rows import KeptRow, row_of
 from leakhunt.reporting.comparison.differences import fact_line
@@ -46,28 +45,26 @@ def baseline_parts(baseline: Baseline) -> Iterator[Table | Text]:
     yield kept_table([row_of(variant) for variant in baseline.variants])
 
 
-def change_parts(
-    name: str, change: tuple[Sequence[Metric], Sequence[Mismatch]] | None
+def saved_parts(
+    variants: Sequence[KeptVariant], changes: Sequence[BaselineChange]
 ) -> Iterator[Table | Text]:
-    """The figures of a variant that differ from before, and why they may not be compared.
+    """What differs from before, where there was a baseline; then what leaks, or may, of it."""
+    for change in changes:
+        yield Text()
+        yield from _change(change)
+    yield from map(visible_line, _remarks(variants))
 
-    None: it is new.
-    """
-    yield Text()
-    if change is None:
+
+def _change(change: BaselineChange) -> Iterator[Table | Text]:
+    name = change.variant.name
+    if change.is_new:
         yield visible_line(Text(tr("{name}: new, not kept before", name=name)))
         return
-    lines, refusing = change
-    yield lines_table(name, (tr("kept before"), tr("now")), lines)
-    if refusing:
-        facts = tr("; ").join(map(fact_line, refusing))
+    yield lines_table(name, (tr("kept before"), tr("now")), change.lines)
+    if change.refusing:
+        facts = tr("; ").join(map(fact_line, change.refusing))
         told = tr("not comparable with what was kept before: {facts}", facts=facts)
         yield visible_line(Text(told, "yellow"))
-
-
-def remark_lines(variants: Sequence[KeptVariant]) -> Iterator[Text]:
-    """What leaks, or may, of that which is kept now."""
-    return map(visible_line, _remarks(variants))
 
 
 def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:

@@ -15,8 +15,25 @@ from leakhunt.amounts import format_bytes
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Ending
+from leakhunt.model.series import (
+    DURATION,
+    ELAPSED,
+    FAILURES,
+    RSS,
+    SERIES,
+    Display,
+    SeriesFacts,
+    Unit,
+    displayed,
+)
 from leakhunt.model.verdict import Status
-from leakhunt.reporting.charts.series_values import ABSOLUTE, heights, limited_series, title
+from leakhunt.reporting.charts.series_values import (
+    heights,
+    is_absolute,
+    is_worth_drawing,
+    limited_series,
+    title,
+)
 from leakhunt.reporting.charts.style import (
     COLOURS,
     DASHES,
@@ -41,23 +58,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = (
-    "live_heap",
-    "anonymous",
-    "rss",
-    "python_blocks",
-    "cuda_allocated",
-    "cuda_reserved",
-    "cuda_process",
-    "duration",
-    "elapsed",
-    "failures",
-)
 _TITLES = {
     Work.CALL: mark("{title}: memory call by call"),
     Work.REQUEST: mark("{title}: memory request by request"),
 }
-_UNITS = {"elapsed": mark("requests/s"), "failures": mark("of 100")}
+_UNITS = {ELAPSED: mark("requests/s"), FAILURES: mark("of 100")}
 _PANEL_INCHES = 2.5
 # Every curve has its label beside the panel.
 _INCHES_PER_LABEL = 0.24
@@ -83,10 +88,11 @@ def curves_element(report: Report) -> str:
 
 
 def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
-    """One panel for each of `PANELS` that a run has read; at most some `most` points a curve."""
+    """A panel for each series that is drawn and was read; at most some `most` points a curve."""
     from matplotlib.figure import Figure
 
-    names = [name for name in PANELS if _read_by_any(report, name)] or ["rss"]
+    shown = [facts.name for facts in displayed(Display.FIGURE) if _read_by_any(report, facts)]
+    names = shown or [RSS]
     labels = _INCHES_PER_LABEL * len(report.entries)
     height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
@@ -100,14 +106,13 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
             "sample (of {fewest:,} to {most:,} calls, by variant)", fewest=each[0], most=each[-1]
         )
     panels[-1].set_xlabel(label)
-    title_of_all = tr(_TITLES[work_of(report)], title=named(report.title))
+    title_of_all = tr(_TITLES[work_of(report)], title=named(str(report.title)))
     figure.suptitle(title_of_all, fontsize=12, weight="bold")
     return figure
 
 
-def _read_by_any(report: Report, name: str) -> bool:
-    values = (entry.run.samples.get(name, ()) for entry in report.entries)
-    return any(len(each) and (name != "failures" or any(each)) for each in values)
+def _read_by_any(report: Report, facts: SeriesFacts) -> bool:
+    return any(is_worth_drawing(entry.run, facts) for entry in report.entries)
 
 
 def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
@@ -125,7 +130,7 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
         along = _along(entry, report)
         _draw_curve(axes, index, *decimated(scaled[index], most), along)
         ends.append((index, entry, along[len(scaled[index]) - 1], scaled[index][-1]))
-        if name not in ABSOLUTE and not _by_sample(report):
+        if not is_absolute(name) and not _by_sample(report):
             _draw_trend(axes, index, entry, name, scale)
     axes.set_xlim(0, max(*(call for _, _, call, _ in ends), 2))
     axes.set_title(_title(name, runs[0][1], report), loc="left", fontsize=11)
@@ -238,8 +243,8 @@ def _warm_up_end(entry: JudgedRun, report: Report) -> int:
 def _heights(entry: JudgedRun, name: str) -> list[float]:
     """Times and rates as they are, anything else as change since the end of the warm-up."""
     values = heights(entry.run, name)
-    if name in ABSOLUTE:
-        return [value / (1e9 if name == "duration" else 1.0) for value in values]
+    if is_absolute(name):
+        return [value / (1e9 if name == DURATION else 1.0) for value in values]
     base = values[min(entry.run.judged_from, len(values) - 1)]
     return [float(value - base) for value in values]
 
@@ -257,19 +262,18 @@ def _spread(curves: Sequence[Sequence[float]], entries: Sequence[JudgedRun]) -> 
 
 
 def _scale(name: str, spread: float) -> tuple[float, str]:
-    if name == "duration":
+    if name == DURATION:
         return (1.0, "s") if spread >= 1 else (1e-3, "ms") if spread >= 1e-3 else (1e-6, "µs")
-    if name == "python_blocks":
-        return 1.0, tr("blocks")
     if name in _UNITS:
         return 1.0, tr(_UNITS[name])
-    return byte_scale(spread)
+    unit = SERIES[name].unit
+    return byte_scale(spread) if unit is Unit.BYTES else (1.0, tr(unit))
 
 
 def _title(name: str, entry: JudgedRun, report: Report) -> str:
     titles = {series.name: title(series, work_of(report)) for series in entry.run.series}
     told = titles.get(name, name)
-    if name in ABSOLUTE:
+    if is_absolute(name):
         return plain(told)
     return plain(tr("{title}, change since the warm-up", title=told))
 
@@ -278,7 +282,7 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = min(judged), max(judged)
-    if name in ABSOLUTE:
+    if is_absolute(name):
         if low > 0 and high / low >= _LOGARITHMIC_FROM_RATIO:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

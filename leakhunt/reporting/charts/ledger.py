@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.report import JudgedRun, Ledger, Report
+from leakhunt.model.series import RSS
 from leakhunt.reporting.charts.style import SMALL, SOFT, WIDTH_INCHES, byte_scale, named, png, svg
 from leakhunt.text.language import tr
 
@@ -46,7 +47,7 @@ def ledger_figure(report: Report) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     title = tr(
         "{title}: where the growth in RSS went, from the first to the last",
-        title=named(report.title),
+        title=named(str(report.title)),
     )
     figure.suptitle(title, fontsize=12, weight="bold")
     scale, unit = byte_scale(_span(report.entries))
@@ -78,7 +79,7 @@ def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:
     ledgers = sorted(
         (entry.ledger for entry in entries if entry.ledger), key=lambda each: -len(each.lines)
     )
-    found = {line.name: line.title for ledger in ledgers for line in ledger.lines}
+    found = {line.name: str(line.title) for ledger in ledgers for line in ledger.lines}
     rest = {name: found.pop(name) for name in list(found) if name == "unexplained"}
     return found | rest
 
@@ -147,6 +148,6 @@ def _title(entry: JudgedRun, ledger: Ledger) -> str:
         told = tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
     start, end = entry.run.reading("start"), entry.run.reading("end")
     if start is not None and end is not None:
-        first, last = (format_bytes(each.values.get("rss", 0)) for each in (start, end))
+        first, last = (format_bytes(each.values.get(RSS, 0)) for each in (start, end))
         told += f"\n{first} → {last}"
     return told

@@ -10,10 +10,11 @@ from typing import Any
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import AUDIO, Display, Series, Unit, displayed
 from leakhunt.reporting.charts.series_values import (
-    ABSOLUTE,
     heights,
+    is_absolute,
+    is_worth_drawing,
     limited_series,
     seconds_passed,
     title,
@@ -24,27 +25,6 @@ from leakhunt.reporting.charts.trendline import trend_line
 from leakhunt.reporting.shared.load_table import work_of
 from leakhunt.text.language import mark, tr
 
-# The series that can be drawn, in the order in which they are offered.
-DRAWN = (
-    "live_heap",
-    "anonymous",
-    "rss",
-    "pss",
-    "cgroup",
-    "python_blocks",
-    "cuda_allocated",
-    "cuda_reserved",
-    "cuda_process",
-    "duration",
-    "p95",
-    "elapsed",
-    "failures",
-    "descriptors",
-    "threads",
-    "children",
-)
-# Memory and time are drawn in any case, these where they ever changed.
-_WORTH_IF_MOVING = ("descriptors", "threads", "children", "failures")
 # Between these the script finds the time and the audio of a call.
 _KNOTS = 400
 # At most about so many points a curve, so that the page stays below 6 MB.
@@ -65,7 +45,7 @@ def plot_data(report: Report) -> dict[str, Any]:
                 "name": series.name,
                 "title": title(series, work_of(report)),
                 "unit": _unit(unit(series)),
-                "absolute": series.name in ABSOLUTE,
+                "absolute": is_absolute(series.name),
             }
             for series in _drawn_series(report)
         ],
@@ -80,22 +60,18 @@ def _unit(unit: Unit) -> str:
 
 def _drawn_series(report: Report) -> Iterator[Series]:
     known = {series.name: series for entry in report.entries for series in entry.run.series}
-    for name in DRAWN:
-        if name in known and any(_moves(entry, name) for entry in report.entries):
-            yield known[name]
-
-
-def _moves(entry: JudgedRun, name: str) -> bool:
-    """Whether a series was read and, unless it is memory or time, ever changed."""
-    values = entry.run.samples.get(name, ())
-    if not len(values):
-        return False
-    return name not in _WORTH_IF_MOVING or min(values) != max(values)
+    for facts in displayed(Display.PAGE):
+        if facts.name in known and any(
+            is_worth_drawing(entry.run, facts) for entry in report.entries
+        ):
+            yield known[facts.name]
 
 
 def _variant(entry: JudgedRun) -> dict[str, Any]:
     run = entry.run
-    drawn = [name for name in DRAWN if len(run.samples.get(name, ()))]
+    drawn = [
+        facts.name for facts in displayed(Display.PAGE) if len(run.samples.get(facts.name, ()))
+    ]
     first = min(run.judged_from, max(run.samples_done - 1, 0))
     return {
         "name": entry.variant,
@@ -106,7 +82,7 @@ def _variant(entry: JudgedRun) -> dict[str, Any]:
         "judgedFrom": run.calls[first] if run.samples_done else 0,
         "along": _along(entry),
         "curves": {name: _curve(entry, name) for name in drawn},
-        "base": {name: run.samples[name][first] for name in drawn if name not in ABSOLUTE},
+        "base": {name: run.samples[name][first] for name in drawn if not is_absolute(name)},
         "trends": {
             name: asdict(line) for name in drawn if (line := trend_line(entry, name)) is not None
         },
@@ -137,7 +113,7 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
     count = run.samples_done
     knots = sorted({round(at * (count - 1) / _KNOTS) for at in range(_KNOTS + 1)}) if count else []
     told: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
-    heard = [spent / _MINUTE for spent in accumulate(run.samples.get("audio", ()))]
+    heard = [spent / _MINUTE for spent in accumulate(run.samples.get(AUDIO, ()))]
     for name, total in (("time", seconds_passed(run)), ("audio", heard)):
         if total:
             told[name] = [round(total[at], 6) for at in knots]

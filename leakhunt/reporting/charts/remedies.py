@@ -69,7 +69,7 @@ def remedies_figure(report: Report) -> Figure:
     height = max(_HEIGHT_INCHES, 1.2 + _INCHES_PER_POINT * len(points)) if points else 1.2
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.subplots()
-    title = tr("{title}: what each remedy saves, and what it costs", title=named(report.title))
+    title = tr("{title}: what each remedy saves, and what it costs", title=named(str(report.title)))
     figure.suptitle(title, fontsize=12, weight="bold")
     if points:
         _draw(axes, points, work_of(report))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leakhunt.model.attribution import Interval
 from leakhunt.model.report import Cost, Report
+from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
 from leakhunt.model.verdict import Trend
 
 
@@ -62,7 +63,7 @@ def _variants(report: Report) -> Iterator[BoardPoint]:
 def saved_series(report: Report) -> str:
     """By which series variants are compared: live memory, or of services what is seen of it."""
     read = report.entries[0].verdict.trends if report.entries else {}
-    return "anonymous" if "live_heap" not in read and "anonymous" in read else "live_heap"
+    return ANONYMOUS if LIVE_HEAP not in read and ANONYMOUS in read else LIVE_HEAP
 
 
 def _saved(base: Trend | None, trend: Trend | None) -> Interval | None:

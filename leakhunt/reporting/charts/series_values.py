@@ -10,18 +10,43 @@ from itertools import accumulate, pairwise
 
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import (
+    ANONYMOUS,
+    CGROUP,
+    DURATION,
+    ELAPSED,
+    FAILURES,
+    RSS,
+    SERIES,
+    Series,
+    SeriesFacts,
+    Unit,
+    full_title,
+)
 from leakhunt.reporting.charts.thinning import SMOOTHED_SAMPLES, smoothed, smoothed_title
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 _SECOND = 1e9
-# Drawn as they are. All others are memory or a count, whose change is what matters.
-ABSOLUTE = ("duration", "p95", "elapsed", "failures")
+# What is drawn of these is a rate.
 _TITLES = {
-    "elapsed": mark("requests a second"),
-    "failures": mark("failed, of 100 requests"),
+    ELAPSED: mark("requests a second"),
+    FAILURES: mark("failed, of 100 requests"),
 }
-_OF_REQUESTS = {"duration": mark("response time, mean")}
+_OF_REQUESTS = {DURATION: mark("response time, mean")}
+
+
+def is_absolute(name: str) -> bool:
+    """Whether a series is drawn as it is. Of memory and counts the change is what matters."""
+    return name in SERIES and SERIES[name].is_absolute
+
+
+def is_worth_drawing(run: Run, facts: SeriesFacts) -> bool:
+    """Whether a series was read and, where that is asked for, ever changed."""
+    values = run.samples.get(facts.name, ())
+    if not len(values):
+        return False
+    moves = min(values) != max(values) or (facts.is_summed and any(values))
+    return moves or not facts.only_if_moving
 
 
 def heights(run: Run, name: str) -> Sequence[float]:
@@ -30,9 +55,9 @@ def heights(run: Run, name: str) -> Sequence[float]:
     These are smoothed: one slow call is no curve. Any other series is as it was read.
     """
     values = run.samples[name][: run.samples_done]
-    if name not in ABSOLUTE:
+    if not is_absolute(name):
         return values
-    if name == "failures":
+    if name == FAILURES:
         return _failing(values, list(_calls(run)))
     told = [_figure(name, value, calls) for value, calls in zip(values, _calls(run), strict=True)]
     return smoothed(told, SMOOTHED_SAMPLES // 2)
@@ -45,9 +70,9 @@ def _calls(run: Run) -> Iterator[int]:
 
 
 def _figure(name: str, value: int, calls: int) -> float:
-    if name == "duration":
+    if name == DURATION:
         return value / calls
-    if name == "elapsed":
+    if name == ELAPSED:
         return calls * _SECOND / max(value, 1)
     return float(value)
 
@@ -66,10 +91,14 @@ def title(series: Series, work: Work) -> str:
     told = _TITLES.get(series.name)
     if told is None and work is Work.REQUEST:
         told = _OF_REQUESTS.get(series.name)
-    named = tr(told) if told is not None else retold(series.title)
-    if series.name == "failures":
+    named = tr(told) if told is not None else _title(series)
+    if series.name == FAILURES:
         return tr("{title} (mean of {count} samples)", title=named, count=SMOOTHED_SAMPLES)
-    return smoothed_title(named) if series.name in ABSOLUTE else named
+    return smoothed_title(named) if is_absolute(series.name) else named
+
+
+def _title(series: Series) -> str:
+    return str(full_title(series)) if series.name in SERIES else tr(series.title)
 
 
 def unit(series: Series) -> Unit:
@@ -82,10 +111,10 @@ def seconds_passed(run: Run) -> list[float]:
 
     Empty where neither was read.
     """
-    name = "duration" if run.plan.load is None else "elapsed"
+    name = DURATION if run.plan.load is None else ELAPSED
     return [spent / _SECOND for spent in accumulate(run.samples.get(name, ()))]
 
 
 def limited_series(run: Run) -> str:
     """The series that a memory limit is about: of a service in a cgroup, what that counts most."""
-    return "anonymous" if run.samples.get("cgroup") and "anonymous" in run.samples else "rss"
+    return ANONYMOUS if run.samples.get(CGROUP) and ANONYMOUS in run.samples else RSS

@@ -17,8 +17,9 @@ from leakhunt.model.claims import (
     JudgedClaim,
     MadeRun,
 )
+from leakhunt.model.series import short_title
 from leakhunt.reporting.run.tables import NOTHING
-from leakhunt.reporting.shared.facts import series_words
+from leakhunt.reporting.shared.facts import fact_words
 from leakhunt.text.language import mark, tr
 
 # A word always, a sign beside it: never told by colour alone.
@@ -127,7 +128,7 @@ def what(check: Check) -> str:
     """``naive: growth of rss``; what is blamed is told as a cause."""
     told = tr(
         MEASURES[check.measure].title,
-        series=series_words(check.series),
+        series=short_title(check.series),
         names=check.names,
         instrument=check.instrument,
     )
@@ -191,7 +192,7 @@ def inputs(scenario: CheckedScenario) -> tuple[tuple[str, str], ...]:
     for made in scenario.runs:
         for name, value in made.facts.items():
             found.setdefault(name, {})[value] = None
-    return tuple((series_words(name), " / ".join(values)) for name, values in found.items())
+    return tuple((fact_words(name), " / ".join(values)) for name, values in found.items())
 
 
 def run_row(made: MadeRun) -> tuple[str, ...]:

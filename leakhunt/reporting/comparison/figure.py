@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Unit
+from leakhunt.model.series import RSS, SERIES, Display, Unit, displayed, short_title
 from leakhunt.reporting.charts.style import (
     COLOURS,
     DASHES,
@@ -28,19 +28,12 @@ from leakhunt.reporting.charts.style import (
 )
 from leakhunt.reporting.charts.thinning import decimated
 from leakhunt.reporting.comparison.tables import title
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SERIES = {
-    "live_heap": (mark("live heap"), Unit.BYTES),
-    "rss": ("RSS", Unit.BYTES),
-    "python_blocks": (mark("Python blocks"), Unit.BLOCKS),
-    "cuda_allocated": (mark("CUDA allocated"), Unit.BYTES),
-    "cuda_reserved": (mark("CUDA reserved"), Unit.BYTES),
-}
 # More make a picture that nobody looks at; the table has them all.
 MOST_VARIANTS = 24
 _PANEL_INCHES = (4.7, 2.3)
@@ -77,8 +70,10 @@ def comparison_figure(comparison: Comparison) -> Figure:
     shown = dict(list(variants.items())[:MOST_VARIANTS])
     order = [side.label for side in comparison.sides]
     series = [
-        name for name in SERIES if any(_curves(sides, name, order) for sides in shown.values())
-    ] or ["rss"]
+        facts.name
+        for facts in displayed(Display.COMPARISON)
+        if any(_curves(sides, facts.name, order) for sides in shown.values())
+    ] or [RSS]
     columns = min(len(series), _MOST_COLUMNS)
     each = -(-len(series) // columns)
     rows = max(len(shown) * each, 1)
@@ -91,9 +86,8 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for number, (variant, sides) in enumerate(shown.items()):
         own = panels[number * each : (number + 1) * each].ravel()
         for axes, name in zip(own, series, strict=False):
-            _draw_panel(
-                axes, f"{variant}: {tr(SERIES[name][0])}", _curves(sides, name, order), name
-            )
+            heading = f"{variant}: {short_title(name)}"
+            _draw_panel(axes, heading, _curves(sides, name, order), name)
         for axes in own[len(series) :]:
             axes.remove()
     for axes in panels[-1]:
@@ -154,7 +148,7 @@ def _draw_panel(axes: Axes, heading: str, curves: Sequence[_Curve], name: str) -
         axes.text(0.5, 0.5, tr("not read"), transform=axes.transAxes, ha="center", color=SOFT)
         return
     spread = max(abs(height) for curve in curves for height in curve.heights)
-    scale, word = _scale(SERIES[name][1], spread)
+    scale, word = _scale(SERIES[name].unit, spread)
     axes.set_ylabel(word)
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     for curve in curves:

@@ -62,7 +62,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "calls_done": run.calls_done,
         "ending": run.outcome.ending,
         "started_at": run.started_at,
-        "facts": dict(run.facts),
+        "facts": {name: str(fact) for name, fact in run.facts.items()},
         "environment": dict(run.environment),
     }
 

@@ -1,14 +1,15 @@
 """The templates of all pages: every text from outside is escaped by the engine.
 
-In them `tr` and `ntr` are those of `leakhunt.text.language`, for texts of ours; `said` translates
-what a run file recorded, and what it returns is escaped.
+In them `tr` and `ntr` are those of `leakhunt.text.language`, for texts of ours; `said` says a
+message, or a word that stands in a variable, and what it returns is escaped.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leakhunt.text.language import ntr, retold, tag, tr
+from leakhunt.text.language import ntr, tag, tr
+from leakhunt.text.message import said
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -26,7 +27,7 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(tr=markup, ntr=_markup_of_number, said=retold, tag=tag)
+    environment.globals.update(tr=markup, ntr=_markup_of_number, said=said, tag=tag)
     return environment.get_template(name)
 
 

@@ -182,7 +182,7 @@ def _details(gated: GateResult, told: list[GateRow]) -> Iterator[str]:
         yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}: {escaped(sentence(row))}"
     for variant in by_gravity(gated):
         for entry in variant.entries:
-            yield f"- {escaped(variant.name)}: {escaped(entry.verdict.sentence)}"
+            yield f"- {escaped(variant.name)}: {escaped(str(entry.verdict.sentence))}"
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

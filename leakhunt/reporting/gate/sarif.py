@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer, GateResult
+from leakhunt.model.series import short_title
 from leakhunt.reporting.formats.markdown_escape import escaped
 from leakhunt.reporting.formats.terminal_escape import one_line
 from leakhunt.reporting.gate.ids import (
@@ -39,7 +40,6 @@ from leakhunt.reporting.gate.source_lines import (
     suspect_spots,
 )
 from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
-from leakhunt.reporting.shared.facts import series_words
 from leakhunt.text.message import to_json
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -184,8 +184,8 @@ def _described(name: str) -> tuple[str, str, str]:
             "leakhunt compare shows both sides call by call.",
         )
     return (
-        f"Growth of {series_words(series)} above budget",
-        f"A workload, called again and again, grows in {series_words(series)} by more than the"
+        f"Growth of {short_title(series)} above budget",
+        f"A workload, called again and again, grows in {short_title(series)} by more than the"
         " policy allows; the interval of the growth lies above the budget as a whole.",
         "The message names who keeps the memory. leakhunt hunt SCENARIO:VARIANT looks again, and"
         " tries known remedies with --try.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer
+from leakhunt.model.series import DURATION
 from leakhunt.reporting.charts.sparkline import Sparkline, series_line
 from leakhunt.reporting.gate.rows import SIGNS, GateRow, limit, measured, power, word
 from leakhunt.reporting.run.tables import NOTHING
@@ -24,8 +25,6 @@ HOW_IT_IS_READ = mark(
     "Measured: with its 99 % bounds, one-sided each. Would have seen: growth of that size"
     " shows in 95 of 100 such runs."
 )
-# The series in which the time of the calls is.
-_DURATION = "duration"
 
 
 def parted(told: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
@@ -56,5 +55,5 @@ def curve(row: GateRow, points: int) -> Sparkline:
     """The judged series of the first run; empty where there is none."""
     if row.check is None or not row.variant.entries:
         return Sparkline((), 0.0)
-    series = _DURATION if row.series == SECONDS_PER_CALL else row.series
+    series = DURATION if row.series == SECONDS_PER_CALL else row.series
     return series_line(row.variant.entries[0].run, series, points)

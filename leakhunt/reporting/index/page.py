@@ -18,26 +18,14 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.amounts import format_rate
-from leakhunt.errors import BadFile
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Unit
+from leakhunt.model.series import Unit, short_title
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS
-from leakhunt.reporting.shared.headline import SHOWN_SERIES, shown_series
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.reporting.shared.headline import headline_series, shown_series
+from leakhunt.text.language import tr
 
-_TITLES = {
-    "cuda_allocated": "CUDA",
-    "live_heap": mark("live heap"),
-    "rss": "RSS",
-    "anonymous": mark("anonymous memory"),
-    "cuda_process": mark("GPU memory"),
-    "python_blocks": mark("Python blocks"),
-    "descriptors": mark("descriptors"),
-    "threads": mark("threads"),
-    "children": mark("children"),
-}
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
 
@@ -129,7 +117,7 @@ def contents_of_report(document: bytes) -> Contents:
     """What a ``report.json`` says.
 
     Raises:
-        BadFile: it is none.
+        ValueError: it is none; its text says so.
     """
     try:
         told = json.loads(document)
@@ -151,7 +139,7 @@ def contents_of_report(document: bytes) -> Contents:
         RecursionError,
         OverflowError,
     ) as error:
-        raise BadFile(
+        raise ValueError(
             tr("damaged ({name}); make it again: leakhunt report", name=type(error).__name__)
         ) from error
 
@@ -183,7 +171,7 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         name=_text(run["variant"]),
         sign=SIGNS[status],
         status=str(status),
-        kind=retold(_text(run["kind"])),
+        kind=tr(_text(run["kind"])),
         rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
     )
 
@@ -193,14 +181,14 @@ def _work(run: Mapping[str, Any]) -> Work:
 
 
 def _rate(kind: str, trends: Mapping[str, Any], work: Work) -> str:
-    read = {name: _mapping(trends[name]) for name in SHOWN_SERIES if name in trends}
+    read = {name: _mapping(trends[name]) for name in headline_series() if name in trends}
     known = [name for name, trend in read.items() if trend["rate"] is not None]
     leaking = [name for name in known if read[name]["status"] == Status.LEAK]
     if name := shown_series(kind, known, leaking):
         rate = float(read[name]["rate"])
         if not isfinite(rate):
             raise ValueError("rate")
-        return f"{tr(_TITLES[name])} {format_rate(rate, Unit(read[name]['unit']), work)}"
+        return f"{short_title(name)} {format_rate(rate, Unit(read[name]['unit']), work)}"
     return NOTHING
 
 

@@ -14,17 +14,11 @@ from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_rate
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Unit
+from leakhunt.model.series import Display, SeriesFacts, Unit, displayed
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.live.curve import Curve
 from leakhunt.text.language import mark, tr
 
-# The series that are drawn, the most telling first, with their short titles.
-PANELS = {
-    "cuda_allocated": mark("CUDA allocated"),
-    "live_heap": mark("live heap"),
-    "rss": mark("RSS"),
-}
 # Narrower than this, there is one panel and no line that needs more.
 WIDE_COLUMNS = 60
 # A title, two lines of curve, the axis and its figures; more than the most is no clearer.
@@ -53,6 +47,11 @@ class Panel:
     unit: Unit
     curve: Curve
     faint: tuple[Curve, ...] = ()
+
+
+def live_series() -> tuple[SeriesFacts, ...]:
+    """The series that are drawn, the most telling first: of a run on a GPU, what it has there."""
+    return tuple(sorted(displayed(Display.LIVE), key=lambda facts: not facts.is_on_gpu))
 
 
 _NANOSECONDS = 1e9

@@ -169,9 +169,9 @@ def bars(ledger: Ledger) -> list[Bar]:
     span = (high - low) or 1
     drawn = [
         Bar(
-            title=line.title,
+            title=str(line.title),
             size=format_bytes(line.size_bytes),
-            explanation=line.explanation,
+            explanation=str(line.explanation),
             left=100 * (min(before, after) - low) / span,
             width=100 * abs(after - before) / span,
             zero=100 * -low / span,

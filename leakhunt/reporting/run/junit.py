@@ -61,7 +61,7 @@ def _properties(runs: Iterable[Run]) -> Iterator[tuple[str, str]]:
     values: dict[str, dict[str, None]] = {}
     for run in runs:
         for name, value in {"device": run.plan.device, **run.facts, **run.environment}.items():
-            values.setdefault(name, {})[value] = None
+            values.setdefault(name, {})[str(value)] = None
     for name, found in values.items():
         yield name, " / ".join(found)
 
@@ -93,14 +93,14 @@ def _answer(entry: JudgedRun) -> Element | None:
     """What stands in the case; None: it has passed."""
     verdict, outcome = entry.verdict, entry.run.outcome
     if outcome.ending is Ending.CRASHED:
-        return element("error", _told(entry), type="crashed", message=outcome.reason)
+        return element("error", _told(entry), type="crashed", message=str(outcome.reason))
     if not entry.run.samples_done:
-        told = outcome.reason or verdict.sentence
+        told = str(outcome.reason or verdict.sentence)
         return element("error", _told(entry), type="nothing measured", message=told)
     if verdict.status is Status.LEAK:
-        return element("failure", _told(entry), type=verdict.kind, message=verdict.sentence)
+        return element("failure", _told(entry), type=verdict.kind, message=str(verdict.sentence))
     if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):
-        return element("error", _told(entry), type=outcome.ending, message=outcome.reason)
+        return element("error", _told(entry), type=outcome.ending, message=str(outcome.reason))
     if verdict.status is Status.INCONCLUSIVE:
         return element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
     return None
@@ -123,7 +123,7 @@ def _finding_out(plan: Plan) -> str:
 
 def _told(entry: JudgedRun) -> str:
     """The sentence and the suspects, or how to find them."""
-    lines = [entry.verdict.sentence]
+    lines = [str(entry.verdict.sentence)]
     for card in cards(entry):
         lines.append(f"{card.number}. {card.title}: {card.keeps}")
         lines += [f"   {name}: {text}" for name, text in card.facts]

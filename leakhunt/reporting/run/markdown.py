@@ -56,7 +56,7 @@ def render(report: Report) -> bytes:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"## leakhunt: {_escaped(report.title)}"
+    yield f"## leakhunt: {_escaped(str(report.title))}"
     yield ""
     yield f"**{_escaped(summary(report))}**"
     yield ""
@@ -102,7 +102,7 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
         sign = SIGNS[entry.verdict.status]
-        yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(entry.verdict.sentence)}"
+        yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(str(entry.verdict.sentence))}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
     yield from _load(report)
@@ -182,7 +182,7 @@ def _ledger(entry: JudgedRun) -> Iterator[str]:
     told = tr("Where the {growth} of RSS went: {variant}", growth=growth, variant=entry.variant)
     yield f"<summary>{_html(told)}</summary>"
     yield ""
-    lines = ((line.title, format_bytes(line.size_bytes)) for line in entry.ledger.lines)
+    lines = ((str(line.title), format_bytes(line.size_bytes)) for line in entry.ledger.lines)
     yield from _table((tr("kind of memory"), tr("size")), lines)
     if not entry.ledger.complete:
         yield ""

@@ -9,6 +9,7 @@ from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Role, Work
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
+from leakhunt.model.series import short_title
 from leakhunt.model.verdict import Trend, Verdict
 from leakhunt.reporting.charts.thinning import decimated
 from leakhunt.reporting.formats.xml_escape import xml_text
@@ -16,7 +17,6 @@ from leakhunt.reporting.run.tables import (
     SIGNS,
     trend_cell,
 )
-from leakhunt.reporting.shared.facts import series_words
 from leakhunt.reporting.shared.headline import main_series
 from leakhunt.text.language import mark, tr
 
@@ -40,7 +40,7 @@ def card(run: Run, verdict: Verdict | None) -> str:
     shown = main_series(run, verdict)
     parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
-        parts.append(_text(verdict.sentence))
+        parts.append(_text(str(verdict.sentence)))
     if shown and run.samples_done:
         parts.append(
             _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)
@@ -77,7 +77,7 @@ def _rate(series: str, trend: Trend | None, work: Work) -> str:
     return _text(
         tr(
             _RATE[work],
-            series=series_words(series),
+            series=short_title(series),
             trend_cell=trend_cell(trend),
         )
     )
@@ -102,7 +102,7 @@ def _curve(run: Run, series: str) -> str:
     least, more = (format_amount(value, units[series]) for value in (low, high - low))
     told = tr(
         _IN[run.plan.work],
-        series=series_words(series),
+        series=short_title(series),
         least=least,
         more=more,
         calls_done=run.calls_done,

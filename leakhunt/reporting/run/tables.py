@@ -9,10 +9,18 @@ from leakhunt.amounts import format_amount, format_rate, format_seconds
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Cost, Difference, JudgedRun, Report
 from leakhunt.model.run import Ending
-from leakhunt.model.series import Unit
+from leakhunt.model.series import (
+    ANONYMOUS,
+    LIVE_HEAP,
+    RSS,
+    Display,
+    SeriesFacts,
+    Unit,
+    displayed,
+    short_title,
+)
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.reporting.charts.remedy_points import saved_series
-from leakhunt.reporting.shared.facts import series_words
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
 
@@ -23,83 +31,48 @@ SIGNS: Mapping[Status, str] = {
     Status.NO_LEAK: "●",
     Status.INCONCLUSIVE: "?",
 }
-HEADINGS = (
-    mark("variant"),
-    mark("verdict"),
-    mark("live heap per call"),
-    mark("RSS per call"),
-    mark("Python blocks per call"),
-    mark("time per call"),
-    mark("results"),
-    mark("ended"),
-)
-CUDA_HEADINGS = (mark("CUDA allocated per call"), mark("CUDA reserved per call"))
-
-
-# The columns of soaks: of these series, those that were read.
-_OF_SOAKS = {
-    "live_heap": mark("live heap per request"),
-    "anonymous": mark("anonymous memory per request"),
-    "rss": mark("RSS per request"),
-    "python_blocks": mark("Python blocks per request"),
-    "cuda_allocated": mark("CUDA allocated per request"),
-    "cuda_reserved": mark("CUDA reserved per request"),
-    "cuda_process": mark("GPU memory per request"),
+_RATE = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
+_REST = {
+    Work.CALL: (mark("time per call"), mark("results"), mark("ended")),
+    Work.REQUEST: (mark("time per request"), mark("failed"), mark("ended")),
 }
 
 
-def _series_of_soaks(report: Report) -> list[str]:
+def _columns(report: Report) -> list[SeriesFacts]:
+    """The series of the table: those that were read, and of calls those that are expected."""
     read = {name for entry in report.entries for name in entry.verdict.trends}
-    return [name for name in _OF_SOAKS if name in read]
+    of_calls = work_of(report) is Work.CALL
+    return [
+        facts
+        for facts in displayed(Display.TABLE)
+        if facts.name in read or (facts.is_expected and of_calls)
+    ]
 
 
 def headings(report: Report) -> tuple[str, ...]:
     """The columns of the summary table."""
-    if work_of(report) is Work.REQUEST:
-        rates = [_OF_SOAKS[name] for name in _series_of_soaks(report)]
-        rest = (mark("time per request"), mark("failed"), mark("ended"))
-        return tuple(map(tr, (*HEADINGS[:2], *rates, *rest)))
-    return tuple(map(tr, (*HEADINGS, *(CUDA_HEADINGS if _on_cuda(report) else ()))))
+    work = work_of(report)
+    rates = [tr(_RATE[work], title=short_title(facts.name)) for facts in _columns(report)]
+    return (tr("variant"), tr("verdict"), *rates, *map(tr, _REST[work]))
 
 
 def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     """The cells of one variant, as many as `headings`."""
     trends = entry.verdict.trends
-    if work_of(report) is Work.REQUEST:
-        return (
-            entry.variant,
-            verdict_cell(entry),
-            *(trend_cell(trends.get(name)) for name in _series_of_soaks(report)),
-            cost_cell(entry.cost),
-            failed_cell(entry.landing),
-            outcome_cell(entry),
-        )
-    cells = (
+    is_soak = work_of(report) is Work.REQUEST
+    return (
         entry.variant,
         verdict_cell(entry),
-        trend_cell(trends.get("live_heap")),
-        trend_cell(trends.get("rss")),
-        trend_cell(trends.get("python_blocks")),
+        *(trend_cell(trends.get(facts.name)) for facts in _columns(report)),
         cost_cell(entry.cost),
-        difference_cell(entry),
+        failed_cell(entry.landing) if is_soak else difference_cell(entry),
         outcome_cell(entry),
-    )
-    if not _on_cuda(report):
-        return cells
-    return (
-        *cells,
-        trend_cell(trends.get("cuda_allocated")),
-        trend_cell(trends.get("cuda_reserved")),
     )
 
 
 def verdict_cell(entry: JudgedRun) -> str:
     """``▲ leak in Python``."""
     return f"{SIGNS[entry.verdict.status]} {tr(entry.verdict.kind)}"
-
-
-def _on_cuda(report: Report) -> bool:
-    return any("cuda_allocated" in entry.verdict.trends for entry in report.entries)
 
 
 def trend_cell(trend: Trend | None) -> str:
@@ -222,12 +195,6 @@ def remedies(report: Report) -> tuple[RemedyRow, ...]:
     )
 
 
-_SAVED = {
-    "live_heap": mark("{saved} of live heap{share}"),
-    "anonymous": mark("{saved} of anonymous memory{share}"),
-}
-
-
 def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
     if base is None or trend is None or base.rate is None or trend.rate is None:
         return tr("cannot be told: too few calls")
@@ -239,7 +206,9 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
         saved = base.rate - trend.rate
         share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
         told = format_rate(saved, base.unit, work)
-        return tr(_SAVED.get(base.series, _SAVED["live_heap"]), saved=told, share=share)
+        return tr(
+            "{saved} of {title}{share}", saved=told, title=short_title(base.series), share=share
+        )
     if trend.rate_low > base.rate_high:
         return tr(
             "nothing: {rate} more than the reference",
@@ -251,9 +220,9 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
 def _elsewhere(entry: JudgedRun) -> str:
     """What grows all the same, beside the live heap."""
     grows = [
-        series_words(trend.series)
+        str(short_title(trend.series))
         for trend in entry.verdict.trends.values()
-        if trend.status is Status.LEAK and trend.series not in ("live_heap", "rss", "anonymous")
+        if trend.status is Status.LEAK and trend.series not in (LIVE_HEAP, RSS, ANONYMOUS)
     ]
     return tr("; but {grows} grow", grows=tr(", ").join(grows)) if grows else ""
 

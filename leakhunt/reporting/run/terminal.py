@@ -11,6 +11,7 @@ from rich.text import Text
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Report
+from leakhunt.model.series import ANONYMOUS, RSS, Display, displayed
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
@@ -32,15 +33,6 @@ _STYLES = {
     Status.NO_LEAK: "green",
     Status.INCONCLUSIVE: "magenta",
 }
-_RATES = {
-    "live_heap": mark("heap"),
-    "anonymous": mark("own"),
-    "rss": "RSS",
-    "cuda_allocated": "CUDA",
-    "cuda_reserved": mark("kept"),
-}
-
-
 _PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
 
 
@@ -49,8 +41,12 @@ def summary_table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     read = {name for entry in report.entries for name in entry.verdict.trends}
     # RSS of many processes counts shared pages in each; there is room for one of the two.
-    hidden = "rss" if "anonymous" in read else None
-    rates = {name: title for name, title in _RATES.items() if name in read and name != hidden}
+    hidden = RSS if ANONYMOUS in read else None
+    rates = {
+        facts.name: facts.narrow_title or facts.short_title
+        for facts in displayed(Display.SUMMARY)
+        if facts.name in read and facts.name != hidden
+    }
     per = _PER[work_of(report)]
     table.add_column(tr("variant"), no_wrap=True)
     table.add_column(tr("verdict"), min_width=9, overflow="fold")
@@ -110,7 +106,7 @@ def verdict_lines(report: Report) -> list[Text]:
     lines = [
         Text.assemble(
             (f"{SIGNS[entry.verdict.status]} {entry.variant}: ", _STYLES[entry.verdict.status]),
-            entry.verdict.sentence,
+            str(entry.verdict.sentence),
         )
         for entry in report.entries
     ]

@@ -6,28 +6,16 @@ from leakhunt.amounts import format_bytes, format_seconds
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
+from leakhunt.model.series import SERIES, full_title, short_title
 from leakhunt.reporting.shared.load_table import load_facts
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
+from leakhunt.text.message import Text, said
 
 LEAST_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
 FIRST_FACTS = ("weights", "weights_sha256")
-# Names of series and facts as words, where they are no titles.
-_NAMES = (
-    mark("live heap"),
-    mark("rss"),
-    mark("python blocks"),
-    mark("cuda allocated"),
-    mark("cuda reserved"),
-    mark("threads"),
-    mark("descriptors"),
-    mark("anonymous"),
-    mark("cuda process"),
-    mark("children"),
-    mark("weights"),
-    mark("weights sha256"),
-    mark("memory limit"),
-)
+# Names of facts as words, where they are no titles.
+_NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
 _LIMIT_FACT = "memory limit"
 _CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
 _EVERY = {
@@ -36,9 +24,17 @@ _EVERY = {
 }
 
 
-def series_words(name: str) -> str:
-    """A series' name, or a fact's, as words: ``live heap``."""
+def fact_words(name: str) -> str:
+    """A fact's name as words: ``weights sha256``."""
     return tr(name.replace("_", " "))
+
+
+def title_in(run: Run, name: str) -> str:
+    """The title of a series of a run; of one that is not known what the run's file says."""
+    found = next((series for series in run.series if series.name == name), None)
+    if found is None:
+        return str(short_title(name))
+    return str(full_title(found)) if name in SERIES else tr(found.title)
 
 
 def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
@@ -46,12 +42,12 @@ def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
     facts = dict(report.entries[0].run.facts) if report.entries else {}
     names = [name for name in FIRST_FACTS if name in facts]
     names += [name for name in facts if name not in FIRST_FACTS]
-    return tuple((series_words(name), _told_fact(name, facts[name])) for name in names)
+    return tuple((fact_words(name), _told_fact(name, facts[name])) for name in names)
 
 
-def _told_fact(name: str, value: str) -> str:
+def _told_fact(name: str, value: Text) -> str:
     """A fact of a run; what limits its memory is ours to say."""
-    return retold(value) if name == _LIMIT_FACT else value
+    return said(value) if name == _LIMIT_FACT else str(value)
 
 
 def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:

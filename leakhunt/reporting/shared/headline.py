@@ -10,9 +10,20 @@ from leakhunt.amounts import format_amount, format_rate
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
+from leakhunt.model.series import (
+    ANONYMOUS,
+    CUDA_ALLOCATED,
+    RSS,
+    Display,
+    SeriesRole,
+    Unit,
+    displayed,
+    judged_series,
+    short_title,
+)
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.reporting.shared.facts import series_words
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.reporting.shared.facts import title_in
+from leakhunt.text.language import mark, tr
 
 
 def summary(report: Report) -> str:
@@ -47,38 +58,41 @@ class Headline:
     bounds: str
 
 
-# What stands for a run: the series that leaks, else that was judged; the first of these.
-SHOWN_SERIES = (
-    "live_heap",
-    "cuda_allocated",
-    "python_blocks",
-    "anonymous",
-    "rss",
-    "cuda_process",
-    "descriptors",
-    "threads",
-    "children",
-)
-# ... but of a leak in CUDA, of mappings or of resources, these before all.
-_FIRST = {
-    str(Kind.CUDA_LEAK): ("cuda_allocated",),
-    str(Kind.RESOURCE_GROWTH): ("descriptors", "threads", "children"),
-    str(Kind.MAPPING_GROWTH): ("rss",),
+_ROLES = (SeriesRole.LIVE, SeriesRole.RETAINED, SeriesRole.RESOURCE)
+
+
+def headline_series() -> tuple[str, ...]:
+    """What stands for a run: the series that leaks, else that was judged; the first of these.
+
+    What is live comes before what is held, and bytes before blocks.
+    """
+    rows = [row for row in displayed(Display.HEADLINE) if row.role in _ROLES]
+    rows.sort(key=lambda row: (_ROLES.index(row.role), row.unit is not Unit.BYTES))
+    return tuple(row.name for row in rows)
+
+
+def _first_of(kind: str) -> tuple[str, ...]:
+    """... but of a leak in CUDA, of mappings or of resources, these before all."""
+    if kind == Kind.CUDA_LEAK:
+        return (CUDA_ALLOCATED,)
+    if kind == Kind.RESOURCE_GROWTH:
+        return judged_series(SeriesRole.RESOURCE)
+    if kind == Kind.MAPPING_GROWTH:
+        return (RSS,)
     # Of a killed service, what its limit counts.
-    str(Kind.KILLED): ("anonymous",),
-}
+    return (ANONYMOUS,) if kind == Kind.KILLED else ()
 
 
 def shown_series(kind: str, read: Collection[str], leaking: Collection[str]) -> str:
     """The series of a run to be shown where there is room for one; empty where none was read."""
-    order = (*_FIRST.get(kind, ()), *SHOWN_SERIES)
+    order = (*_first_of(kind), *headline_series())
     told = [name for name in order if name in leaking] + [name for name in order if name in read]
     return next(iter(told), "")
 
 
 def main_series(run: Run, verdict: Verdict | None) -> str:
     """`shown_series` of a run; `verdict` is None where it is not judged."""
-    read = {name for name in SHOWN_SERIES if len(run.samples.get(name, ()))}
+    read = {name for name in headline_series() if len(run.samples.get(name, ()))}
     if verdict is None:
         return shown_series("", read, ())
     leaking = {name for name, trend in verdict.trends.items() if trend.status is Status.LEAK}
@@ -90,10 +104,9 @@ def headline(entry: JudgedRun) -> Headline | None:
     trend = entry.verdict.trends.get(main_series(entry.run, entry.verdict))
     if trend is None or trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return None
-    titles = {series.name: retold(series.title) for series in entry.run.series}
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     return Headline(
-        titles.get(trend.series, trend.series),
+        title_in(entry.run, trend.series),
         format_rate(trend.rate, trend.unit, entry.run.plan.work),
         tr("({low} to {high})", low=low, high=high),
     )
@@ -113,7 +126,7 @@ def noise(report: Report) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             entry.variant,
-            series_words(trend.series),
+            str(short_title(trend.series)),
             format_rate(trend.detectable, trend.unit, entry.run.plan.work),
             format_rate(trend.tolerance, trend.unit, entry.run.plan.work),
             f"{trend.samples:,}",

@@ -8,7 +8,7 @@ from leakhunt.amounts import format_seconds
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, LoadSummary, Report
 from leakhunt.model.run import Run
-from leakhunt.text.language import mark, retold, tr
+from leakhunt.text.language import mark, tr
 
 LOAD_HEADINGS = (
     mark("variant"),
@@ -76,8 +76,7 @@ def load_lines(report: Report) -> Iterator[str]:
             )
         for note in entry.run.notes:
             if note.get("kind") in _TOLD_NOTES:
-                text = retold(str(note.get("text", "")))
-                yield tr("{variant}: {text}", variant=entry.variant, text=text)
+                yield tr("{variant}: {text}", variant=entry.variant, text=note.get("text", ""))
 
 
 def load_facts(run: Run) -> tuple[tuple[str, str], ...]:

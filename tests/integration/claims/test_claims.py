@@ -116,7 +116,7 @@ def verdicts(folder: Path) -> dict[str, str]:
 def reasons(folder: Path) -> dict[str, str]:
     document: Any = json.loads((folder / "claims.json").read_text("utf-8"))
     return {
-        each["claim"]["id"]: check["reason"]
+        each["claim"]["id"]: check["reason"]["text"]
         for scenario in document["scenarios"]
         for each in scenario["claims"]
         for check in each["checks"]

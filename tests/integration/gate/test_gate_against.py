@@ -67,7 +67,7 @@ def test_what_is_new_since_the_revision_is_judged_by_itself(tmp_path: Path) -> N
     done = gate(made, "--against", "HEAD", *ONE_ROUND, formats="json,html")
     assert done.code == 1
     assert done.answers == {"made:another": "within", "more:naive": "over"}
-    assert done.told["notes"] == [
+    assert done.notes == [
         "made:another is not in HEAD, so it was judged by itself",
         "more:naive is not in HEAD, so it was judged by itself",
     ]

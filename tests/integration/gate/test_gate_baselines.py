@@ -67,7 +67,7 @@ def test_a_variant_that_no_baseline_has_is_judged_by_itself_and_told(kept: Path)
     (kept / "made.py").write_text(body("pass").replace("naive", "another"))
     done = gate(kept)
     assert done.code == 0
-    (note,) = done.told["notes"]
+    (note,) = done.notes
     assert note.startswith("made:another: no baseline has it yet")
 
 
@@ -100,7 +100,7 @@ def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path
     write_kept(kept / "kept", [_of(found, other)])
     done = gate(kept)
     assert done.code == 1  # it leaks by itself
-    (reason,) = [each["reason"] for each in done.told["variants"]]
+    (reason,) = [each["reason"]["text"] for each in done.told["variants"]]
     assert "no baseline of this environment" in reason and "musl 1.2.3" in reason
     assert "'leakhunt baseline save RUN_FOLDER' here makes one" in reason
     project(kept, POLICY, made=body("pass"))
@@ -154,10 +154,10 @@ def test_an_accepted_suspect_passes_until_its_day_and_then_counts_again(tmp_path
     project(made, QUICK + up_to, made=SCENARIO)
     outgrown = gate(made, "--scenario", "made:leaky", out="outgrown")
     assert outgrown.code == 1
-    assert "is accepted up to 3.91 KiB/call, and keeps 4." in outgrown.told["notes"][0]
+    assert "is accepted up to 3.91 KiB/call, and keeps 4." in outgrown.notes[0]
 
     project(made, QUICK + accepting(suspect["fingerprint"], yesterday.isoformat()), made=SCENARIO)
     expired = gate(made, "--scenario", "made:leaky", out="expired")
     assert expired.code == 1
-    (note,) = expired.told["notes"]
+    (note,) = expired.notes
     assert note.startswith("leakhunt.toml:4: ") and "counts again" in note

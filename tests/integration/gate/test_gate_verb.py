@@ -205,7 +205,7 @@ def test_run_files_are_judged_by_the_policy_of_their_scenario(run_files: Path) -
     project(run_files, "[scenarios.'made.py'.budgets]\nrss = '1 KiB/call'\n[scenarios.null]\n")
     done = gate(run_files, "runs")
     assert done.code == 1
-    assert done.told["notes"] == ["null of the policy is not among these run files"]
+    assert done.notes == ["null of the policy is not among these run files"]
     assert done.answers == {"made:clean": "within", "made:leaky": "over"}
     loose = gate(run_files, "runs", "--max-growth", "8 KiB/call", "--series", "rss", out="loose")
     assert loose.code == 0

@@ -49,7 +49,7 @@ def test_a_call_that_ends_the_worker_leaves_the_samples_before_it(
     done = leakhunt("run", file, "--calls", 9, "--timeout", 2, "--out", "out")
     run = only_run(tmp_path / "out")
     assert (run.outcome.ending, run.calls_done) == (ending, 5)
-    assert reason in run.outcome.reason
+    assert reason in str(run.outcome.reason)
     assert done.returncode == exit_code
     assert "Traceback" not in done.stderr + done.stdout
     assert (tmp_path / "out" / "report.html").exists()
@@ -90,7 +90,7 @@ def test_setup_that_fails_is_told_with_its_place(leakhunt: Leakhunt, tmp_path: P
     )
     done = leakhunt("run", file, "--calls", 9, "--out", "out")
     assert done.returncode == 8
-    assert only_run(tmp_path / "out").outcome.reason == (
+    assert str(only_run(tmp_path / "out").outcome.reason) == (
         "OSError: no model (made.py:4) before the first call"
     )
 
@@ -102,14 +102,14 @@ def test_a_memory_limit_ends_the_worker_and_the_kernel_is_quoted(
     done = leakhunt("run", file, "--calls", 100, "--memory-limit", "300 MiB", "--out", "out")
     run = only_run(tmp_path / "out")
     assert 5 < run.calls_done < 30
-    if "cgroup" in run.facts["memory limit"]:
+    if "cgroup" in str(run.facts["memory limit"]):
         assert run.outcome.ending is Ending.KILLED
-        assert "OOM killer" in run.outcome.reason
+        assert "OOM killer" in str(run.outcome.reason)
         assert done.returncode == 0
     else:
-        assert "RLIMIT_AS" in run.facts["memory limit"]
+        assert "RLIMIT_AS" in str(run.facts["memory limit"])
         assert run.outcome.ending is Ending.CRASHED
-        assert "MemoryError" in run.outcome.reason
+        assert "MemoryError" in str(run.outcome.reason)
 
 
 def test_what_a_worker_started_ends_with_it(

@@ -93,7 +93,7 @@ def test_an_error_inside_the_standard_library_is_told_with_the_scenarios_line(
 ) -> None:
     body = "import json\n@variant\ndef naive(state, item):\n    json.loads('x')\n"
     leakhunt("run", write_scenario(body), "--calls", 3, "--out", "out")
-    assert "(made.py:13)" in only_run(tmp_path / "out").outcome.reason
+    assert "(made.py:13)" in str(only_run(tmp_path / "out").outcome.reason)
 
 
 @pytest.mark.parametrize("line", ["os.close(2)", "sys.stderr = None"])

@@ -94,4 +94,4 @@ def test_a_worker_ends_with_its_supervisor_and_the_run_file_stays_readable(
     run = only_run(tmp_path / "out")
     assert run.calls_done >= 20
     assert run.outcome.ending is Ending.INTERRUPTED
-    assert "no footer" in run.outcome.reason
+    assert "no footer" in str(run.outcome.reason)

@@ -15,7 +15,7 @@ GROWS = "import sys; sys.stdin.read(); kept = [bytearray(1 << 20) for _ in range
 def test_without_a_cgroup_allocations_fail_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_limit, "_own_cgroup", lambda controller: None)
     limit = memory_limit.memory_limit(400 << 20)
-    assert "RLIMIT_AS 400.0 MiB" in limit.name
+    assert "RLIMIT_AS 400.0 MiB" in str(limit.name)
     worker = subprocess.Popen(
         [sys.executable, "-c", GROWS], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -94,8 +94,8 @@ def test_a_run_without_a_cgroup_crashes_at_the_address_space_limit(
     monkeypatch.setattr(memory_limit, "_own_cgroup", lambda controller: None)
     outcome, run = measured(write_scenario(GROWS), 100, limit=600 << 20)
     assert outcome.ending is Ending.CRASHED
-    assert "MemoryError (made.py:12) after call" in outcome.reason
-    assert run.facts["memory limit"].startswith("RLIMIT_AS 600.0 MiB")
+    assert "MemoryError (made.py:12) after call" in str(outcome.reason)
+    assert str(run.facts["memory limit"]).startswith("RLIMIT_AS 600.0 MiB")
     assert 0 < run.calls_done < 60
 
 

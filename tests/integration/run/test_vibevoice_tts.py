@@ -210,7 +210,7 @@ def test_the_command_line_runs_it_and_says_what_the_weights_are(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     run = only_run(tmp_path / "out")
-    assert run.facts["weights"].startswith("stand-in weights")
+    assert str(run.facts["weights"]).startswith("stand-in weights")
     assert run.facts["weights_sha256"] == SHA256
     assert run.calls_done == 3 and sum(run.samples["audio"]) > 0
     assert all(length > 44 for length, _ in run.results.values())

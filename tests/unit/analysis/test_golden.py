@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from made_gates import checked_rate
 
+from leakhunt.amounts import Amount
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.verdict import judge, ledger
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.gate import GateAnswer
 from leakhunt.model.kinds import Kind
-from leakhunt.model.run import Phase, Purpose, Run
+from leakhunt.model.run import Ending, Phase, Purpose, Run
 from leakhunt.model.verdict import Status
 from leakhunt.storage import run_file
+from leakhunt.text.message import Message, message
 
 # Whatever is shown to users as "the same suspect" must stay the same.
 FINGERPRINT = "4b0863af6c65"
@@ -101,3 +103,17 @@ def test_the_golden_file_of_format_4_still_says_what_the_load_was() -> None:
     assert run.notes[-1]["errors"] == [["500 Internal Server Error", sum(run.samples["failures"])]]
     assert [phase.calls_per_sample for phase in run.phases] == [4, 4, 8, 16]
     assert list(run.samples)[-1] == "duration" and "cgroup" in run.samples
+
+
+def test_the_golden_file_of_format_5_still_says_how_it_ended() -> None:
+    run = run_file.load(Path(__file__).parents[1] / "data" / "format-5.run.jsonl")
+    assert (run.damaged_lines, run.samples_done, run.calls_done) == (0, 79, 130)
+    reason, kernel = run.outcome.reason, run.outcome.kernel
+    assert run.outcome.ending is Ending.KILLED and isinstance(kernel, Message)
+    assert str(reason) == "killed by the OOM killer after request 132 at 198.3 MiB of 200.0 MiB"
+    assert (kernel.id, kernel.values["kills"]) == ("run.oom-killer", 1)
+    assert kernel.values["size_bytes"] == Amount(200 << 20)
+    assert run.notes[-1]["text"] == message("soak.failed", "{count:d} requests failed", count=20)
+    assert str(run.unavailable["live_heap"]).startswith("the service does not listen: ")
+    assert run.facts["ready after"] == "744 ms"
+    assert str(run.facts["memory limit"]) == "cgroup v1, 200.0 MiB"

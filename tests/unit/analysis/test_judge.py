@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 
 import pytest
 from conftest import MakeRun
 
+from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Outcome, Reading
 from leakhunt.model.verdict import Shape, Status
+from leakhunt.reporting.run.json_file import render
+from leakhunt.text.language import speaking
+from leakhunt.text.message import to_json
 
 KIB = 1024
 MIB = KIB * KIB
@@ -51,7 +56,7 @@ def settled(before: Values, after: Values) -> list[Reading]:
 def test_a_run_without_a_sample_says_that_nothing_was_measured(make_run: MakeRun) -> None:
     verdict = judge(make_run())
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "Nothing was measured" in verdict.sentence
+    assert "Nothing was measured" in str(verdict.sentence)
 
 
 def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
@@ -59,19 +64,19 @@ def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
 ) -> None:
     verdict = judge(make_run(live_heap=flat(), rss=flat(), python_blocks=flat(at=1000)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
-    assert "would have seen 256 B/call with 95 %" in verdict.sentence
+    assert "would have seen 256 B/call with 95 %" in str(verdict.sentence)
 
 
 def test_live_heap_alone_is_a_leak_in_native_code(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(4 * KIB), python_blocks=flat(at=1000)))
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
-    assert "4.00 KiB/call" in verdict.sentence
+    assert "4.00 KiB/call" in str(verdict.sentence)
 
 
 def test_python_blocks_make_it_a_leak_in_python(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=flat(), python_blocks=rising(1, start=1000)))
     assert verdict.kind is Kind.PYTHON_LEAK
-    assert "Python blocks grow by 1 blocks/call" in verdict.sentence
+    assert "Python blocks grow by 1 blocks/call" in str(verdict.sentence)
 
 
 def test_one_large_object_in_ten_calls_is_still_a_leak_in_python(make_run: MakeRun) -> None:
@@ -171,7 +176,7 @@ def test_rss_that_a_trim_gives_back_is_retention(make_run: MakeRun) -> None:
     )
     verdict = judge(run)
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.ALLOCATOR_RETENTION)
-    assert "RSS grows by 100.0 KiB/call while nothing live does" in verdict.sentence
+    assert "RSS grows by 100.0 KiB/call while nothing live does" in str(verdict.sentence)
     assert verdict.trends["rss"].shape is Shape.RETENTION
 
 
@@ -199,18 +204,18 @@ def test_rss_that_is_mostly_given_back_by_a_trim_is_not_mapped(make_run: MakeRun
 
 def test_a_leak_that_rss_hides_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=flat()))
-    assert "RSS does not show it" in verdict.sentence
+    assert "RSS does not show it" in str(verdict.sentence)
 
 
 def test_rss_that_outruns_a_leak_is_told_so(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(KIB), rss=rising(10 * KIB)))
     assert verdict.kind is Kind.NATIVE_LEAK
-    assert "RSS grows faster still, by 10.0 KiB/call" in verdict.sentence
+    assert "RSS grows faster still, by 10.0 KiB/call" in str(verdict.sentence)
 
 
 def test_rss_that_grows_with_a_leak_needs_no_word(make_run: MakeRun) -> None:
     verdict = judge(make_run(live_heap=rising(10 * KIB), rss=rising(12 * KIB)))
-    assert "faster still" not in verdict.sentence
+    assert "faster still" not in str(verdict.sentence)
 
 
 def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run: MakeRun) -> None:
@@ -222,7 +227,7 @@ def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run
 def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
     verdict = judge(make_run(threads=flat(at=1), descriptors=flat(at=7)))
     assert verdict.status is Status.INCONCLUSIVE
-    assert "No series that shows live memory" in verdict.sentence
+    assert "No series that shows live memory" in str(verdict.sentence)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +259,7 @@ def test_what_collections_leave_and_slows_down_is_inconclusive(make_run: MakeRun
     ]
     verdict = judge(make_run(readings=readings, live_heap=flat(), python_blocks=rising(6)))
     assert verdict.status is Status.INCONCLUSIVE
-    assert "slows down" in verdict.sentence
+    assert "slows down" in str(verdict.sentence)
 
 
 def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
@@ -265,7 +270,7 @@ def test_blocks_that_are_clean_by_their_bytes_claim_nothing_of_their_count(
         live_heap=flat(),
         python_blocks=rising(2, start=1000),
     )
-    sentence = judge(run).sentence
+    sentence = str(judge(run).sentence)
     assert "Python blocks: what collections leave grows by 100 B/call" in sentence
     assert "with 95 %" not in sentence.partition("Python blocks")[2]
 
@@ -289,8 +294,8 @@ def killed(values: Sequence[int], make_run: MakeRun) -> Kind:
         rss=values,
     )
     verdict = judge(run)
-    assert "It ended early (killed): SIGKILL after call 100" in verdict.sentence
-    assert "In its 100 calls RSS went from" in verdict.sentence
+    assert "It ended early (killed): SIGKILL after call 100" in str(verdict.sentence)
+    assert "In its 100 calls RSS went from" in str(verdict.sentence)
     return verdict.kind
 
 
@@ -332,3 +337,46 @@ def test_the_calls_to_out_of_memory_have_an_interval(make_run: MakeRun) -> None:
 
 def test_a_clean_run_meets_no_limit(make_run: MakeRun) -> None:
     assert judge(make_run(limits={"x": BASE}, live_heap=flat(), rss=flat())).forecast is None
+
+
+def test_a_verdict_is_judged_once_and_said_in_any_language(make_run: MakeRun) -> None:
+    run = make_run(live_heap=rising(4 * KIB), python_blocks=rising(1, start=1000), rss=flat())
+    verdict = judge(run)
+    with speaking("zh"):
+        assert judge(run) == verdict
+        sentence, reason = str(verdict.sentence), str(verdict.trends["rss"].reason)
+    assert "堆上存活内存" in sentence and "live heap" not in sentence
+    assert reason == "没有超过 0 B/次 的泄漏"
+    assert "Leak in Python: live heap grows by 4.00 KiB/call" in str(verdict.sentence)
+    assert str(verdict.trends["rss"].reason) == "no leak above 0 B/call"
+
+
+def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> None:
+    run = make_run(live_heap=rising(4 * KIB), rss=rising(MIB), limits={"x": BASE + 900 * MIB})
+    report = assemble([run], "test")
+    with speaking("zh"):
+        document = render(report)
+    assert document == render(report)
+    (told,) = json.loads(document)["runs"]
+    assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
+    leak, *_, limit = told["sentence"]["parts"]
+    assert (leak["message"], limit["message"]) == ("verdict.leak", "verdict.limit_reached")
+    (growth,) = leak["values"]["growth"]["parts"]
+    assert growth["values"]["rate"] == {"value": 4 * KIB, "unit": "bytes", "per": "call"}
+    assert growth["values"]["title"]["message"] == "series.live_heap"
+    assert told["trends"]["rss"]["reason"]["message"] == "verdict.rises_steadily"
+
+
+def test_every_statement_of_a_run_that_was_killed_is_a_part(make_run: MakeRun) -> None:
+    run = make_run(
+        live_heap=rising(MIB, 100),
+        rss=rising(MIB, 100),
+        outcome=Outcome(Ending.KILLED, "SIGKILL after call 100", "SIGKILL", None, -9),
+    )
+    parts = to_json(judge(run).sentence)["parts"]
+    assert [part["message"] for part in parts] == [
+        "verdict.killed_growing",
+        "verdict.inconclusive",
+        "verdict.ended_early",
+        "verdict.rss_until_then",
+    ]

@@ -10,12 +10,12 @@ from conftest import HOSTILE, MakeRun
 from made_soaks import Made, soak
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.load_summary import fell, landing, told_landing
+from leakhunt.analysis.verdict.load_summary import fell, landing, load_statements
 from leakhunt.model.run import Run
 
 
 def told(run: Run) -> str:
-    return " ".join(told_landing(run, landing(run)))
+    return " ".join(map(str, load_statements(run, landing(run))))
 
 
 def test_a_load_that_lands_is_counted_and_needs_no_word() -> None:
@@ -39,7 +39,7 @@ def test_what_failed_is_told_with_its_reason_and_not_the_warm_up() -> None:
     assert landed.failed == sum(run.samples["failures"][run.judged_from :])
     assert landed.errors == (("500 Internal Server Error", sum(run.samples["failures"])),)
     assert f"% of {landed.requests:,} requests failed (500 Internal Server Error)" in told(run)
-    assert "requests failed" in judge(run).sentence
+    assert "requests failed" in str(judge(run).sentence)
 
 
 def test_the_last_note_of_errors_holds() -> None:

@@ -30,8 +30,8 @@ def without(run: Run, *names: str) -> Run:
 def test_growth_that_is_only_seen_from_outside_is_no_leak_yet() -> None:
     verdict = judge(soak(GROWING))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.OUTSIDE_GROWTH)
-    assert "anonymous memory grows by 11.0 KiB/" in verdict.sentence
-    assert "from leakhunt import agent; agent.listen()" in verdict.sentence
+    assert "anonymous memory grows by 11.0 KiB/" in str(verdict.sentence)
+    assert "from leakhunt import agent; agent.listen()" in str(verdict.sentence)
     assert verdict.calls_needed is None
 
 
@@ -43,27 +43,27 @@ def test_the_same_growth_seen_from_inside_is_a_leak() -> None:
 def test_where_anonymous_memory_is_not_read_rss_stands_for_it() -> None:
     verdict = judge(without(soak(GROWING), "anonymous"))
     assert verdict.kind is Kind.OUTSIDE_GROWTH
-    assert "RSS grows by 11.0 KiB/" in verdict.sentence
+    assert "RSS grows by 11.0 KiB/" in str(verdict.sentence)
 
 
 def test_growth_on_the_gpu_counts_as_growth() -> None:
     growing = {"cuda_process": lambda calls: 300 * MIB + 9000 * calls}
     verdict = judge(soak(Made(inside=False, extra=growing)))
     assert verdict.kind is Kind.OUTSIDE_GROWTH
-    assert "GPU memory grows by 8.79 KiB/" in verdict.sentence
+    assert "GPU memory grows by 8.79 KiB/" in str(verdict.sentence)
 
 
 def test_a_flat_service_is_clean_and_the_verdict_says_what_is_not_seen() -> None:
     verdict = judge(soak(Made(inside=False)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
-    assert "seen from outside: anonymous memory at most" in verdict.sentence
-    assert "still fits into pages that are free is not seen" in verdict.sentence
+    assert "seen from outside: anonymous memory at most" in str(verdict.sentence)
+    assert "still fits into pages that are free is not seen" in str(verdict.sentence)
 
 
 def test_a_service_without_any_memory_that_can_be_read_is_inconclusive() -> None:
     verdict = judge(without(soak(GROWING), "anonymous", "rss", "pss"))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "No series that shows memory" in verdict.sentence
+    assert "No series that shows memory" in str(verdict.sentence)
 
 
 def test_a_service_that_was_killed_while_growing_is_said_to_have_been() -> None:
@@ -84,7 +84,7 @@ def test_descriptors_that_leak_are_a_leak_from_outside_too() -> None:
     verdict = judge(soak(replace(GROWING, extra=leaking)))
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.RESOURCE_GROWTH)
     assert verdict.also == (Kind.OUTSIDE_GROWTH,)
-    assert "Anonymous memory grows" in verdict.sentence
+    assert "Anonymous memory grows" in str(verdict.sentence)
 
 
 def test_a_limit_is_met_in_seconds_that_pass_not_in_those_of_all_requests_together() -> None:
@@ -108,14 +108,14 @@ def test_a_service_group_is_what_meets_its_limit() -> None:
 def test_a_service_that_mostly_failed_is_not_judged_by_its_memory(kept: float) -> None:
     verdict = judge(soak(Made(inside=False, failing=0.7, kept=kept)))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "hardly any request landed" in verdict.sentence
-    assert "500 Internal Server Error" in verdict.sentence
+    assert "hardly any request landed" in str(verdict.sentence)
+    assert "500 Internal Server Error" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_and_leaks_leaks() -> None:
     verdict = judge(soak(Made(failing=0.7, kept=KEPT)))
     assert verdict.status is Status.LEAK
-    assert "the service mostly failed" in verdict.sentence
+    assert "the service mostly failed" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_grows_and_is_killed_was_killed() -> None:

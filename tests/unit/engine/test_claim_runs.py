@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from conftest import MakeRun
-from rich.console import Console
 
-from leakhunt.engine import claims
-from leakhunt.engine.claims import Left, Need, is_whole, left_in, make
+from leakhunt.engine.claim_runs import Left, Need, is_whole, left_in, make
+from leakhunt.engine.command_line import COMMAND_LINES
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.run import RunResult
 from leakhunt.environment import sees_gpu
+from leakhunt.errors import UsageError
 from leakhunt.model.claims import Claim, ClaimRun, Claims
-from leakhunt.model.plan import Load
+from leakhunt.model.plan import PlannedLoad
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 
 CLAIM = Claim("A", "it grows", "report", (), not_measured="x")
@@ -42,8 +46,9 @@ def test_a_run_that_needs_a_gpu_is_not_begun_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    left = make(need(tmp_path / "r", "run null", "cuda"), Console())
-    assert left == Left(missing="it needs a machine with a CUDA GPU")
+    left = make(need(tmp_path / "r", "run null", "cuda"))
+    assert str(left.missing) == "it needs a machine with a CUDA GPU"
+    assert left.runs == ()
     assert not (tmp_path / "r").exists()
 
 
@@ -54,9 +59,9 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     run = make_run(rss=[1])
     monkeypatch.setattr(run_file, "load", lambda file: run)
     asked = need(tmp_path, "run null", "cuda")
-    assert left_in(asked, "") == Left(missing="it ran on cpu, and not on a CUDA GPU")
+    assert str(left_in(asked, "").missing) == "it ran on cpu, and not on a CUDA GPU"
     assert left_in(need(tmp_path, "run null"), "").runs == (run,)
-    load = Load("http://127.0.0.1", "pid 5", "upload", 1)
+    load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})
     assert left_in(asked, "").runs == (run,)
 
@@ -78,7 +83,38 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
 def test_paths_are_those_beside_the_claims(tmp_path: Path, command: str, rest: list[str]) -> None:
     (tmp_path / "scenario.py").touch()
     (tmp_path / "clips" / "a").mkdir(parents=True)
-    words = claims._words(need(tmp_path / "out", command, base=tmp_path))
-    verb = command.split(maxsplit=1)[0]
-    assert words[:5] == [verb, "--out", str(tmp_path / "out"), "--format", "json"]
-    assert words[5:] == [word.replace("{base}", str(tmp_path)) for word in rest]
+    carried_out: list[tuple[Sequence[str], Path, list[str]]] = []
+
+    def carry_out(
+        words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
+    ) -> RunResult:
+        carried_out.append((words, out, [each.format for each in renderers]))
+        raise UsageError("not now")
+
+    verbs = dict.fromkeys(("run", "soak"), carry_out)
+    left = make(need(tmp_path / "out", command, base=tmp_path), command_lines=verbs)
+    assert left == Left(missing="not now")
+    words = [word.replace("{base}", str(tmp_path)) for word in rest]
+    assert carried_out == [(words, tmp_path / "out", ["json"])]
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "named"),
+    [
+        ("run", ["null", "--calls", "many"], "--calls"),
+        ("run", ["null", "--call", "3"], "--call"),
+        ("run", [], "target"),
+        ("hunt", ["null", "--with", "magic"], "magic"),
+        ("run", ["null", "--option", "clips"], "NAME=VALUE"),
+        ("run", ["null", "--calls", "0"], "calls"),
+        ("soak", ["--command", "a {port}", "--users", "0"], "users"),
+        ("soak", ["--pid", "x"], "--pid"),
+        ("soak", ["nosuch", "--option", "lengths=fixed"], "nosuch"),
+    ],
+)
+def test_words_that_mean_nothing_are_wrong_usage_and_print_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, words: list[str], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        COMMAND_LINES[verb](words, tmp_path / "out", (), SILENT)
+    assert capsys.readouterr() == ("", "")

@@ -181,7 +181,7 @@ def test_a_card_tells_variant_verdict_rate_and_curve() -> None:
     shown = Elements(run._repr_html_())
     assert "fsmn-vad:naive" in shown.text
     assert "▲ leak in native code" in shown.text
-    assert run.verdict.sentence in shown.text
+    assert str(run.verdict.sentence) in shown.text
     assert f"live heap per call: {trend_cell(run.verdict.trends['live_heap'])}" in shown.text
     assert shown.found["svg"]["role"] == "img"
     drawn = points(shown)

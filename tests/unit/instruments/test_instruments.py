@@ -276,7 +276,7 @@ def test_the_line_that_closes_properly_is_not_blamed(
     for file, peer in state.kept:
         file.close()
         peer.close()
-    assert {each.facts["name"].split(" in ")[0] for each in found} == {"a file", "socket"}
+    assert {str(each.facts["name"]).split(" in ")[0] for each in found} == {"a file", "socket"}
     (file,) = (each for each in found if each.facts["name"] != "socket")
     assert "left.log" in file.stack[0].source
     assert not any("devnull" in frame.source for each in found for frame in each.stack)
@@ -331,7 +331,7 @@ def test_memray_says_that_the_disk_was_full(
     native = watched(Instrument.MEMRAY, state)
     assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
     (caveat,) = native.caveats
-    assert caveat == "memray stopped after call 40, since the disk is full"
+    assert str(caveat) == "memray stopped after call 40, since the disk is full"
 
 
 def grow(state: State, item: int) -> None:

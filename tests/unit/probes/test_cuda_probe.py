@@ -33,4 +33,4 @@ def test_a_probe_that_cannot_read_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delattr("psutil.heap_info")
     chosen = choose("cpu")
     assert "live_heap" not in {series.name for series in chosen.series}
-    assert "mallinfo2" in chosen.unavailable["live_heap"]
+    assert "mallinfo2" in str(chosen.unavailable["live_heap"])

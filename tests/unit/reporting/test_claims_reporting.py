@@ -19,10 +19,10 @@ from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
 from leakhunt.model.claims import MEASURES, ClaimsReport, ClaimVerdict, Measurement
 from leakhunt.model.run import Run
-from leakhunt.reporting.claims.formats import CLAIMS_FORMATS, Format
 from leakhunt.reporting.claims.tables import SIGNS
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
-from leakhunt.reporting.registry import RENDERERS
+from leakhunt.reporting.registry import CLAIMS_RENDERERS, RENDERERS, Renderer
+from leakhunt.reporting.run import json_file
 from leakhunt.text.language import speaking
 
 GOLDEN = Path(__file__).parents[1] / "data" / "claims.md"
@@ -47,7 +47,7 @@ def report(both: Evidence) -> ClaimsReport:
 
 
 def rendered(name: str, report: ClaimsReport) -> str:
-    (made,) = (made for made in CLAIMS_FORMATS if made.format == name)
+    (made,) = (made for made in CLAIMS_RENDERERS if made.format == name)
     return made.render(report).decode()
 
 
@@ -64,9 +64,9 @@ def test_there_is_a_claim_of_each_verdict(report: ClaimsReport) -> None:
     assert {claim.verdict for claim in report.claims} == set(ClaimVerdict)
 
 
-@pytest.mark.parametrize("made", CLAIMS_FORMATS, ids=lambda made: made.file_name)
+@pytest.mark.parametrize("made", CLAIMS_RENDERERS, ids=lambda made: made.file_name)
 def test_every_format_is_the_same_twice_and_says_every_claim(
-    report: ClaimsReport, made: Format
+    report: ClaimsReport, made: Renderer[ClaimsReport]
 ) -> None:
     first = made.render(report)
     assert first == made.render(report)
@@ -121,7 +121,7 @@ def test_hostile_texts_are_shown_as_they_are(both: Evidence) -> None:
 
 def test_a_report_without_runs_or_scenarios_is_one(both: Evidence) -> None:
     for empty in (ClaimsReport((), "leakhunt test"), claims_report(Evidence(missing="no"))):
-        for made in CLAIMS_FORMATS:
+        for made in CLAIMS_RENDERERS:
             assert made.render(empty)
         assert on_terminal(empty)
 
@@ -194,6 +194,20 @@ def test_what_stays_open_upwards_is_null_for_programs(report: ClaimsReport) -> N
     }
 
 
+def test_the_report_of_a_run_has_its_claims_for_programs(
+    both: Evidence, report: ClaimsReport
+) -> None:
+    assert both.report is not None
+    document = json.loads(json_file.render(replace(both.report, claims=report.claims)))
+    texts = [
+        check["measured"]["text"]["text"]
+        for claim in document["claims"]
+        for check in claim["checks"]
+        if check["measured"]
+    ]
+    assert texts and all(each in rendered("md", report) for each in texts)
+
+
 def test_what_was_judged_in_english_is_shown_in_chinese(report: ClaimsReport) -> None:
     english = rendered("md", report)
     with speaking("zh"):
@@ -209,6 +223,6 @@ def test_what_was_judged_in_english_is_shown_in_chinese(report: ClaimsReport) ->
 def test_all_is_spoken_in_chinese_without_a_failure(both: Evidence) -> None:
     with speaking("zh"):
         spoken = claims_report(both)
-        for made in CLAIMS_FORMATS:
+        for made in CLAIMS_RENDERERS:
             assert made.render(spoken)
         assert on_terminal(spoken)

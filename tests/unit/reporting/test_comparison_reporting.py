@@ -21,8 +21,8 @@ from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.comparison.figure import MOST_VARIANTS, comparison_figure
-from leakhunt.reporting.comparison.formats import COMPARISON_FORMATS, Format
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
+from leakhunt.reporting.registry import COMPARISON_RENDERERS, Renderer
 from leakhunt.text.language import speaking
 
 HOSTILE = "<script>alert(1)</script>|`[bold]$x^2$\"'& 中文"
@@ -102,9 +102,9 @@ KINDS = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("made", COMPARISON_FORMATS, ids=lambda made: made.file_name)
+@pytest.mark.parametrize("made", COMPARISON_RENDERERS, ids=lambda made: made.file_name)
 def test_every_format_takes_every_comparison_and_is_the_same_twice(
-    comparisons: Mapping[str, Comparison], made: Format, kind: str
+    comparisons: Mapping[str, Comparison], made: Renderer[Comparison], kind: str
 ) -> None:
     first = made.render(comparisons[kind])
     assert first
@@ -112,7 +112,7 @@ def test_every_format_takes_every_comparison_and_is_the_same_twice(
 
 
 def text_of(name: str, comparison: Comparison) -> str:
-    (made,) = (made for made in COMPARISON_FORMATS if made.file_name == name)
+    (made,) = (made for made in COMPARISON_RENDERERS if made.file_name == name)
     return made.render(comparison).decode()
 
 

@@ -21,7 +21,7 @@ from leakhunt.engine.formats import renderers_named
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.samples import KEYS, samples_csv, samples_parquet
 
 # What is written where nothing is asked for.
@@ -29,7 +29,7 @@ FOUR = ("html", "png", "md", "json")
 ROWS = [(1000 + call, 5_000_000) for call in range(12)]
 
 
-def names(renderers: tuple[Renderer, ...]) -> list[str]:
+def names(renderers: tuple[RunRenderer, ...]) -> list[str]:
     return [renderer.file_name for renderer in renderers]
 
 
@@ -54,7 +54,9 @@ def test_a_format_whose_extra_is_missing_is_refused_or_with_all_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here = replace(RENDERERS[0], requires=())
-    missing = Renderer("holo", "x.holo", samples_csv, requires=("no_such_module",), extra="frames")
+    missing = RunRenderer(
+        "holo", "x.holo", samples_csv, requires=("no_such_module",), extra="frames"
+    )
     monkeypatch.setattr(formats, "RENDERERS", (here, missing))
     monkeypatch.setattr(formats, "formats", lambda: ("html", "holo"))
     with pytest.raises(MissingRequirement, match=r"no_such_module.*leakhunt\[frames\]"):

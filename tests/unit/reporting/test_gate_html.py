@@ -12,7 +12,7 @@ from conftest import HOSTILE, MakeRun
 from made_gates import KINDS, acceptance, checked, gated, made_gates, suspect, variant
 from page_parts import PageParts, parsed
 
-from leakhunt.engine.gate_output import chosen_files, pages_among, told_paths
+from leakhunt.engine.gate_output import files_named, pages_among, paths_shown
 from leakhunt.model.gate import GateAnswer, GateResult, Pages, VariantResult
 from leakhunt.reporting.gate.html_page import render
 from leakhunt.reporting.gate.rows import rows, sentence
@@ -262,10 +262,10 @@ def test_pages_are_told_from_other_files_and_by_their_place_beside_the_gates() -
 
 
 def test_html_is_the_format_of_both_and_no_other_is_told_twice() -> None:
-    files = chosen_files("html,json")
+    files = files_named("html,json")
     assert [each.file_name for each in files.gate] == ["gate.json", "gate.html"]
     assert [each.file_name for each in files.reports] == ["report.html"]
-    everything = chosen_files("all")
+    everything = files_named("all")
     assert [each.file_name for each in everything.gate][-1] == "gate.html"
     assert {each.format for each in everything.gate} & {
         each.format for each in everything.reports
@@ -274,9 +274,9 @@ def test_html_is_the_format_of_both_and_no_other_is_told_twice() -> None:
 
 def test_the_page_is_told_last_and_in_place_of_the_reports() -> None:
     markdown, html, report = Path("out/gate.md"), Path("out/gate.html"), Path("out/x/report.html")
-    assert told_paths([markdown, html], [report]) == [markdown, html]
-    assert told_paths([markdown], [report]) == [markdown, report]
-    assert told_paths([], []) == []
+    assert paths_shown([markdown, html], [report]) == (markdown, html)
+    assert paths_shown([markdown], [report]) == (markdown, report)
+    assert paths_shown([], []) == ()
 
 
 # ---- safe, and in any language

@@ -33,12 +33,12 @@ from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.gate import junit
 from leakhunt.reporting.gate import markdown as gate_markdown
 from leakhunt.reporting.gate import rows as gate_words
-from leakhunt.reporting.gate.formats import GATE_RENDERERS, GateRenderer
 from leakhunt.reporting.gate.rows import measured, power, rows, sentence
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS, until
 from leakhunt.reporting.gate.tables import HEADINGS, cells
 from leakhunt.reporting.gate.terminal import gate_lines
+from leakhunt.reporting.registry import GATE_RENDERERS, GateDocument, GateRenderer
 from leakhunt.text.language import speaking
 
 
@@ -84,9 +84,9 @@ def the_row(made: GateResult) -> gate_words.GateRow:
 def test_every_format_takes_every_gate_and_is_the_same_twice(
     gates: Mapping[str, GateResult], made: GateRenderer, kind: str, repository: Repository
 ) -> None:
-    first = made.render(gates[kind], repository)
+    first = made.render(GateDocument(gates[kind], repository))
     assert first.endswith(b"\n")
-    assert made.render(gates[kind], repository) == first
+    assert made.render(GateDocument(gates[kind], repository)) == first
     first.decode()
 
 
@@ -102,10 +102,10 @@ def test_what_was_judged_in_english_is_shown_in_chinese(make_run: MakeRun) -> No
     answer = answer_on(assemble([run], "test").entries, Terms((budget,), (), date(2027, 3, 1)))
     made = gated(answer)
     renderer = next(each for each in GATE_RENDERERS if each.format == "md")
-    english = renderer.render(made, REPOSITORY).decode()
+    english = renderer.render(GateDocument(made, REPOSITORY)).decode()
     assert "4.88 KiB/call, at least 4.88 KiB/call" in english
     with speaking("zh"):
-        chinese = renderer.render(made, REPOSITORY).decode()
+        chinese = renderer.render(GateDocument(made, REPOSITORY)).decode()
     assert "，至少 4.88 KiB" in chinese and "at least" not in chinese
 
 
@@ -432,7 +432,7 @@ def test_json_holds_no_character_that_is_none(
     gates: Mapping[str, GateResult], format_name: str
 ) -> None:
     (made,) = [each for each in GATE_RENDERERS if each.format == format_name]
-    text = made.render(gates["hostile"], REPOSITORY).decode()
+    text = made.render(GateDocument(gates["hostile"], REPOSITORY)).decode()
     json.loads(text, parse_constant=pytest.fail)
     if format_name != "json":
         assert not re.search(r"\\ud8|\\u00|\\r", text)

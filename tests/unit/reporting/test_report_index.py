@@ -16,7 +16,6 @@ from conftest import MakeRun
 
 from leakhunt.amounts import format_rate
 from leakhunt.analysis.report import assemble
-from leakhunt.errors import BadFile
 from leakhunt.model.series import Unit
 from leakhunt.reporting.index.page import (
     Contents,
@@ -108,7 +107,7 @@ def test_what_todays_renderer_writes_can_be_listed(make_run: MakeRun) -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_report_is_told_as_such(document: bytes) -> None:
-    with pytest.raises(BadFile, match="damaged"):
+    with pytest.raises(ValueError, match="damaged"):
         contents_of_report(document)
 
 

@@ -17,7 +17,7 @@ from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.charts.style import spread_out
 from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.html_page import bars
 from leakhunt.reporting.run.terminal import summary_table, verdict_lines
 
@@ -96,7 +96,7 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: renderer.file_name)
 def test_every_format_takes_every_report_and_is_the_same_twice(
-    reports: dict[str, Report], renderer: Renderer, kind: str
+    reports: dict[str, Report], renderer: RunRenderer, kind: str
 ) -> None:
     first = renderer.render(reports[kind])
     assert first

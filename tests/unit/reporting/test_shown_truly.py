@@ -14,7 +14,6 @@ from rich.console import Console
 
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
-from leakhunt.errors import BadFile
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.verdict import Status
@@ -84,8 +83,8 @@ def test_what_is_shown_first_follows_the_verdict(make_run: MakeRun) -> None:
     assert verdict.kind is Kind.CUDA_LEAK
     assert main_series(cuda, verdict) == "cuda_allocated"
     (listed,) = contents_of_report(render_json(assemble([cuda], "test"))).variants
-    assert listed.rate.startswith("CUDA 2.00 MiB/call")
-    assert "cuda allocated per call: 2.00 MiB" in card(cuda, verdict)
+    assert listed.rate.startswith("CUDA allocated 2.00 MiB/call")
+    assert "CUDA allocated per call: 2.00 MiB" in card(cuda, verdict)
     opened = make_run(live_heap=heap, descriptors=list(range(300)))
     assert "descriptors: 0" in card(opened, judge(opened))
     assert shown_series("clean", {"rss", "live_heap"}, ()) == "live_heap"
@@ -145,7 +144,7 @@ def test_a_summary_with_an_impossible_rate_is_damaged(make_run: MakeRun, rate: A
     run = make_run(live_heap=[9000 * call for call in range(300)])
     document = json.loads(render_json(assemble([run], "test")))
     document["runs"][0]["trends"]["live_heap"]["rate"] = rate
-    with pytest.raises(BadFile):
+    with pytest.raises(ValueError, match="damaged"):
         contents_of_report(json.dumps(document).encode())
 
 

@@ -18,14 +18,14 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import Attribution, Origin, Suspect
-from leakhunt.model.plan import Load, Work
+from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.charts.plot_data import plot_data
 from leakhunt.reporting.charts.series_values import heights, seconds_passed, title
 from leakhunt.reporting.charts.sparkline import sparkline
 from leakhunt.reporting.charts.trendline import trend_line
-from leakhunt.reporting.registry import RENDERERS, Renderer
+from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.html_page import bars
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.tables import headings, outcome_cell, remedies, row
@@ -56,7 +56,7 @@ def cut(run: Run, samples: int) -> Run:
 
 def hostile_soak() -> Run:
     run = hostile_run(soak(NAIVE))
-    load = Load(HOSTILE, HOSTILE, HOSTILE, users=3)
+    load = PlannedLoad(HOSTILE, HOSTILE, HOSTILE, users=3)
     notes = (
         {"record": "note", "kind": "errors", "errors": [[HOSTILE, 5]]},
         {"record": "note", "kind": "restarted", "text": HOSTILE},
@@ -86,7 +86,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda renderer: renderer.file_name)
-def test_every_format_takes_every_soak(report: Report, renderer: Renderer) -> None:
+def test_every_format_takes_every_soak(report: Report, renderer: RunRenderer) -> None:
     assert renderer.render(report)
 
 

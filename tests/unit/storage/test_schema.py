@@ -20,7 +20,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
 from leakhunt.model.attribution import Finding, RemedyTrial
 from leakhunt.model.claims import CheckedScenario, ClaimsReport, JudgedClaim
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import SERIES, Series
@@ -29,6 +29,8 @@ from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.run import json_file
 from leakhunt.storage import run_file
 from leakhunt.storage.schema_files import SCHEMAS
+from leakhunt.text.message import joined, plural_message
+from leakhunt.text.record import to_record
 
 EXAMPLES = Path(__file__).parents[3] / "reports" / "examples"
 FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/report.json"))
@@ -37,6 +39,7 @@ RUN_FILES = [
     *sorted((Path(__file__).parents[1] / "data").glob(f"*{run_file.SUFFIX}")),
 ]
 MIB = 1 << 20
+_TEXT = joined((plural_message("test.runs", "{n} run", "{n} runs", 2), "plain"))
 
 
 REPORT = schema("report")
@@ -171,6 +174,8 @@ def test_a_line_that_leakhunt_does_not_write_is_refused(line: dict[str, Any]) ->
         {"record": "note", "kind": "resumed", "text": "it goes on"},
         {"record": "note", "kind": "service", "pid": 4711, "created": 1795272984.93},
         {"record": "result", "call": 0, "value": {"any": ["thing"]}},
+        {"record": "note", "kind": "error", "text": to_record(_TEXT), "exit_code": 8},
+        {"record": "note", "kind": "watched", "caveats": [to_record(_TEXT), "plain"]},
     ],
 )
 def test_a_line_that_no_example_has_is_as_the_schema_says(line: dict[str, Any]) -> None:
@@ -226,7 +231,7 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         (Finding, "finding"),
         (Series, "Series"),
         (Plan, "Plan"),
-        (Load, "Load"),
+        (PlannedLoad, "Load"),
     ],
 )
 def test_a_record_of_the_run_file_is_what_its_type_says(kind: type, name: str) -> None:

@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 from conftest import TWO_SERIES, plan
 
+from leakhunt.amounts import Amount
 from leakhunt.errors import BadFile, CannotWrite, UsageError
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose
 from leakhunt.model.series import Unit
 from leakhunt.storage import run_file as store
 from leakhunt.storage import run_writer
+from leakhunt.text.language import speaking
+from leakhunt.text.message import message
+from leakhunt.text.record import fields_of
 
 GOLDEN = Path(__file__).parents[1] / "data" / "format-1.run.jsonl"
 
@@ -61,7 +66,7 @@ def test_what_is_written_comes_back(run_file: Path) -> None:
 def test_a_file_without_footer_says_that_it_was_interrupted(run_file: Path) -> None:
     run = store.load(run_file)
     assert run.outcome.ending is Ending.INTERRUPTED
-    assert "no footer" in run.outcome.reason
+    assert "no footer" in str(run.outcome.reason)
     assert run.calls_done == 3
 
 
@@ -312,3 +317,40 @@ def test_a_phase_that_makes_no_sense_is_counted_not_believed(
     phase = asdict(Phase(3, 2, Purpose.JUDGED, 1, collects=False)) | change
     add(run_file, run_writer.encode({"record": "phase", **phase}))
     assert store.load(run_file).damaged_lines == 1
+
+
+def test_a_text_of_an_earlier_format_stays_as_it_was_worded(run_file: Path) -> None:
+    add(run_file, run_writer.encode({"record": "note", "kind": "watched", "caveats": ["cut {x}"]}))
+    add(run_file, run_writer.encode({"record": "note", "kind": "error", "text": "KeyError: {x}"}))
+    footer = {"ending": "killed", "reason": "SIGKILL after call 3 of 5", "kernel": "oom {x}"}
+    add(run_file, run_writer.encode({"record": "footer", **footer}))
+    run = store.load(run_file)
+    assert [each.get("text") for each in run.notes] == [None, "KeyError: {x}"]
+    assert run.notes[0]["caveats"] == ("cut {x}",)
+    with speaking("zh"):
+        assert str(run.outcome.reason) == "SIGKILL after call 3 of 5"
+    assert run.outcome.kernel == "oom {x}"
+
+
+def test_what_is_recorded_comes_back_as_messages(run_file: Path) -> None:
+    caveat = message("test.caveat", "cut at {size}", size=Amount(5 << 20))
+    add(run_file, run_writer.encode({"record": "note", "kind": "watched", "caveats": [caveat]}))
+    found = Finding(
+        Instrument.RESOURCES, FindingKind.RESOURCE, "descriptor", (1, 2), (0, 1), (0, 0),
+        facts={"name": message("test.file", "a file in {name}/", name="shm"), "since_call": 1},
+    )  # fmt: skip
+    add(run_file, run_writer.encode({"record": "finding", **fields_of(found)}))
+    outcome = Outcome(Ending.KILLED, caveat, "SIGKILL", caveat, -9)
+    run_writer.finish(run_file, outcome, 1.0)
+    run = store.load(run_file)
+    assert (run.outcome, run.findings) == (outcome, (found,))
+    assert run.notes[0]["caveats"] == (caveat,)
+    assert run.damaged_lines == 0
+
+
+@pytest.mark.parametrize("text", [5, {"message": "x"}, ["a"]], ids=str)
+def test_a_text_that_is_none_costs_only_its_line(run_file: Path, text: Any) -> None:
+    add(run_file, run_writer.encode({"record": "note", "kind": "error", "text": text}))
+    add(run_file, run_writer.encode({"record": "footer", "ending": "ok", "reason": text}))
+    run = store.load(run_file)
+    assert (run.notes, run.damaged_lines) == ((), 2)

@@ -26,7 +26,7 @@ from leakhunt.model.plan import Role
 from leakhunt.model.run import Ending
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status
-from leakhunt.text.language import ENGLISH, mark, ntr, retold, speaking, spoken, tag, tr
+from leakhunt.text.language import ENGLISH, mark, ntr, speaking, spoken, tag, tr
 
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 TAG = re.compile(r"</?[a-z]+>")
@@ -34,7 +34,6 @@ TAG = re.compile(r"</?[a-z]+>")
 LITERAL = re.compile(
     r"--[a-z][a-z-]*|'leakhunt [^']*'|\b[\w.]+\(\)|\b[A-Z]+_[A-Z_]+\b|\bpip install\b"
 )
-LONG = "SIGKILL after call 3: " * 10_000
 HAN = "\u4e00-\u9fff"
 FILE = next(file for file in catalogue.FILES if file.parts[-3] == "zh_CN")
 
@@ -105,7 +104,6 @@ def test_english_is_spoken_unless_somebody_asks() -> None:
     assert tr("no leak above {most}", most="1 B") == "no leak above 1 B"
     assert ntr("{n} stack", "{n} stacks", 1) == "1 stack"
     assert ntr("{n} stack", "{n} stacks", 2) == "2 stacks"
-    assert retold("SIGKILL after call 3 of 5") == "SIGKILL after call 3 of 5"
     assert mark("clean") == "clean"
 
 
@@ -158,41 +156,9 @@ def test_an_unknown_language_is_none() -> None:
 def test_what_nobody_translates_stays_as_it_is() -> None:
     hostile = "<script>alert(1)</script> {0} {x!r} %s $x^2$ 测试 \udcff"
     with speaking("zh"):
-        assert tr("") == retold("") == ""
-        assert tr(hostile) == retold(hostile) == hostile
+        assert tr("") == ""
+        assert tr(hostile) == hostile
         assert tr("no leak above {most}", most=hostile) == f"没有超过 {hostile} 的泄漏"
-
-
-@pytest.mark.parametrize(
-    ("recorded", "told"),
-    [
-        ("interrupted by the user", "被用户中断"),
-        ("SIGKILL after call 131 of 250", "第 131 次调用之后（共 250 次）SIGKILL"),
-        ("SIGSEGV before the first call", "第一次调用之前SIGSEGV"),
-        ("asked to stop after call 7", "第 7 次调用之后被要求停止"),
-        (
-            "no sample for 60 s after call 5 of 9; the log holds its stack at that moment",
-            "第 5 次调用之后（共 9 次）60 s 内没有采样；日志中有当时的调用栈",
-        ),
-        (
-            "SIGKILL after call 5 of 9; the kernel's OOM killer ended it: 1 kill in its memory"
-            " cgroup, limit 64.0 MiB",
-            "第 5 次调用之后（共 9 次）SIGKILL；被内核的 OOM killer 结束：其内存 cgroup 中有 1"
-            " 次终止，限制 64.0 MiB",
-        ),
-        (
-            "memray stopped after call 1,200, since the disk is full",
-            "memray 在第 1,200 次调用后停止，因为磁盘已满",
-        ),
-        ("KeyError: {x} after call 3 (made.py:1)", "KeyError: {x} after call 3 (made.py:1)"),
-        ("a file in shm/", "shm/ 中的一个文件"),
-        ("ValueError: clean <b>", "ValueError: clean <b>"),
-        (LONG, LONG),
-    ],
-)  # fmt: skip
-def test_what_a_run_file_recorded_is_retold(recorded: str, told: str) -> None:
-    with speaking("zh"):
-        assert retold(recorded) == told
 
 
 def test_amounts_keep_their_units() -> None:

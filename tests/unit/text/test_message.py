@@ -10,7 +10,6 @@ from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.text.language import speaking
 from leakhunt.text.message import (
-    Recorded,
     joined,
     message,
     plural_message,
@@ -83,14 +82,6 @@ def test_words_of_a_list_are_said_in_the_language_spoken() -> None:
     with speaking("zh"):
         assert str(Kind.CLEAN) not in str(kinds)
     assert to_json(kinds)["parts"][0] == {"text": "clean", "value": "clean"}
-
-
-def test_what_a_file_recorded_in_english_is_said_in_the_language_spoken() -> None:
-    told = message("test.ended", "<{reason}>", reason=Recorded("SIGKILL after call 3 of 5"))
-    assert str(told) == "<SIGKILL after call 3 of 5>"
-    with speaking("zh"):
-        assert "SIGKILL after call" not in str(told)
-    assert to_json(told)["values"] == {"reason": "SIGKILL after call 3 of 5"}
 
 
 def test_equal_messages_are_the_same_key() -> None:

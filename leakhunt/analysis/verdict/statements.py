@@ -1,0 +1,138 @@
+"""What a verdict says of its series, of the time to a limit, and of how the run ended: messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from leakhunt.amounts import Amount, Count, Rate, Seconds
+from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.plan import Work
+from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import SERIES, short_title
+from leakhunt.model.verdict import Forecast, Trend
+from leakhunt.text.message import Message, Text, joined, message, word
+
+
+def growths(trends: Sequence[Trend], work: Work) -> Text:
+    """How fast each grows."""
+    return joined([growth(trend, work) for trend in trends], "; ", "")
+
+
+def growth(trend: Trend, work: Work) -> Message:
+    """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
+    assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
+    values = {
+        "title": short_title(trend.series),
+        "rate": Rate(trend.rate, trend.unit, work),
+        "low": Amount(trend.rate_low, trend.unit),
+        "high": Amount(trend.rate_high, trend.unit),
+        "shape": trend.shape,
+    }
+    if trend.series in SERIES and SERIES[trend.series].is_plural:
+        return message(
+            "verdict.grow", "{title} grow by {rate} (between {low} and {high}), {shape}", **values
+        )
+    return message(
+        "verdict.grows", "{title} grows by {rate} (between {low} and {high}), {shape}", **values
+    )
+
+
+def reasons(trends: Sequence[Trend]) -> Text:
+    """Each reason once, after the series it holds for; all series need no list."""
+    titles: dict[Text, list[Text]] = {}
+    for trend in trends:
+        titles.setdefault(trend.reason, []).append(short_title(trend.series))
+    if len(titles) == 1 and len(trends) > 1:
+        return trends[0].reason
+    return joined([_about(tuple(named), reason) for reason, named in titles.items()], "; ", "")
+
+
+def undecided(trends: Sequence[Trend]) -> Message:
+    """Why these series are inconclusive."""
+    if trends[0].samples < FEWEST_SAMPLES:
+        return message("verdict.too_short", "Too short to say ({reason})", reason=reasons(trends))
+    return message("verdict.inconclusive", "Inconclusive ({reason})", reason=reasons(trends))
+
+
+def _about(titles: tuple[Text, ...], reason: Text) -> Message:
+    return message("verdict.series_reason", "{series}: {reason}", series=titles, reason=reason)
+
+
+def bounds(trends: Sequence[Trend], work: Work) -> Text:
+    """What each grows by at most."""
+    return joined([bound(trend, work) for trend in trends], "; ", "")
+
+
+def bound(trend: Trend, work: Work) -> Message:
+    """``live heap at most 12 B/call (would have seen 256 B/call with 95 %)``.
+
+    The reason instead, where it is clean for another one than its bound: blocks are, by their
+    bytes.
+    """
+    title = short_title(trend.series)
+    if trend.upper_bound is None or trend.upper_bound > trend.tolerance:
+        return _about((title,), trend.reason)
+    most = Rate(trend.upper_bound, trend.unit, work)
+    if trend.detectable is None:
+        return message(
+            "verdict.bound", "{title} at most {upper_bound}", title=title, upper_bound=most
+        )
+    return message(
+        "verdict.bound_with_power",
+        "{title} at most {upper_bound} (would have seen {detectable} with 95 %)",
+        title=title,
+        upper_bound=most,
+        detectable=Rate(trend.detectable, trend.unit, work),
+    )
+
+
+def time_to_limit(ahead: Forecast, work: Work) -> Message:
+    """``At this rate the memory limit (2.00 GiB) is reached in about 500 calls (480 to 530)``."""
+    reached = message(
+        "verdict.limit_reached",
+        "At this rate {limit} ({room}) is reached in {calls_ahead}",
+        limit=word(ahead.limit),
+        room=Amount(ahead.limit_bytes),
+        calls_ahead=_calls_ahead(ahead, work),
+    )
+    if ahead.seconds is None:
+        return reached
+    return message(
+        "verdict.limit_reached_at_pace",
+        "{reached}, {seconds} at this pace",
+        reached=reached,
+        seconds=Seconds(ahead.seconds),
+    )
+
+
+def _calls_ahead(ahead: Forecast, work: Work) -> Message:
+    values = {"calls": Count(ahead.calls, work), "soonest": ahead.calls_soonest}
+    if ahead.calls_latest is None:
+        return message("verdict.calls_ahead_open", "about {calls} ({soonest:,} to never)", **values)
+    return message(
+        "verdict.calls_ahead",
+        "about {calls} ({soonest:,} to {latest:,})",
+        latest=ahead.calls_latest,
+        **values,
+    )
+
+
+def ending(run: Run) -> Iterator[Message]:
+    """How the run ended, and what RSS came to by then; nothing if it ended by itself."""
+    outcome = run.outcome
+    if outcome.ending is Ending.OK:
+        return
+    yield message(
+        "verdict.ended_early",
+        "It ended early ({ending}): {reason}",
+        ending=outcome.ending,
+        reason=outcome.reason,
+    )
+    if rss := run.samples.get("rss"):
+        yield message(
+            "verdict.rss_until_then",
+            "In its {calls} RSS went from {first} to {last}",
+            calls=Count(run.calls_done, run.plan.work),
+            first=Amount(rss[0]),
+            last=Amount(rss[-1]),
+        )

@@ -1,0 +1,325 @@
+"""``gate``: budgets checked on what a policy names, or on run files.
+
+    result = gate(GateRequest(policy=Path("leakhunt.toml"), against="main"))
+    result.answer        # GateAnswer.WITHIN, OVER, CANNOT_TELL or NOTHING_MEASURED
+    result.exit_code     # the same as a number; 130 after an interrupt
+
+From the policy to the exit code it goes one way: `config.policy_file`, `gate_plan` (which variants,
+which settings), `gate_variant` (repeats, longer runs, the other revision, the hunt),
+`analysis.gate.decide`, `model.gate.GateResult`, `reporting.gate`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
+from leakhunt.config.budgets import parse_budget
+from leakhunt.config.find_policy import example_table, load_policy, policy_file
+from leakhunt.engine.baselines import SavedBaseline, kept_in
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.formats import GATE_FILES
+from leakhunt.engine.gate_notes import left_out, not_among, not_kept, not_there, unneeded
+from leakhunt.engine.gate_output import (
+    GateFiles,
+    files_named,
+    pages_among,
+    write_gate,
+    write_reports,
+)
+from leakhunt.engine.gate_plan import jobs_of
+from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
+from leakhunt.engine.gate_variant import answer_runs, without_baseline
+from leakhunt.engine.report import GENERATOR
+from leakhunt.engine.repository import repository_around
+from leakhunt.engine.revisions import rival_of
+from leakhunt.engine.select_runs import runs_in
+from leakhunt.errors import INTERRUPTED, UsageError
+from leakhunt.model.gate import GateAnswer, GateResult, Terms, VariantResult
+from leakhunt.model.options import PAIRS
+from leakhunt.model.policy import Policy, ScenarioPolicy
+from leakhunt.model.run import Run
+from leakhunt.model.series import LIVE_HEAP
+from leakhunt.reporting.gate.notebook import card
+from leakhunt.reporting.gate.source_lines import Repository
+from leakhunt.storage.folders import new_folder
+from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
+
+_MAX_GROWTH = "--max-growth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRequest:
+    """What ``gate`` is asked for; every door builds one, and `gate` checks it.
+
+    `runs` are run files, or folders of them, that are checked in place of measuring. `policy` is
+    the file with the budgets; None: the nearest ``leakhunt.toml`` or ``pyproject.toml``. In place
+    of it `max_growth` is one budget for run files, of `series`. `scenarios` are those of the policy
+    that are measured, as ``NAME[:VARIANT,...]``; empty: all. `against` is a git revision that is
+    measured in `pairs` of interleaved runs, by the interpreter `against_python`. `baselines` is
+    their folder; None: the policy's. `jobs` variants are measured at the same time. `out` is the
+    folder for run files and reports; None: a new one below ``reports``, of run files none.
+    `formats` are the files that are written, such as ``html,json``.
+    """
+
+    runs: tuple[str, ...] = ()
+    policy: Path | None = None
+    scenarios: tuple[str, ...] = ()
+    against: str | None = None
+    against_python: str = ""
+    pairs: int = PAIRS
+    baselines: Path | None = None
+    no_baseline: bool = False
+    jobs: int = 1
+    max_growth: str | None = None
+    series: str | None = None
+    out: Path | None = None
+    formats: str = GATE_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class GateRun:
+    """A gate that was carried out: its `result`, and what it left.
+
+    `repository` is where its answers stand. `files` are its own, the page the last, and `reports`
+    the pages on its scenarios; none where run files were checked and no folder was named.
+    """
+
+    result: GateResult
+    repository: Repository
+    folder: Path | None = None
+    files: tuple[Path, ...] = ()
+    reports: tuple[Path, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def answer(self) -> GateAnswer:
+        """The answer for all variants."""
+        return self.result.answer
+
+    @property
+    def variants(self) -> tuple[VariantResult, ...]:
+        """The answers on the variants, in the order of the policy."""
+        return self.result.variants
+
+    @property
+    def exit_code(self) -> int:
+        """That of ``leakhunt gate``: the answer, or 130 after an interrupt."""
+        return INTERRUPTED if self.interrupted else int(self.answer)
+
+    def _repr_html_(self) -> str:
+        return card(self.result)
+
+
+def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
+    """Measure what the policy names, or take run files, and check the budgets.
+
+    After an interrupt it tells what was measured so far.
+
+    Raises:
+        UsageError: the request makes no sense.
+        BadFile: the policy, a baseline or a run file that is named is damaged.
+        CannotWrite: the disk does not take run files or reports.
+        MissingRequirement: git, or what a format needs, is not there.
+    """
+    files = files_named(request.formats, events)
+    _refuse_what_makes_no_sense(request)
+    if request.runs:
+        return _check_run_files(request, files)
+    policy = load_policy(policy_file(request.policy))
+    if not policy.scenarios:
+        raise UsageError(
+            tr(
+                "{file}: no scenario to measure; add a table [{table}], or name run files",
+                file=policy.file,
+                table=example_table(policy.file),
+            )
+        )
+    _refuse_what_does_not_go_together(request)
+    return _measure(request, policy, files, events)
+
+
+def _refuse_what_makes_no_sense(request: GateRequest) -> None:
+    if request.max_growth is not None and (request.policy is not None or not request.runs):
+        raise UsageError(
+            tr("--max-growth is a budget for run files, in place of a policy: name some run files")
+        )
+    if request.series is not None and request.max_growth is None:
+        raise UsageError(tr("--series says what --max-growth is of; give both, or neither"))
+    only_measured = (request.against, *request.scenarios, request.against_python or None)
+    if request.runs and any(each is not None for each in only_measured):
+        raise UsageError(tr("run files are measured already: leave out --scenario and --against"))
+    for name in ("pairs", "jobs"):
+        value = getattr(request, name)
+        if value < 1:
+            raise UsageError(
+                tr("{name}={value}: use {least} or more", name=name, value=value, least=1)
+            )
+
+
+def _refuse_what_does_not_go_together(request: GateRequest) -> None:
+    """Refuse options that would do nothing, and an interpreter that is not there."""
+    interpreter = request.against_python
+    if interpreter and request.against is None:
+        raise UsageError(tr("--against-python goes with --against REVISION"))
+    if interpreter and shutil.which(interpreter) is None:
+        raise UsageError(
+            tr("--against-python {name}: no such program; check the path", name=interpreter)
+        )
+    if request.against is not None and request.baselines is not None:
+        raise UsageError(
+            tr("--against measures a revision in place of a baseline: leave out --baselines")
+        )
+
+
+def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:
+    """Judge run files; a place without any was not measured."""
+    policy = (
+        _of_one_budget(request.max_growth, request.series or LIVE_HEAP)
+        if request.max_growth is not None
+        else load_policy(policy_file(request.policy))
+    )
+    saved = _saved(request, policy)
+    variants = [each for place in request.runs for each in _answers_in(place, policy, saved)]
+    folder = new_folder(request.out, "gate") if request.out is not None else None
+    notes = (*not_among(policy, variants), *not_kept(saved, variants))
+    held_against = saved.place if saved is not None else ""
+    return _finished(_Answers(policy, tuple(variants), held_against, notes), folder, files)
+
+
+def _of_one_budget(max_growth: str, series: str) -> Policy:
+    """The policy that the options stand for."""
+    # A bare number counts per call as it does in a policy.
+    is_number = max_growth.replace(".", "", 1).isdecimal()
+    try:
+        budget = parse_budget(series, float(max_growth) if is_number else max_growth)
+    except UsageError as error:
+        raise UsageError(tr("{option}: {error}", option=_MAX_GROWTH, error=error)) from None
+    return Policy(_MAX_GROWTH, ScenarioPolicy("", _MAX_GROWTH, budgets=(budget,)))
+
+
+def _saved(request: GateRequest, policy: Policy) -> SavedBaseline | None:
+    """The baselines to compare runs with; None: no folder of them is named."""
+    named = request.baselines
+    if request.no_baseline or (named is None and not policy.baselines):
+        return None
+    return kept_in(named or Path(policy.file).parent / policy.baselines)
+
+
+def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iterator[VariantResult]:
+    """The answers on the variants in a place, and on its damaged files."""
+    damaged: list[Text] = []
+    variants: dict[tuple[str, str], list[Run]] = {}
+    for run in runs_in(place, damaged):
+        variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
+    for reason in damaged:
+        yield not_measured(place, "", reason)
+    measured = {
+        name: runs for name, runs in variants.items() if any(run.plan.is_measured for run in runs)
+    }
+    if not measured and not damaged:
+        yield not_measured(place, "", message("gate.no-run-file", "no run file (*.run.jsonl) here"))
+    against = without_baseline if saved is None else saved.against
+    for (scenario, variant), runs in measured.items():
+        budgets = policy.of(scenario).budgets_of(variant)
+        terms = Terms(budgets, policy.accepted_in(scenario), _today())
+        yield answer_runs(runs, terms, GENERATOR, against)
+
+
+def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Events) -> GateRun:
+    """Measure what the policy names, and check it."""
+    saved = None if request.against is not None else _saved(request, policy)
+    base = Path(policy.file).absolute().parent
+    jobs = jobs_of(policy, request.scenarios, base)
+    with ExitStack() as lasting:
+        rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
+        folder = new_folder(request.out, "gate")
+        jobs = [replace(job, folder=folder / job.folder) for job in jobs]
+        context = GateContext(
+            policy=policy,
+            today=_today(),
+            events=events,
+            against=without_baseline if saved is None else saved.against,
+            rival=rival,
+            jobs=request.jobs,
+        )
+        results = [gate_scenario(job, context) for job in jobs]
+    reports = tuple(
+        (
+            job.settings.scenario.name,
+            write_reports(job.folder, files, request.against, job.folder / AGAINST, events),
+        )
+        for job in jobs
+    )
+    variants = tuple(variant for result in results for variant in result.variants)
+    answers = _Answers(
+        policy,
+        variants,
+        held_against=request.against or (saved.place if saved is not None else ""),
+        notes=tuple(_notes(request, policy, saved, results, variants)),
+        reports=reports,
+        interrupted=context.stop.is_set(),
+    )
+    return _finished(answers, folder, files)
+
+
+def _notes(
+    request: GateRequest,
+    policy: Policy,
+    saved: SavedBaseline | None,
+    results: Sequence[ScenarioResult],
+    variants: Sequence[VariantResult],
+) -> Iterator[Text]:
+    yield from left_out([each for result in results for each in result.unfit])
+    yield from not_kept(saved, variants)
+    yield from not_there(request.against, [name for result in results for name in result.new])
+    yield from unneeded(_accepted(policy), request.scenarios, variants)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The answers on all variants, the pages on each scenario, and what else is to be said."""
+
+    policy: Policy
+    variants: tuple[VariantResult, ...]
+    held_against: str
+    notes: tuple[Text, ...]
+    reports: tuple[tuple[str, tuple[Path, ...]], ...] = ()
+    interrupted: bool = False
+
+
+def _finished(answers: _Answers, folder: Path | None, files: GateFiles) -> GateRun:
+    """The answers, written to the folder if there is one."""
+    pages = tuple(
+        pages_among(scenario, paths, folder)
+        for scenario, paths in answers.reports
+        if folder is not None and paths
+    )
+    policy, variants = answers.policy, answers.variants
+    notes = (*acceptance_notes(_accepted(policy), variants), *answers.notes)
+    result = GateResult(variants, policy.file, answers.held_against, notes, GENERATOR, pages)
+    repository = repository_around(policy)
+    return GateRun(
+        result=result,
+        repository=repository,
+        folder=folder,
+        files=() if folder is None else write_gate(result, repository, folder, files),
+        reports=tuple(path for _, paths in answers.reports for path in paths),
+        interrupted=answers.interrupted,
+    )
+
+
+def _accepted(policy: Policy) -> Terms:
+    """All that is accepted, in the order of the policy."""
+    everything = {each for accepted in policy.accepted.values() for each in accepted}
+    return Terms((), tuple(sorted(everything, key=lambda each: each.where)), _today())
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
