@@ -36,7 +36,7 @@ from leakhunt.engine.settings import RunRequest, settings_for
 from leakhunt.errors import UsageError
 from leakhunt.model.options import PAIRS, TIMEOUT_SECONDS
 from leakhunt.model.scenario import Scenario
-from leakhunt.reporting.registry import Renderer
+from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
 from leakhunt.storage.schema_files import SCHEMAS, schema_text
 from leakhunt.text.language import tr
@@ -306,7 +306,7 @@ def _path(place: PathLike | None) -> Path | None:
     return None if place is None else Path(place)
 
 
-def _renderers(formats: str | None, events: Events) -> tuple[Renderer, ...]:
+def _renderers(formats: str | None, events: Events) -> tuple[RunRenderer, ...]:
     return renderers_named(formats, events) if formats is not None else ()
 
 

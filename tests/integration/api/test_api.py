@@ -90,7 +90,7 @@ def test_what_the_function_raises_is_an_outcome(error: BaseException) -> None:
 
     result = leakhunt.run(handle, calls=20, in_process=True, formats=None)
     (outcome,) = result.outcomes
-    assert outcome.ending is Ending.CRASHED and type(error).__name__ in outcome.reason
+    assert outcome.ending is Ending.CRASHED and type(error).__name__ in str(outcome.reason)
     assert result.exit_code == 8
 
 
