@@ -15,18 +15,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.model.options import Sampling, Settings
-from leakhunt.model.plan import Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
+
+if TYPE_CHECKING:  # locust and psutil are for who soaks
+    from leakhunt.engine.soak_request import SoakEffort
+    from leakhunt.engine.soak_target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +222,34 @@ def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
         source=_source(settings.scenario),
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | None) -> Plan:
+    """What soaking a service means that listens at `url`, under the limit that is in force."""
+    return Plan(
+        scenario=target.name,
+        variant=target.variant,
+        calls=effort.requests,
+        warmup=None,
+        seed=effort.seed,
+        threads=available_cores(),
+        device="cpu",
+        options=target.options,
+        result_kind="equal",
+        reference=target.reference,
+        source=target.source,
+        calls_per_sample=None,
+        resolve=effort.resolve,
+        memory_limit_bytes=limit_bytes,
+        timeout_seconds=effort.timeout_seconds,
+        load=PlannedLoad(
+            target=url,
+            service=target.command,
+            requests_from=target.requests_from,
+            users=effort.users,
+            duration_seconds=effort.duration_seconds,
+        ),
     )
 
 

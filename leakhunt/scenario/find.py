@@ -15,7 +15,7 @@ from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
-from leakhunt.scenario.plain_functions import is_pattern
+from leakhunt.scenario.plain_functions import EVERY, is_pattern
 from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
@@ -45,15 +45,32 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
         UsageError: no such scenario, file, variant or function.
         BadFile: the file is no scenario.
     """
-    place, names = target, ""
-    # os.path, not Path: a long list of variants is no possible file name, and no error either.
-    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
-        place, _, names = target.rpartition(":")
+    place, names = _split(target)
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
     owner = tr("scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
+
+
+def listed(target: str) -> Scenario:
+    """The same, to be shown: of a plain file without names, all functions that can be measured.
+
+    Raises:
+        UsageError: no such scenario, file, variant or function.
+        BadFile: the file is no scenario, and has no such function.
+    """
+    place, names = _split(target)
+    return find(target)[0] if names else find_scenario(place, EVERY)
+
+
+def _split(target: str) -> tuple[str, str]:
+    """What is named, and the variants or functions of it."""
+    # os.path, not Path: a long list of variants is no possible file name, and no error either.
+    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
+        place, _, names = target.rpartition(":")
+        return place, names
+    return target, ""
 
 
 def find_scenario(

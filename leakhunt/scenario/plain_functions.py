@@ -16,6 +16,8 @@ from leakhunt.text.suggest import hint
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _SHOWN = 5
+# All public functions that can be called with what a call is given.
+EVERY = ("*",)
 # Bodies of these are part of the module's top level.
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.For, ast.While)
 
@@ -79,6 +81,8 @@ def plain_variants(
         BadFile: no function is wanted, since nobody said which.
         UsageError: there is no such function, or it cannot be called.
     """
+    if tuple(wanted) == EVERY:
+        wanted = [name for name in names.public() if _is_callable(names, name, place)]
     if not wanted:
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
@@ -115,6 +119,14 @@ def _expanded(names: Names, wanted: Sequence[str]) -> Iterator[str]:
         fits = [name for name in names.public() if fnmatchcase(name, each)]
         found.update(dict.fromkeys(fits if is_pattern(each) and fits else [each]))
     yield from found
+
+
+def _is_callable(names: Names, name: str, place: str) -> bool:
+    try:
+        _check(names, name, place)
+    except UsageError:
+        return False
+    return True
 
 
 def _check(names: Names, name: str, place: str) -> None:

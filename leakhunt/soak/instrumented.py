@@ -17,7 +17,7 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.environment import describe_environment
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.soak.agent_client import Within
@@ -45,7 +45,7 @@ def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     assert run.plan.load is not None
     watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
-    load: Load = replace(run.plan.load, duration_seconds=None)
+    load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(
         run.plan,
         calls=before + watched,

@@ -32,7 +32,7 @@ from typing import Any
 from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
-from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage.decode import checked
@@ -288,7 +288,7 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
         known["instrument"] = Instrument(known["instrument"])
     known["role"] = Role(known.get("role", Role.MEASURE))
     if known.get("load") is not None:
-        known["load"] = checked(Load(**known["load"]))
+        known["load"] = checked(PlannedLoad(**known["load"]))
         if known["load"].users < 1:
             raise ValueError("users")
     plan = checked(Plan(**known))

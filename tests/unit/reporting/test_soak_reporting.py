@@ -18,7 +18,7 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import Attribution, Origin, Suspect
-from leakhunt.model.plan import Load, Work
+from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.charts.plot_data import plot_data
@@ -56,7 +56,7 @@ def cut(run: Run, samples: int) -> Run:
 
 def hostile_soak() -> Run:
     run = hostile_run(soak(NAIVE))
-    load = Load(HOSTILE, HOSTILE, HOSTILE, users=3)
+    load = PlannedLoad(HOSTILE, HOSTILE, HOSTILE, users=3)
     notes = (
         {"record": "note", "kind": "errors", "errors": [[HOSTILE, 5]]},
         {"record": "note", "kind": "restarted", "text": HOSTILE},

@@ -84,6 +84,16 @@ def test_a_file_without_names_says_which_there_are(service: Path) -> None:
         find.find(str(service))
 
 
+def test_a_file_is_listed_with_the_functions_that_can_be_measured(service: Path) -> None:
+    found = find.listed(str(service))
+    assert [each.name for each in found.variants] == ["handle", "stream", "summarize", "inside"]
+    assert [each.name for each in find.listed(f"{service}:made").variants] == ["made"]
+    empty = service.with_name("empty.py")
+    empty.write_text("def two(a, b): ...\n")
+    with pytest.raises(BadFile, match="it has two"):
+        find.listed(str(empty))
+
+
 def test_patterns_stand_for_public_functions(service: Path) -> None:
     _, variants = find.find(f"{service}:*n*e")
     assert [each.name for each in variants] == ["handle", "inside"]

@@ -21,7 +21,7 @@ from leakhunt.cli.main import main
 from leakhunt.cli.schema import SCHEMAS
 from leakhunt.model.attribution import Finding, RemedyTrial
 from leakhunt.model.claims import CheckedScenario, ClaimsReport, JudgedClaim
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import SERIES, Series
@@ -231,7 +231,7 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         (Finding, "finding"),
         (Series, "Series"),
         (Plan, "Plan"),
-        (Load, "Load"),
+        (PlannedLoad, "Load"),
     ],
 )
 def test_a_record_of_the_run_file_is_what_its_type_says(kind: type, name: str) -> None:
