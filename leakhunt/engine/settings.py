@@ -27,6 +27,7 @@ from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 if TYPE_CHECKING:  # locust and psutil are for who soaks
     from leakhunt.engine.soak_request import SoakEffort
@@ -187,12 +188,16 @@ def refuse_what_cannot_be(settings: Settings) -> None:
     """
     if os.name != "posix":
         raise MissingRequirement(
-            tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
+            message(
+                "requirement.no-posix",
+                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here",
+            )
         )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
-            tr(
+            message(
+                "requirement.modules",
                 "scenario {name} needs {missing}; {install_hint}",
                 name=settings.scenario.name,
                 missing=", ".join(missing),
@@ -201,7 +206,8 @@ def refuse_what_cannot_be(settings: Settings) -> None:
         )
     if settings.device not in (*settings.scenario.devices, "auto"):
         raise UsageError(
-            tr(
+            message(
+                "requirement.device",
                 "scenario {name} runs on {devices}, not on {device}",
                 name=settings.scenario.name,
                 devices=", ".join(settings.scenario.devices),
