@@ -27,6 +27,7 @@ from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 if TYPE_CHECKING:  # locust and psutil are for who soaks
     from leakhunt.engine.soak_request import SoakEffort
@@ -66,7 +67,16 @@ def settings_of(request: RunRequest) -> Settings:
         MissingRequirement: what the scenario needs is not installed.
         BadFile: the file that it names is no scenario.
     """
-    found, variants = find.find(request.target)
+    return settings_for(request, *find.find(request.target))
+
+
+def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, ...]) -> Settings:
+    """The settings of a request for a scenario that is found already.
+
+    Raises:
+        UsageError: it makes no sense.
+        MissingRequirement: what the scenario needs is not installed.
+    """
     _refuse_wrong_values(request)
     limit = request.memory_limit or None
     settings = Settings(
@@ -178,12 +188,16 @@ def refuse_what_cannot_be(settings: Settings) -> None:
     """
     if os.name != "posix":
         raise MissingRequirement(
-            tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
+            message(
+                "requirement.no-posix",
+                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here",
+            )
         )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
-            tr(
+            message(
+                "requirement.modules",
                 "scenario {name} needs {missing}; {install_hint}",
                 name=settings.scenario.name,
                 missing=", ".join(missing),
@@ -192,7 +206,8 @@ def refuse_what_cannot_be(settings: Settings) -> None:
         )
     if settings.device not in (*settings.scenario.devices, "auto"):
         raise UsageError(
-            tr(
+            message(
+                "requirement.device",
                 "scenario {name} runs on {devices}, not on {device}",
                 name=settings.scenario.name,
                 devices=", ".join(settings.scenario.devices),

@@ -72,7 +72,7 @@ class SeriesRole(StrEnum):
     LOAD = "load"
 
 
-class Display(StrEnum):
+class SeriesDisplay(StrEnum):
     """A place in which a series is shown, where it was read."""
 
     # The page's plot, the figure of all curves, and that of a comparison.
@@ -91,10 +91,16 @@ class Display(StrEnum):
 
 # Of memory, and of what is counted beside it.
 _REPORTS = frozenset(
-    {Display.PAGE, Display.FIGURE, Display.COMPARISON, Display.TABLE, Display.HEADLINE}
+    {
+        SeriesDisplay.PAGE,
+        SeriesDisplay.FIGURE,
+        SeriesDisplay.COMPARISON,
+        SeriesDisplay.TABLE,
+        SeriesDisplay.HEADLINE,
+    }
 )
-_CHARTS = frozenset({Display.PAGE, Display.FIGURE})
-_PAGE = frozenset({Display.PAGE})
+_CHARTS = frozenset({SeriesDisplay.PAGE, SeriesDisplay.FIGURE})
+_PAGE = frozenset({SeriesDisplay.PAGE})
 # Held memory moves in pages, and holds what malloc holds: a quarter of a page a sample.
 _RETAINED_TOLERANCE_BYTES = 1024.0
 
@@ -129,7 +135,7 @@ class SeriesFacts:
     tolerance: float | None = None
     least_garbage: int | None = None
     in_bytes: str = ""
-    displays: frozenset[Display] = _REPORTS
+    displays: frozenset[SeriesDisplay] = _REPORTS
     is_judged: bool = False
     is_sampled: bool = True
     is_summed: bool = False
@@ -179,7 +185,7 @@ _ROWS = (
         ),
         narrow_title=mark("heap"),
         least_garbage=64 << 10,
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_expected=True,
     ),
@@ -203,7 +209,7 @@ _ROWS = (
         _IN_USE_OR_FREE,
         narrow_title=mark("own"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=(_REPORTS - {Display.COMPARISON}) | {Display.SUMMARY},
+        displays=(_REPORTS - {SeriesDisplay.COMPARISON}) | {SeriesDisplay.SUMMARY},
         is_judged=True,
     ),
     SeriesFacts(
@@ -217,7 +223,7 @@ _ROWS = (
             "counts pages that processes share in each; live and kept memory look the same"
         ),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_expected=True,
     ),
@@ -263,7 +269,7 @@ _ROWS = (
         mark("CUDA allocated"),
         _OTHER_CUDA,
         narrow_title="CUDA",
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -276,7 +282,8 @@ _ROWS = (
         _OTHER_CUDA,
         narrow_title=mark("kept"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=(_REPORTS - {Display.HEADLINE}) | {Display.SUMMARY, Display.PROGRESS},
+        displays=(_REPORTS - {SeriesDisplay.HEADLINE})
+        | {SeriesDisplay.SUMMARY, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -298,7 +305,7 @@ _ROWS = (
         mark("GPU memory"),
         mark("cannot tell tensors from what the allocator and the CUDA context keep"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=_REPORTS - {Display.COMPARISON},
+        displays=_REPORTS - {SeriesDisplay.COMPARISON},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -321,7 +328,7 @@ _ROWS = (
         mark("time per call"),
         mark("time"),
         mark("what happens between calls, such as input"),
-        displays=_CHARTS | {Display.PROGRESS},
+        displays=_CHARTS | {SeriesDisplay.PROGRESS},
         is_summed=True,
     ),
     SeriesFacts(
@@ -381,7 +388,7 @@ _ROWS = (
         mark("threads"),
         mark("threads of child processes"),
         blind_to_in_tree=mark("what they do"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -393,7 +400,7 @@ _ROWS = (
         mark("open descriptors"),
         mark("descriptors"),
         mark("which file: it only counts them"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -406,7 +413,7 @@ _ROWS = (
         mark("children"),
         mark("grandchildren; what they hold"),
         blind_to_in_tree=mark("what they hold"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -450,7 +457,7 @@ def compared_series() -> tuple[SeriesFacts, ...]:
     return tuple(row for row in rows if row.is_compared)
 
 
-def displayed(display: Display) -> tuple[SeriesFacts, ...]:
+def displayed(display: SeriesDisplay) -> tuple[SeriesFacts, ...]:
     """The series that are shown there, in order."""
     return tuple(row for row in SERIES.values() if display in row.displays)
 

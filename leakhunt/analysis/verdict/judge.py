@@ -39,7 +39,6 @@ from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
     CGROUP,
-    CUDA_ALLOCATED,
     CUDA_RESERVED,
     LIVE_HEAP,
     PYTHON_BLOCKS,
@@ -48,6 +47,7 @@ from leakhunt.model.series import (
     SERIES,
     SeriesRole,
     Unit,
+    has_role,
     judged_series,
     leak_series,
     live_memory,
@@ -186,11 +186,12 @@ def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterat
     """The gravest first: what holds memory before the memory it holds."""
     if live & set(judged_series(SeriesRole.RESOURCE)):
         yield Kind.RESOURCE_GROWTH
-    if CUDA_ALLOCATED in live:
+    memory = [SERIES[name] for name in live if has_role(name, SeriesRole.LIVE)]
+    if any(facts.is_on_gpu for facts in memory):
         yield Kind.CUDA_LEAK
     if PYTHON_BLOCKS in live or (LIVE_HEAP in live and _blocks_follow(run, trends)):
         yield Kind.PYTHON_LEAK
-    elif LIVE_HEAP in live:
+    elif any(not facts.is_on_gpu for facts in memory):
         yield Kind.NATIVE_LEAK
 
 

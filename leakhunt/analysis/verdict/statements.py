@@ -8,7 +8,7 @@ from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import SERIES, short_title
+from leakhunt.model.series import RSS, SERIES, short_title
 from leakhunt.model.verdict import Forecast, Trend
 from leakhunt.text.message import Message, Text, joined, message, word
 
@@ -128,7 +128,7 @@ def ending(run: Run) -> Iterator[Message]:
         ending=outcome.ending,
         reason=outcome.reason,
     )
-    if rss := run.samples.get("rss"):
+    if rss := run.samples.get(RSS):
         yield message(
             "verdict.rss_until_then",
             "In its {calls} RSS went from {first} to {last}",

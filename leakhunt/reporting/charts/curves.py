@@ -21,7 +21,7 @@ from leakhunt.model.series import (
     FAILURES,
     RSS,
     SERIES,
-    Display,
+    SeriesDisplay,
     SeriesFacts,
     Unit,
     displayed,
@@ -91,7 +91,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     """A panel for each series that is drawn and was read; at most some `most` points a curve."""
     from matplotlib.figure import Figure
 
-    shown = [facts.name for facts in displayed(Display.FIGURE) if _read_by_any(report, facts)]
+    shown = [facts.name for facts in displayed(SeriesDisplay.FIGURE) if _read_by_any(report, facts)]
     names = shown or [RSS]
     labels = _INCHES_PER_LABEL * len(report.entries)
     height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5

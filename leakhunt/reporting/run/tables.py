@@ -13,7 +13,7 @@ from leakhunt.model.series import (
     ANONYMOUS,
     LIVE_HEAP,
     RSS,
-    Display,
+    SeriesDisplay,
     SeriesFacts,
     Unit,
     displayed,
@@ -44,7 +44,7 @@ def _columns(report: Report) -> list[SeriesFacts]:
     of_calls = work_of(report) is Work.CALL
     return [
         facts
-        for facts in displayed(Display.TABLE)
+        for facts in displayed(SeriesDisplay.TABLE)
         if facts.name in read or (facts.is_expected and of_calls)
     ]
 

@@ -14,7 +14,7 @@ from leakhunt.model.series import (
     ANONYMOUS,
     CUDA_ALLOCATED,
     RSS,
-    Display,
+    SeriesDisplay,
     SeriesRole,
     Unit,
     displayed,
@@ -66,7 +66,7 @@ def headline_series() -> tuple[str, ...]:
 
     What is live comes before what is held, and bytes before blocks.
     """
-    rows = [row for row in displayed(Display.HEADLINE) if row.role in _ROLES]
+    rows = [row for row in displayed(SeriesDisplay.HEADLINE) if row.role in _ROLES]
     rows.sort(key=lambda row: (_ROLES.index(row.role), row.unit is not Unit.BYTES))
     return tuple(row.name for row in rows)
 
