@@ -6,7 +6,8 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `report`, `compare`, `evaluate` (``leakhunt truth``), `scenarios` (``list``) and
-`schema`. `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of
+`schema`; `leakhunt.api.soak` has no shorter name, since `leakhunt.soak` is a package: its load is a
+`Load`. `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of
 readings, `judge` a run. A scenario file imports `variant` from here.
 
 Importing this loads none of torch, matplotlib, numpy and pandas; next to nothing, since every run
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
     from leakhunt.api import compare, evaluate, hunt, report, run, scenarios, schema
     from leakhunt.engine.loaded_run import load, load_all
+    from leakhunt.engine.soak_request import Load
     from leakhunt.errors import LeakhuntError
     from leakhunt.scenario.contract import Context, variant
 
 __all__ = [
     "Context",
     "LeakhuntError",
+    "Load",
     "__version__",
     "compare",
     "evaluate",
@@ -47,6 +50,7 @@ __version__ = "0.1.0"
 # Where each is; a measured process must not load what reads and judges needs.
 _PLACES = {
     "leakhunt.scenario.contract": ("Context", "variant"),
+    "leakhunt.engine.soak_request": ("Load",),
     "leakhunt.errors": ("LeakhuntError",),
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),

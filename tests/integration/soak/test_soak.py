@@ -15,11 +15,10 @@ import psutil
 import pytest
 from conftest import Leakhunt, is_alive, only_run, wait_until
 
+from leakhunt import Load, api
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.load_summary import landing
 from leakhunt.engine.events import RunStart, Silent
-from leakhunt.engine.soak import soak as engine_soak
-from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Status
 from leakhunt.soak.process_tree import Tree
@@ -89,9 +88,14 @@ def test_a_service_that_keeps_requests_is_seen_to(soak: Soak, tmp_path: Path) ->
     assert str(run.facts["inside view"]) == "1 of 1 processes"
 
 
-def test_a_soak_by_the_engine_is_silent_and_gives_its_result(
-    recordings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_soak_from_python_is_silent_and_gives_its_result(
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     class Progress(Silent):
         def __init__(self) -> None:
             self.seen: list[str] = []
@@ -106,9 +110,10 @@ def test_a_soak_by_the_engine_is_silent_and_gives_its_result(
             self.seen.append(f"{name} {outcome.ending}")
 
     load = Load(audio=recordings, post="/x", expect="segments", users=2, requests=60)
-    request = SoakRequest(command=command("keeps"), load=load, timeout=20)
     progress = Progress()
-    result = engine_soak(request, events=progress, out=tmp_path / "out")
+    result = api.soak(
+        command=command("keeps"), load=load, timeout=20, events=progress, formats=None, out="out"
+    )
     assert progress.seen == ["service: waiting until", "service 60", "service ok"]
     assert (result.exit_code, result.files, result.failures) == (0, (), ())
     assert only_run(tmp_path / "out").plan.calls == 60
