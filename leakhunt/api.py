@@ -119,9 +119,9 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     if not in_process:
         return running.run(request, renderers, told, out=_path(out))
     if not callable(target) or variants:
-        raise UsageError(tr("in_process measures one function of this process: hand it over"))
+        raise UsageError(tr("in_process needs a function of this process as its target"))
     if memory_limit is not None:
-        raise UsageError(tr("in_process limits nothing: leave out memory_limit"))
+        raise UsageError(tr("in_process cannot limit memory. Remove memory_limit"))
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
     return running.run_as(settings, renderers, told, out=_path(out), executor=InProcess(target))
@@ -222,7 +222,7 @@ def report(
         CannotWrite: the disk does not take the report.
     """
     if not places:
-        raise UsageError(tr("name a run file, or a folder of them"))
+        raise UsageError(tr("missing run file. Pass a run file or a folder"))
     told = events or SILENT
     named = [os.fspath(place) for place in places]
     return reports.report_again(named, _renderers(formats, told), told, out=_path(out))
@@ -293,7 +293,7 @@ def schema(name: str) -> str:
     if name not in SCHEMAS:
         raise UsageError(
             tr(
-                "{name}={value!r}: use one of {choices}",
+                "{name}={value!r}: unknown value. Use one of {choices}",
                 name="name",
                 value=name,
                 choices=", ".join(SCHEMAS),
@@ -318,7 +318,7 @@ def _target(target: Target, variants: Sequence[str]) -> str:
     """
     if not isinstance(target, str | os.PathLike):
         if variants:
-            raise UsageError(tr("a function has no variants: leave them out"))
+            raise UsageError(tr("a function has no variants. Remove variants"))
         return _importable(target)
     named = os.fspath(target)
     return f"{named}:{','.join(variants)}" if variants else named
@@ -336,12 +336,12 @@ def _importable(function: Callable[..., Any]) -> str:
     ):
         raise UsageError(
             tr(
-                "{function}: a fresh process cannot import it; put it into a module, or use"
+                "{function}: a fresh process cannot import it. Move it to a module, or use"
                 " in_process=True",
                 function=name or repr(function),
             )
         )
     file = inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
     if file is None:
-        raise UsageError(tr("{function}: its module has no source in Python", function=name))
+        raise UsageError(tr("{function}: its module has no Python source", function=name))
     return f"{file}:{name}"
