@@ -67,7 +67,16 @@ def settings_of(request: RunRequest) -> Settings:
         MissingRequirement: what the scenario needs is not installed.
         BadFile: the file that it names is no scenario.
     """
-    found, variants = find.find(request.target)
+    return settings_for(request, *find.find(request.target))
+
+
+def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, ...]) -> Settings:
+    """The settings of a request for a scenario that is found already.
+
+    Raises:
+        UsageError: it makes no sense.
+        MissingRequirement: what the scenario needs is not installed.
+    """
     _refuse_wrong_values(request)
     limit = request.memory_limit or None
     settings = Settings(
