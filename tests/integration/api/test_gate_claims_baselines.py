@@ -49,7 +49,7 @@ def runs() -> tuple[Path, Path]:
 def test_a_policy_is_measured(capfd: Capture) -> None:
     made = project(Path("made"), QUICK)
     result = leakhunt.gate(policy=made / "leakhunt.toml", scenarios=["made:clean"], formats="json")
-    assert (result.answer, result.exit_code) == (GateAnswer.WITHIN, 0)
+    assert (result.answer, result.exit_code) == (GateAnswer.WITHIN_BUDGET, 0)
     assert [each.name for each in result.variants] == ["made:clean"]
     assert result.folder is not None and result.folder.parent == Path("reports")
     assert capfd.readouterr() == ("", "")
