@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
              "analysis"),
     "engine": _LOWER,
     # `serve` starts the server; otherwise no door knows another.
+    "api": (*_LOWER, "engine"),
     "cli": (*_LOWER, "engine", "server.app", "server.catalog"),
     "server": (*_LOWER, "engine"),
     "pytest_plugin": (*_LOWER, "engine"),
@@ -235,3 +236,14 @@ def test_help_loads_neither_plots_nor_tables() -> None:
     loaded = set(output.partition("LOADED")[2].split())
     assert "Maintainers" in output
     assert not {"torch", "matplotlib", "numpy", "rich", "jinja2"} & loaded
+
+
+MOST_LINES_OF_A_VERB = 80
+
+
+def test_a_verb_is_its_options_a_call_of_the_engine_and_what_it_prints() -> None:
+    texts = {file.stem: file.read_text(encoding="utf-8") for file in (PACKAGE / "cli").glob("*.py")}
+    verbs = {name: text for name, text in texts.items() if "\n@click.command(" in text}
+    assert {"run", "hunt", "soak", "gate"} <= set(verbs)
+    long = {name for name, text in verbs.items() if text.count("\n") > MOST_LINES_OF_A_VERB}
+    assert not long

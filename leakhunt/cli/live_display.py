@@ -42,7 +42,7 @@ _LOOK_WEIGHT = 0.2
 def live_displays(console: Console) -> Displays:
     """The displays of one command with ``--live``; bars, and a line why, without a terminal."""
     if not can_draw_on(console):
-        click.echo(tr("leakhunt: --live needs a terminal; going on without it"), err=True)
+        click.echo(tr("leakhunt: --live needs a terminal; continuing without it"), err=True)
         return partial(Bars, console)
     return partial(LiveDisplay, console)
 
@@ -142,9 +142,7 @@ class LiveDisplay:
             )
         except Exception as error:  # a picture must not cost the run that it shows
             self._can_draw = False
-            self._console.print(
-                tr("--live has stopped drawing: {error!r}", error=error), markup=False
-            )
+            self._console.print(tr("--live stopped drawing: {error!r}", error=error), markup=False)
             return
         if columns < self._columns:
             self._console.clear()  # the terminal has wrapped the lines of the last frame

@@ -107,7 +107,7 @@ def test_from_outside_only_no_live_memory_is_made_up(soak: Soak, tmp_path: Path)
     assert "live_heap" not in run.samples and "python_blocks" not in run.samples
     assert "agent.listen()" in str(run.unavailable["live_heap"])
     assert run.samples["anonymous"][-1] > run.samples["anonymous"][0] + 5_000_000
-    assert run.facts["inside view"] == "none: the service does not listen"
+    assert run.facts["inside view"] == "none: the service does not run the agent"
 
 
 def test_a_killed_service_leaves_its_evidence(soak: Soak, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_errors_of_the_load_itself_are_told(
         "--format=json",
     )
     assert ended.returncode == 8
-    assert "the load ended by itself" in ended.stderr
+    assert "the load generator stopped" in ended.stderr
     assert "no user here" in (tmp_path / "out" / "service.load.log").read_text()
 
 
