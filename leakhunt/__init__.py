@@ -5,9 +5,11 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `report`, `compare`, `evaluate` (``leakhunt truth``), `scenarios` (``list``) and
-`schema`. `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of
-readings, `judge` a run. A scenario file imports `variant` from here.
+`run`, `hunt`, `report`, `compare`, `gate`, `check_claims`, `evaluate` (``leakhunt truth``),
+`scenarios` (``list``), `schema`; and `save_baseline`, `update_baseline` and `baselines`. Only
+`leakhunt.api.soak` has no shorter name, since `leakhunt.soak` is a package; its load is a `Load`.
+`load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
+`judge` a run. A scenario file imports `variant` from here.
 
 Importing this loads none of torch, matplotlib, numpy and pandas; next to nothing, since every run
 of pytest does so where the plugin is installed.
@@ -20,17 +22,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
-    from leakhunt.api import compare, evaluate, hunt, report, run, scenarios, schema
+    from leakhunt.api import (
+        baselines,
+        check_claims,
+        compare,
+        evaluate,
+        gate,
+        hunt,
+        report,
+        run,
+        save_baseline,
+        scenarios,
+        schema,
+        update_baseline,
+    )
     from leakhunt.engine.loaded_run import load, load_all
+    from leakhunt.engine.soak_request import Load
     from leakhunt.errors import LeakhuntError
     from leakhunt.scenario.contract import Context, variant
 
 __all__ = [
     "Context",
     "LeakhuntError",
+    "Load",
     "__version__",
+    "baselines",
+    "check_claims",
     "compare",
     "evaluate",
+    "gate",
     "hunt",
     "judge",
     "judge_series",
@@ -38,8 +58,10 @@ __all__ = [
     "load_all",
     "report",
     "run",
+    "save_baseline",
     "scenarios",
     "schema",
+    "update_baseline",
     "variant",
 ]
 __version__ = "0.1.0"
@@ -47,10 +69,14 @@ __version__ = "0.1.0"
 # Where each is; a measured process must not load what reads and judges needs.
 _PLACES = {
     "leakhunt.scenario.contract": ("Context", "variant"),
+    "leakhunt.engine.soak_request": ("Load",),
     "leakhunt.errors": ("LeakhuntError",),
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
-    "leakhunt.api": ("compare", "evaluate", "hunt", "report", "run", "scenarios", "schema"),
+    "leakhunt.api": (
+        *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "run"),
+        *("save_baseline", "scenarios", "schema", "update_baseline"),
+    ),
 }
 
 

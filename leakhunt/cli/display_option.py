@@ -29,7 +29,7 @@ class DisplayChoice:
         if self.live and can_draw_on(console):
             return LiveDisplay(console, width)
         if self.live:
-            click.echo(tr("leakhunt: --live needs a terminal; going on without it"), err=True)
+            click.echo(tr("leakhunt: --live needs a terminal; continuing without it"), err=True)
         return Bars(console, width)
 
 
@@ -43,5 +43,5 @@ display_option = click.option(
     "display",
     is_flag=True,
     callback=_chosen,
-    help="Draw the curves in the terminal as they grow.",
+    help="Draw the curves in the terminal while measuring",
 )

@@ -126,9 +126,7 @@ class LiveDisplay:
             )
         except Exception as error:  # a picture must not cost the run that it shows
             self._can_draw = False
-            self._console.print(
-                tr("--live has stopped drawing: {error!r}", error=error), markup=False
-            )
+            self._console.print(tr("--live stopped drawing: {error!r}", error=error), markup=False)
             return
         if columns < self._columns:
             self._console.clear()  # the terminal has wrapped the lines of the last frame

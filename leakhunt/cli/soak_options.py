@@ -20,43 +20,58 @@ from leakhunt.text.language import tr
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--command", "command", help="Start this; write {port} where its port goes."),
     click.option(
-        "--pid", type=click.IntRange(min=1), help="A service that runs already; with --url."
+        "--command", "command", help="Command that starts the service, with {port} for the port"
     ),
     click.option(
-        "--url", help="Where it listens; default: the loopback, on the port it was given."
+        "--pid", type=click.IntRange(min=1), help="Process id of a running service (needs --url)"
     ),
     click.option(
-        "--ready", default="", help="A path that answers 2xx once the service can be used."
+        "--url", help="Address of the service [default: the loopback interface, on {port}]"
     ),
-    click.option("--locustfile", type=_PATH, help="Your own load, for Locust."),
-    click.option("--audio", type=_PATH, help="A folder of recordings to upload."),
-    click.option("--post", help="With --audio: the path that takes them, such as /vad."),
+    click.option("--ready", default="", help="Path that answers 2xx once the service is ready"),
+    click.option("--locustfile", type=_PATH, help="Locust file with your own load"),
+    click.option("--audio", type=_PATH, help="Folder of recordings to upload"),
+    click.option("--post", help="Path that accepts the uploads of --audio, for example /vad"),
     click.option(
-        "--field", default="file", show_default=True, help="With --audio: the form's field."
+        "--field", default="file", show_default=True, help="Form field for the uploads of --audio"
     ),
-    click.option("--expect", default="", help="With --audio: a pattern that every answer holds."),
+    click.option(
+        "--expect", default="", help="Regular expression that every answer to --audio must match"
+    ),
     click.option(
         "--users",
         type=click.IntRange(min=1),
         default=USERS,
         show_default=True,
-        help="Users that send requests at the same time.",
+        help="Concurrent users",
     ),
-    click.option("--requests", type=click.IntRange(min=1), help="End after so many."),
-    click.option("--duration", help="End after so long: 90s, 10m, 72h. Default: when it is known."),
     click.option(
-        "--hunt", is_flag=True, help="Where it grows, do it again with instruments in the service."
+        "--requests",
+        type=click.IntRange(min=1),
+        help="Number of requests [default: until the verdict is clear]",
     ),
-    click.option("--resolve", is_flag=True, help="Go on until the verdict is not inconclusive."),
+    click.option(
+        "--duration",
+        help="Maximum duration, such as 90s, 10m or 72h [default: until the verdict is clear]",
+    ),
+    click.option(
+        "--hunt", is_flag=True, help="If memory grows, repeat with instruments to find the cause"
+    ),
+    click.option(
+        "--resolve", is_flag=True, help="Extend the soak while the verdict is inconclusive"
+    ),
     click.option(
         "--memory-limit",
         metavar="SIZE",
-        help="'2 GiB'; or '+1 GiB' above what it holds when ready.",
+        help="Memory limit: '2 GiB', or '+1 GiB' above its memory when ready",
     ),
     click.option(
-        "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="See 'leakhunt list'."
+        "--option",
+        "pairs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Option of the scenario (see 'leakhunt list')",
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option(
@@ -65,22 +80,20 @@ _OPTIONS = (
         default=SERVICE_TIMEOUT_SECONDS,
         show_default=True,
         metavar="SECONDS",
-        help="A service that is not ready, or answers nothing, for so long has hung.",
+        help="Seconds without an answer before the service counts as hung",
     ),
     click.option(
-        "--leave-running", is_flag=True, help="Do not end a service that --command started."
+        "--leave-running", is_flag=True, help="Leave the service of --command running at the end"
     ),
     click.option(
         "--resume",
         "resume",
         type=_PATH,
         metavar="RUN_FILE",
-        help="Go on with a soak whose service still runs.",
+        help="Resume a soak whose service still runs",
     ),
-    click.option(
-        "--locust", "locust", default="", help="Further words for Locust, such as '--master'."
-    ),
-    click.option("--out", type=_PATH, help="Folder; default: reports/<when>-..."),
+    click.option("--locust", "locust", default="", help="Extra arguments for Locust"),
+    click.option("--out", type=_PATH, help="Output folder [default: reports/<when>-...]"),
     format_option,
     display_option,
 )

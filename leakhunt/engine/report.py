@@ -39,7 +39,10 @@ def report_of(runs: Sequence[Run], place: str) -> Report:
     """
     if not runs:
         raise NothingMeasured(
-            tr("{place}: no run file (*.run.jsonl) here; 'leakhunt run' makes some", place=place)
+            tr(
+                "{place}: no run file (*.run.jsonl) found. Create one with 'leakhunt run'",
+                place=place,
+            )
         )
     return assemble(runs, GENERATOR)
 
@@ -84,7 +87,7 @@ def report_again(
     except OSError as error:
         raise CannotWrite(
             tr(
-                "{folder}: {strerror}; name another with --out",
+                "{folder}: {strerror}. Choose another folder with --out",
                 folder=folder,
                 strerror=tr(str(error.strerror)),
             )
@@ -99,7 +102,7 @@ def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:
     except BadFile as error:
         if str(file) in named:
             raise
-        events.noted(message("left-out", "left out: {error}", error=str(error)), warning=True)
+        events.noted(message("left-out", "skipped: {error}", error=str(error)), warning=True)
         return None
 
 

@@ -57,8 +57,7 @@ def refuse_one_run_twice(entries: Iterable[JudgedRun]) -> None:
         if run.samples_done and key in seen:
             raise UsageError(
                 tr(
-                    "{seen} and {file} are the same run ({variant}): compared with itself it"
-                    " shows nothing; name another",
+                    "{seen} and {file} are the same run ({variant}). Pass two different runs",
                     seen=seen[key],
                     file=run.file,
                     variant=entry.variant,

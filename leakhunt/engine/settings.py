@@ -105,21 +105,21 @@ def _refuse_wrong_values(request: RunRequest) -> None:
     """What the command line refuses while it reads its options."""
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: use a number of seconds", timeout=request.timeout)
+            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
                         ("seed", 0)):  # fmt: skip
         value = getattr(request, name)
         if value is not None and value < least:
             raise UsageError(
-                tr("{name}={value}: use {least} or more", name=name, value=value, least=least)
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=least)
             )
     for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
         value = getattr(request, name)
         if value not in choices:
             raise UsageError(
                 tr(
-                    "{name}={value!r}: use one of {choices}",
+                    "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
                     choices=", ".join(choices),
@@ -137,17 +137,17 @@ def sampling_of(
     """
     if calls is None:
         if warmup is not None:
-            raise UsageError(
-                tr("--warmup goes with --calls; without, the warm-up ends when it is quiet")
-            )
+            raise UsageError(tr("--warmup needs --calls (without --calls, warm-up ends by itself)"))
         return Sampling(None, None, each, collect, resolve)
     if resolve:
-        raise UsageError(tr("--resolve takes as many calls as it needs; leave out --calls"))
+        raise UsageError(
+            tr("--resolve cannot be combined with --calls: it runs until the verdict is clear")
+        )
     each = each or 1
     if calls % each:
         raise UsageError(
             tr(
-                "--calls {calls} is no multiple of --calls-per-sample {each}; use one",
+                "--calls {calls} is not a multiple of --calls-per-sample {each}",
                 calls=calls,
                 each=each,
             )
@@ -156,7 +156,7 @@ def sampling_of(
     if unjudged >= calls:
         raise UsageError(
             tr(
-                "--warmup {unjudged} leaves none of {calls} calls; use a smaller one",
+                "--warmup {unjudged} leaves no measured call of {calls}. Use a smaller value",
                 unjudged=unjudged,
                 calls=calls,
             )
@@ -174,7 +174,7 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(tr("--option {pair!r}: write it as NAME=VALUE", pair=pair))
+            raise UsageError(tr("--option {pair!r}: expected NAME=VALUE", pair=pair))
         given[name] = value
     return given
 
@@ -190,7 +190,8 @@ def refuse_what_cannot_be(settings: Settings) -> None:
         raise MissingRequirement(
             message(
                 "requirement.no-posix",
-                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here",
+                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work on this"
+                " system",
             )
         )
     missing = missing_modules(settings.scenario)

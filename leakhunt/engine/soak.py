@@ -160,7 +160,7 @@ class _Work:
     def _instrumented(self, target: Target, plan: Plan, name: str) -> Run:
         """The load again, with an instrument in the service: without a limit, and all anew."""
         effort = replace(self.effort, limit_bytes=None, above_baseline=False, leave_running=False)
-        afterwards = message("run.looking-through", "looking through what was seen")
+        afterwards = message("run.looking-through", "analyzing")
         with under_load(target, effort, self.folder, name, self.events) as subject:
             self.events.started(RunStart(name, plan.calls, afterwards, self.group))
             outcome = hunt(replace(subject, plan=plan))
@@ -191,7 +191,9 @@ def _go_on(
     target = target_of(run, request)
     identity = identity_of(run)
     if identity is None or run.plan.load is None:
-        raise UsageError(tr("{file}: is no soak; --resume goes on with one", file=run_file))
+        raise UsageError(
+            tr("{file}: not a soak. --resume needs the run file of a soak", file=run_file)
+        )
     service = same(identity)
     lasting = replace(run.plan.load, duration_seconds=effort.duration_seconds)
     plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=lasting)

@@ -126,20 +126,20 @@ def effort_of(request: SoakRequest) -> SoakEffort:
 def _refuse_wrong_values(request: SoakRequest) -> None:
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: use a number of seconds", timeout=request.timeout)
+            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
         )
     if request.hunt and (request.pid is not None or request.resume is not None):
         raise UsageError(
-            tr("--hunt starts the service again with instruments in it: use --command or a name")
+            tr("--hunt restarts the service with instruments: use --command or a described service")
         )
     counts = {"users": request.load.users, "requests": request.load.requests, "pid": request.pid}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(
-                tr("{name}={value}: use {least} or more", name=name, value=value, least=1)
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
             )
     duration = request.load.duration
     if isinstance(duration, int | float) and not (isfinite(duration) and duration > 0):
         raise UsageError(
-            tr("duration={duration}: use a number of seconds above 0", duration=duration)
+            tr("duration={duration}: expected a number of seconds above 0", duration=duration)
         )

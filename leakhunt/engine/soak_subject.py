@@ -65,7 +65,9 @@ def under_load(
 def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
     """The limit that the service is started under; above its baseline, as high as the machine."""
     if effort.limit_bytes is not None and target.start is None:
-        raise UsageError(tr("--memory-limit is for services that leakhunt starts; leave it out"))
+        raise UsageError(
+            tr("--memory-limit works only for services that leakhunt starts. Remove it")
+        )
     size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
     limit = memory_limit(size)
     try:

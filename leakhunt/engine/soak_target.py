@@ -81,12 +81,12 @@ def targets(asked: SoakRequest) -> tuple[Target, ...]:
     """
     if find_spec("locust") is None:
         raise MissingRequirement(
-            tr("soak needs locust; install the extra: pip install 'leakhunt[soak]'")
+            tr("soak needs locust. Install with: pip install 'leakhunt[soak]'")
         )
     named = [asked.target, asked.command, asked.pid]
     if sum(each is not None for each in named) != 1:
         raise UsageError(
-            tr("name one thing to soak: a service of 'leakhunt list', --command or --pid")
+            tr("soak needs exactly one service: a name from 'leakhunt list', --command or --pid")
         )
     if asked.target is not None:
         return _described(asked, asked.target)
@@ -95,14 +95,14 @@ def targets(asked: SoakRequest) -> tuple[Target, ...]:
     locustfile, variables = _requests(asked, None)
     if asked.pid is not None:
         if asked.url is None:
-            raise UsageError(tr("--pid needs --url: where the service listens"))
+            raise UsageError(tr("--pid needs --url with the address of the service"))
         return (_own(asked, f"pid-{asked.pid}", asked.url, locustfile, variables, None),)
     assert asked.command is not None
     if asked.url is None and PORT not in asked.command:
         raise UsageError(
             tr(
-                "--command {command!r}: write {port} where its port goes, or say with --url where"
-                " it listens",
+                "--command {command!r}: missing {port}. Put {port} where the port belongs, or"
+                " add --url with the address",
                 command=asked.command,
                 port=PORT,
             )
@@ -122,7 +122,7 @@ def _own(
     begun: Start | None,
 ) -> Target:
     if asked.options:
-        raise UsageError(tr("--option is for described services; leave it out"))
+        raise UsageError(tr("--option works only for described services. Remove it"))
     return Target(
         name=name,
         variant="service",
@@ -142,7 +142,9 @@ def _loopback() -> str:
 
 def _described(asked: SoakRequest, named: str) -> tuple[Target, ...]:
     if asked.url is not None:
-        raise UsageError(tr("--url is for --command and --pid; a described service has its own"))
+        raise UsageError(
+            tr("--url works only with --command and --pid; a described service has its own address")
+        )
     service, variants = find_service(named)
     missing = missing_modules(service)
     if missing:
@@ -164,7 +166,7 @@ def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, s
             has = ", ".join(service.options) or tr("none")
             raise UsageError(
                 tr(
-                    "service {service} has no option {name!r}; it has {has}",
+                    "service {service} has no option {name!r}. Known options: {has}",
                     service=service.name,
                     name=name,
                     has=has,
@@ -219,30 +221,30 @@ def _requests(asked: SoakRequest, described: Path | None) -> tuple[Path, dict[st
         audio = Path(load.audio)
         if not audio.is_dir() or not any(path.is_file() for path in audio.iterdir()):
             raise UsageError(
-                tr("--audio {audio}: no folder with recordings; check the path", audio=audio)
+                tr("--audio {audio}: no folder with recordings. Check the path", audio=audio)
             )
         variables[load_generator.AUDIO] = str(audio.resolve())
     locustfile = Path(load.locustfile) if load.locustfile is not None else described
     if locustfile is not None:
         if not locustfile.is_file():
             raise UsageError(
-                tr("{locustfile}: no such locustfile; check the path", locustfile=locustfile)
+                tr("{locustfile}: locustfile not found. Check the path", locustfile=locustfile)
             )
         return locustfile.resolve(), variables
     if load.audio is None or load.post is None:
         raise UsageError(
             tr(
-                "no load: give --locustfile FILE, or --audio FOLDER and --post PATH to upload"
-                " recordings"
+                "missing load. Add --locustfile FILE, or --audio FOLDER with --post PATH to"
+                " upload recordings"
             )
         )
     if not load.post.startswith("/"):
-        raise UsageError(tr("--post {post!r}: a path begins with /", post=load.post))
+        raise UsageError(tr("--post {post!r}: expected a path that begins with /", post=load.post))
     try:
         re.compile(load.expect)
     except re.error as error:
         raise UsageError(
-            tr("--expect {expect!r}: no pattern ({error})", expect=load.expect, error=error)
+            tr("--expect {expect!r}: invalid pattern ({error})", expect=load.expect, error=error)
         ) from None
     variables |= {
         load_generator.UPLOAD_PATH: load.post,
@@ -260,7 +262,9 @@ def target_of(run: Run, asked: SoakRequest) -> Target:
     """
     plan = run.plan
     if plan.load is None:
-        raise UsageError(tr("{file}: is no soak; --resume goes on with one", file=run.file))
+        raise UsageError(
+            tr("{file}: not a soak. --resume needs the run file of a soak", file=run.file)
+        )
     described, variables = None, dict[str, str]()
     if plan.source == plan.scenario:
         service, (variant,) = find_service(f"{plan.source}:{plan.variant}")

@@ -166,11 +166,11 @@ class SeriesFacts:
         return Series(self.name, self.unit, self.title, blind_to)
 
 
-_IN_USE_OR_FREE = mark("cannot tell memory in use from memory that is free but kept by malloc")
+_IN_USE_OR_FREE = mark("cannot separate live memory from freed memory that malloc retains")
 _OTHER_CUDA = mark(
     "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
 )
-_QUANTILE = mark("5 % more or less")
+_QUANTILE = mark("5 % accuracy")
 
 _ROWS = (
     SeriesFacts(
@@ -207,7 +207,7 @@ _ROWS = (
         mark("anonymous memory"),
         mark("anonymous memory"),
         _IN_USE_OR_FREE,
-        narrow_title=mark("own"),
+        narrow_title=mark("private"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=(_REPORTS - {SeriesDisplay.COMPARISON}) | {SeriesDisplay.SUMMARY},
         is_judged=True,
@@ -220,7 +220,7 @@ _ROWS = (
         mark("RSS"),
         _IN_USE_OR_FREE,
         blind_to_in_tree=mark(
-            "counts pages that processes share in each; live and kept memory look the same"
+            "counts shared pages in each process; cannot separate live from retained memory"
         ),
         tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE, SeriesDisplay.PROGRESS},
@@ -280,7 +280,7 @@ _ROWS = (
         mark("CUDA reserved (held from the driver)"),
         mark("CUDA reserved"),
         _OTHER_CUDA,
-        narrow_title=mark("kept"),
+        narrow_title=mark("retained"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=(_REPORTS - {SeriesDisplay.HEADLINE})
         | {SeriesDisplay.SUMMARY, SeriesDisplay.PROGRESS},
@@ -303,7 +303,7 @@ _ROWS = (
         SeriesRole.RETAINED,
         mark("GPU memory of the processes"),
         mark("GPU memory"),
-        mark("cannot tell tensors from what the allocator and the CUDA context keep"),
+        mark("cannot separate tensors from memory that the allocator and the CUDA context retain"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
         displays=_REPORTS - {SeriesDisplay.COMPARISON},
         is_judged=True,
@@ -316,7 +316,7 @@ _ROWS = (
         SeriesRole.INPUT,
         mark("audio per call"),
         mark("audio"),
-        mark("nothing: the scenario tells it"),
+        mark("none: reported by the scenario"),
         displays=frozenset(),
         is_summed=True,
     ),
@@ -327,7 +327,7 @@ _ROWS = (
         SeriesRole.TIME,
         mark("time per call"),
         mark("time"),
-        mark("what happens between calls, such as input"),
+        mark("work between calls, such as making the input"),
         displays=_CHARTS | {SeriesDisplay.PROGRESS},
         is_summed=True,
     ),
@@ -344,8 +344,8 @@ _ROWS = (
         P95,
         Unit.NANOSECONDS,
         SeriesRole.TIME,
-        mark("response time, 95 %"),
-        mark("response time, 95 %"),
+        mark("response time, 95th percentile"),
+        mark("response time, 95th percentile"),
         _QUANTILE,
         displays=_PAGE,
     ),
@@ -353,8 +353,8 @@ _ROWS = (
         P99,
         Unit.NANOSECONDS,
         SeriesRole.TIME,
-        mark("response time, 99 %"),
-        mark("response time, 99 %"),
+        mark("response time, 99th percentile"),
+        mark("response time, 99th percentile"),
         _QUANTILE,
         displays=frozenset(),
     ),
@@ -364,7 +364,7 @@ _ROWS = (
         SeriesRole.LOAD,
         mark("time since the last sample"),
         mark("time since the last sample"),
-        mark("pauses of the load, which are left out"),
+        mark("pauses of the load (excluded)"),
         displays=_CHARTS,
         is_summed=True,
     ),
@@ -374,7 +374,7 @@ _ROWS = (
         SeriesRole.LOAD,
         mark("failed requests"),
         mark("failed requests"),
-        mark("why: the notes say it"),
+        mark("reason: see the notes"),
         displays=_CHARTS,
         is_summed=True,
         is_plural=True,
@@ -387,7 +387,7 @@ _ROWS = (
         mark("threads"),
         mark("threads"),
         mark("threads of child processes"),
-        blind_to_in_tree=mark("what they do"),
+        blind_to_in_tree=mark("what the requests do"),
         displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
@@ -399,7 +399,7 @@ _ROWS = (
         SeriesRole.RESOURCE,
         mark("open descriptors"),
         mark("descriptors"),
-        mark("which file: it only counts them"),
+        mark("which file: descriptors are only counted"),
         displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
@@ -411,8 +411,8 @@ _ROWS = (
         SeriesRole.RESOURCE,
         mark("child processes"),
         mark("children"),
-        mark("grandchildren; what they hold"),
-        blind_to_in_tree=mark("what they hold"),
+        mark("grandchildren; their memory"),
+        blind_to_in_tree=mark("the memory they use"),
         displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,

@@ -93,7 +93,7 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
         raise MissingRequirement(
             message(
                 "run.unfit-variant",
-                "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
+                "variant {unfit} does not run on {device}; it needs a CUDA GPU",
                 unfit=unfit[0],
                 device=device,
             )

@@ -96,7 +96,7 @@ def find_scenario(
         raise UsageError(
             message(
                 "scenario.no-such-file",
-                "{place}: no such scenario file; check the path",
+                "{place}: scenario file not found. Check the path",
                 place=place,
             )
         )
@@ -108,8 +108,8 @@ def find_scenario(
             raise UsageError(
                 message(
                     "scenario.no-module",
-                    "no module {place!r}{hint}: it is importable neither from this folder nor"
-                    " installed, and no scenario of 'leakhunt list' has this name",
+                    "{place!r}: module or scenario not found{hint}. Run from its folder,"
+                    " install it, or list scenarios with 'leakhunt list'",
                     place=place,
                     hint=hint(place, known),
                 )
@@ -117,7 +117,7 @@ def find_scenario(
     raise UsageError(
         message(
             "scenario.no-such-name",
-            "no scenario {place!r}{hint}; 'leakhunt list' shows them",
+            "scenario {place!r} not found{hint}. List scenarios with 'leakhunt list'",
             place=place,
             hint=hint(place, known),
         )
@@ -154,7 +154,11 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     known = {option.name: option for option in scenario.options}
     for name, value in given.items():
         if name not in known:
-            has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
+            has = (
+                tr("known options: {known}", known=", ".join(known))
+                if known
+                else tr("it has no options")
+            )
             raise UsageError(
                 message(
                     "scenario.no-option",
@@ -170,7 +174,7 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
             raise UsageError(
                 message(
                     "scenario.option-value",
-                    "{name}={value!r}: use one of {choices}",
+                    "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
                     choices=", ".join(choices),
@@ -194,8 +198,8 @@ def load(file: str, module: str = "") -> ModuleType:
         raise ScenarioFailed(
             message(
                 "scenario.exits",
-                "{file}: importing it calls sys.exit({code!r}); 'if __name__ == {main!r}' keeps an"
-                " import from that",
+                "{file}: importing it calls sys.exit({code!r}). Guard that call with 'if"
+                " __name__ == {main!r}'",
                 file=Path(file).name,
                 code=error.code,
                 main="__main__",

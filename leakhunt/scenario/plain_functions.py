@@ -88,13 +88,14 @@ def plain_variants(
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
         raise BadFile(
             tr(
-                "{place}: which function? Name one, as in '{place}:{first}'; it has {known}",
+                "{place}: missing function name. Example: '{place}:{first}'. Known functions:"
+                " {known}",
                 place=place,
                 first=public[0],
                 known=shown,
             )
             if public
-            else tr("{place}: no function in it to measure", place=place)
+            else tr("{place}: no function to measure", place=place)
         )
     for name in _expanded(names, wanted):
         node = names.functions.get(name)
@@ -136,7 +137,8 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.method",
-                "{place}:{name}: a method; name a function that makes the object once and calls it",
+                "{place}:{name}: is a method. Measure a function that creates the object once"
+                " and calls it",
                 place=place,
                 name=name,
             )
@@ -149,7 +151,7 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.class",
-                "{place}:{name}: a class; name a function that uses it",
+                "{place}:{name}: is a class. Measure a function that uses it",
                 place=place,
                 name=name,
             )
@@ -159,7 +161,7 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.no-function",
-                "{place} has no function {name!r}{hint}; it has {known}",
+                "{place}: function {name!r} not found{hint}. Known functions: {known}",
                 place=place,
                 name=name,
                 hint=hint(name, known),

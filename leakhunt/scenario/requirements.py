@@ -37,11 +37,11 @@ def install_hint(described: Needing) -> Message:
     if described.extra:
         return message(
             "requirement.install-extra",
-            "install the extra: pip install 'leakhunt[{extra}]'",
+            "install with: pip install 'leakhunt[{extra}]'",
             extra=described.extra,
         )
     return message(
         "requirement.install-modules",
-        "install them: pip install {missing_modules}",
+        "install with: pip install {missing_modules}",
         missing_modules=" ".join(missing_modules(described)),
     )

@@ -70,7 +70,7 @@ class Shelf:
         except OSError as error:
             raise UsageError(
                 tr(
-                    "{root}: {strerror}; name a folder of reports",
+                    "{root}: {strerror}. Choose a folder with reports",
                     root=root,
                     strerror=tr(str(error.strerror)),
                 )
@@ -98,20 +98,20 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _FILES or any(_is_refused(part) for part in place):
-            raise NotHere(tr("no such report"))
+            raise NotHere(tr("report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere(tr("no such report"))
+                raise NotHere(tr("report not found"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere(tr("no such report"))
+                raise NotHere(tr("report not found"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere(tr("no such report")) from error
+            raise NotHere(tr("report not found")) from error
         if not folder.run_files:
-            raise NotHere(tr("no such report"))
+            raise NotHere(tr("report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
@@ -196,7 +196,7 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
         if file.stat().st_size > MOST_SUMMARY_BYTES:
             raise BadFile(
                 tr(
-                    "larger than {most_summary_bytes} MiB; it is not read",
+                    "larger than {most_summary_bytes} MiB; not read",
                     most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
                 )
             )
@@ -245,5 +245,5 @@ def _runs(folder: _Folder) -> list[Run]:
     if failures and not runs:
         raise failures[0]
     if not any(run.plan.is_measured for run in runs):
-        raise NothingMeasured(tr("no measured run here, only further runs of a hunt"))
+        raise NothingMeasured(tr("no measured run, only instrumented runs of a hunt"))
     return runs

@@ -35,7 +35,7 @@ _UNWATCHED_BEFORE = 1
 # What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
 USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES,))
 _POLL_SECONDS = 0.01
-_ENDED_WATCHED = message("soak.ended-watched", "the service ended while it was watched")
+_ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.
 _PATIENCE_SECONDS = 600.0
 
@@ -76,7 +76,7 @@ def hunt(subject: Subject) -> Outcome:
             raise ScenarioFailed(
                 message(
                     "soak.nobody-to-watch",
-                    "no process of the service listens; it cannot be watched",
+                    "no process of the service runs the agent; it cannot be instrumented",
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
@@ -169,7 +169,7 @@ class _Watching:
                 raise ScenarioFailed(
                     message(
                         "soak.no-answer-watched",
-                        "no answer for {seconds:g} s while it was watched",
+                        "no answer for {seconds:g} s while instrumented",
                         seconds=timeout,
                     )
                 )

@@ -126,7 +126,7 @@ def made_runs(make_run: MakeRun) -> dict[str, Callable[[], list[Run]]]:
         steps = {"start": start, "end": end, "collected": end, "emptied": end, "trimmed": end}
         made = make_run(
             changes.pop("readings", steps),
-            limits={"the memory free on this machine": 1 << 34},
+            limits={"free memory": 1 << 34},
             results=dict.fromkeys(range(calls), 1),
             outcome=changes.pop("outcome", None),
             plan_changes=changes.pop("plan", {}),

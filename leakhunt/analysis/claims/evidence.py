@@ -62,7 +62,9 @@ def untold(reason: Text, unit: str = "") -> Measurement:
 def no_series(asked: MeasureContext) -> Measurement:
     """The check's series was not read."""
     series = asked.check.series
-    return untold(message("claims.no-series", "{series} was not read in this run", series=series))
+    return untold(
+        message("claims.no-series", "{series} was not recorded in this run", series=series)
+    )
 
 
 def exactly(value: float, unit: str, text: Text) -> Measurement:

@@ -49,7 +49,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
     if done < max(first or 0, last or 0):
         return untold(
             plural_message(
-                "claims.ended-before", "it ended after {n} call", "it ended after {n} calls", done
+                "claims.ended-before", "ended after {n} call", "ended after {n} calls", done
             )
         )
     within = [
@@ -58,9 +58,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
         if (first or 0) <= calls[place] <= (last if last is not None else done)
     ]
     if len(within) < 2:
-        return untold(
-            message("claims.few-between", "fewer than two samples lie between these calls")
-        )
+        return untold(message("claims.few-between", "fewer than two samples between these calls"))
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
     return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
@@ -77,7 +75,7 @@ def spread(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     judged = values[asked.run.judged_from :]
     if len(judged) < 2:
-        return untold(message("claims.few-judged", "fewer than two samples were judged"))
+        return untold(message("claims.few-judged", "fewer than two measured samples"))
     spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
@@ -106,20 +104,21 @@ def saving(asked: MeasureContext) -> Measurement:
     own = _trend(asked.entry, asked.check.series)
     if base is None or own is None:
         return untold(
-            message("claims.no-growths", "the growth of both variants cannot be told"), "share"
+            message("claims.no-growths", "the growth of the two variants is unknown"), "share"
         )
     assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
     assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
     if base.rate_low <= 0:
         return untold(
-            message("claims.reference-level", "the reference does not grow for certain"), "share"
+            message("claims.reference-level", "the growth of the reference is not significant"),
+            "share",
         )
     ends = product((own.rate_low, own.rate_high), (base.rate_low, base.rate_high))
     shares = [1 - one / other for one, other in ends]
     value, low, high = 1 - own.rate / base.rate, min(shares), max(shares)
     text = message(
         "claims.saving",
-        "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} against {base}",
+        "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} and {base}",
         value=100 * value,
         low=100 * low,
         high=100 * high,
@@ -139,18 +138,16 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
     if own is None or base is None or asked.reference is None:
         return untold(
-            message("claims.no-peaks", "the peaks of both variants cannot be told"), "share"
+            message("claims.no-peaks", "the peaks of the two variants are unknown"), "share"
         )
     if asked.is_cut_short:
         return untold(
-            message(
-                "claims.peak-cut-short", "it ended before its time, so that it may have gone higher"
-            ),
+            message("claims.peak-cut-short", "ended early; the peak may be higher"),
             "share",
         )
     if base <= 0:
         return untold(
-            message("claims.reference-flat", "the reference does not rise above the start"),
+            message("claims.reference-flat", "the reference does not grow above its start"),
             "share",
         )
     value, unit = 1 - own / base, Unit(asked.unit)
@@ -158,7 +155,7 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     high = None if asked.reference.run.outcome.ending != "ok" else value
     text = message(
         "claims.peak-saving",
-        "{value:.3g} %, {own} against {base}",
+        "{value:.3g} %, {own} and {base}",
         value=100 * value,
         own=Amount(own, unit),
         base=Amount(base, unit),
@@ -176,7 +173,7 @@ def falls(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
-        return untold(message("claims.no-step", "there is one sample, and no step"), "share")
+        return untold(message("claims.no-step", "only one sample, no step"), "share")
     down = sum(step < 0 for step in steps)
     text = message(
         "claims.falls",
@@ -225,8 +222,7 @@ def _extreme(
     if is_least:
         text = message(
             "claims.amount-at-least",
-            "{amount}, calls {first:,} to {last:,}; at least so much: it ended before its time"
-            " ({ending})",
+            "{amount}, calls {first:,} to {last:,}; lower bound: ended early ({ending})",
             ending=asked.run.outcome.ending,
             **values,
         )

@@ -49,7 +49,7 @@ def worst_difference(asked: MeasureContext) -> Measurement:
     if found is None:
         return _no_results()
     if found.worst is None:
-        return untold(message("claims.no-intervals", "the results are no intervals"), "ms")
+        return untold(message("claims.no-intervals", "the results are not intervals"), "ms")
     text = message(
         "claims.worst-difference",
         "{worst} in one of {compared:,} results",
@@ -66,9 +66,7 @@ def _difference(asked: MeasureContext) -> Difference | None:
 
 
 def _no_results() -> Measurement:
-    return untold(
-        message("claims.no-results", "no results that could be compared with the reference's")
-    )
+    return untold(message("claims.no-results", "no results to compare with the reference"))
 
 
 def verdict(asked: MeasureContext) -> Measurement:
@@ -122,7 +120,7 @@ def suspect(asked: MeasureContext) -> Measurement:
     told = asked.entry.attribution
     if told is None:
         return untold(
-            message("claims.no-suspects", "nobody was suspected: nothing grows, or it was no hunt"),
+            message("claims.no-suspects", "no suspects: no growth, or the run was not a hunt"),
             "share",
         )
     named = [each for each in told.suspects if asked.check.names in " ".join(_words(each))]
@@ -132,7 +130,7 @@ def suspect(asked: MeasureContext) -> Measurement:
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
         return untold(
-            message("claims.no-shares", "how much of the growth the suspects take is not known"),
+            message("claims.no-shares", "the suspects' share of the growth is unknown"),
             "share",
         )
     rate = sum(each.bytes_per_call or 0.0 for each in named)
@@ -186,7 +184,7 @@ def largest_finding(asked: MeasureContext) -> Measurement:
     ]
     if not watched:
         return untold(
-            message("claims.not-watched", "{instrument} did not watch it", instrument=wanted),
+            message("claims.not-watched", "not instrumented by {instrument}", instrument=wanted),
             "bytes",
         )
     named = [
@@ -198,7 +196,7 @@ def largest_finding(asked: MeasureContext) -> Measurement:
     if not named:
         text = message(
             "claims.no-such-finding",
-            "0 B: no finding of {count:,} names it",
+            "0 B: none of {count:,} findings matches",
             count=sum(len(each.findings) for each in watched),
         )
         return exactly(0, "bytes", text)
@@ -223,9 +221,7 @@ def failed(asked: MeasureContext) -> Measurement:
     """
     landing = asked.entry.landing
     if landing is None or not landing.requests:
-        return untold(
-            message("claims.no-requests", "it was no soak, or no request was made"), "share"
-        )
+        return untold(message("claims.no-requests", "not a soak, or no request was made"), "share")
     text = message(
         "claims.failed",
         "{share:.3g} %: {failed:,} of {requests:,} requests",

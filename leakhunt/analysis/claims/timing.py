@@ -36,7 +36,7 @@ def time_ratio(asked: MeasureContext) -> Measurement:
         return untold(message("claims.no-reference", "the reference was not run"), "ratio")
     base, own = asked.reference.run, asked.run
     if not all(each.samples.get(DURATION) for each in (base, own)):
-        return untold(message("claims.no-times", "times were not read in both runs"), "ratio")
+        return untold(message("claims.no-times", "times were not recorded in both runs"), "ratio")
     compared = log_ratio(base, own)
     if compared is not None:
         before, after, mean = compared
@@ -48,7 +48,7 @@ def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < FEWEST_TIMES:
         return untold(
-            message("claims.few-calls", "fewer than {n} calls were judged", n=FEWEST_TIMES), "ratio"
+            message("claims.few-calls", "fewer than {n} measured calls", n=FEWEST_TIMES), "ratio"
         )
     widths = [_half_width(each) for each in (before, after)]
     between = student(_FREEDOM_BETWEEN_RUNS) * SPREAD_BETWEEN_RUNS * sqrt(2)
@@ -71,7 +71,7 @@ def slowdown(asked: MeasureContext) -> Measurement:
         return untold(
             message(
                 "claims.short-tenth",
-                "a tenth of the calls has fewer than {n} samples",
+                "one tenth of the calls has fewer than {n} samples",
                 n=FEWEST_TIMES,
             )
         )
@@ -92,7 +92,7 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
     if len(heard) < FEWEST_TIMES:
         return untold(
-            message("claims.no-audio", "the scenario does not say how much audio its calls hear")
+            message("claims.no-audio", "the scenario does not report the length of its audio")
         )
     total = sum(each for _, each in heard)
     rate = sum(spent for spent, _ in heard) / total
@@ -135,7 +135,7 @@ def _ratio(before: float, after: float, value: float, half: float) -> Measuremen
     low, high = exp(value - half), exp(value + half)
     text = message(
         "claims.time-ratio",
-        "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} against {before} per call",
+        "{ratio:.3g} × ({low:.3g} to {high:.3g}), {after} and {before} per call",
         ratio=exp(value),
         low=low,
         high=high,

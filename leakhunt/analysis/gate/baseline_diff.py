@@ -57,15 +57,15 @@ def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     if not baselines:
         return message(
             "baseline.none",
-            "{place}: no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one",
+            "{place}: no baseline. Create one with 'leakhunt baseline save RUN_FOLDER'",
             place=place,
         )
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
     return message(
         "baseline.none-here",
-        "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
-        " 'leakhunt baseline save RUN_FOLDER' here makes one",
+        "{place}: no baseline of this environment; the nearest, {nearest}, differs in {facts}."
+        " Create one with 'leakhunt baseline save RUN_FOLDER'",
         place=place,
         nearest=nearest.place,
         facts=joined(map(difference_of, _apart(nearest.environment, here)), "; ", ""),

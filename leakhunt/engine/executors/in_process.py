@@ -90,8 +90,8 @@ def _refuse_a_running_loop() -> None:
         return
     raise UsageError(
         tr(
-            "an event loop runs here already, as in a notebook: measure a coroutine function in a"
-            " process of its own, from a module"
+            "an event loop is already running, as in a notebook. Measure the coroutine"
+            " function from a module, in its own process"
         )
     )
 
@@ -136,7 +136,7 @@ class _Here:
         except DiskFull as error:
             raise CannotWrite(
                 tr(
-                    "{file}: {strerror}; free some space or name another",
+                    "{file}: {strerror}. Free some space, or choose another name",
                     file=order.run_file,
                     strerror=tr(str(error)),
                 )

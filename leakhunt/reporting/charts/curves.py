@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = {
-    Work.CALL: mark("{title}: memory call by call"),
-    Work.REQUEST: mark("{title}: memory request by request"),
+    Work.CALL: mark("{title}: memory by call"),
+    Work.REQUEST: mark("{title}: memory by request"),
 }
 _UNITS = {ELAPSED: mark("requests/s"), FAILURES: mark("of 100")}
 _PANEL_INCHES = 2.5
@@ -275,7 +275,7 @@ def _title(name: str, entry: JudgedRun, report: Report) -> str:
     told = titles.get(name, name)
     if is_absolute(name):
         return plain(told)
-    return plain(tr("{title}, change since the warm-up", title=told))
+    return plain(tr("{title}, change after warm-up", title=told))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
@@ -297,7 +297,7 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     if lowest < low - 0.12 * room:
         axes.text(
-            0.995, 0.03, tr("growth during the warm-up is cut off"), transform=axes.transAxes,
+            0.995, 0.03, tr("growth during warm-up is not shown"), transform=axes.transAxes,
             ha="right", va="bottom", color=SOFT, fontsize=SMALL,
         )  # fmt: skip
 

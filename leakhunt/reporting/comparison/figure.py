@@ -91,7 +91,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         for axes in own[len(series) :]:
             axes.remove()
     for axes in panels[-1]:
-        axes.set_xlabel(tr("calls since the warm-up"))
+        axes.set_xlabel(tr("calls after warm-up"))
     more = len(variants) - len(shown)
     rest = (
         tr(

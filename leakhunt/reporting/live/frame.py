@@ -146,7 +146,7 @@ def figures(panel: Panel, width: int, work: Work = Work.CALL) -> str:
 
 def closing(state: LiveState) -> str:
     """What the dots are, and that a rate so far is no verdict."""
-    told = tr("rates so far are no verdict; Ctrl-C ends and reports")
+    told = tr("growth rates so far, not a verdict; Ctrl-C stops and reports")
     return (
         tr("dots: {faint}; {told}", faint=tr(", ").join(state.faint), told=told)
         if state.faint

@@ -34,7 +34,7 @@ def summary(report: Report) -> str:
         if names:
             each = tr(", ").join(_often(name, count) for name, count in names.items())
             told.append(tr("{kind}: {told}.", kind=tr(words), told=each))
-    return " ".join(told) or tr("Nothing was measured.")
+    return " ".join(told) or tr("Not measured.")
 
 
 def _often(name: str, count: int) -> str:
@@ -44,8 +44,8 @@ def _often(name: str, count: int) -> str:
 
 _SUMMARIES: Mapping[Status, str] = {
     Status.LEAK: mark("Leaks"),
-    Status.INCONCLUSIVE: mark("Not decided"),
-    Status.NO_LEAK: mark("Does not leak"),
+    Status.INCONCLUSIVE: mark("Inconclusive"),
+    Status.NO_LEAK: mark("No leak"),
 }
 
 
@@ -115,7 +115,7 @@ def headline(entry: JudgedRun) -> Headline | None:
 NOISE_HEADINGS = (
     mark("variant"),
     mark("series"),
-    mark("smallest leak that would show"),
+    mark("detection limit"),
     mark("tolerance"),
     mark("samples"),
 )

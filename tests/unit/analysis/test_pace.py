@@ -31,7 +31,7 @@ Curve = Callable[[int], int]
 
 
 def soaked(curve: Curve, per_second: float, heap: int = 1, **changes: Any) -> Run:
-    """A soak of a service that answers so many requests a second, in heaps, as it would be left."""
+    """A soak of a service that answers so many requests per second, in heaps."""
     load = PlannedLoad("http://x", "app", "upload", 4, changes.pop("duration_seconds", None))
     pause_seconds = changes.pop("pause_seconds", None)
     settings = {"calls": None, "warmup": None, "calls_per_sample": None, "load": load}

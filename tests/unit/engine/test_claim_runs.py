@@ -47,7 +47,7 @@ def test_a_run_that_needs_a_gpu_is_not_begun_without(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     left = make(need(tmp_path / "r", "run null", "cuda"))
-    assert str(left.missing) == "it needs a machine with a CUDA GPU"
+    assert str(left.missing) == "needs a CUDA GPU"
     assert left.runs == ()
     assert not (tmp_path / "r").exists()
 

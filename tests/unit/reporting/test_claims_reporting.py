@@ -127,7 +127,7 @@ def test_a_report_without_runs_or_scenarios_is_one(both: Evidence) -> None:
 
 
 def test_an_interrupted_report_says_so(both: Evidence) -> None:
-    told = "Interrupted: claims whose runs were not made yet are not measured."
+    told = "Interrupted: claims without runs are not measured."
     stopped = claims_report(both, interrupted=True)
     for shown in (rendered("html", stopped), rendered("md", stopped), on_terminal(stopped)):
         assert told in shown

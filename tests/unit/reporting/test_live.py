@@ -303,7 +303,7 @@ def test_without_a_terminal_one_line_says_so_and_the_bars_go_on(
     ):
         assert isinstance(display_option.DisplayChoice(live=True).open(5, console), Bars)
         (line,) = capsys.readouterr().err.splitlines()
-        assert line == "leakhunt: --live needs a terminal; going on without it"
+        assert line == "leakhunt: --live needs a terminal; continuing without it"
 
 
 def test_the_cursor_is_never_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

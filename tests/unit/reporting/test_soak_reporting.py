@@ -196,7 +196,7 @@ def test_the_pace_and_the_failures_are_drawn_as_rates() -> None:
     assert sum(failing) / len(failing) == pytest.approx(20, abs=2)
     assert heights(run, "duration")[100] == pytest.approx(20e6, rel=0.1)
     titles = {series.name: title(series, run.plan.work) for series in run.series}
-    assert titles["elapsed"] == "requests a second (median of 9 samples)"
+    assert titles["elapsed"] == "requests per second (median of 9 samples)"
     drawn = {each["name"]: each for each in plot_data(report_of(run))["series"]}
     assert drawn["elapsed"]["absolute"] and drawn["elapsed"]["unit"] == "count"
     assert not drawn["anonymous"]["absolute"]
