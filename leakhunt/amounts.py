@@ -37,7 +37,7 @@ def parse_size(text: str) -> int:
     scale = _SCALES.get(match["scale"].upper()) if match else None
     size = float(match["number"]) * scale if match and scale else 0.0
     if not 1 <= size < _MOST_BYTES:
-        raise UsageError(tr("{text!r} is no size; write it like '512 MiB' or '1.5 GB'", text=text))
+        raise UsageError(tr("invalid size {text!r}; examples: '512 MiB', '1.5 GB'", text=text))
     return round(size)
 
 
@@ -55,9 +55,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match["number"]) * _SECONDS[match["unit"]] if match else 0.0
     if not 0 < seconds <= _LONGEST_SECONDS:
-        raise UsageError(
-            tr("{text!r} is no duration; write it like '90s', '10m' or '72h'", text=text)
-        )
+        raise UsageError(tr("invalid duration {text!r}; examples: '90s', '10m', '72h'", text=text))
     return seconds
 
 
@@ -73,7 +71,7 @@ def parse_rate(text: str, unit: Unit) -> float:
     if not _SIZE.fullmatch(amount.strip()) or not slash or per.strip() not in list(Work):
         raise UsageError(
             tr(
-                "{text!r} is no growth per call; write it like {examples!r}",
+                "invalid growth rate {text!r}; example: {examples!r}",
                 text=text,
                 examples=_EXAMPLES[unit],
             )
@@ -82,7 +80,7 @@ def parse_rate(text: str, unit: Unit) -> float:
     if rate is None:
         raise UsageError(
             tr(
-                "{text!r} is no growth per call of a series in {unit}; write it like {examples!r}",
+                "invalid growth rate {text!r} for a series in {unit}; example: {examples!r}",
                 text=text,
                 unit=unit,
                 examples=_EXAMPLES[unit],

@@ -49,7 +49,7 @@ def read_table(content: bytes, file: str, advice: str = "") -> Table:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _bad_file(
-            f"{file}:{line}", tr("not UTF-8"), advice or tr("save it as UTF-8")
+            f"{file}:{line}", tr("not UTF-8"), advice or tr("Save the file as UTF-8")
         ) from error
     source = Source(file, text, advice)
     try:
@@ -73,7 +73,7 @@ def shown(value: object) -> str:
 def _bad_file(place: str, told: str, advice: str) -> BadFile:
     """What is wrong in one place, and what to do about it."""
     return BadFile(
-        tr("{place}: {told}; {advice}", place=place, told=told, advice=advice)
+        tr("{place}: {told}. {advice}", place=place, told=told, advice=advice)
         if advice
         else tr("{place}: {told}", place=place, told=told)
     )
@@ -151,7 +151,7 @@ class Table:
             if key not in known:
                 self.bad(
                     tr(
-                        "unknown key {key!r}{hint}; it takes {known}",
+                        "unknown key {key!r}{hint}. Known keys: {known}",
                         key=key,
                         hint=hint(key, known),
                         known=", ".join(known),
@@ -177,7 +177,7 @@ class Table:
         """A text that must be there."""
         value = self.text(key)
         if not value:
-            self.bad(tr("{key} is missing; write it as a text in quotes", key=key), key)
+            self.bad(tr("missing {key}. Add it as a quoted text", key=key), key)
         return value
 
     def whole_number(self, key: str, least: int) -> int | None:
@@ -208,7 +208,7 @@ class Table:
         if not isinstance(value, date) or isinstance(value, datetime):
             example = "2027-03-01"
             if value is None:
-                self.bad(tr("{key} is missing; write a date, such as {example}", key=key,
+                self.bad(tr("missing {key}. Add a date, for example {example}", key=key,
                             example=example))  # fmt: skip
             self._wrong(key, tr("a date without quotes, such as {example}", example=example))
         return value
@@ -218,7 +218,7 @@ class Table:
         if value not in known:
             self.bad(
                 tr(
-                    "{key} is {value!r}{hint}; use one of {known}",
+                    "{key}: unknown value {value!r}{hint}. Known values: {known}",
                     key=key,
                     value=value,
                     hint=hint(value, known),
@@ -241,7 +241,10 @@ class Table:
         value = self.items.get(key, [])
         if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
             self.bad(
-                tr("{key} is no list of tables; write each as [[{word}]]", key=key, word=word), key
+                tr(
+                    "{key}: expected a list of tables. Write each as [[{word}]]", key=key, word=word
+                ),
+                key,
             )
         for number, each in enumerate(value):
             where = f"[[{word}]] {number + 1}"
@@ -255,12 +258,14 @@ class Table:
         """Refuse a name that two have of the tables under `key`; `what` is what it is called."""
         for number, name in enumerate(names):
             if name in names[:number]:
-                told = tr("{what} {name!r} is there twice; rename one", what=what, name=name)
+                told = tr("{what} {name!r} is defined twice. Rename one", what=what, name=name)
                 self.bad(told, key, number)
 
     def _wrong(self, key: str, wanted: str) -> NoReturn:
         value = shown(self.items[key])
-        self.bad(tr("{key} is {value}; write {wanted}", key=key, value=value, wanted=wanted), key)
+        self.bad(
+            tr("{key}: expected {wanted}, got {value}", key=key, value=value, wanted=wanted), key
+        )
 
 
 class _Short(reprlib.Repr):
@@ -292,9 +297,9 @@ def _no_toml(source: Source, error: Exception) -> BadFile:
     else:
         line = int(position["line"] or text.rstrip("\n").count("\n") + 1)
     if conflict := _CONFLICT.match(lines[line - 1]):
-        told = tr("{mark} is left of a merge conflict", mark=conflict[0].strip())
-    told = tr("not a TOML file ({error})", error=told)
-    return _bad_file(f"{source.file}:{line}", told, source.advice or tr("fix it"))
+        told = tr("{mark}: unresolved merge conflict", mark=conflict[0].strip())
+    told = tr("invalid TOML ({error})", error=told)
+    return _bad_file(f"{source.file}:{line}", told, source.advice or tr("Fix the syntax"))
 
 
 def _failure(lines: Sequence[str]) -> type[Exception] | None:

@@ -68,13 +68,13 @@ def suspect(**changes: Any) -> Suspect:
     return Suspect(**(fields | changes))
 
 
-def checked(answer: GateAnswer = GateAnswer.WITHIN, **changes: Any) -> BudgetResult:
+def checked(answer: GateAnswer = GateAnswer.WITHIN_BUDGET, **changes: Any) -> BudgetResult:
     """Of the live heap, within 2 KiB a call; over it, by a leak of 4 KiB."""
     figures = {
-        GateAnswer.WITHIN: (0.0, 0.0, 12.0),
-        GateAnswer.OVER: (4104.0, 4096.0, 4112.0),
-        GateAnswer.CANNOT_TELL: (2000.0, 500.0, 3500.0),
-        GateAnswer.NOTHING_MEASURED: (None, None, None),
+        GateAnswer.WITHIN_BUDGET: (0.0, 0.0, 12.0),
+        GateAnswer.OVER_BUDGET: (4104.0, 4096.0, 4112.0),
+        GateAnswer.INCONCLUSIVE: (2000.0, 500.0, 3500.0),
+        GateAnswer.NOT_MEASURED: (None, None, None),
     }[answer]
     fields: dict[str, Any] = {
         "budget": Budget("live_heap", 2048.0, Extent.CALL, False, "2 KiB/call"),
@@ -85,7 +85,7 @@ def checked(answer: GateAnswer = GateAnswer.WITHIN, **changes: Any) -> BudgetRes
     return BudgetResult(**(fields | changes))
 
 
-def variant(answer: GateAnswer = GateAnswer.WITHIN, **changes: Any) -> VariantResult:
+def variant(answer: GateAnswer = GateAnswer.WITHIN_BUDGET, **changes: Any) -> VariantResult:
     """``fsmn-vad:naive`` with one check of that answer."""
     fields: dict[str, Any] = {
         "scenario": "fsmn-vad", "variant": "naive", "answer": answer, "checks": (checked(answer),),
@@ -134,18 +134,18 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
         cause=cause,
     )
     over = variant(
-        GateAnswer.OVER,
-        checks=(checked(GateAnswer.OVER), checked(budget=_rss())),
+        GateAnswer.OVER_BUDGET,
+        checks=(checked(GateAnswer.OVER_BUDGET), checked(budget=_rss())),
         entries=leaking,
         suspects=(suspect(), library),
         attempts=2,
     )
     within = variant(variant="cleaned", entries=clean)
     unmeasured = variant(
-        GateAnswer.NOTHING_MEASURED, variant="streaming", checks=(), reason="funasr is missing"
+        GateAnswer.NOT_MEASURED, variant="streaming", checks=(), reason="funasr is missing"
     )
     undecided = variant(
-        GateAnswer.CANNOT_TELL, scenario="tts", variant="chunked", entries=entries(3, "chunked")
+        GateAnswer.INCONCLUSIVE, scenario="tts", variant="chunked", entries=entries(3, "chunked")
     )
     hostile_entry = assemble([hostile_run(leaking[0].run)], HOSTILE).entries
     hostile_frame = Frame(HOSTILE, 3, HOSTILE, HOSTILE, Origin.YOURS)
@@ -155,12 +155,12 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
         cause=replace(cause, title=HOSTILE, reason=HOSTILE, remedy=Remedy(HOSTILE)),
     )  # fmt: skip
     hostile = variant(
-        GateAnswer.OVER,
+        GateAnswer.OVER_BUDGET,
         scenario=HOSTILE,
         variant=HOSTILE,
         checks=(
             checked(
-                GateAnswer.OVER,
+                GateAnswer.OVER_BUDGET,
                 budget=Budget(HOSTILE, 1.0, Extent.CALL, True, HOSTILE),
                 reason=HOSTILE,
             ),
@@ -194,16 +194,16 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
         ),
         "nothing": gated(policy="", generator="leakhunt"),
         "many": gated(
-            *(variant(GateAnswer.CANNOT_TELL, variant=f"v{number}") for number in range(12)),
+            *(variant(GateAnswer.INCONCLUSIVE, variant=f"v{number}") for number in range(12)),
             *(variant(variant=f"w{number}") for number in range(25)),
             over,
         ),
         "accepted": gated(replace(within, accepted=((suspect(), acceptance()),))),
         "other environment": gated(
-            variant(GateAnswer.CANNOT_TELL, checks=(), mismatches=(mismatch, mismatch))
+            variant(GateAnswer.INCONCLUSIVE, checks=(), mismatches=(mismatch, mismatch))
         ),
         "no figures": gated(
-            variant(GateAnswer.NOTHING_MEASURED), variant(GateAnswer.OVER, checks=())
+            variant(GateAnswer.NOT_MEASURED), variant(GateAnswer.OVER_BUDGET, checks=())
         ),
         "time": gated(replace(within, checks=(time, seconds))),
         "too many suspects": gated(
@@ -212,7 +212,7 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
             )
         ),
         # What a check says can never hide what the variant as a whole says.
-        "contradiction": gated(replace(within, answer=GateAnswer.NOTHING_MEASURED)),
+        "contradiction": gated(replace(within, answer=GateAnswer.NOT_MEASURED)),
     }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from conftest import plan
 from numpy.typing import NDArray
 
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage import run_writer
@@ -69,7 +69,7 @@ def soak_plan(made: Made) -> Plan:
         "users": made.users,
     }
     fields = {"calls": None, "warmup": None, "calls_per_sample": None, "collect": "auto"}
-    return plan(**{**fields, "load": Load(**{**load, **made.load}), **made.plan})
+    return plan(**{**fields, "load": PlannedLoad(**{**load, **made.load}), **made.plan})
 
 
 def soak(made: Made) -> Run:

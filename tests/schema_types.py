@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jsonschema import Draft202012Validator
 
-from leakhunt.cli.schema import SCHEMAS
+from leakhunt.storage.schema_files import SCHEMAS
 from leakhunt.text.message import Joined, Message, Text
 
 _NAMES: Mapping[Any, str] = {

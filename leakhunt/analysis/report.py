@@ -14,12 +14,12 @@ from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import landing
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Attribution, Ceiling
-from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.text.message import joined
 
-# As `Load` names a service that ran already, its port, and requests of our own.
+# As `PlannedLoad` names a service that ran already, its port, and requests of our own.
 _RAN_ALREADY = "pid "
 _PORT = "{port}"
 _UPLOADED = "upload"
@@ -134,7 +134,7 @@ def _setting_words(plan: Plan) -> Iterator[str]:
         yield from ("--timeout", f"{plan.timeout_seconds:g}")
 
 
-def _soak_words(plan: Plan, load: Load, plans: Sequence[Plan]) -> list[str]:
+def _soak_words(plan: Plan, load: PlannedLoad, plans: Sequence[Plan]) -> list[str]:
     """The command that repeats a soak."""
     words = ["leakhunt", "soak"]
     if plan.source:
@@ -152,7 +152,7 @@ def _soak_words(plan: Plan, load: Load, plans: Sequence[Plan]) -> list[str]:
     return [*words, "--seed", str(plan.seed), *_setting_words(plan)]
 
 
-def _own_service_words(load: Load) -> Iterator[str]:
+def _own_service_words(load: PlannedLoad) -> Iterator[str]:
     """A service that nothing describes; recordings that were uploaded have to be named again."""
     if load.service.startswith(_RAN_ALREADY):
         yield from ("--pid", load.service.removeprefix(_RAN_ALREADY), "--url", load.target)

@@ -13,16 +13,21 @@ from leakhunt.cli.verb import Verb
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
-_INTO = click.option("--into", type=click.Path(path_type=Path, file_okay=False), show_default=True,
-                     default=DEFAULT_PLACE,
-                     help="The folder of baselines, in your repository.")  # fmt: skip
-_DESPITE_LEAK = click.option("--despite-leak", is_flag=True, help="Keep what leaks for certain too:"
-                             " new runs may then leak as much. The file says so.")  # fmt: skip
+_INTO = click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    show_default=True,
+    default=DEFAULT_PLACE,
+    help="Folder of baselines, in your repository",
+)
+_DESPITE_LEAK = click.option(
+    "--despite-leak", is_flag=True, help="Save leaking variants too (recorded in the file)"
+)
 
 
 @click.group("baseline")
 def command() -> None:
-    """Keep what runs measured, as small files in your repository, for 'leakhunt gate'.
+    """Save measured runs as baselines in your repository, for 'leakhunt gate'.
 
     There is a folder for each environment (system, Python, libc, device and settings of memory) and
     in it a file for each variant, so that branches merge.

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @click.command("claims", cls=Verb)
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
-@click.option("--id", "ids", metavar="ID,...", default="", help="These claims alone.")
-@click.option("--list", "listed", is_flag=True, help="Show the claims; run nothing.")
+@click.option("--id", "ids", metavar="ID,...", default="", help="Check only these claims")
+@click.option("--list", "listed", is_flag=True, help="List the claims, without running anything")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder; default: reports/<when>-claims. With one of before, its whole runs are kept.",
+    help="Output folder [default: reports/<when>-claims]; complete runs in it are reused",
 )
 @format_option
 def command(
     names: tuple[str, ...], ids: str, listed: bool, out: Path | None,
     renderers: tuple[RunRenderer, ...],
 ) -> int:  # fmt: skip
-    """Check the claims of field reports: claimed beside measured, with a verdict.
+    """Check the claims of field reports against measurements.
 
     SCENARIO is a built-in one, a folder with a claims.toml, or that file; default: all built-in
     ones with claims. Each run that the claims need is made once, into a folder of its own.
@@ -56,7 +56,7 @@ def command(
     _show(Console(), result)
     if result.interrupted:
         again = _command(names, ids, result.folder, renderers)
-        click.echo(tr("interrupted; this goes on: {command}", command=again))
+        click.echo(tr("interrupted. Resume with: {command}", command=again))
     return result.exit_code
 
 

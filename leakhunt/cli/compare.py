@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     "labels",
     multiple=True,
     metavar="TEXT",
-    help="What to call each of them, in order; default: its file's or folder's name.",
+    help="Label of each path, in order [default: its name]",
 )
 @click.option(
     "--despite-differences",
     "despite",
     is_flag=True,
-    help="Conclude though inputs or machines differ; every output says so.",
+    help="Compare although inputs or machines differ (marked in every output)",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-compare."
+    "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-compare]"
 )
 def command(
     places: tuple[str, ...], labels: tuple[str, ...], despite: bool, out: Path | None

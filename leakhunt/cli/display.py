@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,12 +18,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from leakhunt.amounts import format_bytes, format_rate
+from leakhunt.amounts import format_amount, format_rate
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
-from leakhunt.model.series import Unit
-from leakhunt.runner import supervisor
+from leakhunt.model.series import SeriesDisplay, SeriesRole, displayed, short_title
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
@@ -43,13 +41,6 @@ class Display(Events, Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Give the terminal back."""
-
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """A run begins: `started` for who follows it by a function."""
-
-
-# A display for names of so many columns.
-Displays = Callable[[int], Display]
 
 
 class SteadyConsole(Console):
@@ -113,11 +104,6 @@ class Bars:
         )
         self._bars.start()
 
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """Start the line of a run; `afterwards` says what takes time after its last call."""
-        self.started(RunStart(name, calls, afterwards))
-        return partial(self.sampled, name)
-
     def sampled(self, name: str, tail: Tail) -> None:
         """Show the latest sample."""
         self._followers[name](tail)
@@ -171,15 +157,14 @@ class Follower:
 
 
 def figures(latest: Mapping[str, int], work: Work) -> str:
-    """``RSS 812.3 MiB  live heap 301.2 MiB  18.4 ms/call``, of what was read."""
-    parts = [f"RSS {format_bytes(latest['rss'])}"] if "rss" in latest else []
-    if "live_heap" in latest:
-        parts.append(tr("live heap {latest}", latest=format_bytes(latest["live_heap"])))
-    if "cuda_reserved" in latest:
-        parts.append(f"CUDA {format_bytes(latest['cuda_reserved'])}")
-    if "duration" in latest:
-        parts.append(format_rate(latest["duration"], Unit.NANOSECONDS, work))
-    return "  ".join(parts)
+    """``live heap 301.2 MiB  RSS 812.3 MiB  18.4 ms/call``, of what was read."""
+    read = [facts for facts in displayed(SeriesDisplay.PROGRESS) if facts.name in latest]
+    return "  ".join(
+        format_rate(latest[facts.name], facts.unit, work)
+        if facts.role is SeriesRole.TIME
+        else f"{short_title(facts.name)} {format_amount(latest[facts.name], facts.unit)}"
+        for facts in read
+    )
 
 
 class Done(Protocol):

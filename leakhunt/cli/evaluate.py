@@ -21,26 +21,30 @@ from leakhunt.reporting.evaluation.terminal import evaluation_lines, evaluation_
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Runs of each leaking workload, each with a seed of its own.",
+    help="Runs per leaking workload, each with its own seed",
 )
 @click.option(
     "--clean-repeats",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Runs of each workload that does not leak.",
+    help="Runs per workload without a leak",
 )
 @click.option(
     "--hunt",
     "hunts",
     is_flag=True,
-    help="Also hunt: the first suspect must be the culprit, and nobody suspected where none is.",
+    help="Also hunt, and check that the first suspect is the planted one",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="At a time; default: the cores there are.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Workloads run in parallel [default: number of cores]",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the trials to this new JSON file.",
+    help="New JSON file for the trials",
 )
 def command(
     targets: tuple[str, ...],
@@ -50,7 +54,7 @@ def command(
     jobs: int | None,
     out: Path | None,
 ) -> int:
-    """Run workloads whose truth is known, and print how often the verdict is right.
+    """Run workloads with a known ground truth, and print the error rates.
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
     expect: @variant(expect="leak in Python", rate=320).

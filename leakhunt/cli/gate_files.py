@@ -49,7 +49,7 @@ def _append(file: Path, content: bytes) -> None:
     except OSError as error:
         raise CannotWrite(
             tr(
-                "{variable}={file}: {strerror}; the answers are above",
+                "{variable}={file}: {strerror}. The results are printed above",
                 variable=_SUMMARY,
                 file=file,
                 strerror=tr(str(error.strerror)),

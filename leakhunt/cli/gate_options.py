@@ -18,54 +18,54 @@ _OPTIONS = (
     click.option(
         "--policy",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The file with the budgets; default: leakhunt.toml or pyproject.toml, here or above.",
+        help="Policy file [default: leakhunt.toml or pyproject.toml, here or above]",
     ),
     click.option(
         "--scenario",
         "scenarios",
         multiple=True,
         metavar="NAME[:VARIANT,...]",
-        help="Measure only these of the policy.",
+        help="Measure only these scenarios of the policy",
     ),
     click.option(
         "--against",
         metavar="REVISION",
-        help="Measure this revision of the code beside, in turns: only what got worse counts.",
+        help="Compare with this git revision in interleaved runs; fail on regressions only",
     ),
     click.option(
         "--against-python",
         default="",
         metavar="PYTHON",
-        help="Run it with this interpreter, of an environment with that revision's packages.",
+        help="Python interpreter for --against, with that revision's packages",
     ),
     click.option(
         "--pairs",
         type=click.IntRange(min=1),
         default=PAIRS,
         show_default=True,
-        help="Of --against, so many pairs of runs.",
+        help="Pairs of runs for --against",
     ),
     click.option(
         "--baselines",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of baselines; default: the policy's.",
+        help="Folder of baselines [default: from the policy]",
     ),
-    click.option("--no-baseline", is_flag=True, help="Hold nothing against a baseline."),
+    click.option("--no-baseline", is_flag=True, help="Ignore baselines"),
     click.option(
         "--jobs",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Measure so many variants at a time; times then say little.",
+        help="Variants measured in parallel (makes time budgets unreliable)",
     ),
     click.option(
-        "--max-growth", metavar="RATE", help="A budget for run files, such as '4 KiB/call'."
+        "--max-growth", metavar="RATE", help="Budget for run files, for example '4 KiB/call'"
     ),
     click.option("--series", help=f"What --max-growth is of; default: {LIVE_HEAP}."),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
-        help="Folder for run files and reports; default: reports/<when>-gate, of run files none.",
+        help="Output folder [default: reports/<when>-gate; none for run files]",
     ),
     click.option(
         "--format",
@@ -73,7 +73,7 @@ _OPTIONS = (
         default=GATE_FILES,
         show_default=True,
         metavar="NAME,...",
-        help="Files to write, of the gate and of each scenario's report; or all.",
+        help="Formats of the gate and of each scenario's report; or all",
     ),
 )
 

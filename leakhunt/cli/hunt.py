@@ -31,8 +31,8 @@ from leakhunt.reporting.registry import RunRenderer
     "remedies",
     multiple=True,
     metavar="REMEDY",
-    help="Run before and after, interleaved: NAME=VALUE,... (environment), option:NAME=VALUE,"
-    " variant:NAME, or the id of a known cause.",
+    help="Try a fix in interleaved runs: NAME=VALUE,... (environment), option:NAME=VALUE,"
+    " variant:NAME, or the id of a known cause",
 )
 @click.option(
     "--pairs",
@@ -40,10 +40,10 @@ from leakhunt.reporting.registry import RunRenderer
     type=click.IntRange(min=2),
     default=PAIRS,
     show_default=True,
-    help="Of --try, so many pairs of runs.",
+    help="Pairs of runs for each --try",
 )
 @click.option(
-    "--until-ceiling", is_flag=True, help="Verify a bounded cache by a run past its ceiling."
+    "--until-ceiling", is_flag=True, help="Verify a bounded cache by running past its ceiling"
 )
 def command(
     target: str,
@@ -56,10 +56,10 @@ def command(
     until_ceiling: bool,
     **asked: Any,
 ) -> int:
-    """Find out who keeps the memory, with evidence, and whether a remedy helps.
+    """Find leak suspects with evidence, and test whether a fix helps.
 
-    Measures as 'run' does; where something grows, runs the same plan again under the instrument
-    that sees it, and names the suspects. Exit codes as for 'run'.
+    Measures like 'run'. Where memory grows, it repeats the run under an instrument and names the
+    suspects.
     """
     wanted = tuple(instruments.split(",")) if instruments else ()
     measured = run_request(target, **asked)

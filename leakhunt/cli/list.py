@@ -22,7 +22,7 @@ def command(scenarios: tuple[str, ...]) -> None:
     Without NAME_OR_FILE: the built-in ones.
     """
     console = Console(highlight=False)
-    found = [find.find(name)[0] for name in scenarios] or list(find.builtin())
+    found = [find.listed(name) for name in scenarios] or list(find.builtin())
     for described in found:
         _show(console, described)
     if not scenarios:

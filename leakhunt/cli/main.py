@@ -83,7 +83,7 @@ class _Verbs(click.Group):
     "--lang",
     metavar="|".join(LANGUAGES),
     expose_value=False,
-    help="Speak this language, anywhere on the command line; default: $LEAKHUNT_LANG or English.",
+    help="Language of the output [default: $LEAKHUNT_LANG or en]",
 )
 @click.version_option(__version__, prog_name="leakhunt")
 def cli() -> None:
@@ -124,7 +124,7 @@ def _run(arguments: Sequence[str]) -> int:
     if output.failure is not None:
         reason = tr(str(output.failure.strerror))
         return _say(
-            tr("the output: {reason}; send it somewhere else", reason=reason), CannotWrite.exit_code
+            tr("output: {reason}. Write it elsewhere", reason=reason), CannotWrite.exit_code
         )
     return result if isinstance(result, int) else 0
 

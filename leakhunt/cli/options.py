@@ -18,38 +18,47 @@ _OPTIONS = (
     click.option(
         "--calls",
         type=click.IntRange(min=1),
-        help="So many per variant; default: as many as needed.",
+        help="Calls per variant [default: until the verdict is clear]",
     ),
     click.option(
         "--warmup",
         type=click.IntRange(min=0),
-        help="Of --calls, so many not judged; default: a quarter.",
+        help="Warm-up calls, excluded from the verdict [default: 25 % of --calls]",
     ),
     click.option(
         "--calls-per-sample",
         type=click.IntRange(min=1),
-        help="Read after so many calls; default: by their time, with --calls 1.",
+        help="Calls per sample [default: from their duration; 1 with --calls]",
     ),
     click.option(
         "--collect",
         type=click.Choice(COLLECT),
         default="auto",
         show_default=True,
-        help="gc.collect() before each reading; auto: if garbage hides the rest and it is cheap.",
+        help="gc.collect() before each reading; auto: only where garbage hides growth and it is"
+        " cheap",
     ),
     click.option(
-        "--resolve", is_flag=True, help="Go on until the verdict is no longer inconclusive."
+        "--resolve", is_flag=True, help="Extend the run while the verdict is inconclusive"
     ),
     click.option("--device", type=click.Choice(DEVICES), default="auto"),
-    click.option("--lengths", help="Clip lengths, where the scenario has them: fixed or varied."),
-    click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)."),
+    click.option("--lengths", help="Clip lengths of the scenario: fixed or varied"),
+    click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
     click.option(
-        "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="See 'leakhunt list'."
+        "--option",
+        "pairs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Option of the scenario (see 'leakhunt list')",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="Default: the cores there are."),
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help="Threads of the frameworks [default: number of cores]",
+    ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option(
-        "--memory-limit", metavar="SIZE", help="End a worker above this, such as '2 GiB'."
+        "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
     click.option(
         "--timeout",
@@ -57,10 +66,10 @@ _OPTIONS = (
         default=TIMEOUT_SECONDS,
         show_default=True,
         metavar="SECONDS",
-        help="A worker without a new sample for so long has hung.",
+        help="Seconds without a sample before the worker is killed as hung",
     ),
     click.option(
-        "--out", type=click.Path(path_type=Path), help="Folder; default: reports/<when>-..."
+        "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
     ),
     format_option,
     display_option,

@@ -19,11 +19,11 @@ from leakhunt.reporting.registry import RunRenderer
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the reports; default: that of the first run file, where they are replaced.",
+    help="Output folder [default: that of the first run file, replacing its reports]",
 )
 @format_option
 def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[RunRenderer, ...]) -> None:
-    """Make the reports again from run files, on any machine.
+    """Render the reports of run files again, on any machine.
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     """

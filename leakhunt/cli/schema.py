@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 import click
 
 from leakhunt.cli.verb import Verb
-
-SCHEMAS = {
-    "report": "report.schema.json",
-    "claims": "claims.schema.json",
-    "gate": "gate.schema.json",
-    "run-file": "run-file.schema.json",
-    "policy": "policy.schema.json",
-}
+from leakhunt.storage.schema_files import SCHEMAS, schema_text
 
 
 @click.command("schema", cls=Verb)
@@ -25,5 +16,4 @@ def command(name: str) -> None:
     report, claims, gate: report.json, claims.json, gate.json. run-file: each line of a run file.
     policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
     """
-    place = resources.files("leakhunt.storage") / "schemas" / SCHEMAS[name]
-    click.echo(place.read_text(encoding="utf-8"), nl=False)
+    click.echo(schema_text(name), nl=False)

@@ -22,7 +22,7 @@ from leakhunt.text.language import tr
     type=click.IntRange(min=0, max=65535),
     default=0,
     show_default=True,
-    help="0: one that is free.",
+    help="Port [default: a free one]",
 )
 def command(folder: Path, port: int) -> int:
     """Show the reports of a folder, and of those in it, in your browser.
@@ -34,7 +34,7 @@ def command(folder: Path, port: int) -> int:
 
     def ready(address: str) -> None:
         click.echo(address)
-        click.echo(tr("the reports in {root}; Ctrl-C ends", root=shelf.root))
+        click.echo(tr("reports in {root}; stop with Ctrl-C", root=shelf.root))
 
     signal.signal(signal.SIGTERM, _as_interrupt)
     serve(shelf, port, ready)

@@ -44,7 +44,7 @@ def parse_budget(series: str, value: object) -> Budget:
     if series not in budgeted():
         raise UsageError(
             tr(
-                "unknown series {series!r}{hint}; use one of {known}",
+                "unknown series {series!r}{hint}. Known series: {known}",
                 series=series,
                 hint=hint(series, budgeted()),
                 known=", ".join(budgeted()),
@@ -80,7 +80,8 @@ def parse_budgets(series: str, value: object) -> tuple[Budget, ...]:
             first, second = budgets[sorts.index(sort)].text, budgets[number].text
             raise UsageError(
                 tr(
-                    "{series} has two budgets of one sort, {first!r} and {second!r}; keep one",
+                    "{series} has two budgets of the same kind, {first!r} and {second!r}."
+                    " Remove one",
                     series=series,
                     first=first,
                     second=second,
@@ -130,7 +131,7 @@ def _share(series: str, text: str) -> float:
     if series != SECONDS_PER_CALL:
         raise UsageError(
             tr(
-                "{series} is {value}: a share of a growth near 0 means nothing; write it like"
+                "{series}: a percentage of growth near 0 is undefined (got {value}). Examples:"
                 " {examples}",
                 series=series,
                 value=shown(text),
@@ -149,7 +150,7 @@ def _unit(series: str) -> Unit:
 def _refused(series: str, value: object) -> UsageError:
     return UsageError(
         tr(
-            "{series} is {value}; write it like {examples}",
+            "{series}: invalid value {value}. Examples: {examples}",
             series=series,
             value=shown(value),
             examples=tr(_EXAMPLES[_unit(series)]),

@@ -71,7 +71,7 @@ def read_claims(content: bytes, file: str, scenario: str) -> Claims:
     runs = tuple(_run(table) for table in whole.tables("run", "run"))
     claims = tuple(_claim(table, runs) for table in whole.tables("claim", "claim"))
     if not claims:
-        whole.bad(tr("there is no claim in it; write one as [[claim]]"))
+        whole.bad(tr("missing claim. Add one as [[claim]]"))
     whole.refuse_twice("[[run]] name", "run", [run.name for run in runs])
     whole.refuse_twice("[[claim]] id", "claim", [claim.id for claim in claims])
     return Claims(scenario, runs, claims)
@@ -80,7 +80,7 @@ def read_claims(content: bytes, file: str, scenario: str) -> Claims:
 def _run(table: Table) -> ClaimRun:
     name = table.needed("name")
     if not _RUN_NAME.fullmatch(name):
-        table.bad(tr("name is {name!r}; use a-z, 0-9 and hyphens", name=name), "name")
+        table.bad(tr("name: invalid name {name!r}. Use a-z, 0-9 and hyphens", name=name), "name")
     table = table.named(tr("run {name}", name=name))
     table.only(_RUN_KEYS)
     command = table.needed("command")
@@ -88,13 +88,13 @@ def _run(table: Table) -> ClaimRun:
         words = shlex.split(command)
     except ValueError as error:
         table.bad(
-            tr("command is no command line ({error}); close its quotes", error=error), "command"
+            tr("command: invalid command line ({error}). Fix the quoting", error=error), "command"
         )
     table.one_of("command", words[0] if words else "", VERBS)
     for option in OWN_OPTIONS:
         if any(word == option or word.startswith(f"{option}=") for word in words):
             table.bad(
-                tr("command has {option}, which is set by 'claims'", option=option), "command"
+                tr("command: {option} is set by 'claims'. Remove it", option=option), "command"
             )
     device = table.text("device")
     if device:
@@ -105,7 +105,9 @@ def _run(table: Table) -> ClaimRun:
 def _claim(table: Table, runs: Sequence[ClaimRun]) -> Claim:
     name = table.needed("id")
     if not _CLAIM_ID.fullmatch(name):
-        table.bad(tr("id is {name!r}; use letters, digits, '-', '_' and '.'", name=name), "id")
+        table.bad(
+            tr("id: invalid name {name!r}. Use letters, digits, '-', '_' and '.'", name=name), "id"
+        )
     table = table.named(tr("claim {name}", name=name))
     table.only(_CLAIM_KEYS)
     checks = tuple(
@@ -115,10 +117,10 @@ def _claim(table: Table, runs: Sequence[ClaimRun]) -> Claim:
     not_measured = table.text("not_measured")
     if not_measured and checks:
         table.bad(
-            tr("not_measured stands in place of checks; leave out one of them"), "not_measured"
+            tr("not_measured cannot be combined with checks. Remove one of them"), "not_measured"
         )
     if not not_measured and not checks:
-        table.bad(tr("nothing checks it; write [[claim.check]], or not_measured with the reason"))
+        table.bad(tr("missing check. Add [[claim.check]], or not_measured with the reason"))
     return Claim(
         id=name,
         claim=table.needed("claim"),
@@ -140,11 +142,11 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
     least, most = (_limit(table, key, measure, series) for key in _LIMIT_KEYS)
     if least is not None and most is not None and least.amount > most.amount:
         table.bad(
-            tr("at_least {least} is above at_most {most}", least=least.text, most=most.text),
+            tr("at_least {least} is larger than at_most {most}", least=least.text, most=most.text),
             "at_least",
         )
     if not measure.words and least is None and most is None:
-        table.bad(tr("at_least and at_most are missing; give one, such as {example!r}",
+        table.bad(tr("missing at_least or at_most. Add one, for example {example!r}",
                      example=measure.limit.value))  # fmt: skip
     instrument = table.text("instrument")
     if instrument:
@@ -174,7 +176,7 @@ def _limit(table: Table, key: str, measure: Measure, series: str) -> ClaimLimit 
     if limit is None:
         table.bad(
             tr(
-                "{key} is {value}; write it like {example!r}",
+                "{key}: invalid value {value}. Example: {example!r}",
                 key=key,
                 value=shown(table.items[key]),
                 example=_example(measure.limit, series),
@@ -199,7 +201,8 @@ def _words(table: Table, measure: Measure) -> tuple[str, ...]:
     words = [given] if isinstance(given, str) else given
     if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
         table.bad(
-            tr("is must be a list of words, such as [{example!r}]", example=measure.words[0]), "is"
+            tr("is: expected a list of words, for example [{example!r}]", example=measure.words[0]),
+            "is",
         )
     return tuple(table.one_of("is", word, measure.words) for word in words)
 

@@ -34,12 +34,12 @@ def find_claims(names: Sequence[str], ids: Sequence[str]) -> list[ClaimsFile]:
     """
     found = [_read(*_place(name)) for name in names] if names else _builtin()
     if not found:
-        raise UsageError(tr("no built-in scenario has claims; name a {file}", file=FILE_NAME))
+        raise UsageError(tr("no built-in scenario has claims. Pass a {file}", file=FILE_NAME))
     scenarios = [file.claims.scenario for file in found]
     twice = next((name for name in scenarios if scenarios.count(name) > 1), None)
     if twice is not None:
         raise UsageError(
-            tr("two scenarios are named {name}; check their claims one by one", name=twice)
+            tr("two scenarios are named {name}. Check their claims one at a time", name=twice)
         )
     return _chosen(found, ids) if ids else found
 
@@ -50,7 +50,7 @@ def _chosen(found: Sequence[ClaimsFile], ids: Sequence[str]) -> list[ClaimsFile]
         if name not in known:
             raise UsageError(
                 tr(
-                    "--id {name!r}: no such claim{hint}; there are {known}",
+                    "--id {name!r}: claim not found{hint}. Known claims: {known}",
                     name=name,
                     hint=hint(name, known),
                     known=", ".join(known),
@@ -93,7 +93,8 @@ def _place(name: str) -> tuple[str, Path]:
     elif path.suffix != ".toml":
         raise UsageError(
             tr(
-                "no scenario and no file of claims {name!r}; 'leakhunt claims --list' shows them",
+                "{name!r}: no such scenario or claims file. List them with 'leakhunt claims"
+                " --list'",
                 name=name,
             )
         )
@@ -105,10 +106,10 @@ def _read(name: str, path: Path) -> ClaimsFile:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(
-            tr("{name}: there is no {path}; name one that has claims", name=name, path=path.name)
+            tr("{name}: {path} not found. Choose a scenario with claims", name=name, path=path.name)
         ) from error
     except OSError as error:
         raise BadFile(
-            tr("{path}: {strerror}; check the path", path=path, strerror=tr(str(error.strerror)))
+            tr("{path}: {strerror}. Check the path", path=path, strerror=tr(str(error.strerror)))
         ) from error
     return ClaimsFile(read_claims(content, str(path), name), path.parent)

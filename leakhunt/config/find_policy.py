@@ -34,8 +34,8 @@ def policy_file(named: Path | None) -> Path:
     if found is None:
         raise UsageError(
             tr(
-                "no policy here: write budgets into [tool.leakhunt] of {project} or into {own},"
-                " name the file with --policy, or judge run files with --max-growth",
+                "no policy found. Add budgets to [tool.leakhunt] in {project} or to {own},"
+                " pass a file with --policy, or judge run files with --max-growth",
                 project=PROJECT_FILE,
                 own=OWN_FILE,
             )
@@ -57,7 +57,7 @@ def load_policy(file: Path) -> Policy:
         BadFile: something in it is not as it should be.
     """
     if not file.exists():
-        raise UsageError(tr("--policy {file}: no such file; check the path", file=file))
+        raise UsageError(tr("--policy {file}: file not found. Check the path", file=file))
     return read_policy(read_file(file), shown(file))
 
 
@@ -71,7 +71,7 @@ def read_file(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
         ) from error
 
 
@@ -87,5 +87,8 @@ def _here() -> Path:
         return Path.cwd()
     except OSError as error:
         raise UsageError(
-            tr("the working directory: {strerror}; change to one", strerror=tr(str(error.strerror)))
+            tr(
+                "working directory: {strerror}. Change to another directory",
+                strerror=tr(str(error.strerror)),
+            )
         ) from error

@@ -96,7 +96,7 @@ def read_policy(content: bytes, file: str) -> Policy:
         if twin is not None:
             entries.bad(
                 tr(
-                    "{target!r} goes by the name of {twin!r}; leave out one of them",
+                    "{target!r} has the same name as {twin!r}. Remove one of them",
                     target=target,
                     twin=twin.target,
                 ),
@@ -123,13 +123,14 @@ def _top(whole: Table, file: str) -> Table:
     """The table with the policy."""
     if PurePath(file).name != PYPROJECT:
         if "tool" in whole.items:
-            whole.bad(tr("in this file the keys stand at the top, without tool.leakhunt"), "tool")
+            whole.bad(
+                tr("this file takes its keys at the top level. Remove the prefix tool.leakhunt"),
+                "tool",
+            )
         return whole
     tool = whole.table("tool")
     if "leakhunt" not in tool.items:
-        whole.bad(
-            tr("there is no [tool.leakhunt] in it; add it, with scenarios and budgets"), "tool"
-        )
+        whole.bad(tr("missing [tool.leakhunt]. Add it, with scenarios and budgets"), "tool")
     return tool.table("leakhunt")
 
 
@@ -139,13 +140,13 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
     if policy.name in ("", "..") or ":" in target:
         table.bad(
             tr(
-                "{target!r} names no scenario; write a built-in one's name or a file's path, and"
-                " its variants as variants = [...]",
+                "{target!r}: scenario not found. Use a built-in name or a file path, and list"
+                " variants as variants = [...]",
                 target=target,
             )
         )
     if "variants" in table.items and not table.texts("variants"):
-        table.bad(tr("variants is empty; leave it out for all of them"), "variants")
+        table.bad(tr("variants is empty. Remove it to select all"), "variants")
     variants = table.table("variant")
     policy = replace(
         policy,
@@ -182,12 +183,12 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
     calls, warmup = table.whole_number("calls", 1), table.whole_number("warmup", 0)
     if calls is None:
         if warmup is not None:
-            table.bad(tr("warmup goes with calls; without, it ends when it is quiet"), "warmup")
+            table.bad(tr("warmup needs calls (without calls, warm-up ends by itself)"), "warmup")
         return policy
     if warmup is not None and warmup >= calls:
         table.bad(
             tr(
-                "warmup {warmup} leaves none of {calls} calls; use a smaller one",
+                "warmup {warmup} leaves no measured call of {calls}. Use a smaller value",
                 warmup=warmup,
                 calls=calls,
             ),
@@ -196,7 +197,7 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
     if "most_calls" in table.items and policy.most_calls < calls:
         table.bad(
             tr(
-                "most_calls {most} is below calls {calls}; raise it, or leave it out",
+                "most_calls {most} is smaller than calls {calls}. Raise it, or remove it",
                 most=policy.most_calls,
                 calls=calls,
             ),
@@ -232,7 +233,7 @@ def _options(table: Table) -> Mapping[str, str]:
         is_number = type(value) is int or (type(value) is float and isfinite(value))
         if not isinstance(value, str) and not is_number:
             table.bad(
-                tr("{key} is {value}; write a text in quotes", key=name, value=shown(value)), name
+                tr("{key}: expected a quoted text, got {value}", key=name, value=shown(value)), name
             )
     return {name: str(value) for name, value in table.items.items()}
 
@@ -269,8 +270,8 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         if not _FINGERPRINT.fullmatch(fingerprint):
             table.bad(
                 tr(
-                    "fingerprint is {value}; write the 12 digits that a report shows beside"
-                    " the suspect",
+                    "fingerprint: expected the 12 digits a report shows for the suspect, got"
+                    " {value}",
                     value=shown(fingerprint),
                 ),
                 "fingerprint",
@@ -279,7 +280,7 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         others = found.get(scenario, ())
         if any(each.fingerprint == fingerprint for each in others):
             table.bad(
-                tr("fingerprint {value} is accepted twice; keep one", value=fingerprint),
+                tr("fingerprint {value} is accepted twice. Remove one", value=fingerprint),
                 "fingerprint",
             )
         acceptance = Acceptance(

@@ -96,8 +96,8 @@ def find_service(target: str) -> tuple[DescribedService, tuple[ServiceVariant, .
     else:
         raise UsageError(
             tr(
-                "no service {place!r}{hint}; 'leakhunt list' shows those there are, --command,"
-                " --url and --pid name your own",
+                "service {place!r} not found{hint}. List services with 'leakhunt list', or use"
+                " --command, --url or --pid for your own",
                 place=place,
                 hint=hint(place, known),
             )
@@ -116,18 +116,18 @@ def read_service(file: Path) -> DescribedService:
         content = file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
         ) from error
     table = read_table(content, str(file))
     table.only(_KEYS)
     variants = tuple(_read_variant(entry) for entry in table.tables("variant", "variant"))
     if not variants:
-        table.bad(tr("no [[variant]]; add one with a name and a command"))
+        table.bad(tr("missing [[variant]]. Add one with a name and a command"))
     table.refuse_twice(tr("variant"), "variant", [variant.name for variant in variants])
     locustfile = table.text("locustfile")
     options = table.items.get("options", {})
     if not isinstance(options, dict) or not all(isinstance(v, str) for v in options.values()):
-        table.bad(tr("[options] holds something else than texts; quote them"), "options")
+        table.bad(tr("[options]: expected quoted texts"), "options")
     return DescribedService(
         name=file.parent.name.replace("_", "-") if file.name == FILE_NAME else file.stem,
         file=file,
@@ -143,12 +143,15 @@ def read_service(file: Path) -> DescribedService:
 def _read_variant(entry: Table) -> ServiceVariant:
     name = entry.needed("name")
     if not _NAME.fullmatch(name):
-        entry.bad(tr("name is {name!r}; use letters, digits, '-', '_' and '.'", name=name), "name")
+        entry.bad(
+            tr("name: invalid name {name!r}. Use letters, digits, '-', '_' and '.'", name=name),
+            "name",
+        )
     entry = entry.named(tr("variant {name}", name=name))
     entry.only(_VARIANT_KEYS)
     command = entry.texts("command")
     if not command:
-        entry.bad(tr("command is missing; write it as a list of words"))
+        entry.bad(tr("missing command. Add it as a list of words"))
     return ServiceVariant(
         name=name,
         summary=entry.text("summary"),

@@ -113,7 +113,8 @@ def save_baseline(
     if there:
         raise UsageError(
             tr(
-                "{paths}: kept already, nothing was written; 'leakhunt baseline update' renews it",
+                "{paths}: already saved, nothing was written. Use 'leakhunt baseline update'"
+                " to replace it",
                 paths=", ".join(map(str, there)),
             )
         )
@@ -145,7 +146,7 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
     """
     if not place.exists():
         raise UsageError(
-            tr("{place}: no such file or folder; 'leakhunt baseline save' makes one", place=place)
+            tr("{place}: not found. Create a baseline with 'leakhunt baseline save'", place=place)
         )
     if place.is_file():
         one = variant_in(place)
@@ -153,7 +154,7 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
     found = baselines_in(place)
     if not found:
         raise NothingMeasured(
-            tr("{place}: no baseline here; 'leakhunt baseline save' makes one", place=place)
+            tr("{place}: no baseline found. Create one with 'leakhunt baseline save'", place=place)
         )
     return found
 
@@ -163,11 +164,11 @@ def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list
     left_out: list[Text] = []
     runs = [run for place in places for run in runs_in(place, left_out)]
     for reason in left_out:
-        events.noted(message("left-out", "left out: {error}", error=reason), warning=True)
+        events.noted(message("left-out", "skipped: {error}", error=reason), warning=True)
     entries = assemble(runs, GENERATOR).entries
     if not entries:
         raise NothingMeasured(
-            tr("{place}: no measured run here; 'leakhunt run' makes some", place=places[0])
+            tr("{place}: no measured run found. Create one with 'leakhunt run'", place=places[0])
         )
     refuse_one_run_twice(entries)
     measured = [_Measured(group, _kept(group)) for group in _groups(entries)]
@@ -178,8 +179,8 @@ def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list
         )
         raise UsageError(
             tr(
-                "a baseline that leaks lets new runs leak as much ({names}), nothing was written;"
-                " mend it first, or keep it with --despite-leak",
+                "{names}: leaking, so not saved as a baseline. Fix the leak, or save it anyway"
+                " with --despite-leak",
                 names=names,
             )
         )
@@ -200,9 +201,7 @@ def _groups(entries: Sequence[JudgedRun]) -> list[tuple[JudgedRun, ...]]:
 def _kept(entries: tuple[JudgedRun, ...]) -> KeptVariant:
     reason = unfit(entries)
     if reason:
-        raise NothingMeasured(
-            tr("{reason}: no baseline, nothing was written; measure again", reason=reason)
-        )
+        raise NothingMeasured(tr("{reason}: not saved as a baseline. Measure again", reason=reason))
     return kept(entries)
 
 

@@ -61,16 +61,16 @@ def make(
         CannotWrite: the disk does not take it.
     """
     if need.run.device == "cuda" and not sees_gpu(os.environ):
-        return Left(missing=message("claims.needs-gpu", "it needs a machine with a CUDA GPU"))
+        return Left(missing=message("claims.needs-gpu", "needs a CUDA GPU"))
     if _is_complete(need):
-        events.noted(message("claims.made-already", "  is there already, and is not made again"))
+        events.noted(message("claims.made-already", "  exists already, not repeated"))
         return left_in(need, "")
     _set_aside(need.folder, events)
     code, reason = _carry_out(need, events, command_lines)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     left = left_in(
-        need, reason or message("claims.exit-code", "it ended with exit code {code}", code=code)
+        need, reason or message("claims.exit-code", "exited with code {code}", code=code)
     )
     if is_whole(code, left):
         _mark(need)
@@ -104,7 +104,7 @@ def left_in(need: Need, reason: Text) -> Left:
         return Left(
             missing=message(
                 "claims.not-on-gpu",
-                "it ran on {device}, and not on a CUDA GPU",
+                "ran on {device}, not on a CUDA GPU",
                 device=", ".join(elsewhere),
             )
         )
@@ -131,7 +131,7 @@ def _mark(need: Need) -> None:
         fresh.replace(path)
     except OSError as error:
         raise CannotWrite(
-            tr("{path}: {strerror}; free some space", path=path, strerror=tr(str(error.strerror)))
+            tr("{path}: {strerror}. Free some space", path=path, strerror=tr(str(error.strerror)))
         ) from error
 
 
@@ -145,12 +145,12 @@ def _set_aside(folder: Path, events: Events) -> None:
         folder.rename(aside)
     except (OSError, StopIteration) as error:
         raise CannotWrite(
-            tr("{folder}: cannot be set aside; name another folder with --out", folder=folder)
+            tr("{folder}: cannot be moved aside. Choose another folder with --out", folder=folder)
         ) from error
     events.noted(
         message(
             "claims.set-aside",
-            "  what was there is no whole run of this command: it is in {aside} now",
+            "  the existing run is incomplete or from another command; moved to {aside}",
             aside=aside.name,
         )
     )

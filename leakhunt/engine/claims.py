@@ -116,7 +116,7 @@ def _folder_for(out: Path | None) -> Path:
     except OSError as error:
         raise CannotWrite(
             tr(
-                "{where}: {strerror}; name another with --out",
+                "{where}: {strerror}. Choose another place with --out",
                 where=out,
                 strerror=tr(str(error.strerror)),
             )
@@ -124,7 +124,7 @@ def _folder_for(out: Path | None) -> Path:
     if names and not _is_ours(out):
         raise CannotWrite(
             tr(
-                "{out}: {name} is not of 'leakhunt claims'; name another folder",
+                "{out}: {name} was not written by 'leakhunt claims'. Choose another folder",
                 out=out,
                 name=names[0],
             )

@@ -6,8 +6,10 @@ what they mean and whether they go together is checked where requests are.
 
 from __future__ import annotations
 
+import shlex
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +17,7 @@ from leakhunt.engine.events import Events
 from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.run import RunResult, run
 from leakhunt.engine.settings import RunRequest, given_options
+from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
 from leakhunt.reporting.registry import RunRenderer
 
@@ -84,4 +87,32 @@ def _hunt(
     return hunt(request, renderers, events, out=out)
 
 
-COMMAND_LINES: Mapping[str, CommandLine] = {"run": _run, "hunt": _hunt}
+def _soak(
+    words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
+) -> RunResult:
+    from leakhunt.engine.soak import soak  # it needs psutil, which others do not
+
+    parser = _Parser("soak", add_help=False, allow_abbrev=False, argument_default=SUPPRESS)
+    parser.add_argument("target", nargs="?")
+    for name in ("command", "url", "ready", "memory-limit", "locust"):
+        parser.add_argument(f"--{name}")
+    for name in ("pid", "seed"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--timeout", type=float)
+    for name in ("hunt", "resolve", "leave-running"):
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--option", action="append", default=[])
+    for name in ("locustfile", "audio", "post", "field", "expect", "duration"):
+        parser.add_argument(f"--{name}")
+    for name in ("users", "requests"):
+        parser.add_argument(f"--{name}", type=int)
+    values = vars(parser.parse_args(words))
+    options = given_options(values.pop("option"), {})
+    of_the_load = {each.name: values.pop(each.name) for each in fields(Load) if each.name in values}
+    further = tuple(shlex.split(values.pop("locust", "")))
+    load = Load(**of_the_load, locust_options=further)
+    request = SoakRequest(options=options, load=load, **values)
+    return soak(request, renderers, events, out=out)
+
+
+COMMAND_LINES: Mapping[str, CommandLine] = {"run": _run, "hunt": _hunt, "soak": _soak}

@@ -59,7 +59,7 @@ def compare_places(
         NothingMeasured: a place has no measured run, or they have no variant in common.
     """
     if len(places) < 2:
-        raise UsageError(tr("one place alone cannot be compared; name a baseline and another"))
+        raise UsageError(tr("compare needs two or more paths: the baseline first"))
     names = [os.fspath(place) for place in places]
     sides = [_side(*each) for each in zip(names, _labels(names, labels), strict=True)]
     refuse_one_run_twice([entry for side in sides for entry in side.entries])
@@ -99,8 +99,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
         except OSError as error:
             raise CannotWrite(
                 tr(
-                    "{path}: {strerror}; the run files are as they were: free some space, or"
-                    " name another folder with --out",
+                    "{path}: {strerror}. The run files are unchanged: free some space, or"
+                    " choose another folder with --out",
                     path=path,
                     strerror=tr(str(error.strerror)),
                 )
@@ -121,13 +121,13 @@ def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
     if len(labels) != len(places):
         raise UsageError(
             tr(
-                "{places} places and {labels} --label: give one for each",
+                "--label: expected one per path ({places}), got {labels}",
                 places=len(places),
                 labels=len(labels),
             )
         )
     if len(set(labels)) < len(labels) or not all(labels):
-        raise UsageError(tr("two --label are the same, or one is empty: give each one of its own"))
+        raise UsageError(tr("--label: labels must be different and not empty"))
     return labels
 
 
@@ -157,8 +157,8 @@ def _side(place: str, label: str) -> Side:
         beside = f" ({tr('; ').join(map(str, left_out))})" if left_out else ""
         raise NothingMeasured(
             tr(
-                "{place}: no measured run here{beside}; 'leakhunt run' makes some, and"
-                " of a hunt its folder is compared",
+                "{place}: no measured run found{beside}. Create one with 'leakhunt run'; of a"
+                " hunt, pass its folder",
                 place=place,
                 beside=beside,
             )
@@ -177,13 +177,13 @@ def _not_compared(role: Role, instrument: str, count: int) -> Message:
     if instrument:
         purpose = message(
             "runs.instrumented",
-            "watched by {instrument} (but for its suspects)",
+            "instrumented by {instrument} (used for its suspects only)",
             instrument=instrument,
         )
     elif role is Role.CEILING:
         purpose = message("runs.ceiling", "until the ceiling")
     else:
-        purpose = message("runs.remedy", "trying a remedy")
+        purpose = message("runs.remedy", "trying a fix")
     return message(
         "runs.of-hunt", "{count} run(s) of a hunt, {purpose}", count=count, purpose=purpose
     )
@@ -199,7 +199,7 @@ def _nothing_in_common(sides: Sequence[Side]) -> str:
         for side, found in zip(sides, names, strict=True)
     )
     return tr(
-        "no variant of the baseline is in another place: {has}. A scenario is"
-        " named after its file or folder: keep that name for both versions",
+        "no variant in common with the baseline: {has}. A scenario is named after its file or"
+        " folder; use the same name for both versions",
         has=has,
     )

@@ -107,13 +107,13 @@ def evaluate(
     _refuse_wrong_values(request)
     if out is not None and out.exists():
         raise CannotWrite(
-            tr("{out}: exists already; nothing is overwritten, name another", out=out)
+            tr("{out}: already exists and is not overwritten. Choose another name", out=out)
         )
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         jobs = list(_jobs(request, Path(scratch), events))
         if not jobs:
             raise UsageError(
-                tr("no workload that says what to expect runs here; see 'leakhunt truth -h'")
+                tr("no workload with a ground truth runs on this machine; see 'leakhunt truth -h'")
             )
         trials = _carried_out(jobs, request, Path(scratch), events)
     result = EvaluationResult(tuple(trials), score(trials))
@@ -127,7 +127,7 @@ def _refuse_wrong_values(request: EvaluationRequest) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise UsageError(
-                tr("{name}={value}: use {least} or more", name=name, value=value, least=1)
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
             )
 
 
@@ -149,7 +149,7 @@ def _jobs(request: EvaluationRequest, scratch: Path, events: Events) -> Iterator
             events.noted(
                 message(
                     "evaluation.missing",
-                    "left out: {name} needs {missing}",
+                    "skipped: {name} needs {missing}",
                     name=found.name,
                     missing=", ".join(missing),
                 )
@@ -161,7 +161,7 @@ def _jobs(request: EvaluationRequest, scratch: Path, events: Events) -> Iterator
             events.noted(
                 message(
                     "evaluation.left-out",
-                    "left out: {name}: {error}",
+                    "skipped: {name}: {error}",
                     name=found.name,
                     error=str(error),
                 )
@@ -250,7 +250,7 @@ def _write(out: Path, result: EvaluationResult) -> None:
     except OSError as error:
         raise CannotWrite(
             tr(
-                "{out}: {strerror}; name another with --out",
+                "{out}: {strerror}. Choose another place with --out",
                 out=out,
                 strerror=tr(str(error.strerror)),
             )

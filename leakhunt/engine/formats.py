@@ -42,7 +42,7 @@ def names_among(asked: str, known: Collection[str]) -> set[str]:
     if unknown:
         raise UsageError(
             tr(
-                "--format {asked!r}: {unknown!r} is no format; use some of {formats}"
+                "--format {asked!r}: unknown format {unknown!r}. Use {formats}"
                 " (comma-separated), or {all}",
                 asked=asked,
                 unknown=unknown[0],
@@ -71,7 +71,7 @@ def possible(
         elif renderer.format in names:
             raise MissingRequirement(tr("--format {told}", told=lack))
         else:
-            events.noted(message("left-out", "left out: {error}", error=lack), warning=True)
+            events.noted(message("left-out", "skipped: {error}", error=lack), warning=True)
     return tuple(found)
 
 
@@ -82,7 +82,7 @@ def _lack_of(renderer: Renderer[Any]) -> Message | None:
         return None
     return message(
         "format.missing",
-        "{format} needs {missing}; install the extra: pip install 'leakhunt[{extra}]'",
+        "{format} needs {missing}. Install with: pip install 'leakhunt[{extra}]'",
         format=renderer.format,
         missing=", ".join(missing),
         extra=renderer.extra,

@@ -1,7 +1,7 @@
 """``gate``: budgets checked on what a policy names, or on run files.
 
     result = gate(GateRequest(policy=Path("leakhunt.toml"), against="main"))
-    result.answer        # GateAnswer.WITHIN, OVER, CANNOT_TELL or NOTHING_MEASURED
+    result.answer        # GateAnswer.WITHIN_BUDGET, OVER, INCONCLUSIVE or NOTHING_MEASURED
     result.exit_code     # the same as a number; 130 after an interrupt
 
 From the policy to the exit code it goes one way: `config.policy_file`, `gate_plan` (which variants,
@@ -136,7 +136,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     if not policy.scenarios:
         raise UsageError(
             tr(
-                "{file}: no scenario to measure; add a table [{table}], or name run files",
+                "{file}: no scenario to measure. Add a table [{table}], or pass run files",
                 file=policy.file,
                 table=example_table(policy.file),
             )
@@ -147,19 +147,17 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
 
 def _refuse_what_makes_no_sense(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
-        raise UsageError(
-            tr("--max-growth is a budget for run files, in place of a policy: name some run files")
-        )
+        raise UsageError(tr("--max-growth needs run files (it replaces the policy)"))
     if request.series is not None and request.max_growth is None:
-        raise UsageError(tr("--series says what --max-growth is of; give both, or neither"))
+        raise UsageError(tr("--series needs --max-growth"))
     only_measured = (request.against, *request.scenarios, request.against_python or None)
     if request.runs and any(each is not None for each in only_measured):
-        raise UsageError(tr("run files are measured already: leave out --scenario and --against"))
+        raise UsageError(tr("--scenario and --against cannot be combined with run files"))
     for name in ("pairs", "jobs"):
         value = getattr(request, name)
         if value < 1:
             raise UsageError(
-                tr("{name}={value}: use {least} or more", name=name, value=value, least=1)
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
             )
 
 
@@ -167,15 +165,13 @@ def _refuse_what_does_not_go_together(request: GateRequest) -> None:
     """Refuse options that would do nothing, and an interpreter that is not there."""
     interpreter = request.against_python
     if interpreter and request.against is None:
-        raise UsageError(tr("--against-python goes with --against REVISION"))
+        raise UsageError(tr("--against-python needs --against REVISION"))
     if interpreter and shutil.which(interpreter) is None:
         raise UsageError(
-            tr("--against-python {name}: no such program; check the path", name=interpreter)
+            tr("--against-python {name}: program not found. Check the path", name=interpreter)
         )
     if request.against is not None and request.baselines is not None:
-        raise UsageError(
-            tr("--against measures a revision in place of a baseline: leave out --baselines")
-        )
+        raise UsageError(tr("--against replaces the baseline: remove --baselines"))
 
 
 def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:

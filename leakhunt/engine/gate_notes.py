@@ -16,7 +16,7 @@ def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:
     for name, device in unfit:
         yield message(
             "gate.left-out",
-            "{name} was left out: it makes no sense on {device}",
+            "{name} was skipped: it does not run on {device}",
             name=name,
             device=device,
         )
@@ -40,8 +40,8 @@ def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> I
         if kept is not None and each.entries and kept.lacks(each.entries):
             yield message(
                 "gate.not-in-baseline",
-                "{name}: no baseline has it yet, so it was judged by itself; 'leakhunt baseline"
-                " update RUN_FOLDER' adds it",
+                "{name}: not in the baseline; judged without a comparison. Add it with"
+                " 'leakhunt baseline update RUN_FOLDER'",
                 name=each.name,
             )
 
@@ -51,7 +51,7 @@ def not_there(revision: str | None, names: Sequence[str]) -> Iterator[Text]:
     for name in names:
         yield message(
             "gate.not-in-revision",
-            "{name} is not in {revision}, so it was judged by itself",
+            "{name} does not exist in {revision}; judged without a comparison",
             name=name,
             revision=revision,
         )
@@ -61,6 +61,6 @@ def unneeded(
     accepted: Terms, asked: Sequence[str], variants: Sequence[VariantResult]
 ) -> Sequence[Text]:
     """Acceptances that nothing needs; none where only some of the policy was `asked` for."""
-    if asked or any(each.answer is GateAnswer.NOTHING_MEASURED for each in variants):
+    if asked or any(each.answer is GateAnswer.NOT_MEASURED for each in variants):
         return ()
     return unneeded_notes(accepted, variants)

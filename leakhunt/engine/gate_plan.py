@@ -73,7 +73,8 @@ def _named(
     if target not in known:
         raise UsageError(
             tr(
-                "--scenario {word}: {file} has no scenario {target!r}{hint}; it has {known}",
+                "--scenario {word}: {file} has no scenario {target!r}{hint}. Known scenarios:"
+                " {known}",
                 word=word,
                 file=policy.file,
                 target=target or names,
@@ -83,7 +84,11 @@ def _named(
         )
     if colon and not names.strip(" ,"):
         raise UsageError(
-            tr("--scenario {word}: no variant after the colon; leave it out for all", word=word)
+            tr(
+                "--scenario {word}: missing variant after the colon. Remove the colon to"
+                " select all",
+                word=word,
+            )
         )
     return known[target], names
 

@@ -133,7 +133,7 @@ def _result(
     """The answers, that on a variant that makes no sense here too if it was asked for by name."""
     job, device = measured.job, measured.own.prepared.device
     unfit = [each for each in job.settings.variants if each not in fit]
-    reason = message("gate.unfit", "it makes no sense on {device}", device=device)
+    reason = message("gate.unfit", "does not run on {device}", device=device)
     return ScenarioResult(
         variants=(
             *(_failed(job, each, reason) for each in unfit if each.name in job.policy.variants),

@@ -99,7 +99,7 @@ class Gate:
         first = runs = self._repeats(plan, plan.variant)
         attempts = 1
         answer = self._answer(runs, first, attempts)
-        while answer.answer is GateAnswer.CANNOT_TELL and attempts <= self.effort.retries:
+        while answer.answer is GateAnswer.INCONCLUSIVE and attempts <= self.effort.retries:
             longer = _longer(plan, runs, answer, self.effort.most_calls)
             if longer is None:
                 break
@@ -129,7 +129,7 @@ class Gate:
             attempts += 1
             again = partial(self._beside, others=other[1], label=label, attempts=attempts)
             result = again(own[1])
-            if result.answer is not GateAnswer.CANNOT_TELL or attempts > self.effort.retries:
+            if result.answer is not GateAnswer.INCONCLUSIVE or attempts > self.effort.retries:
                 break
             if not all(map(_lasted, [*own[1], *other[1]])):
                 break
@@ -146,7 +146,7 @@ class Gate:
         again: Callable[[Sequence[Run]], VariantResult],
     ) -> VariantResult:
         """The answer on `runs`; where a budget is broken, with those that say who is to blame."""
-        if result.answer is not GateAnswer.OVER:
+        if result.answer is not GateAnswer.OVER_BUDGET:
             return result
         verdict = next(e.verdict for e in result.entries if e.run is runs[0])
         try:
@@ -202,7 +202,7 @@ def _longer(plan: Plan, runs: Sequence[Run], answer: VariantResult, most_calls: 
     open_still = {
         check.budget.series
         for check in answer.checks
-        if check.answer is GateAnswer.CANNOT_TELL
+        if check.answer is GateAnswer.INCONCLUSIVE
         and check.budget.extent is Extent.CALL
         and check.budget.series != SECONDS_PER_CALL
     }

@@ -88,7 +88,7 @@ def why_not(instrument: Instrument, device: str) -> Message | None:
     if instrument is Instrument.MEMRAY and find_spec("memray") is None:
         return message(
             "instrument.memray-missing",
-            "memray is not installed here (it works on Linux and macOS); pip install memray",
+            "memray is not installed (Linux and macOS only). Install with: pip install memray",
         )
     if instrument is Instrument.CUDA and device != "cuda":
         return message(
@@ -142,7 +142,7 @@ def hunt(
             )
     remedies = remedies_named(request.remedies, settings)
     if request.pairs < 2:
-        raise UsageError(tr("pairs={pairs}: use 2 or more", pairs=request.pairs))
+        raise UsageError(tr("pairs={pairs}: expected 2 or more", pairs=request.pairs))
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
         runs = measure_variants(prepared)
@@ -161,7 +161,7 @@ def _instruments_named(words: Sequence[str]) -> tuple[Instrument, ...]:
     except ValueError:
         raise UsageError(
             tr(
-                "--with {named}: use some of {instrument}",
+                "--with {named}: unknown instrument. Use {instrument}",
                 named=",".join(words),
                 instrument=", ".join(Instrument),
             )
@@ -190,7 +190,7 @@ def _hunted(
             prepared.events.noted(
                 message(
                     "hunt.not-until-ceiling",
-                    "{variant}: not run until the ceiling: {too_far}",
+                    "{variant}: ceiling not verified: {too_far}",
                     variant=variant,
                     too_far=too_far,
                 )
@@ -205,7 +205,7 @@ def _too_far(run: Run, verdict: Verdict, ceiling_calls: int) -> Message | None:
     if verdict.forecast is not None and verdict.forecast.calls_soonest < ceiling_calls:
         return message(
             "hunt.ceiling-after-memory",
-            "it comes after {ceiling_calls:,} calls, and the memory is used up before",
+            "the ceiling is {ceiling_calls:,} calls away, and memory runs out before",
             ceiling_calls=ceiling_calls,
         )
     spent = cost(run, None)
@@ -213,7 +213,7 @@ def _too_far(run: Run, verdict: Verdict, ceiling_calls: int) -> Message | None:
     if ceiling_calls > MOST_CEILING_CALLS or hours > MOST_CEILING_HOURS:
         return message(
             "hunt.ceiling-too-late",
-            "it comes after {ceiling_calls:,} calls, some {hours:,.1f} hours",
+            "the ceiling is {ceiling_calls:,} calls away, about {hours:,.1f} hours",
             ceiling_calls=ceiling_calls,
             hours=hours,
         )

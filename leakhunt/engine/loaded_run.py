@@ -37,7 +37,7 @@ class LoadedRun(Run):
         if self.plan.instrument is not None:
             raise UsageError(
                 tr(
-                    "{file}: watched by {instrument}, so its memory is not judged; load the"
+                    "{file}: instrumented by {instrument}, so it has no verdict. Load the"
                     " measured run of {variant}",
                     file=self.file,
                     instrument=self.plan.instrument,
@@ -66,7 +66,7 @@ class LoadedRun(Run):
             import pandas
         except ImportError as error:
             raise MissingRequirement(
-                tr("to_frame() needs pandas; install the extra: pip install 'leakhunt[frames]'")
+                tr("to_frame() needs pandas. Install with: pip install 'leakhunt[frames]'")
             ) from error
         import numpy
 
@@ -110,8 +110,8 @@ def load(path: str | os.PathLike[str]) -> LoadedRun:
     if len(files) > 1:
         raise UsageError(
             tr(
-                "{path}: {count} run files ({first}, {second} ...); name one of them,"
-                " or use leakhunt.load_all",
+                "{path}: found {count} run files ({first}, {second} ...). Pass one of them, or"
+                " use leakhunt.load_all",
                 path=os.fspath(path),
                 count=len(files),
                 first=files[0].name,
@@ -137,7 +137,7 @@ def _files(place: str | os.PathLike[str]) -> list[Path]:
     if not files:
         raise NothingMeasured(
             tr(
-                "{fspath}: no run file (*{suffix}) here; 'leakhunt run' makes some",
+                "{fspath}: no run file (*{suffix}) found. Create one with 'leakhunt run'",
                 fspath=os.fspath(place),
                 suffix=run_file.SUFFIX,
             )

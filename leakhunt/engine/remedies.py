@@ -47,8 +47,8 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
         if not environment:
             raise UsageError(
                 tr(
-                    "--try {word}: this remedy is a change of the code; put it into a"
-                    " variant of its own, and use --try variant:NAME",
+                    "--try {word}: this fix changes the code. Put it into its own variant, and"
+                    " use --try variant:NAME",
                     word=word,
                 )
             )
@@ -59,14 +59,14 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
-            raise UsageError(tr("--try {word}: write option:NAME=VALUE", word=word))
+            raise UsageError(tr("--try {word}: expected option:NAME=VALUE", word=word))
         find.settle_options(settings.scenario, {name: value})
         return TriedRemedy(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
             tr(
-                "--try {word!r}: write NAME=VALUE (environment), option:NAME=VALUE,"
+                "--try {word!r}: expected NAME=VALUE (environment), option:NAME=VALUE,"
                 " variant:NAME, or the id of a known cause",
                 word=word,
             )
@@ -80,7 +80,11 @@ def _variant(name: str, settings: Settings) -> Variant:
             return variant
     names = ", ".join(variant.name for variant in settings.scenario.variants)
     raise UsageError(
-        tr("--try variant:{name}: no such variant; use one of {names}", name=name, names=names)
+        tr(
+            "--try variant:{name}: variant not found. Known variants: {names}",
+            name=name,
+            names=names,
+        )
     )
 
 

@@ -89,7 +89,7 @@ def make(folder: Path) -> None:
     except OSError as error:
         raise CannotWrite(
             tr(
-                "{where}: {strerror}; name another with --out",
+                "{where}: {strerror}. Choose another place with --out",
                 where=folder,
                 strerror=tr(str(error.strerror)),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from leakhunt.errors import BadFile, UsageError
@@ -10,7 +11,7 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
-from leakhunt.text.message import Text
+from leakhunt.text.message import Message, Text
 
 
 def runs_in(place: str, left_out: list[Text]) -> Iterator[Run]:
@@ -26,7 +27,14 @@ def runs_in(place: str, left_out: list[Text]) -> Iterator[Run]:
         except BadFile as error:
             if str(file) == str(Path(place)):
                 raise
-            left_out.append(f"{file.name}: {str(error).removeprefix(f'{file}: ')}")
+            left_out.append(_by_name(error.text, file))
+
+
+def _by_name(text: Text, file: Path) -> Text:
+    """What is wrong with a file, which is named without its folders."""
+    if isinstance(text, Message) and str(text.values.get("file")) == str(file):
+        return replace(text, values={**text.values, "file": file.name})
+    return f"{file.name}: {str(text).removeprefix(f'{file}: ')}"
 
 
 def _run_files(place: str) -> list[Path]:
@@ -49,8 +57,7 @@ def refuse_one_run_twice(entries: Iterable[JudgedRun]) -> None:
         if run.samples_done and key in seen:
             raise UsageError(
                 tr(
-                    "{seen} and {file} are the same run ({variant}): compared with itself it"
-                    " shows nothing; name another",
+                    "{seen} and {file} are the same run ({variant}). Pass two different runs",
                     seen=seen[key],
                     file=run.file,
                     variant=entry.variant,

@@ -40,7 +40,7 @@ class Session:
         """
         afterwards: Text = ""
         if plan.instrument is not None:
-            afterwards = message("run.looking-through", "looking through what was seen")
+            afterwards = message("run.looking-through", "analyzing")
         self.events.started(RunStart(name, plan.calls, afterwards, group or (name,)))
         outcome = self.workplace.carry_out(plan, name, partial(self.events.sampled, name))
         self.events.ended(name, outcome)

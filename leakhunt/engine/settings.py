@@ -15,17 +15,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.model.options import Sampling, Settings
-from leakhunt.model.plan import Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
+
+if TYPE_CHECKING:  # locust and psutil are for who soaks
+    from leakhunt.engine.soak_request import SoakEffort
+    from leakhunt.engine.soak_target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,16 @@ def settings_of(request: RunRequest) -> Settings:
         MissingRequirement: what the scenario needs is not installed.
         BadFile: the file that it names is no scenario.
     """
-    found, variants = find.find(request.target)
+    return settings_for(request, *find.find(request.target))
+
+
+def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, ...]) -> Settings:
+    """The settings of a request for a scenario that is found already.
+
+    Raises:
+        UsageError: it makes no sense.
+        MissingRequirement: what the scenario needs is not installed.
+    """
     _refuse_wrong_values(request)
     limit = request.memory_limit or None
     settings = Settings(
@@ -90,21 +105,21 @@ def _refuse_wrong_values(request: RunRequest) -> None:
     """What the command line refuses while it reads its options."""
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: use a number of seconds", timeout=request.timeout)
+            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
                         ("seed", 0)):  # fmt: skip
         value = getattr(request, name)
         if value is not None and value < least:
             raise UsageError(
-                tr("{name}={value}: use {least} or more", name=name, value=value, least=least)
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=least)
             )
     for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
         value = getattr(request, name)
         if value not in choices:
             raise UsageError(
                 tr(
-                    "{name}={value!r}: use one of {choices}",
+                    "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
                     choices=", ".join(choices),
@@ -122,17 +137,17 @@ def sampling_of(
     """
     if calls is None:
         if warmup is not None:
-            raise UsageError(
-                tr("--warmup goes with --calls; without, the warm-up ends when it is quiet")
-            )
+            raise UsageError(tr("--warmup needs --calls (without --calls, warm-up ends by itself)"))
         return Sampling(None, None, each, collect, resolve)
     if resolve:
-        raise UsageError(tr("--resolve takes as many calls as it needs; leave out --calls"))
+        raise UsageError(
+            tr("--resolve cannot be combined with --calls: it runs until the verdict is clear")
+        )
     each = each or 1
     if calls % each:
         raise UsageError(
             tr(
-                "--calls {calls} is no multiple of --calls-per-sample {each}; use one",
+                "--calls {calls} is not a multiple of --calls-per-sample {each}",
                 calls=calls,
                 each=each,
             )
@@ -141,7 +156,7 @@ def sampling_of(
     if unjudged >= calls:
         raise UsageError(
             tr(
-                "--warmup {unjudged} leaves none of {calls} calls; use a smaller one",
+                "--warmup {unjudged} leaves no measured call of {calls}. Use a smaller value",
                 unjudged=unjudged,
                 calls=calls,
             )
@@ -159,7 +174,7 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(tr("--option {pair!r}: write it as NAME=VALUE", pair=pair))
+            raise UsageError(tr("--option {pair!r}: expected NAME=VALUE", pair=pair))
         given[name] = value
     return given
 
@@ -173,12 +188,17 @@ def refuse_what_cannot_be(settings: Settings) -> None:
     """
     if os.name != "posix":
         raise MissingRequirement(
-            tr("measuring needs Linux or macOS; 'report', 'compare' and 'gate' work here")
+            message(
+                "requirement.no-posix",
+                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work on this"
+                " system",
+            )
         )
     missing = missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
-            tr(
+            message(
+                "requirement.modules",
                 "scenario {name} needs {missing}; {install_hint}",
                 name=settings.scenario.name,
                 missing=", ".join(missing),
@@ -187,7 +207,8 @@ def refuse_what_cannot_be(settings: Settings) -> None:
         )
     if settings.device not in (*settings.scenario.devices, "auto"):
         raise UsageError(
-            tr(
+            message(
+                "requirement.device",
                 "scenario {name} runs on {devices}, not on {device}",
                 name=settings.scenario.name,
                 devices=", ".join(settings.scenario.devices),
@@ -211,6 +232,34 @@ def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
         source=_source(settings.scenario),
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
+    )
+
+
+def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | None) -> Plan:
+    """What soaking a service means that listens at `url`, under the limit that is in force."""
+    return Plan(
+        scenario=target.name,
+        variant=target.variant,
+        calls=effort.requests,
+        warmup=None,
+        seed=effort.seed,
+        threads=available_cores(),
+        device="cpu",
+        options=target.options,
+        result_kind="equal",
+        reference=target.reference,
+        source=target.source,
+        calls_per_sample=None,
+        resolve=effort.resolve,
+        memory_limit_bytes=limit_bytes,
+        timeout_seconds=effort.timeout_seconds,
+        load=PlannedLoad(
+            target=url,
+            service=target.command,
+            requests_from=target.requests_from,
+            users=effort.users,
+            duration_seconds=effort.duration_seconds,
+        ),
     )
 
 

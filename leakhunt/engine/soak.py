@@ -1,116 +1,114 @@
-"""Soaking one service after the other, and reporting on them."""
+"""``soak``: one service after the other under load, and the report on them."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import psutil
-from rich.console import Console
-
-from leakhunt.amounts import format_seconds
-from leakhunt.analysis.attribution.instrument_choice import next_instrument
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.load_summary import mostly_failed
-from leakhunt.cli.display import Display, Displays
-from leakhunt.cli.summary import show
-from leakhunt.engine.report import report_on, write_report
-from leakhunt.engine.run import exit_code
-from leakhunt.engine.soak_target import SoakOptions, Target, target_of
-from leakhunt.environment import available_cores
+from leakhunt.engine.events import SILENT, Events, RunStart
+from leakhunt.engine.hunt import under_instruments
+from leakhunt.engine.report import report_of_folder, write_files
+from leakhunt.engine.run import RunResult, exit_code
+from leakhunt.engine.soak_request import SoakEffort, SoakRequest, effort_of
+from leakhunt.engine.soak_subject import load_on, under_load
+from leakhunt.engine.soak_target import Target, target_of, targets
 from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
-from leakhunt.model.series import CGROUP, RSS
 from leakhunt.reporting.registry import RunRenderer
-from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, NoLimit, memory_limit
+from leakhunt.runner.memory_limit import NoLimit
+from leakhunt.soak import loop
 from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
-from leakhunt.soak.load_generator import Demand, LoadProcess
-from leakhunt.soak.loop import Subject, identity_of, resume, soak
+from leakhunt.soak.loop import Subject, identity_of
 from leakhunt.soak.service import (
-    PORT,
-    Service,
-    attach,
-    facts_of,
-    free_port,
-    refuse_taken,
     same,
-    start,
-    wait_until_ready,
-    without_userinfo,
 )
 from leakhunt.storage import run_file as store
+from leakhunt.storage.folders import new_folder
 from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 
 @dataclass(frozen=True, slots=True)
-class SoakEffort:
-    """How much load, for how long, and under which limit.
+class SoakResult(RunResult):
+    """As of a run; `failures` say which variants' services could not be soaked, and why."""
 
-    `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
-    """
-
-    users: int
-    requests: int | None
-    duration_seconds: float | None
-    resolve: bool
-    limit_bytes: int | None
-    above_baseline: bool
-    timeout_seconds: float
-    seed: int
-    hunt: bool
-    leave_running: bool
-    locust_options: tuple[str, ...]
+    failures: tuple[Message, ...] = ()
 
 
-def soak_all(
-    found: Sequence[Target],
-    effort: SoakEffort,
-    folder: Path,
-    renderers: Sequence[RunRenderer],
-    console: Console,
-    displays: Displays,
-) -> int:
-    """Soak one after the other into `folder`, report, and return the exit code.
+def soak(
+    request: SoakRequest,
+    renderers: Sequence[RunRenderer] = (),
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+) -> SoakResult:
+    """Put one service after the other under load, watch each, and report on them.
+
+    Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
+    ``reports``. A soak that is resumed goes on in its own run file and folder.
 
     Raises:
-        LeakhuntError: not one of them could be soaked, or the disk does not take the results.
+        LeakhuntError: the request makes no sense, not one service could be soaked, or the disk does
+            not take the results.
+        KeyboardInterrupt: the user ended it before anything was measured.
     """
+    effort = effort_of(request)
+    if request.resume is not None:
+        return _go_on(Path(request.resume), request, effort, renderers, events)
+    found = targets(request)
+    folder = new_folder(out, f"soak-{found[0].name}")
+    group = tuple(each.variant for each in found)
+    work = _Work(effort, folder, events, group)
     outcomes: list[Outcome] = []
-    failures: list[ScenarioFailed] = []
-    with displays(max(len(each.variant) for each in found)) as display:
-        for each in found:
-            try:
-                outcomes.append(_soak_one(each, effort, folder, console, display))
-                if effort.hunt and outcomes[-1].ending is not Ending.INTERRUPTED:
-                    outcomes += _hunt(each, effort, folder, console, display)
-            except ScenarioFailed as error:
-                failures.append(error)
-                if len(found) > 1:
-                    console.print(f"{each.variant}: {error}", markup=False, soft_wrap=True)
-            except KeyboardInterrupt:  # while a service was not ready yet
-                if not outcomes:
-                    raise
-                outcomes.append(Outcome(Ending.INTERRUPTED))
-            if outcomes and outcomes[-1].ending is Ending.INTERRUPTED:
-                break
+    failures: list[tuple[Target, ScenarioFailed]] = []
+    for each in found:
+        try:
+            for outcome in work.soaked(each):
+                outcomes.append(outcome)
+        except ScenarioFailed as error:
+            failures.append((each, error))
+            if len(found) > 1:
+                events.noted(_failure(each, error))
+        except KeyboardInterrupt:  # while a service was not ready yet
+            if not outcomes:
+                raise
+            outcomes.append(Outcome(Ending.INTERRUPTED))
+        if outcomes and outcomes[-1].ending is Ending.INTERRUPTED:
+            break
     if not outcomes:
-        raise failures[0]
-    code = _report(folder, outcomes, renderers, console)
-    return code or (failures[0].exit_code if failures else 0)
+        raise failures[0][1]
+    return _result(folder, outcomes, renderers, failures)
 
 
-def _report(
-    folder: Path, outcomes: Sequence[Outcome], renderers: Sequence[RunRenderer], console: Console
-) -> int:
+def _failure(target: Target, error: ScenarioFailed) -> Message:
+    return message(
+        "soak.variant-failed", "{variant}: {error}", variant=target.variant, error=str(error)
+    )
+
+
+def _result(
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    renderers: Sequence[RunRenderer],
+    failures: Sequence[tuple[Target, ScenarioFailed]] = (),
+) -> SoakResult:
+    report = report_of_folder(folder)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
-    report = report_on(runs, str(folder))
-    show(console, report, write_report(report, folder, renderers))
-    return exit_code(outcomes, [run.calls_done for run in runs]) or _landed(report.here)
+    code = exit_code(outcomes, [run.calls_done for run in runs]) or _landed(report)
+    return SoakResult(
+        report=report,
+        folder=folder,
+        outcomes=tuple(outcomes),
+        files=tuple(write_files(report, folder, renderers)),
+        exit_code=code or (failures[0][1].exit_code if failures else 0),
+        failures=tuple(_failure(*each) for each in failures),
+    )
 
 
 def _landed(report: Report) -> int:
@@ -119,189 +117,91 @@ def _landed(report: Report) -> int:
     return NothingMeasured.exit_code if hardly else 0
 
 
-def _soak_one(
-    target: Target, effort: SoakEffort, folder: Path, console: Console, display: Display
-) -> Outcome:
-    with _under_load(target, effort, folder, target.variant, console) as subject:
-        outcome = soak(subject, display.variant(target.variant, subject.plan.calls))
-    display.ended(target.variant, outcome)
-    return outcome
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Where the run files of a soak go, and who is told of it; `group` are shown together."""
 
+    effort: SoakEffort
+    folder: Path
+    events: Events
+    group: tuple[str, ...]
 
-def _hunt(
-    target: Target, effort: SoakEffort, folder: Path, console: Console, display: Display
-) -> list[Outcome]:
-    """Watch the service by the instruments that see what it grew by, until that is explained.
+    def soaked(self, target: Target) -> Iterator[Outcome]:
+        """Soak a service and, if that was asked for, hunt in it.
 
-    What comes back is the outcome that ended it before, if one did.
-    """
-    run = store.load(folder / f"{target.variant}{store.SUFFIX}")
-    watched: list[Run] = []
-    unlimited = replace(effort, limit_bytes=None, above_baseline=False, leave_running=False)
-    while instrument := next_instrument(run, judge(run), watched, USABLE):
-        name = f"{target.variant}.{instrument}"
-        with _under_load(target, unlimited, folder, name, console) as subject:
-            plan = hunting_plan(run, instrument)
-            display.variant(name, plan.calls, tr("looking through what was seen"))
-            outcome = hunt(replace(subject, plan=plan))
-        display.ended(name, outcome)
-        if outcome.ending is not Ending.OK:
-            return [outcome]
-        watched.append(store.load(folder / f"{name}{store.SUFFIX}"))
-    return []
-
-
-@contextmanager
-def _under_load(
-    target: Target, effort: SoakEffort, folder: Path, name: str, console: Console
-) -> Iterator[Subject]:
-    """The service, ready, and its load, for a run file of that name; both end with this."""
-    log = folder / f"{name}.log"
-    with _limited(target, effort) as limit, _running(target, effort, limit, log) as (service, url):
-        console.print(
-            tr("{name}: waiting until {url} is ready ...", name=name, url=url),
-            markup=False,
-            highlight=False,
+        Of the runs under instruments, only an outcome that ended the hunt is given.
+        """
+        outcome = self._measured(target)
+        yield outcome
+        if not self.effort.hunt or outcome.ending is Ending.INTERRUPTED:
+            return
+        run = self._load(target.variant)
+        again = under_instruments(
+            run,
+            judge(run),
+            partial(self._instrumented, target),
+            prefix=f"{target.variant}.",
+            usable=USABLE,
+            plan_under=hunting_plan,
         )
-        ready = target.start.ready if target.start is not None else ""
-        seconds = wait_until_ready(service, url, ready, effort.timeout_seconds, limit)
-        told = facts_of(url, target.start.facts) if target.start is not None else {}
-        in_force = _at_last(limit, effort, service)
-        with _load(target, effort, url, folder / f"{name}.load.log") as load:
-            yield Subject(
-                plan=_plan(target, effort, url, in_force),
-                service=service,
-                load=load,
-                run_file=folder / f"{name}{store.SUFFIX}",
-                limit=in_force,
-                facts={**told, "ready after": format_seconds(seconds)},
-            )
+        for each in again:
+            if each.outcome.ending is not Ending.OK:
+                yield each.outcome
+                return
 
+    def _measured(self, target: Target) -> Outcome:
+        name = target.variant
+        with under_load(target, self.effort, self.folder, name, self.events) as subject:
+            self.events.started(RunStart(name, subject.plan.calls, group=self.group))
+            outcome = loop.soak(subject, partial(self.events.sampled, name))
+        self.events.ended(name, outcome)
+        return outcome
 
-@contextmanager
-def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
-    """The limit that the service is started under; above its baseline, as high as the machine."""
-    if effort.limit_bytes is not None and target.start is None:
-        raise UsageError(tr("--memory-limit is for services that leakhunt starts; leave it out"))
-    size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
-    limit = memory_limit(size)
-    try:
-        yield limit
-    finally:
-        limit.remove()
+    def _instrumented(self, target: Target, plan: Plan, name: str) -> Run:
+        """The load again, with an instrument in the service: without a limit, and all anew."""
+        effort = replace(self.effort, limit_bytes=None, above_baseline=False, leave_running=False)
+        afterwards = message("run.looking-through", "analyzing")
+        with under_load(target, effort, self.folder, name, self.events) as subject:
+            self.events.started(RunStart(name, plan.calls, afterwards, self.group))
+            outcome = hunt(replace(subject, plan=plan))
+        self.events.ended(name, outcome)
+        return self._load(name)
 
-
-@contextmanager
-def _running(
-    target: Target, effort: SoakEffort, limit: MemoryLimit, log: Path
-) -> Iterator[tuple[Service, str]]:
-    """The service, started if it does not run yet, and where it listens."""
-    if target.start is None:
-        assert target.pid is not None
-        yield attach(target.pid), target.url
-        return
-    with ExitStack() as stack:
-        begun = target.start
-        if not effort.leave_running:  # what it leaves behind goes with it
-            made = tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True)
-            own = {"TMPDIR": stack.enter_context(made)}
-            begun = replace(begun, variables={**own, **begun.variables})
-        port = free_port()
-        if PORT not in target.url:
-            refuse_taken(target.url)
-        service = start(begun, port, log, limit, effort.leave_running)
-        stack.callback(service.stop)
-        yield service, target.url.replace(PORT, str(port))
-
-
-def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> MemoryLimit:
-    """The limit at its height, now that the service holds what it holds without load."""
-    if not effort.above_baseline or effort.limit_bytes is None:
-        return limit
-    try:
-        held = service.tree.read()
-    except ProcessLookupError:
-        raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
-    base = held.get(CGROUP, held[RSS])
-    if isinstance(limit, AddressSpaceLimit):
-        base = service.tree.address_space_bytes()
-    return limit.moved(base + effort.limit_bytes, service.tree.identity.pid)
-
-
-@contextmanager
-def _load(target: Target, effort: SoakEffort, url: str, log: Path) -> Iterator[LoadProcess]:
-    demand = Demand(
-        locustfile=target.locustfile,
-        target=url,
-        users=effort.users,
-        variables=target.variables,
-        locust_options=effort.locust_options,
-    )
-    with (
-        tempfile.TemporaryDirectory(prefix="leakhunt-") as scratch,
-        LoadProcess(demand, Path(scratch), log) as load,
-    ):
-        yield load
-
-
-def _plan(target: Target, effort: SoakEffort, url: str, limit: MemoryLimit) -> Plan:
-    return Plan(
-        scenario=target.name,
-        variant=target.variant,
-        calls=effort.requests,
-        warmup=None,
-        seed=effort.seed,
-        threads=available_cores(),
-        device="cpu",
-        options=target.options,
-        result_kind="equal",
-        reference=target.reference,
-        source=target.source,
-        calls_per_sample=None,
-        resolve=effort.resolve,
-        memory_limit_bytes=limit.size_bytes,
-        timeout_seconds=effort.timeout_seconds,
-        load=Load(
-            target=without_userinfo(url),
-            service=target.command,
-            requests_from=target.requests_from,
-            users=effort.users,
-            duration_seconds=effort.duration_seconds,
-        ),
-    )
+    def _load(self, name: str) -> Run:
+        return store.load(self.folder / f"{name}{store.SUFFIX}")
 
 
 def _load_log(run_file: Path) -> Path:
     return run_file.with_name(f"{run_file.name.removesuffix(store.SUFFIX)}.load.log")
 
 
-def go_on(
+def _go_on(
     run_file: Path,
-    wanted: SoakOptions,
+    request: SoakRequest,
     effort: SoakEffort,
     renderers: Sequence[RunRenderer],
-    console: Console,
-    displays: Displays,
-) -> int:
+    events: Events,
+) -> SoakResult:
     """Go on with a soak that ended while its service runs.
 
     Raises:
         LeakhuntError: there is nothing to go on with.
     """
     run = store.load(run_file)
-    target = target_of(run, wanted)
+    target = target_of(run, request)
     identity = identity_of(run)
     if identity is None or run.plan.load is None:
-        raise UsageError(tr("{file}: is no soak; --resume goes on with one", file=run_file))
+        raise UsageError(
+            tr("{file}: not a soak. --resume needs the run file of a soak", file=run_file)
+        )
     service = same(identity)
     lasting = replace(run.plan.load, duration_seconds=effort.duration_seconds)
     plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=lasting)
     same_effort = replace(effort, users=run.plan.load.users)
-    with (
-        displays(len(target.variant)) as display,
-        _load(target, same_effort, target.url, _load_log(run_file)) as load,
-    ):
+    name = target.variant
+    with load_on(target, same_effort, target.url, _load_log(run_file)) as load:
         subject = Subject(plan, service, load, run_file, NoLimit(), {})
-        outcome = resume(subject, display.variant(target.variant, plan.calls))
-        display.ended(target.variant, outcome)
-    return _report(run_file.parent, [outcome], renderers, console)
+        events.started(RunStart(name, plan.calls, group=(name,)))
+        outcome = loop.resume(subject, partial(events.sampled, name))
+        events.ended(name, outcome)
+    return _result(run_file.parent, [outcome], renderers)

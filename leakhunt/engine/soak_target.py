@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leakhunt.config.service_file import DescribedService, ServiceVariant, find_service
+from leakhunt.engine.soak_request import SoakRequest
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.run import Run
 from leakhunt.scenario.find import builtin_folder
@@ -18,24 +19,6 @@ from leakhunt.soak.service import PORT, Start, checked_url, words
 from leakhunt.text.language import tr
 
 _OPTION_VARIABLE = "LEAKHUNT_{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class SoakOptions:
-    """The options that say what is put under load, and by what; as they were given."""
-
-    target: str | None
-    command: str | None
-    pid: int | None
-    url: str | None
-    ready: str
-    locustfile: Path | None
-    audio: Path | None
-    post: str | None
-    field: str
-    expect: str
-    seed: int
-    options: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +72,7 @@ def _without_secrets(command: Sequence[str]) -> Iterator[str]:
         hidden = is_secret and not equals and word.startswith("-")
 
 
-def targets(asked: SoakOptions) -> tuple[Target, ...]:
+def targets(asked: SoakRequest) -> tuple[Target, ...]:
     """What `asked` names.
 
     Raises:
@@ -98,12 +81,12 @@ def targets(asked: SoakOptions) -> tuple[Target, ...]:
     """
     if find_spec("locust") is None:
         raise MissingRequirement(
-            tr("soak needs locust; install the extra: pip install 'leakhunt[soak]'")
+            tr("soak needs locust. Install with: pip install 'leakhunt[soak]'")
         )
     named = [asked.target, asked.command, asked.pid]
     if sum(each is not None for each in named) != 1:
         raise UsageError(
-            tr("name one thing to soak: a service of 'leakhunt list', --command or --pid")
+            tr("soak needs exactly one service: a name from 'leakhunt list', --command or --pid")
         )
     if asked.target is not None:
         return _described(asked, asked.target)
@@ -112,14 +95,14 @@ def targets(asked: SoakOptions) -> tuple[Target, ...]:
     locustfile, variables = _requests(asked, None)
     if asked.pid is not None:
         if asked.url is None:
-            raise UsageError(tr("--pid needs --url: where the service listens"))
+            raise UsageError(tr("--pid needs --url with the address of the service"))
         return (_own(asked, f"pid-{asked.pid}", asked.url, locustfile, variables, None),)
     assert asked.command is not None
     if asked.url is None and PORT not in asked.command:
         raise UsageError(
             tr(
-                "--command {command!r}: write {port} where its port goes, or say with --url where"
-                " it listens",
+                "--command {command!r}: missing {port}. Put {port} where the port belongs, or"
+                " add --url with the address",
                 command=asked.command,
                 port=PORT,
             )
@@ -131,7 +114,7 @@ def targets(asked: SoakOptions) -> tuple[Target, ...]:
 
 
 def _own(
-    asked: SoakOptions,
+    asked: SoakRequest,
     name: str,
     url: str,
     locustfile: Path,
@@ -139,7 +122,7 @@ def _own(
     begun: Start | None,
 ) -> Target:
     if asked.options:
-        raise UsageError(tr("--option is for described services; leave it out"))
+        raise UsageError(tr("--option works only for described services. Remove it"))
     return Target(
         name=name,
         variant="service",
@@ -157,9 +140,11 @@ def _loopback() -> str:
     return f"http://127.0.0.1:{PORT}"
 
 
-def _described(asked: SoakOptions, named: str) -> tuple[Target, ...]:
+def _described(asked: SoakRequest, named: str) -> tuple[Target, ...]:
     if asked.url is not None:
-        raise UsageError(tr("--url is for --command and --pid; a described service has its own"))
+        raise UsageError(
+            tr("--url works only with --command and --pid; a described service has its own address")
+        )
     service, variants = find_service(named)
     missing = missing_modules(service)
     if missing:
@@ -181,7 +166,7 @@ def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, s
             has = ", ".join(service.options) or tr("none")
             raise UsageError(
                 tr(
-                    "service {service} has no option {name!r}; it has {has}",
+                    "service {service} has no option {name!r}. Known options: {has}",
                     service=service.name,
                     name=name,
                     has=has,
@@ -191,7 +176,7 @@ def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, s
 
 
 def _target(
-    asked: SoakOptions,
+    asked: SoakRequest,
     service: DescribedService,
     variant: ServiceVariant,
     options: Mapping[str, str],
@@ -228,46 +213,48 @@ def _filled(word: str, options: Mapping[str, str]) -> str:
     return word
 
 
-def _requests(asked: SoakOptions, described: Path | None) -> tuple[Path, dict[str, str]]:
+def _requests(asked: SoakRequest, described: Path | None) -> tuple[Path, dict[str, str]]:
     """The locustfile, and what it is told."""
+    load = asked.load
     variables = {load_generator.SEED: str(asked.seed)}
-    if asked.audio is not None:
-        if not asked.audio.is_dir() or not any(path.is_file() for path in asked.audio.iterdir()):
+    if load.audio is not None:
+        audio = Path(load.audio)
+        if not audio.is_dir() or not any(path.is_file() for path in audio.iterdir()):
             raise UsageError(
-                tr("--audio {audio}: no folder with recordings; check the path", audio=asked.audio)
+                tr("--audio {audio}: no folder with recordings. Check the path", audio=audio)
             )
-        variables[load_generator.AUDIO] = str(asked.audio.resolve())
-    locustfile = asked.locustfile or described
+        variables[load_generator.AUDIO] = str(audio.resolve())
+    locustfile = Path(load.locustfile) if load.locustfile is not None else described
     if locustfile is not None:
         if not locustfile.is_file():
             raise UsageError(
-                tr("{locustfile}: no such locustfile; check the path", locustfile=locustfile)
+                tr("{locustfile}: locustfile not found. Check the path", locustfile=locustfile)
             )
         return locustfile.resolve(), variables
-    if asked.audio is None or asked.post is None:
+    if load.audio is None or load.post is None:
         raise UsageError(
             tr(
-                "no load: give --locustfile FILE, or --audio FOLDER and --post PATH to upload"
-                " recordings"
+                "missing load. Add --locustfile FILE, or --audio FOLDER with --post PATH to"
+                " upload recordings"
             )
         )
-    if not asked.post.startswith("/"):
-        raise UsageError(tr("--post {post!r}: a path begins with /", post=asked.post))
+    if not load.post.startswith("/"):
+        raise UsageError(tr("--post {post!r}: expected a path that begins with /", post=load.post))
     try:
-        re.compile(asked.expect)
+        re.compile(load.expect)
     except re.error as error:
         raise UsageError(
-            tr("--expect {expect!r}: no pattern ({error})", expect=asked.expect, error=error)
+            tr("--expect {expect!r}: invalid pattern ({error})", expect=load.expect, error=error)
         ) from None
     variables |= {
-        load_generator.UPLOAD_PATH: asked.post,
-        load_generator.UPLOAD_FIELD: asked.field,
-        load_generator.EXPECT: asked.expect,
+        load_generator.UPLOAD_PATH: load.post,
+        load_generator.UPLOAD_FIELD: load.field,
+        load_generator.EXPECT: load.expect,
     }
     return load_generator.UPLOAD, variables
 
 
-def target_of(run: Run, asked: SoakOptions) -> Target:
+def target_of(run: Run, asked: SoakRequest) -> Target:
     """The target of a soak that is gone on with: its service runs, its load is made anew.
 
     Raises:
@@ -275,7 +262,9 @@ def target_of(run: Run, asked: SoakOptions) -> Target:
     """
     plan = run.plan
     if plan.load is None:
-        raise UsageError(tr("{file}: is no soak; --resume goes on with one", file=run.file))
+        raise UsageError(
+            tr("{file}: not a soak. --resume needs the run file of a soak", file=run.file)
+        )
     described, variables = None, dict[str, str]()
     if plan.source == plan.scenario:
         service, (variant,) = find_service(f"{plan.source}:{plan.variant}")

@@ -32,7 +32,7 @@ def make(watched: Watched) -> CudaHeap:
         raise MissingRequirement(
             message(
                 "instrument.no-cuda",
-                "instrument cuda: torch sees no CUDA device here; use a machine with a GPU",
+                "instrument cuda: torch found no CUDA device. Use a machine with a GPU",
             )
         )
     return CudaHeap(watched, torch.cuda.memory)

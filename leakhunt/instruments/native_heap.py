@@ -46,7 +46,7 @@ def make(watched: Watched) -> NativeHeap:
         raise MissingRequirement(
             message(
                 "instrument.no-memray",
-                "instrument memray: {error}; pip install memray (Linux and macOS)",
+                "instrument memray: {error}. Install with: pip install memray (Linux and macOS)",
                 error=str(error),
             )
         ) from error
@@ -88,7 +88,7 @@ class NativeHeap:
             self._stop_early(
                 message(
                     "instrument.capture-size",
-                    "its capture reached {most_capture_bytes} MiB",
+                    "the capture reached {most_capture_bytes} MiB",
                     most_capture_bytes=MOST_CAPTURE_BYTES >> 20,
                 ),
                 calls,
@@ -101,7 +101,7 @@ class NativeHeap:
         self.caveats.append(
             message(
                 "instrument.stopped-early",
-                "memray stopped after call {calls:,}, since {why}",
+                "memray stopped after call {calls:,}: {why}",
                 calls=calls,
                 why=why,
             )

@@ -102,7 +102,7 @@ class Objects:
                 self.caveats.append(
                     message(
                         "instrument.object",
-                        "an object could not be looked at ({name}: {error})",
+                        "an object could not be inspected ({name}: {error})",
                         name=type(error).__name__,
                         error=str(error),
                     )

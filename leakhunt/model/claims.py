@@ -1,7 +1,7 @@
 """The nouns of claims: what a field report says, how it is checked, and what came of it.
 
 A scenario's ``claims.toml`` says what is claimed (`Claim`), by which `Check`s it is measured, and
-which `ClaimRun`s these need; from the runs come `Measurement` figures and a `ClaimVerdict`. Frozen,
+which `ClaimRun`s these need; from the runs come `ClaimMeasurement` and `ClaimVerdict`. Frozen,
 standard library only.
 """
 
@@ -33,8 +33,8 @@ class CheckAnswer(StrEnum):
 
     HOLDS = mark("holds")
     DOES_NOT_HOLD = mark("does not hold")
-    CANNOT_TELL = mark("cannot tell")
-    NOT_MEASURED = mark("not measured here")
+    INCONCLUSIVE = mark("inconclusive")
+    NOT_MEASURED = mark("not measured")
 
 
 class ClaimVerdict(StrEnum):
@@ -42,9 +42,9 @@ class ClaimVerdict(StrEnum):
 
     REPRODUCED = mark("reproduced")
     NOT_REPRODUCED = mark("not reproduced")
-    ANOTHER_CAUSE = mark("another cause")
-    CANNOT_TELL = mark("cannot tell")
-    NOT_MEASURED = mark("not measured here")
+    OTHER_CAUSE = mark("reproduced, other cause")
+    INCONCLUSIVE = mark("inconclusive")
+    NOT_MEASURED = mark("not measured")
 
 
 class LimitKind(Enum):
@@ -81,7 +81,7 @@ class Measure:
 MEASURES: Mapping[str, Measure] = {
     "growth": Measure(mark("growth of {series}"), LimitKind.RATE, ("series",)),
     "total_growth": Measure(
-        mark("growth of {series} in all"), LimitKind.SIZE, ("series", "from_call", "to_call")
+        mark("growth of {series}, total"), LimitKind.SIZE, ("series", "from_call", "to_call")
     ),
     "spread": Measure(mark("spread of {series}"), LimitKind.SIZE, ("series",)),
     "peak": Measure(mark("peak of {series} above the start"), LimitKind.SIZE, ("series",)),
@@ -94,7 +94,7 @@ MEASURES: Mapping[str, Measure] = {
     "time_ratio": Measure(mark("time per call"), LimitKind.RATIO, ("reference",)),
     "time_per_minute": Measure(mark("time per minute of audio"), LimitKind.SECONDS, ("series",)),
     "slowdown": Measure(
-        mark("time per call, last tenth of the calls against the first"), LimitKind.RATIO
+        mark("time per call, last tenth of the calls compared with the first"), LimitKind.RATIO
     ),
     "falls": Measure(mark("steps at which {series} falls"), LimitKind.SHARE, ("series",)),
     "differing": Measure(mark("results that differ"), LimitKind.SHARE, ("reference",)),
@@ -103,18 +103,18 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "verdict": Measure(mark("class of the run"), LimitKind.WORD, words=tuple(map(str, Kind))),
     "ending": Measure(
-        mark("how the run ended"), LimitKind.WORD, words=tuple(map(str, Ending)), of_crash=True
+        mark("outcome of the run"), LimitKind.WORD, words=tuple(map(str, Ending)), of_crash=True
     ),
-    "calls_done": Measure(mark("calls before it ended"), LimitKind.COUNT, of_crash=True),
+    "calls_done": Measure(mark("calls before the end"), LimitKind.COUNT, of_crash=True),
     "suspect": Measure(
-        mark("share of the growth of whoever names {names}"), LimitKind.SHARE, needs=("names",)
+        mark("share of the growth of suspects with {names}"), LimitKind.SHARE, needs=("names",)
     ),
     "largest_finding": Measure(
-        mark("largest finding of {instrument} that names {names}"),
+        mark("largest finding of {instrument} with {names}"),
         LimitKind.SIZE,
         needs=("names", "instrument"),
     ),
-    "failed": Measure(mark("requests that failed"), LimitKind.SHARE),
+    "failed": Measure(mark("failed requests"), LimitKind.SHARE),
 }
 
 
@@ -195,7 +195,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class ClaimMeasurement:
     """A figure, what it lies between (99 %, where it is an estimate), and all of it in words.
 
     `value` is None where it cannot be told, and `text` then says why. `low` and `high` are None
@@ -219,7 +219,7 @@ class JudgedCheck:
 
     check: Check
     answer: CheckAnswer
-    measured: Measurement | None
+    measured: ClaimMeasurement | None
     reason: Text = ""
 
 

@@ -47,7 +47,7 @@ WORDS = (
     mark("requests to a service"),
     mark("before each reading"),
     mark("at the pauses"),
-    mark("as many as needed"),
+    mark("until the verdict is clear"),
     mark("none"),
     mark("yes"),
     mark("no"),
@@ -70,10 +70,10 @@ def absent(name: str) -> str:
 class Matter(StrEnum):
     """Why a fact that differs matters: what can then not be concluded."""
 
-    INPUTS = mark("other inputs")
-    MEMORY = mark("memory is managed another way")
-    MACHINE = mark("another machine")
-    SHOWN = mark("shown only")
+    INPUTS = mark("different inputs")
+    MEMORY = mark("different memory allocator settings")
+    MACHINE = mark("different machine")
+    SHOWN = mark("for information")
 
     @property
     def refuses_memory(self) -> bool:
@@ -114,11 +114,11 @@ class Mismatch:
 class Conclusion(StrEnum):
     """What can be said of one figure."""
 
-    MORE = mark("more")
-    LESS = mark("less")
-    NO_DIFFERENCE = mark("no difference")
-    CANNOT_TELL = mark("cannot tell")
-    REFUSED = mark("refused")
+    INCREASE = mark("increase")
+    DECREASE = mark("decrease")
+    NO_DIFFERENCE = mark("no significant difference")
+    INCONCLUSIVE = mark("inconclusive")
+    NOT_COMPARABLE = mark("not comparable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Fate(StrEnum):
     NEW = mark("new")
     GONE = mark("gone")
     STILL = mark("still there")
-    UNKNOWN = mark("looked for on one side only")
+    UNKNOWN = mark("only one side was hunted")
     REFUSED = mark("not compared")
 
 

@@ -25,33 +25,31 @@ SECONDS_PER_CALL = "seconds_per_call"
 class GateAnswer(IntEnum):
     """The gate's answers, which are also its exit codes."""
 
-    WITHIN = 0
-    OVER = 1
-    CANNOT_TELL = 3
-    NOTHING_MEASURED = 4
+    WITHIN_BUDGET = 0
+    OVER_BUDGET = 1
+    INCONCLUSIVE = 3
+    NOT_MEASURED = 4
 
 
 # The answers as words.
 WORDS = {
-    GateAnswer.WITHIN: mark("within"),
-    GateAnswer.OVER: mark("over"),
-    GateAnswer.CANNOT_TELL: mark("cannot tell"),
-    GateAnswer.NOTHING_MEASURED: mark("could not measure"),
+    GateAnswer.WITHIN_BUDGET: mark("within budget"),
+    GateAnswer.OVER_BUDGET: mark("over budget"),
+    GateAnswer.INCONCLUSIVE: mark("inconclusive"),
+    GateAnswer.NOT_MEASURED: mark("not measured"),
 }
 # Which answer of several is the answer for all: a run over budget first, then what was not seen.
 _GRAVEST_FIRST = (
-    GateAnswer.OVER,
-    GateAnswer.NOTHING_MEASURED,
-    GateAnswer.CANNOT_TELL,
-    GateAnswer.WITHIN,
+    GateAnswer.OVER_BUDGET,
+    GateAnswer.NOT_MEASURED,
+    GateAnswer.INCONCLUSIVE,
+    GateAnswer.WITHIN_BUDGET,
 )
 
 
 def gravest(answers: Sequence[GateAnswer]) -> GateAnswer:
     """The answer for all of them; nothing measured if there are none."""
-    return next(
-        (answer for answer in _GRAVEST_FIRST if answer in answers), GateAnswer.NOTHING_MEASURED
-    )
+    return next((answer for answer in _GRAVEST_FIRST if answer in answers), GateAnswer.NOT_MEASURED)
 
 
 class Extent(StrEnum):

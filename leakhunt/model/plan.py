@@ -31,7 +31,7 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PlannedLoad:
     """The load on a running service: what `soak` drives, beside its `Plan`.
 
     `target` is the address that requests go to. `service` is the command that started it, with
@@ -86,7 +86,7 @@ class Plan:
     role: Role = Role.MEASURE
     remedy: str = ""
     round: int = 0
-    load: Load | None = None
+    load: PlannedLoad | None = None
 
     @property
     def is_measured(self) -> bool:

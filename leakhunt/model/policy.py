@@ -102,7 +102,7 @@ class ScenarioPolicy:
         if strangers:
             raise BadFile(
                 tr(
-                    "{place}: {owner} has no variant {name!r}{hint}; it has {known}",
+                    "{place}: {owner} has no variant {name!r}{hint}. Known variants: {known}",
                     place=self.where,
                     owner=self.target,
                     name=strangers[0],
@@ -114,7 +114,7 @@ class ScenarioPolicy:
         if not found:
             raise BadFile(
                 tr(
-                    "{place}: no variant of {owner} is known to be clean; leave out only_clean",
+                    "{place}: {owner} has no variant marked clean. Remove only_clean",
                     place=self.where,
                     owner=self.target,
                 )

@@ -131,7 +131,7 @@ class Report:
         if variant not in found:
             raise UsageError(
                 tr(
-                    "no variant {variant!r} was measured; use one of {names}",
+                    "variant {variant!r} was not measured. Measured variants: {names}",
                     variant=variant,
                     names=", ".join(dict.fromkeys(entry.variant for entry in self.entries)),
                 )

@@ -72,7 +72,7 @@ class SeriesRole(StrEnum):
     LOAD = "load"
 
 
-class Display(StrEnum):
+class SeriesDisplay(StrEnum):
     """A place in which a series is shown, where it was read."""
 
     # The page's plot, the figure of all curves, and that of a comparison.
@@ -91,10 +91,16 @@ class Display(StrEnum):
 
 # Of memory, and of what is counted beside it.
 _REPORTS = frozenset(
-    {Display.PAGE, Display.FIGURE, Display.COMPARISON, Display.TABLE, Display.HEADLINE}
+    {
+        SeriesDisplay.PAGE,
+        SeriesDisplay.FIGURE,
+        SeriesDisplay.COMPARISON,
+        SeriesDisplay.TABLE,
+        SeriesDisplay.HEADLINE,
+    }
 )
-_CHARTS = frozenset({Display.PAGE, Display.FIGURE})
-_PAGE = frozenset({Display.PAGE})
+_CHARTS = frozenset({SeriesDisplay.PAGE, SeriesDisplay.FIGURE})
+_PAGE = frozenset({SeriesDisplay.PAGE})
 # Held memory moves in pages, and holds what malloc holds: a quarter of a page a sample.
 _RETAINED_TOLERANCE_BYTES = 1024.0
 
@@ -129,7 +135,7 @@ class SeriesFacts:
     tolerance: float | None = None
     least_garbage: int | None = None
     in_bytes: str = ""
-    displays: frozenset[Display] = _REPORTS
+    displays: frozenset[SeriesDisplay] = _REPORTS
     is_judged: bool = False
     is_sampled: bool = True
     is_summed: bool = False
@@ -160,11 +166,11 @@ class SeriesFacts:
         return Series(self.name, self.unit, self.title, blind_to)
 
 
-_IN_USE_OR_FREE = mark("cannot tell memory in use from memory that is free but kept by malloc")
+_IN_USE_OR_FREE = mark("cannot separate live memory from freed memory that malloc retains")
 _OTHER_CUDA = mark(
     "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
 )
-_QUANTILE = mark("5 % more or less")
+_QUANTILE = mark("5 % accuracy")
 
 _ROWS = (
     SeriesFacts(
@@ -179,7 +185,7 @@ _ROWS = (
         ),
         narrow_title=mark("heap"),
         least_garbage=64 << 10,
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_expected=True,
     ),
@@ -201,9 +207,9 @@ _ROWS = (
         mark("anonymous memory"),
         mark("anonymous memory"),
         _IN_USE_OR_FREE,
-        narrow_title=mark("own"),
+        narrow_title=mark("private"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=(_REPORTS - {Display.COMPARISON}) | {Display.SUMMARY},
+        displays=(_REPORTS - {SeriesDisplay.COMPARISON}) | {SeriesDisplay.SUMMARY},
         is_judged=True,
     ),
     SeriesFacts(
@@ -214,10 +220,10 @@ _ROWS = (
         mark("RSS"),
         _IN_USE_OR_FREE,
         blind_to_in_tree=mark(
-            "counts pages that processes share in each; live and kept memory look the same"
+            "counts shared pages in each process; cannot separate live from retained memory"
         ),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE, Display.PROGRESS},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_expected=True,
     ),
@@ -263,7 +269,7 @@ _ROWS = (
         mark("CUDA allocated"),
         _OTHER_CUDA,
         narrow_title="CUDA",
-        displays=_REPORTS | {Display.SUMMARY, Display.LIVE},
+        displays=_REPORTS | {SeriesDisplay.SUMMARY, SeriesDisplay.LIVE},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -274,9 +280,10 @@ _ROWS = (
         mark("CUDA reserved (held from the driver)"),
         mark("CUDA reserved"),
         _OTHER_CUDA,
-        narrow_title=mark("kept"),
+        narrow_title=mark("retained"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=(_REPORTS - {Display.HEADLINE}) | {Display.SUMMARY, Display.PROGRESS},
+        displays=(_REPORTS - {SeriesDisplay.HEADLINE})
+        | {SeriesDisplay.SUMMARY, SeriesDisplay.PROGRESS},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -296,9 +303,9 @@ _ROWS = (
         SeriesRole.RETAINED,
         mark("GPU memory of the processes"),
         mark("GPU memory"),
-        mark("cannot tell tensors from what the allocator and the CUDA context keep"),
+        mark("cannot separate tensors from memory that the allocator and the CUDA context retain"),
         tolerance=_RETAINED_TOLERANCE_BYTES,
-        displays=_REPORTS - {Display.COMPARISON},
+        displays=_REPORTS - {SeriesDisplay.COMPARISON},
         is_judged=True,
         is_on_gpu=True,
     ),
@@ -309,7 +316,7 @@ _ROWS = (
         SeriesRole.INPUT,
         mark("audio per call"),
         mark("audio"),
-        mark("nothing: the scenario tells it"),
+        mark("none: reported by the scenario"),
         displays=frozenset(),
         is_summed=True,
     ),
@@ -320,8 +327,8 @@ _ROWS = (
         SeriesRole.TIME,
         mark("time per call"),
         mark("time"),
-        mark("what happens between calls, such as input"),
-        displays=_CHARTS | {Display.PROGRESS},
+        mark("work between calls, such as making the input"),
+        displays=_CHARTS | {SeriesDisplay.PROGRESS},
         is_summed=True,
     ),
     SeriesFacts(
@@ -337,8 +344,8 @@ _ROWS = (
         P95,
         Unit.NANOSECONDS,
         SeriesRole.TIME,
-        mark("response time, 95 %"),
-        mark("response time, 95 %"),
+        mark("response time, 95th percentile"),
+        mark("response time, 95th percentile"),
         _QUANTILE,
         displays=_PAGE,
     ),
@@ -346,8 +353,8 @@ _ROWS = (
         P99,
         Unit.NANOSECONDS,
         SeriesRole.TIME,
-        mark("response time, 99 %"),
-        mark("response time, 99 %"),
+        mark("response time, 99th percentile"),
+        mark("response time, 99th percentile"),
         _QUANTILE,
         displays=frozenset(),
     ),
@@ -357,7 +364,7 @@ _ROWS = (
         SeriesRole.LOAD,
         mark("time since the last sample"),
         mark("time since the last sample"),
-        mark("pauses of the load, which are left out"),
+        mark("pauses of the load (excluded)"),
         displays=_CHARTS,
         is_summed=True,
     ),
@@ -367,7 +374,7 @@ _ROWS = (
         SeriesRole.LOAD,
         mark("failed requests"),
         mark("failed requests"),
-        mark("why: the notes say it"),
+        mark("reason: see the notes"),
         displays=_CHARTS,
         is_summed=True,
         is_plural=True,
@@ -380,8 +387,8 @@ _ROWS = (
         mark("threads"),
         mark("threads"),
         mark("threads of child processes"),
-        blind_to_in_tree=mark("what they do"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        blind_to_in_tree=mark("what the requests do"),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -392,8 +399,8 @@ _ROWS = (
         SeriesRole.RESOURCE,
         mark("open descriptors"),
         mark("descriptors"),
-        mark("which file: it only counts them"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        mark("which file: descriptors are only counted"),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -404,9 +411,9 @@ _ROWS = (
         SeriesRole.RESOURCE,
         mark("child processes"),
         mark("children"),
-        mark("grandchildren; what they hold"),
-        blind_to_in_tree=mark("what they hold"),
-        displays=frozenset({Display.PAGE, Display.HEADLINE}),
+        mark("grandchildren; their memory"),
+        blind_to_in_tree=mark("the memory they use"),
+        displays=frozenset({SeriesDisplay.PAGE, SeriesDisplay.HEADLINE}),
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
@@ -450,7 +457,7 @@ def compared_series() -> tuple[SeriesFacts, ...]:
     return tuple(row for row in rows if row.is_compared)
 
 
-def displayed(display: Display) -> tuple[SeriesFacts, ...]:
+def displayed(display: SeriesDisplay) -> tuple[SeriesFacts, ...]:
     """The series that are shown there, in order."""
     return tuple(row for row in SERIES.values() if display in row.displays)
 

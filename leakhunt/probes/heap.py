@@ -23,7 +23,7 @@ class LiveHeapProbe:
             return None
         return message(
             "probe.no-mallinfo2",
-            "the C library does not tell what malloc has in use (no mallinfo2)",
+            "the C library does not report malloc in use (no mallinfo2)",
         )
 
     def read(self, into: array[int], at: int) -> None:

@@ -44,19 +44,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_const",
         const=ON,
         dest="leakhunt",
-        help="Measure the tests that have a leak budget.",
+        help="Measure the tests that have a leak budget",
     )
     group.addoption(
         "--no-leakhunt",
         action="store_const",
         const=OFF,
         dest="leakhunt",
-        help="Do not, whatever the ini setting 'leakhunt' says.",
+        help="Do not measure, whatever the ini setting 'leakhunt' says",
     )
     group.addoption(
         "--leakhunt-report",
         metavar="DIR",
-        help="Measure, and leave the run files and a report in this new or empty folder.",
+        help="Measure, and write run files and a report to this new or empty folder",
     )
     parser.addini("leakhunt", "Whether to measure leak budgets.", type="bool", default=False)
     parser.addini(

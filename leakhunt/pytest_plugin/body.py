@@ -121,7 +121,7 @@ def _no_awaitable(result: Any) -> Any:
         raise UsageError(
             message(
                 "pytest.awaitable",
-                "the body returned an awaitable, which nobody awaits: make it an async function",
+                "the body returned an awaitable that is never awaited. Make it an async function",
             )
         )
     return result
@@ -137,8 +137,8 @@ def _refuse_a_running_loop() -> None:
     raise UsageError(
         message(
             "pytest.running-loop",
-            "leakhunt() was called on a running event loop; call it from a plain test function:"
-            " it brings a loop for coroutine functions",
+            "leakhunt() was called on a running event loop. Call it from a plain test"
+            " function: it runs coroutine functions in its own loop",
         )
     )
 

@@ -33,7 +33,7 @@ def failure(answer: VariantResult, in_process: bool) -> str:
 
 def _lines(answer: VariantResult, in_process: bool) -> Iterator[str]:
     for row in variant_rows(answer):
-        if row.answer is not GateAnswer.WITHIN:
+        if row.answer is not GateAnswer.WITHIN_BUDGET:
             yield tr("leakhunt: {word}: {told}", word=word(row.answer), told=sentence(row))
     entry = next((each for each in answer.entries if each.attribution), None)
     entry = entry or next(iter(answer.entries), None)
@@ -41,12 +41,12 @@ def _lines(answer: VariantResult, in_process: bool) -> Iterator[str]:
         return
     yield from _curve(entry)
     yield from _suspects(entry)
-    if in_process and answer.answer is GateAnswer.OVER:
-        yield tr("who keeps it is only found in a fresh worker: leave out in_process")
-    if answer.answer is GateAnswer.CANNOT_TELL and entry.run.outcome.ending is Ending.OK:
+    if in_process and answer.answer is GateAnswer.OVER_BUDGET:
+        yield tr("leak suspects need a fresh worker: remove in_process")
+    if answer.answer is GateAnswer.INCONCLUSIVE and entry.run.outcome.ending is Ending.OK:
         yield ntr(
-            "not decided in {n} attempt; more calls would tell, or a budget that is further from"
-            " what it does",
+            "inconclusive after {n} attempt. Measure more calls, or set a budget further from"
+            " the measured growth",
             "not decided in {n} attempts, each longer than the one before; more calls would tell,"
             " or a budget that is further from what it does",
             answer.attempts,
@@ -61,7 +61,7 @@ def _curve(entry: JudgedRun) -> Iterator[str]:
         yield ""
         yield bars(drawn)
         yield tr(
-            "{title} over {calls:,} calls, the first {share:.0%} to warm up",
+            "{title} over {calls:,} calls, the first {share:.0%} as warm-up",
             title=title_in(entry.run, name),
             calls=entry.run.calls_done,
             share=drawn.warm_up,
@@ -88,4 +88,4 @@ def _files(entry: JudgedRun) -> Iterator[str]:
     if entry.run.outcome.ending is not Ending.OK and log_of(run_file).exists():
         yield tr("log: {log}", log=log_of(run_file))
     yield tr("run file: {run_file}", run_file=run_file)
-    yield tr("to see it: leakhunt report {folder}", folder=run_file.parent)
+    yield tr("show it with: leakhunt report {folder}", folder=run_file.parent)

@@ -68,12 +68,12 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
         UsageError: it makes no sense, or `item` is no test function.
     """
     if not isinstance(item, pytest.Function):
-        raise UsageError(tr("{node}: only test functions have a leak budget", node=item.nodeid))
+        raise UsageError(tr("{node}: only test functions can have a leak budget", node=item.nodeid))
     if is_unittest(item.cls) and inspect.iscoroutinefunction(item.obj):
         raise UsageError(
             tr(
-                "{node}: an async method of unittest.TestCase cannot be measured, since unittest"
-                " brings its own loop; make it a function",
+                "{node}: cannot measure an async method of unittest.TestCase, because unittest"
+                " runs its own loop. Make it a function",
                 node=item.nodeid,
             )
         )
@@ -91,7 +91,8 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
     if len(words) > 1 or (words and LIVE_HEAP in named):
         raise UsageError(
             tr(
-                "leak_budget takes one budget, that of the live heap; name the others: {example}",
+                "leak_budget takes one positional budget, for the live heap. Name the others:"
+                " {example}",
                 example='leak_budget("1 KiB/call", rss="20 MiB total")',
             )
         )
@@ -102,7 +103,7 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
             known = (*budgeted(), *_OWN)
             raise UsageError(
                 tr(
-                    "leak_budget: there is no {name!r}{hint}; it takes {known}",
+                    "leak_budget: unknown key {name!r}{hint}. Known keys: {known}",
                     name=name,
                     hint=hint(name, known),
                     known=", ".join(known),
@@ -114,8 +115,8 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
         if budget.more:
             raise UsageError(
                 tr(
-                    "leak_budget: {series} is {text!r}, but a test has no baseline; leave out"
-                    " the plus",
+                    "leak_budget: {series}: {text!r} needs a baseline, and a test has none."
+                    " Remove the plus",
                     series=budget.series,
                     text=budget.text,
                 )
@@ -130,7 +131,7 @@ def _whole(named: Mapping[str, Any], name: str, default: int | None, least: int)
     if type(value) is not int or value < least:
         raise UsageError(
             tr(
-                "leak_budget: {name} is {value!r}; use a whole number from {least}",
+                "leak_budget: {name}: expected a whole number, {least} or more, got {value!r}",
                 name=name,
                 value=value,
                 least=least,
@@ -143,7 +144,7 @@ def _warmup(named: Mapping[str, Any]) -> int | None:
     warmup = _whole(named, "warmup", None, 0)
     if warmup is not None and named.get("calls") is None:
         raise UsageError(
-            tr("leak_budget: warmup goes with calls; without, the warm-up ends when it is quiet")
+            tr("leak_budget: warmup needs calls (without calls, warm-up ends by itself)")
         )
     return warmup
 
@@ -152,7 +153,7 @@ def _switch(named: Mapping[str, Any], name: str) -> bool:
     value = named.get(name, False)
     if type(value) is not bool:
         raise UsageError(
-            tr("leak_budget: {name} is {value!r}; use True or False", name=name, value=value)
+            tr("leak_budget: {name}: expected True or False, got {value!r}", name=name, value=value)
         )
     return value
 
@@ -162,7 +163,7 @@ def _seconds(named: Mapping[str, Any], name: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise UsageError(
             tr(
-                "leak_budget: {name} is {value!r}; use a number of seconds above 0",
+                "leak_budget: {name}: expected a number of seconds above 0, got {value!r}",
                 name=name,
                 value=value,
             )

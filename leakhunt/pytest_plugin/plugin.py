@@ -136,7 +136,7 @@ class Measuring:
             except HuntInterrupted:  # pytest tells people the name of what interrupts it
                 raise KeyboardInterrupt from None
         item.user_properties.append((PROPERTY, in_a_line(answer)))
-        if answer.answer is not GateAnswer.WITHIN:
+        if answer.answer is not GateAnswer.WITHIN_BUDGET:
             pytest.fail(failure(answer, asked.in_process), pytrace=False)
         return answer.entries[0].run.file
 

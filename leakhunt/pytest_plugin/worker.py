@@ -118,7 +118,7 @@ class InWorker:
             )
         return message(
             "pytest.turn-not-reached",
-            "in the worker the test ended before use {turn:d} of the fixture leakhunt",
+            "in the worker the test ended before call {turn:d} of the fixture leakhunt",
             turn=self._test.turn,
         )
 

@@ -105,8 +105,8 @@ def _commit(name: str, repository: Path) -> str:
     raise UsageError(
         message(
             "against.no-such-revision",
-            "--against {name}: no such revision here; in CI, fetch it first"
-            " (git fetch --depth=1 origin {name}:{name})",
+            "--against {name}: revision not found. In CI, fetch it first (git fetch --depth=1"
+            " origin {name}:{name})",
             name=" ".join(name.split()),
         )
     )
@@ -144,5 +144,5 @@ def _run(place: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
         )
     except OSError:
         raise MissingRequirement(
-            message("against.no-git", "--against needs git; install it")
+            message("against.no-git", "--against needs git. Install git")
         ) from None

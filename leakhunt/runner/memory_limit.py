@@ -66,7 +66,7 @@ def memory_limit(size_bytes: int | None) -> MemoryLimit:
         return NoLimit()
     if sys.platform != "linux":
         raise MissingRequirement(
-            message("limit.linux-only", "--memory-limit needs Linux; leave it out here")
+            message("limit.linux-only", "--memory-limit needs Linux. Remove it on this system")
         )
     for attempt in (_CgroupV2.make, _CgroupV1.make):
         made = attempt(size_bytes)
@@ -81,9 +81,9 @@ _NO_LIMIT_BYTES = 1 << 60
 
 def memory_bounds(limit: MemoryLimit) -> dict[str, int]:
     """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
-    bounds = {mark("the memory free on this machine"): psutil.virtual_memory().available}
+    bounds = {mark("free memory"): psutil.virtual_memory().available}
     if limit.size_bytes is not None:
-        bounds[mark("the memory limit of this run")] = limit.size_bytes
+        bounds[mark("the memory limit")] = limit.size_bytes
     for controller, names in (
         ("", ("memory.max", "memory.current")),
         ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
@@ -91,7 +91,7 @@ def memory_bounds(limit: MemoryLimit) -> dict[str, int]:
         own = _own_cgroup(controller)
         sizes = [_size(own / name) if own else None for name in names]
         if sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
-            bounds[mark("what is left of the memory cgroup")] = sizes[0] - sizes[1]
+            bounds[mark("the memory cgroup")] = sizes[0] - sizes[1]
     if sys.platform == "linux":
         import resource
 
@@ -141,7 +141,7 @@ class AddressSpaceLimit:
         """What enforces it."""
         return message(
             "limit.address-space",
-            "RLIMIT_AS {size_bytes} (no memory cgroup may be made here)",
+            "RLIMIT_AS {size_bytes} (no permission to create a memory cgroup)",
             size_bytes=Amount(self.size_bytes),
         )
 
@@ -209,8 +209,8 @@ class _Cgroup:
             return None
         return message(
             "run.oom-killer",
-            "the kernel's OOM killer ended it: {kills:d} kill in its memory cgroup,"
-            " limit {size_bytes}",
+            "killed by the kernel's OOM killer: {kills:d} kill in the memory cgroup, limit"
+            " {size_bytes}",
             kills=kills,
             size_bytes=Amount(self.size_bytes),
         )

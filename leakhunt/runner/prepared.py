@@ -47,7 +47,7 @@ class Bench:
         variant = next(v for v in self.settings.scenario.variants if v.name == plan.variant)
         settings = replace(self.settings, options=plan.options)
         order = replace(
-            _order(settings, variant, self.prepared.device, self.scratch, run_file),
+            order_for(settings, variant, self.prepared.device, self.scratch, run_file),
             instrument=plan.instrument,
             environment={**self.variables, **plan.environment},
             interpreter=self.interpreter,
@@ -76,7 +76,7 @@ def prepared_for(
     if not needs_preparing(settings):
         return Prepared("cpu", {})
     answer = scratch / "prepared.json"
-    order = _order(settings, settings.variants[0], settings.device, scratch, answer)
+    order = order_for(settings, settings.variants[0], settings.device, scratch, answer)
     order = replace(order, prepare=True, interpreter=interpreter, environment=variables or {})
     return prepare(order, answer, folder / PREPARE_LOG, settings.timeout_seconds)
 
@@ -93,7 +93,7 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
         raise MissingRequirement(
             message(
                 "run.unfit-variant",
-                "variant {unfit} makes no sense on {device}; it needs a machine with a CUDA GPU",
+                "variant {unfit} does not run on {device}; it needs a CUDA GPU",
                 unfit=unfit[0],
                 device=device,
             )
@@ -101,9 +101,10 @@ def variants_for(settings: Settings, device: str) -> list[Variant]:
     return fit
 
 
-def _order(
+def order_for(
     settings: Settings, variant: Variant, device: str, scratch: Path, run_file: Path
 ) -> Order:
+    """What a worker is told to measure a variant into `run_file`."""
     own = scratch / variant.name
     own.mkdir(exist_ok=True)
     context = Context(

@@ -22,7 +22,7 @@ def opened_log(log: Path) -> IO[bytes]:
         raise CannotWrite(
             message(
                 "file.cannot-write-log",
-                "{log}: {strerror}; free some space or use --out",
+                "{log}: {strerror}. Free some space, or use --out",
                 log=log,
                 strerror=system_says(error),
             )

@@ -73,8 +73,8 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
             raise ScenarioFailed(
                 message(
                     "run.prepare-timeout",
-                    "prepare() gave no answer in {timeout_seconds:g} s; see {log} or raise"
-                    " --timeout",
+                    "prepare() did not finish within {timeout_seconds:g} s. See {log}, or"
+                    " raise --timeout",
                     timeout_seconds=timeout_seconds,
                     log=str(log),
                 )
@@ -87,7 +87,7 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
         raise ScenarioFailed(
             message(
                 "run.prepare-no-answer",
-                "prepare() ended without an answer ({how}); see {log}",
+                "prepare() ended without a result ({how}); see {log}",
                 how=_how(worker.returncode),
                 log=str(log),
             )
@@ -118,7 +118,7 @@ def measure(
             raise CannotWrite(
                 message(
                     "run.samples-are-safe",
-                    "{reason}; every sample so far is in {run_file}: free some space, then"
+                    "{reason}. All samples so far are in {run_file}: free some space, then run"
                     " 'leakhunt report {parent}'",
                     reason=outcome.reason,
                     run_file=str(order.run_file),
@@ -237,7 +237,7 @@ def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcom
     worker.send_signal(signal.SIGUSR1)  # faulthandler writes every thread's stack to the log
     time.sleep(DUMP_SECONDS)
     silent = message("run.no-sample", "no sample for {seconds:g} s", seconds=seconds)
-    dumped = message("run.stack-in-log", "the log holds its stack at that moment")
+    dumped = message("run.stack-in-log", "the log contains the stack at that moment")
     return Outcome(Ending.TIMEOUT, joined((_placed(silent, tail), dumped), "; ", ""))
 
 
@@ -268,7 +268,7 @@ def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: MemoryLimit) -> O
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, reason, name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
-        left = message("run.exit-code", "it left with exit code {code}", code=code)
+        left = message("run.exit-code", "exited with code {code}", code=code)
         how = tail.notes.get("error", left)
         return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
     if "stopped" in tail.notes:

@@ -54,8 +54,8 @@ def arguments_of(function: str, parameters: Sequence[Parameter]) -> Arguments:
         raise UsageError(
             message(
                 "scenario.unknown-parameter",
-                "{function}: nothing is known for its parameter {parameter!r}; name it 'state',"
-                " 'call' or 'input', or give it a default",
+                "{function}: unknown parameter {parameter!r}. Name it 'state', 'call' or"
+                " 'input', or give it a default",
                 function=function,
                 parameter=unknown[0],
             )

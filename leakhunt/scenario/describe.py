@@ -72,17 +72,18 @@ def _tree(file: Path) -> ast.Module:
         raise BadFile(
             message(
                 "scenario.cannot-read",
-                "{file}: {strerror}; check the path",
+                "{file}: {strerror}. Check the path",
                 file=file,
                 strerror=system_says(error),
             )
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = error.lineno if isinstance(error, SyntaxError) else None
+        where = f":{line}" if line else ""
         raise BadFile(
             message(
                 "scenario.not-python",
-                "{file}{where}: not a Python file ({error}); mend it",
+                "{file}{where}: invalid Python ({error}). Fix the syntax",
                 file=file,
                 where=where,
                 error=error,
@@ -98,7 +99,7 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
         raise BadFile(
             message(
                 "scenario.result-kind",
-                "{file}: RESULT is {result_kind!r}; use one of {result_kinds}",
+                "{file}: RESULT: expected one of {result_kinds}, got {result_kind!r}",
                 file=file,
                 result_kind=result_kind,
                 result_kinds=", ".join(RESULT_KINDS),
@@ -109,7 +110,7 @@ def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
         raise BadFile(
             message(
                 "scenario.calls",
-                "{file}: CALLS is {calls!r}; use a whole number above 0",
+                "{file}: CALLS: expected a whole number above 0, got {calls!r}",
                 file=file,
                 calls=calls,
             )
@@ -159,8 +160,8 @@ def _literal(node: ast.expr, what: str, file: Path) -> Any:
         raise BadFile(
             message(
                 "scenario.not-literal",
-                "{file}:{lineno}: {what} must be a literal, since it is read without"
-                " running the file; write the value itself",
+                "{file}:{lineno}: {what} must be a literal, because the file is not run to"
+                " read it. Write the value itself",
                 file=file,
                 lineno=node.lineno,
                 what=what,
@@ -174,7 +175,7 @@ def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ..
         raise BadFile(
             message(
                 "scenario.words",
-                "{file}: {name} is {value!r}; use a tuple of words",
+                "{file}: {name}: expected a tuple of words, got {value!r}",
                 file=file,
                 name=name,
                 value=value,
@@ -189,7 +190,7 @@ def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
         raise BadFile(
             message(
                 "scenario.word",
-                "{file}: {name} is {value!r}; use a word in quotes",
+                "{file}: {name}: expected a quoted word, got {value!r}",
                 file=file,
                 name=name,
                 value=value,
@@ -221,7 +222,7 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
             raise BadFile(
                 message(
                     "scenario.rate",
-                    "{file}: rate={rate!r} of {name}; use a number",
+                    "{file}: {name}: rate: expected a number, got {rate!r}",
                     file=file,
                     rate=rate,
                     name=node.name,
@@ -247,7 +248,7 @@ def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
         raise BadFile(
             message(
                 "scenario.expect",
-                "{file}: expect={expected!r} of {function}; use one of {kind}",
+                "{file}: {function}: expect={expected!r} is unknown. Use one of {kind}",
                 file=file,
                 expected=expected,
                 function=function,
@@ -265,7 +266,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
             raise BadFile(
                 message(
                     "scenario.variant-name",
-                    "{file}: variant name {name!r}; use letters, digits, '-', '_' and '.'",
+                    "{file}: invalid variant name {name!r}. Use letters, digits, '-', '_' and '.'",
                     file=file,
                     name=name,
                 )
@@ -274,7 +275,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
             raise BadFile(
                 message(
                     "scenario.same-name",
-                    "{file}: two variants are named {name!r}; rename one",
+                    "{file}: two variants are named {name!r}. Rename one",
                     file=file,
                     name=name,
                 )
@@ -293,7 +294,7 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
         raise BadFile(
             message(
                 "scenario.options",
-                "{file}: OPTIONS is no dict of name -> (default, choices, help)",
+                "{file}: OPTIONS: expected a dict of name -> (default, choices, help)",
                 file=file,
             )
         )
@@ -307,7 +308,7 @@ def _options(declared: Any, file: Path) -> Iterator[Option]:
             raise BadFile(
                 message(
                     "scenario.option-choices",
-                    "{file}: OPTIONS[{name!r}] is {value!r}; use (default, choices, help)",
+                    "{file}: OPTIONS[{name!r}]: expected (default, choices, help), got {value!r}",
                     file=file,
                     name=name,
                     value=value,

@@ -15,7 +15,7 @@ from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
-from leakhunt.scenario.plain_functions import is_pattern
+from leakhunt.scenario.plain_functions import EVERY, is_pattern
 from leakhunt.scenario.variants import variants_named
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
@@ -45,15 +45,32 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
         UsageError: no such scenario, file, variant or function.
         BadFile: the file is no scenario.
     """
-    place, names = target, ""
-    # os.path, not Path: a long list of variants is no possible file name, and no error either.
-    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
-        place, _, names = target.rpartition(":")
+    place, names = _split(target)
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
     owner = tr("scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
+
+
+def listed(target: str) -> Scenario:
+    """The same, to be shown: of a plain file without names, all functions that can be measured.
+
+    Raises:
+        UsageError: no such scenario, file, variant or function.
+        BadFile: the file is no scenario, and has no such function.
+    """
+    place, names = _split(target)
+    return find(target)[0] if names else find_scenario(place, EVERY)
+
+
+def _split(target: str) -> tuple[str, str]:
+    """What is named, and the variants or functions of it."""
+    # os.path, not Path: a long list of variants is no possible file name, and no error either.
+    if not os.path.exists(target) and ":" in target:  # noqa: PTH110
+        place, _, names = target.rpartition(":")
+        return place, names
+    return target, ""
 
 
 def find_scenario(
@@ -79,7 +96,7 @@ def find_scenario(
         raise UsageError(
             message(
                 "scenario.no-such-file",
-                "{place}: no such scenario file; check the path",
+                "{place}: scenario file not found. Check the path",
                 place=place,
             )
         )
@@ -91,8 +108,8 @@ def find_scenario(
             raise UsageError(
                 message(
                     "scenario.no-module",
-                    "no module {place!r}{hint}: it is importable neither from this folder nor"
-                    " installed, and no scenario of 'leakhunt list' has this name",
+                    "{place!r}: module or scenario not found{hint}. Run from its folder,"
+                    " install it, or list scenarios with 'leakhunt list'",
                     place=place,
                     hint=hint(place, known),
                 )
@@ -100,7 +117,7 @@ def find_scenario(
     raise UsageError(
         message(
             "scenario.no-such-name",
-            "no scenario {place!r}{hint}; 'leakhunt list' shows them",
+            "scenario {place!r} not found{hint}. List scenarios with 'leakhunt list'",
             place=place,
             hint=hint(place, known),
         )
@@ -137,7 +154,11 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     known = {option.name: option for option in scenario.options}
     for name, value in given.items():
         if name not in known:
-            has = tr("it has {known}", known=", ".join(known)) if known else tr("it has none")
+            has = (
+                tr("known options: {known}", known=", ".join(known))
+                if known
+                else tr("it has no options")
+            )
             raise UsageError(
                 message(
                     "scenario.no-option",
@@ -153,7 +174,7 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
             raise UsageError(
                 message(
                     "scenario.option-value",
-                    "{name}={value!r}: use one of {choices}",
+                    "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
                     choices=", ".join(choices),
@@ -177,8 +198,8 @@ def load(file: str, module: str = "") -> ModuleType:
         raise ScenarioFailed(
             message(
                 "scenario.exits",
-                "{file}: importing it calls sys.exit({code!r}); 'if __name__ == {main!r}' keeps an"
-                " import from that",
+                "{file}: importing it calls sys.exit({code!r}). Guard that call with 'if"
+                " __name__ == {main!r}'",
                 file=Path(file).name,
                 code=error.code,
                 main="__main__",

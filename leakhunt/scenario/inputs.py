@@ -35,7 +35,7 @@ def given_files(
         raise UsageError(
             message(
                 "inputs.no-such-place",
-                "{place}: no such file or folder; check the path",
+                "{place}: file or folder not found. Check the path",
                 place=option,
             )
         )
@@ -82,7 +82,7 @@ def given_weights(
         raise UsageError(
             message(
                 "inputs.no-weights",
-                "weights={choice!r}: no such directory; use auto, hub, stand-in or a model"
+                "weights={choice!r}: directory not found. Use auto, hub, stand-in or a model"
                 " directory",
                 choice=choice,
             )
@@ -107,7 +107,7 @@ def from_modelscope(model_id: str, revision: str | None = None) -> Path:
         raise MissingRequirement(
             message(
                 "scenario.hub-out-of-reach",
-                "the model hub is out of reach: {error}",
+                "the model hub cannot be reached: {error}",
                 error=type(error).__name__,
             )
         ) from error

@@ -38,8 +38,7 @@ def source_of(module: str, folder: Path) -> Path | None:
         raise UsageError(
             message(
                 "scenario.no-source",
-                "{module}: this module has no source in Python; name a function of your own that"
-                " calls it",
+                "{module}: no Python source. Measure a function of your own that calls it",
                 module=module,
             )
         )

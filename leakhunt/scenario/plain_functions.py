@@ -16,6 +16,8 @@ from leakhunt.text.suggest import hint
 
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _SHOWN = 5
+# All public functions that can be called with what a call is given.
+EVERY = ("*",)
 # Bodies of these are part of the module's top level.
 _BLOCKS = (ast.If, ast.Try, ast.TryStar, ast.With, ast.For, ast.While)
 
@@ -79,18 +81,21 @@ def plain_variants(
         BadFile: no function is wanted, since nobody said which.
         UsageError: there is no such function, or it cannot be called.
     """
+    if tuple(wanted) == EVERY:
+        wanted = [name for name in names.public() if _is_callable(names, name, place)]
     if not wanted:
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
         raise BadFile(
             tr(
-                "{place}: which function? Name one, as in '{place}:{first}'; it has {known}",
+                "{place}: missing function name. Example: '{place}:{first}'. Known functions:"
+                " {known}",
                 place=place,
                 first=public[0],
                 known=shown,
             )
             if public
-            else tr("{place}: no function in it to measure", place=place)
+            else tr("{place}: no function to measure", place=place)
         )
     for name in _expanded(names, wanted):
         node = names.functions.get(name)
@@ -117,6 +122,14 @@ def _expanded(names: Names, wanted: Sequence[str]) -> Iterator[str]:
     yield from found
 
 
+def _is_callable(names: Names, name: str, place: str) -> bool:
+    try:
+        _check(names, name, place)
+    except UsageError:
+        return False
+    return True
+
+
 def _check(names: Names, name: str, place: str) -> None:
     """Refuse what cannot be called, as far as the source says so."""
     owner, dot, _ = name.partition(".")
@@ -124,7 +137,8 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.method",
-                "{place}:{name}: a method; name a function that makes the object once and calls it",
+                "{place}:{name}: is a method. Measure a function that creates the object once"
+                " and calls it",
                 place=place,
                 name=name,
             )
@@ -137,7 +151,7 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.class",
-                "{place}:{name}: a class; name a function that uses it",
+                "{place}:{name}: is a class. Measure a function that uses it",
                 place=place,
                 name=name,
             )
@@ -147,7 +161,7 @@ def _check(names: Names, name: str, place: str) -> None:
         raise UsageError(
             message(
                 "scenario.no-function",
-                "{place} has no function {name!r}{hint}; it has {known}",
+                "{place}: function {name!r} not found{hint}. Known functions: {known}",
                 place=place,
                 name=name,
                 hint=hint(name, known),

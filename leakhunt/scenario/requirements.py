@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Protocol
 
-from leakhunt.text.language import tr
+from leakhunt.text.message import Message, message
 
 
 class Needing(Protocol):
@@ -32,11 +32,16 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def install_hint(described: Needing) -> str:
+def install_hint(described: Needing) -> Message:
     """What to type to get them."""
     if described.extra:
-        return tr("install the extra: pip install 'leakhunt[{extra}]'", extra=described.extra)
-    return tr(
-        "install them: pip install {missing_modules}",
+        return message(
+            "requirement.install-extra",
+            "install with: pip install 'leakhunt[{extra}]'",
+            extra=described.extra,
+        )
+    return message(
+        "requirement.install-modules",
+        "install with: pip install {missing_modules}",
         missing_modules=" ".join(missing_modules(described)),
     )

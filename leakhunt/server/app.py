@@ -107,9 +107,13 @@ def _servers(shelf: Shelf, port: int) -> Iterator[_Server]:
         first = _Server(("127.0.0.1", port), _handler(shelf))
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = tr("in use already") if taken else tr(str(error.strerror))
+        reason = tr("already in use") if taken else tr(str(error.strerror))
         raise UsageError(
-            tr("--port {port}: {reason}; name another, or leave it out", port=port, reason=reason)
+            tr(
+                "--port {port}: {reason}. Choose another port, or remove --port",
+                port=port,
+                reason=reason,
+            )
         ) from error
     yield first
     with contextlib.suppress(OSError):  # no IPv6 here, or somebody else has that port on it
@@ -135,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self) -> None:
         self.close_connection = True  # what it sends along is not read
-        self._message(HTTPStatus.METHOD_NOT_ALLOWED, tr("there is nothing to change here"))
+        self._message(HTTPStatus.METHOD_NOT_ALLOWED, tr("this server only answers GET and HEAD"))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse  # noqa: N815
 
@@ -146,12 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # nobody reads the answer
         except Exception as error:  # one report that we cannot render is not the end of the others
             traceback.print_exc()
-            told = tr("it cannot be shown ({name}); see the terminal", name=type(error).__name__)
+            told = tr("cannot be shown ({name}); see the terminal", name=type(error).__name__)
             self._message(HTTPStatus.INTERNAL_SERVER_ERROR, told)
 
     def _answer_or_fail(self) -> None:
         if not self._is_asked_by_own_name():
-            self._message(HTTPStatus.MISDIRECTED_REQUEST, tr("this is not the host you asked for"))
+            self._message(HTTPStatus.MISDIRECTED_REQUEST, tr("unknown host name"))
             return
         path = self.path.partition("?")[0]
         if path == "/":
@@ -161,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, *parts = map(unquote_to_bytes, path.removeprefix("/").split("/"))
         try:
             if start != b"reports" or not parts:
-                raise NotHere(tr("no such page"))
+                raise NotHere(tr("page not found"))
             *place, last = parts
             name = os.fsdecode(last)
             document = self.shelf.read(place, name)
@@ -170,7 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
         except LeakhuntError as error:
             told = str(error).replace(f"{self.shelf.root}{os.sep}", "")
             self._message(
-                HTTPStatus.UNPROCESSABLE_ENTITY, tr("It cannot be rendered: {told}", told=told)
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                tr("The report cannot be rendered: {told}", told=told),
             )
         else:
             kind = _TYPES.get(Path(name).suffix, "application/octet-stream")

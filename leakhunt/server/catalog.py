@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from leakhunt.engine.report import Told, report_on
+from leakhunt.engine.report import rendered, report_of
 from leakhunt.errors import BadFile, NothingMeasured, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
@@ -70,14 +70,14 @@ class Shelf:
         except OSError as error:
             raise UsageError(
                 tr(
-                    "{root}: {strerror}; name a folder of reports",
+                    "{root}: {strerror}. Choose a folder with reports",
                     root=root,
                     strerror=tr(str(error.strerror)),
                 )
             ) from error
         self._lock = threading.Lock()
         self._listed: dict[Path, tuple[_Stamp, Listed]] = {}
-        self._reports: OrderedDict[Path, tuple[_Stamp, Told[Report]]] = OrderedDict()
+        self._reports: OrderedDict[Path, tuple[_Stamp, Report]] = OrderedDict()
 
     def listing(self) -> list[Listed]:
         """Every folder with a report or run files, in no order; read again where it changed."""
@@ -98,20 +98,20 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _FILES or any(_is_refused(part) for part in place):
-            raise NotHere(tr("no such report"))
+            raise NotHere(tr("report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere(tr("no such report"))
+                raise NotHere(tr("report not found"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere(tr("no such report"))
+                raise NotHere(tr("report not found"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere(tr("no such report")) from error
+            raise NotHere(tr("report not found")) from error
         if not folder.run_files:
-            raise NotHere(tr("no such report"))
+            raise NotHere(tr("report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
@@ -121,13 +121,13 @@ class Shelf:
                 )
             )
         with self._lock:  # matplotlib is for one thread at a time
-            return self._report(folder).rendered(renderer.render, renderer.language)
+            return rendered(self._report(folder), renderer.render, renderer.language)
 
-    def _report(self, folder: _Folder) -> Told[Report]:
+    def _report(self, folder: _Folder) -> Report:
         stamp = _stamp(folder.path, folder.run_files)
         known = self._reports.get(folder.path)
         if known is None or known[0] != stamp:
-            known = (stamp, report_on(_runs(folder), folder.path.name))
+            known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
         while len(self._reports) > MOST_KEPT_REPORTS:
@@ -196,7 +196,7 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
         if file.stat().st_size > MOST_SUMMARY_BYTES:
             raise BadFile(
                 tr(
-                    "larger than {most_summary_bytes} MiB; it is not read",
+                    "larger than {most_summary_bytes} MiB; not read",
                     most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
                 )
             )
@@ -245,5 +245,5 @@ def _runs(folder: _Folder) -> list[Run]:
     if failures and not runs:
         raise failures[0]
     if not any(run.plan.is_measured for run in runs):
-        raise NothingMeasured(tr("no measured run here, only further runs of a hunt"))
+        raise NothingMeasured(tr("no measured run, only instrumented runs of a hunt"))
     return runs

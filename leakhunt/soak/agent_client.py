@@ -106,7 +106,7 @@ class Within:
             raise ScenarioFailed(
                 message(
                     "soak.not-watched",
-                    "the service could not be watched from inside: {reason}",
+                    "the in-process agent could not be instrumented: {reason}",
                     reason=str(told["error"]) if told is not None else silent,
                 )
             )
@@ -126,8 +126,8 @@ def _call(pid: int) -> _Line | None:
 
 NO_INSIDE = message(
     "soak.no-agent",
-    "the service does not listen: two lines in it, 'from leakhunt import agent' and"
-    " 'agent.listen()', show its live memory",
+    "the service does not run the agent. To measure live memory, add 'from leakhunt import"
+    " agent' and 'agent.listen()' to the service",
 )
 _NO_CUDA = message("soak.no-cuda", "the service uses no CUDA")
 

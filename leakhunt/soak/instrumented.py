@@ -17,7 +17,7 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.environment import describe_environment
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.soak.agent_client import Within
@@ -35,7 +35,7 @@ _UNWATCHED_BEFORE = 1
 # What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
 USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES,))
 _POLL_SECONDS = 0.01
-_ENDED_WATCHED = message("soak.ended-watched", "the service ended while it was watched")
+_ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.
 _PATIENCE_SECONDS = 600.0
 
@@ -45,7 +45,7 @@ def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     assert run.plan.load is not None
     watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
-    load: Load = replace(run.plan.load, duration_seconds=None)
+    load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(
         run.plan,
         calls=before + watched,
@@ -76,7 +76,7 @@ def hunt(subject: Subject) -> Outcome:
             raise ScenarioFailed(
                 message(
                     "soak.nobody-to-watch",
-                    "no process of the service listens; it cannot be watched",
+                    "no process of the service runs the agent; it cannot be instrumented",
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
@@ -169,7 +169,7 @@ class _Watching:
                 raise ScenarioFailed(
                     message(
                         "soak.no-answer-watched",
-                        "no answer for {seconds:g} s while it was watched",
+                        "no answer for {seconds:g} s while instrumented",
                         seconds=timeout,
                     )
                 )

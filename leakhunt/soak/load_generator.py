@@ -135,7 +135,7 @@ class LoadProcess:
             raise LoadEnded(
                 message(
                     "soak.locust-ended",
-                    "the load ended by itself (Locust's exit code {code}); see {log}",
+                    "the load generator stopped (Locust exit code {code}); see {log}",
                     code=self._process.returncode,
                     log=self._log,
                 )

@@ -140,7 +140,7 @@ def _carried_out(
         raise CannotWrite(
             message(
                 "run.samples-are-safe",
-                "{reason}; every sample so far is in {run_file}: free some space, then"
+                "{reason}. All samples so far are in {run_file}: free some space, then run"
                 " 'leakhunt report {parent}'",
                 reason=outcome.reason,
                 run_file=str(subject.run_file),
@@ -153,7 +153,7 @@ def _carried_out(
 def ended_by(error: ScenarioFailed) -> Outcome:
     """The outcome of what could not go on; where Locust's log lies is for the terminal only."""
     is_load = isinstance(error, LoadEnded)
-    load = message("soak.load-ended", "the load ended by itself")
+    load = message("soak.load-ended", "the load generator stopped")
     return Outcome(Ending.CRASHED, load if is_load else error.text)
 
 
@@ -355,7 +355,8 @@ class _Soak:
                 "lost-inside",
                 message(
                     "soak.lost-inside",
-                    "for {count:d} samples no process listened: live memory is as it was last",
+                    "no process listened for {count:d} samples; live memory repeats the last"
+                    " reading",
                     count=self._readings.lost_inside,
                 ),
             )
@@ -364,7 +365,7 @@ class _Soak:
                 "not-quiet",
                 message(
                     "soak.not-quiet",
-                    "{count:d} of {held:d} samples were read while a slow request was in flight",
+                    "{count:d} of {held:d} samples include a slow request in flight",
                     count=self._not_quiet,
                     held=self._held,
                 ),
@@ -395,7 +396,7 @@ class _Soak:
 
 def _told_inside(readings: Readings) -> Text:
     if not readings.listening:
-        return message("soak.nobody-listens", "none: the service does not listen")
+        return message("soak.nobody-listens", "none: the service does not run the agent")
     return message(
         "soak.listening",
         "{listening:d} of {processes:d} processes",

@@ -29,14 +29,14 @@ def death(service: Service, limit: MemoryLimit, run: Run, requests: int) -> Outc
     if code is None:
         told = message(
             "soak.gone",
-            "the service is gone; how it ended cannot be read, it was not started here",
+            "the service ended; exit status unknown, because leakhunt did not start it",
         )
         return Outcome(Ending.CRASHED, placed(told, requests))
     if code < 0:
         name = signal.Signals(-code).name
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, placed(name, requests), name, None, code)
-    told = message("soak.exit-code", "the service left with exit code {code}", code=code)
+    told = message("soak.exit-code", "the service exited with code {code}", code=code)
     return Outcome(Ending.CRASHED, placed(told, requests), exit_code=code)
 
 

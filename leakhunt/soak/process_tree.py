@@ -121,7 +121,7 @@ def _readable(pid: int) -> Iterator[None]:
         raise ScenarioFailed(
             message(
                 "soak.process-unreadable",
-                "process {pid} of the service may not be read; run leakhunt as its user",
+                "process {pid} of the service: permission denied. Run leakhunt as its user",
                 pid=pid,
             )
         ) from None

@@ -61,7 +61,7 @@ class Readings:
                 raise UsageError(
                     message(
                         "soak.series-gone",
-                        "{name} was read before, and cannot be read now; start a new soak",
+                        "{name} can no longer be read. Start a new soak",
                         name=series.name,
                     )
                 )

@@ -148,13 +148,17 @@ def attach(pid: int) -> Service:
         tree.read()
     except (psutil.NoSuchProcess, ProcessLookupError):
         raise UsageError(
-            message("soak.no-such-pid", "--pid {pid}: no such process; look with 'ps'", pid=pid)
+            message(
+                "soak.no-such-pid",
+                "--pid {pid}: process not found. List processes with 'ps'",
+                pid=pid,
+            )
         ) from None
     except (psutil.AccessDenied, PermissionError):
         raise UsageError(
             message(
                 "soak.pid-unreadable",
-                "--pid {pid}: may not be read; run leakhunt as its user",
+                "--pid {pid}: permission denied. Run leakhunt as the user of the process",
                 pid=pid,
             )
         ) from None
@@ -175,8 +179,7 @@ def same(identity: Identity) -> Service:
     raise UsageError(
         message(
             "soak.cannot-resume",
-            "the service of this soak (process {pid}) has ended, and its memory with it;"
-            " start a new soak",
+            "the service of this soak (process {pid}) has ended. Start a new soak",
             pid=identity.pid,
         )
     )
@@ -204,8 +207,8 @@ def wait_until_ready(
     raise ScenarioFailed(
         message(
             "soak.not-ready",
-            "{address} was not ready in {seconds:g} s (last answer: {said}){log}; raise --timeout,"
-            " or name another path with --ready",
+            "{address} was not ready within {seconds:g} s (last answer: {said}){log}. Raise"
+            " --timeout, or choose another path with --ready",
             address=address,
             seconds=timeout_seconds,
             said=said,
@@ -263,7 +266,7 @@ def _answer(address: str, seconds: float) -> tuple[int | None, str]:
 def _ended_early(service: Service, limit: MemoryLimit) -> str:
     code = service.exit_code
     if code is None:
-        how: Text = tr("how cannot be read, since leakhunt did not start it")
+        how: Text = tr("unknown exit status: leakhunt did not start the service")
     elif code < 0:
         how = limit.kernel_words() or signal.Signals(-code).name
     else:
@@ -308,7 +311,7 @@ def checked_url(url: str) -> str:
         raise UsageError(
             message(
                 "soak.url",
-                "--url {url!r}: write it like 'http://127.0.0.1:8000'",
+                "--url {url!r}: invalid address; example: 'http://127.0.0.1:8000'",
                 url=without_userinfo(url),
             )
         )
@@ -332,7 +335,7 @@ def refuse_taken(url: str) -> None:
         raise UsageError(
             message(
                 "soak.address-taken",
-                "{url}: something listens there already; end it, or write {port} in --command",
+                "{url}: already in use. Stop that process, or write {port} in --command",
                 url=without_userinfo(url),
                 port=PORT,
             )
@@ -359,13 +362,15 @@ def words(command: str) -> tuple[str, ...]:
         raise UsageError(
             message(
                 "soak.command-quotes",
-                "--command {command!r}: {error}; mend the quotes",
+                "--command {command!r}: {error}. Fix the quoting",
                 command=command,
                 error=error,
             )
         ) from None
     if not found:
         raise UsageError(
-            message("soak.command-empty", "--command is empty; write what starts the service")
+            message(
+                "soak.command-empty", "--command is empty. Pass the command that starts the service"
+            )
         )
     return found

@@ -20,7 +20,7 @@ class Fields:
     def __init__(self, document: Table, key: str) -> None:
         value = document.items.get(key)
         if not isinstance(value, dict):
-            document.bad(tr("{key} is {value!r}, no table", key=key, value=value), key)
+            document.bad(tr("{key}: expected a table, got {value!r}", key=key, value=value), key)
         self.items: Mapping[str, Any] = value
         self._document, self._key = document, key
 
@@ -74,7 +74,7 @@ class Fields:
     def _wrong(self, name: str) -> NoReturn:
         self.bad(
             tr(
-                "{name} of {key} is {value!r}, not what belongs there",
+                "{key}: {name}: unexpected value {value!r}",
                 name=name, key=self._key, value=self.items.get(name),
             )
         )  # fmt: skip
@@ -87,9 +87,11 @@ def list_of_texts(document: Table, key: str, value: object, count: int | None) -
         BadFile: it is not.
     """
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        document.bad(tr("{key} is {value!r}, no list of texts", key=key, value=value), key)
+        document.bad(
+            tr("{key}: expected a list of texts, got {value!r}", key=key, value=value), key
+        )
     if count is not None and len(value) != count:
-        told = tr("{key} is not one for each of {count} runs", key=key, count=count)
+        told = tr("{key}: expected one entry for each of {count} runs", key=key, count=count)
         document.bad(told, key)
     return tuple(value)
 

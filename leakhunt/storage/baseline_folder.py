@@ -64,7 +64,7 @@ def read_file(file: Path) -> KeptVariant:
         content = file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}; check the path", file=file, strerror=tr(str(error.strerror)))
+            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
         ) from error
     return read_kept(content, str(file))
 
@@ -88,7 +88,7 @@ def _baseline(folder: Path) -> Baseline:
         if path_of(Path(), kept) != named:
             raise BadFile(
                 tr(
-                    "{file}: holds what belongs in {where}; move it there",
+                    "{file}: belongs in {where}. Move the file there",
                     file=file,
                     where=path_of(Path(), kept),
                 )
@@ -96,8 +96,8 @@ def _baseline(folder: Path) -> Baseline:
         if kept.environment != variants[0].environment:
             raise BadFile(
                 tr(
-                    "{file}: is of another environment than {other}; move one of them to another"
-                    " place",
+                    "{file}: from another environment than {other}. Move one of them to"
+                    " another folder",
                     file=file,
                     other=files[0],
                 )
@@ -120,8 +120,8 @@ def write_kept(root: Path, variants: Sequence[KeptVariant]) -> list[Path]:
         except OSError as error:
             raise CannotWrite(
                 tr(
-                    "{path}: {strerror}; what was there is as it was: free some space, or name"
-                    " another folder with --into",
+                    "{path}: {strerror}. Existing files are unchanged: free some space, or"
+                    " choose another folder with --into",
                     path=path,
                     strerror=tr(str(error.strerror)),
                 )

@@ -42,8 +42,7 @@ def read_kept(content: bytes, file: str) -> KeptVariant:
             conflict.
     """
     advice = tr(
-        "resolve the conflict if there was one, or delete the file and run 'leakhunt baseline"
-        " save' again"
+        "Resolve the merge conflict, or delete the file and run 'leakhunt baseline save' again"
     )
     return _Document(read_table(content, file, advice)).kept()
 
@@ -61,7 +60,7 @@ class _Document:
         measured = list_of_texts(self.table, "measured", items.get("measured"), None)
         count = len(measured)
         if count == 0:
-            self.table.bad(tr("measured has no run"), "measured")
+            self.table.bad(tr("measured: missing run"), "measured")
         environment = self._environment()
         kept = KeptVariant(
             scenario=self._text("scenario"),
@@ -77,12 +76,12 @@ class _Document:
     def _check_format(self) -> None:
         version = self.table.items.get("format")
         if type(version) is not int or version < 1:
-            self.table.bad(tr("format is {value!r}, no number of one", value=version), "format")
+            self.table.bad(tr("format: expected a number, got {value!r}", value=version), "format")
         if version > FORMAT:
             raise BadFile(
                 tr(
-                    "{file}: baseline format {version}, this leakhunt reads up to {format}; read"
-                    " it with a newer leakhunt",
+                    "{file}: baseline format {version} is newer than this leakhunt (format"
+                    " {format}). Update leakhunt",
                     file=self.table.source.file, version=version, format=FORMAT,
                 )
             )  # fmt: skip
@@ -96,23 +95,23 @@ class _Document:
         lines = self.table.source.text.removesuffix("\n").split("\n")
         last = next((n for n, line in enumerate(lines) if line.startswith(CHECKSUM)), None)
         if last is None or any(line.strip() for line in lines[last + 1 :]):
-            told = tr("cut off, or lines after the last: no checksum at the end")
+            told = tr("incomplete file: missing checksum at the end")
             raise self.table.source.error(len(lines), told)
         if self.table.items.get(CHECKSUM) != checksum(lines[:last]):
-            told = tr("the lines above are not those that were saved: edited, or merged from two")
+            told = tr("checksum mismatch: the file was edited, or merged from two")
             self.table.bad(told, CHECKSUM)
 
     def _text(self, key: str) -> str:
         value = self.table.items.get(key)
         if not isinstance(value, str) or not value:
-            self.table.bad(tr("{key} is {value!r}, no text", key=key, value=value), key)
+            self.table.bad(tr("{key}: expected a text, got {value!r}", key=key, value=value), key)
         return value
 
     def _environment(self) -> dict[str, str]:
         table = Fields(self.table, "environment")
         told = {name: table.text(name) for name in table.items}
         if missing := [name for name in IDENTITY if name not in told]:
-            table.bad(tr("environment has no {name}", name=missing[0]))
+            table.bad(tr("environment: missing {name}", name=missing[0]))
         return told
 
     def _facts(self, count: int, environment: Mapping[str, str]) -> list[Facts]:
@@ -136,12 +135,12 @@ class _Document:
     ) -> tuple[Profile, ...]:
         work = calls.items.get("work")
         if work not in list(Work):
-            calls.bad(tr("work is {value!r}, neither call nor request", value=work))
+            calls.bad(tr("work: expected call or request, got {value!r}", value=work))
         made, samples, per_sample = (
             calls.wholes(name, count) for name in ("made", "samples", "per_sample")
         )
         if min([*made, *samples, *per_sample]) < 1:
-            calls.bad(tr("calls has a number below one"))
+            calls.bad(tr("calls: expected numbers of 1 or more"))
         collects = calls.list_of("collects", lambda each: isinstance(each, bool), count)
         courses = {
             facts.name: self._courses(facts.name, count)
@@ -186,7 +185,7 @@ class _Document:
         """As many as were read; which run is without one does not matter."""
         value = self.table.items.get("rss_total", [])
         if not isinstance(value, list) or len(value) > count or not all(map(is_number, value)):
-            self.table.bad(tr("{key} is no list of numbers", key="rss_total"), "rss_total")
+            self.table.bad(tr("{key}: expected a list of numbers", key="rss_total"), "rss_total")
         return [*map(float, value), *[None] * (count - len(value))]
 
     def _times(self, count: int) -> list[Times | None]:
@@ -196,7 +195,7 @@ class _Document:
         spent = table.numbers("milliseconds", count)
         blocks = table.numbers("blocks", BLOCKS) if "blocks" in table.items else []
         if min([*spent, *blocks]) <= 0:
-            table.bad(tr("a time is not above nothing"))
+            table.bad(tr("times must be above 0"))
         told = tuple(each / 1e3 for each in blocks)
         return [Times(each / 1e3, told) for each in spent]
 
@@ -206,5 +205,5 @@ def _judged(calls: Fields, per_sample: int) -> range | None:
         return None
     first, last = calls.wholes("judged", 2)
     if not 0 < first <= last or (last - first) % per_sample:
-        calls.bad(tr("judged is no first and last call"))
+        calls.bad(tr("judged: expected the first and the last call"))
     return range(first, last + 1, per_sample)

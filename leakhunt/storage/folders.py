@@ -23,7 +23,7 @@ def new_folder(out: Path | None, name: str) -> Path:
                 raise CannotWrite(
                     message(
                         "file.folder-in-use",
-                        "{out}: holds files already; nothing is overwritten, name another",
+                        "{out}: not empty, and nothing is overwritten. Choose another folder",
                         out=out,
                     )
                 )
@@ -41,7 +41,7 @@ def new_folder(out: Path | None, name: str) -> Path:
         raise CannotWrite(
             message(
                 "file.cannot-make-folder",
-                "{where}: {strerror}; name another with --out",
+                "{where}: {strerror}. Choose another place with --out",
                 where=where,
                 strerror=system_says(error),
             )
@@ -49,7 +49,7 @@ def new_folder(out: Path | None, name: str) -> Path:
     raise CannotWrite(
         message(
             "file.too-many-folders",
-            "{base}: too many runs in one second; name a folder with --out",
+            "{base}: too many runs in one second. Choose a folder with --out",
             base=base,
         )
     )

@@ -21,8 +21,8 @@ def write_file(path: Path, content: bytes, runs: Path) -> Path:
         raise CannotWrite(
             message(
                 "file.cannot-write-report",
-                "{path}: {strerror}; every sample is safe in the run files: free some"
-                " space, or 'leakhunt report {folder} --out ELSEWHERE'",
+                "{path}: {strerror}. All samples are safe in the run files: free some space,"
+                " or run 'leakhunt report {folder} --out ELSEWHERE'",
                 path=path,
                 strerror=system_says(error),
                 folder=runs,

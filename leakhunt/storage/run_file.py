@@ -32,7 +32,7 @@ from typing import Any
 from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
-from leakhunt.model.plan import Load, Plan, Role
+from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage.decode import checked
@@ -52,7 +52,7 @@ _LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
 _NO_FOOTER = message(
     "run.no-footer",
-    "no footer: the supervisor itself ended, or is still at work, or the file was cut off",
+    "no footer: the supervisor ended early or is still running, or the file is incomplete",
 )
 
 
@@ -73,7 +73,7 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
             raise UsageError(
                 message(
                     "run-file.no-such-place",
-                    "{place}: no such run file or folder; check the path",
+                    "{place}: run file or folder not found. Check the path",
                     place=place,
                 )
             )
@@ -93,7 +93,7 @@ def header(file: Path) -> dict[str, Any]:
         raise BadFile(
             message(
                 "file.cannot-read",
-                "{file}: {strerror}; check the path",
+                "{file}: {strerror}. Check the path",
                 file=file,
                 strerror=system_says(error),
             )
@@ -123,7 +123,7 @@ def load(file: Path) -> Run:
         raise BadFile(
             message(
                 "file.cannot-read",
-                "{file}: {strerror}; check the path",
+                "{file}: {strerror}. Check the path",
                 file=file,
                 strerror=system_says(error),
             )
@@ -132,7 +132,7 @@ def load(file: Path) -> Run:
         raise BadFile(
             message(
                 "run-file.foreign",
-                "{file}: not a leakhunt run file (no header); check the path",
+                "{file}: not a leakhunt run file (no header). Check the path",
                 file=file,
             )
         )
@@ -142,7 +142,7 @@ def load(file: Path) -> Run:
         raise BadFile(
             message(
                 "run-file.damaged-header",
-                "{file}: the header is damaged ({error!r}); measure again",
+                "{file}: damaged header ({error!r}). Measure again",
                 file=file,
                 error=error,
             )
@@ -176,7 +176,7 @@ def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
         raise BadFile(
             message(
                 "run-file.foreign",
-                "{file}: not a leakhunt run file (no header); check the path",
+                "{file}: not a leakhunt run file (no header). Check the path",
                 file=file,
             )
         )
@@ -184,8 +184,8 @@ def _checked_header(record: dict[str, Any], file: Path) -> dict[str, Any]:
         raise BadFile(
             message(
                 "run-file.newer-format",
-                "{file}: run file format {version}, this leakhunt reads up to {format};"
-                " read it with a newer leakhunt",
+                "{file}: run file format {version} is newer than this leakhunt (format"
+                " {format}). Update leakhunt",
                 file=file,
                 version=version,
                 format=FORMAT,
@@ -288,7 +288,7 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
         known["instrument"] = Instrument(known["instrument"])
     known["role"] = Role(known.get("role", Role.MEASURE))
     if known.get("load") is not None:
-        known["load"] = checked(Load(**known["load"]))
+        known["load"] = checked(PlannedLoad(**known["load"]))
         if known["load"].users < 1:
             raise ValueError("users")
     plan = checked(Plan(**known))

@@ -49,7 +49,7 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
         raise CannotWrite(
             message(
                 "file.exists",
-                "{file}: exists already; nothing is overwritten, name another",
+                "{file}: already exists and is not overwritten. Choose another name",
                 file=file,
             )
         ) from None
@@ -57,7 +57,7 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
         raise CannotWrite(
             message(
                 "file.cannot-write",
-                "{file}: {strerror}; free some space or name another",
+                "{file}: {strerror}. Free some space, or choose another name",
                 file=file,
                 strerror=system_says(error),
             )
@@ -76,7 +76,7 @@ def reopen(file: Path) -> None:
         raise CannotWrite(
             message(
                 "file.cannot-write",
-                "{file}: {strerror}; free some space or name another",
+                "{file}: {strerror}. Free some space, or choose another name",
                 file=file,
                 strerror=system_says(error),
             )
@@ -162,7 +162,7 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
         raise CannotWrite(
             message(
                 "run-file.no-room-for-footer",
-                "{file}: {strerror}; the samples so far are in it, without the footer",
+                "{file}: {strerror}. The samples so far are in the file, without the footer",
                 file=file,
                 strerror=system_says(error),
             )

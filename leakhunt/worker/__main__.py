@@ -67,7 +67,7 @@ def _end_with(supervisor: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
-        raise SystemExit(tr("the supervisor is gone"))
+        raise SystemExit(tr("the supervisor ended"))
 
 
 def _prepare(order: Order) -> int:
@@ -109,8 +109,7 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
     raise MissingRequirement(
         message(
             "device.no-cuda",
-            "device cuda: torch sees no CUDA device here; use --device cpu, or a machine with"
-            " a GPU",
+            "device cuda: torch found no CUDA device. Use --device cpu, or a machine with a GPU",
         )
     )
 

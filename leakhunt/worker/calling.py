@@ -117,7 +117,7 @@ class UserModule:
         function = getattr(self._module, name, None)
         if function is None and not hasattr(self._module, name):
             known = [each for each, value in vars(self._module).items() if callable(value)]
-            told = tr("{name}: no such function{hint}", name=self._name, hint=hint(name, known))
+            told = tr("{name}: function not found{hint}", name=self._name, hint=hint(name, known))
             raise UsageError(told)
         if not self._order.plain:
             return function, _OF_A_VARIANT  # type: ignore[return-value]
@@ -133,7 +133,7 @@ class UserModule:
             raise UsageError(
                 message(
                     "scenario.not-callable",
-                    "{name} is no function, it is of type {kind}",
+                    "{name}: expected a function, got {kind}",
                     name=self._name,
                     kind=type(function).__name__,
                 )
@@ -147,7 +147,7 @@ class UserModule:
             raise UsageError(
                 message(
                     "scenario.unreadable-parameters",
-                    "{name}: its parameters cannot be read; a function that calls it can be named",
+                    "{name}: parameters cannot be read. Measure a function that calls it",
                     name=self._name,
                 )
             ) from None
@@ -233,7 +233,7 @@ def _never_a_coroutine(function: _Function, name: str) -> Call:
             raise ScenarioFailed(
                 message(
                     "scenario.coroutine",
-                    "{name} returns a coroutine that nobody awaits, and is no 'async def' itself",
+                    "{name} returns a coroutine that is never awaited. Make it an 'async def'",
                     name=name,
                 )
             )

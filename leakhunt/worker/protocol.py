@@ -38,15 +38,16 @@ class TestItem:
 class Order:
     """One worker's task.
 
-    `run_file` is where it appends; for a `prepare` order it is where the answer goes. `function`
-    is the variant's function in the scenario file, which is imported as `module` where it is part
-    of a package; `plain`: it marks no variant. `devices` are those the scenario knows;
-    `instrument` watches the run, if it is not to be measured; `tells_audio`: the scenario says how
-    much audio a call's input is; `environment` is added to the worker's. `interpreter` is the
-    Python that runs it; empty: this one. `provider` names who finds what is called, where it is no
-    variant of a scenario, as ``module:function``; the worker calls it with this order, the channel,
-    the appender and the stop. `test` is then the test whose body is measured. The steps of the run
-    follow on the same channel, one each time the worker pauses.
+    `supervisor` is the process that it ends with; 0: none. `run_file` is where it appends; for a
+    `prepare` order it is where the answer goes. `function` is the variant's function in the
+    scenario file, which is imported as `module` where it is part of a package; `plain`: it marks no
+    variant. `devices` are those the scenario knows; `instrument` watches the run, if it is not to
+    be measured; `tells_audio`: the scenario says how much audio a call's input is; `environment` is
+    added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
+    names who finds what is called, where it is no variant of a scenario, as ``module:function``;
+    the worker calls it with this order, the channel, the appender and the stop. `test` is then the
+    test whose body is measured. The steps of the run follow on the same channel, one each time the
+    worker pauses.
     """
 
     prepare: bool

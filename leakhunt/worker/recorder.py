@@ -31,7 +31,7 @@ from leakhunt.worker.readings import (
 _TYPES_SHOWN = 12
 _MAPPINGS_SHOWN = 5
 _COULD_NOT_COUNT = message("instrument.count", "count")
-_COULD_NOT_TELL = message("instrument.tell", "tell what it saw")
+_COULD_NOT_TELL = message("instrument.tell", "report its findings")
 
 
 class Calling(Protocol):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.soak.load_generator import (
     AUDIO,
@@ -109,7 +109,7 @@ def _soaked(demand: Demand, folder: Path, pid: int, seconds: float) -> float:
         result_kind="equal",
         reference="soaked",
         timeout_seconds=60.0,
-        load=Load(demand.target, "bench", "upload", USERS, seconds + 2.0),
+        load=PlannedLoad(demand.target, "bench", "upload", USERS, seconds + 2.0),
     )
     with LoadProcess(demand, folder, folder / "load.log") as load:
         soak(Subject(plan, attach(pid), load, run_file, NoLimit(), {}), lambda tail: None)

@@ -131,7 +131,7 @@ def found_differences(samples: int, pairs: int, times: float) -> dict[str, float
             before, after = pair(family, samples, number + pairs)
             more = times * seen / SIGMA_BYTES * np.arange(len(after))
             line = line_of(before, after + more)
-            found.setdefault(name, []).append(line.conclusion is Conclusion.MORE)
+            found.setdefault(name, []).append(line.conclusion is Conclusion.INCREASE)
     return {name: float(np.mean(each)) for name, each in found.items()}
 
 

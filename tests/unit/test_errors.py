@@ -21,9 +21,9 @@ def test_every_failure_is_found_by_its_exit_code() -> None:
 
 
 def test_no_failure_looks_like_a_result() -> None:
-    results = {GateAnswer.WITHIN, GateAnswer.OVER, GateAnswer.CANNOT_TELL}
+    results = {GateAnswer.WITHIN_BUDGET, GateAnswer.OVER_BUDGET, GateAnswer.INCONCLUSIVE}
     assert not results & {*BY_EXIT_CODE, INTERRUPTED}
-    assert errors.NothingMeasured.exit_code == GateAnswer.NOTHING_MEASURED
+    assert errors.NothingMeasured.exit_code == GateAnswer.NOT_MEASURED
 
 
 def test_the_help_names_every_exit_code() -> None:

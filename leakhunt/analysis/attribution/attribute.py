@@ -52,8 +52,8 @@ BLIND_TO = {
     ),
     Instrument.OBJGRAPH: message(
         "attribution.blind-objgraph",
-        "objgraph counts objects, not bytes, and none without references of"
-        " their own (bytes, str, numbers)",
+        "objgraph counts objects, not bytes, and only objects that hold references (not bytes,"
+        " str, numbers)",
     ),
     Instrument.MEMRAY: message(
         "attribution.blind-memray",
@@ -66,16 +66,16 @@ BLIND_TO = {
         " allocator of their own",
     ),
     Instrument.RESOURCES: message(
-        "attribution.blind-resources", "what C code opens or starts by itself has no stack"
+        "attribution.blind-resources", "descriptors and threads opened by C code have no stack"
     ),
     Instrument.LINES: message(
         "attribution.blind-lines",
-        "memory-profiler reads RSS, in whole pages: what fits into freed pages does not show",
+        "memory-profiler reads RSS, in whole pages: growth that reuses free pages is not visible",
     ),
 }
 
-_MEASURED = message("attribution.ceiling-measured", "level from then on, by a run past it")
-_PROJECTED = message("attribution.ceiling-projected", "projected from its entries")
+_MEASURED = message("attribution.ceiling-measured", "verified by a run past the ceiling")
+_PROJECTED = message("attribution.ceiling-projected", "projected from the number of entries")
 
 
 def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attribution:
@@ -99,7 +99,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
             bounded=False,
             ceiling_bytes=None,
             ceiling_calls=None,
-            sentence=message("attribution.no-growth", "Nothing grows, so there is no suspect."),
+            sentence=message("attribution.no-growth", "No suspects: no growth."),
             retained=_retained(run, verdict),
             blind=blind,
             instruments=instruments,
@@ -152,7 +152,8 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         return verdict
     ceiling_reached = message(
         "attribution.bounded",
-        "Bounded cache, ceiling about {size} after some {ceiling_calls:,} calls ({known}): {names}",
+        "Bounded cache, ceiling about {size} after about {ceiling_calls:,} calls ({known}):"
+        " {names}",
         size=Amount(past.found_bytes if past else size),
         ceiling_calls=calls,
         known=_MEASURED if past else _PROJECTED,
@@ -160,7 +161,7 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
     )
     until_then = message(
         "attribution.until-bounded",
-        "Until then memory in use grows by {grows}",
+        "Until then live memory grows by {grows}",
         grows=Rate(attribution.growth or 0.0),
     )
     return replace(
@@ -274,7 +275,7 @@ def _sentence(found: Attribution, work: Work) -> Text:
     if not found.suspects:
         return message(
             "attribution.no-suspect",
-            "It grows, but no instrument that was used finds who keeps it.",
+            "Growth not attributed: none of the instruments used found what retains it.",
         )
     first = found.suspects[0].title
     if found.growth is None:
@@ -285,8 +286,8 @@ def _sentence(found: Attribution, work: Work) -> Text:
     if share > _TOO_MUCH:
         return message(
             "attribution.explained-too-much",
-            "First suspect: {first}. The suspects explain {share:.0%} of {grows} (they come to"
-            " {found:.0%}: the watched calls grew by more).",
+            "First suspect: {first}. The suspects account for {share:.0%} of {grows} (found"
+            " {found:.0%}: the instrumented calls grew by more).",
             first=first,
             share=1.0,
             grows=grows,
@@ -295,8 +296,8 @@ def _sentence(found: Attribution, work: Work) -> Text:
     if share < 1:
         return message(
             "attribution.explained-in-part",
-            "First suspect: {first}. The suspects explain {share:.0%} of {grows}; {rest} stay"
-            " unexplained.",
+            "First suspect: {first}. The suspects account for {share:.0%} of {grows}; {rest}"
+            " unattributed.",
             first=first,
             share=share,
             grows=grows,
@@ -304,7 +305,7 @@ def _sentence(found: Attribution, work: Work) -> Text:
         )
     return message(
         "attribution.explained",
-        "First suspect: {first}. The suspects explain {share:.0%} of {grows}.",
+        "First suspect: {first}. The suspects account for {share:.0%} of {grows}.",
         first=first,
         share=1.0,
         grows=grows,

@@ -40,7 +40,12 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
         entries = tomllib.loads(text).get("cause", [])
     except tomllib.TOMLDecodeError as error:
         raise BadFile(
-            message("cause.no-toml", "{name}: no TOML ({error}); mend it", name=name, error=error)
+            message(
+                "cause.no-toml",
+                "{name}: invalid TOML ({error}). Fix the syntax",
+                name=name,
+                error=error,
+            )
         ) from error
     causes = tuple(_cause(entry, name) for entry in entries)
     twice = next((c.id for c in causes if sum(c.id == other.id for other in causes) > 1), None)
@@ -48,7 +53,7 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
         raise BadFile(
             message(
                 "cause.same-id",
-                "{name}: two causes have the id {twice!r}; rename one",
+                "{name}: two causes have the id {twice!r}. Rename one",
                 name=name,
                 twice=twice,
             )
@@ -63,7 +68,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         raise BadFile(
             message(
                 "cause.missing-fields",
-                "{name}: cause {cause}: {missing} missing; add it",
+                "{name}: cause {cause}: missing {missing}",
                 name=name,
                 cause=named,
                 missing=", ".join(missing),
@@ -74,7 +79,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         raise BadFile(
             message(
                 "cause.unknown-fields",
-                "{name}: cause {cause}: unknown {unknown}; see Cause",
+                "{name}: cause {cause}: unknown key {unknown}",
                 name=name,
                 cause=named,
                 unknown=", ".join(unknown),
@@ -84,7 +89,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         raise BadFile(
             message(
                 "cause.asks-for-nothing",
-                "{name}: cause {cause}: asks for nothing, so it would match all",
+                "{name}: cause {cause}: no condition; it would match everything",
                 name=name,
                 cause=named,
             )
@@ -108,7 +113,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
         raise BadFile(
             message(
                 "cause.bad-entry",
-                "{name}: cause {cause}: {error}; mend it",
+                "{name}: cause {cause}: {error}",
                 name=name,
                 cause=named,
                 error=error,

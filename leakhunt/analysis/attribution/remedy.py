@@ -106,12 +106,12 @@ def _statements(trial: RemedyTrial) -> Iterator[Message]:
     if rss.low > 0:
         yield message(
             "attribution.saves-rss",
-            "RSS grows by {estimate} less in a run",
+            "RSS grows {estimate} less per run",
             estimate=Amount(rss.estimate),
         )
     yield message(
         "attribution.takes-time",
-        "a call takes {estimate:.2f} times as long ({low:.2f} to {high:.2f})",
+        "{estimate:.2f} × time per call ({low:.2f} to {high:.2f})",
         estimate=trial.time_ratio.estimate,
         low=trial.time_ratio.low,
         high=trial.time_ratio.high,
@@ -125,7 +125,7 @@ def _saving(trial: RemedyTrial) -> Message:
     if saved.low > 0:
         return message(
             "attribution.saves",
-            "saves {estimate} (between {low} and {high}) of {before}",
+            "saves {estimate} of {before} ({low} to {high})",
             estimate=Rate(saved.estimate),
             low=low,
             high=high,
@@ -134,12 +134,12 @@ def _saving(trial: RemedyTrial) -> Message:
     if saved.high < 0:
         return message(
             "attribution.makes-worse",
-            "makes it worse by {estimate}",
+            "increases growth by {estimate}",
             estimate=Rate(-saved.estimate),
         )
     return message(
         "attribution.saves-nothing",
-        "saves nothing that shows (between {low} and {high})",
+        "no significant saving ({low} to {high})",
         low=low,
         high=high,
     )
@@ -147,7 +147,7 @@ def _saving(trial: RemedyTrial) -> Message:
 
 def _results(trial: RemedyTrial) -> Message:
     if not trial.compared:
-        return message("attribution.no-results", "the scenario summarizes no results to compare")
+        return message("attribution.no-results", "the scenario returns no results to compare")
     if trial.differing:
         return message(
             "results.differ",
@@ -155,4 +155,6 @@ def _results(trial: RemedyTrial) -> Message:
             differing=trial.differing,
             compared=trial.compared,
         )
-    return message("results.same", "all {compared:,} results are the same", compared=trial.compared)
+    return message(
+        "results.same", "all {compared:,} results are identical", compared=trial.compared
+    )

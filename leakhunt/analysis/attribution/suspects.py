@@ -31,7 +31,7 @@ _OPEN = {
     "child process": message("attribution.open-child-processes", "open child processes"),
     "temporary file": message("attribution.open-temporary-files", "open temporary files"),
 }
-_OPEN_THINGS = message("attribution.open-things", "open things")
+_OPEN_THINGS = message("attribution.open-things", "open resources")
 _COUNTED = {
     FindingKind.CONTAINER: message("attribution.items", "items"),
     FindingKind.GRAPH: message("attribution.graph-nodes", "nodes of an autograd graph"),
@@ -167,13 +167,13 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     if lead.facts.get("native_bytes"):
         yield message(
             "attribution.native-items",
-            "each item keeps {kept_bytes} in tensors or images, which tracemalloc does not see",
+            "each item retains {kept_bytes} in tensors or images, which tracemalloc does not see",
             kept_bytes=Amount(lead.facts["native_bytes"]),
         )
     if "pins_bytes" in lead.facts:
         yield message(
             "attribution.view",
-            "a view that keeps {size} alive",
+            "a view that retains {size}",
             size=Amount(lead.facts["pins_bytes"]),
         )
     if (
@@ -183,21 +183,22 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     ):
         yield message(
             "attribution.no-container",
-            "no growing container holds it: native code, a chain of objects, or a lost reference",
+            "not in a growing container: retained by native code, a chain of objects, or a"
+            " lost reference",
         )
     for other in cluster.more:
         if other.sort is FindingKind.TYPE:
             gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
             yield message(
                 "attribution.types",
-                "types: {gained:.3g} more {what} a call",
+                "types: {gained:.3g} more {what} per call",
                 gained=gained,
                 what=other.what,
             )
         elif other.instrument is not lead.instrument:
             yield message(
                 "attribution.seen-by-another",
-                "{instrument} sees it as well",
+                "{instrument} finds it too",
                 instrument=other.instrument,
             )
 
@@ -218,7 +219,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
     if exact:
         return message(
             "attribution.counted-exactly",
-            "{instrument}: exactly {per_call:.0f} more {what} a call {how}",
+            "{instrument}: exactly {per_call:.0f} more {what} per call {how}",
             instrument=lead.instrument,
             per_call=per_call,
             what=what,
@@ -226,7 +227,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
         )
     return message(
         "attribution.counted",
-        "{instrument}: {per_call:.3g} more {what} a call {how}",
+        "{instrument}: {per_call:.3g} more {what} per call {how}",
         instrument=lead.instrument,
         per_call=per_call,
         what=what,
@@ -241,14 +242,14 @@ def _stretches(lead: Finding) -> Message:
     if since:
         return message(
             "attribution.stretches-since",
-            "in each of {stretches} stretches of {watched:,} calls, the first since call {since:,}",
+            "in each of {stretches} windows of {watched:,} calls, from call {since:,} on",
             stretches=count,
             watched=calls,
             since=since,
         )
     return message(
         "attribution.stretches",
-        "in each of {stretches} stretches of {watched:,} calls",
+        "in each of {stretches} windows of {watched:,} calls",
         stretches=count,
         watched=calls,
     )

@@ -13,11 +13,11 @@ from leakhunt.model.claims import (
     Check,
     CheckAnswer,
     Claim,
+    ClaimMeasurement,
     Claims,
     ClaimVerdict,
     JudgedCheck,
     JudgedClaim,
-    Measurement,
 )
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
@@ -52,7 +52,7 @@ def _verdict(checks: Sequence[JudgedCheck]) -> ClaimVerdict:
     if (open_still := _open(effects)) is not None:
         return open_still
     if CheckAnswer.DOES_NOT_HOLD in causes:
-        return ClaimVerdict.ANOTHER_CAUSE
+        return ClaimVerdict.OTHER_CAUSE
     return _open(causes) or ClaimVerdict.REPRODUCED
 
 
@@ -60,14 +60,14 @@ def _open(answers: Sequence[CheckAnswer]) -> ClaimVerdict | None:
     """What keeps answers that are all no refusal from being all a yes."""
     if CheckAnswer.NOT_MEASURED in answers:
         return ClaimVerdict.NOT_MEASURED
-    return ClaimVerdict.CANNOT_TELL if CheckAnswer.CANNOT_TELL in answers else None
+    return ClaimVerdict.INCONCLUSIVE if CheckAnswer.INCONCLUSIVE in answers else None
 
 
 def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     """One figure, measured and held against its limits."""
     if evidence is None or evidence.report is None or evidence.missing:
         missing = evidence.missing if evidence is not None else ""
-        return _not_measured(check, missing or message("claims.no-run", "the run was not made"))
+        return _not_measured(check, missing or message("claims.no-run", "no such run"))
     entries = [each for each in evidence.report.entries if each.variant == check.variant]
     if not check.variant:
         entries = list(evidence.report.entries)
@@ -80,11 +80,11 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     asked = MeasureContext(check, entries[0], reference, evidence.runs)
     measured = FUNCTIONS[check.measure](asked)
     if measured.value is None:
-        return JudgedCheck(check, CheckAnswer.CANNOT_TELL, None, measured.text)
+        return JudgedCheck(check, CheckAnswer.INCONCLUSIVE, None, measured.text)
     return JudgedCheck(check, answer(check, measured), measured)
 
 
-def answer(check: Check, measured: Measurement) -> CheckAnswer:
+def answer(check: Check, measured: ClaimMeasurement) -> CheckAnswer:
     """Whether what was measured keeps the limits for certain, breaks one, or may do either."""
     if check.words:
         return CheckAnswer.HOLDS if measured.value in check.words else CheckAnswer.DOES_NOT_HOLD
@@ -94,7 +94,7 @@ def answer(check: Check, measured: Measurement) -> CheckAnswer:
     most = check.at_most.amount if check.at_most is not None else inf
     if high < least or low > most:
         return CheckAnswer.DOES_NOT_HOLD
-    return CheckAnswer.HOLDS if least <= low and high <= most else CheckAnswer.CANNOT_TELL
+    return CheckAnswer.HOLDS if least <= low and high <= most else CheckAnswer.INCONCLUSIVE
 
 
 def _not_measured(check: Check, reason: Text) -> JudgedCheck:
@@ -106,24 +106,24 @@ def _not_one(check: Check, entries: Sequence[JudgedRun], evidence: Evidence) -> 
     assert evidence.report is not None
     known = tuple(dict.fromkeys(each.variant for each in evidence.report.entries))
     if not known:
-        return message("claims.nothing-measured", "nothing was measured")
+        return message("claims.nothing-measured", "not measured")
     if not entries:
         return message(
             "claims.no-variant",
-            "{variant} was not run, only {known}",
+            "no run of {variant}, only of {known}",
             variant=check.variant,
             known=known,
         )
     if not check.variant:
         return message(
             "claims.which-variant",
-            "the check names no variant, and there are several: {known}",
+            "the check names no variant, and the run has several: {known}",
             known=known,
         )
     return plural_message(
         "claims.which-run",
-        "{n} run of {variant}: it is not known which is meant",
-        "{n} runs of {variant}: it is not known which is meant",
+        "{n} run of {variant}: ambiguous",
+        "{n} runs of {variant}: ambiguous",
         len(entries),
         variant=check.variant,
     )
@@ -158,7 +158,7 @@ def _failed(check: Check, entry: JudgedRun) -> Text:
         )
     if not done and not of_crash:
         return message(
-            "claims.variant-not-measured", "{variant}: nothing was measured", variant=entry.variant
+            "claims.variant-not-measured", "{variant}: not measured", variant=entry.variant
         )
     return ""
 

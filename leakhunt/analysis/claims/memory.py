@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, untold
-from leakhunt.model.claims import Measurement
+from leakhunt.model.claims import ClaimMeasurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.model.series import RSS, Unit
@@ -15,7 +15,7 @@ from leakhunt.model.verdict import Trend
 from leakhunt.text.message import message, plural_message
 
 
-def growth(asked: MeasureContext) -> Measurement:
+def growth(asked: MeasureContext) -> ClaimMeasurement:
     """Rate per call of the series, with the 99 % bounds of its trend, in its unit per call.
 
     Cannot be told where the series was not read, or of fewer samples than a trend needs.
@@ -32,10 +32,10 @@ def growth(asked: MeasureContext) -> Measurement:
         low=Amount(trend.rate_low, trend.unit),
         high=Amount(trend.rate_high, trend.unit),
     )
-    return Measurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
+    return ClaimMeasurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
 
 
-def total_growth(asked: MeasureContext) -> Measurement:
+def total_growth(asked: MeasureContext) -> ClaimMeasurement:
     """Last less first sample of the series in its unit, or between two calls that the check names.
 
     Of a run that ended before its time it is the least that it may have come to, unless both calls
@@ -49,7 +49,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
     if done < max(first or 0, last or 0):
         return untold(
             plural_message(
-                "claims.ended-before", "it ended after {n} call", "it ended after {n} calls", done
+                "claims.ended-before", "ended after {n} call", "ended after {n} calls", done
             )
         )
     within = [
@@ -58,15 +58,13 @@ def total_growth(asked: MeasureContext) -> Measurement:
         if (first or 0) <= calls[place] <= (last if last is not None else done)
     ]
     if len(within) < 2:
-        return untold(
-            message("claims.few-between", "fewer than two samples lie between these calls")
-        )
+        return untold(message("claims.few-between", "fewer than two samples between these calls"))
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
     return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
 
 
-def spread(asked: MeasureContext) -> Measurement:
+def spread(asked: MeasureContext) -> ClaimMeasurement:
     """Highest less lowest judged sample of the series, in its unit.
 
     Of a run that ended before its time it is the least that it may have come to. Cannot be told
@@ -77,12 +75,12 @@ def spread(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     judged = values[asked.run.judged_from :]
     if len(judged) < 2:
-        return untold(message("claims.few-judged", "fewer than two samples were judged"))
+        return untold(message("claims.few-judged", "fewer than two measured samples"))
     spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
 
-def peak(asked: MeasureContext) -> Measurement:
+def peak(asked: MeasureContext) -> ClaimMeasurement:
     """Highest sample of the series less the first full reading (``start``), in its unit.
 
     Samples are taken after calls; what is used and given back within a call is in none, but of RSS
@@ -96,7 +94,7 @@ def peak(asked: MeasureContext) -> Measurement:
     return _extreme(asked, found, spoken, asked.is_cut_short)
 
 
-def saving(asked: MeasureContext) -> Measurement:
+def saving(asked: MeasureContext) -> ClaimMeasurement:
     """What a call keeps less than one of the reference, as a share of that: 1 - growth / growth.
 
     Its bounds come from those of both. Cannot be told where either growth cannot, or where the
@@ -106,30 +104,31 @@ def saving(asked: MeasureContext) -> Measurement:
     own = _trend(asked.entry, asked.check.series)
     if base is None or own is None:
         return untold(
-            message("claims.no-growths", "the growth of both variants cannot be told"), "share"
+            message("claims.no-growths", "the growth of the two variants is unknown"), "share"
         )
     assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
     assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
     if base.rate_low <= 0:
         return untold(
-            message("claims.reference-level", "the reference does not grow for certain"), "share"
+            message("claims.reference-level", "the growth of the reference is not significant"),
+            "share",
         )
     ends = product((own.rate_low, own.rate_high), (base.rate_low, base.rate_high))
     shares = [1 - one / other for one, other in ends]
     value, low, high = 1 - own.rate / base.rate, min(shares), max(shares)
     text = message(
         "claims.saving",
-        "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} against {base}",
+        "{value:.3g} % ({low:.3g} to {high:.3g} %), {own} and {base}",
         value=100 * value,
         low=100 * low,
         high=100 * high,
         own=Rate(own.rate, own.unit),
         base=Rate(base.rate, base.unit),
     )
-    return Measurement(value, low, high, "share", text)
+    return ClaimMeasurement(value, low, high, "share", text)
 
 
-def peak_saving(asked: MeasureContext) -> Measurement:
+def peak_saving(asked: MeasureContext) -> ClaimMeasurement:
     """How much lower the peak is than the reference's, as a share of that: 1 - peak / peak.
 
     Cannot be told where either peak cannot, where either run ended before its time, or where the
@@ -139,18 +138,16 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
     if own is None or base is None or asked.reference is None:
         return untold(
-            message("claims.no-peaks", "the peaks of both variants cannot be told"), "share"
+            message("claims.no-peaks", "the peaks of the two variants are unknown"), "share"
         )
     if asked.is_cut_short:
         return untold(
-            message(
-                "claims.peak-cut-short", "it ended before its time, so that it may have gone higher"
-            ),
+            message("claims.peak-cut-short", "ended early; the peak may be higher"),
             "share",
         )
     if base <= 0:
         return untold(
-            message("claims.reference-flat", "the reference does not rise above the start"),
+            message("claims.reference-flat", "the reference does not grow above its start"),
             "share",
         )
     value, unit = 1 - own / base, Unit(asked.unit)
@@ -158,15 +155,15 @@ def peak_saving(asked: MeasureContext) -> Measurement:
     high = None if asked.reference.run.outcome.ending != "ok" else value
     text = message(
         "claims.peak-saving",
-        "{value:.3g} %, {own} against {base}",
+        "{value:.3g} %, {own} and {base}",
         value=100 * value,
         own=Amount(own, unit),
         base=Amount(base, unit),
     )
-    return Measurement(value, value, high, "share", text)
+    return ClaimMeasurement(value, value, high, "share", text)
 
 
-def falls(asked: MeasureContext) -> Measurement:
+def falls(asked: MeasureContext) -> ClaimMeasurement:
     """How many times the series falls from one sample to the next, as a share of the steps.
 
     Cannot be told of fewer than two samples.
@@ -176,7 +173,7 @@ def falls(asked: MeasureContext) -> Measurement:
         return no_series(asked)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
-        return untold(message("claims.no-step", "there is one sample, and no step"), "share")
+        return untold(message("claims.no-step", "only one sample, no step"), "share")
     down = sum(step < 0 for step in steps)
     text = message(
         "claims.falls",
@@ -219,17 +216,16 @@ def _high_water(run: Run) -> int:
 
 def _extreme(
     asked: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
-) -> Measurement:
+) -> ClaimMeasurement:
     """An amount as it was read; `is_least`: the run ended before it could come to more."""
     values = {"amount": Amount(amount, Unit(asked.unit)), "first": calls[0], "last": calls[1]}
     if is_least:
         text = message(
             "claims.amount-at-least",
-            "{amount}, calls {first:,} to {last:,}; at least so much: it ended before its time"
-            " ({ending})",
+            "{amount}, calls {first:,} to {last:,}; lower bound: ended early ({ending})",
             ending=asked.run.outcome.ending,
             **values,
         )
     else:
         text = message("claims.amount", "{amount}, calls {first:,} to {last:,}", **values)
-    return Measurement(amount, amount, None if is_least else amount, asked.unit, text)
+    return ClaimMeasurement(amount, amount, None if is_least else amount, asked.unit, text)

@@ -110,9 +110,9 @@ def refused(line: Metric, in_force: Sequence[Mismatch]) -> Metric:
         for each in in_force
         if (each.matter.refuses_time if line.name == TIME else each.matter.refuses_memory)
     ]
-    if not refusing or line.conclusion is Conclusion.CANNOT_TELL:
+    if not refusing or line.conclusion is Conclusion.INCONCLUSIVE:
         return line
-    return replace(line, conclusion=Conclusion.REFUSED, reason=joined(refusing, "; ", ""))
+    return replace(line, conclusion=Conclusion.NOT_COMPARABLE, reason=joined(refusing, "; ", ""))
 
 
 def _results(before: Sequence[JudgedRun], after: Sequence[JudgedRun]) -> Difference | None:

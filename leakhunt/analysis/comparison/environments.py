@@ -30,7 +30,7 @@ from leakhunt.model.comparison import (
     Mismatch,
     absent,
 )
-from leakhunt.model.plan import Load, Work
+from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.run import Run
 from leakhunt.text.message import Message, Text, english, joined
 
@@ -123,7 +123,7 @@ def _of_plan(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
         yield f"{VARIABLE}{name}", (str(value), Matter.MEMORY)
 
 
-def _of_load(load: Load) -> Iterator[tuple[str, tuple[str, Matter]]]:
+def _of_load(load: PlannedLoad) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """Whose requests they are matters; the address is another at every start."""
     yield "requests from", (load.requests_from, Matter.INPUTS)
     yield "users", (f"{load.users:,}", Matter.MEMORY)

@@ -37,10 +37,12 @@ from leakhunt.text.message import Text, message
 
 _APART = {
     Work.CALL: message(
-        "comparison.runs-apart", "one run each, by itself: their samples stand at other calls"
+        "comparison.runs-apart",
+        "one run each, compared by their own bounds: samples at different calls",
     ),
     Work.REQUEST: message(
-        "comparison.soaks-apart", "one soak each, by itself: users send requests in no common order"
+        "comparison.soaks-apart",
+        "one soak each, compared by their own bounds: requests have no common order",
     ),
 }
 # A rate between two collections says nothing of its own spread.
@@ -74,7 +76,7 @@ def growth(before: Profile, after: Profile, series: str) -> Growth | None:
         _corrected(measured.difference, left.difference.value),
         message(
             "comparison.corrected",
-            "{rests_on}, corrected by what gc.collect() leaves",
+            "{rests_on}, corrected for cyclic garbage",
             rests_on=measured.rests_on,
         ),
     )
@@ -109,11 +111,11 @@ def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
     pieces = [list(pairwise(common))] * 2
     rests_on = message(
         "comparison.same-collections",
-        "what gc.collect() left after the same calls of one run each",
+        "live after gc.collect(), the same calls of one run each",
     )
     if len(pieces[0]) < _FEWEST_PIECES:
         pieces = [list(pairwise(calls)) for calls in points]
-        rests_on = message("comparison.collections", "what gc.collect() left in one run each")
+        rests_on = message("comparison.collections", "live after gc.collect(), one run each")
     if min(map(len, pieces)) < _FEWEST_PIECES:
         return None
     rates, spans = zip(*map(_rates, points, pieces), strict=True)

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from leakhunt.analysis.comparison.growth import growth
 from leakhunt.analysis.comparison.intervals import Mean, between_runs
-from leakhunt.analysis.comparison.profile import profile, together
+from leakhunt.analysis.comparison.profiles import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
@@ -59,9 +59,9 @@ def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
 _TIME_TITLE = message("series.time", "time of a call")
 _SPREAD_KNOWN = message(
     "comparison.spread-known",
-    "one run each; runs of the same work differ by some 6 %, which repeats would narrow",
+    "one run each; repeated runs differ by about 6 %, repeats would narrow this",
 )
-_NOTHING_YET = (None, None, None, None, Conclusion.CANNOT_TELL, "")
+_NOTHING_YET = (None, None, None, None, Conclusion.INCONCLUSIVE, "")
 
 
 def _rate_line(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
@@ -86,10 +86,12 @@ def _rate(course: GrowthCourse, collected: bool) -> float | None:
 
 def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:
     if not SERIES[series].is_sampled:
-        return message("comparison.few-collections", "too few collections among the judged calls")
+        return message(
+            "comparison.few-collections", "too few collections during the measured calls"
+        )
     return message(
         "comparison.few-judged-samples",
-        "{judged} judged samples; {fewest_samples} are needed",
+        "{judged} measured samples; needs {fewest_samples}",
         judged=min(each.judged for each in (*before, *after)),
         fewest_samples=FEWEST_SAMPLES,
     )
@@ -111,11 +113,11 @@ def _over_repeats(
         return replace(line, reason=message("comparison.few-samples", "too few samples"))
     line = replace(line, before=fmean(values[0]), after=fmean(values[1]))
     if sum(map(len, values)) == 2:
-        reason = message("comparison.no-repeats", "one run each: repeats would tell")
+        reason = message("comparison.no-repeats", "one run each: needs repeats")
         return replace(line, reason=reason)
     reason = message(
         "comparison.spread",
-        "the spread between runs, {before} and {after} of them",
+        "spread between runs ({before} and {after} runs)",
         before=len(values[0]),
         after=len(values[1]),
     )
@@ -137,8 +139,8 @@ def _concluded(
 
 def _conclusion(interval: Interval, tolerance: float) -> Conclusion:
     if interval.low > tolerance:
-        return Conclusion.MORE
-    return Conclusion.LESS if interval.high < -tolerance else Conclusion.NO_DIFFERENCE
+        return Conclusion.INCREASE
+    return Conclusion.DECREASE if interval.high < -tolerance else Conclusion.NO_DIFFERENCE
 
 
 def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
@@ -152,12 +154,12 @@ def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     if len(calls) > 1 and line.before is not None:
         reason = message(
             "comparison.other-calls",
-            "not as many calls: {fewest:,} to {most:,}",
+            "different number of calls: {fewest:,} to {most:,}",
             fewest=min(calls),
             most=max(calls),
         )
         line = replace(line, reason=reason, difference=None, would_show=None)
-        line = replace(line, conclusion=Conclusion.CANNOT_TELL)
+        line = replace(line, conclusion=Conclusion.INCONCLUSIVE)
     yield line
 
 

@@ -12,7 +12,7 @@ from leakhunt.model.run import Ending
 from leakhunt.model.series import RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
-_DIFFERS = (Conclusion.MORE, Conclusion.LESS)
+_DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
 # Where nothing differs, so many figures say what would have been seen.
 _MOST_LIMITS = 2
 
@@ -24,7 +24,7 @@ def statement(pair: Pair, despite: bool) -> Text:
     if refusing and not despite:
         found = message(
             "comparison.refused",
-            "{name}: no conclusion, these are not the same: {facts}",
+            "{name}: not comparable, the runs differ in: {facts}",
             name=pair.name,
             facts=joined(map(difference_of, refusing), "; ", ""),
         )
@@ -46,7 +46,7 @@ def difference_of(mismatch: Mismatch) -> Message:
     """``threads 2 against 4``."""
     return message(
         "comparison.fact-differs",
-        "{fact} {before} against {after}",
+        "{fact}: {before} and {after}",
         fact=mismatch.title,
         before=mismatch.before,
         after=mismatch.after,
@@ -106,14 +106,14 @@ def _amounts(lines: Sequence[Metric], baseline: str) -> Text:
     first, *others = lines
     than = message(
         "comparison.amount-than",
-        "{size} {word} of {title} than {before_label} (99 % between {low} and {high})",
+        "{title}: {size} {word} than {before_label} (99 %: {low} to {high})",
         before_label=baseline,
         **_figures(first),
     )
     more = (
         message(
             "comparison.amount",
-            "{size} {word} of {title} (99 % between {low} and {high})",
+            "{title}: {size} {word} (99 %: {low} to {high})",
             **_figures(line),
         )
         for line in others
@@ -152,15 +152,15 @@ def _no_difference(by_name: Mapping[str, Metric]) -> Message:
         )
         return message(
             "comparison.no-difference-in-memory",
-            "no difference in memory that shows (would have seen {limits})",
+            "no significant difference in memory (detection limit {limits})",
             limits=joined(limits, " and ", ""),
         )
     reason = next((line.reason for line in by_name.values() if line.reason), None)
     if reason is None:
-        return message("comparison.unknown-in-memory", "no difference in memory can be told")
+        return message("comparison.unknown-in-memory", "memory: inconclusive")
     return message(
         "comparison.unknown-in-memory-because",
-        "no difference in memory can be told: {reason}",
+        "memory: inconclusive, {reason}",
         reason=reason,
     )
 
@@ -168,15 +168,15 @@ def _no_difference(by_name: Mapping[str, Metric]) -> Message:
 def _time(line: Metric) -> Message:
     ratio = line.difference
     assert ratio is not None
-    if line.conclusion is Conclusion.REFUSED:
+    if line.conclusion is Conclusion.NOT_COMPARABLE:
         return message(
             "comparison.refused-on-time",
-            "no conclusion on time, these are not the same: {reason}",
+            "time not comparable, the runs differ in: {reason}",
             reason=line.reason,
         )
     times = message(
         "comparison.times",
-        "{estimate:.3g} × the time (99 % between {low:.3g} and {high:.3g})",
+        "{estimate:.3g} × the time (99 %: {low:.3g} to {high:.3g})",
         estimate=ratio.estimate,
         low=ratio.low,
         high=ratio.high,
@@ -184,7 +184,7 @@ def _time(line: Metric) -> Message:
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return message(
             "comparison.no-difference-in-time",
-            "no difference in time that shows: {times}",
+            "no significant difference in time: {times}",
             times=times,
         )
     return times
@@ -199,7 +199,7 @@ def _results(results: Difference) -> Message:
             compared=results.compared,
         )
     return message(
-        "results.same", "all {compared:,} results are the same", compared=results.compared
+        "results.same", "all {compared:,} results are identical", compared=results.compared
     )
 
 

@@ -26,8 +26,8 @@ _TIME_FREEDOM = 9
 def answer_between(low: float, high: float, limit: float) -> GateAnswer:
     """Over or within, where both bounds say so."""
     if low > limit:
-        return GateAnswer.OVER
-    return GateAnswer.WITHIN if high <= limit else GateAnswer.CANNOT_TELL
+        return GateAnswer.OVER_BUDGET
+    return GateAnswer.WITHIN_BUDGET if high <= limit else GateAnswer.INCONCLUSIVE
 
 
 def unit_in(entry: JudgedRun, series: str) -> Unit:
@@ -59,7 +59,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     high = _bound(trend)
     if trend.rate is None or trend.rate_low is None or high is None:
         told = with_ending(str(trend.reason), run)
-        return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, told, trend)
+        return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, told, trend)
     # What no instrument can tell from nothing is no growth, so a budget of nothing means that.
     limit = max(budget.amount, trend.tolerance)
     figures = {
@@ -72,25 +72,25 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
         told = message("gate.at-most", "at most {high}", high=figures["high"])
         if run.outcome.ending is Ending.OK:
-            return _checked(budget, trend.unit, GateAnswer.WITHIN, told, trend)
-        return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
+            return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, told, trend)
+        return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(told, run), trend)
     grows = trend.status is Status.LEAK or entry.verdict.kind is Kind.KILLED
     if grows and trend.rate_low > limit:
         return _above(entry, budget, trend, figures)
     if high <= limit:
         told = message(
             "gate.few-samples",
-            "at most {high} so far, of {samples} samples; {fewest} are needed",
+            "at most {high} so far ({samples} samples; needs {fewest})",
             high=figures["high"], samples=trend.samples, fewest=FEWEST_FOR_CLEAN,
         )  # fmt: skip
     else:
         told = message(
             "gate.undecided",
-            "{rate}, between {low} and {high}: {reason}",
+            "{rate} ({low} to {high}): {reason}",
             reason=trend.reason,
             **figures,
         )
-    return _checked(budget, trend.unit, GateAnswer.CANNOT_TELL, with_ending(told, run), trend)
+    return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(told, run), trend)
 
 
 def _above(
@@ -98,7 +98,7 @@ def _above(
 ) -> BudgetResult:
     """Growth above the budget: over it, unless it is known to be that of caches that end."""
     told = message(
-        "gate.at-least", "{rate}, at least {low}", rate=figures["rate"], low=figures["low"]
+        "gate.at-least", "{rate}, lower bound {low}", rate=figures["rate"], low=figures["low"]
     )
     is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
     if is_bounded and trend.unit is Unit.BYTES:
@@ -108,8 +108,8 @@ def _above(
             told=told,
             sentence=entry.verdict.sentence,
         )
-        return _checked(budget, trend.unit, GateAnswer.WITHIN, reason, trend)
-    return _checked(budget, trend.unit, GateAnswer.OVER, with_ending(told, entry.run), trend)
+        return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, reason, trend)
+    return _checked(budget, trend.unit, GateAnswer.OVER_BUDGET, with_ending(told, entry.run), trend)
 
 
 def with_ending(told: Text, run: Run) -> Text:
@@ -117,7 +117,7 @@ def with_ending(told: Text, run: Run) -> Text:
     if run.outcome.ending is Ending.OK:
         return told
     reason = run.outcome.reason or run.outcome.ending
-    return message("gate.ended-early", "{told}; it ended early: {reason}", told=told, reason=reason)
+    return message("gate.ended-early", "{told}; ended early: {reason}", told=told, reason=reason)
 
 
 def no_sample(run: Run) -> Text:
@@ -135,26 +135,26 @@ def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
     elif series.startswith("cuda_") and run.plan.device != "cuda":
         reason = message(
             "gate.needs-gpu",
-            "the run was on the CPU; gate {series} on a machine with a GPU",
+            "run on the CPU: {series} needs a machine with a GPU",
             series=series,
         )
     elif series in run.unavailable:
         reason = message(
             "gate.unavailable",
-            "{series} cannot be read here: {why}",
+            "{series} cannot be read: {why}",
             series=series,
             why=run.unavailable[series],
         )
     elif run.plan.load is not None and ANONYMOUS in run.samples:
         reason = message(
             "gate.no-series-from-outside",
-            "the run has no series {series!r}; of a service seen from outside only, gate the"
-            " series anonymous",
+            "the run has no series {series!r}; for a service without the agent, use the series"
+            " anonymous",
             series=series,
         )
     else:
         reason = message("gate.no-series", "the run has no series {series!r}", series=series)
-    return _checked(budget, unit_in(entry, series), GateAnswer.NOTHING_MEASURED, reason)
+    return _checked(budget, unit_in(entry, series), GateAnswer.NOT_MEASURED, reason)
 
 
 def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
@@ -171,11 +171,11 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
         calls=Count(run.calls_done, run.plan.work),
     )
     if grown > budget.amount:
-        answer, told = GateAnswer.OVER, with_ending(told, run)
+        answer, told = GateAnswer.OVER_BUDGET, with_ending(told, run)
     elif run.outcome.ending is Ending.OK:
-        answer = GateAnswer.WITHIN
+        answer = GateAnswer.WITHIN_BUDGET
     else:
-        answer, told = GateAnswer.CANNOT_TELL, with_ending(told, run)
+        answer, told = GateAnswer.INCONCLUSIVE, with_ending(told, run)
     return BudgetResult(budget, unit, answer, told, grown, grown, grown)
 
 
@@ -191,14 +191,14 @@ def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Time per call: the median, as far as one run knows it."""
     spent = cost(entry.run, None)
     if spent is None:
-        reason = message("gate.no-time", "no call was timed")
-        return _checked(budget, Unit.NANOSECONDS, GateAnswer.NOTHING_MEASURED, reason)
+        reason = message("gate.no-time", "no call times recorded")
+        return _checked(budget, Unit.NANOSECONDS, GateAnswer.NOT_MEASURED, reason)
     taken = spent.median_seconds
     margin = exp(student(_TIME_FREEDOM) * SPREAD_BETWEEN_RUNS)
     low, high = taken / margin, taken * margin
     told = message(
         "gate.time",
-        "{seconds} a call, between {low} and {high}",
+        "{seconds} per call ({low} to {high})",
         seconds=Seconds(taken), low=Seconds(low), high=Seconds(high),
     )  # fmt: skip
     answer = answer_between(low, high, budget.amount)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from leakhunt.analysis.comparison.environments import mismatches
-from leakhunt.analysis.comparison.profile import profile
+from leakhunt.analysis.comparison.profiles import profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.resampling import evenly
@@ -76,7 +76,7 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
         if judged < FEWEST_SAMPLES:
             return message(
                 "baseline.few-samples",
-                "{file}: {judged} judged samples; {fewest_samples} are needed",
+                "{file}: {judged} measured samples; needs {fewest_samples}",
                 file=run.file, judged=judged, fewest_samples=FEWEST_SAMPLES,
             )  # fmt: skip
     first, *others = (entry.run for entry in entries)
@@ -86,7 +86,7 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
             facts = joined(map(difference_of, differ), "; ", "")
             return message(
                 "baseline.no-repeats",
-                "{file} and {other}: no repeats of one another, these are not the same: {facts}",
+                "{file} and {other} are not repeats of the same run; they differ in {facts}",
                 file=first.file, other=other.file, facts=facts,
             )  # fmt: skip
     return ""

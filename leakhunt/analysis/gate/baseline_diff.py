@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.analysis.comparison.compare import refused
 from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
-from leakhunt.analysis.comparison.profile import over_calls_of, profile
+from leakhunt.analysis.comparison.profiles import over_calls_of, profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
@@ -57,15 +57,15 @@ def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     if not baselines:
         return message(
             "baseline.none",
-            "{place}: no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one",
+            "{place}: no baseline. Create one with 'leakhunt baseline save RUN_FOLDER'",
             place=place,
         )
     here = environment_of(run)
     nearest = min(baselines, key=lambda each: len(list(_apart(each.environment, here))))
     return message(
         "baseline.none-here",
-        "{place}: no baseline of this environment; the nearest, {nearest}, is of another: {facts};"
-        " 'leakhunt baseline save RUN_FOLDER' here makes one",
+        "{place}: no baseline of this environment; the nearest, {nearest}, differs in {facts}."
+        " Create one with 'leakhunt baseline save RUN_FOLDER'",
         place=place,
         nearest=nearest.place,
         facts=joined(map(difference_of, _apart(nearest.environment, here)), "; ", ""),

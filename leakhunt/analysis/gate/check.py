@@ -88,7 +88,7 @@ def _agreed(repeats: Sequence[BudgetResult]) -> BudgetResult:
             "gate.agreed", "{reason} ({count} of {count} runs)", reason=told.reason, count=count
         )
         return replace(told, reason=agreed)
-    answer = GateAnswer.CANNOT_TELL if gravest_answer is GateAnswer.OVER else gravest_answer
+    answer = GateAnswer.INCONCLUSIVE if gravest_answer is GateAnswer.OVER_BUDGET else gravest_answer
     reason = message(
         "gate.disagreed",
         "{reason}, in {count} of {repeats} runs",

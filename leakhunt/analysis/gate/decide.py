@@ -63,13 +63,13 @@ def answer_on(
     refusal = beside.refusal if beside is not None else ""
     if not checks and not refusal:
         refusal = message(
-            "gate.no-live-series", "no series that shows live memory can be read on this system"
+            "gate.no-live-series", "no series of live memory can be read on this system"
         )
     answers = [check.answer for check in checks]
     return VariantResult(
         scenario=entries[0].run.plan.scenario,
         variant=entries[0].variant,
-        answer=gravest([*answers, GateAnswer.NOTHING_MEASURED] if refusal else answers),
+        answer=gravest([*answers, GateAnswer.NOT_MEASURED] if refusal else answers),
         checks=checks,
         entries=tuple(entries),
         attempts=attempts,
@@ -82,9 +82,7 @@ def answer_on(
 
 def not_measured(scenario: str, variant: str, reason: Text) -> VariantResult:
     """The answer on what could not be measured at all."""
-    return VariantResult(
-        scenario, variant, GateAnswer.NOTHING_MEASURED, (), attempts=0, reason=reason
-    )
+    return VariantResult(scenario, variant, GateAnswer.NOT_MEASURED, (), attempts=0, reason=reason)
 
 
 def with_totals(answer: VariantResult, first: Sequence[BudgetResult]) -> VariantResult:
@@ -96,7 +94,7 @@ def with_totals(answer: VariantResult, first: Sequence[BudgetResult]) -> Variant
     checks = tuple(of_first.get(each.budget, each) for each in answer.checks)
     answers = [each.answer for each in checks]
     if answer.reason:
-        answers.append(GateAnswer.NOTHING_MEASURED)
+        answers.append(GateAnswer.NOT_MEASURED)
     return replace(answer, checks=checks, answer=gravest(answers))
 
 
@@ -124,7 +122,7 @@ def _put_up_with(
 
     Only where the suspects explain the growth: what nobody names may be anybody.
     """
-    if check.answer is not GateAnswer.OVER or check.budget.extent is not Extent.CALL:
+    if check.answer is not GateAnswer.OVER_BUDGET or check.budget.extent is not Extent.CALL:
         return check
     if told.growth is not None and (told.explained or 0.0) < EXPLAINED_SHARE * told.growth:
         return check
@@ -140,7 +138,7 @@ def _put_up_with(
         reason=check.reason,
         fingerprints=tuple(suspect.fingerprint for suspect, _ in accepted),
     )
-    return replace(check, answer=GateAnswer.WITHIN, reason=reason)
+    return replace(check, answer=GateAnswer.WITHIN_BUDGET, reason=reason)
 
 
 def _are_held(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
@@ -163,7 +161,7 @@ def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[T
             notes.append(
                 message(
                     "gate.acceptance-outgrown",
-                    "{where}: {fingerprint} is accepted up to {up_to}, and keeps {rate}",
+                    "{where}: {fingerprint} is accepted up to {up_to}, but retains {rate}",
                     where=each.where,
                     fingerprint=each.fingerprint,
                     up_to=Rate(each.up_to),
@@ -182,14 +180,13 @@ def _run_out(acceptance: Acceptance, is_found: bool) -> Text:
     if is_found:
         return message(
             "gate.acceptance-over",
-            "{where}: {fingerprint} was accepted until {until}, which is over; the suspect is still"
-            " there and counts again",
+            "{where}: the acceptance of {fingerprint} expired on {until}; the suspect is still"
+            " present and counts again",
             **values,
         )
     return message(
         "gate.acceptance-over-unneeded",
-        "{where}: {fingerprint} was accepted until {until}, which is over; no suspect here needs"
-        " it",
+        "{where}: the acceptance of {fingerprint} expired on {until}; no suspect matches it",
         **values,
     )
 
@@ -201,8 +198,8 @@ def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Tex
     return tuple(
         message(
             "gate.acceptance-unneeded",
-            "{where}: {fingerprint} is accepted, and nothing needs it: take it out, or see whether"
-            " what it was for goes by another fingerprint now",
+            "{where}: accepted {fingerprint} matches no suspect. Remove it, or check whether"
+            " its fingerprint changed",
             where=each.where,
             fingerprint=each.fingerprint,
         )

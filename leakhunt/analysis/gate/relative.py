@@ -37,10 +37,10 @@ def more(
     if lines is None:
         reason = message(
             "gate.no-baseline",
-            "there is no baseline to hold it against; 'leakhunt baseline save' makes one, and"
-            " --against REVISION measures one beside",
+            "no baseline to compare with: create one with 'leakhunt baseline save', or measure"
+            " one with --against REVISION",
         )
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
+        return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, reason)
     name = _line_name(budget)
     line = next((each for each in lines if each.name == name), None)
     if line is None:
@@ -49,10 +49,11 @@ def more(
             if name
             else message(
                 "gate.only-rss-total",
-                "of whole runs, only rss is held against a baseline: write it per call",
+                "only rss supports a total budget relative to a baseline. Write this budget"
+                " per call",
             )
         )
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, reason)
+        return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, reason)
     return _by_line(entries, budget, unit, line)
 
 
@@ -73,22 +74,22 @@ def _by_line(
     """
     empty = next((each for each in entries if not each.run.samples_done), None)
     if empty is not None:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, no_sample(empty.run))
+        return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, no_sample(empty.run))
     told = _by_bounds(entries, budget, unit, line)
     early = next((each.run for each in entries if each.run.outcome.ending is not Ending.OK), None)
     if early is None:
         return told
-    answer = GateAnswer.CANNOT_TELL if told.answer is GateAnswer.WITHIN else told.answer
+    answer = GateAnswer.INCONCLUSIVE if told.answer is GateAnswer.WITHIN_BUDGET else told.answer
     return replace(told, answer=answer, reason=with_ending(told.reason, early))
 
 
 def _by_bounds(
     entries: Sequence[JudgedRun], budget: Budget, unit: Unit, line: Metric
 ) -> BudgetResult:
-    if line.conclusion is Conclusion.REFUSED:
-        return BudgetResult(budget, unit, GateAnswer.NOTHING_MEASURED, line.reason)
+    if line.conclusion is Conclusion.NOT_COMPARABLE:
+        return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, line.reason)
     if line.difference is None:
-        return BudgetResult(budget, unit, GateAnswer.CANNOT_TELL, line.reason)
+        return BudgetResult(budget, unit, GateAnswer.INCONCLUSIVE, line.reason)
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
@@ -96,10 +97,10 @@ def _by_bounds(
     told = _told(line)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
-        if answer is GateAnswer.CANNOT_TELL:
+        if answer is GateAnswer.INCONCLUSIVE:
             told = message(
                 "gate.repeats-would-tell",
-                "{told}; repeats would tell, or a budget of so much more",
+                "{told}; use repeats, or a larger budget",
                 told=told,
             )
     return BudgetResult(budget, unit, answer, told, estimate, low, high, seen)
@@ -110,16 +111,16 @@ def _without_amount(entries: Sequence[JudgedRun], line: Metric, high: float) -> 
 
     What is known not to leak at all grows no more than before, however noisy both are.
     """
-    if line.conclusion is Conclusion.MORE:
-        return GateAnswer.OVER
+    if line.conclusion is Conclusion.INCREASE:
+        return GateAnswer.OVER_BUDGET
     found = [entry.verdict.trends.get(line.name) for entry in entries]
     trends = [trend for trend in found if trend is not None]
     if not trends:
-        return GateAnswer.WITHIN if high <= _HIDDEN_BYTES else GateAnswer.CANNOT_TELL
+        return GateAnswer.WITHIN_BUDGET if high <= _HIDDEN_BYTES else GateAnswer.INCONCLUSIVE
     if all(trend.status is Status.NO_LEAK for trend in trends):
-        return GateAnswer.WITHIN
+        return GateAnswer.WITHIN_BUDGET
     hidden = _HIDDEN * max(trend.tolerance for trend in trends)
-    return GateAnswer.WITHIN if high <= hidden else GateAnswer.CANNOT_TELL
+    return GateAnswer.WITHIN_BUDGET if high <= hidden else GateAnswer.INCONCLUSIVE
 
 
 def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
@@ -134,14 +135,14 @@ def _told(line: Metric) -> Message:
     if line.name == TIME:
         return message(
             "gate.more-time",
-            "{estimate:.2f} times the time before, 99 % between {low:.2f} and {high:.2f}",
+            "{estimate:.2f} × the baseline time (99 %: {low:.2f} to {high:.2f})",
             estimate=difference.estimate,
             low=difference.low,
             high=difference.high,
         )
     return message(
         "gate.more",
-        "{estimate} more than before, 99 % between {low} and {high}",
+        "{estimate} more than the baseline (99 %: {low} to {high})",
         estimate=quantity(line, difference.estimate),
         low=quantity(line, difference.low),
         high=quantity(line, difference.high),

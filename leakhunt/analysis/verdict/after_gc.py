@@ -88,7 +88,7 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
     if max(left.pieces) <= trend.tolerance:
         garbage = message(
             "verdict.only_garbage",
-            "gc.collect() leaves {rate} of it: cyclic garbage between collections",
+            "{rate} after gc.collect(): the rest is cyclic garbage between collections",
             rate=rate,
         )
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
@@ -97,7 +97,9 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
     if not _is_steady(left, trend.tolerance):
         return trend
     reason = message(
-        "verdict.left_every_time", "gc.collect() leaves {rate} at every look", rate=rate
+        "verdict.left_every_time",
+        "grows by {rate} after gc.collect(), at every interim check",
+        rate=rate,
     )
     return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, reason)
 
@@ -106,11 +108,11 @@ def _leak_without_garbage(trend: Trend, left: Remains, rate: Rate) -> Trend:
     if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
         reason = message(
             "verdict.left_slows_down",
-            "gc.collect() leaves {rate}, and that slows down: a warm-up or a cache that fills",
+            "grows by {rate} after gc.collect(), slowing down: warm-up or a filling cache",
             rate=rate,
         )
         return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
-    after = message("verdict.left_after_gc", "gc.collect() leaves {rate}", rate=rate)
+    after = message("verdict.left_after_gc", "{rate} after gc.collect()", rate=rate)
     both = joined([trend.reason, after], "; ", "")
     return _by_collections(trend, left, Status.LEAK, trend.shape, both)
 
@@ -156,7 +158,7 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     blocks = remains(run, trend.series) or left
     reason = message(
         "verdict.left_in_bytes",
-        "what collections leave grows by {rate}",
+        "grows by {rate} after gc.collect()",
         rate=Rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
     )
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)

@@ -66,7 +66,7 @@ def mapping_evidence(run: Run) -> list[Message]:
             return [
                 message(
                     "verdict.mapping_evidence",
-                    "Most of it in {name} mappings: {grown} more, {count:+d} mappings",
+                    "Mostly in {name} mappings: {grown} more, {count:+d} mappings",
                     name=name,
                     grown=Amount(size),
                     count=count,
@@ -90,14 +90,14 @@ def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[Message]:
         return [
             message(
                 "verdict.only_rss_seen_to_grow",
-                "RSS grows by {rate} while nothing live is seen to",
+                "RSS grows by {rate}, without growth of live memory",
                 rate=rate,
             )
         ]
     return [
         message(
             "verdict.only_rss_grows",
-            "RSS grows by {rate} while nothing live does: freed memory that the allocators keep",
+            "RSS grows by {rate}, live memory does not: freed memory retained by the allocators",
             rate=rate,
         )
     ]
@@ -111,15 +111,15 @@ def _beside_a_leak(rss: Trend, heap: Trend, work: Work) -> list[Message]:
         return [
             message(
                 "verdict.rss_is_flat",
-                "RSS does not show it: the leak still fits into freed or untouched pages",
+                "RSS is still flat: the leak so far reuses free pages",
             )
         ]
     if (rss.rate_low or 0.0) > _FASTER * (heap.rate_high or 0.0):
         return [
             message(
                 "verdict.rss_grows_faster",
-                "RSS grows faster still, by {rate}: freed memory that the allocators"
-                " keep comes on top",
+                "RSS grows faster, by {rate}: it also contains freed memory retained by the"
+                " allocators",
                 rate=Rate(rss.rate or 0.0, rss.unit, work),
             )
         ]

@@ -32,9 +32,7 @@ def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ..
     """Growth, no leak, or inconclusive, by what the processes take; `resources` do not leak."""
     shown = outside_trends(trends)
     if not shown:
-        unreadable = message(
-            "verdict.no_outside_series", "No series that shows memory can be read from outside"
-        )
+        unreadable = message("verdict.no_outside_series", "No external memory metric can be read")
         sentence = sentences([unreadable])
         return Verdict(Status.INCONCLUSIVE, Kind.INCONCLUSIVE, (), sentence, trends)
     growing = [trend for trend in shown if trend.status is Status.LEAK]
@@ -55,13 +53,13 @@ def _growing(run: Run, trends: Mapping[str, Trend], growing: list[Trend]) -> Ver
     statements: list[Text] = [
         message(
             "verdict.outside_growth",
-            "Memory grows, seen from outside only: {growth}",
+            "Memory grows (external metrics only): {growth}",
             growth=growths(growing, run.plan.work),
         ),
         message(
             "verdict.outside_is_unsure",
-            "From outside, memory in use cannot be told from memory that was freed and that malloc"
-            " keeps; two lines in the service tell: {listen}",
+            "External metrics cannot separate live memory from freed memory that malloc"
+            " retains. To measure live memory, add to the service: {listen}",
             listen=_LISTEN,
         ),
     ]
@@ -83,12 +81,12 @@ def _flat(run: Run, trends: Mapping[str, Trend], shown: list[Trend]) -> Verdict:
         [
             message(
                 "verdict.no_leak_outside",
-                "No leak, seen from outside: {bounds}",
+                "No leak (external metrics only): {bounds}",
                 bounds=bounds(shown, run.plan.work),
             ),
             message(
                 "verdict.blind_outside",
-                "A leak that still fits into pages that are free is not seen this way",
+                "A leak that reuses free pages is not visible in external metrics",
             ),
         ]
     )

@@ -39,7 +39,6 @@ from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
     CGROUP,
-    CUDA_ALLOCATED,
     CUDA_RESERVED,
     LIVE_HEAP,
     PYTHON_BLOCKS,
@@ -48,6 +47,7 @@ from leakhunt.model.series import (
     SERIES,
     SeriesRole,
     Unit,
+    has_role,
     judged_series,
     leak_series,
     live_memory,
@@ -86,7 +86,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
     alpha = ALPHA / max(len(judged), 1)
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
-        nothing = message("verdict.nothing_measured", "Nothing was measured")
+        nothing = message("verdict.nothing_measured", "Not measured")
         return _inconclusive(trends, [nothing, *ending(run)])
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
     statements = [verdict.sentence, *load_statements(run, landing(run)), *ending(run)]
@@ -95,13 +95,13 @@ def judge(run: Run, power: bool = True) -> Verdict:
             kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
         )
         verdict = replace(verdict, kind=Kind.KILLED, also=also)
-        statements.insert(0, message("verdict.killed_growing", "It grew until it was killed"))
+        statements.insert(0, message("verdict.killed_growing", "Killed while growing"))
     return replace(verdict, sentence=sentences(statements))
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     if mostly_failed(landing(run)):
-        failed = message("verdict.mostly_failed", "Inconclusive: hardly any request landed")
+        failed = message("verdict.mostly_failed", "Inconclusive: most requests failed")
         return _inconclusive(trends, [failed])
     if is_seen_from_outside(run, trends, live_memory()):
         return from_outside(run, trends, judged_series(SeriesRole.RESOURCE))
@@ -164,7 +164,7 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
         statements.append(
             message(
                 "verdict.or_slow_warm_up",
-                "Only a warm-up with a time constant above {slowest} would look the same",
+                "Not explained by warm-up, unless its time constant exceeds {slowest}",
                 slowest=Count(slowest, run.plan.work),
             )
         )
@@ -186,11 +186,12 @@ def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterat
     """The gravest first: what holds memory before the memory it holds."""
     if live & set(judged_series(SeriesRole.RESOURCE)):
         yield Kind.RESOURCE_GROWTH
-    if CUDA_ALLOCATED in live:
+    memory = [SERIES[name] for name in live if has_role(name, SeriesRole.LIVE)]
+    if any(facts.is_on_gpu for facts in memory):
         yield Kind.CUDA_LEAK
     if PYTHON_BLOCKS in live or (LIVE_HEAP in live and _blocks_follow(run, trends)):
         yield Kind.PYTHON_LEAK
-    elif LIVE_HEAP in live:
+    elif any(not facts.is_on_gpu for facts in memory):
         yield Kind.NATIVE_LEAK
 
 
@@ -257,7 +258,7 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
         return None
     if not memory:
         unreadable = message(
-            "verdict.no_live_series", "No series that shows live memory can be read on this system"
+            "verdict.no_live_series", "No series of live memory can be read on this system"
         )
         return _inconclusive(trends, [unreadable])
     needed = max((trend.calls_needed or 0 for trend in unsure), default=0) or None
@@ -272,7 +273,7 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         if kinds[0] is Kind.CLEAN
         else message(
             "verdict.no_leak_but",
-            "No leak, {kinds}: {bounds}",
+            "No leak ({kinds}): {bounds}",
             kinds=joined(kinds, " and ", ""),
             bounds=most,
         )
@@ -295,7 +296,7 @@ def _retained(run: Run, kinds: Sequence[Kind]) -> list[Text]:
     return [
         message(
             "verdict.retained",
-            "Of {grown} that RSS grew by since the start, {retained} are not in use any more",
+            "RSS grew by {grown}; {retained} of that is freed memory not returned to the system",
             grown=Amount(grown),
             retained=Amount(grown - live),
         )

@@ -34,7 +34,7 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.live_or_garbage", "live heap or garbage"),
         message(
             "verdict.ledger.live_or_garbage.what",
-            "malloc blocks in use at the last sample; nothing was collected",
+            "malloc blocks in use at the last sample; no gc.collect()",
         ),
     ),
     "garbage": (
@@ -42,21 +42,22 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.garbage.what", "freed by one gc.collect() after the last call"),
     ),
     "kept_by_malloc": (
-        message("verdict.ledger.kept_by_malloc", "freed but kept by malloc"),
-        message("verdict.ledger.kept_by_malloc.what", "given back to the kernel by malloc_trim"),
+        message("verdict.ledger.kept_by_malloc", "freed memory retained by malloc"),
+        message("verdict.ledger.kept_by_malloc.what", "returned to the system by malloc_trim"),
     ),
     "kept_by_python": (
-        message("verdict.ledger.kept_by_python", "freed but kept by Python"),
+        message("verdict.ledger.kept_by_python", "freed memory retained by Python"),
         message(
             "verdict.ledger.kept_by_python.what",
-            "room in pymalloc's arenas that live objects hold open",
+            "free space in pymalloc arenas that contain live objects",
         ),
     ),
     "anonymous": (
         message("verdict.ledger.anonymous", "anonymous memory"),
         message(
             "verdict.ledger.anonymous.what",
-            "of the processes' own: in use, or freed and kept; from outside they look the same",
+            "private memory of the processes: live or retained; external metrics cannot"
+            " separate them",
         ),
     ),
     "file_backed": (
@@ -70,14 +71,14 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.framework_cache", "framework cache"),
         message(
             "verdict.ledger.framework_cache.what",
-            "host memory given back by emptying the CUDA allocator's cache",
+            "host memory returned by emptying the CUDA allocator's cache",
         ),
     ),
     "unexplained": (
-        message("verdict.ledger.unexplained", "unexplained"),
+        message("verdict.ledger.unexplained", "unattributed growth"),
         message(
             "verdict.ledger.unexplained.what",
-            "raw mmap, thread stacks, pages that malloc could not trim, and what was counted twice",
+            "raw mmap, thread stacks, pages that malloc could not trim, and double counting",
         ),
     ),
 }

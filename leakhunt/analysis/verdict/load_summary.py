@@ -72,7 +72,7 @@ def load_statements(run: Run, landed: LoadSummary | None) -> list[Message]:
         statements.append(
             message(
                 "verdict.throughput_fell",
-                "Throughput fell from {first:.3g} to {last:.3g} requests a second",
+                "Throughput fell from {first:.3g} to {last:.3g} requests per second",
                 first=landed.first_per_second,
                 last=landed.last_per_second,
             )
@@ -174,8 +174,7 @@ def _failed_requests(landed: LoadSummary) -> Message:
         if mostly_failed(landed):
             return message(
                 "verdict.requests_mostly_failed",
-                "{share:.0f} % of {requests:,} requests failed: the service mostly failed, so its"
-                " memory says little",
+                "{share:.0f} % of {requests:,} requests failed; memory growth is not meaningful",
                 **values,
             )
         return message(
@@ -185,8 +184,8 @@ def _failed_requests(landed: LoadSummary) -> Message:
     if mostly_failed(landed):
         return message(
             "verdict.requests_mostly_failed_with",
-            "{share:.0f} % of {requests:,} requests failed ({error}): the service mostly failed,"
-            " so its memory says little",
+            "{share:.0f} % of {requests:,} requests failed ({error}); memory growth is not"
+            " meaningful",
             error=error,
             **values,
         )

@@ -67,11 +67,11 @@ _HALVINGS = 9
 _POWER_MARGIN = 3.0
 _MOST_TIMES_LONGER = 100
 # Why growth is no leak.
-_NOT_CERTAIN = message("verdict.growth_not_certain", "not above the tolerance for certain")
-_ONE_STEP = message("verdict.growth_one_step", "most of it came in one step")
-_SLOWS_DOWN = message("verdict.growth_slows_down", "it slows down")
-_WARM_UP_FITS = message("verdict.growth_fits_warm_up", "a slow warm-up fits as well")
-_TOO_EARLY = message("verdict.growth_too_early", "it may yet be a warm-up")
+_NOT_CERTAIN = message("verdict.growth_not_certain", "lower bound below the tolerance")
+_ONE_STEP = message("verdict.growth_one_step", "most of the growth is one step")
+_SLOWS_DOWN = message("verdict.growth_slows_down", "growth slows down")
+_WARM_UP_FITS = message("verdict.growth_fits_warm_up", "may be a slow warm-up")
+_TOO_EARLY = message("verdict.growth_too_early", "may still be warming up")
 
 
 def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
@@ -207,8 +207,7 @@ class _Judgement:
             calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
             reason=message(
                 "verdict.too_few_samples",
-                "{samples} samples; at least {fewest_samples} are needed,"
-                " {fewest_for_leak} for a leak",
+                "{samples} samples; needs {fewest_samples}, for a leak {fewest_for_leak}",
                 samples=samples,
                 fewest_samples=FEWEST_SAMPLES,
                 fewest_for_leak=FEWEST_FOR_LEAK,
@@ -305,8 +304,8 @@ class _Judgement:
         if status is Status.LEAK:
             return message(
                 "verdict.rises_steadily",
-                "the floor rises steadily, at {rate}; only a warm-up with a time constant above"
-                " {slowest_warm_up} looks like it",
+                "steady growth of {rate}; not warm-up, unless its time constant exceeds"
+                " {slowest_warm_up}",
                 rate=rate,
                 slowest_warm_up=Count(self._slowest_warm_up(), self.work),
             )
@@ -317,7 +316,7 @@ class _Judgement:
         if sight.slope.low > self.tolerance:
             return message(
                 "verdict.grows_but",
-                "it grows by {rate}, but {why}; another {needed} would tell",
+                "grows by {rate}, but {why}; needs another {needed}",
                 rate=rate,
                 why=sight.obstacle or _TOO_EARLY,
                 needed=more,
@@ -325,13 +324,13 @@ class _Judgement:
         if bound <= self.tolerance:
             return message(
                 "verdict.no_leak_so_far",
-                "no leak above {most} so far; another {needed} would tell",
+                "no leak above {most} so far; needs another {needed}",
                 most=most,
                 needed=more,
             )
         return message(
             "verdict.bound_above_tolerance",
-            "no leak above {most}, which is not below the tolerance; another {needed} would tell",
+            "upper bound {most} exceeds the tolerance; needs another {needed}",
             most=most,
             needed=more,
         )

@@ -23,7 +23,7 @@ from leakhunt.analysis.verdict.schedule import (
     typical_growth,
 )
 from leakhunt.analysis.verdict.series import LOOKS
-from leakhunt.model.plan import Load
+from leakhunt.model.plan import PlannedLoad
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.series import ELAPSED, LIVE_HEAP, RSS
 
@@ -66,7 +66,9 @@ def next_phase(
     return _judged(run, run.plan.load, pause_seconds is not None)
 
 
-def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float | None) -> Phase:
+def _warm_up(
+    run: Run, load: PlannedLoad, reading_seconds: float, pause_seconds: float | None
+) -> Phase:
     """Another step of the warm-up, or the first look after it."""
     if run.samples_done < 2:  # nothing is known of its pace
         return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, 1, False)
@@ -87,7 +89,7 @@ def _warm_up(run: Run, load: Load, reading_seconds: float, pause_seconds: float 
     return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, False)
 
 
-def _share_done(run: Run, load: Load) -> float:
+def _share_done(run: Run, load: PlannedLoad) -> float:
     """Of what the soak is held to; 0 where it is held to nothing."""
     by_calls = run.calls_done / run.plan.calls if run.plan.calls else 0.0
     seconds = sum(run.samples[ELAPSED]) / 1e9
@@ -111,7 +113,7 @@ def _stands_out(run: Run, each: int) -> bool:
     return rate * each * LOOKS[1] > PLAIN * (max(heap) - min(heap))
 
 
-def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
+def _between_pauses(run: Run, load: PlannedLoad, pause_seconds: float) -> int | None:
     """Requests between two pauses of the load; None: too few would fit into the soak."""
     per_second = _pace(run)
     ends = [
@@ -124,7 +126,7 @@ def _between_pauses(run: Run, load: Load, pause_seconds: float) -> int | None:
     return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
 
 
-def _judged(run: Run, load: Load, can_pause: bool) -> Phase | None:
+def _judged(run: Run, load: PlannedLoad, can_pause: bool) -> Phase | None:
     """To the next look, or twice as far; None: it is known."""
     each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses and can_pause
     even = evenly(run)
@@ -141,7 +143,7 @@ def _judged(run: Run, load: Load, can_pause: bool) -> Phase | None:
     return None
 
 
-def calls_per_sample(run: Run, load: Load, reading_seconds: float) -> int:
+def calls_per_sample(run: Run, load: PlannedLoad, reading_seconds: float) -> int:
     """From the pace of the requests and the growth so far: as many as come between two readings."""
     per_second = _pace(run)
     seconds = SAMPLE_SECONDS

@@ -8,7 +8,7 @@ from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import SERIES, short_title
+from leakhunt.model.series import RSS, SERIES, short_title
 from leakhunt.model.verdict import Forecast, Trend
 from leakhunt.text.message import Message, Text, joined, message, word
 
@@ -30,11 +30,9 @@ def growth(trend: Trend, work: Work) -> Message:
     }
     if trend.series in SERIES and SERIES[trend.series].is_plural:
         return message(
-            "verdict.grow", "{title} grow by {rate} (between {low} and {high}), {shape}", **values
+            "verdict.grow", "{title} grow by {rate} ({low} to {high}), {shape}", **values
         )
-    return message(
-        "verdict.grows", "{title} grows by {rate} (between {low} and {high}), {shape}", **values
-    )
+    return message("verdict.grows", "{title} grows by {rate} ({low} to {high}), {shape}", **values)
 
 
 def reasons(trends: Sequence[Trend]) -> Text:
@@ -50,7 +48,9 @@ def reasons(trends: Sequence[Trend]) -> Text:
 def undecided(trends: Sequence[Trend]) -> Message:
     """Why these series are inconclusive."""
     if trends[0].samples < FEWEST_SAMPLES:
-        return message("verdict.too_short", "Too short to say ({reason})", reason=reasons(trends))
+        return message(
+            "verdict.too_short", "Inconclusive: too few samples ({reason})", reason=reasons(trends)
+        )
     return message("verdict.inconclusive", "Inconclusive ({reason})", reason=reasons(trends))
 
 
@@ -79,7 +79,7 @@ def bound(trend: Trend, work: Work) -> Message:
         )
     return message(
         "verdict.bound_with_power",
-        "{title} at most {upper_bound} (would have seen {detectable} with 95 %)",
+        "{title} at most {upper_bound} (detection limit {detectable}, 95 % power)",
         title=title,
         upper_bound=most,
         detectable=Rate(trend.detectable, trend.unit, work),
@@ -90,7 +90,7 @@ def time_to_limit(ahead: Forecast, work: Work) -> Message:
     """``At this rate the memory limit (2.00 GiB) is reached in about 500 calls (480 to 530)``."""
     reached = message(
         "verdict.limit_reached",
-        "At this rate {limit} ({room}) is reached in {calls_ahead}",
+        "Reaches {limit} ({room} left) after {calls_ahead}",
         limit=word(ahead.limit),
         room=Amount(ahead.limit_bytes),
         calls_ahead=_calls_ahead(ahead, work),
@@ -99,7 +99,7 @@ def time_to_limit(ahead: Forecast, work: Work) -> Message:
         return reached
     return message(
         "verdict.limit_reached_at_pace",
-        "{reached}, {seconds} at this pace",
+        "{reached}, {seconds}",
         reached=reached,
         seconds=Seconds(ahead.seconds),
     )
@@ -124,14 +124,14 @@ def ending(run: Run) -> Iterator[Message]:
         return
     yield message(
         "verdict.ended_early",
-        "It ended early ({ending}): {reason}",
+        "Ended early ({ending}): {reason}",
         ending=outcome.ending,
         reason=outcome.reason,
     )
-    if rss := run.samples.get("rss"):
+    if rss := run.samples.get(RSS):
         yield message(
             "verdict.rss_until_then",
-            "In its {calls} RSS went from {first} to {last}",
+            "RSS went from {first} to {last} in {calls}",
             calls=Count(run.calls_done, run.plan.work),
             first=Amount(rss[0]),
             last=Amount(rss[-1]),

@@ -23,7 +23,7 @@ def kept_table(rows: Sequence[KeptRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(tr("variant"), overflow="fold")
     table.add_column(tr("figure"), no_wrap=True)
-    table.add_column(tr("kept"), overflow="fold")
+    table.add_column(tr("retained"), overflow="fold")
     for row in rows:
         style = "bold red" if row.accepts_leak else ""
         about = Text.assemble(
@@ -58,12 +58,12 @@ def saved_parts(
 def _change(change: BaselineChange) -> Iterator[Table | Text]:
     name = change.variant.name
     if change.is_new:
-        yield visible_line(Text(tr("{name}: new, not kept before", name=name)))
+        yield visible_line(Text(tr("{name}: new, not in the baseline", name=name)))
         return
-    yield lines_table(name, (tr("kept before"), tr("now")), change.lines)
+    yield lines_table(name, (tr("baseline"), tr("now")), change.lines)
     if change.refusing:
         facts = tr("; ").join(map(fact_line, change.refusing))
-        told = tr("not comparable with what was kept before: {facts}", facts=facts)
+        told = tr("not comparable with the baseline: {facts}", facts=facts)
         yield visible_line(Text(told, "yellow"))
 
 
@@ -72,7 +72,8 @@ def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
         if Kind.INCONCLUSIVE in variant.verdicts:
             yield Text(
                 tr(
-                    "{name} is inconclusive: it may leak, and new runs as much; more calls tell",
+                    "warning: {name} is inconclusive and may leak; later runs may leak as"
+                    " much. Measure more calls",
                     name=variant.name,
                 ),
                 "magenta",
@@ -80,7 +81,7 @@ def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
         if variant.accepts_leak:
             yield Text(
                 tr(
-                    "{name} LEAKS, and this baseline accepts it: runs that leak as much pass",
+                    "warning: {name} leaks; this baseline lets later runs leak as much",
                     name=variant.name,
                 ),
                 "bold red",

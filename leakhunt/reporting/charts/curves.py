@@ -21,7 +21,7 @@ from leakhunt.model.series import (
     FAILURES,
     RSS,
     SERIES,
-    Display,
+    SeriesDisplay,
     SeriesFacts,
     Unit,
     displayed,
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = {
-    Work.CALL: mark("{title}: memory call by call"),
-    Work.REQUEST: mark("{title}: memory request by request"),
+    Work.CALL: mark("{title}: memory by call"),
+    Work.REQUEST: mark("{title}: memory by request"),
 }
 _UNITS = {ELAPSED: mark("requests/s"), FAILURES: mark("of 100")}
 _PANEL_INCHES = 2.5
@@ -91,7 +91,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     """A panel for each series that is drawn and was read; at most some `most` points a curve."""
     from matplotlib.figure import Figure
 
-    shown = [facts.name for facts in displayed(Display.FIGURE) if _read_by_any(report, facts)]
+    shown = [facts.name for facts in displayed(SeriesDisplay.FIGURE) if _read_by_any(report, facts)]
     names = shown or [RSS]
     labels = _INCHES_PER_LABEL * len(report.entries)
     height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5
@@ -275,7 +275,7 @@ def _title(name: str, entry: JudgedRun, report: Report) -> str:
     told = titles.get(name, name)
     if is_absolute(name):
         return plain(told)
-    return plain(tr("{title}, change since the warm-up", title=told))
+    return plain(tr("{title}, change after warm-up", title=told))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
@@ -297,7 +297,7 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
     axes.axhline(0, color="#999999", linewidth=0.8, zorder=1)
     if lowest < low - 0.12 * room:
         axes.text(
-            0.995, 0.03, tr("growth during the warm-up is cut off"), transform=axes.transAxes,
+            0.995, 0.03, tr("growth during warm-up is not shown"), transform=axes.transAxes,
             ha="right", va="bottom", color=SOFT, fontsize=SMALL,
         )  # fmt: skip
 

@@ -46,7 +46,7 @@ def ledger_figure(report: Report) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     title = tr(
-        "{title}: where the growth in RSS went, from the first to the last",
+        "{title}: RSS growth by kind of memory",
         title=named(str(report.title)),
     )
     figure.suptitle(title, fontsize=12, weight="bold")
@@ -60,7 +60,7 @@ def ledger_figure(report: Report) -> Figure:
     panels[0].set_xlim((low - (room if low < 0 else 0.02 * room)) / scale, (high + room) / scale)
     if titles:
         panels[0].set_ylim(len(titles) + 0.6, -0.6)
-        panels[0].set_yticks(range(len(titles) + 1), [*titles.values(), tr("RSS in all")])
+        panels[0].set_yticks(range(len(titles) + 1), [*titles.values(), tr("RSS, total")])
     for axes in panels[max(len(report.entries) - columns, 0) : len(report.entries)]:
         axes.set_xlabel(unit)
         axes.tick_params(labelbottom=True)
@@ -71,7 +71,7 @@ def no_ledger(entry: JudgedRun) -> str:
     """Why there is no ledger of a run."""
     if entry.run.samples_done:
         return tr("no full reading of RSS before the first call")
-    return tr("nothing was measured")
+    return tr("not measured")
 
 
 def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Ending
-from leakhunt.model.series import AUDIO, Display, Series, Unit, displayed
+from leakhunt.model.series import AUDIO, Series, SeriesDisplay, Unit, displayed
 from leakhunt.reporting.charts.series_values import (
     heights,
     is_absolute,
@@ -60,7 +60,7 @@ def _unit(unit: Unit) -> str:
 
 def _drawn_series(report: Report) -> Iterator[Series]:
     known = {series.name: series for entry in report.entries for series in entry.run.series}
-    for facts in displayed(Display.PAGE):
+    for facts in displayed(SeriesDisplay.PAGE):
         if facts.name in known and any(
             is_worth_drawing(entry.run, facts) for entry in report.entries
         ):
@@ -70,7 +70,9 @@ def _drawn_series(report: Report) -> Iterator[Series]:
 def _variant(entry: JudgedRun) -> dict[str, Any]:
     run = entry.run
     drawn = [
-        facts.name for facts in displayed(Display.PAGE) if len(run.samples.get(facts.name, ()))
+        facts.name
+        for facts in displayed(SeriesDisplay.PAGE)
+        if len(run.samples.get(facts.name, ()))
     ]
     first = min(run.judged_from, max(run.samples_done - 1, 0))
     return {

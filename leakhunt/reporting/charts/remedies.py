@@ -40,10 +40,10 @@ _SAVED = {
     Work.REQUEST: mark("saved per request ({unit})"),
 }
 _TIME = {
-    Work.CALL: mark("time of a call, as a multiple of before"),
-    Work.REQUEST: mark("time of a request, as a multiple of before"),
+    Work.CALL: mark("time per call, ratio to before"),
+    Work.REQUEST: mark("time per request, ratio to before"),
 }
-_NOTE = mark("bars: intervals · hollow: saves nothing that shows · square: the results differ")
+_NOTE = mark("bars: intervals · hollow: no significant saving · square: results differ")
 
 
 def remedies_png(report: Report) -> bytes:
@@ -69,14 +69,14 @@ def remedies_figure(report: Report) -> Figure:
     height = max(_HEIGHT_INCHES, 1.2 + _INCHES_PER_POINT * len(points)) if points else 1.2
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     axes = figure.subplots()
-    title = tr("{title}: what each remedy saves, and what it costs", title=named(str(report.title)))
+    title = tr("{title}: saving and overhead of each fix", title=named(str(report.title)))
     figure.suptitle(title, fontsize=12, weight="bold")
     if points:
         _draw(axes, points, work_of(report))
         figure.supxlabel(tr(_NOTE), fontsize=SMALL, color=SOFT)
     else:
         axes.axis("off")
-        axes.text(0, 0.5, tr("No remedy was tried, and no variant can be compared."), va="center")
+        axes.text(0, 0.5, tr("No fix was tried, and no variant can be compared."), va="center")
     return figure
 
 
@@ -110,10 +110,10 @@ def words(point: BoardPoint, work: Work = Work.CALL) -> str:
     saved = (
         tr("saves {estimate}", estimate=format_rate(point.saved.estimate, Unit.BYTES, work))
         if point.saves
-        else tr("saves nothing that shows")
+        else tr("no significant saving")
     )
     told = tr(
-        "{name}\n{saved}, {estimate:.2f} × the time",
+        "{name}\n{saved}, {estimate:.2f} × time",
         name=named(point.name),
         saved=saved,
         estimate=point.time_ratio.estimate,
@@ -146,6 +146,6 @@ def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:
         [axes.get_xlim()[0], 1], 0, axes.get_ylim()[1], color="#009E73", alpha=0.08, zorder=0
     )
     axes.text(
-        0.01, 0.985, tr("saves, and\ncosts nothing"), transform=axes.transAxes,
+        0.01, 0.985, tr("saving without\noverhead"), transform=axes.transAxes,
         va="top", fontsize=SMALL, color="#006b4f",
     )  # fmt: skip

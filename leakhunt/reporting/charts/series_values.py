@@ -29,8 +29,8 @@ from leakhunt.text.language import mark, tr
 _SECOND = 1e9
 # What is drawn of these is a rate.
 _TITLES = {
-    ELAPSED: mark("requests a second"),
-    FAILURES: mark("failed, of 100 requests"),
+    ELAPSED: mark("requests per second"),
+    FAILURES: mark("failed requests (%)"),
 }
 _OF_REQUESTS = {DURATION: mark("response time, mean")}
 

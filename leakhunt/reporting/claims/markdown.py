@@ -52,7 +52,7 @@ def _lines(report: ClaimsReport) -> Iterator[str]:
 def _details(scenario: CheckedScenario) -> Iterator[str]:
     yield ""
     yield "<details>"
-    told = tr("How each was measured: {scenario}", scenario=scenario.name)
+    told = tr("Method: {scenario}", scenario=scenario.name)
     yield f"<summary>{inside_html(told)}</summary>"
     yield from claim_details(scenario.claims, pages(scenario))
     if scenario.runs:

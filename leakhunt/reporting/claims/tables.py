@@ -26,38 +26,38 @@ from leakhunt.text.language import mark, tr
 SIGNS: Mapping[ClaimVerdict, str] = {
     ClaimVerdict.REPRODUCED: "✓",
     ClaimVerdict.NOT_REPRODUCED: "✗",
-    ClaimVerdict.ANOTHER_CAUSE: "≠",
-    ClaimVerdict.CANNOT_TELL: "?",
+    ClaimVerdict.OTHER_CAUSE: "≠",
+    ClaimVerdict.INCONCLUSIVE: "?",
     ClaimVerdict.NOT_MEASURED: "–",
 }
 _ANSWER_SIGNS: Mapping[CheckAnswer, str] = {
     CheckAnswer.HOLDS: "✓",
     CheckAnswer.DOES_NOT_HOLD: "✗",
-    CheckAnswer.CANNOT_TELL: "?",
+    CheckAnswer.INCONCLUSIVE: "?",
     CheckAnswer.NOT_MEASURED: "–",
 }
 HEADINGS = (
-    mark("what is measured"),
+    mark("measure"),
     mark("claimed"),
-    mark("holds if"),
-    mark("measured here"),
-    mark("answer"),
+    mark("limits"),
+    mark("measured"),
+    mark("result"),
     mark("run"),
 )
 SHORT_HEADINGS = (
     mark("verdict"),
     mark("claim"),
-    mark("what it says"),
+    mark("statement"),
     mark("claimed"),
-    mark("measured here"),
+    mark("measured"),
 )
 RUN_HEADINGS = (mark("run"), mark("command"), mark("measured on"), mark("result"))
 HOW_IT_IS_READ = mark(
-    "A claim is reproduced if every figure keeps its limits, with the 99 % bounds of what is"
-    " estimated; not reproduced if one of the effect is beyond them for certain; another cause if"
-    " the effect is there and what is blamed for it is not to blame. Bounds on both sides of a"
-    " limit cannot tell. A claim that does not hold is a finding about these versions and this"
-    " machine, not a failure."
+    "Reproduced: every figure is within its limits, including its 99 % bounds. Not reproduced:"
+    " the bounds of a figure of the effect are outside its limits. Reproduced, other cause: the"
+    " effect is there, but its stated cause is not. Inconclusive: bounds on both sides of a"
+    " limit. A claim that is not reproduced is a finding about these versions and this machine,"
+    " not a failure."
 )
 
 
@@ -93,16 +93,16 @@ def summary(claims: Iterable[JudgedClaim]) -> str:
 _SUMMARIES: Mapping[ClaimVerdict, str] = {
     ClaimVerdict.REPRODUCED: mark("Reproduced"),
     ClaimVerdict.NOT_REPRODUCED: mark("Not reproduced"),
-    ClaimVerdict.ANOTHER_CAUSE: mark("Reproduced for another cause"),
-    ClaimVerdict.CANNOT_TELL: mark("Cannot tell"),
-    ClaimVerdict.NOT_MEASURED: mark("Not measured here"),
+    ClaimVerdict.OTHER_CAUSE: mark("Reproduced, other cause"),
+    ClaimVerdict.INCONCLUSIVE: mark("Inconclusive"),
+    ClaimVerdict.NOT_MEASURED: mark("Not measured"),
 }
 
 
 def title(report: ClaimsReport) -> str:
     """``Claims about fsmn-vad``."""
     names = tr(" and ").join(scenario.name for scenario in report.scenarios)
-    return tr("Claims about {scenario}: do they hold?", scenario=names)
+    return tr("Claims about {scenario}", scenario=names)
 
 
 def row(judged: JudgedCheck, pages: Mapping[str, str]) -> ClaimRow:
@@ -133,7 +133,7 @@ def what(check: Check) -> str:
         instrument=check.instrument,
     )
     if check.reference:
-        told = tr("{told}, against {reference}", told=told, reference=check.reference)
+        told = tr("{told}, compared with {reference}", told=told, reference=check.reference)
     if check.from_call is not None or check.to_call is not None:
         told = tr(
             "{told}, from call {first} to {last}",
@@ -206,4 +206,4 @@ def unfinished(report: ClaimsReport) -> str:
     """That it was interrupted; empty: it was not."""
     if not report.interrupted:
         return ""
-    return tr("Interrupted: claims whose runs were not made yet are not measured.")
+    return tr("Interrupted: claims without runs are not measured.")

@@ -27,8 +27,8 @@ _LONGEST_CELL = 90
 _STYLES = {
     ClaimVerdict.REPRODUCED: "green",
     ClaimVerdict.NOT_REPRODUCED: "bold red",
-    ClaimVerdict.ANOTHER_CAUSE: "bold yellow",
-    ClaimVerdict.CANNOT_TELL: "magenta",
+    ClaimVerdict.OTHER_CAUSE: "bold yellow",
+    ClaimVerdict.INCONCLUSIVE: "magenta",
     ClaimVerdict.NOT_MEASURED: "dim",
 }
 
@@ -88,7 +88,7 @@ def _listed(files: Sequence[Claims]) -> Iterator[Text]:
 
 def _checks(claim: Claim) -> Iterator[str]:
     if claim.not_measured:
-        yield tr("not measured here: {reason}", reason=claim.not_measured)
+        yield tr("not measured: {reason}", reason=claim.not_measured)
     for check in claim.checks:
         told = tr("{what}: {limits}", what=what(check), limits=limits(check))
         yield tr("{told}; run {run}", told=told, run=check.run)

@@ -9,18 +9,18 @@ from leakhunt.model.comparison import Comparison, Matter, Mismatch, Pair
 from leakhunt.text.language import mark, tr
 
 _CONSEQUENCES = {
-    Matter.INPUTS: mark("nothing can be concluded"),
-    Matter.MEMORY: mark("nothing can be concluded"),
-    Matter.MACHINE: mark("nothing can be concluded on time"),
+    Matter.INPUTS: mark("not comparable"),
+    Matter.MEMORY: mark("not comparable"),
+    Matter.MACHINE: mark("time not comparable"),
 }
-REFUSED_TITLE = mark("Conclusions refused: these are not the same")
-DESPITE_TITLE = mark("Concluded despite differences (--despite-differences)")
-SHOWN_TITLE = mark("What else differs")
+REFUSED_TITLE = mark("Not comparable: the runs differ in")
+DESPITE_TITLE = mark("Compared despite differences (--despite-differences)")
+SHOWN_TITLE = mark("Other differences")
 MISMATCH_HEADINGS = (
     mark("fact"),
     mark("before"),
     mark("after"),
-    mark("what follows"),
+    mark("conclusion"),
     mark("variants"),
 )
 
@@ -77,7 +77,7 @@ def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Bo
 def fact_line(mismatch: Mismatch) -> str:
     """``threads 2 against 4``."""
     return tr(
-        "{fact} {before} against {after}",
+        "{fact}: {before} and {after}",
         fact=mismatch.title,
         before=mismatch.before,
         after=mismatch.after,
@@ -96,4 +96,4 @@ def alone_lines(comparison: Comparison) -> Iterator[str]:
         )
     for side in comparison.sides:
         for what in side.left_out:
-            yield tr("{label}: left out: {what}", label=side.label, what=what)
+            yield tr("{label}: skipped: {what}", label=side.label, what=what)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import RSS, SERIES, Display, Unit, displayed, short_title
+from leakhunt.model.series import RSS, SERIES, SeriesDisplay, Unit, displayed, short_title
 from leakhunt.reporting.charts.style import (
     COLOURS,
     DASHES,
@@ -71,7 +71,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     order = [side.label for side in comparison.sides]
     series = [
         facts.name
-        for facts in displayed(Display.COMPARISON)
+        for facts in displayed(SeriesDisplay.COMPARISON)
         if any(_curves(sides, facts.name, order) for sides in shown.values())
     ] or [RSS]
     columns = min(len(series), _MOST_COLUMNS)
@@ -91,7 +91,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         for axes in own[len(series) :]:
             axes.remove()
     for axes in panels[-1]:
-        axes.set_xlabel(tr("calls since the warm-up"))
+        axes.set_xlabel(tr("calls after warm-up"))
     more = len(variants) - len(shown)
     rest = (
         tr(

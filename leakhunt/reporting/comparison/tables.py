@@ -22,28 +22,30 @@ from leakhunt.text.language import mark, ntr, tr
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
 SIGNS = {
-    Conclusion.MORE: "▲",
-    Conclusion.LESS: "▼",
+    Conclusion.INCREASE: "▲",
+    Conclusion.DECREASE: "▼",
     Conclusion.NO_DIFFERENCE: "=",
-    Conclusion.CANNOT_TELL: "?",
-    Conclusion.REFUSED: "×",
+    Conclusion.INCONCLUSIVE: "?",
+    Conclusion.NOT_COMPARABLE: "×",
 }
 _WORDS = {
-    Conclusion.MORE: mark("grows more"),
-    Conclusion.LESS: mark("grows less"),
-    Conclusion.NO_DIFFERENCE: mark("none that shows"),
-    Conclusion.CANNOT_TELL: mark("cannot tell"),
-    Conclusion.REFUSED: mark("refused"),
+    Conclusion.INCREASE: mark("grows more"),
+    Conclusion.DECREASE: mark("grows less"),
+    Conclusion.NO_DIFFERENCE: mark("not significant"),
+    Conclusion.INCONCLUSIVE: mark("inconclusive"),
+    Conclusion.NOT_COMPARABLE: mark("not comparable"),
 }
-_TIME_WORDS = {Conclusion.MORE: mark("takes longer"), Conclusion.LESS: mark("takes less time")}
+_TIME_WORDS = {
+    Conclusion.INCREASE: mark("takes longer"),
+    Conclusion.DECREASE: mark("takes less time"),
+}
 # Less is rounded to nothing, not to less than nothing.
 _LEAST_BYTES = 0.05
 SUSPECT_HEADINGS = (mark("suspect"), "", mark("before"), mark("after"), mark("fingerprint"))
 HOW_IT_IS_READ = mark(
-    "Differences are after less before, per call, over the judged calls that"
-    " both made; their 99 % intervals hold one by one, not all at once."
-    ' "Would have seen": a difference of that size shows in 95 of 100 such'
-    " comparisons."
+    "Differences: after minus before, per call, over the measured calls of both. 99 %"
+    " confidence intervals, each by itself. Detection limit: a difference of this size is found"
+    " in 95 of 100 comparisons."
 )
 
 
@@ -61,10 +63,10 @@ def pair_title(pair: Pair) -> str:
 def sign(pair: Pair, despite: bool) -> str:
     """One sign for a pair: that of its first figure about memory that differs, or of the first."""
     if pair.refusing and not despite and any(e.matter.refuses_memory for e in pair.refusing):
-        return SIGNS[Conclusion.REFUSED]
+        return SIGNS[Conclusion.NOT_COMPARABLE]
     found = [line.conclusion for line in pair.lines if line.name != TIME]
-    differs = [each for each in found if each in (Conclusion.MORE, Conclusion.LESS)]
-    return SIGNS[next(iter([*differs, *found]), Conclusion.CANNOT_TELL)]
+    differs = [each for each in found if each in (Conclusion.INCREASE, Conclusion.DECREASE)]
+    return SIGNS[next(iter([*differs, *found]), Conclusion.INCONCLUSIVE)]
 
 
 def headings(pair: Pair) -> tuple[str, ...]:
@@ -163,7 +165,9 @@ def short_conclusion_cell(line: Metric) -> str:
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
-            "{told} ({would_show_cell} would)", told=told, would_show_cell=would_show_cell(line)
+            "{told} (detection limit {would_show_cell})",
+            told=told,
+            would_show_cell=would_show_cell(line),
         )
     return told
 
@@ -185,13 +189,13 @@ def conclusion_cell(line: Metric) -> str:
     told = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
-            "{told} (would have seen {would_show_cell})",
+            "{told}; detection limit {would_show_cell} (95 % power)",
             told=told,
             would_show_cell=would_show_cell(line),
         )
     return (
         tr("{kind}: {told}", kind=told, told=line.reason)
-        if line.conclusion is Conclusion.CANNOT_TELL
+        if line.conclusion is Conclusion.INCONCLUSIVE
         else told
     )
 
@@ -200,9 +204,9 @@ def results_cell(pair: Pair) -> str:
     """Whether the calls returned the same."""
     if pair.results is None:
         refused = any(mismatch.matter.refuses_memory for mismatch in pair.refusing)
-        return tr("not compared") if refused else tr("not summarized")
+        return tr("not compared") if refused else tr("not in the summary")
     if not pair.results.differing:
-        return tr("same in {compared:,} calls", compared=pair.results.compared)
+        return tr("identical in {compared:,} calls", compared=pair.results.compared)
     told = tr(
         "differ in {differing:,} of {compared:,} calls",
         differing=pair.results.differing,
@@ -213,7 +217,7 @@ def results_cell(pair: Pair) -> str:
         return told
     share = 100 * results.total / results.reference_total
     return tr(
-        "{told}, by {worst} at most, {share:.2g} % of the whole",
+        "{told}, by at most {worst}, {share:.2g} % of the total",
         told=told,
         worst=format_seconds(results.worst / 1000.0),
         share=share,
@@ -231,7 +235,7 @@ def basis(pair: Pair) -> str:
     )
     about: dict[str, list[str]] = {}
     for line in pair.lines:
-        if line.difference is not None and line.conclusion is not Conclusion.REFUSED:
+        if line.difference is not None and line.conclusion is not Conclusion.NOT_COMPARABLE:
             about.setdefault(str(line.reason), []).append(str(line.title))
     told = tr("; ").join(
         tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
@@ -263,7 +267,7 @@ def not_hunted(pair: Pair) -> str:
     for label, entries in sides:
         if not any(entry.attribution is not None for entry in entries):
             return tr(
-                "{label} was not hunted: 'leakhunt hunt' would tell what is new and what gone.",
+                "{label} has no suspects to compare: run 'leakhunt hunt' on it.",
                 label=label,
             )
     return ""

@@ -30,11 +30,11 @@ from leakhunt.text.language import tr
 # Cells, so that all fits into 80.
 _LABEL, _DIFFERENCE = 13, 17
 _STYLES = {
-    Conclusion.MORE: "bold red",
-    Conclusion.LESS: "green",
+    Conclusion.INCREASE: "bold red",
+    Conclusion.DECREASE: "green",
     Conclusion.NO_DIFFERENCE: "",
-    Conclusion.CANNOT_TELL: "magenta",
-    Conclusion.REFUSED: "bold yellow",
+    Conclusion.INCONCLUSIVE: "magenta",
+    Conclusion.NOT_COMPARABLE: "bold yellow",
 }
 
 
@@ -85,7 +85,7 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
             yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
         if not comparison.despite:
             yield Text(
-                "  " + tr("--despite-differences concludes all the same, and says so."), "dim"
+                "  " + tr("--despite-differences compares anyway, and marks the result."), "dim"
             )
     shown = shown_box(comparison)
     if shown is not None:

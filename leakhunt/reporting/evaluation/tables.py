@@ -17,18 +17,18 @@ from leakhunt.text.language import mark, tr
 HUNT_HEADINGS = (
     mark("workload"),
     mark("first suspect"),
-    mark("explained"),
+    mark("attributed"),
     mark("known cause"),
-    mark("right"),
+    mark("correct"),
 )
 HEADINGS = (
     mark("workload"),
-    mark("truth"),
+    mark("ground truth"),
     mark("found"),
     mark("rate/call"),
-    mark("true rate"),
+    mark("true growth rate"),
     mark("calls"),
-    mark("right"),
+    mark("correct"),
 )
 FORMAT = 1
 
@@ -88,9 +88,9 @@ def summary(score: Score) -> list[str]:
     bound = 100 * score.false_alarm_bound
     return [
         tr(
-            "clean: {false_alarms} false alarms in {clean_runs} runs (the true rate"
-            " is below {bound:.2g} % with 95 %); {certified} certified, after"
-            " {median_clean_samples:.0f} samples in the median",
+            "clean: {false_alarms} false positives in {clean_runs} runs (false-positive rate"
+            " below {bound:.2g} %, 95 % confidence); {certified} certified, median"
+            " {median_clean_samples:.0f} samples",
             false_alarms=score.false_alarms,
             clean_runs=score.clean_runs,
             bound=bound,
@@ -98,8 +98,8 @@ def summary(score: Score) -> list[str]:
             median_clean_samples=score.median_clean_samples,
         ),
         tr(
-            "leaking: {found} of {leaking_runs} found, {classed} in the right class;"
-            " median {median_samples:.0f} samples, {median_calls:,.0f} calls",
+            "leaking: {found} of {leaking_runs} found, {classed} with the right class; median"
+            " {median_samples:.0f} samples, {median_calls:,.0f} calls",
             found=score.found,
             leaking_runs=score.leaking_runs,
             classed=score.classed,
@@ -119,7 +119,7 @@ def confusion_rows(
         for expected in Kind
         if expected in table
     ]
-    return [tr("truth \\ found"), *map(tr, columns)], body
+    return [tr("ground truth \\ found"), *map(tr, columns)], body
 
 
 def wrong(trials: Iterable[Trial]) -> list[Trial]:

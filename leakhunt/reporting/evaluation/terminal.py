@@ -53,9 +53,9 @@ def _suspected(each: Trial) -> str:
     if hunt is None or hunt.is_right:
         return ""
     cause = hunt.cause or tr("no known cause")
-    wanted = f"{hunt.culprit} ({cause})" if hunt.culprit else tr("nobody")
+    wanted = f"{hunt.culprit} ({cause})" if hunt.culprit else tr("none")
     return tr(
-        "; expected {wanted}, suspected {first}", wanted=wanted, first=hunt.first or tr("nobody")
+        "; expected {wanted}, first suspect {first}", wanted=wanted, first=hunt.first or tr("none")
     )
 
 

@@ -25,7 +25,7 @@ _MOST_NAMED = 20
 def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
     """The lines to print: errors, the gravest first, then one notice on what is within."""
     told = rows(gated)
-    failed = [row for row in told if row.answer is not GateAnswer.WITHIN]
+    failed = [row for row in told if row.answer is not GateAnswer.WITHIN_BUDGET]
     shown = failed if len(failed) <= MOST_ERRORS else failed[: MOST_ERRORS - 1]
     for row in shown:
         yield _error(row, repository)
@@ -35,7 +35,7 @@ def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]
             {"title": "leakhunt"},
             ntr("{n} more: see the job's summary", "{n} more: see the job's summary", hidden),
         )
-    if within := [row for row in told if row.answer is GateAnswer.WITHIN]:
+    if within := [row for row in told if row.answer is GateAnswer.WITHIN_BUDGET]:
         title = ntr("leakhunt: {n} within budget", "leakhunt: {n} within budget", len(within))
         yield _command("notice", {"title": title}, "\n".join(_passes(within)))
 
@@ -52,7 +52,7 @@ def _passes(within: list[GateRow]) -> Iterator[str]:
     for row in within[:_MOST_NAMED]:
         told = tr("{name}: budget {limit}", name=row.name, limit=limit(row))
         if power(row) != NOTHING:
-            told += tr("; would have seen {power} with 95 %", power=power(row))
+            told += tr("; detection limit {power} (95 % power)", power=power(row))
         yield told
     hidden = len(within) - _MOST_NAMED
     if hidden > 0:

@@ -25,9 +25,9 @@ from leakhunt.reporting.gate.source_lines import Repository, Spot, place, scenar
 from leakhunt.reporting.gate.suspects import accepted_line, suspect_line
 
 _SEVERITIES = {
-    GateAnswer.OVER: "critical",
-    GateAnswer.NOTHING_MEASURED: "major",
-    GateAnswer.CANNOT_TELL: "major",
+    GateAnswer.OVER_BUDGET: "critical",
+    GateAnswer.NOT_MEASURED: "major",
+    GateAnswer.INCONCLUSIVE: "major",
 }
 
 
@@ -44,7 +44,7 @@ def render(gated: GateResult, repository: Repository) -> bytes:
 
 def _failed(gated: GateResult, repository: Repository) -> Iterator[dict[str, Any]]:
     for row in rows(gated):
-        if row.answer is not GateAnswer.WITHIN:
+        if row.answer is not GateAnswer.WITHIN_BUDGET:
             yield {
                 "description": _description(row),
                 "check_name": rule_id(row),

@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 
 # The classes that give the answers their colours; a sign and a word say the same.
 _COLOURS = {
-    GateAnswer.OVER: "leak",
-    GateAnswer.NOTHING_MEASURED: "unmeasured",
-    GateAnswer.CANNOT_TELL: "inconclusive",
-    GateAnswer.WITHIN: "no_leak",
+    GateAnswer.OVER_BUDGET: "leak",
+    GateAnswer.NOT_MEASURED: "unmeasured",
+    GateAnswer.INCONCLUSIVE: "inconclusive",
+    GateAnswer.WITHIN_BUDGET: "no_leak",
 }
 # So many points a curve has in the table.
 _POINTS = 48
-_NOT_HELD = mark("nothing: every variant is judged by itself")
+_NOT_HELD = mark("none: each variant is judged by itself")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def render(gated: GateResult) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
     told = rows(gated)
     shown, folded = parted(told)
-    failed = [each for each in by_gravity(gated) if each.answer is not GateAnswer.WITHIN]
+    failed = [each for each in by_gravity(gated) if each.answer is not GateAnswer.WITHIN_BUDGET]
     # By identity: run files may hold the same variant twice.
     anchors = {id(variant): f"variant-{number}" for number, variant in enumerate(failed, 1)}
     page = template("gate.html.j2").render(
@@ -106,7 +106,9 @@ def render(gated: GateResult) -> bytes:
         acceptances=lambda variant: "\n".join(acceptances(variant, gated)),
         accepted=_accepted,
         accepted_within=[
-            each for each in gated.variants if each.accepted and each.answer is GateAnswer.WITHIN
+            each
+            for each in gated.variants
+            if each.accepted and each.answer is GateAnswer.WITHIN_BUDGET
         ],
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
         sentences=list(_sentences(gated, told)),
@@ -118,7 +120,7 @@ def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
     """What it was held against, and of what it tells: name and text."""
     if gated.policy:
         yield tr("policy"), gated.policy
-    yield tr("held against"), gated.against or tr(_NOT_HELD)
+    yield tr("compared with"), gated.against or tr(_NOT_HELD)
     runs = [entry.run for variant in gated.variants for entry in variant.entries]
     if runs:
         yield tr("device"), " / ".join(dict.fromkeys(run.plan.device for run in runs))
@@ -127,7 +129,7 @@ def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
 
 def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
     drawn = curve(row, _POINTS)
-    needs_reason = row.answer is GateAnswer.WITHIN and not figures_tell(row)
+    needs_reason = row.answer is GateAnswer.WITHIN_BUDGET and not figures_tell(row)
     return GatePageRow(
         colour=_COLOURS[row.answer],
         cells=cells(row),
@@ -141,7 +143,7 @@ def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
 def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
     """Why it is not within, each with the series that it is about: none, the variant as a whole."""
     for check in variant.checks:
-        if check.answer is not GateAnswer.WITHIN:
+        if check.answer is not GateAnswer.WITHIN_BUDGET:
             yield check.budget.series, str(check.reason)
     for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
         yield "", told

@@ -31,10 +31,10 @@ FORMAT = 2
 SCHEMA = f"urn:leakhunt:schema:gate:{FORMAT}"
 # The answers as programs read them.
 _ANSWERS = {
-    GateAnswer.WITHIN: "within",
-    GateAnswer.OVER: "over",
-    GateAnswer.CANNOT_TELL: "cannot_tell",
-    GateAnswer.NOTHING_MEASURED: "not_measured",
+    GateAnswer.WITHIN_BUDGET: "within_budget",
+    GateAnswer.OVER_BUDGET: "over_budget",
+    GateAnswer.INCONCLUSIVE: "inconclusive",
+    GateAnswer.NOT_MEASURED: "not_measured",
 }
 
 

@@ -51,8 +51,8 @@ def _case(row: GateRow, seconds: float) -> Element:
     if row.check is not None:
         name += f": {row.series} {limit(row)}"
     case = element("testcase", classname=row.variant.scenario, name=name, time=f"{seconds:.6f}")
-    if row.answer is not GateAnswer.WITHIN:
-        tag = "failure" if row.answer is GateAnswer.OVER else "error"
+    if row.answer is not GateAnswer.WITHIN_BUDGET:
+        tag = "failure" if row.answer is GateAnswer.OVER_BUDGET else "error"
         case.append(element(tag, _told(row), type=word(row.answer), message=sentence(row)))
     else:
         case.append(element("system-out", "\n".join(_answer(row))))

@@ -61,7 +61,7 @@ def _lines(gated: GateResult) -> Iterator[str]:
     told = rows(gated)
     yield from _tables(told)
     for variant in by_gravity(gated):
-        if variant.answer is not GateAnswer.WITHIN:
+        if variant.answer is not GateAnswer.WITHIN_BUDGET:
             yield from _failed(variant, gated)
     yield from _accepted(gated)
     if gated.notes:
@@ -103,11 +103,11 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
         yield f"- {escaped(told)}"
     for check in variant.checks:
-        if check.answer is not GateAnswer.WITHIN:
+        if check.answer is not GateAnswer.WITHIN_BUDGET:
             yield f"- {code(check.budget.series)}: {escaped(str(check.reason))}"
     if variant.suspects:
         yield ""
-        yield tr("Who keeps the memory:")
+        yield tr("Leak suspects:")
         yield ""
     for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):
         yield from _suspect(number, suspect, variant)
@@ -120,7 +120,7 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
 def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[str]:
     kept = keeps(suspect, work_of(variant))
     yield tr(
-        "{number}. **{title}**: keeps {keeps}",
+        "{number}. **{title}**: retains {keeps}",
         number=number,
         title=escaped(str(suspect.title)),
         keeps=escaped(kept),
@@ -132,8 +132,8 @@ def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[
     if suspect.chain:
         yield f"   - {tr('held by')}: {code(' -> '.join(suspect.chain))}"
     if suspect.cause is not None:
-        yield f"   - {tr('why')}: {escaped(tr(suspect.cause.reason))}"
-        yield f"   - {tr('remedy')}: {escaped(tr(suspect.cause.remedy.text))}"
+        yield f"   - {tr('reason')}: {escaped(tr(suspect.cause.reason))}"
+        yield f"   - {tr('fix')}: {escaped(tr(suspect.cause.remedy.text))}"
     yield f"   - {tr('fingerprint')}: {code(suspect.fingerprint)}"
 
 
@@ -142,14 +142,14 @@ def _next(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     following = list(commands(variant, gated))
     if following:
         yield ""
-        yield tr("What to do next:")
+        yield tr("Next steps:")
         yield ""
     for what, command in following:
         yield f"- {escaped(what)}: {code(command)}"
     if variant.suspects:
         yield ""
         yield "<details>"
-        heading = tr("Put up with it for a while")
+        heading = tr("Accept it until a date")
         yield f"<summary>{inside_html(heading)}</summary>"
         yield ""
         yield tr("Add to {policy}:", policy=escaped(policy_name(gated)))
@@ -165,7 +165,7 @@ def _accepted(gated: GateResult) -> Iterator[str]:
     found = [(variant, *each) for variant in gated.variants for each in variant.accepted]
     if found:
         yield ""
-        yield tr("Put up with:")
+        yield tr("Accepted:")
         yield ""
     for variant, suspect, acceptance in found:
         told = accepted_line(suspect, acceptance, variant)
@@ -175,7 +175,7 @@ def _accepted(gated: GateResult) -> Iterator[str]:
 def _details(gated: GateResult, told: list[GateRow]) -> Iterator[str]:
     yield ""
     yield "<details>"
-    heading = tr("Every answer in a sentence")
+    heading = tr("All results")
     yield f"<summary>{inside_html(heading)}</summary>"
     yield ""
     for row in told:

@@ -16,7 +16,7 @@ from leakhunt.text.language import mark, tr
 _PYPROJECT = "pyproject.toml"
 # An accepted suspect may keep so many times what it keeps now: what instruments are off by.
 _ROOM = 1.25
-_WHY = mark("say why it is put up with, and where its repair is tracked")
+_WHY = mark("reason for accepting it, and where the fix is tracked")
 
 
 def commands(variant: VariantResult, gated: GateResult) -> Iterator[tuple[str, str]]:
@@ -33,12 +33,12 @@ def commands(variant: VariantResult, gated: GateResult) -> Iterator[tuple[str, s
         # A scenario of the user's own goes by its path, which is not known here.
         is_built_in = plan is not None and plan.source == variant.scenario
         one = f" --scenario {shlex.quote(variant.name)}" if is_built_in else ""
-        yield tr("measure it again"), asked + one
+        yield tr("measure again"), asked + one
     if plan is not None and plan.load is not None:
         return
     is_known = plan is not None and plan.source == variant.scenario
-    if is_known and not variant.suspects and variant.answer is GateAnswer.OVER:
-        yield tr("find out who keeps the memory"), f"leakhunt hunt {shlex.quote(variant.name)}"
+    if is_known and not variant.suspects and variant.answer is GateAnswer.OVER_BUDGET:
+        yield tr("find the leak suspects"), f"leakhunt hunt {shlex.quote(variant.name)}"
 
 
 def policy_name(gated: GateResult) -> str:

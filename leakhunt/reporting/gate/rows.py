@@ -29,22 +29,22 @@ from leakhunt.text.message import Text
 
 # A word always, a sign beside it: never told by colour alone.
 SIGNS = {
-    GateAnswer.OVER: "▲",
-    GateAnswer.NOTHING_MEASURED: "×",
-    GateAnswer.CANNOT_TELL: "?",
-    GateAnswer.WITHIN: "●",
+    GateAnswer.OVER_BUDGET: "▲",
+    GateAnswer.NOT_MEASURED: "×",
+    GateAnswer.INCONCLUSIVE: "?",
+    GateAnswer.WITHIN_BUDGET: "●",
 }
 _OVERALL = {
-    GateAnswer.OVER: mark("over budget"),
-    GateAnswer.NOTHING_MEASURED: mark("could not measure"),
-    GateAnswer.CANNOT_TELL: mark("cannot tell"),
-    GateAnswer.WITHIN: mark("within budget"),
+    GateAnswer.OVER_BUDGET: mark("over budget"),
+    GateAnswer.NOT_MEASURED: mark("not measured"),
+    GateAnswer.INCONCLUSIVE: mark("inconclusive"),
+    GateAnswer.WITHIN_BUDGET: mark("within budget"),
 }
 _COUNTED = {
-    GateAnswer.OVER: mark("{count} over"),
-    GateAnswer.NOTHING_MEASURED: mark("{count} could not be measured"),
-    GateAnswer.CANNOT_TELL: mark("{count} undecided"),
-    GateAnswer.WITHIN: mark("{count} within"),
+    GateAnswer.OVER_BUDGET: mark("{count} over budget"),
+    GateAnswer.NOT_MEASURED: mark("{count} not measured"),
+    GateAnswer.INCONCLUSIVE: mark("{count} inconclusive"),
+    GateAnswer.WITHIN_BUDGET: mark("{count} within budget"),
 }
 
 
@@ -78,7 +78,7 @@ def variants_of(gated: GateResult) -> tuple[VariantResult, ...]:
     """The variants in the order of the policy; of a gate of nothing, one that says so."""
     return gated.variants or (
         VariantResult(
-            "leakhunt", "gate", GateAnswer.NOTHING_MEASURED, (), reason=tr("nothing was gated")
+            "leakhunt", "gate", GateAnswer.NOT_MEASURED, (), reason=tr("no variant was checked")
         ),
     )
 
@@ -94,7 +94,7 @@ def variant_rows(variant: VariantResult) -> Iterator[GateRow]:
     if variant.reason or not answers or gravest(answers) is not variant.answer:
         # Beside answers of its own, a reason is about what could not be held against a baseline.
         is_beside = bool(variant.reason and answers)
-        whole = GateAnswer.NOTHING_MEASURED if is_beside else variant.answer
+        whole = GateAnswer.NOT_MEASURED if is_beside else variant.answer
         yield GateRow(variant, whole, _reason(variant), None)
     for check in variant.checks:
         yield GateRow(variant, check.answer, check.reason, check)
@@ -104,8 +104,8 @@ def _reason(variant: VariantResult) -> Text:
     if variant.reason:
         return variant.reason
     if variant.mismatches:
-        return tr("the baseline is of another environment")
-    return tr("no budget was checked") if not variant.checks else tr("no reason was given")
+        return tr("the baseline is from another environment")
+    return tr("no budget was checked") if not variant.checks else tr("no reason given")
 
 
 def _graver(answer: GateAnswer) -> int:
@@ -114,7 +114,7 @@ def _graver(answer: GateAnswer) -> int:
 
 
 def word(answer: GateAnswer) -> str:
-    """``within``, ``over``, ``cannot tell``, ``could not measure``."""
+    """``within budget``, ``over budget``, ``inconclusive``, ``not measured``."""
     return tr(WORDS[answer])
 
 
@@ -168,7 +168,7 @@ def sentence(row: GateRow) -> str:
             reason=str(row.reason).removesuffix(tr(".")),
             limit=limit(row),
         )
-    seen = tr("; would have seen {power} with 95 %", power=power(row))
+    seen = tr("; detection limit {power} (95 % power)", power=power(row))
     return told if power(row) == NOTHING or seen in told else told + seen
 
 
@@ -183,10 +183,12 @@ def figures_tell(row: GateRow) -> bool:
     low, high = finite(check.low), finite(check.high)
     if low is None or high is None:
         return False
-    if row.answer is GateAnswer.WITHIN:
+    if row.answer is GateAnswer.WITHIN_BUDGET:
         return high <= check.budget.amount
     ended = {entry.run.outcome.ending for entry in row.variant.entries}
-    return row.answer is GateAnswer.OVER and low > check.budget.amount and ended <= {Ending.OK}
+    return (
+        row.answer is GateAnswer.OVER_BUDGET and low > check.budget.amount and ended <= {Ending.OK}
+    )
 
 
 def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
@@ -194,7 +196,7 @@ def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
     if check.budget.extent is Extent.CALL and check.budget.series != SECONDS_PER_CALL:
         return _signed(check, value, format_rate(value, check.unit, work_of(row.variant)))
     if check.budget.extent is Extent.RUN:
-        return tr("{amount} in all", amount=_bare(check, value))
+        return tr("{amount} in total", amount=_bare(check, value))
     return _bare(check, value)
 
 
@@ -235,7 +237,7 @@ def attempts(variant: VariantResult) -> str:
     """That it was measured again and longer; empty where once was enough."""
     if variant.attempts <= 1:
         return ""
-    return tr("measured {attempts} times, longer each time", attempts=variant.attempts)
+    return tr("measured {attempts} times, each run longer", attempts=variant.attempts)
 
 
 def mismatch_line(variant: VariantResult) -> str:
@@ -253,7 +255,8 @@ def mismatch_line(variant: VariantResult) -> str:
     if not told:
         return ""
     return tr(
-        "the baseline is of another environment ({facts}): measure as it was measured ('threads'"
-        " stands in the policy), or renew it here with 'leakhunt baseline update RUN_FOLDER'",
+        "the baseline is from another environment ({facts}). Measure in the same environment"
+        " ('threads' is set in the policy), or replace it with 'leakhunt baseline update"
+        " RUN_FOLDER'",
         facts=told,
     )

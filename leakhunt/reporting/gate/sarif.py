@@ -48,15 +48,15 @@ _ROOT = "%SRCROOT%"
 _FOLLOWED = "primaryLocationLineHash"
 _SUSPECT = "leakhuntSuspect/v1"
 _LEVELS = {
-    GateAnswer.OVER: "error",
-    GateAnswer.NOTHING_MEASURED: "warning",
-    GateAnswer.CANNOT_TELL: "warning",
+    GateAnswer.OVER_BUDGET: "error",
+    GateAnswer.NOT_MEASURED: "warning",
+    GateAnswer.INCONCLUSIVE: "warning",
 }
 
 
 def render(gated: GateResult, repository: Repository) -> bytes:
     """ASCII JSON, one run; files are named from the repository's root."""
-    failed = [row for row in rows(gated) if row.answer is not GateAnswer.WITHIN]
+    failed = [row for row in rows(gated) if row.answer is not GateAnswer.WITHIN_BUDGET]
     results = [*_failed(failed, repository), *_accepted(gated, repository)]
     for result, number in zip(results, numbered(map(_followed, results)), strict=True):
         result["partialFingerprints"][_FOLLOWED] = number
@@ -144,11 +144,11 @@ def _invocation(
     told = [
         {"level": _LEVELS[row.answer], "message": _text(_message(row))}
         for row in failed
-        if row.answer is GateAnswer.NOTHING_MEASURED or place(row.variant, repository) is None
+        if row.answer is GateAnswer.NOT_MEASURED or place(row.variant, repository) is None
     ]
     told += [{"level": "note", "message": _text(str(note))} for note in gated.notes]
     return {
-        "executionSuccessful": all(row.answer is not GateAnswer.NOTHING_MEASURED for row in failed),
+        "executionSuccessful": all(row.answer is not GateAnswer.NOT_MEASURED for row in failed),
         "exitCode": int(gated.answer),
         "toolExecutionNotifications": told,
     }

@@ -29,7 +29,7 @@ def suspect_line(suspect: Suspect, variant: VariantResult) -> str:
     The title of most suspects names the line; it is not told twice.
     """
     told = tr(
-        "{title} keeps {amount}", title=suspect.title, amount=keeps(suspect, work_of(variant))
+        "{title} retains {amount}", title=suspect.title, amount=keeps(suspect, work_of(variant))
     )
     at = suspect_place(suspect)
     return tr("{told}, at {at}", told=told, at=at) if at and at not in str(suspect.title) else told

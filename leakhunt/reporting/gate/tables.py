@@ -14,16 +14,16 @@ from leakhunt.text.language import mark, tr
 # A longer table hides what failed among what did not.
 MOST_ROWS = 20
 HEADINGS = (
-    mark("answer"),
+    mark("result"),
     mark("variant"),
     mark("series"),
     mark("budget"),
     mark("measured"),
-    mark("would have seen"),
+    mark("detection limit"),
 )
 HOW_IT_IS_READ = mark(
-    "Measured: with its 99 % bounds, one-sided each. Would have seen: growth of that size"
-    " shows in 95 of 100 such runs."
+    "Measured: with one-sided 99 % bounds. Detection limit: growth of this size is found in 95"
+    " of 100 runs."
 )
 
 
@@ -31,13 +31,13 @@ def parted(told: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
     """The rows that are shown, and those that are folded: of many, those that are within."""
     if len(told) <= MOST_ROWS:
         return list(told), []
-    within = [row for row in told if row.answer is GateAnswer.WITHIN]
-    return [row for row in told if row.answer is not GateAnswer.WITHIN], within
+    within = [row for row in told if row.answer is GateAnswer.WITHIN_BUDGET]
+    return [row for row in told if row.answer is not GateAnswer.WITHIN_BUDGET], within
 
 
 def fold_title(folded: Sequence[GateRow]) -> str:
     """What stands above those that are folded."""
-    return tr("The {count} that are within", count=len(folded))
+    return tr("{count} within budget", count=len(folded))
 
 
 def badge(answer: GateAnswer) -> str:

@@ -33,10 +33,10 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.text.language import tr
 
 _STYLES = {
-    GateAnswer.OVER: "bold red",
-    GateAnswer.NOTHING_MEASURED: "bold yellow",
-    GateAnswer.CANNOT_TELL: "magenta",
-    GateAnswer.WITHIN: "green",
+    GateAnswer.OVER_BUDGET: "bold red",
+    GateAnswer.NOT_MEASURED: "bold yellow",
+    GateAnswer.INCONCLUSIVE: "magenta",
+    GateAnswer.WITHIN_BUDGET: "green",
 }
 
 
@@ -66,12 +66,12 @@ def _answers(gated: GateResult) -> Iterator[tuple[GateAnswer, VariantResult, str
     """What failed, a budget a line; what is within, a variant a line."""
     within: dict[str, list[GateRow]] = {}
     for row in rows(gated):
-        if row.answer is GateAnswer.WITHIN:
+        if row.answer is GateAnswer.WITHIN_BUDGET:
             within.setdefault(row.variant.name, []).append(row)
         else:
             yield row.answer, row.variant, sentence(row)
     for found in within.values():
-        yield GateAnswer.WITHIN, found[0].variant, " · ".join(map(sentence, found))
+        yield GateAnswer.WITHIN_BUDGET, found[0].variant, " · ".join(map(sentence, found))
 
 
 def _beside(variant: VariantResult) -> Iterator[Text]:
@@ -81,7 +81,7 @@ def _beside(variant: VariantResult) -> Iterator[Text]:
         told = f"{suspect_line(suspect, variant)} [{suspect.fingerprint}]"
         yield Text.assemble((f"{named}  {number}. ", "bold"), told)
         if suspect.cause is not None:
-            remedy = tr("remedy: {text}", text=tr(suspect.cause.remedy.text))
+            remedy = tr("fix: {text}", text=tr(suspect.cause.remedy.text))
             yield Text.assemble((f"{named}  {number}. ", "bold"), remedy)
     if told := more_suspects(variant):
         yield Text.assemble((f"{named}  ", "bold"), told)

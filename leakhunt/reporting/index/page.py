@@ -140,7 +140,7 @@ def contents_of_report(document: bytes) -> Contents:
         OverflowError,
     ) as error:
         raise ValueError(
-            tr("damaged ({name}); make it again: leakhunt report", name=type(error).__name__)
+            tr("damaged ({name}); render it again with: leakhunt report", name=type(error).__name__)
         ) from error
 
 
@@ -157,7 +157,7 @@ def contents_of_headers(headers: Iterable[Mapping[str, Any]]) -> Contents:
         title=tr(" and ").join(dict.fromkeys(text for text in texts if text)),
         when=max((each for _, _, each in plans if isinstance(each, str)), default=""),
         variants=tuple(
-            ListedVariant(name, NOTHING, "unknown", tr("not judged yet"), "") for name in variants
+            ListedVariant(name, NOTHING, "unknown", tr("no verdict yet"), "") for name in variants
         ),
         weights=next((_words(facts, "weights") for _, facts, _ in plans), ""),
         device=next((_words(plan, "device") for plan, _, _ in plans), ""),

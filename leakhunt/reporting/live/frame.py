@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_rate
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Display, SeriesFacts, Unit, displayed
+from leakhunt.model.series import SeriesDisplay, SeriesFacts, Unit, displayed
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.live.curve import Curve
 from leakhunt.text.language import mark, tr
@@ -51,7 +51,7 @@ class Panel:
 
 def live_series() -> tuple[SeriesFacts, ...]:
     """The series that are drawn, the most telling first: of a run on a GPU, what it has there."""
-    return tuple(sorted(displayed(Display.LIVE), key=lambda facts: not facts.is_on_gpu))
+    return tuple(sorted(displayed(SeriesDisplay.LIVE), key=lambda facts: not facts.is_on_gpu))
 
 
 _NANOSECONDS = 1e9
@@ -146,7 +146,7 @@ def figures(panel: Panel, width: int, work: Work = Work.CALL) -> str:
 
 def closing(state: LiveState) -> str:
     """What the dots are, and that a rate so far is no verdict."""
-    told = tr("rates so far are no verdict; Ctrl-C ends and reports")
+    told = tr("growth rates so far, not a verdict; Ctrl-C stops and reports")
     return (
         tr("dots: {faint}; {told}", faint=tr(", ").join(state.faint), told=told)
         if state.faint

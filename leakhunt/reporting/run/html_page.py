@@ -183,9 +183,9 @@ def bars(ledger: Ledger) -> list[Bar]:
     total = ledger.growth_bytes
     drawn.append(
         Bar(
-            tr("RSS in all"),
+            tr("RSS, total"),
             format_bytes(total),
-            tr("RSS after the last call less RSS before the first"),
+            tr("RSS after the last call minus RSS before the first"),
             100 * (min(total, 0) - low) / span,
             100 * abs(total) / span,
             100 * -low / span,

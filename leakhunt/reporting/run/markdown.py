@@ -73,7 +73,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _table(tuple(map(tr, CLAIM_HEADINGS)), map(claim_row, report.claims))
         yield ""
     yield "<details>"
-    told = tr("Verdicts, figures, suspects and remedies in full")
+    told = tr("Verdicts, figures, suspects and fixes in full")
     yield f"<summary>{_html(told)}</summary>"
     yield ""
     yield from _details(report)
@@ -81,7 +81,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield "</details>"
     yield ""
     yield tr(
-        "Repeat it: {command} ({generator})",
+        "Reproduce: {command} ({generator})",
         command=_code(report.command),
         generator=_escaped(report.generator),
     )
@@ -133,7 +133,7 @@ def _remedies(report: Report) -> Iterator[str]:
     rows = [(each.variant, each.saves, each.costs, each.results) for each in remedies(report)]
     if rows:
         yield ""
-        yield from _table((tr("remedy"), tr("saves"), tr("costs"), tr("results")), rows)
+        yield from _table((tr("fix"), tr("saving"), tr("overhead"), tr("results")), rows)
 
 
 def _suspects(entry: JudgedRun) -> Iterator[str]:
@@ -147,12 +147,12 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
     if found:
         yield ""
         yield "<details>"
-        told = tr("Who keeps the memory: {variant}", variant=entry.variant)
+        told = tr("Leak suspects: {variant}", variant=entry.variant)
         yield f"<summary>{_html(told)}</summary>"
         yield ""
     for card in found:
         yield tr(
-            "{number}. **{title}**: keeps {keeps}",
+            "{number}. **{title}**: retains {keeps}",
             number=card.number,
             title=_escaped(card.title),
             keeps=_escaped(card.keeps),
@@ -179,13 +179,15 @@ def _ledger(entry: JudgedRun) -> Iterator[str]:
     growth = format_bytes(entry.ledger.growth_bytes)
     yield ""
     yield "<details>"
-    told = tr("Where the {growth} of RSS went: {variant}", growth=growth, variant=entry.variant)
+    told = tr(
+        "RSS growth of {growth} by kind of memory: {variant}", growth=growth, variant=entry.variant
+    )
     yield f"<summary>{_html(told)}</summary>"
     yield ""
     lines = ((str(line.title), format_bytes(line.size_bytes)) for line in entry.ledger.lines)
     yield from _table((tr("kind of memory"), tr("size")), lines)
     if not entry.ledger.complete:
         yield ""
-        yield tr("Incomplete: the worker did not live to settle.")
+        yield tr("Incomplete: the process ended before the final readings.")
     yield ""
     yield "</details>"

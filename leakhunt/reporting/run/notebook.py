@@ -62,7 +62,7 @@ def _text(text: str) -> str:
 def _answer(run: Run, verdict: Verdict | None) -> str:
     if verdict is None:
         told = tr(
-            "watched by {instrument} for {calls_done:,} calls; not judged",
+            "instrumented by {instrument} for {calls_done:,} calls; not judged",
             instrument=run.plan.instrument,
             calls_done=run.calls_done,
         )

@@ -13,7 +13,7 @@ from leakhunt.model.series import (
     ANONYMOUS,
     LIVE_HEAP,
     RSS,
-    Display,
+    SeriesDisplay,
     SeriesFacts,
     Unit,
     displayed,
@@ -44,7 +44,7 @@ def _columns(report: Report) -> list[SeriesFacts]:
     of_calls = work_of(report) is Work.CALL
     return [
         facts
-        for facts in displayed(Display.TABLE)
+        for facts in displayed(SeriesDisplay.TABLE)
         if facts.name in read or (facts.is_expected and of_calls)
     ]
 
@@ -107,7 +107,7 @@ def difference_cell(entry: JudgedRun) -> str:
     if difference is None:
         return NOTHING
     if not difference.differing:
-        return tr("same in {compared} calls", compared=difference.compared)
+        return tr("identical in {compared} calls", compared=difference.compared)
     told = tr(
         "differ in {differing} of {compared} calls",
         differing=difference.differing,
@@ -142,7 +142,7 @@ def _amount_apart(difference: Difference) -> str:
         return ""
     share = 100 * difference.total / difference.reference_total
     return tr(
-        ", by {worst} at most, {share:.2g} % of the speech",
+        ", by at most {worst}, {share:.2g} % of the speech",
         worst=format_seconds(difference.worst / 1000.0),
         share=share,
     )
@@ -197,11 +197,11 @@ def remedies(report: Report) -> tuple[RemedyRow, ...]:
 
 def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
     if base is None or trend is None or base.rate is None or trend.rate is None:
-        return tr("cannot be told: too few calls")
+        return tr("unknown: too few calls")
     assert base.rate_low is not None and base.rate_high is not None
     assert trend.rate_low is not None and trend.rate_high is not None
     if base.rate_high <= base.tolerance and trend.rate_high <= trend.tolerance:
-        return tr("nothing: the reference does not grow either")
+        return tr("none: the reference does not grow either")
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
         share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
@@ -211,10 +211,10 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
         )
     if trend.rate_low > base.rate_high:
         return tr(
-            "nothing: {rate} more than the reference",
+            "none: {rate} more than the reference",
             rate=format_rate(trend.rate - base.rate, base.unit, work),
         )
-    return tr("nothing that can be told from the reference")
+    return tr("no significant difference from the reference")
 
 
 def _elsewhere(entry: JudgedRun) -> str:
@@ -224,7 +224,7 @@ def _elsewhere(entry: JudgedRun) -> str:
         for trend in entry.verdict.trends.values()
         if trend.status is Status.LEAK and trend.series not in (LIVE_HEAP, RSS, ANONYMOUS)
     ]
-    return tr("; but {grows} grow", grows=tr(", ").join(grows)) if grows else ""
+    return tr("; {grows} grow", grows=tr(", ").join(grows)) if grows else ""
 
 
 def _price(cost: Cost | None) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Report
-from leakhunt.model.series import ANONYMOUS, RSS, Display, displayed
+from leakhunt.model.series import ANONYMOUS, RSS, SeriesDisplay, displayed
 from leakhunt.model.verdict import Status, Trend
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
@@ -44,7 +44,7 @@ def summary_table(report: Report) -> Table:
     hidden = RSS if ANONYMOUS in read else None
     rates = {
         facts.name: facts.narrow_title or facts.short_title
-        for facts in displayed(Display.SUMMARY)
+        for facts in displayed(SeriesDisplay.SUMMARY)
         if facts.name in read and facts.name != hidden
     }
     per = _PER[work_of(report)]

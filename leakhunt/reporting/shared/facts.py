@@ -19,8 +19,8 @@ _NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
 _LIMIT_FACT = "memory limit"
 _CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
 _EVERY = {
-    Work.CALL: mark("; a sample every {calls_per_sample} calls"),
-    Work.REQUEST: mark("; at last a sample every {calls_per_sample} requests"),
+    Work.CALL: mark("; one sample every {calls_per_sample} calls"),
+    Work.REQUEST: mark("; finally one sample every {calls_per_sample} requests"),
 }
 
 
@@ -63,7 +63,7 @@ def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
             tr(_CALLS[plan.work]),
             tr("{calls} each", calls=plan.calls)
             if plan.calls
-            else tr("as many as the verdict needs"),
+            else tr("until the verdict is clear"),
         ),
         (tr("device"), plan.device),
         (tr("threads"), str(plan.threads)),
@@ -77,14 +77,14 @@ def calls_fact(run: Run) -> str:
     """How many calls there were, and how they were sampled."""
     warm_up = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
     told = tr(
-        "{calls_done}, of which the first {warm_up} are warm-up and not judged",
+        "{calls_done}; the first {warm_up} are warm-up",
         calls_done=run.calls_done,
         warm_up=warm_up,
     )
     if run.calls_per_sample > 1:
         told += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
     if run.pauses:
-        told += tr("; the load was held for each reading from inside")
+        told += tr("; load paused for each in-process reading")
     if run.collects:
         look = run.reading("collected")
         cost = look.values.get("collect_ns", 0) if look is not None else 0

@@ -14,7 +14,7 @@ from leakhunt.model.series import (
     ANONYMOUS,
     CUDA_ALLOCATED,
     RSS,
-    Display,
+    SeriesDisplay,
     SeriesRole,
     Unit,
     displayed,
@@ -34,7 +34,7 @@ def summary(report: Report) -> str:
         if names:
             each = tr(", ").join(_often(name, count) for name, count in names.items())
             told.append(tr("{kind}: {told}.", kind=tr(words), told=each))
-    return " ".join(told) or tr("Nothing was measured.")
+    return " ".join(told) or tr("Not measured.")
 
 
 def _often(name: str, count: int) -> str:
@@ -44,8 +44,8 @@ def _often(name: str, count: int) -> str:
 
 _SUMMARIES: Mapping[Status, str] = {
     Status.LEAK: mark("Leaks"),
-    Status.INCONCLUSIVE: mark("Not decided"),
-    Status.NO_LEAK: mark("Does not leak"),
+    Status.INCONCLUSIVE: mark("Inconclusive"),
+    Status.NO_LEAK: mark("No leak"),
 }
 
 
@@ -66,7 +66,7 @@ def headline_series() -> tuple[str, ...]:
 
     What is live comes before what is held, and bytes before blocks.
     """
-    rows = [row for row in displayed(Display.HEADLINE) if row.role in _ROLES]
+    rows = [row for row in displayed(SeriesDisplay.HEADLINE) if row.role in _ROLES]
     rows.sort(key=lambda row: (_ROLES.index(row.role), row.unit is not Unit.BYTES))
     return tuple(row.name for row in rows)
 
@@ -115,7 +115,7 @@ def headline(entry: JudgedRun) -> Headline | None:
 NOISE_HEADINGS = (
     mark("variant"),
     mark("series"),
-    mark("smallest leak that would show"),
+    mark("detection limit"),
     mark("tolerance"),
     mark("samples"),
 )

@@ -14,11 +14,11 @@ LOAD_HEADINGS = (
     mark("variant"),
     mark("requests"),
     mark("failed"),
-    mark("a second, first third"),
-    mark("a second, last third"),
-    mark("half within"),
-    mark("95 % within"),
-    mark("99 % within"),
+    mark("per second, first third"),
+    mark("per second, last third"),
+    mark("median"),
+    mark("95th percentile"),
+    mark("99th percentile"),
     mark("users"),
 )
 # What happened to a service meanwhile.
@@ -92,6 +92,6 @@ def load_facts(run: Run) -> tuple[tuple[str, str], ...]:
         (tr("users"), f"{load.users:,}"),
         (
             tr("duration"),
-            format_seconds(duration) if duration is not None else tr("not held to any"),
+            format_seconds(duration) if duration is not None else tr("no limit"),
         ),
     )

@@ -12,19 +12,19 @@ SCRIPT_WORDS: Mapping[str, str] = {
     "audio": mark("audio (minutes)"),
     "warm_up": mark("warm-up"),
     "limit": mark("memory limit"),
-    "from_warm-up": mark(", since the warm-up"),
+    "from_warm-up": mark(", after warm-up"),
     "from_zero": "",
 }
 SCRIPT_WORDS_OF: Mapping[Work, Mapping[str, str]] = {
     Work.CALL: {
         "call": mark("call"),
         "time": mark("time in calls (s)"),
-        "from_start": mark(", since the first call"),
+        "from_start": mark(", from the first call"),
     },
     Work.REQUEST: {
         "call": mark("request"),
         "time": mark("time under load (s)"),
-        "from_start": mark(", since the first request"),
+        "from_start": mark(", from the first request"),
     },
 }
 # Texts of the templates; they may hold tags.
@@ -32,68 +32,60 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
     Work.CALL: {
         "first": mark("the first call"),
         "after": mark("values after call"),
-        "chosen": mark("Values at the chosen call"),
-        "still": mark(
-            "Memory call by call, one curve a variant; the figures are in the table below"
-        ),
+        "chosen": mark("Values at the selected call"),
+        "still": mark("Memory by call, one curve per variant; figures in the table below"),
         "rates": mark(
-            "Rates are per call after the warm-up, with one-sided 99 % bounds in brackets; time is"
-            " the median, with its ratio to the reference."
+            "Growth rates per call after warm-up, one-sided 99 % bounds in brackets. Time:"
+            " median, with the ratio to the reference."
         ),
-        "board": mark(
-            "Bytes per call saved against the time of a call; the figures are in the tables below"
-        ),
-        "compared": mark("On the same inputs. A remedy that changes the results is not a remedy."),
+        "board": mark("Bytes saved per call against time per call; figures in the tables below"),
+        "compared": mark("On the same inputs. A fix must not change the results."),
         "ledger": mark(
-            "From before the first call to after the last one, warm-up included. The lines add up"
-            " to the growth; what no probe accounts for is the unexplained line."
+            "From before the first call to after the last, including warm-up. The lines add up"
+            " to the growth; memory that no probe accounts for is unexplained."
         ),
         "sampled": mark("Calls: {told}."),
         "method": mark(
-            "Each variant in a fresh process, untraced; the readings after each call; then a full"
-            " reading, <code>gc.collect()</code>, the framework's caches emptied,"
-            " <code>malloc_trim</code>, with a full reading after each."
+            "Each variant runs in a fresh process, not traced, with readings after each call."
+            " At the end: full readings before and after <code>gc.collect()</code>, after"
+            " emptying the framework's caches, and after <code>malloc_trim</code>."
         ),
         "pauses": mark(
-            "There is a collection at every pause: before the judged calls, at each look at them,"
-            " and after them. A leak has to show at two looks."
+            "gc.collect() runs before the measured calls, at each interim check, and after"
+            " them. A leak must be found at two interim checks."
         ),
     },
     Work.REQUEST: {
         "first": mark("the first request"),
         "after": mark("values after request"),
-        "chosen": mark("Values at the chosen request"),
-        "still": mark(
-            "Memory request by request, one curve a variant; the figures are in the table below"
-        ),
+        "chosen": mark("Values at the selected request"),
+        "still": mark("Memory by request, one curve per variant; figures in the table below"),
         "rates": mark(
-            "Rates are per request after the warm-up, with one-sided 99 % bounds in brackets; time"
-            " is that until the answer: the median over the samples of their mean, with its ratio"
-            " to the reference."
+            "Growth rates per request after warm-up, one-sided 99 % bounds in brackets. Time:"
+            " response time, median over the samples, with the ratio to the reference."
         ),
         "board": mark(
-            "Bytes per request saved against the time of a request; the figures are in the tables"
-            " below"
+            "Bytes saved per request against time per request; figures in the tables below"
         ),
         "compared": mark(
-            "Under load of the same kind, not request by request: the answers are not compared."
+            "Under the same kind of load, not request by request: responses are not compared."
         ),
         "ledger": mark(
-            "From before the first request to after the last one, warm-up included. The lines add"
-            " up to the growth; what no probe accounts for is the unexplained line."
+            "From before the first request to after the last, including warm-up. The lines add"
+            " up to the growth; memory that no probe accounts for is unexplained."
         ),
         "sampled": mark("Requests: {told}."),
         "method": mark(
-            "Each service in processes of its own, untraced and under load. From outside the kernel"
-            " tells what all its processes take, while requests are in flight; only their floor is"
-            " judged."
+            "Each service runs in its own processes, not traced, under load. External metrics"
+            " come from the kernel, for all processes, with requests in flight; only the lower"
+            " envelope is judged."
         ),
         "pauses": mark(
-            "At every pause the load is held and all is read. A service with"
-            " <code>from leakhunt import agent; agent.listen()</code> in it is read from inside"
-            " as well, and collects at the pauses; where it costs little, the load is held for each"
-            " judged reading of that, so that nothing is in flight. A leak has to show at two"
-            " looks."
+            "At every interim check the load pauses for a full reading. A service with"
+            " <code>from leakhunt import agent; agent.listen()</code> is also read in process,"
+            " and collects garbage at these checks. Where it is cheap, the load pauses for each"
+            " in-process reading, so that no request is in flight. A leak must be found at two"
+            " interim checks."
         ),
     },
 }

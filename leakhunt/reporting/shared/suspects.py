@@ -19,8 +19,8 @@ _TARGET = "TARGET"
 SHOWN_FRAMES = 40
 LINE_HEADINGS = (mark("line"), mark("RSS per call"), mark("runs per call"), mark("source"))
 TRIAL_HEADINGS = (
-    mark("remedy"),
-    mark("saves"),
+    mark("fix"),
+    mark("saving"),
     mark("of"),
     mark("RSS in a run"),
     mark("time of a call"),
@@ -79,11 +79,11 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
         yield tr("from"), f"{suspect.where}{source}"
     if suspect.holder is not None:
         yield tr("in"), str(suspect.holder)
-    yield tr("whose"), tr(_WHOSE[suspect.origin])
+    yield tr("owner"), tr(_WHOSE[suspect.origin])
     yield tr("evidence"), tr("; ").join(map(str, suspect.evidence))
     if suspect.cause is not None:
-        yield tr("why"), tr(suspect.cause.reason)
-        yield tr("remedy"), tr(suspect.cause.remedy.text)
+        yield tr("reason"), tr(suspect.cause.reason)
+        yield tr("fix"), tr(suspect.cause.remedy.text)
         if plan is not None:
             yield tr("verify"), _verify(suspect.cause, plan)
         yield tr("see"), suspect.cause.link
@@ -91,8 +91,8 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
 
 
 _EACH = {
-    Work.CALL: mark("{per_call:.3g} a call"),
-    Work.REQUEST: mark("{per_call:.3g} a request"),
+    Work.CALL: mark("{per_call:.3g} per call"),
+    Work.REQUEST: mark("{per_call:.3g} per request"),
 }
 _BOUNDED = {
     Work.CALL: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} calls"),
@@ -135,16 +135,16 @@ def _verify_by_test(cause: Cause, test: str) -> str:
     if settings:
         return f"{settings}pytest --leakhunt {shlex.quote(test)}"
     told = tr(cause.verify)
-    return tr("the same test with more calls") if _TARGET in told else told
+    return tr("repeat the test with more calls") if _TARGET in told else told
 
 
 def _verify_under_load(cause: Cause) -> str:
     """A service is tried by starting it anew, with what its environment needs."""
     if not cause.remedy.environment:
-        return tr("the same soak with the remedy, beside this one: leakhunt compare")
+        return tr("repeat the soak with the fix, then compare: leakhunt compare")
     settings = " ".join(f"{name}={value}" for name, value in cause.remedy.environment.items())
     return tr(
-        "the same soak of a service started with {settings}, beside this one: leakhunt compare",
+        "repeat the soak with the service started with {settings}, then compare: leakhunt compare",
         settings=settings,
     )
 
@@ -163,7 +163,7 @@ def closing_lines(entry: JudgedRun) -> Iterator[str]:
         yield str(entry.ceiling.sentence)
     for cause in entry.attribution.retained:
         yield tr(
-            "Also kept, without leaking: {title}. {reason} {text}",
+            "Retained but not growing: {title}. {reason} {text}",
             title=tr(cause.title),
             reason=tr(cause.reason),
             text=tr(cause.remedy.text),
@@ -188,15 +188,15 @@ def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
 def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
     """A remedy that was tried, under `TRIAL_HEADINGS`."""
     ratio = trial.time_ratio
-    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else tr("nothing that shows")
+    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else tr("not significant")
     rss = trial.saved_rss_bytes
     less = (
         tr("{estimate} less", estimate=format_bytes(rss.estimate))
         if rss.low > 0
-        else tr("no difference that shows")
+        else tr("no significant difference")
     )
     if not trial.compared:
-        results = tr("not summarized")
+        results = tr("not in the summary")
     elif trial.differing:
         results = tr(
             "{differing:,} of {compared:,} differ",
@@ -204,7 +204,7 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
             compared=trial.compared,
         )
     else:
-        results = tr("same in all {compared:,}", compared=trial.compared)
+        results = tr("identical in all {compared:,}", compared=trial.compared)
     return (
         f"{trial.variant}: {trial.remedy}",
         saved,

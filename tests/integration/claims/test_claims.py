@@ -138,7 +138,7 @@ def test_every_verdict_from_real_runs(leakhunt: Leakhunt, demo: Path, tmp_path: 
     told = reasons(out)
     assert told["BROKEN"].startswith("broken: crashed after 0 calls. ValueError: no")
     assert told["GONE"] == "gone.py: no such scenario file; check the path"
-    assert told["GPU"] == "it needs a machine with a CUDA GPU"
+    assert told["GPU"] == "needs a CUDA GPU"
     assert "at least 50 are needed" in told["OPEN"]
     assert "[1/6] demo, both: leakhunt run scenario.py:naive,fixed --calls 300" in done.stdout
     assert "Reproduced: HOLDS, ENDED, BESIDE." in done.stdout
@@ -212,7 +212,7 @@ def test_where_nothing_could_be_measured_the_exit_code_says_so(
     demo = write(tmp_path / "demo", CLAIMS + claim("NEVER") + 'not_measured = "long"\n')
     done = leakhunt("claims", demo, "--out", "out")
     assert done.returncode == 4
-    assert "Not measured here: NEVER." in done.stdout
+    assert "Not measured: NEVER." in done.stdout
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:

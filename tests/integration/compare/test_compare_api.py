@@ -31,7 +31,7 @@ def test_a_comparison_is_a_value_and_prints_and_writes_nothing(
     (pair,) = comparison.pairs
     assert (pair.before_label, pair.after_label) == ("before", "after")
     rss = next(line for line in pair.lines if line.name == "rss")
-    assert rss.conclusion is Conclusion.MORE
+    assert rss.conclusion is Conclusion.INCREASE
     assert capsys.readouterr() == ("", "")
     assert sorted(tmp_path.iterdir()) == sorted(places)
 

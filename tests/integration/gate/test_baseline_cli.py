@@ -100,7 +100,7 @@ def test_save_leaves_what_is_there_and_update_what_is_not(
     made_run(tmp_path / "runs" / "naive.run.jsonl")
     early = leakhunt("baseline", "update", "runs")
     assert early.returncode == 2
-    assert "no baseline; 'leakhunt baseline save RUN_FOLDER' here makes one" in early.stderr
+    assert "no baseline; create one with 'leakhunt baseline save RUN_FOLDER'" in early.stderr
     assert not (tmp_path / PLACE).exists()
     leakhunt("baseline", "save", "runs")
     before = kept_files(tmp_path)

@@ -150,10 +150,10 @@ def test_inputs_reach_leakhunt_as_they_are(
 @pytest.mark.parametrize(
     ("code", "answer"),
     [
-        (0, "within"),
-        (1, "over"),
+        (0, "within_budget"),
+        (1, "over_budget"),
         (2, "error"),
-        (3, "cannot_tell"),
+        (3, "inconclusive"),
         (4, "not_measured"),
         (130, "error"),
     ],
@@ -170,7 +170,7 @@ def test_the_step_ends_as_the_gate_did_and_says_how(
 def test_an_output_cannot_be_forged_by_the_name_of_a_folder(tmp_path: Path, project: Path) -> None:
     forged = {"out": "x\nanswer=within"}
     ran = run_step("Gate", project, forged, recorder(tmp_path, "leakhunt", 1))
-    assert ran.outputs["answer"] == "over"
+    assert ran.outputs["answer"] == "over_budget"
 
 
 def test_a_branch_that_a_shallow_checkout_lacks_is_fetched(tmp_path: Path, project: Path) -> None:
@@ -253,7 +253,7 @@ def test_the_job_gives_leakhunt_the_options_that_are_set(tmp_path: Path, project
 def test_the_action_gates_a_project_and_leaves_what_the_runner_shows(project: Path) -> None:
     ran = run_step("Gate", project, {"scenario": "bench/service.py:leaky"})
     assert ran.code == 1, ran.output
-    assert ran.outputs["answer"] == "over"
+    assert ran.outputs["answer"] == "over_budget"
     report = Path(ran.outputs["report"])
     for name in ("gate.md", "gate.json", "gate.junit.xml", "gate.sarif"):
         assert (report / name).stat().st_size, name
@@ -272,8 +272,8 @@ def test_the_action_gates_a_project_and_leaves_what_the_runner_shows(project: Pa
 def test_the_action_passes_what_is_clean(project: Path) -> None:
     ran = run_step("Gate", project, {"scenario": "bench/service.py:clean"})
     assert ran.code == 0, ran.output
-    assert (ran.outputs["answer"], ran.outputs["exit-code"]) == ("within", "0")
-    assert "would have seen" in ran.summary
+    assert (ran.outputs["answer"], ran.outputs["exit-code"]) == ("within_budget", "0")
+    assert "detection limit" in ran.summary
     assert "::notice " in ran.output and "::error " not in ran.output
     assert _sarif(Path(ran.outputs["report"]))["results"] == []
 

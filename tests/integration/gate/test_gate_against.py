@@ -1,4 +1,4 @@
-"""``leakhunt gate --against REVISION``: what is measured, and that the user's repository stays."""
+"""``leakhunt gate --against REVISION``: measure, and that the user's repository stays."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_what_is_new_since_the_revision_is_judged_by_itself(tmp_path: Path) -> N
     project(made, policy, made=(made / "made.py").read_text(), more=leaks)
     done = gate(made, "--against", "HEAD", *ONE_ROUND, formats="json,html")
     assert done.code == 1
-    assert done.answers == {"made:another": "within", "more:naive": "over"}
+    assert done.answers == {"made:another": "within_budget", "more:naive": "over_budget"}
     assert done.notes == [
         "made:another is not in HEAD, so it was judged by itself",
         "more:naive is not in HEAD, so it was judged by itself",
@@ -78,7 +78,7 @@ def test_a_link_to_a_scenario_is_compared_with_what_it_leads_to(tmp_path: Path) 
     (made / "link.py").symlink_to("made.py")
     commit(made)
     done = gate(made, "--against", "main", *ONE_ROUND)
-    assert done.code == 0 and done.answers == {"link:naive": "within"}
+    assert done.code == 0 and done.answers == {"link:naive": "within_budget"}
 
 
 @pytest.mark.parametrize("name", ["nowhere", "--all", "", "^main", "main..main", "a\nb"])
@@ -107,7 +107,7 @@ def test_a_shallow_checkout_of_another_branch_has_the_remotes_main(tmp_path: Pat
     checkout = tmp_path / "checkout"
     git(checkout, "fetch", "-q", "--depth=1", "origin", "main:refs/remotes/origin/main")
     done = gate(checkout, "--against", "main", *ONE_ROUND)
-    assert done.code == 1 and done.answers == {"made:naive": "over"}
+    assert done.code == 1 and done.answers == {"made:naive": "over_budget"}
 
 
 def test_a_repository_of_other_hashes_is_as_good(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def test_a_gate_answers_as_values_and_prints_nothing(tmp_path: Path, capsys: Cap
     out = tmp_path / "out"
     done = gate(GateRequest(policy=made / "leakhunt.toml", out=out, formats="json,html"), events)
     assert capsys.readouterr() == ("", "")
-    assert (done.answer, done.exit_code) == (GateAnswer.OVER, 1)
+    assert (done.answer, done.exit_code) == (GateAnswer.OVER_BUDGET, 1)
     answers = {each.name: each.answer for each in done.variants}
-    assert answers == {"made:clean": GateAnswer.WITHIN, "made:leaky": GateAnswer.OVER}
+    assert answers == {"made:clean": GateAnswer.WITHIN_BUDGET, "made:leaky": GateAnswer.OVER_BUDGET}
     assert done.variants[1].suspects
     assert done.files == (out / "gate.json", out / "gate.html")
     assert done.reports == (out / "made" / "report.html",)
@@ -63,7 +63,7 @@ def test_an_interrupt_leaves_what_was_measured(tmp_path: Path, capsys: Capture) 
     done = gate(request, Recorded(until="made:leaky"))
     assert done.interrupted and done.exit_code == 130
     assert [each.answer for each in done.variants] == [
-        GateAnswer.WITHIN, GateAnswer.NOTHING_MEASURED,
+        GateAnswer.WITHIN_BUDGET, GateAnswer.NOT_MEASURED,
     ]  # fmt: skip
     assert "interrupted before it was measured" in str(done.variants[1].reason)
     assert capsys.readouterr() == ("", "")
@@ -75,7 +75,7 @@ def test_run_files_are_gated_without_a_policy_and_nothing_is_written(tmp_path: P
     write_run(place, GROWING)
     request = GateRequest(runs=(str(place),), max_growth="1 KiB/call", series="rss")
     done = gate(request)
-    assert done.answer is GateAnswer.OVER
+    assert done.answer is GateAnswer.OVER_BUDGET
     assert (done.files, done.folder) == ((), None)
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
     place.unlink()

@@ -71,8 +71,8 @@ def test_an_interrupt_tells_what_was_measured_and_passes_nothing_else(
     told = json.loads((made / "out" / "gate.json").read_text())
     answers = {f"{v['scenario']}:{v['variant']}": v["answer"] for v in told["variants"]}
     assert answers == {
-        "made:clean": "within",
-        "made:leaky": "over",
+        "made:clean": "within_budget",
+        "made:leaky": "over_budget",
         "slow:naive": "not_measured",
         "last:clean": "not_measured",
         "last:leaky": "not_measured",
@@ -94,7 +94,7 @@ def test_an_interrupt_of_two_at_a_time_keeps_what_came_later(start: Start, tmp_p
     assert process.returncode == 130
     told = json.loads((made / "out" / "gate.json").read_text())
     answers = {v["variant"]: v["answer"] for v in told["variants"]}
-    assert answers == {"clean": "not_measured", "leaky": "over"}
+    assert answers == {"clean": "not_measured", "leaky": "over_budget"}
 
 
 def test_an_interrupt_of_the_hunt_leaves_the_answer(start: Start, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_an_interrupt_of_the_hunt_leaves_the_answer(start: Start, tmp_path: Path
     ended(process)
     assert process.returncode == 130
     (variant,) = json.loads((made / "out" / "gate.json").read_text())["variants"]
-    assert (variant["answer"], variant["suspects"]) == ("over", [])
+    assert (variant["answer"], variant["suspects"]) == ("over_budget", [])
 
 
 def test_kill_nine_leaves_nothing_in_the_users_repository(start: Start, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_places_that_take_nothing_are_one_line(tmp_path: Path) -> None:
     proc = gate(made, out="/proc/out")
     assert proc.code == 7 and "/proc/out" in in_one_line(proc)
     summary = gate(made, GITHUB_STEP_SUMMARY="gone/summary.md")
-    assert summary.code == 7 and summary.answers == {"made:clean": "within"}
+    assert summary.code == 7 and summary.answers == {"made:clean": "within_budget"}
     assert "GITHUB_STEP_SUMMARY=gone/summary.md" in in_one_line(summary)
     assert "within made:clean" in summary.output
 

@@ -35,7 +35,7 @@ def test_a_planted_leak_fails_and_is_named_everywhere(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     done = gate(made, formats=ALL, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
     assert done.code == 1
-    assert done.answers == {"made:clean": "within", "made:leaky": "over"}
+    assert done.answers == {"made:clean": "within_budget", "made:leaky": "over_budget"}
     named = f"made.py:{LEAKING_LINE}"
     assert named in done.output
     assert f"::error file=made.py,line={LEAKING_LINE},title=leakhunt%3A made%3Aleaky" in done.output
@@ -52,8 +52,8 @@ def test_a_planted_leak_fails_and_is_named_everywhere(tmp_path: Path) -> None:
 
 def test_a_clean_one_passes_and_says_what_it_would_have_seen(tmp_path: Path) -> None:
     done = gate(project(tmp_path), "--scenario", "made.py:clean")
-    assert done.code == 0 and done.answers == {"made:clean": "within"}
-    assert "live_heap 0 B/call, budget 0; would have seen 256 B/call with 95 %" in done.output
+    assert done.code == 0 and done.answers == {"made:clean": "within_budget"}
+    assert "live_heap 0 B/call, budget 0; detection limit 256 B/call with 95 %" in done.output
 
 
 def test_what_could_not_be_measured_is_no_pass_and_says_why(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_what_could_not_be_measured_is_no_pass_and_says_why(tmp_path: Path) -> N
         "raising:naive": "not_measured",
         "lacking:naive": "not_measured",
         "gpu:leaky": "not_measured",
-        "gpu:clean": "within",
-        "all:clean": "within",
+        "gpu:clean": "within_budget",
+        "all:clean": "within_budget",
     }
     assert "no weights here (raising.py:8)" in done.reasons
     assert "pip install 'leakhunt[soak]'" in done.reasons
@@ -91,7 +91,7 @@ def test_a_scenario_that_deletes_its_run_file_costs_the_others_nothing(tmp_path:
     text = SCENARIO.replace("    bytes(4096)", f"    import glob, os\n    {deletes}")
     done = gate(project(tmp_path, made=text))
     assert done.code == 1
-    assert done.answers == {"made:clean": "not_measured", "made:leaky": "over"}
+    assert done.answers == {"made:clean": "not_measured", "made:leaky": "over_budget"}
     assert "clean.run.jsonl: No such file or directory" in done.reasons
 
 
@@ -99,7 +99,7 @@ def test_one_that_the_memory_limit_ends_is_no_pass(tmp_path: Path) -> None:
     gulp = body("KEPT.append(b'x' * (300 << 20)) if call == 130 else None")
     made = project(tmp_path, QUICK + "memory_limit = '200 MiB'\n", made=gulp)
     done = gate(made)
-    assert done.code == 3 and done.answers == {"made:naive": "cannot_tell"}
+    assert done.code == 3 and done.answers == {"made:naive": "inconclusive"}
     assert "it ended early: SIGKILL after call 130 of 200" in done.reasons
 
 
@@ -136,7 +136,7 @@ def test_a_retry_ends_at_the_most_calls(tmp_path: Path) -> None:
 def test_repeats_are_runs_of_their_own_and_one_scenario_may_be_asked_for(tmp_path: Path) -> None:
     made = project(tmp_path, QUICK + "repeats = 2\n")
     done = gate(made, "--scenario", "made:clean, clean", "--scenario", "made.py:clean")
-    assert done.code == 0 and done.answers == {"made:clean": "within"}
+    assert done.code == 0 and done.answers == {"made:clean": "within_budget"}
     assert len(done.variant["runs"]) == 2
     assert "(2 of 2 runs)" in done.reasons
 
@@ -206,7 +206,7 @@ def test_run_files_are_judged_by_the_policy_of_their_scenario(run_files: Path) -
     done = gate(run_files, "runs")
     assert done.code == 1
     assert done.notes == ["null of the policy is not among these run files"]
-    assert done.answers == {"made:clean": "within", "made:leaky": "over"}
+    assert done.answers == {"made:clean": "within_budget", "made:leaky": "over_budget"}
     loose = gate(run_files, "runs", "--max-growth", "8 KiB/call", "--series", "rss", out="loose")
     assert loose.code == 0
 
@@ -227,7 +227,7 @@ def test_what_is_no_whole_run_never_passes(run_files: Path) -> None:
     shutil.copy(whole, newer.with_name("old.run.jsonl"))
     beside = gate(run_files, "new", out="3", LEAKHUNT_LANG="zh")
     assert beside.code == 4 and "read it with a newer leakhunt" in beside.reasons
-    assert sorted(beside.answers.values()) == ["not_measured", "within"]
+    assert sorted(beside.answers.values()) == ["not_measured", "within_budget"]
 
     (run_files / "empty").mkdir()
     assert gate(run_files, "runs", "empty", out="4").code == 1
@@ -235,8 +235,8 @@ def test_what_is_no_whole_run_never_passes(run_files: Path) -> None:
     (run_files / "runs").rename(run_files / "whole" / "made")
     whole = run_files / "whole" / "made" / whole.name
     assert gate(run_files, "whole", out="6").answers == {
-        "made:clean": "within",
-        "made:leaky": "over",
+        "made:clean": "within_budget",
+        "made:leaky": "over_budget",
     }
     assert gate(run_files, whole, "empty", out="5").code == 4
 

@@ -125,7 +125,7 @@ def test_does_not(kept, elsewhere):
             "suspect 1: list that grows without a bound: test_sample.KEPT*",
             "  from: test_leaks (*test_sample.py:*): KEPT.append(bytearray(4000))",
             "to see it: leakhunt report *",
-            "*test_does_not: within: live_heap *, budget 1 KiB/call; would have seen * with 95 %",
+            "*test_does_not: within: live_heap *, budget 1 KiB/call; detection limit * with 95 %",
         ]
     )
     assert "NOT measured" not in done.stdout.str()
@@ -329,7 +329,7 @@ def test_within(leakhunt):
     done.stdout.fnmatch_lines(
         [
             "leakhunt: over: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
-            "who keeps it is only found in a fresh worker: leave out in_process",
+            "leak suspects need a fresh worker: remove in_process",
             "E * assert 40 < 40",
         ]
     )

@@ -198,6 +198,6 @@ def test_a_pipe_gets_a_line_and_no_curve(leakhunt: Leakhunt) -> None:
     done = leakhunt("run", "null", "--calls", 20, "--live", "--out", "out")
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
-    assert line == "leakhunt: --live needs a terminal; going on without it"
+    assert line == "leakhunt: --live needs a terminal; continuing without it"
     assert "\x1b" not in done.stdout
     assert "nothing  20 calls" in done.stdout

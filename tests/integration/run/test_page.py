@@ -141,7 +141,7 @@ def test_all_variants_are_drawn_with_warm_up_trend_and_what_killed_one(
 
 def test_series_axis_and_zero_are_switched(open_page: OpenPage, report: Report) -> None:
     page = open_page(report)
-    assert axis_title(page, "y") == "MiB, since the warm-up"
+    assert axis_title(page, "y") == "MiB, after warm-up"
     assert axis_title(page, "x") == "call"
     page.select_option("#from", "zero")
     page.select_option("#series", "rss")

@@ -108,7 +108,7 @@ def test_the_listing_names_every_report_and_what_stands_in_the_way(
     assert page.count("<article>") == 4
     assert "▲ leak in native code" in page and "live heap 58.5 KiB/call" in page
     assert "deep/&lt;b&gt;测试" in page and "<b>" not in page
-    assert "not judged yet" in page
+    assert "no verdict yet" in page
     assert "report.json: damaged" in page
     assert f"{RUN_FILE}: not a leakhunt run file" in page
     assert "secret" not in page and "notes" not in page and ">.hidden" not in page
@@ -327,7 +327,7 @@ def test_a_port_in_use_is_told_in_one_line(leakhunt: Leakhunt, tmp_path: Path) -
         done = leakhunt("serve", tmp_path, "--port", port)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line == f"leakhunt: --port {port}: in use already; name another, or leave it out"
+    assert line == f"leakhunt: --port {port}: already in use; name another, or leave it out"
 
 
 def test_slow_readers_do_not_stop_the_others(serve: Serve, folder: Path) -> None:

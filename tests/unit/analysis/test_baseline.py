@@ -119,7 +119,7 @@ def test_one_run_of_the_same_calls_gives_the_interval_of_the_runs_themselves(
     assert refusing == ()
     assert_alike(found, list(lines([before], [after])))
     heap = found[0]
-    assert heap.name == "live_heap" and heap.conclusion is Conclusion.MORE
+    assert heap.name == "live_heap" and heap.conclusion is Conclusion.INCREASE
     assert "the same 225 calls of one run each" in str(heap.reason)
 
 
@@ -238,8 +238,8 @@ def test_other_inputs_or_another_way_to_manage_memory_forbid_every_conclusion(
         (fact, kept_value, str(value))
     ]
     told = {line.name: line.conclusion for line in found}
-    assert told.pop("rss_total") is Conclusion.CANNOT_TELL
-    assert set(told.values()) == {Conclusion.REFUSED}
+    assert told.pop("rss_total") is Conclusion.INCONCLUSIVE
+    assert set(told.values()) == {Conclusion.NOT_COMPARABLE}
     assert f"{fact} {kept_value} against {value}" in str(found[0].reason)
 
 
@@ -248,7 +248,7 @@ def test_another_processor_forbids_conclusions_on_time_alone(entry: MakeEntry) -
     found, refusing = against_baseline(through_the_file([entry()]), [after])
     assert [each.fact for each in refusing] == ["cpu"]
     told = {line.name: line.conclusion for line in found}
-    assert told["time"] is Conclusion.REFUSED
+    assert told["time"] is Conclusion.NOT_COMPARABLE
     assert told["live_heap"] is Conclusion.NO_DIFFERENCE
 
 

@@ -16,11 +16,11 @@ from leakhunt.model.claims import (
     CheckAnswer,
     Claim,
     ClaimLimit,
+    ClaimMeasurement,
     ClaimRun,
     Claims,
     ClaimVerdict,
     JudgedClaim,
-    Measurement,
 )
 from leakhunt.model.run import Ending, Outcome, Run
 
@@ -72,11 +72,11 @@ CAUSE = About.CAUSE
         ((holds(), fails()), ClaimVerdict.NOT_REPRODUCED),
         ((fails(), not_here(), open_still()), ClaimVerdict.NOT_REPRODUCED),
         ((fails(), fails(CAUSE)), ClaimVerdict.NOT_REPRODUCED),
-        ((holds(), fails(CAUSE)), ClaimVerdict.ANOTHER_CAUSE),
-        ((holds(), fails(CAUSE), open_still(CAUSE)), ClaimVerdict.ANOTHER_CAUSE),
-        ((open_still(), fails(CAUSE)), ClaimVerdict.CANNOT_TELL),
-        ((holds(), open_still()), ClaimVerdict.CANNOT_TELL),
-        ((holds(), open_still(CAUSE)), ClaimVerdict.CANNOT_TELL),
+        ((holds(), fails(CAUSE)), ClaimVerdict.OTHER_CAUSE),
+        ((holds(), fails(CAUSE), open_still(CAUSE)), ClaimVerdict.OTHER_CAUSE),
+        ((open_still(), fails(CAUSE)), ClaimVerdict.INCONCLUSIVE),
+        ((holds(), open_still()), ClaimVerdict.INCONCLUSIVE),
+        ((holds(), open_still(CAUSE)), ClaimVerdict.INCONCLUSIVE),
         ((holds(), not_here()), ClaimVerdict.NOT_MEASURED),
         ((open_still(), not_here()), ClaimVerdict.NOT_MEASURED),
         ((holds(), not_here(CAUSE)), ClaimVerdict.NOT_MEASURED),
@@ -107,13 +107,13 @@ def test_a_judged_claim_names_the_runs_it_needs(leaking: Run) -> None:
         (5.0, 6.0, 7, None, CheckAnswer.DOES_NOT_HOLD),
         (5.0, 6.0, None, 4, CheckAnswer.DOES_NOT_HOLD),
         (5.0, 6.0, 1, 2, CheckAnswer.DOES_NOT_HOLD),
-        (5.0, 6.0, 5.5, None, CheckAnswer.CANNOT_TELL),
-        (5.0, 6.0, None, 5.5, CheckAnswer.CANNOT_TELL),
-        (5.0, 6.0, 5.2, 5.8, CheckAnswer.CANNOT_TELL),
+        (5.0, 6.0, 5.5, None, CheckAnswer.INCONCLUSIVE),
+        (5.0, 6.0, None, 5.5, CheckAnswer.INCONCLUSIVE),
+        (5.0, 6.0, 5.2, 5.8, CheckAnswer.INCONCLUSIVE),
         (5.0, None, 4, None, CheckAnswer.HOLDS),
-        (5.0, None, None, 6, CheckAnswer.CANNOT_TELL),
+        (5.0, None, None, 6, CheckAnswer.INCONCLUSIVE),
         (5.0, None, None, 4, CheckAnswer.DOES_NOT_HOLD),
-        (None, None, 4, None, CheckAnswer.CANNOT_TELL),
+        (None, None, 4, None, CheckAnswer.INCONCLUSIVE),
     ],
 )
 def test_bounds_on_both_sides_of_a_limit_cannot_tell(
@@ -129,13 +129,15 @@ def test_bounds_on_both_sides_of_a_limit_cannot_tell(
         at_least=None if least is None else ClaimLimit(least, "x"),
         at_most=None if most is None else ClaimLimit(most, "x"),
     )
-    assert answer(check, Measurement(5.5, low, high, "bytes/call", "")) is expected
+    assert answer(check, ClaimMeasurement(5.5, low, high, "bytes/call", "")) is expected
 
 
 def test_a_word_is_one_of_those_asked_for_or_not() -> None:
     check = Check("r", "ending", words=("killed", "timeout"))
-    assert answer(check, Measurement("killed", None, None, "word", "")) is CheckAnswer.HOLDS
-    assert answer(check, Measurement("ok", None, None, "word", "")) is CheckAnswer.DOES_NOT_HOLD
+    assert answer(check, ClaimMeasurement("killed", None, None, "word", "")) is CheckAnswer.HOLDS
+    assert (
+        answer(check, ClaimMeasurement("ok", None, None, "word", "")) is CheckAnswer.DOES_NOT_HOLD
+    )
 
 
 def reason(check: Check, found: Evidence | None) -> str:
@@ -147,13 +149,13 @@ def reason(check: Check, found: Evidence | None) -> str:
 
 def test_why_a_check_is_not_measured(leaking: Run, make_run: MakeRun) -> None:
     other = replace(leaking, plan=replace(leaking.plan, variant="other"))
-    assert reason(holds(), None) == "the run was not made"
+    assert reason(holds(), None) == "no such run"
     assert reason(holds(), Evidence(missing="no CUDA")) == "no CUDA"
     assert reason(holds("fixed"), evidence(leaking)) == "fixed was not run, only naive"
     assert "there are several: naive, other" in reason(holds(""), evidence(leaking, other))
     assert "2 runs of naive" in reason(holds(), evidence(leaking, leaking))
-    assert reason(holds(), evidence()) == "nothing was measured"
-    assert reason(holds(), evidence(make_run())) == "naive: nothing was measured"
+    assert reason(holds(), evidence()) == "not measured"
+    assert reason(holds(), evidence(make_run())) == "naive: not measured"
 
 
 def test_a_check_without_a_variant_is_on_the_only_one(leaking: Run) -> None:
@@ -199,6 +201,6 @@ def test_a_failed_reference_matters_to_those_who_need_it_alone(
 def test_what_cannot_be_told_says_why(leaking: Run) -> None:
     made = judge_check(open_still(), evidence(leaking))
     assert (made.answer, str(made.reason)) == (
-        CheckAnswer.CANNOT_TELL,
+        CheckAnswer.INCONCLUSIVE,
         "cuda_reserved was not read in this run",
     )

@@ -14,7 +14,7 @@ from leakhunt.analysis.claims.evidence import MeasureContext
 from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import FindingKind, Instrument
-from leakhunt.model.claims import Check, Measurement
+from leakhunt.model.claims import Check, ClaimMeasurement
 from leakhunt.model.report import JudgedRun, LoadSummary
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 
@@ -35,11 +35,11 @@ def asked(*runs: Run, **check: Any) -> MeasureContext:
     )
 
 
-def measured(name: str, *runs: Run, **check: Any) -> Measurement:
+def measured(name: str, *runs: Run, **check: Any) -> ClaimMeasurement:
     return FUNCTIONS[name](asked(*runs, measure=name, **check))
 
 
-def judged(entry: JudgedRun, name: str, **check: Any) -> Measurement:
+def judged(entry: JudgedRun, name: str, **check: Any) -> ClaimMeasurement:
     return FUNCTIONS[name](MeasureContext(Check("r", name, **check), entry, None, (entry.run,)))
 
 
@@ -173,7 +173,10 @@ def test_the_bounds_of_a_saving_hold_those_of_both(make_run: MakeRun) -> None:
 def test_no_saving_is_told_where_the_reference_does_not_grow(make_run: MakeRun) -> None:
     flat = make_run(live_heap=[5] * 300)
     found = measured("saving", named(flat, "fixed"), flat, reference="naive")
-    assert (found.value, str(found.text)) == (None, "the reference does not grow for certain")
+    assert (found.value, str(found.text)) == (
+        None,
+        "the growth of the reference is not significant",
+    )
     assert measured("saving", flat, reference="gone").value is None
     short = make_run(live_heap=[5])
     assert measured("saving", named(short, "fixed"), flat, reference="naive").value is None
@@ -282,7 +285,7 @@ def test_differing_results_are_a_share_of_the_calls(make_run: MakeRun) -> None:
     assert measured("differing", own, base, reference="naive").value == 0.25
     assert measured("differing", own, reference="naive").value is None
     assert measured("differing", base).value is None
-    assert str(measured("worst_difference", own, base).text) == "the results are no intervals"
+    assert str(measured("worst_difference", own, base).text) == "the results are not intervals"
 
 
 def test_the_worst_difference_is_in_milliseconds(make_run: MakeRun) -> None:
@@ -370,7 +373,7 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
     runs = (leaking_objects, watched)
     (entry,) = assemble(runs, "test").entries
 
-    def found(names: str, instrument: str = "tracemalloc") -> Measurement:
+    def found(names: str, instrument: str = "tracemalloc") -> ClaimMeasurement:
         check = Check("r", "largest_finding", names=names, instrument=instrument)
         return FUNCTIONS["largest_finding"](MeasureContext(check, entry, None, runs))
 

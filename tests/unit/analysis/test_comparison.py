@@ -78,7 +78,7 @@ def line(pair: Pair, name: str) -> Metric:
 def test_a_leak_that_is_gone_grows_less_by_as_much(leaking: Callable[..., Run]) -> None:
     pair = only(compared(side("before", leaking()), side("after", leaking(0, seed=1))))
     heap = line(pair, "live_heap")
-    assert heap.conclusion is Conclusion.LESS
+    assert heap.conclusion is Conclusion.DECREASE
     assert heap.difference is not None
     assert heap.difference.low < -4096 < heap.difference.high
     assert heap.difference.estimate == pytest.approx(-4096, rel=0.01)
@@ -94,7 +94,7 @@ def test_the_other_way_round_it_grows_more_by_as_much(leaking: Callable[..., Run
     there = line(only(compared(side("a", leaking()), side("b", leaking(0, seed=1)))), "live_heap")
     back = line(only(compared(side("b", leaking(0, seed=1)), side("a", leaking()))), "live_heap")
     assert there.difference is not None and back.difference is not None
-    assert back.conclusion is Conclusion.MORE
+    assert back.conclusion is Conclusion.INCREASE
     assert back.difference.low == pytest.approx(-there.difference.high)
 
 
@@ -105,7 +105,7 @@ def test_equals_differ_in_nothing_that_shows_and_it_is_said_what_would(
     heap = line(pair, "live_heap")
     assert heap.conclusion is Conclusion.NO_DIFFERENCE
     assert heap.would_show is not None and 256 < heap.would_show < 2048
-    assert "no difference in memory that shows (would have seen" in str(pair.sentence)
+    assert "no difference in memory that shows (detection limit" in str(pair.sentence)
     assert line(pair, "time").conclusion is Conclusion.NO_DIFFERENCE
 
 
@@ -119,7 +119,7 @@ def test_what_the_inputs_cost_falls_out_of_the_difference(make_run: MakeRun) -> 
 
     alike = line_of(inputs + 1000 * np.arange(CALLS))
     others = line_of(np.cumsum(rng.exponential(50_000, CALLS)) + 1000 * np.arange(CALLS))
-    assert alike.conclusion is Conclusion.MORE
+    assert alike.conclusion is Conclusion.INCREASE
     assert alike.difference is not None
     assert alike.difference.estimate == pytest.approx(1000, abs=1)
     assert others.conclusion is Conclusion.NO_DIFFERENCE
@@ -144,7 +144,7 @@ def test_runs_of_other_lengths_are_compared_over_the_calls_both_made(
     assert line(pair, "live_heap").difference is not None
     assert "the same 125 calls" in str(line(pair, "live_heap").reason)
     total = line(pair, "rss_total")
-    assert total.conclusion is Conclusion.CANNOT_TELL
+    assert total.conclusion is Conclusion.INCONCLUSIVE
     assert str(total.reason) == "not as many calls: 200 to 300"
     assert total.before is not None
 
@@ -157,7 +157,7 @@ def test_runs_sampled_another_way_are_each_taken_by_themselves(leaking: Callable
         phases=tuple(replace(phase, calls_per_sample=10) for phase in run.phases),
     )
     heap = line(only(compared(side("a", leaking()), side("b", sampled))), "live_heap")
-    assert heap.conclusion is Conclusion.LESS
+    assert heap.conclusion is Conclusion.DECREASE
     assert heap.difference is not None
     assert heap.difference.estimate == pytest.approx(-0.9 * 4096, rel=0.02)
     assert "their samples stand at other calls" in str(heap.reason)
@@ -166,9 +166,9 @@ def test_runs_sampled_another_way_are_each_taken_by_themselves(leaking: Callable
 def test_too_few_samples_are_told_with_how_many_are_needed(leaking: Callable[..., Run]) -> None:
     pair = only(compared(side("a", leaking()), side("b", leaking(seed=1, calls=60))))
     heap = line(pair, "live_heap")
-    assert heap.conclusion is Conclusion.CANNOT_TELL
+    assert heap.conclusion is Conclusion.INCONCLUSIVE
     assert str(heap.reason) == "45 judged samples; 50 are needed"
-    assert "no difference in memory can be told" in str(pair.sentence)
+    assert "memory: inconclusive" in str(pair.sentence)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 9])
@@ -191,7 +191,7 @@ def test_repeats_are_judged_by_the_spread_between_them(leaking: Callable[..., Ru
     assert (len(pair.before), len(pair.after)) == (3, 3)
     heap, total, time = (line(pair, name) for name in ("live_heap", "rss_total", "time"))
     assert str(heap.reason) == "the spread between runs, 3 and 3 of them"
-    assert (heap.conclusion, time.conclusion) == (Conclusion.LESS, Conclusion.MORE)
+    assert (heap.conclusion, time.conclusion) == (Conclusion.DECREASE, Conclusion.INCREASE)
     assert total.difference is not None
     assert total.difference.estimate == pytest.approx(-3096 * CALLS, abs=4 * MIB)
     assert time.difference is not None
@@ -207,7 +207,7 @@ def test_one_run_each_tells_a_ratio_of_times_no_better_than_runs_repeat(
         return line(only(compared(side("a", leaking()), side("b", other))), "time")
 
     little, much = ratio(11), ratio(20)
-    assert (little.conclusion, much.conclusion) == (Conclusion.NO_DIFFERENCE, Conclusion.MORE)
+    assert (little.conclusion, much.conclusion) == (Conclusion.NO_DIFFERENCE, Conclusion.INCREASE)
     assert much.difference is not None
     assert much.difference.low < 2 < much.difference.high
     assert np.log(much.difference.high / much.difference.estimate) > 3 * SPREAD_BETWEEN_RUNS
@@ -242,9 +242,9 @@ def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(
     pair = only(comparison)
     assert comparison.is_refused
     assert {each.name: each.conclusion for each in pair.lines} == {
-        "live_heap": Conclusion.REFUSED,
-        "rss_total": Conclusion.CANNOT_TELL,
-        "time": Conclusion.REFUSED,
+        "live_heap": Conclusion.NOT_COMPARABLE,
+        "rss_total": Conclusion.INCONCLUSIVE,
+        "time": Conclusion.NOT_COMPARABLE,
     }
     assert line(pair, "live_heap").difference is not None
     assert pair.results is None
@@ -257,8 +257,8 @@ def test_another_machine_refuses_conclusions_on_time_alone(leaking: Callable[...
     comparison = compared(side("a", here), side("b", other))
     pair = only(comparison)
     assert comparison.is_refused
-    assert line(pair, "live_heap").conclusion is Conclusion.LESS
-    assert line(pair, "time").conclusion is Conclusion.REFUSED
+    assert line(pair, "live_heap").conclusion is Conclusion.DECREASE
+    assert line(pair, "time").conclusion is Conclusion.NOT_COMPARABLE
     assert "no conclusion on time, these are not the same: cores 2 against 64" in str(pair.sentence)
     assert pair.results is not None
 
@@ -268,7 +268,7 @@ def test_conclusions_despite_differences_say_so(leaking: Callable[..., Run]) -> 
     other = replace(other, plan=replace(other.plan, seed=7))
     comparison = compared(side("a", leaking()), side("b", other), despite=True)
     assert not comparison.is_refused
-    assert line(only(comparison), "live_heap").conclusion is Conclusion.LESS
+    assert line(only(comparison), "live_heap").conclusion is Conclusion.DECREASE
     assert str(only(comparison).sentence).startswith("naive (despite differences): b leaks")
 
 
@@ -365,7 +365,7 @@ def test_where_the_verdict_goes_by_collections_so_does_the_rate(make_run: MakeRu
     assert heap.after == pytest.approx(10_000)
     assert "corrected by what gc.collect() leaves" in str(heap.reason)
     assert python.before == pytest.approx(30_000)
-    assert python.conclusion is Conclusion.LESS
+    assert python.conclusion is Conclusion.DECREASE
     assert python.difference is not None
     assert python.difference.low == pytest.approx(-25_000)
 

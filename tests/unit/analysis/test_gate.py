@@ -58,20 +58,20 @@ def line(name: str, conclusion: Conclusion, interval: Interval | None, reason: s
 def test_a_run_within_the_budget_passes_and_tells_its_power(make_run: MakeRun) -> None:
     noisy = [value + 40_000 * (index * 7919 % 13) for index, value in enumerate(leak(0, 400))]
     told = only(PER_CALL, make_run(live_heap=noisy))
-    assert told.answer is GateAnswer.WITHIN
+    assert told.answer is GateAnswer.WITHIN_BUDGET
     assert told.detectable is not None
     assert told.detectable > 0
 
 
 def test_a_leak_below_the_budget_is_within_it(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(live_heap=leak(1000)))
-    assert told.answer is GateAnswer.WITHIN
+    assert told.answer is GateAnswer.WITHIN_BUDGET
     assert told.high == pytest.approx(1000)
 
 
 def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
-    assert told.answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.OVER_BUDGET
     assert told.estimate == pytest.approx(5000)
     assert "at least 4.88 KiB/call" in str(told.reason)
 
@@ -93,8 +93,8 @@ def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> No
 def test_a_budget_of_nothing_tolerates_what_no_instrument_can_tell_from_nothing(
     make_run: MakeRun,
 ) -> None:
-    assert only(NO_GROWTH, make_run(live_heap=leak(100))).answer is GateAnswer.WITHIN
-    assert only(NO_GROWTH, make_run(live_heap=leak(400))).answer is GateAnswer.OVER
+    assert only(NO_GROWTH, make_run(live_heap=leak(100))).answer is GateAnswer.WITHIN_BUDGET
+    assert only(NO_GROWTH, make_run(live_heap=leak(400))).answer is GateAnswer.OVER_BUDGET
 
 
 def test_blocks_that_come_to_no_bytes_are_within_a_budget_of_nothing(make_run: MakeRun) -> None:
@@ -104,9 +104,9 @@ def test_blocks_that_come_to_no_bytes_are_within_a_budget_of_nothing(make_run: M
     ]
     blocks = Budget("python_blocks", 0.0, Extent.CALL, more=False, text="0")
     run = make_run(readings=readings, python_blocks=[2 * call for call in range(300)])
-    assert only(blocks, run).answer is GateAnswer.WITHIN
+    assert only(blocks, run).answer is GateAnswer.WITHIN_BUDGET
     one = replace(blocks, amount=1.0, text="1/call")
-    assert only(one, run).answer is GateAnswer.CANNOT_TELL
+    assert only(one, run).answer is GateAnswer.INCONCLUSIVE
 
 
 def test_a_filling_cache_is_not_called_over_the_budget(make_run: MakeRun) -> None:
@@ -114,141 +114,141 @@ def test_a_filling_cache_is_not_called_over_the_budget(make_run: MakeRun) -> Non
     told = only(PER_CALL, make_run(live_heap=filling))
     assert told.low is not None
     assert told.low > PER_CALL.amount
-    assert told.answer is GateAnswer.CANNOT_TELL
+    assert told.answer is GateAnswer.INCONCLUSIVE
 
 
 def test_a_rate_whose_bounds_hold_the_budget_cannot_tell(make_run: MakeRun) -> None:
     wavy = [value + 3_000_000 * (index // 20 % 2) for index, value in enumerate(leak(4000))]
-    assert only(PER_CALL, make_run(live_heap=wavy)).answer is GateAnswer.CANNOT_TELL
+    assert only(PER_CALL, make_run(live_heap=wavy)).answer is GateAnswer.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("calls", [20, 99])
 def test_a_short_run_never_passes(make_run: MakeRun, calls: int) -> None:
-    assert only(PER_CALL, make_run(live_heap=leak(0, calls))).answer is GateAnswer.CANNOT_TELL
+    assert only(PER_CALL, make_run(live_heap=leak(0, calls))).answer is GateAnswer.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("budget", [PER_CALL, RSS_TOTAL])
 def test_a_run_that_ended_early_never_passes(make_run: MakeRun, budget: Budget) -> None:
     outcome = Outcome(Ending.KILLED, "SIGKILL after call 300")
     told = only(budget, make_run(outcome=outcome, live_heap=leak(0), rss=leak(0)))
-    assert told.answer is GateAnswer.CANNOT_TELL
+    assert told.answer is GateAnswer.INCONCLUSIVE
     assert "SIGKILL" in str(told.reason)
 
 
 def test_a_run_that_was_killed_over_its_total_is_over(make_run: MakeRun) -> None:
     killed = make_run(outcome=Outcome(Ending.KILLED, "SIGKILL"), rss=leak(1 << 20, 120))
-    assert only(RSS_TOTAL, killed).answer is GateAnswer.OVER
+    assert only(RSS_TOTAL, killed).answer is GateAnswer.OVER_BUDGET
 
 
 def test_an_empty_run_measured_nothing(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(outcome=Outcome(Ending.CRASHED, "ValueError: no")))
-    assert told.answer is GateAnswer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOT_MEASURED
     assert "ValueError: no" in str(told.reason)
 
 
 def test_a_series_that_was_not_read_never_passes(make_run: MakeRun) -> None:
     cuda = Budget("cuda_reserved", 0.0, Extent.CALL, more=False, text="0")
     told = only(cuda, make_run(live_heap=leak(0)))
-    assert told.answer is GateAnswer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOT_MEASURED
     assert "on the CPU" in str(told.reason)
 
 
 def test_a_total_goes_from_before_the_first_call_to_after_the_last(make_run: MakeRun) -> None:
     readings = {"start": {"rss": 10 << 20}, "end": {"rss": 70 << 20}}
     told = only(RSS_TOTAL, make_run(readings=readings, rss=leak(0)))
-    assert (told.answer, told.estimate) == (GateAnswer.OVER, float(60 << 20))
+    assert (told.answer, told.estimate) == (GateAnswer.OVER_BUDGET, float(60 << 20))
     assert "60.0 MiB in 300 calls" in str(told.reason)
 
 
 def test_repeats_that_disagree_cannot_tell(make_run: MakeRun) -> None:
     good, bad = make_run(live_heap=leak(0)), make_run(live_heap=leak(5000))
     told = only(PER_CALL, good, bad)
-    assert told.answer is GateAnswer.CANNOT_TELL
+    assert told.answer is GateAnswer.INCONCLUSIVE
     assert "in 1 of 2 runs" in str(told.reason)
-    assert only(PER_CALL, bad, bad).answer is GateAnswer.OVER
-    assert only(PER_CALL, good, good).answer is GateAnswer.WITHIN
+    assert only(PER_CALL, bad, bad).answer is GateAnswer.OVER_BUDGET
+    assert only(PER_CALL, good, good).answer is GateAnswer.WITHIN_BUDGET
 
 
 def test_a_repeat_that_measured_nothing_is_no_pass(make_run: MakeRun) -> None:
     empty = make_run(outcome=Outcome(Ending.CRASHED, "no"))
     told = only(PER_CALL, make_run(live_heap=leak(0)), empty)
-    assert told.answer is GateAnswer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOT_MEASURED
 
 
 def test_a_relative_budget_without_a_baseline_measured_nothing(make_run: MakeRun) -> None:
     told = only(MORE, make_run(live_heap=leak(0)))
-    assert told.answer is GateAnswer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOT_MEASURED
     assert "leakhunt baseline save" in str(told.reason)
 
 
 @pytest.mark.parametrize(
     ("interval", "answer"),
     [
-        (Interval(2000, 1500, 2500), GateAnswer.OVER),
-        (Interval(2000, 900, 2500), GateAnswer.CANNOT_TELL),
-        (Interval(500, 100, 1000), GateAnswer.WITHIN),
+        (Interval(2000, 1500, 2500), GateAnswer.OVER_BUDGET),
+        (Interval(2000, 900, 2500), GateAnswer.INCONCLUSIVE),
+        (Interval(500, 100, 1000), GateAnswer.WITHIN_BUDGET),
     ],
 )
 def test_more_than_the_baseline_goes_by_both_bounds(
     make_run: MakeRun, interval: Interval, answer: GateAnswer
 ) -> None:
-    lines = [line("live_heap", Conclusion.MORE, interval)]
+    lines = [line("live_heap", Conclusion.INCREASE, interval)]
     assert only(MORE, make_run(live_heap=leak(0)), lines=lines).answer is answer
 
 
 @pytest.mark.parametrize(
     ("interval", "answer"),
     [
-        (Interval(1.5, 1.3, 1.7), GateAnswer.OVER),
-        (Interval(1.1, 1.0, 1.19), GateAnswer.WITHIN),
-        (Interval(1.1, 0.9, 1.3), GateAnswer.CANNOT_TELL),
+        (Interval(1.5, 1.3, 1.7), GateAnswer.OVER_BUDGET),
+        (Interval(1.1, 1.0, 1.19), GateAnswer.WITHIN_BUDGET),
+        (Interval(1.1, 0.9, 1.3), GateAnswer.INCONCLUSIVE),
     ],
 )
 def test_time_may_be_a_share_more(
     make_run: MakeRun, interval: Interval, answer: GateAnswer
 ) -> None:
-    lines = [line(TIME, Conclusion.MORE, interval)]
+    lines = [line(TIME, Conclusion.INCREASE, interval)]
     assert only(SLOWER, make_run(live_heap=leak(0)), lines=lines).answer is answer
 
 
 def test_a_refused_comparison_is_no_pass(make_run: MakeRun) -> None:
-    lines = [line("live_heap", Conclusion.REFUSED, Interval(0, 0, 0), "threads: 2, 4")]
+    lines = [line("live_heap", Conclusion.NOT_COMPARABLE, Interval(0, 0, 0), "threads: 2, 4")]
     told = only(MORE, make_run(live_heap=leak(0)), lines=lines)
-    assert (told.answer, told.reason) == (GateAnswer.NOTHING_MEASURED, "threads: 2, 4")
+    assert (told.answer, told.reason) == (GateAnswer.NOT_MEASURED, "threads: 2, 4")
 
 
 def test_with_a_baseline_no_live_series_may_have_got_worse(make_run: MakeRun) -> None:
     lines = [
-        line("live_heap", Conclusion.MORE, Interval(900, 800, 1000)),
+        line("live_heap", Conclusion.INCREASE, Interval(900, 800, 1000)),
         line("threads", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0)),
-        line("rss", Conclusion.MORE, Interval(900, 800, 1000)),
+        line("rss", Conclusion.INCREASE, Interval(900, 800, 1000)),
     ]
     told = check_all(judged(make_run(live_heap=leak(0))), [RSS_TOTAL], lines)
     implied = {each.budget.series: each.answer for each in told[1:]}
-    assert implied == {"live_heap": GateAnswer.OVER, "threads": GateAnswer.WITHIN}
+    assert implied == {"live_heap": GateAnswer.OVER_BUDGET, "threads": GateAnswer.WITHIN_BUDGET}
 
 
 def test_a_run_that_ended_early_is_no_pass_beside_a_baseline(make_run: MakeRun) -> None:
     same = [line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0))]
     killed = make_run(outcome=Outcome(Ending.KILLED, "SIGKILL after call 300"), live_heap=leak(0))
     (told,) = check_all(judged(killed), [], same)
-    assert told.answer is GateAnswer.CANNOT_TELL and "SIGKILL" in str(told.reason)
-    worse = [line("live_heap", Conclusion.MORE, Interval(900, 800, 1000))]
-    assert check_all(judged(killed), [], worse)[0].answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.INCONCLUSIVE and "SIGKILL" in str(told.reason)
+    worse = [line("live_heap", Conclusion.INCREASE, Interval(900, 800, 1000))]
+    assert check_all(judged(killed), [], worse)[0].answer is GateAnswer.OVER_BUDGET
 
 
 def test_a_run_without_a_sample_measured_nothing_beside_a_baseline(make_run: MakeRun) -> None:
     failed = make_run(outcome=Outcome(Ending.CRASHED, "no weights here"), live_heap=[])
-    (told,) = check_all(judged(failed), [], [line("live_heap", Conclusion.CANNOT_TELL, None)])
-    assert told.answer is GateAnswer.NOTHING_MEASURED and "no weights here" in str(told.reason)
+    (told,) = check_all(judged(failed), [], [line("live_heap", Conclusion.INCONCLUSIVE, None)])
+    assert told.answer is GateAnswer.NOT_MEASURED and "no weights here" in str(told.reason)
 
 
 @pytest.mark.parametrize(
     ("interval", "answer"),
     [
-        (Interval(500, -9, 1009), GateAnswer.WITHIN),
-        (Interval(500, -90, 1090), GateAnswer.CANNOT_TELL),
-        (Interval(0, -9000, 9000), GateAnswer.CANNOT_TELL),
+        (Interval(500, -9, 1009), GateAnswer.WITHIN_BUDGET),
+        (Interval(500, -90, 1090), GateAnswer.INCONCLUSIVE),
+        (Interval(0, -9000, 9000), GateAnswer.INCONCLUSIVE),
     ],
 )
 def test_no_difference_passes_where_no_kilobyte_a_call_can_hide(
@@ -262,7 +262,7 @@ def test_no_difference_passes_where_no_kilobyte_a_call_can_hide(
 def test_what_does_not_leak_passes_however_noisy_the_baseline_was(make_run: MakeRun) -> None:
     lines = [line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, -9000, 9000))]
     (told,) = check_all(judged(make_run(live_heap=leak(0))), [], lines)
-    assert told.answer is GateAnswer.WITHIN
+    assert told.answer is GateAnswer.WITHIN_BUDGET
 
 
 def test_what_the_baseline_has_not_read_may_not_leak(make_run: MakeRun) -> None:
@@ -270,9 +270,9 @@ def test_what_the_baseline_has_not_read_may_not_leak(make_run: MakeRun) -> None:
     leaking = make_run(live_heap=leak(5000), python_blocks=[1] * 300, threads=list(range(300)))
     told = {check.budget.series: check.answer for check in check_all(judged(leaking), [], same)}
     assert told == {
-        "python_blocks": GateAnswer.WITHIN,
-        "live_heap": GateAnswer.OVER,
-        "threads": GateAnswer.OVER,
+        "python_blocks": GateAnswer.WITHIN_BUDGET,
+        "live_heap": GateAnswer.OVER_BUDGET,
+        "threads": GateAnswer.OVER_BUDGET,
     }
     clean = make_run(live_heap=leak(0), python_blocks=[1] * 300, threads=[1] * 300)
     assert [check.budget.text for check in check_all(judged(clean), [], same)] == ["+0", "0"]
@@ -281,9 +281,9 @@ def test_what_the_baseline_has_not_read_may_not_leak(make_run: MakeRun) -> None:
 def test_without_budgets_nothing_live_may_leak(make_run: MakeRun) -> None:
     run = make_run(live_heap=leak(0), rss=leak(5000), threads=[1] * 300)
     assert [each.series for each in default_budgets(judged(run))] == ["live_heap", "threads"]
-    assert answer_on(judged(run), terms()).answer is GateAnswer.WITHIN
+    assert answer_on(judged(run), terms()).answer is GateAnswer.WITHIN_BUDGET
     leaking = make_run(live_heap=leak(0), threads=list(range(300)))
-    assert answer_on(judged(leaking), terms()).answer is GateAnswer.OVER
+    assert answer_on(judged(leaking), terms()).answer is GateAnswer.OVER_BUDGET
 
 
 def test_a_budget_of_time_alone_leaves_the_default_for_memory(make_run: MakeRun) -> None:
@@ -291,8 +291,8 @@ def test_a_budget_of_time_alone_leaves_the_default_for_memory(make_run: MakeRun)
     run = make_run(live_heap=leak(5000), duration=[1000] * 300)
     told = answer_on(judged(run), terms(budgets=(fast,)))
     assert {check.budget.series: check.answer for check in told.checks} == {
-        "seconds_per_call": GateAnswer.WITHIN,
-        "live_heap": GateAnswer.OVER,
+        "seconds_per_call": GateAnswer.WITHIN_BUDGET,
+        "live_heap": GateAnswer.OVER_BUDGET,
     }
 
 
@@ -303,8 +303,8 @@ def test_a_budget_for_descriptors_takes_nothing_from_the_default_for_memory(
     run = make_run(live_heap=leak(5000), descriptors=list(range(300)))
     told = answer_on(judged(run), terms(budgets=(held,)))
     assert {check.budget.series: check.answer for check in told.checks} == {
-        "descriptors": GateAnswer.WITHIN,
-        "live_heap": GateAnswer.OVER,
+        "descriptors": GateAnswer.WITHIN_BUDGET,
+        "live_heap": GateAnswer.OVER_BUDGET,
     }
 
 
@@ -312,17 +312,18 @@ def test_a_baseline_of_another_environment_is_no_pass(make_run: MakeRun) -> None
     refused = BaselineDifference(refusal="libc: glibc 2.36, glibc 2.39")
     told = answer_on(judged(make_run(live_heap=leak(0))), terms(), refused)
     assert (told.answer, told.reason) == (
-        GateAnswer.NOTHING_MEASURED,
+        GateAnswer.NOT_MEASURED,
         "libc: glibc 2.36, glibc 2.39",
     )
     leaking = answer_on(judged(make_run(live_heap=leak(5000))), terms(), refused)
-    assert leaking.answer is GateAnswer.OVER
+    assert leaking.answer is GateAnswer.OVER_BUDGET
 
 
 def test_with_a_baseline_what_leaked_before_may_go_on(make_run: MakeRun) -> None:
     same = BaselineDifference((line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, -9, 9)),))
     assert (
-        answer_on(judged(make_run(live_heap=leak(5000))), terms(), same).answer is GateAnswer.WITHIN
+        answer_on(judged(make_run(live_heap=leak(5000))), terms(), same).answer
+        is GateAnswer.WITHIN_BUDGET
     )
 
 
@@ -365,7 +366,7 @@ def answered(
 def test_an_accepted_suspect_does_not_fail_the_gate_until_its_day(leaking_run: Run) -> None:
     suspects = [made_suspect("aa", 5000.0)]
     told = answered(leaking_run, suspects, acceptance("aa"))
-    assert told.answer is GateAnswer.WITHIN
+    assert told.answer is GateAnswer.WITHIN_BUDGET
     assert "accepted: aa" in str(told.checks[0].reason)
     assert [each.fingerprint for each, _ in told.accepted] == ["aa"]
     assert told.suspects == ()
@@ -374,7 +375,7 @@ def test_an_accepted_suspect_does_not_fail_the_gate_until_its_day(leaking_run: R
 def test_an_expired_acceptance_counts_again(leaking_run: Run) -> None:
     expired = acceptance("aa", date(2026, 11, 26))
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], expired)
-    assert told.answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.OVER_BUDGET
     assert [each.fingerprint for each in told.suspects] == ["aa"]
     (note,) = acceptance_notes(terms(expired), [told])
     assert str(note).startswith(
@@ -386,7 +387,7 @@ def test_an_expired_acceptance_counts_again(leaking_run: Run) -> None:
 def test_a_new_suspect_beside_an_accepted_one_fails_the_gate(leaking_run: Run) -> None:
     suspects = [made_suspect("aa", 600.0), made_suspect("bb", 4400.0)]
     told = answered(leaking_run, suspects, acceptance("aa"))
-    assert told.answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.OVER_BUDGET
     assert [each.fingerprint for each in told.suspects] == ["bb"]
 
 
@@ -395,17 +396,17 @@ def test_descriptors_that_nobody_names_are_not_accepted_with_memory(make_run: Ma
     memory = made_suspect("aa", 5000.0)
     told = answer_on(hunted(run, memory), terms(acceptance("aa")))
     assert {check.budget.series: check.answer for check in told.checks} == {
-        "live_heap": GateAnswer.WITHIN,
-        "descriptors": GateAnswer.OVER,
+        "live_heap": GateAnswer.WITHIN_BUDGET,
+        "descriptors": GateAnswer.OVER_BUDGET,
     }
     opened = replace(made_suspect("bb", 0.0), bytes_per_call=None, per_call=1.0)
     both = answer_on(hunted(run, memory, opened), terms(acceptance("aa"), acceptance("bb")))
-    assert both.answer is GateAnswer.WITHIN
+    assert both.answer is GateAnswer.WITHIN_BUDGET
 
 
 def test_growth_that_nobody_explains_is_not_accepted(leaking_run: Run) -> None:
     told = answered(leaking_run, [made_suspect("aa", 900.0)], acceptance("aa"), explained=900.0)
-    assert told.answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.OVER_BUDGET
 
 
 def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
@@ -418,28 +419,28 @@ def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
 def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run) -> None:
     some = replace(acceptance("aa"), up_to=4000.0)
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
-    assert told.answer is GateAnswer.OVER
+    assert told.answer is GateAnswer.OVER_BUDGET
     (note,) = acceptance_notes(terms(some), [told])
     assert "accepted up to 3.91 KiB/call, and keeps 4.88 KiB/call" in str(note)
     enough = replace(some, up_to=5000.0)
-    assert answered(leaking_run, [made_suspect("aa", 5000.0)], enough).answer is GateAnswer.WITHIN
+    assert (
+        answered(leaking_run, [made_suspect("aa", 5000.0)], enough).answer
+        is GateAnswer.WITHIN_BUDGET
+    )
 
 
 def test_runs_that_read_nothing_are_one_answer_and_not_one_a_budget(make_run: MakeRun) -> None:
     empty = make_run(outcome=Outcome(Ending.CRASHED, "ModuleNotFoundError: shop"))
     told = answer_on(judged(empty), terms(budgets=(PER_CALL, RSS_TOTAL)))
-    assert (told.answer, told.checks) == (GateAnswer.NOTHING_MEASURED, ())
+    assert (told.answer, told.checks) == (GateAnswer.NOT_MEASURED, ())
     assert "ModuleNotFoundError: shop" in str(told.reason)
 
 
 def test_of_several_answers_the_gravest_is_the_answer() -> None:
-    assert gravest([]) is GateAnswer.NOTHING_MEASURED
-    assert gravest([GateAnswer.WITHIN, GateAnswer.CANNOT_TELL]) is GateAnswer.CANNOT_TELL
+    assert gravest([]) is GateAnswer.NOT_MEASURED
+    assert gravest([GateAnswer.WITHIN_BUDGET, GateAnswer.INCONCLUSIVE]) is GateAnswer.INCONCLUSIVE
+    assert gravest([GateAnswer.INCONCLUSIVE, GateAnswer.NOT_MEASURED]) is GateAnswer.NOT_MEASURED
     assert (
-        gravest([GateAnswer.CANNOT_TELL, GateAnswer.NOTHING_MEASURED])
-        is GateAnswer.NOTHING_MEASURED
-    )
-    assert (
-        gravest([GateAnswer.NOTHING_MEASURED, GateAnswer.OVER, GateAnswer.WITHIN])
-        is GateAnswer.OVER
+        gravest([GateAnswer.NOT_MEASURED, GateAnswer.OVER_BUDGET, GateAnswer.WITHIN_BUDGET])
+        is GateAnswer.OVER_BUDGET
     )

@@ -56,7 +56,7 @@ def settled(before: Values, after: Values) -> list[Reading]:
 def test_a_run_without_a_sample_says_that_nothing_was_measured(make_run: MakeRun) -> None:
     verdict = judge(make_run())
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "Nothing was measured" in str(verdict.sentence)
+    assert "Not measured" in str(verdict.sentence)
 
 
 def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
@@ -64,7 +64,7 @@ def test_a_run_that_does_not_move_is_clean_and_says_what_it_would_have_seen(
 ) -> None:
     verdict = judge(make_run(live_heap=flat(), rss=flat(), python_blocks=flat(at=1000)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
-    assert "would have seen 256 B/call with 95 %" in str(verdict.sentence)
+    assert "detection limit 256 B/call with 95 %" in str(verdict.sentence)
 
 
 def test_live_heap_alone_is_a_leak_in_native_code(make_run: MakeRun) -> None:

@@ -14,7 +14,7 @@ from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.analysis.verdict.series import LOOKS
 from leakhunt.analysis.verdict.soak_schedule import PAUSE_SPACING, next_phase
-from leakhunt.model.plan import Load
+from leakhunt.model.plan import PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 
@@ -31,8 +31,8 @@ Curve = Callable[[int], int]
 
 
 def soaked(curve: Curve, per_second: float, heap: int = 1, **changes: Any) -> Run:
-    """A soak of a service that answers so many requests a second, in heaps, as it would be left."""
-    load = Load("http://x", "app", "upload", 4, changes.pop("duration_seconds", None))
+    """A soak of a service that answers so many requests per second, in heaps."""
+    load = PlannedLoad("http://x", "app", "upload", 4, changes.pop("duration_seconds", None))
     pause_seconds = changes.pop("pause_seconds", None)
     settings = {"calls": None, "warmup": None, "calls_per_sample": None, "load": load}
     run = Run(

@@ -34,7 +34,10 @@ def test_a_soak_is_not_compared_with_a_run(make_run: MakeRun) -> None:
     assert comparison.is_refused
     (pair,) = comparison.pairs
     assert {each.fact: each.matter for each in pair.mismatches}["calls are"] is Matter.INPUTS
-    assert {line.conclusion for line in pair.lines} <= {Conclusion.REFUSED, Conclusion.CANNOT_TELL}
+    assert {line.conclusion for line in pair.lines} <= {
+        Conclusion.NOT_COMPARABLE,
+        Conclusion.INCONCLUSIVE,
+    }
     assert "no conclusion" in str(pair.sentence)
 
 
@@ -58,7 +61,7 @@ def test_two_soaks_that_keep_alike_do_not_differ(inside: bool) -> None:
     made = Made(kept=10_000, in_flight=100_000, inside=inside, doublings=1)
     found = lines(soak(made), soak(replace(made, seed=7)))
     assert {line.conclusion for line in found.values()} <= {
-        Conclusion.NO_DIFFERENCE, Conclusion.CANNOT_TELL,
+        Conclusion.NO_DIFFERENCE, Conclusion.INCONCLUSIVE,
     }  # fmt: skip
     assert found["anonymous"].before == pytest.approx(11_000, rel=0.05)
     assert str(found["anonymous"].reason).startswith("one soak each, by itself")
@@ -69,7 +72,7 @@ def test_a_soak_that_keeps_less_is_said_to_whatever_its_distances() -> None:
     before = soak(Made(kept=40_000, in_flight=100_000, inside=False))
     after = soak(Made(kept=10_000, in_flight=100_000, inside=False, doublings=2, seed=5))
     line = lines(before, after)["anonymous"]
-    assert line.conclusion is Conclusion.LESS
+    assert line.conclusion is Conclusion.DECREASE
     assert line.difference.estimate == pytest.approx(-33_000, rel=0.05)
 
 
@@ -83,6 +86,6 @@ def test_soaks_at_the_same_counts_of_requests_are_not_taken_for_the_same_request
 def test_the_time_of_a_request_is_compared() -> None:
     before, after = soak(Made()), soak(Made(milliseconds=60.0, seed=3))
     line = lines(before, after)["time"]
-    assert line.conclusion is Conclusion.MORE
+    assert line.conclusion is Conclusion.INCREASE
     assert line.before == pytest.approx(0.020, rel=0.05)
     assert line.after == pytest.approx(0.060, rel=0.05)

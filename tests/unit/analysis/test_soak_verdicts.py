@@ -88,7 +88,7 @@ def test_descriptors_that_leak_are_a_leak_from_outside_too() -> None:
 
 
 def test_a_limit_is_met_in_seconds_that_pass_not_in_those_of_all_requests_together() -> None:
-    """Four users at once: 50 requests a second, each of 80 ms."""
+    """Four users at once: 50 requests per second, each of 80 ms."""
     run = soak(replace(GROWING, milliseconds=80.0))
     ahead = judge(run).forecast
     assert ahead is not None and ahead.seconds is not None
@@ -125,10 +125,10 @@ def test_a_service_that_fails_grows_and_is_killed_was_killed() -> None:
 
 def test_the_gate_takes_the_growth_that_is_seen() -> None:
     run = soak(GROWING)
-    assert checked_rate(run, "anonymous", 4096.0).answer is GateAnswer.OVER
-    assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN
+    assert checked_rate(run, "anonymous", 4096.0).answer is GateAnswer.OVER_BUDGET
+    assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN_BUDGET
     told = checked_rate(run, "live_heap", 4096.0)
-    assert told.answer is GateAnswer.NOTHING_MEASURED
+    assert told.answer is GateAnswer.NOT_MEASURED
     assert "gate the series anonymous" in str(told.reason)
 
 

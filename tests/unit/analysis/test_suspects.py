@@ -102,7 +102,7 @@ def test_the_page_shows_the_suspect_its_chain_and_its_remedy_escaped(report: Rep
 def test_markdown_folds_the_suspects_and_keeps_its_tables(report: Report) -> None:
     text = markdown.render(report).decode()
     assert "<script>" not in text.replace("`", "").split("held by")[0]
-    assert "Who keeps the memory: naive" in text
+    assert "Leak suspects: naive" in text
     assert "\\| \\[bold\\]" in text
     widths = {row.count("|") - row.count("\\|") for row in text.splitlines() if "1.50 ×" in row}
     assert widths == {7}
@@ -135,14 +135,14 @@ def test_where_nobody_looked_nothing_is_said(make_run: MakeRun) -> None:
     plain = assemble([make_run(live_heap=[1] * 300)], "test")
     assert cards(plain.entries[0]) == []
     assert list(suspect_lines(plain)) == []
-    assert "Who keeps the memory" not in html_page.render(plain).decode()
+    assert "Leak suspects" not in html_page.render(plain).decode()
 
 
 @pytest.mark.parametrize(
     ("changes", "cells"),
     [
-        ({}, ("3.91 KiB/call (3.81 KiB/call to 4.00 KiB/call)", "no difference that shows")),
-        ({"saved": Interval(1, -9, 11)}, ("nothing that shows", "no difference that shows")),
+        ({}, ("3.91 KiB/call (3.81 KiB/call to 4.00 KiB/call)", "no significant difference")),
+        ({"saved": Interval(1, -9, 11)}, ("not significant", "no significant difference")),
         ({"saved_rss_bytes": Interval(1 << 20, 1, 2 << 20)}, ("3.91 KiB/call", "1.00 MiB less")),
     ],
 )

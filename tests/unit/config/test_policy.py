@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from leakhunt.cli.schema import SCHEMAS
 from leakhunt.config import policy_file
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.policy_file import has_policy, read_policy
@@ -31,6 +30,7 @@ from leakhunt.model.policy import (
     budgeted,
 )
 from leakhunt.model.scenario import Variant
+from leakhunt.storage.schema_files import SCHEMAS
 
 GIB = 1 << 30
 WHOLE = """\

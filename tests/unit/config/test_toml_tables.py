@@ -130,7 +130,7 @@ def test_a_list_of_very_many_lines_is_not_read_again_at_each(
         (b"a = 1\n=======\n", "x.toml:2: not a TOML file (======= is left of a merge"),
         (b"a = 1\n>>>>>>> branch\n", "x.toml:2: not a TOML file (>>>>>>> is left of a merge"),
         (b"a = [\n  1,\n<<<<<<< HEAD\n", "x.toml:3: not a TOML file (<<<<<<< is left of a merge"),
-        (b'a = 1\nb = "\xff\xfe"\n', "x.toml:2: not UTF-8; save it as UTF-8"),
+        (b'a = 1\nb = "\xff\xfe"\n', "x.toml:2: not UTF-8; Save the file as UTF-8"),
         (b"\xef\xbb\xbfa = 1\n\n\xff", "x.toml:3: not UTF-8"),
         ("a = 1\n".encode("utf-16"), "x.toml:1: not UTF-8"),
         (b"a = 1\n\x00", "x.toml:2: not a TOML file (Invalid statement"),

@@ -15,7 +15,7 @@ from leakhunt.engine.run import RunResult
 from leakhunt.environment import sees_gpu
 from leakhunt.errors import UsageError
 from leakhunt.model.claims import Claim, ClaimRun, Claims
-from leakhunt.model.plan import Load
+from leakhunt.model.plan import PlannedLoad
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 
@@ -47,7 +47,7 @@ def test_a_run_that_needs_a_gpu_is_not_begun_without(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     left = make(need(tmp_path / "r", "run null", "cuda"))
-    assert str(left.missing) == "it needs a machine with a CUDA GPU"
+    assert str(left.missing) == "needs a CUDA GPU"
     assert left.runs == ()
     assert not (tmp_path / "r").exists()
 
@@ -61,7 +61,7 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     asked = need(tmp_path, "run null", "cuda")
     assert str(left_in(asked, "").missing) == "it ran on cpu, and not on a CUDA GPU"
     assert left_in(need(tmp_path, "run null"), "").runs == (run,)
-    load = Load("http://127.0.0.1", "pid 5", "upload", 1)
+    load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})
     assert left_in(asked, "").runs == (run,)
 
@@ -107,6 +107,9 @@ def test_paths_are_those_beside_the_claims(tmp_path: Path, command: str, rest: l
         ("hunt", ["null", "--with", "magic"], "magic"),
         ("run", ["null", "--option", "clips"], "NAME=VALUE"),
         ("run", ["null", "--calls", "0"], "calls"),
+        ("soak", ["--command", "a {port}", "--users", "0"], "users"),
+        ("soak", ["--pid", "x"], "--pid"),
+        ("soak", ["nosuch", "--option", "lengths=fixed"], "nosuch"),
     ],
 )
 def test_words_that_mean_nothing_are_wrong_usage_and_print_nothing(

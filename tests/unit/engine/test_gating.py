@@ -75,7 +75,7 @@ def gate(script: Script, *budgets: Budget, **effort: int) -> Gate:
 def test_a_clean_variant_is_measured_once(make_run: MakeRun) -> None:
     script = Script(make_run, steady(0))
     answer = gate(script).answer(OPEN)
-    assert (answer.answer, answer.attempts) == (GateAnswer.WITHIN, 1)
+    assert (answer.answer, answer.attempts) == (GateAnswer.WITHIN_BUDGET, 1)
     assert script.names == ["naive"]
 
 
@@ -90,7 +90,7 @@ def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRu
     script = Script(make_run, settles_late)
     answer = gate(script, retries=3).answer(OPEN)
     calls = [asked.calls or 200 for _, asked in script.asked]
-    assert answer.answer is GateAnswer.WITHIN
+    assert answer.answer is GateAnswer.WITHIN_BUDGET
     assert calls == sorted(set(calls))
     assert script.names[1] == "naive.longer-1"
     assert answer.attempts == len(calls) > 1
@@ -98,10 +98,10 @@ def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRu
 
 def test_retries_end_at_their_number_and_at_the_most_calls(make_run: MakeRun) -> None:
     once = Script(make_run, near_the_budget)
-    assert gate(once, retries=1).answer(OPEN).answer is GateAnswer.CANNOT_TELL
+    assert gate(once, retries=1).answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert len(once.asked) == 2
     bounded = Script(make_run, near_the_budget)
-    assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is GateAnswer.CANNOT_TELL
+    assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert max(asked.calls or 0 for _, asked in bounded.asked) == 400
     assert gate(Script(make_run, near_the_budget), retries=0).answer(OPEN).attempts == 1
 
@@ -113,7 +113,7 @@ def test_a_run_that_ended_by_itself_is_not_tried_again(make_run: MakeRun) -> Non
         return replace(script(asked, name), outcome=Outcome(Ending.KILLED, "SIGKILL"))
 
     held = replace(gate(script), carry=killed)
-    assert held.answer(OPEN).answer is GateAnswer.CANNOT_TELL
+    assert held.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert script.names == ["naive"]
 
 
@@ -125,7 +125,10 @@ def test_a_budget_on_a_whole_run_is_about_as_many_calls_as_the_policy_says(
     answer = held.answer(replace(OPEN, calls=200, warmup=50, calls_per_sample=1))
     assert answer.attempts == 2
     assert max(entry.run.calls_done for entry in answer.entries) > 700
-    assert [check.answer for check in answer.checks] == [GateAnswer.WITHIN, GateAnswer.WITHIN]
+    assert [check.answer for check in answer.checks] == [
+        GateAnswer.WITHIN_BUDGET,
+        GateAnswer.WITHIN_BUDGET,
+    ]
     assert "in 200 calls" in str(answer.checks[1].reason)
 
 
@@ -138,7 +141,7 @@ def test_time_that_cannot_tell_is_not_measured_for_longer(make_run: MakeRun) -> 
     asks: list[str] = []
     fast = Budget("seconds_per_call", 0.001, Extent.CALL, more=False, text="1 ms")
     held = replace(gate(Script(make_run, steady(0)), fast, retries=3), carry=timed)
-    assert held.answer(OPEN).answer is GateAnswer.CANNOT_TELL
+    assert held.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert asks == ["naive"]
 
 
@@ -153,13 +156,13 @@ def test_an_interrupt_of_the_hunt_leaves_the_answer(make_run: MakeRun) -> None:
     with pytest.raises(HuntInterrupted) as raised:
         replace(gate(script), carry=interrupted).answer(OPEN)
     told = raised.value.result
-    assert (told.answer, told.suspects) == (GateAnswer.OVER, ())
+    assert (told.answer, told.suspects) == (GateAnswer.OVER_BUDGET, ())
 
 
 def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None:
     script = Script(make_run, steady(5000))
     answer = gate(script).answer(OPEN)
-    assert answer.answer is GateAnswer.OVER
+    assert answer.answer is GateAnswer.OVER_BUDGET
     assert script.names[0] == "naive"
     assert "naive.under-tracemalloc" in script.names
     where = answer.suspects[0].where
@@ -181,7 +184,7 @@ def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
 
     held = replace(gate(after, MORE), carry=told("after", after))
     answer = held.answer_against(plan(calls=200), told("before", before), "main", rounds=2)
-    assert answer.answer is GateAnswer.WITHIN
+    assert answer.answer is GateAnswer.WITHIN_BUDGET
     assert order == [
         "after naive.round-1", "before naive.round-1", "before naive.round-2",
         "after naive.round-2",
@@ -198,7 +201,11 @@ def test_calls_that_are_left_open_are_found_by_a_first_run(make_run: MakeRun) ->
 
 @pytest.mark.parametrize(
     ("grown", "answer"),
-    [(3000, GateAnswer.WITHIN), (3900, GateAnswer.WITHIN), (5000, GateAnswer.OVER)],
+    [
+        (3000, GateAnswer.WITHIN_BUDGET),
+        (3900, GateAnswer.WITHIN_BUDGET),
+        (5000, GateAnswer.OVER_BUDGET),
+    ],
 )
 def test_only_what_is_worse_than_the_other_revision_fails(
     make_run: MakeRun, grown: int, answer: GateAnswer
@@ -223,7 +230,7 @@ def test_a_side_that_ends_early_is_no_pass_and_not_tried_again(
     held = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
     other = killed if breaks == "there" else script
     answer = held.answer_against(plan(calls=200), other, "main", rounds=2)
-    assert answer.answer is GateAnswer.CANNOT_TELL
+    assert answer.answer is GateAnswer.INCONCLUSIVE
     assert asks == ["naive.round-1", "naive.round-2"]
 
 

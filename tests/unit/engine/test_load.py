@@ -205,7 +205,7 @@ def test_a_card_without_a_sample_has_no_curve(make_run: MakeRun) -> None:
     run = make_run()
     shown = Elements(card(run, judge(run)))
     assert "svg" not in shown.found
-    assert "Nothing was measured" in shown.text
+    assert "Not measured" in shown.text
 
 
 def test_a_card_of_many_samples_stays_small_and_keeps_the_spike(make_run: MakeRun) -> None:

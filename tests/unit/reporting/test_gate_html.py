@@ -69,7 +69,7 @@ def many(count: int) -> list[VariantResult]:
 
 
 def over(gates: Mapping[str, GateResult]) -> VariantResult:
-    return next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
+    return next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER_BUDGET)
 
 
 # ---- what stands on it
@@ -86,7 +86,7 @@ def test_it_says_the_answer_with_a_sign_the_counts_and_what_it_was_held_against(
     assert "<dt>held against</dt><dd>main</dd>" in html
     assert "<dt>measured at</dt><dd>2026-11-27T10:00:00.000+00:00</dd>" in html
     assert "judged by itself" not in html
-    assert "<dd>nothing: every variant is judged by itself</dd>" in page(gates["within"])
+    assert "<dd>none: each variant is judged by itself</dd>" in page(gates["within"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +167,7 @@ def test_what_is_put_up_with_is_told_with_reason_and_day(gates: Mapping[str, Gat
     assert "accepted until 2027-01-31: issue 12 (<code>feed00000001</code>)" in told
     assert page(failing).count("<code>feed00000001</code>") == 1
     within = page(gates["accepted"])
-    assert "<h2>Put up with, and within budget</h2>" in within
+    assert "<h2>Accepted, and within budget</h2>" in within
     assert "accepted until 2027-01-31: issue 12 (<code>0123456789ab</code>)" in within
 
 
@@ -191,7 +191,7 @@ def test_every_answer_is_told_in_a_sentence_as_well(gates: Mapping[str, GateResu
 
 def test_a_gate_of_nothing_says_so(gates: Mapping[str, GateResult]) -> None:
     html = page(gates["nothing"])
-    assert "× could not measure" in html and "nothing was gated" in html
+    assert "× could not measure" in html and "no variant was checked" in html
     assert "<section" not in html and not parts(gates["nothing"]).found
 
 
@@ -214,7 +214,7 @@ def test_where_all_of_many_are_within_the_fold_is_open() -> None:
 
 def test_run_files_of_the_same_variant_have_parts_of_their_own() -> None:
     twice = [
-        variant(GateAnswer.CANNOT_TELL, checks=(checked(GateAnswer.CANNOT_TELL),)) for _ in "ab"
+        variant(GateAnswer.INCONCLUSIVE, checks=(checked(GateAnswer.INCONCLUSIVE),)) for _ in "ab"
     ]
     found = parts(gated(*twice))
     assert sorted(found.inner) == ["variant-1", "variant-2"]

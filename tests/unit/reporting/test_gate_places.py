@@ -126,7 +126,7 @@ def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]
     first, second, third, notice = annotation_lines(gates["usual"], REPOSITORY)
     assert first == (
         "::error file=app/serve.py,line=12,title=leakhunt%3A fsmn-vad%3Anaive::over: live_heap"
-        " 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call; would have seen 1.20 KiB/call"
+        " 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call; detection limit 1.20 KiB/call"
         " with 95 %25%0Aserve.KEPT (list) keeps 1.03 KiB/call, 100%25 of the growth, at handle"
         " (app/serve.py:12)"
     )
@@ -137,8 +137,8 @@ def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]
     assert third.startswith("::error file=pyproject.toml,line=1,title=leakhunt%3A tts%3Achunked::")
     assert notice == (
         "::notice title=leakhunt%3A 2 within budget::fsmn-vad:cleaned live_heap: budget 2"
-        " KiB/call; would have seen 1.20 KiB/call with 95 %25%0Afsmn-vad:naive rss: budget 50 MiB"
-        " total; would have seen 1.20 KiB in all with 95 %25"
+        " KiB/call; detection limit 1.20 KiB/call with 95 %25%0Afsmn-vad:naive rss: budget 50 MiB"
+        " total; detection limit 1.20 KiB in all with 95 %25"
     )
 
 
@@ -158,14 +158,14 @@ def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, G
     ],
 )
 def test_nothing_ends_a_property_of_a_command(text: str, told: str) -> None:
-    (line,) = annotation_lines(gated(variant(GateAnswer.CANNOT_TELL, variant=text)), Repository())
+    (line,) = annotation_lines(gated(variant(GateAnswer.INCONCLUSIVE, variant=text)), Repository())
     assert line.startswith(f"::error title=leakhunt%3A fsmn-vad%3A{told}::")
 
 
 def test_a_hostile_message_is_one_command(gates: Mapping[str, GateResult]) -> None:
     evil = "x\n::stop-commands::y\r::add-mask::z%"
     (line,) = annotation_lines(
-        gated(variant(GateAnswer.NOTHING_MEASURED, checks=(), reason=evil)), REPOSITORY
+        gated(variant(GateAnswer.NOT_MEASURED, checks=(), reason=evil)), REPOSITORY
     )
     assert line.endswith("::could not measure: x%0A::stop-commands::y ::add-mask::z%25")
     for made in gates.values():
@@ -186,7 +186,7 @@ def test_of_many_errors_the_last_says_how_many_there_are_besides(
 
 
 def test_as_many_errors_as_are_shown_are_all_told() -> None:
-    ten = [variant(GateAnswer.CANNOT_TELL, variant=f"v{number}") for number in range(MOST_ERRORS)]
+    ten = [variant(GateAnswer.INCONCLUSIVE, variant=f"v{number}") for number in range(MOST_ERRORS)]
     lines = list(annotation_lines(gated(*ten), REPOSITORY))
     assert len(lines) == MOST_ERRORS and "more" not in lines[-1]
 
@@ -218,7 +218,7 @@ def test_sarif_has_what_code_scanning_demands(
         assert line >= 1 and file in repository.files
     failed = [each for each in run["results"] if "suppressions" not in each]
     told = run["invocations"][0]["toolExecutionNotifications"]
-    is_fine = gates[kind].answer is GateAnswer.WITHIN
+    is_fine = gates[kind].answer is GateAnswer.WITHIN_BUDGET
     assert bool(failed or [each for each in told if each["level"] != "note"]) != is_fine
 
 
@@ -239,7 +239,7 @@ def test_a_result_stands_at_the_suspects_and_is_known_by_the_first(
 
 def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, GateResult]) -> None:
     def followed(*suspects: Any) -> str:
-        (result,) = sarif(gated(variant(GateAnswer.OVER, suspects=suspects)))["results"]
+        (result,) = sarif(gated(variant(GateAnswer.OVER_BUDGET, suspects=suspects)))["results"]
         told: str = result["partialFingerprints"]["primaryLocationLineHash"]
         return told
 
@@ -248,7 +248,7 @@ def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, GateRes
 
 
 def test_two_runs_of_a_variant_are_two_alerts() -> None:
-    over = variant(GateAnswer.OVER)
+    over = variant(GateAnswer.OVER_BUDGET)
     results = sarif(gated(over, over))["results"]
     hashes = [each["partialFingerprints"]["primaryLocationLineHash"] for each in results]
     assert [each[-2:] for each in hashes] == [":1", ":2"] and hashes[0][:-2] == hashes[1][:-2]
@@ -256,9 +256,10 @@ def test_two_runs_of_a_variant_are_two_alerts() -> None:
 
 def test_budgets_of_one_series_are_told_apart_and_known_whatever_their_amount() -> None:
     def known(*budgets: Budget) -> list[str]:
-        checks = tuple(checked(GateAnswer.OVER, budget=budget) for budget in budgets)
+        checks = tuple(checked(GateAnswer.OVER_BUDGET, budget=budget) for budget in budgets)
         return [
-            each["fingerprint"] for each in quality(gated(variant(GateAnswer.OVER, checks=checks)))
+            each["fingerprint"]
+            for each in quality(gated(variant(GateAnswer.OVER_BUDGET, checks=checks)))
         ]
 
     by_itself = Budget("live_heap", 2048.0, Extent.CALL, False, "2 KiB/call")
@@ -288,7 +289,7 @@ def test_an_answer_without_a_line_is_a_notification(gates: Mapping[str, GateResu
 
 def test_a_name_that_is_no_uri_is_escaped() -> None:
     odd = Repository(files=("a b/sérve#1.py",), folder="x")
-    over = variant(GateAnswer.OVER, suspects=(suspect(where=frame("a b/sérve#1.py")),))
+    over = variant(GateAnswer.OVER_BUDGET, suspects=(suspect(where=frame("a b/sérve#1.py")),))
     (result,) = sarif(gated(over), odd)["results"]
     assert at(result["locations"][0]) == ("a%20b/s%C3%A9rve%231.py", 12)
 
@@ -317,7 +318,7 @@ def test_code_quality_has_what_gitlab_demands(
     known = [entry["fingerprint"] for entry in entries]
     assert len(set(known)) == len(known)
     failed = [entry for entry in entries if entry["severity"] != "info"]
-    assert bool(failed) == (gates[kind].answer is not GateAnswer.WITHIN)
+    assert bool(failed) == (gates[kind].answer is not GateAnswer.WITHIN_BUDGET)
 
 
 def test_code_quality_stands_at_the_line_that_leaks(gates: Mapping[str, GateResult]) -> None:
@@ -335,7 +336,7 @@ def test_what_is_put_up_with_is_information() -> None:
 
 def test_no_path_of_a_machine_gets_out() -> None:
     """A policy and a scenario are named as they were given: perhaps from the root."""
-    away = variant(GateAnswer.OVER, scenario="/home/someone/bench.py")
+    away = variant(GateAnswer.OVER_BUDGET, scenario="/home/someone/bench.py")
     made = gated(away, policy="/home/someone/pyproject.toml")
     (entry,) = quality(made, Repository())
     assert entry["location"]["path"] == "bench.py"

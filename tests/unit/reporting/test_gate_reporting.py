@@ -119,11 +119,11 @@ def test_the_kinds_are_all_that_are_made(gates: Mapping[str, GateResult]) -> Non
 def test_the_gravest_answer_comes_first(gates: Mapping[str, GateResult]) -> None:
     answers = [row.answer for row in rows(gates["usual"])]
     assert answers == [
-        GateAnswer.OVER,
-        GateAnswer.NOTHING_MEASURED,
-        GateAnswer.CANNOT_TELL,
-        GateAnswer.WITHIN,
-        GateAnswer.WITHIN,
+        GateAnswer.OVER_BUDGET,
+        GateAnswer.NOT_MEASURED,
+        GateAnswer.INCONCLUSIVE,
+        GateAnswer.WITHIN_BUDGET,
+        GateAnswer.WITHIN_BUDGET,
     ]
 
 
@@ -131,13 +131,13 @@ def test_a_variant_that_fails_beyond_its_checks_has_a_row_of_its_own(
     gates: Mapping[str, GateResult],
 ) -> None:
     first, second = rows(gates["contradiction"])
-    assert (first.answer, first.check) == (GateAnswer.NOTHING_MEASURED, None)
-    assert second.answer is GateAnswer.WITHIN and second.check is not None
+    assert (first.answer, first.check) == (GateAnswer.NOT_MEASURED, None)
+    assert second.answer is GateAnswer.WITHIN_BUDGET and second.check is not None
 
 
 def test_a_gate_of_nothing_has_a_row_that_says_so(gates: Mapping[str, GateResult]) -> None:
     row = the_row(gates["nothing"])
-    assert row.answer is GateAnswer.NOTHING_MEASURED and row.reason == "nothing was gated"
+    assert row.answer is GateAnswer.NOT_MEASURED and row.reason == "no variant was checked"
 
 
 def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, GateResult]) -> None:
@@ -177,22 +177,22 @@ def test_a_pass_that_its_figures_do_not_explain_is_told_by_its_reason() -> None:
     put_up = checked(estimate=9000.0, low=8900.0, high=9100.0, reason="accepted are those")
     row = the_row(gated(variant(checks=(put_up,))))
     assert sentence(row) == (
-        "live_heap: accepted are those; budget 2 KiB/call; would have seen 1.20 KiB/call with 95 %"
+        "live_heap: accepted are those; budget 2 KiB/call; detection limit 1.20 KiB/call with 95 %"
     )
 
 
 def test_what_would_have_been_seen_is_said_once() -> None:
-    told = "at most 9 KiB/call; would have seen 1.20 KiB/call with 95 %"
+    told = "at most 9 KiB/call; detection limit 1.20 KiB/call with 95 %"
     row = the_row(gated(variant(checks=(checked(high=9000.0, reason=told),))))
-    assert sentence(row).count("would have seen") == 1
+    assert sentence(row).count("detection limit") == 1
 
 
 def test_a_run_that_ended_early_over_budget_says_so(gates: Mapping[str, GateResult]) -> None:
-    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
+    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER_BUDGET)
     (entry,) = over.entries
     killed = replace(entry, run=replace(entry.run, outcome=Outcome(Ending.KILLED)))
     told = replace(
-        over, checks=(checked(GateAnswer.OVER, reason="it ended early"),), entries=(killed,)
+        over, checks=(checked(GateAnswer.OVER_BUDGET, reason="it ended early"),), entries=(killed,)
     )
     assert "it ended early" in sentence(the_row(gated(told)))
 
@@ -225,10 +225,10 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
     lines = printed(gates["usual"])
     assert lines[0] == (
         "over fsmn-vad:naive  live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call;"
-        " would have seen 1.20 KiB/call with 95 %"
+        " detection limit 1.20 KiB/call with 95 %"
     )
     assert lines[1] == "could not measure fsmn-vad:streaming  funasr is missing"
-    assert lines[2].startswith("cannot tell tts:chunked  live_heap: a reason for CANNOT_TELL;")
+    assert lines[2].startswith("cannot tell tts:chunked  live_heap: a reason for INCONCLUSIVE;")
     assert [line.split()[0] for line in lines[3:]] == [
         "within",
         "within",
@@ -255,7 +255,7 @@ def test_a_suspect_is_named_with_file_and_line(gates: Mapping[str, GateResult]) 
 
 def test_a_title_that_names_the_line_is_not_followed_by_it() -> None:
     titled = suspect(title="serve.KEPT, from handle (app/serve.py:12)")
-    over = variant(GateAnswer.OVER, suspects=(titled,))
+    over = variant(GateAnswer.OVER_BUDGET, suspects=(titled,))
     (line,) = [line for line in printed(gated(over)) if line.startswith("suspect")]
     assert line.count("app/serve.py:12") == 1
 
@@ -280,15 +280,20 @@ def test_nothing_steers_the_terminal(gates: Mapping[str, GateResult]) -> None:
 def test_what_a_variant_keeps_is_one_line_and_each_budget_it_breaks_another() -> None:
     kept = variant(checks=(checked(), checked(budget=_threads())))
     broken = variant(
-        GateAnswer.OVER,
-        checks=(checked(GateAnswer.OVER), checked(GateAnswer.OVER, budget=_threads())),
+        GateAnswer.OVER_BUDGET,
+        checks=(
+            checked(GateAnswer.OVER_BUDGET),
+            checked(GateAnswer.OVER_BUDGET, budget=_threads()),
+        ),
     )
     lines = [line.split()[0] for line in printed(gated(kept, broken))[:-1]]
     assert lines == ["over", "over", "within"]
 
 
 def test_a_baseline_that_is_refused_is_not_measured_beside_what_is_over() -> None:
-    made = variant(GateAnswer.OVER, checks=(checked(GateAnswer.OVER),), reason="libc differs")
+    made = variant(
+        GateAnswer.OVER_BUDGET, checks=(checked(GateAnswer.OVER_BUDGET),), reason="libc differs"
+    )
     lines = printed(gated(made))
     assert lines[0].startswith("over ") and "libc differs" not in lines[0]
     assert lines[1] == f"could not measure {made.name}  libc differs"
@@ -316,7 +321,9 @@ def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(
 
 def test_of_many_answers_those_within_are_folded() -> None:
     many = [variant(variant=f"v{number}") for number in range(30)]
-    html = shown(gated(*many, variant(GateAnswer.OVER, checks=(checked(GateAnswer.OVER),))))
+    html = shown(
+        gated(*many, variant(GateAnswer.OVER_BUDGET, checks=(checked(GateAnswer.OVER_BUDGET),)))
+    )
     before, _, fold = html.partition("<details>")
     assert before.count("<td>") == len(HEADINGS) + 1
     assert fold.count("v29") == 2  # in its table, and in the sentences
@@ -342,7 +349,7 @@ def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
 
 
 def test_where_nobody_is_suspect_the_hunt_comes_next(gates: Mapping[str, GateResult]) -> None:
-    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER)
+    over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER_BUDGET)
     text = markdown(gated(replace(over, suspects=())))
     assert "`leakhunt hunt fsmn-vad:naive`" in text
     assert "`leakhunt gate --policy pyproject.toml --scenario fsmn-vad:naive`" in text
@@ -365,7 +372,7 @@ def test_the_acceptance_can_be_pasted_into_the_policy(
 
 def test_a_fingerprint_of_hostile_text_does_not_end_the_block() -> None:
     hostile = suspect(fingerprint='"\n```\n[[accept]]')
-    text = markdown(gated(variant(GateAnswer.OVER, suspects=(hostile,))))
+    text = markdown(gated(variant(GateAnswer.OVER_BUDGET, suspects=(hostile,))))
     block = text.partition("```toml\n")[2].partition("\n```\n")[0]
     assert block.splitlines()[1] == 'fingerprint = "\\"\\n```\\n[[accept]]"'
 
@@ -400,7 +407,7 @@ def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, G
     assert "1. serve.KEPT (list) keeps 1.03 KiB/call" in failure.text
     assert "app/serve.py:12" in failure.text
     told = found["fsmn-vad cleaned: live_heap 2 KiB/call"].findtext("system-out", "")
-    assert "would have seen 1.20 KiB/call with 95 %" in told
+    assert "detection limit 1.20 KiB/call with 95 %" in told
 
 
 @pytest.mark.parametrize("kind", ["nothing", "contradiction", "other environment", "no figures"])

@@ -79,7 +79,7 @@ def test_what_is_put_together_by_hand_has_a_property_for_each_that_is_written(
 ) -> None:
     made = document(gates["usual"])
     assert list(made) == list(GATE["properties"]) == GATE["required"]
-    over = next(each for each in made["variants"] if each["answer"] == "over")
+    over = next(each for each in made["variants"] if each["answer"] == "over_budget")
     written = {"Variant": over, "BudgetResult": over["checks"][0], "Run": over["runs"][0]}[name]
     described = GATE["$defs"][name]
     assert list(written) == list(described["properties"]) == described["required"]

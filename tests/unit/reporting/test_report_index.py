@@ -119,7 +119,7 @@ def test_headers_alone_tell_what_was_run_and_that_it_is_not_judged() -> None:
     broken: list[dict[str, Any]] = [{}, {"plan": 5}, {"plan": {"scenario": 5}, "facts": {}}]
     contents = contents_of_headers([header, *broken, header])
     assert (contents.title, contents.device, contents.weights) == ("made", "cpu", "none")
-    assert contents.variants[0].kind == "not judged yet"
+    assert contents.variants[0].kind == "no verdict yet"
     assert when(contents) == "2026-11-21 03:48 UTC"
     assert contents_of_headers([]).runs == 0
 

@@ -151,7 +151,7 @@ def test_the_page_shows_verdict_ledger_and_price(reports: dict[str, Report]) -> 
         "64.0 KiB [64.0 KiB, 64.0 KiB]",
         "64.0 KiB/call of live heap, 100 %",
         "differ in 1 of 2 calls",
-        "freed but kept by malloc",
+        "freed memory retained by malloc",
         "unexplained",
         "Incomplete: the worker did not live to settle (killed)",
         "killed after 3 of 200",

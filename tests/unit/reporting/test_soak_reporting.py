@@ -18,7 +18,7 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import Attribution, Origin, Suspect
-from leakhunt.model.plan import Load, Work
+from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Run
 from leakhunt.reporting.charts.plot_data import plot_data
@@ -56,7 +56,7 @@ def cut(run: Run, samples: int) -> Run:
 
 def hostile_soak() -> Run:
     run = hostile_run(soak(NAIVE))
-    load = Load(HOSTILE, HOSTILE, HOSTILE, users=3)
+    load = PlannedLoad(HOSTILE, HOSTILE, HOSTILE, users=3)
     notes = (
         {"record": "note", "kind": "errors", "errors": [[HOSTILE, 5]]},
         {"record": "note", "kind": "restarted", "text": HOSTILE},
@@ -196,7 +196,7 @@ def test_the_pace_and_the_failures_are_drawn_as_rates() -> None:
     assert sum(failing) / len(failing) == pytest.approx(20, abs=2)
     assert heights(run, "duration")[100] == pytest.approx(20e6, rel=0.1)
     titles = {series.name: title(series, run.plan.work) for series in run.series}
-    assert titles["elapsed"] == "requests a second (median of 9 samples)"
+    assert titles["elapsed"] == "requests per second (median of 9 samples)"
     drawn = {each["name"]: each for each in plot_data(report_of(run))["series"]}
     assert drawn["elapsed"]["absolute"] and drawn["elapsed"]["unit"] == "count"
     assert not drawn["anonymous"]["absolute"]

@@ -17,7 +17,8 @@ import pytest
 from leakhunt import agent
 from leakhunt.amounts import parse_duration
 from leakhunt.config.service_file import builtin_services, find_service, read_service
-from leakhunt.engine.soak_target import SoakOptions, target_of, targets
+from leakhunt.engine.soak_request import Load, SoakRequest
+from leakhunt.engine.soak_target import target_of, targets
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.series import Series, Unit
 from leakhunt.soak.agent_client import NO_INSIDE, Within, unavailable
@@ -27,20 +28,16 @@ from leakhunt.soak.readings import Readings
 from leakhunt.soak.service import free_port, refuse_taken, without_userinfo, words
 from leakhunt.soak.shared_counters import Counters, percentile_ns
 
-ASKED = SoakOptions(
-    target=None,
-    command=None,
-    pid=None,
-    url=None,
-    ready="",
-    locustfile=None,
-    audio=None,
-    post=None,
-    field="file",
-    expect="",
-    seed=7,
-    options={},
-)
+ASKED = SoakRequest(seed=7)
+_OF_THE_LOAD = ("locustfile", "audio", "post", "field", "expect")
+
+
+def request(**changes: Any) -> SoakRequest:
+    """A request with these changes, of which some are the load's."""
+    load = {name: changes.pop(name) for name in _OF_THE_LOAD if name in changes}
+    return replace(ASKED, load=Load(**load), **changes)
+
+
 DESCRIBED = """
 summary = "mine"
 [options]
@@ -168,14 +165,13 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_options_reach_the_command_the_service_and_the_load(tmp_path: Path) -> None:
-    asked = replace(
-        ASKED,
+    made = request(
         target=f"{described(tmp_path)}:naive",
         audio=recordings(tmp_path),
         post="/vad",
         options={"lengths": "fixed"},
     )
-    (target,) = targets(asked)
+    (target,) = targets(made)
     assert target.start is not None
     assert target.start.command == ["{python}", "app.py", "{port}", "fixed"]
     assert target.start.variables == {"LEAKHUNT_LENGTHS": "fixed"}
@@ -220,7 +216,7 @@ def test_what_cannot_be_soaked_is_told(
     if isinstance(changes.get("audio"), str):
         changes = changes | {"audio": Path(str(changes["audio"]))}
     with pytest.raises(UsageError, match=told):
-        targets(replace(ASKED, **changes))  # type: ignore[arg-type]
+        targets(request(**changes))
 
 
 def test_a_run_that_was_no_soak_is_not_gone_on_with(make_run: object) -> None:
@@ -292,9 +288,9 @@ def test_what_is_no_address_is_told_at_once(
 ) -> None:
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
-    asked = replace(ASKED, pid=3, url=url, audio=Path("recordings"), post="/x")
+    made = request(pid=3, url=url, audio=Path("recordings"), post="/x")
     with pytest.raises(UsageError, match="write it like"):
-        targets(asked)
+        targets(made)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +302,9 @@ def test_what_an_upload_cannot_do_is_told_at_once(
 ) -> None:
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
-    asked = replace(ASKED, command="a {port}", audio=Path("recordings"), post="/x")
+    upload = {"command": "a {port}", "audio": Path("recordings"), "post": "/x"}
     with pytest.raises(UsageError, match=told):
-        targets(replace(asked, **changes))  # type: ignore[arg-type]
+        targets(request(**upload | changes))
 
 
 def test_no_secret_of_a_command_or_an_address_is_recorded(
@@ -317,7 +313,7 @@ def test_no_secret_of_a_command_or_an_address_is_recorded(
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     begun = "app {port} --api-key=k1 --token k2 --model m PASSWORD=k3 --no-secret --users 4"
-    (target,) = targets(replace(ASKED, command=begun, audio=Path("recordings"), post="/x"))
+    (target,) = targets(request(command=begun, audio=Path("recordings"), post="/x"))
     assert target.command == (
         "app {port} --api-key=*** --token *** --model m PASSWORD=*** --no-secret --users 4"
     )

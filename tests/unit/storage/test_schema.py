@@ -18,10 +18,9 @@ from schema_types import disagreements, faults, parts_of, schema
 from leakhunt.analysis.claims import Evidence
 from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
-from leakhunt.cli.schema import SCHEMAS
 from leakhunt.model.attribution import Finding, RemedyTrial
 from leakhunt.model.claims import CheckedScenario, ClaimsReport, JudgedClaim
-from leakhunt.model.plan import Load, Plan
+from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import SERIES, Series
@@ -29,6 +28,7 @@ from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.run import json_file
 from leakhunt.storage import run_file
+from leakhunt.storage.schema_files import SCHEMAS
 from leakhunt.text.message import joined, plural_message
 from leakhunt.text.record import to_record
 
@@ -231,7 +231,7 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         (Finding, "finding"),
         (Series, "Series"),
         (Plan, "Plan"),
-        (Load, "Load"),
+        (PlannedLoad, "Load"),
     ],
 )
 def test_a_record_of_the_run_file_is_what_its_type_says(kind: type, name: str) -> None:

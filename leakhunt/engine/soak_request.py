@@ -1,0 +1,145 @@
+"""What ``soak`` is asked for: the service, the load on it, and how long it lasts; checked.
+
+request = SoakRequest(command="uvicorn app:app --port {port}", load=Load(locustfile="load.py"))
+effort = effort_of(request)                  # raises UsageError, MissingRequirement
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from math import isfinite
+from pathlib import Path
+
+from leakhunt.amounts import parse_duration, parse_size
+from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.model import options as defaults
+from leakhunt.text.language import tr
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load on a service: requests of a locustfile, or recordings that are uploaded.
+
+    `users` send requests at the same time, until there were so many `requests`, or for so long
+    (`duration`: seconds, or text such as ``"10m"``); without either, until the verdict is known.
+    A folder of recordings, `audio`, is posted to the path `post` as the form's `field`; `expect` is
+    a pattern that every answer holds. `locust_options` are further words for Locust.
+    """
+
+    locustfile: str | Path | None = None
+    _: KW_ONLY
+    audio: str | Path | None = None
+    post: str | None = None
+    field: str = "file"
+    expect: str = ""
+    users: int = defaults.USERS
+    requests: int | None = None
+    duration: float | str | None = None
+    locust_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SoakRequest:
+    """What is put under load, and what comes of it; every door builds one.
+
+    One of: `target`, a service of ``leakhunt list`` or a service.toml, as
+    ``NAME_OR_FILE[:VARIANT,...]``; `command`, which is started, with ``{port}`` where its port
+    goes; `pid`, which runs already and listens at `url`; or `resume`, the run file of a soak whose
+    service still runs.
+
+    `ready` is a path that answers 2xx once the service can be used; one that is not ready, or
+    answers nothing, for `timeout` seconds has hung. `memory_limit` is bytes or a size; ``"+1 GiB"``
+    is above what the service holds once it is ready. With `hunt`, where it grows, the load comes
+    again with instruments in the service; with `resolve` it goes on until the verdict is no longer
+    inconclusive. `leave_running`: a service that was started is not ended.
+    """
+
+    target: str | None = None
+    _: KW_ONLY
+    command: str | None = None
+    pid: int | None = None
+    url: str | None = None
+    ready: str = ""
+    load: Load = Load()
+    options: Mapping[str, str] = field(default_factory=dict)
+    hunt: bool = False
+    resolve: bool = False
+    memory_limit: int | str | None = None
+    seed: int = 0
+    timeout: float = defaults.SERVICE_TIMEOUT_SECONDS
+    leave_running: bool = False
+    resume: str | Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoakEffort:
+    """How much load, for how long, and under which limit; checked.
+
+    `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
+    """
+
+    users: int
+    requests: int | None
+    duration_seconds: float | None
+    resolve: bool
+    limit_bytes: int | None
+    above_baseline: bool
+    timeout_seconds: float
+    seed: int
+    hunt: bool
+    leave_running: bool
+    locust_options: tuple[str, ...]
+
+
+def effort_of(request: SoakRequest) -> SoakEffort:
+    """How much is asked for.
+
+    Raises:
+        UsageError: it makes no sense.
+        MissingRequirement: a service cannot be soaked on this system.
+    """
+    if sys.platform != "linux":
+        raise MissingRequirement(tr("soak needs Linux: it reads the service through /proc"))
+    _refuse_wrong_values(request)
+    load, limit = request.load, request.memory_limit
+    size, above = (limit or None), False
+    if isinstance(limit, str) and limit:
+        size, above = parse_size(limit.removeprefix("+")), limit.startswith("+")
+    duration = load.duration
+    return SoakEffort(
+        users=load.users,
+        requests=load.requests,
+        duration_seconds=parse_duration(duration) if isinstance(duration, str) else duration,
+        resolve=request.resolve,
+        limit_bytes=size if isinstance(size, int) else None,
+        above_baseline=above,
+        timeout_seconds=request.timeout,
+        seed=request.seed,
+        hunt=request.hunt,
+        leave_running=request.leave_running,
+        locust_options=tuple(load.locust_options),
+    )
+
+
+def _refuse_wrong_values(request: SoakRequest) -> None:
+    if not isfinite(request.timeout) or request.timeout <= 0:
+        raise UsageError(
+            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+        )
+    if request.hunt and (request.pid is not None or request.resume is not None):
+        raise UsageError(
+            tr("--hunt restarts the service with instruments: use --command or a described service")
+        )
+    counts = {"users": request.load.users, "requests": request.load.requests, "pid": request.pid}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(
+                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+            )
+    duration = request.load.duration
+    if isinstance(duration, int | float) and not (isfinite(duration) and duration > 0):
+        raise UsageError(
+            tr("duration={duration}: expected a number of seconds above 0", duration=duration)
+        )

@@ -1,0 +1,24 @@
+"""The JSON Schemas (draft 2020-12) of the files that leakhunt writes or reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+
+# By what a schema is asked for.
+SCHEMAS: Mapping[str, str] = MappingProxyType(
+    {
+        "report": "report.schema.json",
+        "claims": "claims.schema.json",
+        "gate": "gate.schema.json",
+        "run-file": "run-file.schema.json",
+        "policy": "policy.schema.json",
+    }
+)
+
+
+def schema_text(name: str) -> str:
+    """The JSON Schema of that name, one of `SCHEMAS`."""
+    place = resources.files("leakhunt.storage") / "schemas" / SCHEMAS[name]
+    return place.read_text(encoding="utf-8")

@@ -1,0 +1,273 @@
+"""`run` and `hunt` of the engine, by a scripted executor in place of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import WriteScenario
+
+from leakhunt.engine.events import Events, RunStart, Silent
+from leakhunt.engine.executors import Workplace
+from leakhunt.engine.hunt import HuntRequest, hunt, under_instruments
+from leakhunt.engine.interleave import interleaved
+from leakhunt.engine.run import RunResult, run
+from leakhunt.engine.settings import RunRequest, settings_of
+from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError, UsageError
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.options import TIMEOUT_SECONDS, Settings
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
+from leakhunt.model.verdict import Status
+from leakhunt.runner.supervisor import Progress
+from leakhunt.storage import run_file, run_writer
+from leakhunt.storage.follow import Tail
+from leakhunt.text.message import Text
+
+TWO = """
+\"\"\"Two ways.\"\"\"
+from leakhunt import variant
+
+
+@variant
+def naive(state, item):
+    pass
+
+
+@variant
+def fixed(state, item):
+    pass
+"""
+OK = Outcome(Ending.OK)
+SERIES = [
+    {"name": name, "unit": unit, "title": name, "blind_to": ""}
+    for name, unit in (("rss", "bytes"), ("live_heap", "bytes"), ("duration", "ns"))
+]
+
+
+class Scripted:
+    """Writes run files of a given growth a call, by variant, in place of measuring."""
+
+    def __init__(
+        self, rates: Mapping[str, int], endings: Mapping[str, Outcome] | None = None
+    ) -> None:
+        self.rates = rates
+        self.endings = endings or {}
+        self.plans: list[tuple[str, Plan]] = []
+
+    def prepare(self, settings: Settings, folder: Path, scratch: Path, events: Events) -> Workplace:
+        return _Desk(self, folder)
+
+
+class _Desk:
+    def __init__(self, script: Scripted, folder: Path) -> None:
+        self._script = script
+        self._folder = folder
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
+        self._script.plans.append((name, plan))
+        path = self._folder / f"{name}{run_file.SUFFIX}"
+        outcome = self._script.endings.get(name, OK)
+        assert plan.calls is not None and plan.warmup is not None
+        run_writer.create(path, {"plan": asdict(plan), "series": SERIES})
+        phases = (
+            Phase(0, plan.warmup, Purpose.WARM_UP, 1, collects=False),
+            Phase(plan.warmup, plan.calls - plan.warmup, Purpose.JUDGED, 1, collects=False),
+        )
+        with open(path, "ab") as stream:
+            for phase in phases:
+                stream.write(run_writer.encode({"record": "phase", **asdict(phase)}))
+                for call in range(phase.first_sample, phase.first_sample + phase.samples):
+                    grown = call * self._script.rates.get(plan.variant, 0)
+                    values = [50_000_000 + grown, 5_000_000 + grown, 1000]
+                    record = {"record": "sample", "call": call, "values": values}
+                    stream.write(run_writer.encode(record))
+        run_writer.finish(path, outcome, 1.0)
+        with Tail(path) as tail:
+            tail.follow()
+            progress(tail)
+        return outcome
+
+    def load(self, name: str) -> Run:
+        return run_file.load(self._folder / f"{name}{run_file.SUFFIX}")
+
+
+class Log(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+
+    def started(self, run: RunStart) -> None:
+        self.lines.append(("started", run.name, run.calls, run.group))
+
+    def sampled(self, name: str, tail: Tail) -> None:
+        self.lines.append(("sampled", name, tail.calls))
+
+    def noted(self, text: Text, *, warning: bool = False) -> None:
+        self.lines.append(("noted", str(text), warning))
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        self.lines.append(("ended", name, outcome.ending))
+
+
+@pytest.fixture
+def target(write_scenario: WriteScenario) -> str:
+    return str(write_scenario(TWO))
+
+
+def measured(
+    target: str, tmp_path: Path, script: Scripted, events: Events | None = None
+) -> RunResult:
+    request = RunRequest(target, calls=200)
+    return run(request, (), events or Silent(), out=tmp_path / "out", executor=script)
+
+
+def test_what_was_measured_comes_back_and_nothing_is_printed(
+    target: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = Log()
+    result = measured(target, tmp_path, Scripted({"naive": 40_960}), log)
+    assert (result.exit_code, result.interrupted, result.files) == (0, False, ())
+    assert result.verdict("naive").status is Status.LEAK
+    assert result.verdict("fixed").status is Status.NO_LEAK
+    assert [each.name for each in sorted(result.folder.iterdir())] == [
+        "fixed.run.jsonl", "naive.run.jsonl",
+    ]  # fmt: skip
+    group = ("naive", "fixed")
+    assert log.lines == [
+        line
+        for name in group
+        for line in (
+            ("started", name, 200, group),
+            ("sampled", name, 200),
+            ("ended", name, Ending.OK),
+        )
+    ]
+    assert capfd.readouterr() == ("", "")
+    assert "made:naive" in result._repr_html_()
+    with pytest.raises(UsageError, match="naive, fixed"):
+        result.verdict("other")
+    with pytest.raises(UsageError, match="naive, fixed"):
+        result.verdict()
+
+
+def test_an_interrupt_ends_it_and_keeps_what_was_measured(target: str, tmp_path: Path) -> None:
+    script = Scripted({}, {"naive": Outcome(Ending.INTERRUPTED, "interrupted by the user")})
+    result = measured(target, tmp_path, script)
+    assert result.interrupted and result.exit_code == INTERRUPTED
+    assert [name for name, _ in script.plans] == ["naive"]
+    assert result.verdict().status in Status
+
+
+def test_a_crash_is_told_by_the_exit_code_after_all_variants(target: str, tmp_path: Path) -> None:
+    script = Scripted({}, {"naive": Outcome(Ending.CRASHED, "SIGSEGV")})
+    result = measured(target, tmp_path, script)
+    assert [outcome.ending for outcome in result.outcomes] == [Ending.CRASHED, Ending.OK]
+    assert (result.exit_code, result.interrupted) == (8, False)
+
+
+def test_nothing_is_overwritten(target: str, tmp_path: Path) -> None:
+    measured(target, tmp_path, Scripted({}))
+    with pytest.raises(CannotWrite, match="holds files already"):
+        measured(target, tmp_path, Scripted({}))
+
+
+def test_a_remedy_is_tried_in_turns_until_an_interrupt(target: str, tmp_path: Path) -> None:
+    stopped = Outcome(Ending.INTERRUPTED, "interrupted by the user")
+    script = Scripted({}, {"naive.try-1-before-2": stopped})
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), (), ("A=1",), 3)
+    result = hunt(request, out=tmp_path / "out", executor=script)
+    assert result.interrupted
+    assert [name for name, _ in script.plans] == [
+        "naive", "naive.try-1-before-1", "naive.try-1-after-1", "naive.try-1-after-2",
+        "naive.try-1-before-2",
+    ]  # fmt: skip
+    assert [dict(plan.environment) for _, plan in script.plans[1:3]] == [{}, {"A": "1"}]
+
+
+def test_a_hunt_uses_the_instruments_that_are_wanted_in_that_order(
+    target: str, tmp_path: Path
+) -> None:
+    log, script = Log(), Scripted({})
+    request = HuntRequest(
+        RunRequest(f"{target}:naive", calls=200), ("resources", "tracemalloc", "resources")
+    )
+    hunt(request, (), log, out=tmp_path / "out", executor=script)
+    assert [name for name, _ in script.plans] == [
+        "naive", "naive.under-resources", "naive.under-tracemalloc",
+    ]  # fmt: skip
+    groups = [line[3] for line in log.lines if line[0] == "started"]
+    assert groups[1] == groups[2] != groups[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"calls": 0}, "calls=0"),
+        ({"warmup": -1}, "warmup=-1"),
+        ({"seed": -1}, "seed=-1"),
+        ({"threads": 0}, "threads=0"),
+        ({"timeout": float("inf")}, "inf"),
+        ({"timeout": 0.0}, "0"),
+        ({"device": "tpu"}, "tpu"),
+        ({"collect": "often"}, "often"),
+        ({"warmup": 5}, "--warmup"),
+        ({"calls": 10, "resolve": True}, "--resolve"),
+        ({"calls": 10, "calls_per_sample": 3}, "multiple"),
+        ({"options": {"colour": "red"}}, "colour"),
+        ({"memory_limit": "much"}, "much"),
+    ],
+)
+def test_what_the_command_line_refuses_is_refused(
+    target: str, changes: Mapping[str, Any], words: str
+) -> None:
+    with pytest.raises(LeakhuntError, match=words):
+        settings_of(replace(RunRequest(target), **changes))
+
+
+def test_a_request_has_the_defaults_of_the_command_line(target: str) -> None:
+    settings = settings_of(RunRequest(target, memory_limit="2 GiB"))
+    assert settings.timeout_seconds == TIMEOUT_SECONDS
+    assert settings.memory_limit_bytes == 2 << 30
+    assert (settings.sampling.calls, settings.sampling.collect) == (None, "auto")
+    assert settings_of(RunRequest(target, memory_limit=5)).memory_limit_bytes == 5
+
+
+@pytest.mark.parametrize(("instruments", "pairs"), [(("gdb",), 3), ((), 1)])
+def test_what_no_hunt_can_do_is_refused(
+    target: str, tmp_path: Path, instruments: tuple[str, ...], pairs: int
+) -> None:
+    request = HuntRequest(RunRequest(target), instruments, (), pairs)
+    with pytest.raises(UsageError):
+        hunt(request, out=tmp_path / "out", executor=Scripted({}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_turns_are_a_b_b_a() -> None:
+    assert list(interleaved("a", "b", 3)) == [
+        (1, "a"), (1, "b"), (2, "b"), (2, "a"), (3, "a"), (3, "b"),
+    ]  # fmt: skip
+    assert list(interleaved("a", "b", 1, start=4)) == [(4, "b"), (4, "a")]
+
+
+def test_the_loop_stops_after_an_interrupted_run(target: str, tmp_path: Path) -> None:
+    result = measured(target, tmp_path, Scripted({}))
+    entry = result.report.entries[0]
+    asked: list[str] = []
+
+    def carry(plan: Plan, name: str) -> Run:
+        asked.append(name)
+        return replace(entry.run, plan=plan, outcome=Outcome(Ending.INTERRUPTED))
+
+    wanted = (Instrument.RESOURCES, Instrument.TRACEMALLOC)
+    runs = list(under_instruments(entry.run, entry.verdict, carry, prefix="x.", wanted=wanted))
+    assert asked == ["x.resources"] and len(runs) == 1
+    assert runs[0].plan.instrument is Instrument.RESOURCES
