@@ -61,8 +61,6 @@ def command(
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
     expect: @variant(expect="leak in Python", rate=320).
-
-    Exit code 1: a false positive, a missed leak, or a leak in the wrong class.
     """
     from leakhunt.engine.evaluate import EvaluationRequest, evaluate
 
