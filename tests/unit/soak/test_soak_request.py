@@ -46,13 +46,13 @@ def test_a_duration_is_seconds_or_text(duration: float | str) -> None:
     [
         (replace(ASKED, timeout=float("nan")), "--timeout nan"),
         (replace(ASKED, timeout=0), "--timeout 0"),
-        (replace(ASKED, pid=5, hunt=True), "--hunt starts the service again"),
-        (replace(ASKED, resume="a.run.jsonl", hunt=True), "--hunt starts the service again"),
-        (replace(ASKED, load=Load("load.py", users=0)), "users=0: use 1 or more"),
-        (replace(ASKED, load=Load("load.py", requests=0)), "requests=0: use 1 or more"),
+        (replace(ASKED, pid=5, hunt=True), "--hunt restarts the service"),
+        (replace(ASKED, resume="a.run.jsonl", hunt=True), "--hunt restarts the service"),
+        (replace(ASKED, load=Load("load.py", users=0)), "users=0: expected 1 or more"),
+        (replace(ASKED, load=Load("load.py", requests=0)), "requests=0: expected 1 or more"),
         (replace(ASKED, load=Load("load.py", duration=-1)), "duration=-1"),
-        (replace(ASKED, load=Load("load.py", duration="soon")), "'soon' is no duration"),
-        (replace(ASKED, memory_limit="much"), "'much' is no size"),
+        (replace(ASKED, load=Load("load.py", duration="soon")), "invalid duration 'soon'"),
+        (replace(ASKED, memory_limit="much"), "invalid size 'much'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(asked: SoakRequest, told: str) -> None:
