@@ -166,7 +166,7 @@ def test_a_service_that_leaves_is_told_with_its_exit_code(soak: Soak, tmp_path: 
     assert ended.returncode == 8
     run = the_run(tmp_path / "out")
     assert run.outcome.ending is Ending.CRASHED
-    assert "exit code 5" in str(run.outcome.reason)
+    assert "exited with code 5" in str(run.outcome.reason)
     assert "leaving" in (tmp_path / "out" / "service.log").read_text()
 
 
