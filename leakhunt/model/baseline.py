@@ -1,7 +1,7 @@
 """The nouns of ``leakhunt baseline``: the figures of measured runs, without their samples.
 
 Frozen, standard library only. A `Profile` is one run's figures, as `leakhunt compare` takes them
-too; a `BaselineVariant` is a baseline file: the runs of one variant; a `Baseline` is all of them for
+too; a `BaselineVariant` is a baseline file: runs of one variant; a `Baseline` is all of them for
 one environment.
 """
 
