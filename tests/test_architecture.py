@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -247,3 +248,25 @@ def test_a_verb_is_its_options_a_call_of_the_engine_and_what_it_prints() -> None
     assert {"run", "hunt", "soak", "gate"} <= set(verbs)
     long = {name for name, text in verbs.items() if text.count("\n") > MOST_LINES_OF_A_VERB}
     assert not long
+
+
+def test_the_table_of_the_document_is_the_table() -> None:
+    text = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
+    assert set(rows) == set(MAY_IMPORT)
+    for package, told in rows.items():
+        allowed = MAY_IMPORT[package]
+        if told.startswith("everything above"):
+            allowed = tuple(each for each in allowed if each not in (*_LOWER, "engine"))
+        assert re.findall(r"`([\w.]+)`", told) == list(allowed), package
+
+
+def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library() -> None:
+    places: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(module))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+    stems = {module.stem for module in MODULES} - {"__init__", "__main__"}
+    assert stems & sys.stdlib_module_names == set()

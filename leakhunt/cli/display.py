@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,7 +23,6 @@ from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import SeriesDisplay, SeriesRole, displayed, short_title
-from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
@@ -43,13 +41,6 @@ class Display(Events, Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Give the terminal back."""
-
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """A run begins: `started` for who follows it by a function."""
-
-
-# A display for names of so many columns.
-Displays = Callable[[int], Display]
 
 
 class SteadyConsole(Console):
@@ -112,11 +103,6 @@ class Bars:
             disable=not self._console.is_terminal,
         )
         self._bars.start()
-
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """Start the line of a run; `afterwards` says what takes time after its last call."""
-        self.started(RunStart(name, calls, afterwards))
-        return partial(self.sampled, name)
 
     def sampled(self, name: str, tail: Tail) -> None:
         """Show the latest sample."""

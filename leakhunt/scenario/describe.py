@@ -78,7 +78,8 @@ def _tree(file: Path) -> ast.Module:
             )
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = error.lineno if isinstance(error, SyntaxError) else None
+        where = f":{line}" if line else ""
         raise BadFile(
             message(
                 "scenario.not-python",

@@ -24,7 +24,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
 from leakhunt.config.budgets import parse_budget
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
-from leakhunt.engine.report import GENERATOR, report_on
+from leakhunt.engine.report import GENERATOR, rendered, report_of
 from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
 from leakhunt.model.report import Report
@@ -195,7 +195,7 @@ def shown(report: Report) -> dict[str, list[str]]:
 def test_nothing_of_an_example_is_left_in_english(name: str) -> None:
     runs = example(name)
     with speaking("zh"):
-        report = report_on(runs, name).here
+        report = report_of(runs, name)
         assert shown(report) == {}
         page = next(r for r in RENDERERS if r.format == "html").render(report)
     assert b'<html lang="zh-CN">' in page
@@ -286,10 +286,10 @@ def test_the_search_would_find_what_is_left_in_english(make_run: MakeRun) -> Non
                          ids=lambda renderer: renderer.file_name)  # fmt: skip
 def test_what_programs_read_is_english_whatever_is_spoken(name: str, renderer: Any) -> None:
     runs = example(name)
-    expected = report_on(runs, name).rendered(renderer.render, renderer.language)
+    expected = rendered(report_of(runs, name), renderer.render, renderer.language)
     with speaking("zh"):
-        told = report_on(runs, name)
-        assert told.rendered(renderer.render, renderer.language) == expected
+        again = rendered(report_of(runs, name), renderer.render, renderer.language)
+    assert again == expected
     assert renderer.language == ENGLISH
 
 
