@@ -14,7 +14,7 @@ demo: $(STAMP)
 # Threads of OpenMP wait without turning: tests that use torch side by side get along on few cores.
 # In the order of the files: those with many short tests, which come last, fill up what the long leave.
 test: $(STAMP)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Leakhunt
+from conftest import Leakhunt, command_line
 
 SERVICE = """
 from leakhunt import variant
@@ -26,9 +26,6 @@ def call(state, item):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``leaks``, ``fixed`` and ``seeded`` (fixed, from another seed)."""
-    import subprocess
-    import sys
-
     place = tmp_path_factory.mktemp("runs")
     for name, size, more in (
         ("leaks", 2048, ()),
@@ -38,9 +35,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = place / f"version-{name}"
         folder.mkdir()
         (folder / "service.py").write_text(SERVICE.format(size=size))
-        command = [sys.executable, "-m", "leakhunt", "run", str(folder / "service.py")]
-        command += ["--calls", "300", "--out", str(place / name), *more]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        words = ["run", folder / "service.py", "--calls", 300, "--out", place / name, *more]
+        command_line(words, place).check_returncode()
     return place
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
+from conftest import command_line
 from gate_projects import QUICK, SCENARIO, body, gate, in_one_line, project
 
 from leakhunt.model.baseline import KeptVariant
@@ -26,10 +25,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = project(tmp_path_factory.mktemp("made"), QUICK, made=body(KEEPS.format(2048)))
     assert gate(made).code == 1
     words = ["baseline", "save", "out/made", "--into", "kept", "--despite-leak"]
-    saved = subprocess.run(
-        [sys.executable, "-m", "leakhunt", *words],
-        cwd=made, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    saved = command_line(words, made)
     assert saved.returncode == 0, saved.stderr
     return made / "kept"
 

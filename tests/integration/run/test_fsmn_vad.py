@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import Leakhunt
+from conftest import Leakhunt, command_line
 
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.result_diff import difference
@@ -30,9 +28,8 @@ KIB = 1024
 
 
 def run_pipeline(out: Path, *words: str) -> dict[str, Run]:
-    command = [sys.executable, "-m", "leakhunt", "run", *words, "--device", "cpu"]
-    command += ["--option", "weights=stand-in", "--threads", "2", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    settings = ["--device", "cpu", "--option", "weights=stand-in", "--threads", 2, "--out", out]
+    done = command_line(["run", *words, *settings], out.parent, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [run_file.load(file) for file in run_file.find_run_files([str(out)])]
     return {run.plan.variant: run for run in runs}
