@@ -52,6 +52,7 @@ def test_a_new_length_every_call_grows_the_live_heap_by_some_64_kib(
     assert 45 * KIB < trend.rate < 80 * KIB
 
 
+@pytest.mark.long  # hundreds of calls, where `varied` has a hundred; `make gate` hunts one too
 def test_the_naive_pipeline_is_known_to_grow_in_native_code_after_a_few_hundred_calls(
     tmp_path: Path,
 ) -> None:

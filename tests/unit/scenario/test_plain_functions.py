@@ -169,7 +169,9 @@ def test_an_installed_module_is_found_and_a_compiled_one_refused() -> None:
     assert find.find("json:dumps")[0].module == "json"
     with pytest.raises(UsageError, match=r"math: no Python source"):
         find.find("math:sqrt")
-    with pytest.raises(UsageError, match=r"'no_such_package\.module': module or scenario not found"):
+    with pytest.raises(
+        UsageError, match=r"'no_such_package\.module': module or scenario not found"
+    ):
         find.find("no_such_package.module:handle")
 
 
