@@ -5,9 +5,9 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `report`, `compare`, `gate`, `check_claims`, `evaluate` (``leakhunt truth``),
-`scenarios` (``list``), `schema`; and `save_baseline`, `update_baseline` and `baselines`. Only
-`leakhunt.api.soak` has no shorter name, since `leakhunt.soak` is a package; its load is a `Load`.
+`run`, `hunt`, `soak` (its load is a `Load`), `report`, `compare`, `gate`, `check_claims`,
+`evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
+`update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
 `judge` a run. A scenario file imports `variant` from here.
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         save_baseline,
         scenarios,
         schema,
+        soak,
         update_baseline,
     )
     from leakhunt.engine.loaded_run import load, load_all
@@ -61,6 +62,7 @@ __all__ = [
     "save_baseline",
     "scenarios",
     "schema",
+    "soak",
     "update_baseline",
     "variant",
 ]
@@ -75,7 +77,7 @@ _PLACES = {
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
         *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "run"),
-        *("save_baseline", "scenarios", "schema", "update_baseline"),
+        *("save_baseline", "scenarios", "schema", "soak", "update_baseline"),
     ),
 }
 

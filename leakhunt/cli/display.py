@@ -23,6 +23,7 @@ from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import SeriesDisplay, SeriesRole, displayed, short_title
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
@@ -123,10 +124,11 @@ class Bars:
 
 def note(console: Console, text: Text, warning: bool) -> None:
     """A line of its own; a warning goes to standard error."""
+    shown = visible(str(text))
     if warning:
-        click.echo(tr("leakhunt: {text}", text=text), err=True)
+        click.echo(tr("leakhunt: {text}", text=shown), err=True)
     else:
-        console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+        console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
 class Follower:

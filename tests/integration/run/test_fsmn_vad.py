@@ -143,7 +143,7 @@ def test_recordings_of_any_rate_and_channel_count_are_taken(tmp_path: Path, vari
         ("text.wav", b"this is no sound\n", 6, "text.wav: not readable as audio"),
         ("empty.wav", None, 6, "empty.wav: holds no sound"),
         ("zero.wav", b"", 6, "zero.wav: not readable as audio"),
-        ("", b"", 2, "no such file or folder"),
+        ("", b"", 2, "missing: file or folder not found"),
     ],
 )
 def test_audio_that_is_none_is_told_in_one_line(
@@ -168,7 +168,7 @@ def test_cuda_is_refused_in_one_line_where_there_is_none(leakhunt: Leakhunt) -> 
         pytest.skip("there is a CUDA device here")
     done = leakhunt("run", "fsmn-vad", "--device", "cuda")
     assert done.returncode == 5
-    assert "torch sees no CUDA device here" in done.stderr
+    assert "torch found no CUDA device" in done.stderr
     named = leakhunt("run", "fsmn-vad:kept-cuda-cache", "--option", "weights=stand-in")
     assert named.returncode == 5
-    assert "kept-cuda-cache makes no sense on cpu" in named.stderr
+    assert "variant kept-cuda-cache does not run on cpu" in named.stderr

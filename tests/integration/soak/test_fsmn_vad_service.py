@@ -243,7 +243,7 @@ def test_beyond_four_at_once_the_hardened_one_answers_503_and_lives_on(
 @pytest.mark.parametrize(
     ("app", "words", "told"),
     [
-        ("fastapi_app.py", ["--weights", "nowhere"], "no such directory"),
+        ("fastapi_app.py", ["--weights", "nowhere"], "directory not found"),
         ("gradio_app.py", ["--at-once", "0"], "use a whole number above 0"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_service_that_cannot_start_says_why_in_one_line(
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("LEAKHUNT_AUDIO", "nowhere", "no such file or folder"),
+        ("LEAKHUNT_AUDIO", "nowhere", "nowhere: file or folder not found"),
         ("LEAKHUNT_LENGTHS", "long", "use one of varied, fixed"),
         ("LEAKHUNT_LENGTHS", "as-recorded", "needs --audio"),
     ],

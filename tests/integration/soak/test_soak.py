@@ -21,8 +21,8 @@ from leakhunt.analysis.verdict.load_summary import landing
 from leakhunt.engine.events import RunStart, Silent
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Status
-from leakhunt.soak.process_tree import Tree
-from leakhunt.soak.service import free_port
+from leakhunt.service.process_tree import Tree
+from leakhunt.service.service import free_port
 from leakhunt.storage import run_file
 from leakhunt.text.message import Text
 
@@ -166,7 +166,7 @@ def test_a_service_that_leaves_is_told_with_its_exit_code(soak: Soak, tmp_path: 
     assert ended.returncode == 8
     run = the_run(tmp_path / "out")
     assert run.outcome.ending is Ending.CRASHED
-    assert "exit code 5" in str(run.outcome.reason)
+    assert "exited with code 5" in str(run.outcome.reason)
     assert "leaving" in (tmp_path / "out" / "service.log").read_text()
 
 
@@ -320,7 +320,7 @@ def test_a_forked_worker_listens_for_itself() -> None:
         "child = os.fork(); sys.stdout.write(f'{os.getpid()}\\n'); sys.stdout.flush();"
         "time.sleep(60)"
     )
-    from leakhunt.soak.agent_client import Within
+    from leakhunt.service.agent_client import Within
 
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

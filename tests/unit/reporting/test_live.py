@@ -78,7 +78,7 @@ def test_a_frame_tells_name_calls_time_figures_and_that_they_are_no_verdict() ->
     (heap,) = (line for line in told if line.startswith("live heap"))
     assert heap == "live heap 167.5 MiB, +12.4 MiB since the warm-up, +64.0 KiB/call so far"
     assert any(line.startswith("RSS") and "+9.00 KiB/call so far" in line for line in told)
-    assert "no verdict" in told[-1]
+    assert "not a verdict" in told[-1]
 
 
 def test_a_rising_curve_rises_in_the_frame() -> None:
@@ -288,7 +288,7 @@ def test_a_picture_that_fails_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> N
             display.sampled("naive", tail_of(look + 1))
         display.ended("naive", Outcome(Ending.OK))
     shown = STYLES.sub("", stream.getvalue())
-    assert shown.count("--live has stopped drawing: ZeroDivisionError('in the library')") == 1
+    assert shown.count("--live stopped drawing: ZeroDivisionError('in the library')") == 1
     assert "naive  2 calls" in shown
 
 
