@@ -211,7 +211,7 @@ def test_nothing_of_an_example_is_left_in_english(name: str) -> None:
         assert shown(report) == {}
         page = next(r for r in RENDERERS if r.format == "html").render(report)
     assert b'<html lang="zh-CN">' in page
-    assert "的增长去向" in page.decode()
+    assert "按内存种类划分的 RSS 增长" in page.decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -424,7 +424,7 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     saved = leakhunt("--lang", "zh", "baseline", "save", runs / "fixed-shape.run.jsonl")
     shown = leakhunt("--lang", "zh", "baseline", "show")
     assert saved.returncode == shown.returncode == 0
-    assert "堆上存活内存" in shown.stdout
+    assert "存活堆" in shown.stdout
     assert left_in_english(saved.stdout + shown.stdout) == []
     (kept,) = tmp_path.glob("leakhunt-baselines/*/*.toml")
     assert not re.search("[\u4e00-\u9fff]", kept.read_text())
