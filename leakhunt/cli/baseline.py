@@ -29,8 +29,8 @@ _DESPITE_LEAK = click.option(
 def command() -> None:
     """Save measured runs as baselines in your repository, for 'leakhunt gate'.
 
-    One folder per environment (system, Python, libc, device, memory settings), one file per variant,
-    so that branches merge.
+    One folder per environment (system, Python, libc, device, memory settings), one file per
+    variant, so that branches merge.
     """
 
 
