@@ -5,10 +5,11 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `report`, `compare`, `gate`, `check_claims`, `evaluate` (``leakhunt truth``),
-`scenarios` (``list``), `schema`; and `save_baseline`, `update_baseline` and `baselines`. `load`
-reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings, `judge`
-a run. A scenario file imports `variant` from here.
+`run`, `hunt`, `soak` (its load is a `Load`), `report`, `compare`, `gate`, `check_claims`,
+`evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
+`update_baseline` and `baselines`.
+`load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
+`judge` a run. A scenario file imports `variant` from here.
 
 Importing this loads none of torch, matplotlib, numpy and pandas; next to nothing, since every run
 of pytest does so where the plugin is installed.
@@ -33,15 +34,18 @@ if TYPE_CHECKING:
         save_baseline,
         scenarios,
         schema,
+        soak,
         update_baseline,
     )
     from leakhunt.engine.loaded_run import load, load_all
+    from leakhunt.engine.soak_request import Load
     from leakhunt.errors import LeakhuntError
     from leakhunt.scenario.contract import Context, variant
 
 __all__ = [
     "Context",
     "LeakhuntError",
+    "Load",
     "__version__",
     "baselines",
     "check_claims",
@@ -58,6 +62,7 @@ __all__ = [
     "save_baseline",
     "scenarios",
     "schema",
+    "soak",
     "update_baseline",
     "variant",
 ]
@@ -66,12 +71,13 @@ __version__ = "0.1.0"
 # Where each is; a measured process must not load what reads and judges needs.
 _PLACES = {
     "leakhunt.scenario.contract": ("Context", "variant"),
+    "leakhunt.engine.soak_request": ("Load",),
     "leakhunt.errors": ("LeakhuntError",),
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
         *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "run"),
-        *("save_baseline", "scenarios", "schema", "update_baseline"),
+        *("save_baseline", "scenarios", "schema", "soak", "update_baseline"),
     ),
 }
 

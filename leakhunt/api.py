@@ -27,6 +27,7 @@ from leakhunt.engine import gate as gating
 from leakhunt.engine import hunt as hunting
 from leakhunt.engine import report as reports
 from leakhunt.engine import run as running
+from leakhunt.engine import soak as soaking
 from leakhunt.engine.baselines import BaselineResult
 from leakhunt.engine.claims import ClaimsResult
 from leakhunt.engine.compare import CompareResult, compare_into, compare_places
@@ -39,9 +40,11 @@ from leakhunt.engine.hunt import HuntRequest
 from leakhunt.engine.report import ReportResult
 from leakhunt.engine.run import RunResult
 from leakhunt.engine.settings import RunRequest, settings_for
+from leakhunt.engine.soak import SoakResult
+from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
 from leakhunt.model.baseline import Baseline
-from leakhunt.model.options import PAIRS, TIMEOUT_SECONDS
+from leakhunt.model.options import PAIRS, SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from leakhunt.model.scenario import Scenario
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
@@ -209,6 +212,76 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
     return hunting.hunt(request, _renderers(formats, told), told, out=_path(out))
+
+
+def soak(  # noqa: PLR0913 - the options of the verb, by name
+    target: PathLike | None = None,
+    *,
+    load: Load,
+    variants: Sequence[str] = (),
+    command: str | None = None,
+    pid: int | None = None,
+    url: str | None = None,
+    ready: str = "",
+    options: Mapping[str, str] | None = None,
+    hunt: bool = False,
+    resolve: bool = False,
+    memory_limit: int | str | None = None,
+    seed: int = 0,
+    timeout: float = SERVICE_TIMEOUT_SECONDS,
+    leave_running: bool = False,
+    resume: PathLike | None = None,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> SoakResult:
+    """Put a running service under real load, watch it from outside and inside, and report.
+
+    One of `target`, `command`, `pid` and `resume` says which. Linux only.
+
+    Args:
+        target: a service of ``leakhunt list``, or a service.toml.
+        load: who sends which requests, and until when: ``Load("load.py", users=4)``; of a service
+            of ``leakhunt list``, ``Load()`` is its own.
+        variants: those of the target that are soaked, one after the other; default: all.
+        command: a service that is started, with ``{port}`` where its port goes.
+        pid: a service that runs already, and listens at `url`.
+        url: where the service listens; default: this machine, at the port it was given.
+        ready: a path that answers 2xx once the service can be used.
+        options: of a described service, by name.
+        hunt: where it grows, do it again with instruments in the service.
+        resolve: go on until the verdict is no longer inconclusive.
+        memory_limit: bytes or a size; ``"+1 GiB"`` is above what the service holds when ready.
+        seed: of the requests.
+        timeout: a service that is not ready, or answers nothing, for so many seconds has hung.
+        leave_running: do not end a service that `command` started.
+        resume: the run file of a soak whose service still runs: go on with it.
+        out: as for `run`.
+        formats: as for `run`.
+        events: as for `run`.
+
+    Raises:
+        LeakhuntError: as for `run`; also where no service could be soaked.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    told = events or SILENT
+    request = SoakRequest(
+        None if target is None else _target(target, variants),
+        load=load,
+        command=command,
+        pid=pid,
+        url=url,
+        ready=ready,
+        options=options or {},
+        hunt=hunt,
+        resolve=resolve,
+        memory_limit=memory_limit,
+        seed=seed,
+        timeout=timeout,
+        leave_running=leave_running,
+        resume=_path(resume),
+    )
+    return soaking.soak(request, _renderers(formats, told), told, out=_path(out))
 
 
 def report(
@@ -424,7 +497,7 @@ def scenarios(*names: str) -> tuple[Scenario, ...]:
         UsageError: there is no such scenario.
         BadFile: a file is no scenario.
     """
-    return tuple(find.find(name)[0] for name in names) if names else tuple(find.builtin())
+    return tuple(map(find.listed, names)) if names else tuple(find.builtin())
 
 
 def schema(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fork_server import ForkServer
 
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
@@ -42,6 +45,21 @@ TWO_SERIES = [
     {"name": "rss", "unit": "bytes", "title": "RSS", "blind_to": "much"},
     {"name": "duration", "unit": "ns", "title": "time", "blind_to": "more"},
 ]
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Keep together what is quick, and what shares a fixture; the rest goes to whoever is free."""
+    for item in items:
+        if "integration" not in item.path.parts or _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    assert isinstance(item, pytest.Function)
+    given = item._fixtureinfo.name2fixturedefs.values()
+    return any(fixture.scope == "module" for definitions in given for fixture in definitions)
+
 
 MakeRun = Callable[..., Run]
 WriteScenario = Callable[[str], Path]
@@ -100,7 +118,7 @@ def _make_run(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run() -> MakeRun:
     """A finished run of one call a sample, from series by name; `readings` by step, or as such."""
     return _make_run
@@ -124,17 +142,23 @@ def leakhunt(tmp_path: Path) -> Leakhunt:
     """Run the command line in an empty folder; output and exit code come back."""
 
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "leakhunt", *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            **options,
-        )
+        return command_line(arguments, cwd=tmp_path, **options)
 
     return run
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    server = ForkServer()
+    atexit.register(server.stop)
+    return server
+
+
+def command_line(
+    arguments: Sequence[object], cwd: Path, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """``leakhunt *arguments`` in a process of its own, in that folder; see `ForkServer.run`."""
+    return _fork_server().run(arguments, cwd, **options)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conftest import command_line
+
 SCENARIO = '''"""Made for a test."""
 from leakhunt import variant
 
@@ -126,11 +128,8 @@ def gate(
     **variables: str,
 ) -> Gated:
     """Gate in a folder, with these environment variables; nothing ends in a traceback."""
-    done = subprocess.run(
-        command(*arguments, out=out, formats=formats),
-        cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False,
-        timeout=300,
-    )  # fmt: skip
+    _, _, _, *words = command(*arguments, out=out, formats=formats)
+    done = command_line(words, folder, env=os.environ | variables)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     file = folder / str(out) / "gate.json"
     told = json.loads(file.read_text()) if file.exists() else None

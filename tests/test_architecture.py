@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _BASE = ("text", "errors", "model")
 _SMALL = (*_BASE, "amounts")
 _LOWER = (*_SMALL, "environment", "probes", "instruments", "scenario", "config", "storage",
-          "analysis", "reporting", "worker", "runner", "agent", "soak")  # fmt: skip
+          "analysis", "reporting", "worker", "runner", "agent", "service")  # fmt: skip
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "text": (),
     "errors": ("text",),
@@ -35,8 +36,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "worker": (*_SMALL, "storage.run_writer", "scenario", "probes", "instruments", "environment"),
     "runner": (*_SMALL, "worker", "storage", "scenario", "environment", "probes", "analysis"),
     "agent": (*_SMALL, "worker.readings", "probes", "instruments"),
-    "soak": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes", "environment",
-             "analysis"),
+    "service": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes",
+                "environment", "analysis"),
     "engine": _LOWER,
     # `serve` starts the server; otherwise no door knows another.
     "api": (*_LOWER, "engine"),
@@ -225,17 +226,24 @@ def test_importing_leakhunt_loads_nothing_heavy() -> None:
     assert not heavy & set(loaded)
 
 
-def test_help_loads_neither_plots_nor_tables() -> None:
+HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}
+VERBS = (
+    "", "run", "hunt", "soak", "list", "report", "claims", "compare", "schema", "serve", "truth",
+    "gate", "baseline", "baseline save",
+)  # fmt: skip
+
+
+def test_help_loads_neither_plots_nor_tables_nor_the_engine() -> None:
     code = (
-        "import sys; from leakhunt.cli.main import main; main(['--help']);"
+        "import sys; from leakhunt.cli.main import main\n"
+        f"for verb in {VERBS!r}: assert main([*verb.split(), '--help']) == 0\n"
         "print('LOADED', *sys.modules)"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    loaded = set(output.partition("LOADED")[2].split())
-    assert "Maintainers" in output
-    assert not {"torch", "matplotlib", "numpy", "rich", "jinja2"} & loaded
+    assert output.count("Usage: ") == len(VERBS)
+    assert not HEAVY & set(output.partition("LOADED")[2].split())
 
 
 MOST_LINES_OF_A_VERB = 80
@@ -247,3 +255,25 @@ def test_a_verb_is_its_options_a_call_of_the_engine_and_what_it_prints() -> None
     assert {"run", "hunt", "soak", "gate"} <= set(verbs)
     long = {name for name, text in verbs.items() if text.count("\n") > MOST_LINES_OF_A_VERB}
     assert not long
+
+
+def test_the_table_of_the_document_is_the_table() -> None:
+    text = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
+    assert set(rows) == set(MAY_IMPORT)
+    for package, told in rows.items():
+        allowed = MAY_IMPORT[package]
+        if told.startswith("everything above"):
+            allowed = tuple(each for each in allowed if each not in (*_LOWER, "engine"))
+        assert re.findall(r"`([\w.]+)`", told) == list(allowed), package
+
+
+def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library() -> None:
+    places: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(module))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+    stems = {module.stem for module in MODULES} - {"__init__", "__main__"}
+    assert stems & sys.stdlib_module_names == set()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,7 +23,7 @@ from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import SeriesDisplay, SeriesRole, displayed, short_title
-from leakhunt.runner import supervisor
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
@@ -43,13 +42,6 @@ class Display(Events, Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Give the terminal back."""
-
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """A run begins: `started` for who follows it by a function."""
-
-
-# A display for names of so many columns.
-Displays = Callable[[int], Display]
 
 
 class SteadyConsole(Console):
@@ -113,11 +105,6 @@ class Bars:
         )
         self._bars.start()
 
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """Start the line of a run; `afterwards` says what takes time after its last call."""
-        self.started(RunStart(name, calls, afterwards))
-        return partial(self.sampled, name)
-
     def sampled(self, name: str, tail: Tail) -> None:
         """Show the latest sample."""
         self._followers[name](tail)
@@ -137,10 +124,11 @@ class Bars:
 
 def note(console: Console, text: Text, warning: bool) -> None:
     """A line of its own; a warning goes to standard error."""
+    shown = visible(str(text))
     if warning:
-        click.echo(tr("leakhunt: {text}", text=text), err=True)
+        click.echo(tr("leakhunt: {text}", text=shown), err=True)
     else:
-        console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+        console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
 class Follower:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import click
+from rich.console import Console
 
 from leakhunt.cli.display import Bars, Display, SteadyConsole
 from leakhunt.cli.interrupts import signals_are_interrupts
@@ -18,13 +19,13 @@ class DisplayChoice:
 
     live: bool = False
 
-    def open(self, width: int = 0) -> Display:
+    def open(self, width: int = 0, console: Console | None = None) -> Display:
         """The display, for names of so many columns at least.
 
         From now on a signal to end does what Ctrl-C does.
         """
         signals_are_interrupts()
-        console = SteadyConsole()
+        console = console or SteadyConsole()
         if self.live and can_draw_on(console):
             return LiveDisplay(console, width)
         if self.live:

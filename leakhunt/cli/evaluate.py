@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -10,8 +11,10 @@ from rich.progress import Progress
 
 from leakhunt.cli.trials_display import TrialsBar
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.evaluate import EvaluationRequest, EvaluationResult, evaluate
 from leakhunt.reporting.evaluation.terminal import evaluation_lines, evaluation_tables
+
+if TYPE_CHECKING:
+    from leakhunt.engine.evaluate import EvaluationResult
 
 
 @click.command("truth", cls=Verb)
@@ -58,9 +61,9 @@ def command(
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
     expect: @variant(expect="leak in Python", rate=320).
-
-    Exit code 0: all right. 1: a false alarm, a leak not found or put in the wrong class.
     """
+    from leakhunt.engine.evaluate import EvaluationRequest, evaluate
+
     console = Console()
     request = EvaluationRequest(targets, repeats, clean_repeats, hunts, jobs)
     with Progress(console=console, disable=not console.is_terminal) as bars:

@@ -11,7 +11,6 @@ from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.options import PAIRS
 from leakhunt.reporting.registry import RunRenderer
@@ -24,7 +23,7 @@ from leakhunt.reporting.registry import RunRenderer
     "instruments",
     default="",
     metavar="INSTRUMENT,...",
-    help=f"Use these, also where nothing grows: {', '.join(Instrument)}.",
+    help=f"Instruments to use, also without growth: {', '.join(Instrument)}",
 )
 @click.option(
     "--try",
@@ -61,6 +60,8 @@ def command(
     Measures like 'run'. Where memory grows, it repeats the run under an instrument and names the
     suspects.
     """
+    from leakhunt.engine.hunt import HuntRequest, hunt
+
     wanted = tuple(instruments.split(",")) if instruments else ()
     measured = run_request(target, **asked)
     request = HuntRequest(measured, wanted, remedies, rounds, until_ceiling)

@@ -9,23 +9,20 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from functools import partial
 from types import TracebackType
 from typing import Self
 
-import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text as Picture
 
-from leakhunt.cli.display import Bars, Displays, ended_line, figures, note
+from leakhunt.cli.display import ended_line, figures, note
 from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import DURATION, SERIES
 from leakhunt.reporting.live.curve import Curve, Growing
 from leakhunt.reporting.live.frame import LiveState, Panel, frame, live_series
-from leakhunt.runner import supervisor
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text
@@ -37,14 +34,6 @@ DRAWING_SHARE = 0.05
 MOST_FAINT = 6
 # The time per call is told as a mean in which every look at the run file weighs so much.
 _LOOK_WEIGHT = 0.2
-
-
-def live_displays(console: Console) -> Displays:
-    """The displays of one command with ``--live``; bars, and a line why, without a terminal."""
-    if not can_draw_on(console):
-        click.echo(tr("leakhunt: --live needs a terminal; continuing without it"), err=True)
-        return partial(Bars, console)
-    return partial(LiveDisplay, console)
 
 
 def can_draw_on(console: Console) -> bool:
@@ -99,11 +88,6 @@ class LiveDisplay:
             vertical_overflow="crop",
         )
         self._live.start()
-
-    def variant(self, name: str, calls: int | None, afterwards: str = "") -> supervisor.Progress:
-        """A run begins: `started` for who follows it by a function."""
-        self.started(RunStart(name, calls, afterwards))
-        return partial(self.sampled, name)
 
     def sampled(self, name: str, tail: Tail) -> None:
         """Take what is new; draw, if it is time."""

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text as RichText
 
 from leakhunt.engine.events import Silent
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.message import Text
 
 
@@ -19,7 +20,8 @@ class Notes(Silent):
 
     def noted(self, text: Text, *, warning: bool = False) -> None:
         """Say it."""
-        click.echo(f"leakhunt: {text}" if warning else str(text), err=warning)
+        shown = visible(str(text))
+        click.echo(f"leakhunt: {shown}" if warning else shown, err=warning)
 
 
 def show_parts(

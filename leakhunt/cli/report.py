@@ -10,7 +10,6 @@ from leakhunt.cli.format_option import format_option
 from leakhunt.cli.notes import Notes
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.report import report_again
 from leakhunt.reporting.registry import RunRenderer
 
 
@@ -27,5 +26,7 @@ def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[RunRendere
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     """
+    from leakhunt.engine.report import report_again
+
     result = report_again(runs, renderers, Notes(), out=out)
     print_report(result.report, result.files)

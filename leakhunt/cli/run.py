@@ -11,7 +11,6 @@ from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.run import run
 from leakhunt.reporting.registry import RunRenderer
 
 
@@ -28,6 +27,8 @@ def command(
 
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
+    from leakhunt.engine.run import run
+
     with display.open() as events:
         result = run(run_request(target, **asked), renderers, events, out=out)
     print_report(result.report, result.files)

@@ -10,8 +10,6 @@ from typing import NoReturn
 import click
 
 from leakhunt.cli.verb import Verb
-from leakhunt.server.app import serve
-from leakhunt.server.catalog import Shelf
 from leakhunt.text.language import tr
 
 
@@ -30,6 +28,9 @@ def command(folder: Path, port: int) -> int:
     Listens on this machine alone and writes nothing. Folders with run files and no report are
     rendered when you open them. Ctrl-C ends it.
     """
+    from leakhunt.server.app import serve
+    from leakhunt.server.catalog import Shelf
+
     shelf = Shelf(folder)
 
     def ready(address: str) -> None:

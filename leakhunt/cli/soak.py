@@ -11,7 +11,6 @@ from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.soak_options import soak_options, soak_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.engine.soak import soak
 from leakhunt.reporting.registry import RunRenderer
 
 
@@ -24,11 +23,13 @@ def command(
     display: DisplayChoice,
     **asked: Any,
 ) -> int:
-    """Put a running service under real load, watch it from outside and inside, and report.
+    """Load a running service, read its memory externally and in process, and report.
 
     NAME_OR_FILE is a service of 'leakhunt list' or your own service.toml; or use --command or
     --pid.
     """
+    from leakhunt.engine.soak import soak
+
     request = soak_request(target, **asked)
     with display.open() as events:
         result = soak(request, renderers, events, out=out)

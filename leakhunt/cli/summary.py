@@ -8,14 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from leakhunt.cli.display import SteadyConsole
-from leakhunt.engine.report import Told
 from leakhunt.model.report import Report
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
-
-
-def show(console: Console, told: Told[Report], written: list[Path]) -> None:
-    """`print_report` of what knows another language."""
-    print_report(told.here, written, console)
 
 
 def print_report(report: Report, files: Sequence[Path], console: Console | None = None) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
@@ -24,21 +23,6 @@ GENERATOR = f"leakhunt {__version__}"
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
-    """A report or comparison in the language spoken, and how to make it again in another."""
-
-    here: T
-    again: Callable[[], T]
-
-    def rendered(self, render: Callable[[T], bytes], language: str | None) -> bytes:
-        """What `render` makes of it, in `language`; None: in the one spoken."""
-        if language is None or language == spoken():
-            return render(self.here)
-        with speaking(language):
-            return render(self.again())
 
 
 def rendered(subject: T, render: Callable[[T], bytes], language: str | None) -> bytes:
@@ -142,37 +126,4 @@ def write_files(report: Report, folder: Path, renderers: Sequence[RunRenderer]) 
     return [
         write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
         for each in renderers
-    ]
-
-
-def report_on(runs: list[Run], place: str) -> Told[Report]:
-    """The report on these runs.
-
-    Raises:
-        NothingMeasured: there is no run.
-    """
-    if not runs:
-        raise NothingMeasured(
-            tr(
-                "{place}: no run file (*.run.jsonl) found. Create one with 'leakhunt run'",
-                place=place,
-            )
-        )
-    again = cache(partial(assemble, tuple(runs), GENERATOR))
-    return Told(assemble(runs, GENERATOR), again)
-
-
-def write_report(
-    report: Told[Report], folder: Path, renderers: Sequence[RunRenderer]
-) -> list[Path]:
-    """Write these files into `folder`, each whole or not at all; the paths, in the order given.
-
-    Raises:
-        CannotWrite: the disk does not take them; the run files are untouched.
-    """
-    return [
-        write_file(
-            folder / renderer.file_name, report.rendered(renderer.render, renderer.language), folder
-        )
-        for renderer in renderers
     ]

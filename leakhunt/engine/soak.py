@@ -22,10 +22,10 @@ from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.runner.memory_limit import NoLimit
-from leakhunt.soak import loop
-from leakhunt.soak.instrumented import USABLE, hunt, hunting_plan
-from leakhunt.soak.loop import Subject, identity_of
-from leakhunt.soak.service import (
+from leakhunt.service import loop
+from leakhunt.service.instrumented import USABLE, hunt, hunting_plan
+from leakhunt.service.loop import Subject, identity_of
+from leakhunt.service.service import (
     same,
 )
 from leakhunt.storage import run_file as store

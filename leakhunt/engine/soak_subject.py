@@ -18,9 +18,9 @@ from leakhunt.engine.soak_target import Target
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
-from leakhunt.soak.load_generator import Demand, LoadProcess
-from leakhunt.soak.loop import Subject
-from leakhunt.soak.service import (
+from leakhunt.service.load_generator import Demand, LoadProcess
+from leakhunt.service.loop import Subject
+from leakhunt.service.service import (
     PORT,
     Service,
     attach,

@@ -14,8 +14,8 @@ from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.run import Run
 from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.requirements import install_hint, missing_modules
-from leakhunt.soak import load_generator
-from leakhunt.soak.service import PORT, Start, checked_url, words
+from leakhunt.service import load_generator
+from leakhunt.service.service import PORT, Start, checked_url, words
 from leakhunt.text.language import tr
 
 _OPTION_VARIABLE = "LEAKHUNT_{name}"

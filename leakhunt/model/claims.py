@@ -1,7 +1,7 @@
 """The nouns of claims: what a field report says, how it is checked, and what came of it.
 
 A scenario's ``claims.toml`` says what is claimed (`Claim`), by which `Check`s it is measured, and
-which `ClaimRun`s these need; from the runs come `Measurement` figures and a `ClaimVerdict`. Frozen,
+which `ClaimRun`s these need; from the runs come `ClaimMeasurement` and `ClaimVerdict`. Frozen,
 standard library only.
 """
 
@@ -195,7 +195,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class ClaimMeasurement:
     """A figure, what it lies between (99 %, where it is an estimate), and all of it in words.
 
     `value` is None where it cannot be told, and `text` then says why. `low` and `high` are None
@@ -219,7 +219,7 @@ class JudgedCheck:
 
     check: Check
     answer: CheckAnswer
-    measured: Measurement | None
+    measured: ClaimMeasurement | None
     reason: Text = ""
 
 

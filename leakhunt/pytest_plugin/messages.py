@@ -47,8 +47,8 @@ def _lines(answer: VariantResult, in_process: bool) -> Iterator[str]:
         yield ntr(
             "inconclusive after {n} attempt. Measure more calls, or set a budget further from"
             " the measured growth",
-            "not decided in {n} attempts, each longer than the one before; more calls would tell,"
-            " or a budget that is further from what it does",
+            "inconclusive after {n} attempts. Measure more calls, or set a budget further from"
+            " the measured growth",
             answer.attempts,
         )
     yield from _files(entry)

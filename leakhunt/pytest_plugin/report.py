@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leakhunt.engine.report import report_on
-from leakhunt.engine.report import write_report as write_files
+from leakhunt.engine.report import report_of, write_files
 from leakhunt.errors import LeakhuntError
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file
@@ -40,5 +39,5 @@ def write_report(folder: Path) -> list[str]:
     if not any(run.plan.is_measured for run in runs):
         return [tr("leakhunt: no test with a leak budget was measured; no report written")]
     renderers = [each for each in RENDERERS if each.format in _FORMATS]
-    written = write_files(report_on(runs, str(folder)), folder, renderers)
+    written = write_files(report_of(runs, str(folder)), folder, renderers)
     return [tr("leakhunt: {path}", path=path) for path in reversed(written)]

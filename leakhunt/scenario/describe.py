@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.model.kinds import Kind
-from leakhunt.model.scenario import Option, Scenario, Variant
+from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario.arguments import HOOKS
+from leakhunt.scenario.constants import (
+    constants_in,
+    literal,
+    settings_of,
+    settings_that_fit,
+    text_of,
+    texts,
+)
 from leakhunt.scenario.modules import module_of
 from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.system import system_says
 
-RESULT_KINDS = ("equal", "intervals")
-_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
 _NAME = re.compile(r"\w[\w.-]*")
-_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_DEVICES = ("cpu", "cuda")
 
 
 def describe(file: Path, functions: Sequence[str] = (), module: str = "") -> Scenario:
@@ -37,9 +41,9 @@ def describe(file: Path, functions: Sequence[str] = (), module: str = "") -> Sce
     """
     tree = _tree(file)
     names = Names(tree)
-    constants = _constants(tree)
+    constants = constants_in(tree)
     plain = not any(True for _ in _marked(tree))
-    settings = _own_settings(constants, file) if plain else _settings(constants, file)
+    settings = settings_that_fit(constants, file) if plain else settings_of(constants, file)
     if plain:
         variants = tuple(plain_variants(names, functions, module or str(file), settings["devices"]))
         hooks = {name for name in HOOKS if names.has_hook(name)}
@@ -97,114 +101,6 @@ def _where_and_what(error: Exception) -> tuple[str, str]:
     return "", str(error)
 
 
-def _settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
-    """What the constants say, as fields of the scenario."""
-    constants = {name: _literal(node, name, file) for name, node in nodes.items()}
-    result_kind = constants.get("RESULT", "equal")
-    if result_kind not in RESULT_KINDS:
-        raise BadFile(
-            message(
-                "scenario.result-kind",
-                "{file}: RESULT: expected one of {result_kinds}, got {result_kind!r}",
-                file=file,
-                result_kind=result_kind,
-                result_kinds=", ".join(RESULT_KINDS),
-            )
-        )
-    calls = constants.get("CALLS")
-    if calls is not None and (not isinstance(calls, int) or calls < 1):
-        raise BadFile(
-            message(
-                "scenario.calls",
-                "{file}: CALLS: expected a whole number above 0, got {calls!r}",
-                file=file,
-                calls=calls,
-            )
-        )
-    return {
-        "devices": _texts(constants, "DEVICES", file) or ("cpu",),
-        "options": tuple(_options(constants.get("OPTIONS", {}), file)),
-        "extra": _text(constants, "EXTRA", file),
-        "requires": _texts(constants, "REQUIRES", file),
-        "result_kind": result_kind,
-        "default_calls": calls,
-    }
-
-
-def _own_settings(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
-    """The same in a file that marks no variant: a constant that does not fit is its own affair."""
-    fit: dict[str, ast.expr] = {}
-    for name, node in nodes.items():
-        try:
-            settings = _settings({name: node}, file)
-        except BadFile:
-            continue
-        words = all(_DOTTED.fullmatch(word) for word in settings["requires"])
-        if words and set(settings["devices"]) <= set(_DEVICES):
-            fit[name] = node
-    return _settings(fit, file)
-
-
-def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    found: dict[str, ast.expr] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target: ast.expr = node.targets[0]
-        elif isinstance(node, ast.AnnAssign):
-            target = node.target
-        else:
-            continue
-        if isinstance(target, ast.Name) and target.id in _CONSTANTS and node.value:
-            found[target.id] = node.value
-    return found
-
-
-def _literal(node: ast.expr, what: str, file: Path) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        raise BadFile(
-            message(
-                "scenario.not-literal",
-                "{file}:{lineno}: {what} must be a literal, because the file is not run to"
-                " read it. Write the value itself",
-                file=file,
-                lineno=node.lineno,
-                what=what,
-            )
-        ) from None
-
-
-def _texts(constants: Mapping[str, Any], name: str, file: Path) -> tuple[str, ...]:
-    value = constants.get(name, ())
-    if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
-        raise BadFile(
-            message(
-                "scenario.words",
-                "{file}: {name}: expected a tuple of words, got {value!r}",
-                file=file,
-                name=name,
-                value=value,
-            )
-        )
-    return tuple(value)
-
-
-def _text(constants: Mapping[str, Any], name: str, file: Path) -> str | None:
-    value = constants.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadFile(
-            message(
-                "scenario.word",
-                "{file}: {name}: expected a quoted word, got {value!r}",
-                file=file,
-                name=name,
-                value=value,
-            )
-        )
-    return value
-
-
 def _marked(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.Call | None]]:
     """The functions that are marked as variants, and the arguments of the mark."""
     for node in tree.body:
@@ -218,9 +114,7 @@ def _marked(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.Call | None]]:
 def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
     for node, call in _marked(tree):
         marks = {
-            str(keyword.arg): _literal(
-                keyword.value, tr("{arg} of @variant", arg=keyword.arg), file
-            )
+            str(keyword.arg): literal(keyword.value, tr("{arg} of @variant", arg=keyword.arg), file)
             for keyword in (call.keywords if call else ())
         }
         rate = marks.get("rate", 0)
@@ -235,14 +129,14 @@ def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterato
                 )
             )
         yield Variant(
-            name=_text(marks, "name", file) or node.name.replace("_", "-"),
+            name=text_of(marks, "name", file) or node.name.replace("_", "-"),
             function=node.name,
             summary=(ast.get_docstring(node) or "").partition("\n")[0],
-            devices=_texts(marks, "devices", file) or devices,
+            devices=texts(marks, "devices", file) or devices,
             expect=_kinds(marks.get("expect", ()), node.name, file),
             rate=rate,
-            culprit=_text(marks, "culprit", file) or "",
-            cause=_text(marks, "cause", file) or "",
+            culprit=text_of(marks, "culprit", file) or "",
+            cause=text_of(marks, "cause", file) or "",
         )
 
 
@@ -293,31 +187,3 @@ def _is_mark(node: ast.expr) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr == "variant"
     return isinstance(node, ast.Name) and node.id == "variant"
-
-
-def _options(declared: Any, file: Path) -> Iterator[Option]:
-    if not isinstance(declared, dict):
-        raise BadFile(
-            message(
-                "scenario.options",
-                "{file}: OPTIONS: expected a dict of name -> (default, choices, help)",
-                file=file,
-            )
-        )
-    for name, value in declared.items():
-        try:
-            default, choices, text = value
-            if isinstance(choices, str):
-                raise TypeError(choices)
-            words = tuple(map(str, choices))
-        except (TypeError, ValueError):
-            raise BadFile(
-                message(
-                    "scenario.option-choices",
-                    "{file}: OPTIONS[{name!r}]: expected (default, choices, help), got {value!r}",
-                    file=file,
-                    name=name,
-                    value=value,
-                )
-            ) from None
-        yield Option(str(name), str(default), words, str(text))

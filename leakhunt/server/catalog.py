@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-from leakhunt.engine.report import Told, report_on
+from leakhunt.engine.report import rendered, report_of
 from leakhunt.errors import BadFile, NothingMeasured, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
@@ -77,7 +77,7 @@ class Shelf:
             ) from error
         self._lock = threading.Lock()
         self._listed: dict[Path, tuple[_Stamp, Listed]] = {}
-        self._reports: OrderedDict[Path, tuple[_Stamp, Told[Report]]] = OrderedDict()
+        self._reports: OrderedDict[Path, tuple[_Stamp, Report]] = OrderedDict()
 
     def listing(self) -> list[Listed]:
         """Every folder with a report or run files, in no order; read again where it changed."""
@@ -121,13 +121,13 @@ class Shelf:
                 )
             )
         with self._lock:  # matplotlib is for one thread at a time
-            return self._report(folder).rendered(renderer.render, renderer.language)
+            return rendered(self._report(folder), renderer.render, renderer.language)
 
-    def _report(self, folder: _Folder) -> Told[Report]:
+    def _report(self, folder: _Folder) -> Report:
         stamp = _stamp(folder.path, folder.run_files)
         known = self._reports.get(folder.path)
         if known is None or known[0] != stamp:
-            known = (stamp, report_on(_runs(folder), folder.path.name))
+            known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
         while len(self._reports) > MOST_KEPT_REPORTS:

@@ -274,12 +274,24 @@ class _Parts:
                 str(name): str(value) for name, value in self.header.get("environment", {}).items()
             },
             unavailable=_texts(self.header.get("unavailable", {})),
-            limits={str(name): int(size) for name, size in self.header.get("limits", {}).items()},
+            limits=_limits(self.header.get("limits", {})),
             notes=tuple(self.notes),
             started_at=str(self.header.get("started_at", "")),
             damaged_lines=damaged,
             file=str(file),
         )
+
+
+# What limits were called in files of formats 1 to 4.
+_LIMITS_BEFORE = {
+    "the memory free on this machine": "free memory",
+    "the memory limit of this run": "the memory limit",
+    "what is left of the memory cgroup": "the memory cgroup",
+}
+
+
+def _limits(recorded: Mapping[str, Any]) -> dict[str, int]:
+    return {_LIMITS_BEFORE.get(name, str(name)): int(size) for name, size in recorded.items()}
 
 
 def _plan(fields: Mapping[str, Any]) -> Plan:

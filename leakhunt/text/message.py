@@ -12,10 +12,12 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from leakhunt.text.language import ENGLISH, ntr, speaking, tr
+from leakhunt.text.language import ENGLISH, mark, ntr, speaking, tr
 
 # The id of what is no sentence, but a word: the member of an enum, what the system calls an error.
 WORD = "word"
+# What stands between two messages, in the catalogue too.
+_JOINTS = (mark(". "), mark("; "), mark(", "), mark(" and "), mark("."))
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -20,7 +20,7 @@ from statistics import median
 
 from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.runner.memory_limit import NoLimit
-from leakhunt.soak.load_generator import (
+from leakhunt.service.load_generator import (
     AUDIO,
     UPLOAD,
     UPLOAD_FIELD,
@@ -28,8 +28,8 @@ from leakhunt.soak.load_generator import (
     Demand,
     LoadProcess,
 )
-from leakhunt.soak.loop import Subject, soak
-from leakhunt.soak.service import attach, free_port, wait_until_ready
+from leakhunt.service.loop import Subject, soak
+from leakhunt.service.service import attach, free_port, wait_until_ready
 from leakhunt.storage import run_file as store
 
 SERVICE = Path(__file__).parents[1] / "integration" / "soak" / "small_service.py"

@@ -24,7 +24,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.cli.main import main
 from leakhunt.config.budgets import parse_budget
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
-from leakhunt.engine.report import GENERATOR, report_on
+from leakhunt.engine.report import GENERATOR, rendered, report_of
 from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.gate import Acceptance, GateResult, Pages, Terms
 from leakhunt.model.report import Report
@@ -195,7 +195,7 @@ def shown(report: Report) -> dict[str, list[str]]:
 def test_nothing_of_an_example_is_left_in_english(name: str) -> None:
     runs = example(name)
     with speaking("zh"):
-        report = report_on(runs, name).here
+        report = report_of(runs, name)
         assert shown(report) == {}
         page = next(r for r in RENDERERS if r.format == "html").render(report)
     assert b'<html lang="zh-CN">' in page
@@ -286,10 +286,10 @@ def test_the_search_would_find_what_is_left_in_english(make_run: MakeRun) -> Non
                          ids=lambda renderer: renderer.file_name)  # fmt: skip
 def test_what_programs_read_is_english_whatever_is_spoken(name: str, renderer: Any) -> None:
     runs = example(name)
-    expected = report_on(runs, name).rendered(renderer.render, renderer.language)
+    expected = rendered(report_of(runs, name), renderer.render, renderer.language)
     with speaking("zh"):
-        told = report_on(runs, name)
-        assert told.rendered(renderer.render, renderer.language) == expected
+        again = rendered(report_of(runs, name), renderer.render, renderer.language)
+    assert again == expected
     assert renderer.language == ENGLISH
 
 
@@ -336,16 +336,16 @@ def test_hostile_texts_cannot_become_markup_in_chinese_either(make_run: MakeRun)
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("report nowhere", "nowhere：没有这个运行文件或文件夹；请检查路径"),
-        ("run nowhere.py", "nowhere.py：没有这个场景文件；请检查路径"),
-        ("run nul", "没有场景 'nul'（是否想用 'null'？）；'leakhunt list' 可列出全部场景"),
-        ("run null --calls 5 --warmup 9", "--warmup 9 使 5 次调用一次不剩；请用更小的值"),
+        ("report nowhere", "nowhere：没有此运行文件或文件夹。请检查路径"),
+        ("run nowhere.py", "nowhere.py：没有此场景文件。请检查路径"),
+        ("run nul", "没有场景 'nul'（是否想用 'null'？）。请用 'leakhunt list' 列出场景"),
+        ("run null --calls 5 --warmup 9", "--warmup 9：5 次调用中没有剩余的测量调用。请用更小的值"),
         ("run null --calls x", "'--calls' 的值无效：'x' 不是有效的 范围内的整数。"),
-        ("run null --memory-limit 3x", "'3x' 不是大小；请写成 '512 MiB' 或 '1.5 GB' 这样"),
+        ("run null --memory-limit 3x", "无效的大小 '3x'；示例：'512 MiB'、'1.5 GB'"),
         ("report", "缺少参数 'RUN_OR_FOLDER...'。"),
         ("rnu", "没有命令 'rnu'。"),
         ("report --label x y", "没有选项 '--label'。是否想用 '--help'？"),
-        ("compare one", "只有一处无法比较；请给出一个基线和另一处"),
+        ("compare one", "compare 需要两个或更多路径：基线在前"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_in_chinese_with_the_same_code(line: str, told: str) -> None:
@@ -404,7 +404,7 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     places = (runs, "bad", "none")
     done = [leakhunt("--lang", to, "gate", *places, *terms, "--out", to) for to in ("en", "zh")]
     assert [each.returncode for each in done] == [1, 1]
-    told = "超出预算：4 个超出、2 个未能测量、2 个在预算之内（策略 --max-growth）"
+    told = "超出预算：4 个超出预算、2 个未测量、2 个在预算之内（策略 --max-growth）"
     assert told in done[1].stdout
     assert left_in_english(done[1].stdout) == []
     for file in (tmp_path / "en").iterdir():

@@ -15,30 +15,38 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
     [
         (["run", "fsmn-vat"], 2, "did you mean 'fsmn-vad'"),
         (["run", "null:nothin"], 2, "did you mean 'nothing'"),
-        (["run", "nowhere.py"], 2, "no such scenario file"),
+        (["run", "nowhere.py"], 2, "nowhere.py: scenario file not found"),
         (["run", "null", "--option", "a"], 2, "NAME=VALUE"),
-        (["run", "null", "--lengths", "fixed"], 2, "no option 'lengths'; it has none"),
+        (["run", "null", "--lengths", "fixed"], 2, "no option 'lengths'; it has no options"),
         (["run", "null", "--calls", "0"], 2, "--calls"),
-        (["run", "null", "--calls", "9", "--warmup", "9"], 2, "leaves none of 9 calls"),
-        (["run", "broken.py", "--warmup", "9"], 6, "not a Python file"),
-        (["run", "null", "--calls", "9", "--calls-per-sample", "2"], 2, "no multiple of"),
-        (["run", "null", "--calls", "9", "--resolve"], 2, "leave out --calls"),
-        (["run", "null", "--resolve"], 2, "leave out --calls"),
-        (["run", "leak-zoo-bounded", "--warmup", "9"], 2, "--warmup goes with --calls"),
+        (["run", "null", "--calls", "9", "--warmup", "9"], 2, "leaves no measured call of 9"),
+        (["run", "broken.py", "--warmup", "9"], 6, "invalid Python"),
+        (["run", "null", "--calls", "9", "--calls-per-sample", "2"], 2, "is not a multiple of"),
+        (
+            ["run", "null", "--calls", "9", "--resolve"],
+            2,
+            "--resolve cannot be combined with --calls",
+        ),
+        (["run", "null", "--resolve"], 2, "--resolve cannot be combined with --calls"),
+        (["run", "leak-zoo-bounded", "--warmup", "9"], 2, "--warmup needs --calls"),
         (["run", "null", "--collect", "often"], 2, "--collect"),
         (["run", "null", "--device", "cuda"], 2, "runs on cpu, not on cuda"),
-        (["run", "null", "--memory-limit", "lots"], 2, "is no size"),
-        (["run", "broken.py"], 6, "broken.py:1: not a Python file"),
+        (["run", "null", "--memory-limit", "lots"], 2, "invalid size 'lots'"),
+        (["run", "broken.py"], 6, "broken.py:1: invalid Python"),
         (["run", "null", "--out", "used"], 7, "nothing is overwritten"),
         (["run", "null", "--out", "broken.py"], 7, "broken.py"),
         (["run"], 2, "Missing argument"),
         (["sing"], 2, "No such command"),
-        (["report", "nowhere"], 2, "no such run file or folder"),
-        (["report", "empty"], 4, "no run file"),
+        (["report", "nowhere"], 2, "nowhere: run file or folder not found"),
+        (["report", "empty"], 4, "no run file (*.run.jsonl) found"),
         (["report", "used/file"], 6, "not a leakhunt run file"),
-        (["gate", "nowhere", "--max-growth", "1/call"], 2, "no such run file or folder"),
-        (["gate", "empty", "--max-growth", "4 KiB"], 2, "write it like '2 KiB/call'"),
-        (["gate", "empty", "--max-growth", "4/call", "--series", "x"], 2, "use one of live_heap"),
+        (["gate", "nowhere", "--max-growth", "1/call"], 2, "nowhere: run file or folder not found"),
+        (["gate", "empty", "--max-growth", "4 KiB"], 2, "example: '2 KiB/call'"),
+        (
+            ["gate", "empty", "--max-growth", "4/call", "--series", "x"],
+            2,
+            "Known series: live_heap",
+        ),
         (["gate", "used/file", "--max-growth", "4/call"], 6, "not a leakhunt run file"),
     ],
 )
@@ -61,7 +69,7 @@ def test_wrong_input_is_told_in_one_line(
 def test_an_empty_folder_never_passes_the_gate(leakhunt: Leakhunt, tmp_path: Path) -> None:
     done = leakhunt("gate", tmp_path, "--max-growth", "1 GiB/call")
     assert done.returncode == 4
-    assert "could not measure" in done.stdout
+    assert "Not measured" in done.stdout
 
 
 def test_a_scenario_whose_modules_are_missing_names_the_extra(
@@ -70,7 +78,7 @@ def test_a_scenario_whose_modules_are_missing_names_the_extra(
     file = write_scenario('EXTRA = "big"\nREQUIRES = ("no_such_module",)\n' + NAIVE)
     done = leakhunt("run", file)
     assert done.returncode == 5
-    assert "needs no_such_module; install the extra: pip install 'leakhunt[big]'" in done.stderr
+    assert "needs no_such_module. Install with: pip install 'leakhunt[big]'" in done.stderr
 
 
 def test_run_report_and_gate_work_one_after_the_other(
@@ -90,8 +98,8 @@ def test_run_report_and_gate_work_one_after_the_other(
     assert (folder / "report.html").read_bytes() == before
     gate = leakhunt("gate", folder, "--max-growth", "4 KiB/call")
     assert gate.returncode == 1
-    assert "over made:leaky  live_heap" in gate.stdout
-    assert "within made:naive  live_heap" in gate.stdout
+    assert "over budget made:leaky  live_heap" in gate.stdout
+    assert "within budget made:naive  live_heap" in gate.stdout
     assert "leakhunt run made.py:naive,leaky --seed 0" in (folder / "report.html").read_text()
     passing = leakhunt("gate", folder / "naive.run.jsonl", "--max-growth", "4 KiB/call")
     assert passing.returncode == 0

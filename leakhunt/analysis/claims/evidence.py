@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakhunt.model.claims import Check, Measurement
+from leakhunt.model.claims import Check, ClaimMeasurement
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.text.message import Text, message
@@ -54,12 +54,12 @@ def _unit(run: Run, series: str) -> str:
     return next((str(each.unit) for each in run.series if each.name == series), "")
 
 
-def untold(reason: Text, unit: str = "") -> Measurement:
+def untold(reason: Text, unit: str = "") -> ClaimMeasurement:
     """Nothing that can be told, and why."""
-    return Measurement(None, None, None, unit, reason)
+    return ClaimMeasurement(None, None, None, unit, reason)
 
 
-def no_series(asked: MeasureContext) -> Measurement:
+def no_series(asked: MeasureContext) -> ClaimMeasurement:
     """The check's series was not read."""
     series = asked.check.series
     return untold(
@@ -67,6 +67,6 @@ def no_series(asked: MeasureContext) -> Measurement:
     )
 
 
-def exactly(value: float, unit: str, text: Text) -> Measurement:
+def exactly(value: float, unit: str, text: Text) -> ClaimMeasurement:
     """What was counted, and not estimated."""
-    return Measurement(value, value, value, unit, text)
+    return ClaimMeasurement(value, value, value, unit, text)

@@ -13,11 +13,11 @@ from leakhunt.model.claims import (
     Check,
     CheckAnswer,
     Claim,
+    ClaimMeasurement,
     Claims,
     ClaimVerdict,
     JudgedCheck,
     JudgedClaim,
-    Measurement,
 )
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
@@ -84,7 +84,7 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     return JudgedCheck(check, answer(check, measured), measured)
 
 
-def answer(check: Check, measured: Measurement) -> CheckAnswer:
+def answer(check: Check, measured: ClaimMeasurement) -> CheckAnswer:
     """Whether what was measured keeps the limits for certain, breaks one, or may do either."""
     if check.words:
         return CheckAnswer.HOLDS if measured.value in check.words else CheckAnswer.DOES_NOT_HOLD

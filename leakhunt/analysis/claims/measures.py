@@ -25,9 +25,9 @@ from leakhunt.analysis.claims.outcomes import (
     worst_difference,
 )
 from leakhunt.analysis.claims.timing import slowdown, time_per_minute, time_ratio
-from leakhunt.model.claims import Measurement
+from leakhunt.model.claims import ClaimMeasurement
 
-FUNCTIONS: Mapping[str, Callable[[MeasureContext], Measurement]] = {
+FUNCTIONS: Mapping[str, Callable[[MeasureContext], ClaimMeasurement]] = {
     "growth": growth,
     "total_growth": total_growth,
     "spread": spread,

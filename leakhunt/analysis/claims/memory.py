@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, untold
-from leakhunt.model.claims import Measurement
+from leakhunt.model.claims import ClaimMeasurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.model.series import RSS, Unit
@@ -15,7 +15,7 @@ from leakhunt.model.verdict import Trend
 from leakhunt.text.message import message, plural_message
 
 
-def growth(asked: MeasureContext) -> Measurement:
+def growth(asked: MeasureContext) -> ClaimMeasurement:
     """Rate per call of the series, with the 99 % bounds of its trend, in its unit per call.
 
     Cannot be told where the series was not read, or of fewer samples than a trend needs.
@@ -32,10 +32,10 @@ def growth(asked: MeasureContext) -> Measurement:
         low=Amount(trend.rate_low, trend.unit),
         high=Amount(trend.rate_high, trend.unit),
     )
-    return Measurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
+    return ClaimMeasurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
 
 
-def total_growth(asked: MeasureContext) -> Measurement:
+def total_growth(asked: MeasureContext) -> ClaimMeasurement:
     """Last less first sample of the series in its unit, or between two calls that the check names.
 
     Of a run that ended before its time it is the least that it may have come to, unless both calls
@@ -64,7 +64,7 @@ def total_growth(asked: MeasureContext) -> Measurement:
     return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
 
 
-def spread(asked: MeasureContext) -> Measurement:
+def spread(asked: MeasureContext) -> ClaimMeasurement:
     """Highest less lowest judged sample of the series, in its unit.
 
     Of a run that ended before its time it is the least that it may have come to. Cannot be told
@@ -80,7 +80,7 @@ def spread(asked: MeasureContext) -> Measurement:
     return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
 
 
-def peak(asked: MeasureContext) -> Measurement:
+def peak(asked: MeasureContext) -> ClaimMeasurement:
     """Highest sample of the series less the first full reading (``start``), in its unit.
 
     Samples are taken after calls; what is used and given back within a call is in none, but of RSS
@@ -94,7 +94,7 @@ def peak(asked: MeasureContext) -> Measurement:
     return _extreme(asked, found, spoken, asked.is_cut_short)
 
 
-def saving(asked: MeasureContext) -> Measurement:
+def saving(asked: MeasureContext) -> ClaimMeasurement:
     """What a call keeps less than one of the reference, as a share of that: 1 - growth / growth.
 
     Its bounds come from those of both. Cannot be told where either growth cannot, or where the
@@ -125,10 +125,10 @@ def saving(asked: MeasureContext) -> Measurement:
         own=Rate(own.rate, own.unit),
         base=Rate(base.rate, base.unit),
     )
-    return Measurement(value, low, high, "share", text)
+    return ClaimMeasurement(value, low, high, "share", text)
 
 
-def peak_saving(asked: MeasureContext) -> Measurement:
+def peak_saving(asked: MeasureContext) -> ClaimMeasurement:
     """How much lower the peak is than the reference's, as a share of that: 1 - peak / peak.
 
     Cannot be told where either peak cannot, where either run ended before its time, or where the
@@ -160,10 +160,10 @@ def peak_saving(asked: MeasureContext) -> Measurement:
         own=Amount(own, unit),
         base=Amount(base, unit),
     )
-    return Measurement(value, value, high, "share", text)
+    return ClaimMeasurement(value, value, high, "share", text)
 
 
-def falls(asked: MeasureContext) -> Measurement:
+def falls(asked: MeasureContext) -> ClaimMeasurement:
     """How many times the series falls from one sample to the next, as a share of the steps.
 
     Cannot be told of fewer than two samples.
@@ -216,7 +216,7 @@ def _high_water(run: Run) -> int:
 
 def _extreme(
     asked: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
-) -> Measurement:
+) -> ClaimMeasurement:
     """An amount as it was read; `is_least`: the run ended before it could come to more."""
     values = {"amount": Amount(amount, Unit(asked.unit)), "first": calls[0], "last": calls[1]}
     if is_least:
@@ -228,4 +228,4 @@ def _extreme(
         )
     else:
         text = message("claims.amount", "{amount}, calls {first:,} to {last:,}", **values)
-    return Measurement(amount, amount, None if is_least else amount, asked.unit, text)
+    return ClaimMeasurement(amount, amount, None if is_least else amount, asked.unit, text)

@@ -8,7 +8,7 @@ from leakhunt.amounts import Amount, Rate, Seconds
 from leakhunt.analysis.claims.evidence import MeasureContext, exactly, untold
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Suspect
-from leakhunt.model.claims import Measurement
+from leakhunt.model.claims import ClaimMeasurement
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import Difference
 from leakhunt.text.message import Text, joined, message, plural_message
@@ -19,7 +19,7 @@ _PLACES = (FindingKind.SITE, FindingKind.LINE, FindingKind.RESOURCE)
 _TOLD_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
 
 
-def differing(asked: MeasureContext) -> Measurement:
+def differing(asked: MeasureContext) -> ClaimMeasurement:
     """Share of the calls whose result differs from the reference's.
 
     Cannot be told where the reference was not run on the same inputs, or the scenario summarizes no
@@ -39,7 +39,7 @@ def differing(asked: MeasureContext) -> Measurement:
     return exactly(share, "share", text)
 
 
-def worst_difference(asked: MeasureContext) -> Measurement:
+def worst_difference(asked: MeasureContext) -> ClaimMeasurement:
     """Largest difference of one call's result from the reference's, in milliseconds.
 
     For results that are intervals: time that one of the two counts and the other does not. Cannot
@@ -65,11 +65,11 @@ def _difference(asked: MeasureContext) -> Difference | None:
     return difference(asked.reference.run, asked.run) if asked.reference else None
 
 
-def _no_results() -> Measurement:
+def _no_results() -> ClaimMeasurement:
     return untold(message("claims.no-results", "no results to compare with the reference"))
 
 
-def verdict(asked: MeasureContext) -> Measurement:
+def verdict(asked: MeasureContext) -> ClaimMeasurement:
     """The run's class, and further ones that hold as well, in words.
 
     Cannot be told where the verdict is inconclusive, unless that is what the check asks for.
@@ -79,10 +79,10 @@ def verdict(asked: MeasureContext) -> Measurement:
         return untold(message("claims.inconclusive", "the verdict is inconclusive"), "word")
     held = [str(kind) for kind in kinds if kind in asked.check.words]
     text = joined(kinds, " and ", "")
-    return Measurement(held[0] if held else str(kinds[0]), None, None, "word", text)
+    return ClaimMeasurement(held[0] if held else str(kinds[0]), None, None, "word", text)
 
 
-def ending(asked: MeasureContext) -> Measurement:
+def ending(asked: MeasureContext) -> ClaimMeasurement:
     """How the run ended, in a word. It is always known."""
     outcome = asked.run.outcome
     done = asked.run.calls_done
@@ -93,10 +93,10 @@ def ending(asked: MeasureContext) -> Measurement:
         done,
         ending=outcome.ending,
     )
-    return Measurement(str(outcome.ending), None, None, "word", text)
+    return ClaimMeasurement(str(outcome.ending), None, None, "word", text)
 
 
-def calls_done(asked: MeasureContext) -> Measurement:
+def calls_done(asked: MeasureContext) -> ClaimMeasurement:
     """Calls, or completed requests of a soak, before it ended. A count, always known."""
     done = asked.run.calls_done
     text = plural_message("claims.calls", "{n} call", "{n} calls", done)
@@ -111,7 +111,7 @@ def calls_done(asked: MeasureContext) -> Measurement:
     return exactly(done, "count", text)
 
 
-def suspect(asked: MeasureContext) -> Measurement:
+def suspect(asked: MeasureContext) -> ClaimMeasurement:
     """Share of the growth that suspects take whose chain, line or cause holds the check's `names`.
 
     None of them: 0. Cannot be told where nothing was hunted, which is also where nothing grows, or
@@ -169,7 +169,7 @@ def _line(frame: Frame) -> str:
     return f"{frame} {frame.source}"
 
 
-def largest_finding(asked: MeasureContext) -> Measurement:
+def largest_finding(asked: MeasureContext) -> ClaimMeasurement:
     """Bytes that the check's `instrument` saw alive at its last mark, by the largest of its sites.
 
     Of those whose stack names the check's `names`; 0 where none does. Cannot be told where the
@@ -214,7 +214,7 @@ def _names(finding: Finding, names: str) -> bool:
     return any(names in _line(frame) for frame in finding.stack)
 
 
-def failed(asked: MeasureContext) -> Measurement:
+def failed(asked: MeasureContext) -> ClaimMeasurement:
     """Share of the requests of a soak that got no answer, or a wrong one.
 
     Cannot be told of what is no soak, or where no request was made.

@@ -11,7 +11,7 @@ from leakhunt.analysis.claims.evidence import MeasureContext, untold
 from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.analysis.student import student
-from leakhunt.model.claims import Measurement
+from leakhunt.model.claims import ClaimMeasurement
 from leakhunt.model.run import Run
 from leakhunt.model.series import AUDIO, DURATION
 from leakhunt.text.message import message
@@ -25,7 +25,7 @@ _TENTH = 10
 _NANOSECONDS = 1e9
 
 
-def time_ratio(asked: MeasureContext) -> Measurement:
+def time_ratio(asked: MeasureContext) -> ClaimMeasurement:
     """Median seconds per call, as a multiple of the reference's, with 99 % bounds.
 
     They hold what runs of the same work differ by (`leakhunt.analysis.comparison.times`), so a
@@ -44,7 +44,7 @@ def time_ratio(asked: MeasureContext) -> Measurement:
     return _apart(_judged_seconds(base), _judged_seconds(own))
 
 
-def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
+def _apart(before: Sequence[float], after: Sequence[float]) -> ClaimMeasurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < FEWEST_TIMES:
         return untold(
@@ -56,7 +56,7 @@ def _apart(before: Sequence[float], after: Sequence[float]) -> Measurement:
     return _ratio(first, last, log(last / first), hypot(*widths, between))
 
 
-def slowdown(asked: MeasureContext) -> Measurement:
+def slowdown(asked: MeasureContext) -> ClaimMeasurement:
     """Median seconds per call in the last tenth of the calls, as a multiple of the first tenth's.
 
     Bounds at 99 %, from how the calls of each tenth vary. The warm-up counts: its calls are those
@@ -80,7 +80,7 @@ def slowdown(asked: MeasureContext) -> Measurement:
     return _ratio(before, after, log(after / before), width)
 
 
-def time_per_minute(asked: MeasureContext) -> Measurement:
+def time_per_minute(asked: MeasureContext) -> ClaimMeasurement:
     """Seconds of work per minute of audio, over the judged calls, with 99 % bounds.
 
     Cannot be told where the scenario does not say how much audio a call hears, or of fewer than
@@ -108,7 +108,7 @@ def time_per_minute(asked: MeasureContext) -> Measurement:
         low=Seconds(low),
         high=Seconds(high),
     )
-    return Measurement(value, low, high, "s/min", text)
+    return ClaimMeasurement(value, low, high, "s/min", text)
 
 
 def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
@@ -131,7 +131,7 @@ def _half_width(seconds: Sequence[float]) -> float:
     return mean_of([log(each) for each in seconds]).half_width
 
 
-def _ratio(before: float, after: float, value: float, half: float) -> Measurement:
+def _ratio(before: float, after: float, value: float, half: float) -> ClaimMeasurement:
     low, high = exp(value - half), exp(value + half)
     text = message(
         "claims.time-ratio",
@@ -142,4 +142,4 @@ def _ratio(before: float, after: float, value: float, half: float) -> Measuremen
         after=Seconds(after),
         before=Seconds(before),
     )
-    return Measurement(exp(value), low, high, "ratio", text)
+    return ClaimMeasurement(exp(value), low, high, "ratio", text)

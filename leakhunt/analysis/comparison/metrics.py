@@ -9,7 +9,7 @@ from statistics import fmean
 
 from leakhunt.analysis.comparison.growth import growth
 from leakhunt.analysis.comparison.intervals import Mean, between_runs
-from leakhunt.analysis.comparison.profile import profile, together
+from leakhunt.analysis.comparison.profiles import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES

@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from leakhunt.analysis.comparison.environments import mismatches
-from leakhunt.analysis.comparison.profile import profile
+from leakhunt.analysis.comparison.profiles import profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
 from leakhunt.analysis.verdict.resampling import evenly

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.analysis.comparison.compare import refused
 from leakhunt.analysis.comparison.environments import differing, facts, mismatch
 from leakhunt.analysis.comparison.metrics import lines_of
-from leakhunt.analysis.comparison.profile import over_calls_of, profile
+from leakhunt.analysis.comparison.profiles import over_calls_of, profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly

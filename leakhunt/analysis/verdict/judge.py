@@ -32,7 +32,14 @@ from leakhunt.analysis.verdict.forecast import forecast
 from leakhunt.analysis.verdict.load_summary import landing, load_statements, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
-from leakhunt.analysis.verdict.statements import bounds, ending, growths, time_to_limit, undecided
+from leakhunt.analysis.verdict.statements import (
+    LEADS,
+    bounds,
+    ending,
+    growths,
+    time_to_limit,
+    undecided,
+)
 from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Run
@@ -53,7 +60,7 @@ from leakhunt.model.series import (
     live_memory,
 )
 from leakhunt.model.verdict import Shape, Status, Trend, Verdict
-from leakhunt.text.message import Text, joined, message, sentences
+from leakhunt.text.message import Text, message, sentences
 
 # Live memory that grew by more than this since the start, and then stopped, is a cache.
 _CACHE_BYTES = 256 << 10
@@ -143,34 +150,29 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     kinds = list(_leak_kinds(run, trends, {trend.series for trend in live}))
     statements: list[Text] = []
     if kinds:
-        grows = growths(live, run.plan.work)
-        statements.append(message("verdict.leak", "{kind}: {growth}", kind=kinds[0], growth=grows))
+        statements += [LEADS[kinds[0]], growths(live, run.plan.work)]
     if not kinds and trends.get(RSS) in leaking and is_outside(run, trends):
         kinds = [Kind.MAPPING_GROWTH]
-        outside_heaps = message(
-            "verdict.mapping_growth",
-            "Memory grows outside malloc and Python: {growth}",
-            growth=growths([trends[RSS]], run.plan.work),
-        )
-        statements += [outside_heaps, *mapping_evidence(run)]
+        growing = growths([trends[RSS]], run.plan.work)
+        statements += [LEADS[Kind.MAPPING_GROWTH], growing, *mapping_evidence(run)]
     if not kinds:
         return None
     statements += contradictions(run, trends)
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
         statements.append(growths(outside, run.plan.work))
+    ahead = forecast(run, trends)
+    if ahead is not None:
+        statements.append(time_to_limit(ahead, run.plan.work))
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
         statements.append(
             message(
                 "verdict.or_slow_warm_up",
-                "Not explained by warm-up, unless its time constant exceeds {slowest}",
+                "Not warm-up, unless its time constant exceeds {slowest}",
                 slowest=Count(slowest, run.plan.work),
             )
         )
-    ahead = forecast(run, trends)
-    if ahead is not None:
-        statements.append(time_to_limit(ahead, run.plan.work))
     sentence = sentences(statements)
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
 
@@ -269,16 +271,11 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
     most = bounds([trends[name] for name in live_memory() if name in trends], run.plan.work)
     lead = (
-        message("verdict.no_leak", "No leak: {bounds}", bounds=most)
+        message("verdict.no_leak", "No leak")
         if kinds[0] is Kind.CLEAN
-        else message(
-            "verdict.no_leak_but",
-            "No leak ({kinds}): {bounds}",
-            kinds=joined(kinds, " and ", ""),
-            bounds=most,
-        )
+        else message("verdict.no_leak_but", "No leak ({kinds})", kinds=tuple(kinds))
     )
-    sentence = sentences([lead, *(contradictions(run, trends) or _retained(run, kinds))])
+    sentence = sentences([lead, most, *(contradictions(run, trends) or _retained(run, kinds))])
     retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend

@@ -6,11 +6,25 @@ from collections.abc import Iterator, Sequence
 
 from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import RSS, SERIES, short_title
 from leakhunt.model.verdict import Forecast, Trend
 from leakhunt.text.message import Message, Text, joined, message, word
+
+# What a verdict of a leak begins with: where it is.
+LEADS = {
+    Kind.PYTHON_LEAK: message("verdict.leak_in_python", "Leak (Python)"),
+    Kind.NATIVE_LEAK: message("verdict.leak_in_native_code", "Leak (native code)"),
+    Kind.CUDA_LEAK: message("verdict.leak_in_cuda", "Leak (CUDA)"),
+    Kind.MAPPING_GROWTH: message(
+        "verdict.leak_in_mappings", "Leak (mappings outside malloc and Python)"
+    ),
+    Kind.RESOURCE_GROWTH: message(
+        "verdict.leak_of_resources", "Leak (file descriptors, threads or child processes)"
+    ),
+}
 
 
 def growths(trends: Sequence[Trend], work: Work) -> Text:
@@ -19,7 +33,7 @@ def growths(trends: Sequence[Trend], work: Work) -> Text:
 
 
 def growth(trend: Trend, work: Work) -> Message:
-    """``live heap grows by 4.00 KiB/call (between 3.98 KiB and 4.02 KiB), linear``."""
+    """``live heap grows by 4.00 KiB/call (3.98 KiB to 4.02 KiB), linear``."""
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
     values = {
         "title": short_title(trend.series),
@@ -64,7 +78,7 @@ def bounds(trends: Sequence[Trend], work: Work) -> Text:
 
 
 def bound(trend: Trend, work: Work) -> Message:
-    """``live heap at most 12 B/call (would have seen 256 B/call with 95 %)``.
+    """``live heap: at most 12 B/call (detection limit 256 B/call, 95 % power)``.
 
     The reason instead, where it is clean for another one than its bound: blocks are, by their
     bytes.
@@ -75,11 +89,11 @@ def bound(trend: Trend, work: Work) -> Message:
     most = Rate(trend.upper_bound, trend.unit, work)
     if trend.detectable is None:
         return message(
-            "verdict.bound", "{title} at most {upper_bound}", title=title, upper_bound=most
+            "verdict.bound", "{title}: at most {upper_bound}", title=title, upper_bound=most
         )
     return message(
         "verdict.bound_with_power",
-        "{title} at most {upper_bound} (detection limit {detectable}, 95 % power)",
+        "{title}: at most {upper_bound} (detection limit {detectable}, 95 % power)",
         title=title,
         upper_bound=most,
         detectable=Rate(trend.detectable, trend.unit, work),
@@ -87,10 +101,10 @@ def bound(trend: Trend, work: Work) -> Message:
 
 
 def time_to_limit(ahead: Forecast, work: Work) -> Message:
-    """``At this rate the memory limit (2.00 GiB) is reached in about 500 calls (480 to 530)``."""
+    """``The memory limit (2.00 GiB) lasts about 500 calls (480 to 530)``."""
     reached = message(
         "verdict.limit_reached",
-        "Reaches {limit} ({room} left) after {calls_ahead}",
+        "{limit} ({room}) lasts {calls_ahead}",
         limit=word(ahead.limit),
         room=Amount(ahead.limit_bytes),
         calls_ahead=_calls_ahead(ahead, work),

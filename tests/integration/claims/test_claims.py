@@ -130,16 +130,16 @@ def test_every_verdict_from_real_runs(leakhunt: Leakhunt, demo: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert verdicts(out) == {
-        "HOLDS": "reproduced", "FAILS": "not reproduced", "OTHER": "another cause",
-        "OPEN": "cannot tell", "ENDED": "reproduced", "BROKEN": "not measured here",
-        "BESIDE": "reproduced", "GONE": "not measured here", "GPU": "not measured here",
-        "NEVER": "not measured here",
+        "HOLDS": "reproduced", "FAILS": "not reproduced", "OTHER": "reproduced, other cause",
+        "OPEN": "inconclusive", "ENDED": "reproduced", "BROKEN": "not measured",
+        "BESIDE": "reproduced", "GONE": "not measured", "GPU": "not measured",
+        "NEVER": "not measured",
     }  # fmt: skip
     told = reasons(out)
     assert told["BROKEN"].startswith("broken: crashed after 0 calls. ValueError: no")
-    assert told["GONE"] == "gone.py: no such scenario file; check the path"
+    assert told["GONE"] == "gone.py: scenario file not found. Check the path"
     assert told["GPU"] == "needs a CUDA GPU"
-    assert "at least 50 are needed" in told["OPEN"]
+    assert "needs 50" in told["OPEN"]
     assert "[1/6] demo, both: leakhunt run scenario.py:naive,fixed --calls 300" in done.stdout
     assert "Reproduced: HOLDS, ENDED, BESIDE." in done.stdout
     assert done.stdout.splitlines()[-1] == "out/claims.html"
@@ -151,7 +151,7 @@ def test_every_verdict_from_real_runs(leakhunt: Leakhunt, demo: Path, tmp_path: 
 
     again = leakhunt("claims", demo, "--out", "out", "--id", "HOLDS,ENDED", env=hidden)
     assert again.returncode == 0
-    assert again.stdout.count("is there already, and is not made again") == 3
+    assert again.stdout.count("exists already, not repeated") == 3
     assert verdicts(out) == {"HOLDS": "reproduced", "ENDED": "reproduced"}
 
 
@@ -178,17 +178,19 @@ command = "run scenario.py:slow --calls 100"
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted; this goes on: leakhunt claims {demo} --out out --format md\n" in told
-    assert verdicts(out) == {"A": "reproduced", "B": "not measured here"}
-    assert "Interrupted: claims whose runs" in (out / "claims.md").read_text("utf-8")
+    assert f"interrupted. Resume with: leakhunt claims {demo} --out out --format md\n" in told
+    assert verdicts(out) == {"A": "reproduced", "B": "not measured"}
+    assert "Interrupted: claims without runs are not measured." in (out / "claims.md").read_text(
+        "utf-8"
+    )
     assert not (out / "claims.html").exists()
 
     kept = slow.read_bytes()
     done = leakhunt("claims", demo, "--out", "out", "--format", "md")
     assert done.returncode == 0, done.stderr
     assert verdicts(out) == {"A": "reproduced", "B": "reproduced"}
-    assert done.stdout.count("is there already") == 1
-    assert "it is in demo-second.aside-1 now" in done.stdout
+    assert done.stdout.count("exists already, not repeated") == 1
+    assert "moved to demo-second.aside-1" in done.stdout
     assert (out / "demo-second.aside-1" / "slow.run.jsonl").read_bytes() == kept
 
 
@@ -227,13 +229,13 @@ def test_what_cannot_be_is_told_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert refused(capsys, "fsmn") == (
-        2, "leakhunt: no scenario and no file of claims 'fsmn'; 'leakhunt claims --list' shows"
-        " them\n",
+        2, "leakhunt: 'fsmn': no such scenario or claims file. List them with"
+        " 'leakhunt claims --list'\n",
     )  # fmt: skip
     code, told = refused(capsys, "null")
     assert (code, told) == (
         2,
-        "leakhunt: null: there is no claims.toml; name one that has claims\n",
+        "leakhunt: null: claims.toml not found. Choose a scenario with claims\n",
     )
     code, told = refused(capsys, demo, "--id", "HOLD")
     assert code == 2 and "did you mean 'HOLDS'?" in told
@@ -244,7 +246,7 @@ def test_what_cannot_be_is_told_in_one_line(
     assert code == 7 and "file: File exists" in told
     (tmp_path / "claims.md").write_text("mine")
     code, told = refused(capsys, demo, "--out", ".")
-    assert code == 7 and "claims.md is not of 'leakhunt claims'" in told
+    assert code == 7 and "claims.md was not written by 'leakhunt claims'" in told
     assert (tmp_path / "claims.md").read_text() == "mine"
     (demo / "claims.toml").write_text(ALL.replace('"growth"', '"grow"'))
     code, told = refused(capsys, demo)
@@ -252,7 +254,7 @@ def test_what_cannot_be_is_told_in_one_line(
     assert code == 6 and wrong in told
     (demo / "claims.toml").unlink()
     code, told = refused(capsys, demo)
-    assert code == 2 and "there is no claims.toml" in told
+    assert code == 2 and "claims.toml not found" in told
 
 
 def test_the_list_runs_nothing(
@@ -277,7 +279,7 @@ def test_a_full_disk_is_told_and_loses_no_run(
     assert "claims.json: No space left on device" in capsys.readouterr().err
     assert (tmp_path / "out" / "demo-killed" / "killed.run.jsonl").is_file()
     assert main(check) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "exists already, not repeated" in capsys.readouterr().out
 
 
 def test_a_damaged_run_file_makes_no_verdict(

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Leakhunt
+from conftest import Leakhunt, command_line
 
 SERVICE = """
 from leakhunt import variant
@@ -26,9 +26,6 @@ def call(state, item):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders ``leaks``, ``fixed`` and ``seeded`` (fixed, from another seed)."""
-    import subprocess
-    import sys
-
     place = tmp_path_factory.mktemp("runs")
     for name, size, more in (
         ("leaks", 2048, ()),
@@ -38,9 +35,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = place / f"version-{name}"
         folder.mkdir()
         (folder / "service.py").write_text(SERVICE.format(size=size))
-        command = [sys.executable, "-m", "leakhunt", "run", str(folder / "service.py")]
-        command += ["--calls", "300", "--out", str(place / name), *more]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        words = ["run", folder / "service.py", "--calls", 300, "--out", place / name, *more]
+        command_line(words, place).check_returncode()
     return place
 
 
@@ -51,7 +47,7 @@ def test_two_versions_are_compared_in_every_format(
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "call: new leaks 2.0" in done.stdout
-    assert "less of live heap than old (99 % between" in done.stdout
+    assert "less than old (99 %: " in done.stdout
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.endswith("-compare")
     assert done.stdout.splitlines()[-1].endswith(f"{folder.name}/compare.html")
@@ -60,7 +56,7 @@ def test_two_versions_are_compared_in_every_format(
     }  # fmt: skip
     (pair,) = json.loads((folder / "compare.json").read_text())["pairs"]
     heap = next(line for line in pair["lines"] if line["name"] == "live_heap")
-    assert heap["conclusion"] == "less"
+    assert heap["conclusion"] == "decrease"
     assert heap["difference"]["low"] <= -2048 - 32 <= heap["difference"]["high"] + 64
     assert (pair["results"]["compared"], pair["results"]["differing"]) == (300, 0)
     assert str(tmp_path) not in (folder / "compare.html").read_text()
@@ -70,7 +66,7 @@ def test_another_seed_is_refused_unless_asked_for(leakhunt: Leakhunt, runs: Path
     asked = ("compare", runs / "leaks", runs / "seeded")
     refused = leakhunt(*asked, "--out", "refused")
     assert refused.returncode == 9
-    assert "call: no conclusion, these are not the same: seed 0 against 3." in refused.stdout
+    assert "call: not comparable, the runs differ in: seed 0 against 3." in refused.stdout
     assert "--despite-differences" in refused.stdout
     despite = leakhunt(*asked, "--out", "despite", "--despite-differences")
     assert despite.returncode == 0
@@ -106,23 +102,31 @@ def test_a_damaged_file_in_a_folder_is_left_out_and_told(
     (tmp_path / "fixed" / "bad.run.jsonl").write_text("mine")
     done = leakhunt("compare", runs / "leaks", "fixed", "--out", "out")
     assert done.returncode == 0, done.stderr
-    assert "left out: bad.run.jsonl: not a leakhunt run file" in done.stdout
+    assert "skipped: bad.run.jsonl: not a leakhunt run file" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "told"),
     [
-        (["leaks"], 2, "name a baseline and another"),
-        (["leaks", "nowhere"], 2, "nowhere: no such run file or folder"),
+        (["leaks"], 2, "compare needs two or more paths: the baseline first"),
+        (["leaks", "nowhere"], 2, "nowhere: run file or folder not found"),
         (["leaks", "note.txt"], 6, "note.txt: not a leakhunt run file"),
-        (["leaks", "empty"], 4, "empty: no measured run here"),
+        (["leaks", "empty"], 4, "empty: no measured run found"),
         (["leaks", "leaks"], 2, "are the same run (call)"),
         (["leaks", "copied"], 2, "are the same run (call)"),
         (["leaks", "leaks/call.run.jsonl"], 2, "are the same run (call)"),
         (["leaks", "other"], 4, "other has other:call"),
-        (["leaks", "fixed", "--label", "a"], 2, "2 places and 1 --label"),
-        (["leaks", "fixed", "--label", "a", "--label", "a "], 2, "two --label are the same"),
-        (["leaks", "fixed", "--label", "a", "--label", " "], 2, "or one is empty"),
+        (["leaks", "fixed", "--label", "a"], 2, "--label: expected one per path (2), got 1"),
+        (
+            ["leaks", "fixed", "--label", "a", "--label", "a "],
+            2,
+            "--label: labels must be different and not empty",
+        ),
+        (
+            ["leaks", "fixed", "--label", "a", "--label", " "],
+            2,
+            "--label: labels must be different and not empty",
+        ),
         (["leaks", "fixed", "--out", "used"], 7, "nothing is overwritten"),
         (["leaks", "fixed", "--out", "note.txt"], 7, "note.txt"),
         (["leaks", "fixed", "--out", "/dev/full"], 7, "/dev/full"),

@@ -46,10 +46,10 @@ def test_its_files_are_those_of_the_verb(places: tuple[Path, Path], tmp_path: Pa
 
 
 def test_what_cannot_be_compared_is_refused(places: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="compared"):
+    with pytest.raises(UsageError, match="compare needs two or more paths"):
         compare_places(places[:1])
     with pytest.raises(UsageError, match="same run"):
         compare_places((places[0], places[0]))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NothingMeasured, match="no measured run"):
+    with pytest.raises(NothingMeasured, match="no measured run found"):
         compare_places((places[0], tmp_path / "empty"))

@@ -168,7 +168,7 @@ def test_the_step_ends_as_the_gate_did_and_says_how(
 
 
 def test_an_output_cannot_be_forged_by_the_name_of_a_folder(tmp_path: Path, project: Path) -> None:
-    forged = {"out": "x\nanswer=within"}
+    forged = {"out": "x\nanswer=within_budget"}
     ran = run_step("Gate", project, forged, recorder(tmp_path, "leakhunt", 1))
     assert ran.outputs["answer"] == "over_budget"
 

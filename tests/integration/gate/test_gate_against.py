@@ -68,8 +68,8 @@ def test_what_is_new_since_the_revision_is_judged_by_itself(tmp_path: Path) -> N
     assert done.code == 1
     assert done.answers == {"made:another": "within_budget", "more:naive": "over_budget"}
     assert done.notes == [
-        "made:another is not in HEAD, so it was judged by itself",
-        "more:naive is not in HEAD, so it was judged by itself",
+        "made:another does not exist in HEAD; judged without a comparison",
+        "more:naive does not exist in HEAD; judged without a comparison",
     ]
 
 
@@ -87,7 +87,7 @@ def test_what_is_no_revision_is_one_line(tmp_path: Path, name: str) -> None:
     commit(made)
     done = gate(made, f"--against={name}")
     assert done.code == 2
-    assert f"--against {' '.join(name.split())}: no such revision here" in in_one_line(done)
+    assert f"--against {' '.join(name.split())}: revision not found" in in_one_line(done)
     assert not (made / "out").exists()
 
 
@@ -125,7 +125,7 @@ def test_the_revision_runs_by_the_interpreter_that_is_named(tmp_path: Path) -> N
     gone = gate(made, *named, "no-such-python", out="out2")
     assert gone.code == 2
     assert in_one_line(gone).endswith(
-        "--against-python no-such-python: no such program; check the path"
+        "--against-python no-such-python: program not found. Check the path"
     )
 
 

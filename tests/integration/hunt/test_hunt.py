@@ -90,7 +90,7 @@ def test_a_hunt_leaves_what_report_needs_to_say_the_same(
     assert str(tmp_path) not in (tmp_path / "one" / "naive.under-tracemalloc.run.jsonl").read_text()
     gated = leakhunt("gate", "one", "--max-growth", "1 KiB/call")
     assert gated.returncode == 1
-    assert gated.stdout.lstrip().startswith("over made:naive")
+    assert gated.stdout.lstrip().startswith("over budget made:naive")
 
 
 def test_what_does_not_grow_has_no_suspect_whatever_watches(
@@ -106,7 +106,7 @@ def test_what_does_not_grow_has_no_suspect_whatever_watches(
     (line,) = run["attribution"]["lines"]
     assert line["place"]["source"] == "return item if item % 2 else -1"
     assert line["runs_per_call"] == 1
-    assert "Nothing grows" in done.stdout
+    assert "No suspects: no growth." in done.stdout
 
 
 def test_a_remedy_is_tried_before_against_after(
@@ -125,7 +125,7 @@ def test_a_remedy_is_tried_before_against_after(
     assert (environment["compared"], environment["differing"]) == (300, 0)
     assert variant["saved"]["low"] > 2500
     assert variant["differing"] == 150
-    assert "all 300 results are the same" in done.stdout
+    assert "all 300 results are identical" in done.stdout
     assert "150 of 300 results differ" in done.stdout
     assert (
         "--try=MADE_KEEPS=0 --try=variant:fixed --pairs=2"
@@ -164,15 +164,15 @@ def test_a_remedy_that_does_nothing_saves_nothing(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--with", "magic"], "use some of tracemalloc"),
+        (["--with", "magic"], "--with magic: unknown instrument. Use tracemalloc"),
         (["--with", "cuda"], "runs on cpu"),
-        (["--try", "be careful"], "write NAME=VALUE"),
-        (["--try", "tensors-kept"], "change of the code"),
+        (["--try", "be careful"], "expected NAME=VALUE"),
+        (["--try", "tensors-kept"], "this fix changes the code"),
         (["--try", "variant:none"], "none"),
         (["--try", "option:none=1"], "none"),
-        (["--try", "option:none"], "write option:NAME=VALUE"),
-        (["--try", "variant:"], "no such variant"),
-        (["--try", "variant:naive,fixed"], "no such variant"),
+        (["--try", "option:none"], "expected option:NAME=VALUE"),
+        (["--try", "variant:"], "variant not found"),
+        (["--try", "variant:naive,fixed"], "variant not found"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(

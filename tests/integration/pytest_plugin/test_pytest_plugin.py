@@ -119,13 +119,14 @@ def test_does_not(kept, elsewhere):
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: over: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
+            "leakhunt: over budget: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
             "▁▁*██",
             "live heap*calls*warm up",
             "suspect 1: list that grows without a bound: test_sample.KEPT*",
             "  from: test_leaks (*test_sample.py:*): KEPT.append(bytearray(4000))",
-            "to see it: leakhunt report *",
-            "*test_does_not: within: live_heap *, budget 1 KiB/call; detection limit * with 95 %",
+            "show it with: leakhunt report *",
+            "*test_does_not: within budget: live_heap *, budget 1 KiB/call; detection limit *"
+            " (95 % power)",
         ]
     )
     assert "NOT measured" not in done.stdout.str()
@@ -167,7 +168,7 @@ def test_closures(leakhunt):
     done.stdout.fnmatch_lines(
         [
             "suspect 1: list that grows without a bound: Fixtures.call.__closure__*",
-            "*test_on_one_loop*: within: *",
+            "*test_on_one_loop*: within budget: *",
             "*report.html",
         ]
     )
@@ -235,8 +236,8 @@ def test_ends_badly(request, kept):
     for line in (
         "the test failed: AssertionError: fifty-seven * after call 56 of 135",
         '*assert len(kept) != 57, "fifty-seven"',
-        "cannot tell: *SIGKILL after call 29 of 135; *",
-        "cannot tell: *no sample for 5 s after call 4 of 135; the log holds its stack*",
+        "inconclusive: *SIGKILL after call 29 of 135; *",
+        "inconclusive: *no sample for 5 s after call 4 of 135; the log holds its stack*",
         "the test failed: Exit: enough*",
         "the test failed: ZeroDivisionError: * after call 135 of 135",
         "SKIPPED * test_sample.py:*: not on this machine",
@@ -291,7 +292,7 @@ class TestCase(unittest.TestCase):
     done.assert_outcomes(passed=1, failed=1, errors=1)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: *test_awaits: an async method of unittest.TestCase cannot be measured*",
+            "leakhunt: *test_awaits: cannot measure an async method of unittest.TestCase*",
             "*the test failed: AssertionError: 57 not less than 57 * after call 56 of 135",
         ]
     )
@@ -328,7 +329,7 @@ def test_within(leakhunt):
     done.assert_outcomes(passed=2, failed=2)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: over: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
+            "leakhunt: over budget: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
             "leak suspects need a fresh worker: remove in_process",
             "E * assert 40 < 40",
         ]
@@ -373,14 +374,16 @@ def test_no_time(): pass
     done.assert_outcomes(errors=8)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: leak_budget: there is no 'cals', did you mean 'calls'?; *",
-            "leakhunt: live_heap is 'a furlong'; write it like *",
-            "leakhunt: leak_budget takes one budget, that of the live heap; name the others: *",
-            "leakhunt: leak_budget: live_heap is '+1 KiB/call', but a test has no baseline*",
-            "leakhunt: leak_budget: calls is 'many'; use a whole number from 1",
-            "leakhunt: leak_budget: warmup goes with calls; *",
-            "leakhunt: leak_budget: in_process is 1; use True or False",
-            "leakhunt: leak_budget: timeout is 0; use a number of seconds above 0",
+            "leakhunt: leak_budget: unknown key 'cals' (did you mean 'calls'?). Known keys: *",
+            "leakhunt: live_heap: invalid value 'a furlong'. Examples: *",
+            "leakhunt: leak_budget takes one positional budget, for the live heap. Name the"
+            " others: *",
+            "leakhunt: leak_budget: live_heap: '+1 KiB/call' needs a baseline, and a test has"
+            " none*",
+            "leakhunt: leak_budget: calls: expected a whole number, 1 or more, got 'many'",
+            "leakhunt: leak_budget: warmup needs calls (*",
+            "leakhunt: leak_budget: in_process: expected True or False, got 1",
+            "leakhunt: leak_budget: timeout: expected a number of seconds above 0, got 0",
         ]
     )
     assert "Traceback" not in done.stdout.str()
@@ -419,7 +422,9 @@ def test_a_folder_with_files_of_others_is_refused(
     (pytester.mkdir("mine") / "thesis.tex").write_text("years of work")
     done = run_pytest("def test_one(): pass\n", "--leakhunt-report", "mine")
     assert done.ret is pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["ERROR: --leakhunt-report: *mine: holds files already*"])
+    done.stderr.fnmatch_lines(
+        ["ERROR: --leakhunt-report: *mine: not empty, and nothing is overwritten*"]
+    )
     assert [each.name for each in (pytester.path / "mine").iterdir()] == ["thesis.tex"]
 
 

@@ -40,6 +40,6 @@ def test_reports_that_find_no_room_leave_the_run_files_whole(
     done = leakhunt("run", write_scenario(body), "--calls", 300, "--out", small_disk / "out")
     assert done.returncode == 7
     (told,) = done.stderr.splitlines()
-    assert "No space left on device; every sample is safe in the run files" in told
+    assert "No space left on device. All samples are safe in the run files" in told
     assert only_run(small_disk / "out").outcome.ending is Ending.OK
     assert not list((small_disk / "out").glob(".*.new"))

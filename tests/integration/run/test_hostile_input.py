@@ -130,7 +130,7 @@ def test_one_damaged_run_file_does_not_cost_the_report_of_the_others(
     (tmp_path / "good" / "cut.run.jsonl").write_text('{"record":"hea')
     done = leakhunt("report", "good")
     assert done.returncode == 0
-    assert "left out: good/cut.run.jsonl" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "skipped: good/cut.run.jsonl" in done.stderr and len(done.stderr.splitlines()) == 1
     assert leakhunt("report", "good/cut.run.jsonl").returncode == 6
 
 

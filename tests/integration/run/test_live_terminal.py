@@ -119,7 +119,7 @@ def test_the_curve_grows_and_the_usual_summary_follows(
     assert made.exit_code() == 130
     shown = STYLES.sub("", made.shown)
     assert is_drawn(shown)
-    frames, _, summary = shown.rpartition("rates so far are no verdict")
+    frames, _, summary = shown.rpartition("growth rates so far, not a verdict")
     assert "naive" in frames
     assert "interrupted" in summary
     assert summary.rstrip().endswith("report.html")
@@ -155,7 +155,7 @@ def test_ctrl_c_ends_and_reports(
     made.read_until(is_drawn)
     made.type(b"\x03")
     assert made.exit_code() == 130
-    assert "interrupted" in made.shown.rpartition("so far are no verdict")[2]
+    assert "interrupted" in made.shown.rpartition("growth rates so far, not a verdict")[2]
     assert "Traceback" not in made.shown
     assert only_run(tmp_path / "out").outcome.ending is Ending.INTERRUPTED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Leakhunt, only_run
+from conftest import Leakhunt, command_line, only_run
 
 from leakhunt.analysis.verdict.after_gc import remains
 
@@ -51,10 +51,6 @@ def test_doing_nothing_passes_the_gate_at_nothing(null_run: Path, leakhunt: Leak
 @pytest.fixture(scope="module")
 def null_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one run of the null scenario, default probes and calls."""
-    import subprocess
-    import sys
-
     out = tmp_path_factory.mktemp("null") / "out"
-    words = [sys.executable, "-m", "leakhunt", "run", "null", "--out", str(out)]
-    subprocess.run(words, check=True, capture_output=True, timeout=300)
+    command_line(["run", "null", "--out", out], out.parent).check_returncode()
     return out

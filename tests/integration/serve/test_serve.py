@@ -318,7 +318,7 @@ def test_a_folder_that_cannot_be_served_is_told_in_one_line(
     done = leakhunt("serve", name)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line == f"leakhunt: {name}: {told}; name a folder of reports"
+    assert line == f"leakhunt: {name}: {told}. Choose a folder with reports"
 
 
 def test_a_port_in_use_is_told_in_one_line(leakhunt: Leakhunt, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_a_port_in_use_is_told_in_one_line(leakhunt: Leakhunt, tmp_path: Path) -
         done = leakhunt("serve", tmp_path, "--port", port)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line == f"leakhunt: --port {port}: already in use; name another, or leave it out"
+    assert line == f"leakhunt: --port {port}: already in use. Choose another port, or remove --port"
 
 
 def test_slow_readers_do_not_stop_the_others(serve: Serve, folder: Path) -> None:

@@ -15,13 +15,16 @@ import psutil
 import pytest
 from conftest import Leakhunt, is_alive, only_run, wait_until
 
+from leakhunt import Load, api
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.load_summary import landing
-from leakhunt.model.run import Ending, Run
+from leakhunt.engine.events import RunStart, Silent
+from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Status
-from leakhunt.soak.process_tree import Tree
-from leakhunt.soak.service import free_port
+from leakhunt.service.process_tree import Tree
+from leakhunt.service.service import free_port
 from leakhunt.storage import run_file
+from leakhunt.text.message import Text
 
 SERVICE = Path(__file__).with_name("small_service.py")
 
@@ -82,7 +85,40 @@ def test_a_service_that_keeps_requests_is_seen_to(soak: Soak, tmp_path: Path) ->
         "end", "collected", "emptied", "trimmed",
     ]  # fmt: skip
     assert sum(run.samples["failures"]) == 0
-    assert run.facts["inside view"] == "1 of 1 processes"
+    assert str(run.facts["inside view"]) == "1 of 1 processes"
+
+
+def test_a_soak_from_python_is_silent_and_gives_its_result(
+    recordings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class Progress(Silent):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def started(self, run: RunStart) -> None:
+            self.seen.append(f"{run.name} {run.calls}")
+
+        def noted(self, text: Text, *, warning: bool = False) -> None:
+            self.seen.append(str(text).partition(" http")[0])
+
+        def ended(self, name: str, outcome: Outcome) -> None:
+            self.seen.append(f"{name} {outcome.ending}")
+
+    load = Load(audio=recordings, post="/x", expect="segments", users=2, requests=60)
+    progress = Progress()
+    result = api.soak(
+        command=command("keeps"), load=load, timeout=20, events=progress, formats=None, out="out"
+    )
+    assert progress.seen == ["service: waiting until", "service 60", "service ok"]
+    assert (result.exit_code, result.files, result.failures) == (0, (), ())
+    assert only_run(tmp_path / "out").plan.calls == 60
+    assert result.verdict() == result.report.entries[0].verdict
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
@@ -107,7 +143,7 @@ def test_from_outside_only_no_live_memory_is_made_up(soak: Soak, tmp_path: Path)
     assert "live_heap" not in run.samples and "python_blocks" not in run.samples
     assert "agent.listen()" in str(run.unavailable["live_heap"])
     assert run.samples["anonymous"][-1] > run.samples["anonymous"][0] + 5_000_000
-    assert run.facts["inside view"] == "none: the service does not run the agent"
+    assert str(run.facts["inside view"]) == "none: the service does not run the agent"
 
 
 def test_a_killed_service_leaves_its_evidence(soak: Soak, tmp_path: Path) -> None:
@@ -130,7 +166,7 @@ def test_a_service_that_leaves_is_told_with_its_exit_code(soak: Soak, tmp_path: 
     assert ended.returncode == 8
     run = the_run(tmp_path / "out")
     assert run.outcome.ending is Ending.CRASHED
-    assert "exit code 5" in str(run.outcome.reason)
+    assert "exited with code 5" in str(run.outcome.reason)
     assert "leaving" in (tmp_path / "out" / "service.log").read_text()
 
 
@@ -284,7 +320,7 @@ def test_a_forked_worker_listens_for_itself() -> None:
         "child = os.fork(); sys.stdout.write(f'{os.getpid()}\\n'); sys.stdout.flush();"
         "time.sleep(60)"
     )
-    from leakhunt.soak.agent_client import Within
+    from leakhunt.service.agent_client import Within
 
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

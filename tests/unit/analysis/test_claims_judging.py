@@ -16,11 +16,11 @@ from leakhunt.model.claims import (
     CheckAnswer,
     Claim,
     ClaimLimit,
+    ClaimMeasurement,
     ClaimRun,
     Claims,
     ClaimVerdict,
     JudgedClaim,
-    Measurement,
 )
 from leakhunt.model.run import Ending, Outcome, Run
 
@@ -129,13 +129,15 @@ def test_bounds_on_both_sides_of_a_limit_cannot_tell(
         at_least=None if least is None else ClaimLimit(least, "x"),
         at_most=None if most is None else ClaimLimit(most, "x"),
     )
-    assert answer(check, Measurement(5.5, low, high, "bytes/call", "")) is expected
+    assert answer(check, ClaimMeasurement(5.5, low, high, "bytes/call", "")) is expected
 
 
 def test_a_word_is_one_of_those_asked_for_or_not() -> None:
     check = Check("r", "ending", words=("killed", "timeout"))
-    assert answer(check, Measurement("killed", None, None, "word", "")) is CheckAnswer.HOLDS
-    assert answer(check, Measurement("ok", None, None, "word", "")) is CheckAnswer.DOES_NOT_HOLD
+    assert answer(check, ClaimMeasurement("killed", None, None, "word", "")) is CheckAnswer.HOLDS
+    assert (
+        answer(check, ClaimMeasurement("ok", None, None, "word", "")) is CheckAnswer.DOES_NOT_HOLD
+    )
 
 
 def reason(check: Check, found: Evidence | None) -> str:

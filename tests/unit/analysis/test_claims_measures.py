@@ -14,7 +14,7 @@ from leakhunt.analysis.claims.evidence import MeasureContext
 from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import FindingKind, Instrument
-from leakhunt.model.claims import Check, Measurement
+from leakhunt.model.claims import Check, ClaimMeasurement
 from leakhunt.model.report import JudgedRun, LoadSummary
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 
@@ -35,11 +35,11 @@ def asked(*runs: Run, **check: Any) -> MeasureContext:
     )
 
 
-def measured(name: str, *runs: Run, **check: Any) -> Measurement:
+def measured(name: str, *runs: Run, **check: Any) -> ClaimMeasurement:
     return FUNCTIONS[name](asked(*runs, measure=name, **check))
 
 
-def judged(entry: JudgedRun, name: str, **check: Any) -> Measurement:
+def judged(entry: JudgedRun, name: str, **check: Any) -> ClaimMeasurement:
     return FUNCTIONS[name](MeasureContext(Check("r", name, **check), entry, None, (entry.run,)))
 
 
@@ -373,7 +373,7 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
     runs = (leaking_objects, watched)
     (entry,) = assemble(runs, "test").entries
 
-    def found(names: str, instrument: str = "tracemalloc") -> Measurement:
+    def found(names: str, instrument: str = "tracemalloc") -> ClaimMeasurement:
         check = Check("r", "largest_finding", names=names, instrument=instrument)
         return FUNCTIONS["largest_finding"](MeasureContext(check, entry, None, runs))
 

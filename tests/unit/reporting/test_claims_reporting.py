@@ -17,7 +17,7 @@ from rich.console import Console
 from leakhunt.analysis.claims import Evidence
 from leakhunt.analysis.claims.measures import FUNCTIONS
 from leakhunt.analysis.report import assemble
-from leakhunt.model.claims import MEASURES, ClaimsReport, ClaimVerdict, Measurement
+from leakhunt.model.claims import MEASURES, ClaimMeasurement, ClaimsReport, ClaimVerdict
 from leakhunt.model.run import Run
 from leakhunt.reporting.claims.tables import SIGNS
 from leakhunt.reporting.claims.terminal import claims_lines, claims_list, claims_table
@@ -180,7 +180,7 @@ def test_hostile_claims_in_the_report_of_a_run(both: Evidence) -> None:
 def test_what_stays_open_upwards_is_null_for_programs(report: ClaimsReport) -> None:
     (scenario,) = report.scenarios
     first = scenario.claims[0]
-    least = Measurement(5.0, 5.0, None, "bytes", "at least")
+    least = ClaimMeasurement(5.0, 5.0, None, "bytes", "at least")
     checks = (replace(first.checks[0], measured=least),)
     changed = replace(scenario, claims=(replace(first, checks=checks),))
     document = json.loads(rendered("json", replace(report, scenarios=(changed,))))

@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from leakhunt.cli import live_display
+from leakhunt.cli import display_option, live_display
 from leakhunt.cli.display import Bars, SteadyConsole
+from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.model.series import Unit
@@ -77,7 +78,7 @@ def test_a_frame_tells_name_calls_time_figures_and_that_they_are_no_verdict() ->
     (heap,) = (line for line in told if line.startswith("live heap"))
     assert heap == "live heap 167.5 MiB, +12.4 MiB since the warm-up, +64.0 KiB/call so far"
     assert any(line.startswith("RSS") and "+9.00 KiB/call so far" in line for line in told)
-    assert "no verdict" in told[-1]
+    assert "not a verdict" in told[-1]
 
 
 def test_a_rising_curve_rises_in_the_frame() -> None:
@@ -242,14 +243,14 @@ def test_a_thousand_looks_in_a_second_are_a_handful_of_frames(
     now = [100.0]
     stream = Terminal()
     with display_on(stream, now, monkeypatch) as display:
-        follow = display.variant("naive", None)
+        display.started(RunStart("naive"))
         drawn: list[LiveState] = []
         monkeypatch.setattr(
             live_display.LiveDisplay, "draw", lambda self, shown: drawn.append(shown)
         )
         for look in range(1000):
             now[0] += 0.001
-            follow(tail_of(look + 1))
+            display.sampled("naive", tail_of(look + 1))
     assert 3 <= len(drawn) <= 5
     assert [panel.title for panel in drawn[-1].panels] == ["live heap", "RSS"]
 
@@ -261,10 +262,10 @@ def test_an_ended_run_stays_beside_the_next_and_in_a_line_above(
     stream = Terminal()
     with display_on(stream, now, monkeypatch) as display:
         for name in ("naive", "other"):
-            follow = display.variant(name, 40)
+            display.started(RunStart(name, 40))
             for look in range(40):
                 now[0] += 1
-                follow(tail_of(look + 1))
+                display.sampled(name, tail_of(look + 1))
             display.ended(name, Outcome(Ending.KILLED, "SIGKILL after call 40"))
     shown = STYLES.sub("", stream.getvalue())
     assert "naive  40 calls" in shown
@@ -281,25 +282,26 @@ def test_a_picture_that_fails_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> N
     stream = Terminal()
     now = [100.0]
     with display_on(stream, now, monkeypatch) as display:
-        follow = display.variant("naive", 2)
+        display.started(RunStart("naive", 2))
         for look in range(2):
             now[0] += 1
-            follow(tail_of(look + 1))
+            display.sampled("naive", tail_of(look + 1))
         display.ended("naive", Outcome(Ending.OK))
     shown = STYLES.sub("", stream.getvalue())
-    assert shown.count("--live has stopped drawing: ZeroDivisionError('in the library')") == 1
+    assert shown.count("--live stopped drawing: ZeroDivisionError('in the library')") == 1
     assert "naive  2 calls" in shown
 
 
 def test_without_a_terminal_one_line_says_so_and_the_bars_go_on(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(display_option, "signals_are_interrupts", lambda: None)
     for console in (
         SteadyConsole(file=io.StringIO()),
         SteadyConsole(file=io.StringIO(), force_terminal=True),  # FORCE_COLOR in a pipe
         SteadyConsole(file=Terminal(), _environ={"TERM": "dumb"}),
     ):
-        assert isinstance(live_display.live_displays(console)(5), Bars)
+        assert isinstance(display_option.DisplayChoice(live=True).open(5, console), Bars)
         (line,) = capsys.readouterr().err.splitlines()
         assert line == "leakhunt: --live needs a terminal; continuing without it"
 
@@ -307,8 +309,8 @@ def test_without_a_terminal_one_line_says_so_and_the_bars_go_on(
 def test_the_cursor_is_never_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     with display_on(stream, [0.0], monkeypatch) as display:
-        display.variant("naive", 2)
+        display.started(RunStart("naive", 2))
     with Bars(SteadyConsole(file=stream, force_terminal=True), 5) as bars:
-        bars.variant("naive", 2)
+        bars.started(RunStart("naive", 2))
     assert "\x1b[?25l" not in stream.getvalue()
     assert "\x1b[?1049h" not in stream.getvalue()

@@ -21,12 +21,12 @@ from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.engine.soak_target import target_of, targets
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.series import Series, Unit
-from leakhunt.soak.agent_client import NO_INSIDE, Within, unavailable
-from leakhunt.soak.loop import paused
-from leakhunt.soak.process_tree import Tree, unreclaimable
-from leakhunt.soak.readings import Readings
-from leakhunt.soak.service import free_port, refuse_taken, without_userinfo, words
-from leakhunt.soak.shared_counters import Counters, percentile_ns
+from leakhunt.service.agent_client import NO_INSIDE, Within, unavailable
+from leakhunt.service.loop import paused
+from leakhunt.service.process_tree import Tree, unreclaimable
+from leakhunt.service.readings import Readings
+from leakhunt.service.service import free_port, refuse_taken, without_userinfo, words
+from leakhunt.service.shared_counters import Counters, percentile_ns
 
 ASKED = SoakRequest(seed=7)
 _OF_THE_LOAD = ("locustfile", "audio", "post", "field", "expect")

@@ -1,4 +1,4 @@
-"""Started in place of a service's command, and becomes it: ``python -m leakhunt.soak.launcher``.
+"""Started in place of a service's command, and becomes it: ``python -m leakhunt.service.launcher``.
 
 It waits for a line on its standard input, so that it is inside its memory cgroup before it
 allocates, and lets the kernel end it with its supervisor, unless the first argument says ``leave``.

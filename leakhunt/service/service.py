@@ -25,7 +25,7 @@ import psutil
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
-from leakhunt.soak.process_tree import Identity, Tree
+from leakhunt.service.process_tree import Identity, Tree
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
 
@@ -112,7 +112,7 @@ def start(wanted: Start, port: int, log: Path, limit: MemoryLimit, leave: bool) 
     with opened_log(log) as stream:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "leakhunt.soak.launcher"),
+                *(sys.executable, "-P", "-m", "leakhunt.service.launcher"),
                 "leave" if leave else "stay",
                 *command,
             ],

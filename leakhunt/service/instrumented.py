@@ -20,9 +20,9 @@ from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
-from leakhunt.soak.agent_client import Within
-from leakhunt.soak.loop import Subject, ended_by, paused
-from leakhunt.soak.readings import Readings
+from leakhunt.service.agent_client import Within
+from leakhunt.service.loop import Subject, ended_by, paused
+from leakhunt.service.readings import Readings
 from leakhunt.storage import run_writer
 from leakhunt.storage.run_writer import Appender, encode
 from leakhunt.text.message import message

@@ -22,9 +22,9 @@ from leakhunt.model.series import (
     SERIES,
     Series,
 )
-from leakhunt.soak.agent_client import Within, unavailable
-from leakhunt.soak.process_tree import Tree
-from leakhunt.soak.shared_counters import Counters, percentile_ns
+from leakhunt.service.agent_client import Within, unavailable
+from leakhunt.service.process_tree import Tree
+from leakhunt.service.shared_counters import Counters, percentile_ns
 from leakhunt.text.message import message
 
 _PERCENTILES = {P50: 0.5, P95: 0.95, P99: 0.99}

@@ -10,7 +10,7 @@ from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit
-from leakhunt.soak.service import Service
+from leakhunt.service.service import Service
 from leakhunt.text.message import Text, message
 
 _POLL_SECONDS = 0.005

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from locust import HttpUser, task
 
-from leakhunt.soak.load_generator import AUDIO, EXPECT, SEED, UPLOAD_FIELD, UPLOAD_PATH
+from leakhunt.service.load_generator import AUDIO, EXPECT, SEED, UPLOAD_FIELD, UPLOAD_PATH
 
 _RECORDINGS = sorted(path for path in Path(os.environ[AUDIO]).iterdir() if path.is_file())
 _PATH = os.environ[UPLOAD_PATH]

@@ -15,8 +15,8 @@ import gevent
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
-from leakhunt.soak.load_generator import COUNTERS, ERRORS
-from leakhunt.soak.shared_counters import Counters
+from leakhunt.service.load_generator import COUNTERS, ERRORS
+from leakhunt.service.shared_counters import Counters
 
 _BEAT_SECONDS = 0.1
 _HELD_SECONDS = 0.005

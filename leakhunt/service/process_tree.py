@@ -22,7 +22,7 @@ from leakhunt.model.series import (
     THREADS,
     Series,
 )
-from leakhunt.soak import gpu
+from leakhunt.service import gpu
 from leakhunt.text.message import message
 
 # What the kernel says of any process.

@@ -23,11 +23,11 @@ from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
-from leakhunt.soak.load_generator import LoadEnded, LoadProcess
-from leakhunt.soak.outcomes import death, placed
-from leakhunt.soak.process_tree import Identity
-from leakhunt.soak.readings import Readings
-from leakhunt.soak.service import Service
+from leakhunt.service.load_generator import LoadEnded, LoadProcess
+from leakhunt.service.outcomes import death, placed
+from leakhunt.service.process_tree import Identity
+from leakhunt.service.readings import Readings
+from leakhunt.service.service import Service
 from leakhunt.storage import run_file as store
 from leakhunt.storage import run_writer
 from leakhunt.storage.follow import Tail

@@ -20,7 +20,7 @@ from typing import Self
 
 from leakhunt.errors import ScenarioFailed
 from leakhunt.runner.process_log import opened_log
-from leakhunt.soak.shared_counters import Counters
+from leakhunt.service.shared_counters import Counters
 from leakhunt.text.message import message
 
 # What Locust's side finds in its environment: where to count, and where to leave the errors.
