@@ -1,20 +1,25 @@
 # Two commands for a fresh machine with Python 3.11, a C compiler and a package index:
 #   make demo    installs everything, measures the FSMN-VAD variants, ends with a report's path
-#   make test    installs everything, runs the tests
+#   make test    installs everything, runs the tests but those that are marked long
+#   make test-all  runs those too
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint gate bench truth translations clean
+.PHONY: demo test test-all lint gate bench truth translations clean
 
 demo: $(STAMP)
 	$(BIN)/leakhunt run fsmn-vad
 
 # Threads of OpenMP wait without turning: tests that use torch side by side get along on few cores.
 # In the order of the files: those with many short tests, which come last, fill up what the long leave.
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 test: $(STAMP)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m 'not long'
+
+test-all: $(STAMP)
+	$(PYTEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ TWO_SERIES = [
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Keep together what is quick, and what shares a fixture; the rest goes to whoever is free."""
     for item in items:
-        if "unit" in item.path.parts or _shares_a_fixture(item):
+        if "integration" not in item.path.parts or _shares_a_fixture(item):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
@@ -118,7 +118,7 @@ def _make_run(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_run() -> MakeRun:
     """A finished run of one call a sample, from series by name; `readings` by step, or as such."""
     return _make_run

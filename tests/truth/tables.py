@@ -45,9 +45,9 @@ def _lines() -> Iterator[str]:
     yield "## The leak zoo: real processes"
     yield ""
     yield (
-        f"Small real workloads of known truth, each run in fresh processes on {facts['date']}"
+        f"Small real workloads with a known ground truth, in fresh processes, {facts['date']}"
         f" ({facts.get('python', 'Python')}, {facts.get('cores', '?')} cores), as `leakhunt run`"
-        " does by default. The CUDA workloads need a GPU and are not in this table."
+        " by default. The CUDA workloads need a GPU: not in this table."
     )
     yield ""
     yield from (f"- {line}" for line in summary(score(trials)))
@@ -57,7 +57,7 @@ def _lines() -> Iterator[str]:
     yield from _beside_psleak()
     yield from _hunts()
     yield from _gates()
-    yield "## Simulated curves: against other rules"
+    yield "## Simulated curves: comparison with other rules"
     yield ""
     yield from _curves()
     yield "## Every workload"
@@ -78,18 +78,18 @@ def _gates() -> Iterator[str]:
     yield ""
     yield (
         f"`python tests/truth/gate_runs.py`, {data['facts']['date']}: `leakhunt gate` on"
-        " `fsmn-vad:naive` with clips of one length, stand-in weights, another seed each time, no"
-        " budget but the default (nothing live leaks), two gates at a time on two cores."
+        " `fsmn-vad:naive`, clips of one length, stand-in weights, a new seed for each gate, the"
+        " default budget (no leak in live memory), two gates in parallel on two cores."
     )
     yield ""
     yield (
-        f"- As it is: {passed} of {len(clean)} pass, {again} after a longer run; by {span(clean)}"
-        f" calls. Each would have seen {seen[0]:,.0f} to {seen[-1]:,.0f} bytes a call of live heap"
-        f" with 95 %, {median(seen):,.0f} in the median."
+        f"- Unchanged: {passed} of {len(clean)} pass, {again} after a longer run;"
+        f" {span(clean)} calls. Detection limits for live heap (95 % power): {seen[0]:,.0f} to"
+        f" {seen[-1]:,.0f} B/call, median {median(seen):,.0f}."
     )
     yield (
-        f"- With {data['planted_bytes']:,} bytes a call planted in a copy: {failed} of"
-        f" {len(planted)} fail, {named} with the planted line as the first suspect, by"
+        f"- A copy with a planted leak of {data['planted_bytes']:,} B/call: {failed} of"
+        f" {len(planted)} fail, {named} with the planted line as the first suspect;"
         f" {span(planted)} calls."
     )
     yield ""
@@ -108,14 +108,14 @@ def _hunts() -> Iterator[str]:
     clean = [each for each in trials if not each.leaks]
     right = sum(each.hunted is not None and each.hunted.is_right for each in leaking)
     accused = sum(each.hunted is not None and each.hunted.suspects > 0 for each in clean)
-    yield "## Hunts: is the first suspect the culprit?"
+    yield "## Hunts: the first suspect"
     yield ""
     yield (
         f"`leakhunt truth --hunt`, {json.loads(data)['facts']['date']}: in {right} of"
-        f" {len(leaking)} leaking workloads the first suspect names the line or the container that"
-        f" keeps the memory, and its known cause; in {accused} of {len(clean)} clean ones"
-        " somebody is suspected. A share above 100 %: the watched calls grew by more than the"
-        " judged ones."
+        f" {len(leaking)} leaking workloads the first suspect is the line or the container that"
+        f" retains the memory, with its known cause. {accused} of {len(clean)} clean workloads"
+        " have a suspect. A share above 100 %: memory grew more in the instrumented run than in"
+        " the measured one."
     )
     yield ""
     yield markdown(HUNT_HEADINGS, hunt_rows(leaking))
@@ -126,12 +126,13 @@ def _beside_psleak() -> Iterator[str]:
     table: list[dict[str, Any]] = json.loads((FOLDER / "psleak.json").read_bytes())
     leaking = [row for row in table if row["leaks"]]
     clean = [row for row in table if not row["leaks"]]
-    yield "## Beside psleak, on the same functions"
+    yield "## Comparison with psleak, on the same functions"
     yield ""
     yield (
-        "psleak 0.1.6 with its defaults, each workload once in a fresh process with"
-        " `PYTHONMALLOC=malloc`, as it asks for; ours as above. psleak says whether, not what; it"
-        " also reports cyclic garbage, on purpose, which we class apart."
+        "psleak 0.1.6 with its defaults: each workload once, in a fresh process with"
+        " `PYTHONMALLOC=malloc`, as its documentation recommends. leakhunt as above. psleak reports"
+        " whether memory leaks, not where. It counts cyclic garbage as a leak by design; leakhunt"
+        " gives it a class of its own."
     )
     yield ""
     body = [
@@ -159,7 +160,7 @@ def _beside_psleak() -> Iterator[str]:
             ),
         )
     ]
-    heads = ("tool", "leaks found", "clean ones reported", "calls to a leak", "calls to a pass")
+    heads = ("tool", "leaks found", "false positives", "calls to leak", "calls to pass")
     yield markdown(heads, body)
     yield ""
     for row in table:
@@ -172,17 +173,18 @@ def _beside_psleak() -> Iterator[str]:
 def _curves() -> Iterator[str]:
     document = json.loads((FOLDER / "curves.json").read_bytes())
     yield (
-        f"{document['curves']} curves of each family for our rule, {document['curves_of_others']}"
-        " for the others, which follow their sources (`tests/truth/rival_rules.py`). Sigma is the"
-        f" standard deviation of one sample; {document['tolerance_sigma']} sigma a call are"
-        " tolerated. Every transient of a bounded family is over in 100 calls or is one event"
-        f" anywhere. `looks`: at {', '.join(map(str, document['looks']))} samples, until it knows,"
-        " as a run does by default. The rule was settled on the families of `curves.py`; those of"
-        " `held_out_curves.py` were written by another hand that had not seen the rule, and were"
-        " not looked at before it stood."
+        f"{document['curves']} curves per family for leakhunt's rule,"
+        f" {document['curves_of_others']} for the others, which follow their sources"
+        " (`tests/truth/rival_rules.py`). Sigma is the"
+        f" standard deviation of one sample; the tolerance is {document['tolerance_sigma']} sigma"
+        " per call. Every transient of a bounded family ends within 100 calls or is a single event."
+        f" `checks`: interim checks at {', '.join(map(str, document['looks']))} samples until the"
+        " verdict is clear, as in a run by default. The rule was tuned on the families of"
+        " `curves.py`. Those of `held_out_curves.py` were written by someone who had not seen the"
+        " rule, and were evaluated only after it was final."
     )
     yield ""
-    heads = ["rule", "samples", "false alarms, mean %", "worst family %"]
+    heads = ["rule", "samples", "false positives, mean %", "worst family %"]
     heads += [f"found at {slope} σ, %" for slope in SLOPES]
     for families in ("tuned on", "held out"):
         yield f"### Families {families}"
@@ -194,10 +196,11 @@ def _curves() -> Iterator[str]:
 
 def _row(cell: dict[str, Any]) -> tuple[str, ...]:
     alarms = cell["false_alarms"].values()
-    taken = f" ({cell['samples_taken']:.0f} taken)" if cell["samples"] == "looks" else ""
+    by_checks = cell["samples"] == "looks"
+    taken = f" ({cell['samples_taken']:.0f} taken)" if by_checks else ""
     return (
         cell["rule"],
-        cell["samples"] + taken,
+        ("checks" if by_checks else cell["samples"]) + taken,
         f"{mean(alarms):.2f}",
         f"{max(alarms):.1f}",
         *(f"{mean(cell['detected'][slope].values()):.0f}" for slope in SLOPES),

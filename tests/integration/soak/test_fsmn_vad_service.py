@@ -30,7 +30,8 @@ VARIANTS = {
 }
 # The same app as fastapi-hardened; its watermark is a unit test.
 del VARIANTS["fastapi-watermark"]
-FASTAPI = [name for name, variant in VARIANTS.items() if variant["load"] == "fastapi"]
+# The other Gradio page, and an app whose workers are replaced: loading them takes the longest.
+SLOW = ("fastapi-recycled", "gradio-hardened")
 # Five services and six models loading beside each other take half a minute of two idle cores. What
 # waits for them must not keep one busy.
 PATIENCE_SECONDS = 500.0
@@ -105,14 +106,28 @@ def wait_for(service: Service, path: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def some(*names: str) -> list[Any]:
+    """The variants of these names, as parameters; the slow ones are for the long run."""
+    return [pytest.param(n, marks=pytest.mark.long) if n in SLOW else n for n in names]
+
+
+class Services(dict[str, Service]):
+    """Those that run, by name; each starts when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Service:
+        self[name] = start(name, self._folder / name)
+        wait_for(self[name], VARIANTS[name]["ready"])
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Service]]:
-    """All of them, started beside each other: most of the time they load their models."""
-    folder = tmp_path_factory.mktemp("services")
-    running = {name: start(name, folder / name) for name in VARIANTS}
+    running = Services(tmp_path_factory.mktemp("services"))
     try:
-        for name, service in running.items():
-            wait_for(service, VARIANTS[name]["ready"])
         yield running
     finally:
         for service in running.values():
@@ -141,7 +156,7 @@ def uploads_left(service: Service) -> list[Path]:
     return [file for file in service.files.rglob("*") if file.is_file() and file.name not in model]
 
 
-@pytest.mark.parametrize("name", FASTAPI)
+@pytest.mark.parametrize("name", some("fastapi-naive", "fastapi-hardened", "fastapi-recycled"))
 def test_an_upload_is_answered_with_the_speech_in_it(
     services: dict[str, Service], clip: Path, name: str
 ) -> None:
@@ -152,7 +167,7 @@ def test_an_upload_is_answered_with_the_speech_in_it(
     assert answer.json()["audio_seconds"] == pytest.approx(7.0, abs=0.01)
 
 
-@pytest.mark.parametrize("name", list(VARIANTS))
+@pytest.mark.parametrize("name", some(*VARIANTS))
 def test_its_health_tells_which_weights_it_has(services: dict[str, Service], name: str) -> None:
     import requests
 
@@ -162,7 +177,7 @@ def test_its_health_tells_which_weights_it_has(services: dict[str, Service], nam
     assert answer.json()["weights"].startswith("stand-in weights")
 
 
-@pytest.mark.parametrize("name", ["gradio-naive", "gradio-hardened", "fastapi-recycled"])
+@pytest.mark.parametrize("name", some("gradio-naive", "gradio-hardened", "fastapi-recycled"))
 def test_the_load_lands_and_its_answers_are_right(
     services: dict[str, Service], name: str, clip: Path
 ) -> None:
@@ -186,14 +201,18 @@ def test_the_load_lands_and_its_answers_are_right(
     assert counted["num_failures"] <= (0.5 * counted["num_requests"] if breaks_off else 0)
 
 
-def test_the_naive_ones_leave_uploads_behind_and_the_hardened_one_does_not(
-    services: dict[str, Service], clip: Path
-) -> None:
-    for name in ("fastapi-naive", "fastapi-hardened"):
-        assert upload(services[name], clip.name, clip.read_bytes()).ok
+def test_the_hardened_one_leaves_no_upload_behind(services: dict[str, Service], clip: Path) -> None:
+    assert upload(services["fastapi-hardened"], clip.name, clip.read_bytes()).ok
     assert not uploads_left(services["fastapi-hardened"])
-    for name in ("fastapi-naive", "fastapi-recycled", "gradio-naive"):
-        assert uploads_left(services[name]), name
+
+
+@pytest.mark.parametrize("name", some("fastapi-naive", "fastapi-recycled", "gradio-naive"))
+def test_the_naive_ones_leave_uploads_behind(
+    services: dict[str, Service], clip: Path, name: str
+) -> None:
+    if name == "fastapi-naive":
+        assert upload(services[name], clip.name, clip.read_bytes()).ok
+    assert uploads_left(services[name])
 
 
 def test_what_is_no_audio_is_refused_in_words_by_the_hardened_one(
@@ -260,10 +279,11 @@ def test_a_load_that_cannot_be_made_says_why(variable: str, value: str, told: st
     assert line.startswith("load.py: ") and told in line
 
 
-def test_told_to_end_it_ends_and_leaves_no_file(services: dict[str, Service]) -> None:
-    for name in ("fastapi-hardened", "fastapi-naive", "fastapi-recycled", "gradio-naive"):
-        service = services[name]
-        service.end()
-        # Gunicorn's new worker dies of the signal where it is, in the middle of loading too.
-        if name != "fastapi-recycled":
-            assert not list(service.files.glob("fsmn-vad-*")), name
+@pytest.mark.parametrize(
+    "name", some("fastapi-hardened", "fastapi-naive", "fastapi-recycled", "gradio-naive")
+)
+def test_told_to_end_it_ends_and_leaves_no_file(services: dict[str, Service], name: str) -> None:
+    services[name].end()
+    # Gunicorn's new worker dies of the signal where it is, in the middle of loading too.
+    if name != "fastapi-recycled":
+        assert not list(services[name].files.glob("fsmn-vad-*"))

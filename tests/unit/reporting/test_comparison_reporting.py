@@ -49,7 +49,7 @@ def hunted(entries: tuple[JudgedRun, ...], name: str) -> tuple[JudgedRun, ...]:
     return tuple(replace(each, attribution=told) for each in entries)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def comparisons(make_run: MakeRun) -> Mapping[str, Comparison]:
     def run(variant: str = "naive", started: str = "0", **arguments: Any) -> Run:
         read = {**samples(4096), **arguments.pop("read", {})}

@@ -55,7 +55,7 @@ def variant(make_run: MakeRun, name: str, rate: int = 0, **more: Any) -> Run:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def usual(make_run: MakeRun) -> Report:
     killed = variant(
         make_run, "killed", 9 * KIB, outcome=Outcome(Ending.KILLED, "SIGKILL", "SIGKILL")

@@ -26,7 +26,7 @@ BOTH = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 

@@ -29,7 +29,7 @@ from leakhunt.reporting.gate.annotations import MOST_ERRORS, annotation_lines
 from leakhunt.reporting.gate.source_lines import Repository, Spot, place, repository_path, spot_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 

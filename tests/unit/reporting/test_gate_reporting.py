@@ -42,7 +42,7 @@ from leakhunt.reporting.registry import GATE_RENDERERS, GateDocument, GateRender
 from leakhunt.text.language import speaking
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 

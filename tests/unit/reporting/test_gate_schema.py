@@ -30,7 +30,7 @@ BY_TYPE = sorted(
 BY_HAND = {"Variant", "GateAnswer", "BudgetResult", "Accepted", "Acceptance", "Run", "Text"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     return made_gates(make_run)
 

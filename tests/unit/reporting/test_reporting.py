@@ -47,7 +47,7 @@ def leak(rate: int, calls: int = CALLS) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def reports(make_run: MakeRun) -> dict[str, Report]:
     """Reports of every sort that a renderer may meet."""
 

@@ -79,8 +79,8 @@ def test_what_was_recorded_in_one_process_is_said_in_chinese_in_another() -> Non
     )
     reason, kernel, unavailable, limit, note = done.stdout.splitlines()
     assert reason == "在第 132 个请求之后被 OOM killer 杀死，当时为 198.3 MiB，限制为 200.0 MiB"
-    assert kernel.startswith("被内核的 OOM killer 结束：其内存 cgroup 中有 1 次终止，限制 200.0")
-    assert unavailable.startswith("服务没有监听：") and limit == "cgroup v1，200.0 MiB"
+    assert kernel.startswith("被内核 OOM killer 杀死：内存 cgroup 中 1 次，限制 200.0")
+    assert unavailable.startswith("服务没有运行代理。") and limit == "cgroup v1，200.0 MiB"
     assert note == "20 个请求失败"
 
 
