@@ -163,14 +163,14 @@ class Table:
         """A text on one line; empty where there is none."""
         value = self.items.get(key, "")
         if not isinstance(value, str):
-            self._wrong(key, tr("a text in quotes"))
+            self._wrong(key, tr("a quoted text"))
         return " ".join(value.split())
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty where there is none."""
         value = self.items.get(key, [])
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            self._wrong(key, tr("a list of texts in quotes"))
+            self._wrong(key, tr("a list of quoted texts"))
         return tuple(value)
 
     def needed(self, key: str) -> str:

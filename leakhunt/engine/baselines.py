@@ -161,6 +161,8 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
 
 def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list[_Measured]:
     """The variants of these places, by name, each with what is to be kept."""
+    if not places:
+        raise UsageError(tr("missing run file. Pass a run file or a folder"))
     left_out: list[Text] = []
     runs = [run for place in places for run in runs_in(place, left_out)]
     for reason in left_out:

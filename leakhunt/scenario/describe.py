@@ -82,17 +82,23 @@ def _tree(file: Path) -> ast.Module:
             )
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = error.lineno if isinstance(error, SyntaxError) else None
-        where = f":{line}" if line else ""
+        where, what = _where_and_what(error)
         raise BadFile(
             message(
                 "scenario.not-python",
                 "{file}{where}: invalid Python ({error}). Fix the syntax",
                 file=file,
                 where=where,
-                error=error,
+                error=what,
             )
         ) from error
+
+
+def _where_and_what(error: Exception) -> tuple[str, str]:
+    """``:3`` and ``invalid syntax``; no line where Python names none."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        return f":{error.lineno}", error.msg
+    return "", str(error)
 
 
 def _marked(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.Call | None]]:

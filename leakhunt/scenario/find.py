@@ -177,7 +177,7 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
                     "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
-                    choices=", ".join(choices),
+                    choices=", ".join(filter(None, choices)),
                 )
             )
     return {name: given.get(name, option.default) for name, option in known.items()}

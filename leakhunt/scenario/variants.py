@@ -42,7 +42,7 @@ def variants_named(owner: str, names: str, variants: Sequence[_Variant]) -> tupl
             raise UsageError(
                 message(
                     "scenario.no-variant",
-                    "{owner} has no variant {name!r}{hint}; it has {known}",
+                    "{owner} has no variant {name!r}{hint}. Known variants: {known}",
                     owner=owner,
                     name=name,
                     hint=hint(name, known),

@@ -250,10 +250,8 @@ def test_what_cannot_be_is_told_in_one_line(
     assert (tmp_path / "claims.md").read_text() == "mine"
     (demo / "claims.toml").write_text(ALL.replace('"growth"', '"grow"'))
     code, told = refused(capsys, demo)
-    assert (
-        code == 6
-        and "claim HOLDS, check 1: measure: unknown value 'grow', did you mean 'growth'?" in told
-    )
+    wrong = "claim HOLDS, check 1: measure: unknown value 'grow' (did you mean 'growth'?)"
+    assert code == 6 and wrong in told
     (demo / "claims.toml").unlink()
     code, told = refused(capsys, demo)
     assert code == 2 and "claims.toml not found" in told

@@ -98,7 +98,7 @@ def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path
     assert done.code == 1  # it leaks by itself
     (reason,) = [each["reason"]["text"] for each in done.told["variants"]]
     assert "no baseline of this environment" in reason and "musl 1.2.3" in reason
-    assert "create one with 'leakhunt baseline save RUN_FOLDER'" in reason
+    assert "Create one with 'leakhunt baseline save RUN_FOLDER'" in reason
     project(kept, POLICY, made=body("pass"))
     clean = gate(kept, out="clean")
     assert clean.code == 4

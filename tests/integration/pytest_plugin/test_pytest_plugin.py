@@ -374,7 +374,7 @@ def test_no_time(): pass
     done.assert_outcomes(errors=8)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: leak_budget: unknown key 'cals', did you mean 'calls'?. Known keys: *",
+            "leakhunt: leak_budget: unknown key 'cals' (did you mean 'calls'?). Known keys: *",
             "leakhunt: live_heap: invalid value 'a furlong'. Examples: *",
             "leakhunt: leak_budget takes one positional budget, for the live heap. Name the"
             " others: *",

@@ -64,7 +64,7 @@ def test_a_budget_is_read_as_it_is_meant(
 def test_every_series_has_an_example_that_is_a_budget(series: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_budget(series, "nonsense")
-    examples = str(caught.value).partition("; write it like ")[2]
+    examples = str(caught.value).partition(". Examples: ")[2]
     texts = [each for each in examples.split("'") if each.strip(" ,") not in ("", "or", "0")]
     assert len(texts) == 3
     for text in texts:
@@ -122,7 +122,9 @@ def test_nonsense_is_refused_in_one_line_with_an_example(series: str, value: obj
     with pytest.raises(UsageError) as caught:
         parse_budget(series, value)
     message = str(caught.value)
-    assert message.startswith(f"{series} is ") and "write it like" in message
+    share = series != TIME and isinstance(value, str) and value.endswith("%")
+    wrong = "a percentage of growth near 0 is undefined (got " if share else "invalid value "
+    assert message.startswith(f"{series}: {wrong}") and ". Examples: " in message
     assert "\n" not in message and len(message) < 300
 
 
@@ -146,17 +148,19 @@ def test_nonsense_is_refused_in_one_line_with_an_example(series: str, value: obj
     ],
 )
 def test_what_is_no_budget_of_this_series_is_refused(series: str, value: object) -> None:
-    with pytest.raises(UsageError, match=f"^{series} is .*; write it like "):
+    with pytest.raises(UsageError, match=rf"^{series}: invalid value .*\. Examples: "):
         parse_budget(series, value)
 
 
 def test_a_share_of_a_memory_growth_is_refused_with_the_reason() -> None:
-    with pytest.raises(UsageError, match=r"a share of a growth near 0 means nothing.*'\+1 KiB/"):
+    with pytest.raises(UsageError, match=r"a percentage of growth near 0 is undefined.*'\+1 KiB/"):
         parse_budget("live_heap", "+20 %")
 
 
 def test_a_wrong_name_is_told_with_the_one_it_may_have_meant() -> None:
-    with pytest.raises(UsageError, match=r"unknown series 'live_heep', did you mean 'live_heap'"):
+    with pytest.raises(
+        UsageError, match=r"unknown series 'live_heep' \(did you mean 'live_heap'\?\)"
+    ):
         parse_budget("live_heep", 0)
 
 
@@ -169,10 +173,13 @@ def test_a_list_has_a_budget_of_each_sort() -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ([], r"^rss is \[\]; write it like"),
-        (["1 KiB/call", "x"], r"^rss is 'x'; write it like"),
-        ([["1 KiB/call"]], r"^rss is \['1 KiB/call'\]; write it like"),
-        (["1 KiB/call", "2 MiB total", 5], r"two budgets of one sort, '1 KiB/call' and '5'; keep"),
+        ([], r"^rss: invalid value \[\]\. Examples: "),
+        (["1 KiB/call", "x"], r"^rss: invalid value 'x'\. Examples: "),
+        ([["1 KiB/call"]], r"^rss: invalid value \['1 KiB/call'\]\. Examples: "),
+        (
+            ["1 KiB/call", "2 MiB total", 5],
+            r"two budgets of the same kind, '1 KiB/call' and '5'\. Remove one",
+        ),
     ],
 )
 def test_a_list_of_something_else_is_refused(value: object, told: str) -> None:

@@ -59,7 +59,7 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     run = make_run(rss=[1])
     monkeypatch.setattr(run_file, "load", lambda file: run)
     asked = need(tmp_path, "run null", "cuda")
-    assert str(left_in(asked, "").missing) == "it ran on cpu, and not on a CUDA GPU"
+    assert str(left_in(asked, "").missing) == "ran on cpu, not on a CUDA GPU"
     assert left_in(need(tmp_path, "run null"), "").runs == (run,)
     load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})

@@ -148,9 +148,9 @@ def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_watched_run_is_shown_and_not_judged() -> None:
     run = leakhunt.load(WATCHED)
-    with pytest.raises(UsageError, match="watched by memray"):
+    with pytest.raises(UsageError, match="instrumented by memray"):
         _ = run.verdict
-    assert "watched by memray for 250 calls; not judged" in run._repr_html_()
+    assert "instrumented by memray for 250 calls; not judged" in run._repr_html_()
     assert len(run.to_frame()) == 250
     assert repr(run) == "<LoadedRun fsmn-vad:naive (memray), 250 calls, ok>"
 
@@ -197,7 +197,7 @@ def test_a_card_shows_rss_where_no_heap_was_read_and_lies_flat_where_nothing_mov
 ) -> None:
     run = make_run(rss=[1 << 20] * 40)
     shown = Elements(card(run, judge(run)))
-    assert "rss: 1.00 MiB and up to 0 B more, in 40 calls" in shown.text
+    assert "RSS: 1.00 MiB and up to 0 B more, in 40 calls" in shown.text
     assert {y for _, y in points(shown)} == {30.0}
 
 

@@ -176,7 +176,7 @@ def test_a_crash_is_told_by_the_exit_code_after_all_variants(target: str, tmp_pa
 
 def test_nothing_is_overwritten(target: str, tmp_path: Path) -> None:
     measured(target, tmp_path, Scripted({}))
-    with pytest.raises(CannotWrite, match="nothing is overwritten"):
+    with pytest.raises(CannotWrite, match="not empty, and nothing is overwritten"):
         measured(target, tmp_path, Scripted({}))
 
 

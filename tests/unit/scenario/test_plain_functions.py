@@ -64,7 +64,7 @@ def test_constants_and_hooks_that_fit_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "cause"),
     [
-        ("handel", r"my_service.py: function 'handel' not found, did you mean 'handle'\?"),
+        ("handel", r"my_service.py: function 'handel' not found \(did you mean 'handle'\?\)\."),
         ("two", r"my_service.py:two: unknown parameter 'request'.*'input'"),
         ("Model", "my_service.py:Model: is a class"),
         ("Model.run", "my_service.py:Model.run: is a method"),

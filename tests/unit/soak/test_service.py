@@ -102,7 +102,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "5x", "s", "1e9", "900d", "nan"])
 def test_no_durations(text: str) -> None:
-    with pytest.raises(UsageError, match="no duration"):
+    with pytest.raises(UsageError, match="invalid duration"):
         parse_duration(text)
 
 
@@ -125,22 +125,22 @@ def test_a_description_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("summary = ", "not a TOML file"),
-        ('summary = "x"', r"no \[\[variant\]\]"),
-        ('variant = "x"', r"write each as \[\[variant\]\]"),
+        ("summary = ", "invalid TOML"),
+        ('summary = "x"', r"missing \[\[variant\]\]"),
+        ('variant = "x"', r"Write each as \[\[variant\]\]"),
         ('sumary = "x"\n[[variant]]\nname="a"\ncommand=["x"]', "did you mean 'summary'"),
         ('[[variant]]\nname="a"\ncomand=["x"]', "did you mean 'command'"),
-        ('[[variant]]\nname="a"', "command is missing"),
-        ('[[variant]]\nname="a b"\ncommand=["x"]', "name is 'a b'"),
-        ('[[variant]]\ncommand=["x"]', "name is missing"),
-        ('[[variant]]\nname="a"\ncommand="x"', "a list of texts"),
-        ('[[variant]]\nname="a"\ncommand=["x", 1]', "a list of texts"),
-        ('[[variant]]\nname="a"\ncommand=["x"]\nready=1', "a text in quotes"),
+        ('[[variant]]\nname="a"', "missing command"),
+        ('[[variant]]\nname="a b"\ncommand=["x"]', "name: invalid name 'a b'"),
+        ('[[variant]]\ncommand=["x"]', "missing name"),
+        ('[[variant]]\nname="a"\ncommand="x"', "expected a list of quoted texts"),
+        ('[[variant]]\nname="a"\ncommand=["x", 1]', "expected a list of quoted texts"),
+        ('[[variant]]\nname="a"\ncommand=["x"]\nready=1', "expected a quoted text"),
         (
             '[[variant]]\nname="a"\ncommand=["x"]\n[[variant]]\nname="a"\ncommand=["x"]',
-            "'a' is there twice",
+            "variant 'a' is defined twice",
         ),
-        ('[options]\na = 1\n[[variant]]\nname="a"\ncommand=["x"]', "quote them"),
+        ('[options]\na = 1\n[[variant]]\nname="a"\ncommand=["x"]', "expected quoted texts"),
     ],
 )
 def test_a_wrong_description_is_told_in_a_line(tmp_path: Path, text: str, told: str) -> None:
@@ -185,16 +185,19 @@ def test_options_reach_the_command_the_service_and_the_load(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({}, "name one thing"),
-        ({"command": "a {port}", "pid": 3}, "name one thing"),
-        ({"command": "a {port}"}, "no load"),
-        ({"command": "a", "audio": "recordings", "post": "/x"}, "where its port goes"),
-        ({"command": "'", "url": "http://x", "audio": "recordings", "post": "/x"}, "quotes"),
+        ({}, "soak needs exactly one service"),
+        ({"command": "a {port}", "pid": 3}, "soak needs exactly one service"),
+        ({"command": "a {port}"}, "missing load"),
+        ({"command": "a", "audio": "recordings", "post": "/x"}, "missing {port}"),
+        (
+            {"command": "'", "url": "http://x", "audio": "recordings", "post": "/x"},
+            "Fix the quoting",
+        ),
         ({"command": " ", "url": "http://x", "audio": "recordings", "post": "/x"}, "empty"),
         ({"pid": 3, "audio": "recordings", "post": "/x"}, "needs --url"),
         ({"command": "a {port}", "audio": "nowhere", "post": "/x"}, "no folder with recordings"),
-        ({"command": "a {port}", "locustfile": Path("nowhere.py")}, "no such locustfile"),
-        ({"target": "nosuch"}, "no service 'nosuch'"),
+        ({"command": "a {port}", "locustfile": Path("nowhere.py")}, "locustfile not found"),
+        ({"target": "nosuch"}, "service 'nosuch' not found"),
         ({"target": "my_service:worse", "audio": "recordings", "post": "/x"}, "no variant"),
         (
             {"target": "my_service", "audio": "recordings", "post": "/x", "options": {"a": "b"}},
@@ -221,7 +224,7 @@ def test_what_cannot_be_soaked_is_told(
 
 def test_a_run_that_was_no_soak_is_not_gone_on_with(make_run: object) -> None:
     assert callable(make_run)
-    with pytest.raises(UsageError, match="is no soak"):
+    with pytest.raises(UsageError, match="not a soak"):
         target_of(make_run(rss=[1, 2]), ASKED)
 
 
@@ -289,13 +292,13 @@ def test_what_is_no_address_is_told_at_once(
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     made = request(pid=3, url=url, audio=Path("recordings"), post="/x")
-    with pytest.raises(UsageError, match="write it like"):
+    with pytest.raises(UsageError, match="invalid address; example: "):
         targets(made)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"post": "x"}, "begins with /"), ({"expect": "("}, "no pattern")],
+    [({"post": "x"}, "begins with /"), ({"expect": "("}, "invalid pattern")],
 )
 def test_what_an_upload_cannot_do_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], told: str
@@ -325,7 +328,7 @@ def test_an_address_that_is_taken_is_no_place_for_a_service() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UsageError, match="listens there already"):
+        with pytest.raises(UsageError, match="already in use"):
             refuse_taken(f"http://127.0.0.1:{taken.getsockname()[1]}/")
     refuse_taken(f"http://127.0.0.1:{free_port()}/")
 
@@ -349,7 +352,7 @@ def test_a_soak_goes_on_with_the_series_of_before(tmp_path: Path) -> None:
     before = Readings(tree, counters).series[:2]
     assert len(Readings(tree, counters, before).sample()[1]) == 2
     gone = Series("cgroup of then", Unit.BYTES, "gone", "")
-    with pytest.raises(UsageError, match="cannot be read now"):
+    with pytest.raises(UsageError, match="can no longer be read"):
         Readings(tree, counters, [gone])
     counters.close()
 

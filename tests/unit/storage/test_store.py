@@ -128,7 +128,7 @@ def test_a_record_of_a_later_kind_is_skipped(run_file: Path) -> None:
         (b"hello\n", "no header"),
         (b'{"record":"sample","call":0,"values":[1]}\n', "no header"),
         (b'{"record":"header","format":1}\n', "damaged"),
-        (b'{"record":"header","format":99}\n', "format 99.*newer leakhunt"),
+        (b'{"record":"header","format":99}\n', "format 99 is newer than this leakhunt"),
     ],
 )
 def test_what_is_no_run_file_is_refused_in_one_line(
@@ -143,7 +143,7 @@ def test_what_is_no_run_file_is_refused_in_one_line(
 
 def test_a_run_file_is_never_overwritten(run_file: Path) -> None:
     before = run_file.read_bytes()
-    with pytest.raises(CannotWrite, match="exists already"):
+    with pytest.raises(CannotWrite, match="already exists and is not overwritten"):
         run_writer.create(run_file, {})
     assert run_file.read_bytes() == before
 
@@ -188,7 +188,7 @@ def test_a_line_that_cannot_be_written_at_all_leaves_no_stump(
 
 def test_run_files_are_found_in_folders_and_by_name(run_file: Path) -> None:
     assert store.find_run_files([str(run_file.parent), str(run_file)]) == [run_file, run_file]
-    with pytest.raises(UsageError, match="no such run file"):
+    with pytest.raises(UsageError, match="run file or folder not found"):
         store.find_run_files([str(run_file.parent / "nowhere")])
 
 
@@ -282,7 +282,7 @@ def test_a_plan_that_cannot_be_is_a_bad_file(tmp_path: Path, change: dict[str, A
     file = tmp_path / f"x{store.SUFFIX}"
     header = {"plan": asdict(plan()) | change, "series": TWO_SERIES}
     file.write_text(json.dumps({"record": "header", "format": 2} | header) + "\n")
-    with pytest.raises(BadFile, match="header is damaged"):
+    with pytest.raises(BadFile, match="damaged header"):
         store.load(file)
 
 
@@ -291,7 +291,7 @@ def test_a_series_without_words_is_a_bad_file(tmp_path: Path, field: str) -> Non
     file = tmp_path / f"x{store.SUFFIX}"
     header = {"plan": asdict(plan()), "series": [TWO_SERIES[0] | {field: 5}]}
     file.write_text(json.dumps({"record": "header", "format": 3} | header) + "\n")
-    with pytest.raises(BadFile, match="header is damaged"):
+    with pytest.raises(BadFile, match="damaged header"):
         store.load(file)
 
 

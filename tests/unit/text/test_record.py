@@ -79,8 +79,8 @@ def test_what_was_recorded_in_one_process_is_said_in_chinese_in_another() -> Non
     )
     reason, kernel, unavailable, limit, note = done.stdout.splitlines()
     assert reason == "在第 132 个请求之后被 OOM killer 杀死，当时为 198.3 MiB，限制为 200.0 MiB"
-    assert kernel.startswith("被内核的 OOM killer 结束：其内存 cgroup 中有 1 次终止，限制 200.0")
-    assert unavailable.startswith("服务没有监听：") and limit == "cgroup v1，200.0 MiB"
+    assert kernel.startswith("被内核 OOM killer 杀死：内存 cgroup 中 1 次，限制 200.0")
+    assert unavailable.startswith("服务没有运行代理。") and limit == "cgroup v1，200.0 MiB"
     assert note == "20 个请求失败"
 
 
@@ -144,3 +144,12 @@ def test_a_message_is_found_in_another() -> None:
     outer = message("test.outer", "{inner}", inner=ENDED)
     assert mentions(outer, "limit.cgroup")
     assert not mentions(outer, "run.disk-full") and not mentions("plain", "plain")
+
+
+@pytest.mark.parametrize("number", ["x", 1.5, None, True, [1], {"text": "one"}], ids=repr)
+def test_a_number_that_is_none_leaves_the_text_as_it_stands(number: Any) -> None:
+    """A language computes its plural from it, and would fail at what is no whole number."""
+    recorded = {"text": "many", "message": "test.runs", "template": "{n} run",
+                "plural": "{n} runs", "values": {"n": number}}  # fmt: skip
+    with speaking("zh"):
+        assert str(from_record(recorded, quantity_from)) == "many"

@@ -106,7 +106,7 @@ def test_generators_run_to_their_end(function: str) -> None:
     [
         ("Model", "service:Model is a class, not a function"),
         ("NUMBER", "service:NUMBER: expected a function, got int"),
-        ("plian", "service:plian: function not found, did you mean 'plain'"),
+        ("plian", r"service:plian: function not found \(did you mean 'plain'\?\)"),
     ],
 )
 def test_what_shows_only_when_the_module_is_there_is_refused(function: str, told: str) -> None:
