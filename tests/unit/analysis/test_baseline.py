@@ -23,7 +23,7 @@ from leakhunt.analysis.gate.baseline_diff import (
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.errors import BadFile
-from leakhunt.model.baseline import Baseline, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineVariant
 from leakhunt.model.comparison import Conclusion, Matter, Metric
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
@@ -86,7 +86,7 @@ def example(name: str, folder: str = "fsmn-vad-cpu") -> JudgedRun:
     return assemble([run], "test").entries[0]
 
 
-def through_the_file(entries: Sequence[JudgedRun]) -> KeptVariant:
+def through_the_file(entries: Sequence[JudgedRun]) -> BaselineVariant:
     return derived(read_kept(text_of(kept(entries)), "file.toml"))
 
 
