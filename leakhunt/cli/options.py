@@ -83,11 +83,11 @@ def measuring_options(command: _Command) -> _Command:
     return click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")(command)
 
 
-def run_request(target: str, **asked: Any) -> RunRequest:
+def run_request(target: str, **given: Any) -> RunRequest:
     """What these options ask for.
 
     Raises:
         UsageError: an option of the scenario is not written as NAME=VALUE.
     """
-    named = {name: asked.pop(name) for name in ("lengths", "audio")}
-    return RunRequest(target, options=given_options(asked.pop("pairs"), named), **asked)
+    named = {name: given.pop(name) for name in ("lengths", "audio")}
+    return RunRequest(target, options=given_options(given.pop("pairs"), named), **given)
