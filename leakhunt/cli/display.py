@@ -85,7 +85,9 @@ class Bars:
                 self._begin(run.group)
             assert self._bars is not None
             task = self._bars.add_task(
-                f"{run.name:<{self._width}}", total=run.calls, figures=tr("starting the worker")
+                f"{visible(run.name):<{self._width}}",
+                total=run.calls,
+                figures=tr("starting the worker"),
             )
             self._followers[run.name] = Follower(self._bars, task, str(run.afterwards))
 
@@ -119,7 +121,7 @@ class Bars:
         follower.end(outcome)
         if not self._console.is_terminal:
             text = ended_line(f"{name:<{self._width}}", follower, follower.figures, outcome)
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def note(console: Console, text: Text, warning: bool) -> None:
