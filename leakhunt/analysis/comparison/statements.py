@@ -106,19 +106,23 @@ def _amounts(lines: Sequence[Metric], baseline: str) -> Text:
     first, *others = lines
     than = message(
         "comparison.amount-than",
-        "{title}: {size} {word} than {before_label} (99 %: {low} to {high})",
+        "{size} {word} than {before_label} in {title} (99 %: {low} to {high})",
         before_label=baseline,
         **_figures(first),
     )
     more = (
         message(
             "comparison.amount",
-            "{title}: {size} {word} (99 %: {low} to {high})",
+            "{size} {word} in {title} (99 %: {low} to {high})",
             **_figures(line),
         )
         for line in others
     )
     return joined([than, *more], " and ", "")
+
+
+_MORE = message("comparison.more", "more")
+_LESS = message("comparison.less", "less")
 
 
 def _figures(line: Metric) -> dict[str, object]:
@@ -127,7 +131,7 @@ def _figures(line: Metric) -> dict[str, object]:
     low, high = sorted(abs(end) for end in (line.difference.low, line.difference.high))
     return {
         "size": quantity(line, abs(line.difference.estimate)),
-        "word": line.conclusion,
+        "word": _MORE if line.conclusion is Conclusion.INCREASE else _LESS,
         "title": line.title,
         "low": quantity(line, low),
         "high": quantity(line, high),

@@ -115,7 +115,7 @@ def test_of_a_killed_run_an_extreme_is_the_least_it_came_to(make_run: MakeRun, n
     found = measured(name, killed, series="rss")
     assert found.low == found.value
     assert found.high is None
-    assert "at least so much: it ended before its time (killed)" in str(found.text)
+    assert "lower bound: ended early (killed)" in str(found.text)
 
 
 def test_growth_between_calls_that_a_killed_run_made_is_known(make_run: MakeRun) -> None:

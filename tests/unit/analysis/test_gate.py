@@ -79,7 +79,7 @@ def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None
 def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     with speaking("zh"):
-        assert "至少 4.88 KiB" in str(told.reason)
+        assert "下界 4.88 KiB" in str(told.reason)
 
 
 def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
