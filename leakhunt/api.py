@@ -28,6 +28,7 @@ from leakhunt.engine import hunt as hunting
 from leakhunt.engine import report as reports
 from leakhunt.engine import run as running
 from leakhunt.engine import soak as soaking
+from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.engine.baselines import BaselineResult
 from leakhunt.engine.claims import ClaimsResult
 from leakhunt.engine.compare import CompareResult, compare_into, compare_places
@@ -56,6 +57,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 Target: TypeAlias = str | os.PathLike[str] | Callable[..., Any]
 
 
+@checks_arguments
 def run(  # noqa: PLR0913 - the options of the verb, by name
     target: Target,
     *,
@@ -138,6 +140,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     return running.run_as(settings, renderers, told, out=_path(out), executor=InProcess(target))
 
 
+@checks_arguments
 def hunt(  # noqa: PLR0913 - the options of the verb, by name
     target: Target,
     *,
@@ -214,6 +217,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     return hunting.hunt(request, _renderers(formats, told), told, out=_path(out))
 
 
+@checks_arguments
 def soak(  # noqa: PLR0913 - the options of the verb, by name
     target: PathLike | None = None,
     *,
@@ -284,6 +288,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
     return soaking.soak(request, _renderers(formats, told), told, out=_path(out))
 
 
+@checks_arguments
 def report(
     *places: PathLike,
     out: PathLike | None = None,
@@ -309,6 +314,7 @@ def report(
     return reports.report_again(named, _renderers(formats, told), told, out=_path(out))
 
 
+@checks_arguments
 def compare(
     *places: PathLike,
     labels: Sequence[str] = (),
@@ -331,6 +337,7 @@ def compare(
     return CompareResult(compare_places(places, labels, despite_differences))
 
 
+@checks_arguments
 def gate(  # noqa: PLR0913 - the options of the verb, by name
     *runs: PathLike,
     policy: PathLike | None = None,
@@ -395,6 +402,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
     return gating.gate(request, events or SILENT)
 
 
+@checks_arguments
 def check_claims(
     *scenarios: PathLike,
     ids: Sequence[str] = (),
@@ -421,6 +429,7 @@ def check_claims(
     return claiming.check_claims(_names(scenarios), ids, renderers, told, out=_path(out))
 
 
+@checks_arguments
 def save_baseline(
     *runs: PathLike,
     into: PathLike = DEFAULT_PLACE,
@@ -441,6 +450,7 @@ def save_baseline(
     return saving.save_baseline(_names(runs), Path(into), despite_leak, events or SILENT)
 
 
+@checks_arguments
 def update_baseline(
     *runs: PathLike,
     into: PathLike = DEFAULT_PLACE,
@@ -455,6 +465,7 @@ def update_baseline(
     return saving.update_baseline(_names(runs), Path(into), despite_leak, events or SILENT)
 
 
+@checks_arguments
 def baselines(place: PathLike = DEFAULT_PLACE) -> tuple[Baseline, ...]:
     """The baselines in a folder or a file, by environment.
 
@@ -466,6 +477,7 @@ def baselines(place: PathLike = DEFAULT_PLACE) -> tuple[Baseline, ...]:
     return saving.baselines_at(Path(place))
 
 
+@checks_arguments
 def evaluate(  # noqa: PLR0913 - the options of the verb, by name
     *targets: str,
     repeats: int = 1,
@@ -490,6 +502,7 @@ def evaluate(  # noqa: PLR0913 - the options of the verb, by name
     return evaluating.evaluate(request, events or SILENT, out=_path(out))
 
 
+@checks_arguments
 def scenarios(*names: str) -> tuple[Scenario, ...]:
     """Scenarios with their variants and options, read without running them; default: built-in ones.
 
@@ -500,6 +513,7 @@ def scenarios(*names: str) -> tuple[Scenario, ...]:
     return tuple(map(find.listed, names)) if names else tuple(find.builtin())
 
 
+@checks_arguments
 def schema(name: str) -> str:
     """The JSON Schema of a file: ``report``, ``claims``, ``gate``, ``run-file`` or ``policy``.
 

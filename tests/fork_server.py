@@ -67,6 +67,7 @@ class ForkServer:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         timeout: float = 300.0,
+        errors: str = "strict",
     ) -> subprocess.CompletedProcess[str]:
         """Run ``leakhunt *arguments``; output, error output and exit code come back as text.
 
@@ -78,18 +79,18 @@ class ForkServer:
         command = [sys.executable, "-m", "leakhunt", *words]
         if _needs_an_interpreter(variables):
             return subprocess.run(
-                command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout,
-                check=False,
+                command, cwd=cwd, env=variables, capture_output=True, text=True, errors=errors,
+                timeout=timeout, check=False,
             )  # fmt: skip
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
             order = {"arguments": words, "cwd": str(cwd), "env": variables, "timeout": timeout}
             text = json.dumps(order).encode()
             number = len(text).to_bytes(_NUMBER_BYTES, "little")
-            socket.send_fds(self._socket, [number], [out.fileno(), errors.fileno()])
+            socket.send_fds(self._socket, [number], [out.fileno(), error.fileno()])
             self._socket.sendall(text)
             answer = _received(self._socket, _NUMBER_BYTES)
             code = int.from_bytes(answer, "little", signed=True)
-            told = [_text_of(stream) for stream in (out, errors)]
+            told = [_text_of(stream, errors) for stream in (out, error)]
         if code == _TIMED_OUT:
             raise subprocess.TimeoutExpired(command, timeout, *told)
         return subprocess.CompletedProcess(command, code, *told)
@@ -109,10 +110,10 @@ def _needs_an_interpreter(variables: Mapping[str, str]) -> bool:
     )
 
 
-def _text_of(stream: IO[bytes]) -> str:
+def _text_of(stream: IO[bytes], errors: str) -> str:
     """What was written to it, as ``subprocess.run(text=True)`` reads it."""
     stream.seek(0)
-    return stream.read().decode().replace("\r\n", "\n").replace("\r", "\n")
+    return stream.read().decode(errors=errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _received(source: socket.socket, length: int) -> bytes:

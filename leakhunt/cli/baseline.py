@@ -29,8 +29,8 @@ _DESPITE_LEAK = click.option(
 def command() -> None:
     """Save measured runs as baselines in your repository, for 'leakhunt gate'.
 
-    There is a folder for each environment (system, Python, libc, device and settings of memory) and
-    in it a file for each variant, so that branches merge.
+    One folder per environment (system, Python, libc, device, memory settings), one file per
+    variant, so that branches merge.
     """
 
 
@@ -39,11 +39,10 @@ def command() -> None:
 @_INTO
 @_DESPITE_LEAK
 def save(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
-    """Keep measured runs; several runs of a variant are repeats, whose spread is kept.
+    """Save measured runs as baselines; several runs of a variant are repeats.
 
-    What is kept already is left alone: 'leakhunt baseline update' renews it. Runs that did not
-    end by themselves, that are too short, or that leak (unless --despite-leak) are refused, and
-    then nothing is written. Exit code 2: it is there already, or leaks. 4: a run is no baseline.
+    Existing baselines are not replaced: use 'leakhunt baseline update'. Nothing is written if a run
+    ended early, is too short, or leaks (unless --despite-leak).
     """
     from leakhunt.engine.baselines import save_baseline
 
@@ -55,10 +54,9 @@ def save(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
 @_INTO
 @_DESPITE_LEAK
 def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
-    """Renew what is kept of the variants that were measured; the others stay as they are.
+    """Replace the baselines of the measured variants; the others are unchanged.
 
-    Says what moved, and whether by more than its 99 % interval. A variant that is new in an
-    environment with a baseline is added. Exit code 2: this environment has no baseline yet.
+    Shows the changes and whether they exceed the 99 % interval. New variants are added.
     """
     from leakhunt.engine.baselines import update_baseline
 
@@ -68,9 +66,9 @@ def update(runs: tuple[str, ...], into: Path, despite_leak: bool) -> None:
 @command.command("show", cls=Verb)
 @click.argument("place", required=False, type=click.Path(path_type=Path), default=DEFAULT_PLACE)
 def show(place: Path) -> None:
-    """Show what is kept in PLACE: a folder of baselines, of one environment, or a file.
+    """Show the baselines in PLACE: a folder of baselines, of one environment, or a file.
 
-    Default: leakhunt-baselines. Exit code 6: a file is damaged, or git left a conflict in it.
+    Default: leakhunt-baselines.
     """
     from leakhunt.engine.baselines import baselines_at
     from leakhunt.reporting.baseline.terminal import baseline_parts

@@ -39,8 +39,8 @@ def command(
     SCENARIO is a built-in one, a folder with a claims.toml, or that file; default: all built-in
     ones with claims. Each run that the claims need is made once, into a folder of its own.
 
-    Exit code 0: checked, whether or not the claims hold. 4: nothing could be measured.
-    130: interrupted; the same command with --out goes on.
+    A claim that is not reproduced is a result, not an error. After Ctrl-C, the same command with
+    --out resumes.
     """
     from leakhunt.config.find_claims import find_claims
     from leakhunt.engine.claims import check_claims

@@ -40,9 +40,6 @@ def command(
 
     Variants are matched by name; several runs of one variant in a folder are repeats. Needs neither
     torch nor the scenario.
-
-    Exit code 0: compared. 9: a conclusion was refused, because inputs or machines differ.
-    4: no variant is on both sides. 2: wrong usage.
     """
     from leakhunt.engine.compare import compare_into
 

@@ -20,11 +20,7 @@ _WIDTH = 32
 @click.command("gate", cls=Verb)
 @gate_options
 def command(**options: Any) -> int:
-    """Measure what the policy names, or take run files, and check the budgets.
-
-    Exit code 0: all are within. 1: one is over. 3: one cannot tell. 4: one could not be measured.
-    2: wrong usage. 6: the policy, a baseline or a run file that is named is damaged.
-    """
+    """Measure the scenarios of the policy, or read run files, and check their budgets."""
     # Only now: --help loads nothing that measures or judges.
     from leakhunt.cli.gate_files import show_gate
     from leakhunt.engine.gate import GateRequest, gate

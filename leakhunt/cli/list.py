@@ -17,9 +17,9 @@ from leakhunt.text.language import tr
 @click.command("list", cls=Verb)
 @click.argument("scenarios", nargs=-1, metavar="[NAME_OR_FILE]...")
 def command(scenarios: tuple[str, ...]) -> None:
-    """Show the scenarios, their variants and options.
+    """List scenarios and services, with their variants and options.
 
-    Without NAME_OR_FILE: the built-in ones.
+    Without NAME_OR_FILE: all built-in ones.
     """
     console = Console(highlight=False)
     found = [find.listed(name) for name in scenarios] or list(find.builtin())

@@ -19,7 +19,6 @@ from leakhunt.text.language import tr
     "--port",
     type=click.IntRange(min=0, max=65535),
     default=0,
-    show_default=True,
     help="Port [default: a free one]",
 )
 def command(folder: Path, port: int) -> int:

@@ -19,9 +19,9 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     ),
     "How long": frozenset(
         ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
-         "timeout", "repeats", "clean-repeats")
+         "timeout", "repeats", "clean-repeats", "pairs")
     ),
-    "Cause and fix": frozenset(("hunt", "with", "try", "pairs", "until-ceiling")),
+    "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling")),
     "Budgets and baselines": frozenset(
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")

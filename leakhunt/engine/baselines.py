@@ -13,7 +13,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
-from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineChange, BaselineVariant
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
 from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_kept
@@ -71,7 +71,7 @@ def baselines_in(folder: Path) -> tuple[Baseline, ...]:
     )
 
 
-def variant_in(file: Path) -> KeptVariant:
+def variant_in(file: Path) -> BaselineVariant:
     """The variant that is kept in a file.
 
     Raises:
@@ -84,7 +84,7 @@ def variant_in(file: Path) -> KeptVariant:
 class BaselineResult:
     """What is kept now, the files it is in, and what changed where a baseline was updated."""
 
-    variants: tuple[KeptVariant, ...]
+    variants: tuple[BaselineVariant, ...]
     files: tuple[Path, ...]
     changes: tuple[BaselineChange, ...] = ()
 
@@ -94,7 +94,7 @@ class _Measured:
     """The runs of one variant in one environment, and what is kept of them."""
 
     entries: tuple[JudgedRun, ...]
-    kept: KeptVariant
+    kept: BaselineVariant
 
 
 def save_baseline(
@@ -161,6 +161,8 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
 
 def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list[_Measured]:
     """The variants of these places, by name, each with what is to be kept."""
+    if not places:
+        raise UsageError(tr("missing run file. Pass a run file or a folder"))
     left_out: list[Text] = []
     runs = [run for place in places for run in runs_in(place, left_out)]
     for reason in left_out:
@@ -198,14 +200,14 @@ def _groups(entries: Sequence[JudgedRun]) -> list[tuple[JudgedRun, ...]]:
     return [found[key] for key in sorted(found, key=str)]
 
 
-def _kept(entries: tuple[JudgedRun, ...]) -> KeptVariant:
+def _kept(entries: tuple[JudgedRun, ...]) -> BaselineVariant:
     reason = unfit(entries)
     if reason:
         raise NothingMeasured(tr("{reason}: not saved as a baseline. Measure again", reason=reason))
     return kept(entries)
 
 
-def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVariant | None:
+def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> BaselineVariant | None:
     """What is kept of a variant so far; None: it is new in its environment.
 
     Raises:
@@ -217,7 +219,7 @@ def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVari
     raise UsageError(no_baseline(baselines, each.entries[0].run, str(into)))
 
 
-def _change(measured: _Measured, old: KeptVariant | None) -> BaselineChange:
+def _change(measured: _Measured, old: BaselineVariant | None) -> BaselineChange:
     if old is None:
         return BaselineChange(measured.kept, is_new=True)
     lines, refusing = against_baseline(old, measured.entries)

@@ -220,7 +220,9 @@ def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iter
         name: runs for name, runs in variants.items() if any(run.plan.is_measured for run in runs)
     }
     if not measured and not damaged:
-        yield not_measured(place, "", message("gate.no-run-file", "no run file (*.run.jsonl) here"))
+        yield not_measured(
+            place, "", message("gate.no-run-file", "no run file (*.run.jsonl) found")
+        )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
         budgets = policy.of(scenario).budgets_of(variant)

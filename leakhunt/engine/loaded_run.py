@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.analysis.verdict import judge, ledger
+from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.errors import MissingRequirement, NothingMeasured, UsageError
 from leakhunt.model.report import Ledger
 from leakhunt.model.run import Run
@@ -98,6 +99,7 @@ class LoadedRun(Run):
         return f"<{type(self).__name__} {plan.scenario}:{plan.variant}{role}, {told}>"
 
 
+@checks_arguments
 def load(path: str | os.PathLike[str]) -> LoadedRun:
     """The run of a run file, or of a folder with exactly one.
 
@@ -121,6 +123,7 @@ def load(path: str | os.PathLike[str]) -> LoadedRun:
     return _loaded(files[0])
 
 
+@checks_arguments
 def load_all(folder: str | os.PathLike[str]) -> list[LoadedRun]:
     """The runs of all run files of a folder, by file name; those under an instrument too.
 

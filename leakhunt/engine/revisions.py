@@ -12,7 +12,7 @@ from leakhunt.engine.settings import refuse_what_cannot_be
 from leakhunt.errors import CannotWrite
 from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
-from leakhunt.runner.prepared import Bench, prepared_for
+from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
 
@@ -60,12 +60,12 @@ def rival_of(
 
 
 @contextmanager
-def bench(
+def prepared_scenario(
     settings: Settings,
     folder: Path,
     interpreter: str = "",
     variables: Mapping[str, str] | None = None,
-) -> Iterator[Bench]:
+) -> Iterator[PreparedScenario]:
     """The scenario, prepared; its scratch folder lasts as long as this.
 
     Raises:
@@ -75,7 +75,9 @@ def bench(
     make(folder)
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         prepared = prepared_for(settings, folder, Path(scratch), interpreter, variables)
-        yield Bench(settings, prepared, folder, Path(scratch), interpreter, variables or {})
+        yield PreparedScenario(
+            settings, prepared, folder, Path(scratch), interpreter, variables or {}
+        )
 
 
 def make(folder: Path) -> None:

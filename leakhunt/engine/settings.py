@@ -108,9 +108,9 @@ def _refuse_wrong_values(request: RunRequest) -> None:
             tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
-                        ("seed", 0)):  # fmt: skip
+                        ("seed", 0), ("memory_limit", 0)):  # fmt: skip
         value = getattr(request, name)
-        if value is not None and value < least:
+        if isinstance(value, int | float) and value < least:
             raise UsageError(
                 tr("{name}={value}: expected {least} or more", name=name, value=value, least=least)
             )

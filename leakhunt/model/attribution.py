@@ -198,7 +198,7 @@ class Attribution:
     grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
     caches that end; `ceiling_bytes` is then what they come to. `retained` are known causes of
     memory that is retained without growing. `lines` are those of the variant's function, where
-    memory-profiler watched them. `blind` are the blind spots that matter here.
+    memory-profiler watched them. `blind_spots` are those that matter here.
     """
 
     suspects: tuple[Suspect, ...]
@@ -209,7 +209,7 @@ class Attribution:
     ceiling_calls: int | None
     sentence: Text
     retained: tuple[Cause, ...]
-    blind: tuple[Text, ...]
+    blind_spots: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     lines: tuple[LineGrowth, ...] = ()
 

@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = config.getoption("leakhunt_report")
     if folder is not None and mode == OFF:
-        raise pytest.UsageError("--leakhunt-report measures: leave out --no-leakhunt")
+        raise pytest.UsageError("--leakhunt-report cannot be combined with --no-leakhunt")
     if mode == ON or (mode is None and (folder is not None or config.getini("leakhunt"))):
         from leakhunt.pytest_plugin.plugin import Measuring
 

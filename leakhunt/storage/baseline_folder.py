@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from leakhunt.errors import BadFile, CannotWrite
-from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, Environment, KeptVariant
+from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, BaselineVariant, Environment
 from leakhunt.model.comparison import NOT_RECORDED
 from leakhunt.storage.baseline_reader import read_kept
 from leakhunt.storage.baseline_writer import text_of
@@ -49,12 +49,12 @@ def _digest(told: Mapping[str, str]) -> str:
     return sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:_DIGITS]
 
 
-def path_of(root: Path, kept: KeptVariant) -> Path:
+def path_of(root: Path, kept: BaselineVariant) -> Path:
     """Where a variant is kept below `root`."""
     return root / slug(kept.environment) / file_name(kept.scenario, kept.variant)
 
 
-def read_file(file: Path) -> KeptVariant:
+def read_file(file: Path) -> BaselineVariant:
     """The variant that is kept in a file.
 
     Raises:
@@ -105,7 +105,7 @@ def _baseline(folder: Path) -> Baseline:
     return Baseline(str(folder), variants[0].environment, tuple(variants))
 
 
-def write_kept(root: Path, variants: Sequence[KeptVariant]) -> list[Path]:
+def write_kept(root: Path, variants: Sequence[BaselineVariant]) -> list[Path]:
     """Write each variant's file, whole or not at all; the paths.
 
     Raises:

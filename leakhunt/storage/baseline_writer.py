@@ -18,7 +18,7 @@ from dataclasses import replace
 from hashlib import sha256
 from statistics import fmean
 
-from leakhunt.model.baseline import PYTHON, GrowthCourse, KeptVariant, Profile
+from leakhunt.model.baseline import PYTHON, BaselineVariant, GrowthCourse, Profile
 from leakhunt.model.comparison import Matter, absent
 from leakhunt.model.series import Unit, compared_series
 
@@ -45,7 +45,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _CHECKSUM_DIGITS = 12
 
 
-def text_of(kept: KeptVariant) -> bytes:
+def text_of(kept: BaselineVariant) -> bytes:
     """The file of a variant, in UTF-8."""
     lines = list(_lines(kept))
     lines.append(f"{CHECKSUM} = {_text(checksum(lines))}")
@@ -58,7 +58,7 @@ def checksum(lines: Sequence[str]) -> str:
     return sha256(told.encode("utf-8", "replace")).hexdigest()[:_CHECKSUM_DIGITS]
 
 
-def _lines(kept: KeptVariant) -> Iterator[str]:
+def _lines(kept: BaselineVariant) -> Iterator[str]:
     yield f"# What {_comment(kept.name)} keeps and takes: a baseline, against which leakhunt gate"
     yield "# holds new runs. Made from run files, never by hand; made anew by"
     yield "#     leakhunt baseline update RUN_FOLDER"
@@ -84,7 +84,7 @@ def _lines(kept: KeptVariant) -> Iterator[str]:
     yield from _time(kept.profiles)
 
 
-def _facts(kept: KeptVariant, matter: Matter) -> Iterator[tuple[str, str]]:
+def _facts(kept: BaselineVariant, matter: Matter) -> Iterator[tuple[str, str]]:
     """The facts that the environment does not say, one value or one for each run."""
     names = dict.fromkeys(
         name for each in kept.profiles for name, (_, why) in each.facts.items() if why is matter

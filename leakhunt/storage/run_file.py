@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
-from leakhunt.model.series import Series, Unit
+from leakhunt.model.series import SERIES, Series, Unit
 from leakhunt.storage.decode import checked
 from leakhunt.text.message import Text, message
 from leakhunt.text.record import from_record
@@ -248,12 +249,18 @@ class _Parts:
         self.rows.append(values)
         return True
 
+    def _series(self, item: Mapping[str, Any]) -> Series:
+        """A series of the header; up to format 4 in the words of the registry, not of its time."""
+        read = checked(Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"]))
+        facts = SERIES.get(read.name)
+        if facts is None or self.header["format"] > _LAST_OF_PLAIN_TEXTS:
+            return read
+        ours = facts.series_of_tree if self.header["plan"].get("load") else facts.series
+        return replace(read, blind_to=ours.blind_to)
+
     def run(self, file: Path, damaged: int) -> Run:
         """The finished noun."""
-        series = tuple(
-            checked(Series(item["name"], Unit(item["unit"]), item["title"], item["blind_to"]))
-            for item in self.header["series"]
-        )
+        series = tuple(map(self._series, self.header["series"]))
         samples = {
             item.name: array("q", [row[column] for row in self.rows])
             for column, item in enumerate(series)
@@ -282,7 +289,9 @@ class _Parts:
         )
 
 
-# What limits were called in files of formats 1 to 4.
+# Files of formats 1 to 4 have texts, not messages.
+_LAST_OF_PLAIN_TEXTS = 4
+# What limits were called in these.
 _LIMITS_BEFORE = {
     "the memory free on this machine": "free memory",
     "the memory limit of this run": "the memory limit",

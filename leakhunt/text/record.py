@@ -99,6 +99,8 @@ def _text(recorded: Any, quantity: ReadQuantity, depth: int) -> Text:
         english(text)
         if isinstance(text, Message) and text.plural:  # each form has to go with the values
             text.plural.format(**text.values)
+            if type(text.values["n"]) is not int:  # in other languages it is computed with
+                return plain
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return plain
     return text

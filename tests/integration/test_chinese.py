@@ -18,6 +18,7 @@ import pytest
 from conftest import Leakhunt, MakeRun, WriteScenario, hostile_run, only_run
 from rich.console import Console
 
+from leakhunt.amounts import Amount
 from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.analysis.report import assemble
@@ -42,8 +43,10 @@ from leakhunt.reporting.live.frame import LiveState, Panel, frame
 from leakhunt.reporting.registry import COMPARISON_RENDERERS, RENDERERS
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
+from leakhunt.runner.memory_limit import AddressSpaceLimit
 from leakhunt.storage import run_file
 from leakhunt.text.language import ENGLISH, speaking
+from leakhunt.text.message import joined, message
 
 EXAMPLES = Path(__file__).parents[2] / "reports" / "examples"
 MIB = 1 << 20
@@ -140,19 +143,28 @@ def made_runs(make_run: MakeRun) -> dict[str, Callable[[], list[Run]]]:
             made,
             series=tuple(SERIES[each.name].series for each in made.series),
             unavailable={"python_blocks": "only CPython counts its allocated blocks"},
-            facts={"memory limit": "RLIMIT_AS 2.00 GiB (no memory cgroup may be made here)"},
+            facts={"memory limit": AddressSpaceLimit(2 << 30).name},
             **changes,
         )
 
-    killed = Outcome(
-        Ending.KILLED,
-        "SIGKILL after call 300 of 900; the kernel's OOM killer ended it: 1 kill in its memory"
-        " cgroup, limit 64.0 MiB",
-        "SIGKILL",
-    )
+    kernel = message(
+        "run.oom-killer",
+        "killed by the kernel's OOM killer: {kills:d} kill in the memory cgroup, limit"
+        " {size_bytes}",
+        kills=1, size_bytes=Amount(64 * MIB),
+    )  # fmt: skip
+    after = message(
+        "run.after-call-of", "{how} after call {calls:d} of {planned:d}",
+        how="SIGKILL", calls=300, planned=900,
+    )  # fmt: skip
+    killed = Outcome(Ending.KILLED, joined((after, kernel), "; ", ""), "SIGKILL", kernel)
     cuda = {"cuda_allocated": [4096 * call for call in range(CALLS)],
             "cuda_reserved": [9 * MIB] * CALLS}  # fmt: skip
-    crashed = Outcome(Ending.CRASHED, "it left with exit code 3 before the first call")
+    left = message("run.exit-code", "exited with code {code}", code=3)
+    crashed = Outcome(
+        Ending.CRASHED,
+        message("run.before-the-first-call", "{how} before the first call", how=left),
+    )
     teeth = [40 * MIB + call % 50 * 4096 for call in range(CALLS)]
     noise = [40 * MIB + (call * 7919 % 613) * 4096 for call in range(CALLS)]
     return {
@@ -199,7 +211,7 @@ def test_nothing_of_an_example_is_left_in_english(name: str) -> None:
         assert shown(report) == {}
         page = next(r for r in RENDERERS if r.format == "html").render(report)
     assert b'<html lang="zh-CN">' in page
-    assert "的增长去向" in page.decode()
+    assert "按内存种类划分的 RSS 增长" in page.decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -412,7 +424,7 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     saved = leakhunt("--lang", "zh", "baseline", "save", runs / "fixed-shape.run.jsonl")
     shown = leakhunt("--lang", "zh", "baseline", "show")
     assert saved.returncode == shown.returncode == 0
-    assert "堆上存活内存" in shown.stdout
+    assert "存活堆" in shown.stdout
     assert left_in_english(saved.stdout + shown.stdout) == []
     (kept,) = tmp_path.glob("leakhunt-baselines/*/*.toml")
     assert not re.search("[\u4e00-\u9fff]", kept.read_text())

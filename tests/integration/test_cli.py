@@ -41,7 +41,11 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
         (["report", "empty"], 4, "no run file (*.run.jsonl) found"),
         (["report", "used/file"], 6, "not a leakhunt run file"),
         (["gate", "nowhere", "--max-growth", "1/call"], 2, "nowhere: run file or folder not found"),
-        (["gate", "empty", "--max-growth", "4 KiB"], 2, "example: '2 KiB/call'"),
+        (
+            ["gate", "empty", "--max-growth", "4 KiB"],
+            2,
+            "invalid value '4 KiB'. Examples: '2 KiB/call'",
+        ),
         (
             ["gate", "empty", "--max-growth", "4/call", "--series", "x"],
             2,
@@ -69,7 +73,7 @@ def test_wrong_input_is_told_in_one_line(
 def test_an_empty_folder_never_passes_the_gate(leakhunt: Leakhunt, tmp_path: Path) -> None:
     done = leakhunt("gate", tmp_path, "--max-growth", "1 GiB/call")
     assert done.returncode == 4
-    assert "Not measured" in done.stdout
+    assert "not measured: 1 not measured" in done.stdout
 
 
 def test_a_scenario_whose_modules_are_missing_names_the_extra(
@@ -78,7 +82,7 @@ def test_a_scenario_whose_modules_are_missing_names_the_extra(
     file = write_scenario('EXTRA = "big"\nREQUIRES = ("no_such_module",)\n' + NAIVE)
     done = leakhunt("run", file)
     assert done.returncode == 5
-    assert "needs no_such_module. Install with: pip install 'leakhunt[big]'" in done.stderr
+    assert "needs no_such_module; install with: pip install 'leakhunt[big]'" in done.stderr
 
 
 def test_run_report_and_gate_work_one_after_the_other(

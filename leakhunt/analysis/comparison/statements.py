@@ -104,34 +104,41 @@ def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:
 def _amounts(lines: Sequence[Metric], baseline: str) -> Text:
     """By how much these differ; the first says from what."""
     first, *others = lines
-    than = message(
-        "comparison.amount-than",
-        "{size} {word} than {before_label} in {title} (99 %: {low} to {high})",
-        before_label=baseline,
-        **_figures(first),
-    )
-    more = (
-        message(
-            "comparison.amount",
-            "{size} {word} in {title} (99 %: {low} to {high})",
+    return joined([_than(first, baseline), *map(_amount, others)], " and ", "")
+
+
+def _than(line: Metric, baseline: str) -> Message:
+    if line.conclusion is Conclusion.INCREASE:
+        return message(
+            "comparison.more-than",
+            "{title}: {size} more than {before_label} (99 %: {low} to {high})",
+            before_label=baseline,
             **_figures(line),
         )
-        for line in others
+    return message(
+        "comparison.less-than",
+        "{title}: {size} less than {before_label} (99 %: {low} to {high})",
+        before_label=baseline,
+        **_figures(line),
     )
-    return joined([than, *more], " and ", "")
 
 
-_MORE = message("comparison.more", "more")
-_LESS = message("comparison.less", "less")
+def _amount(line: Metric) -> Message:
+    if line.conclusion is Conclusion.INCREASE:
+        return message(
+            "comparison.more", "{title}: {size} more (99 %: {low} to {high})", **_figures(line)
+        )
+    return message(
+        "comparison.less", "{title}: {size} less (99 %: {low} to {high})", **_figures(line)
+    )
 
 
 def _figures(line: Metric) -> dict[str, object]:
-    """The values of a statement on one difference, without signs: `word` says which way it is."""
+    """The values of a statement on one difference, without signs."""
     assert line.difference is not None
     low, high = sorted(abs(end) for end in (line.difference.low, line.difference.high))
     return {
         "size": quantity(line, abs(line.difference.estimate)),
-        "word": _MORE if line.conclusion is Conclusion.INCREASE else _LESS,
         "title": line.title,
         "low": quantity(line, low),
         "high": quantity(line, high),
@@ -147,7 +154,7 @@ def _no_difference(by_name: Mapping[str, Metric]) -> Message:
     if found:
         limits = (
             message(
-                "comparison.detectable",
+                "comparison.detection-limit",
                 "{amount} of {title}",
                 amount=quantity(line, line.would_show or 0.0),
                 title=line.title,

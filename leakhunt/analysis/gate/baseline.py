@@ -21,8 +21,8 @@ from leakhunt.model.baseline import (
     LIBC,
     PYTHON,
     SYSTEM,
+    BaselineVariant,
     GrowthCourse,
-    KeptVariant,
     Profile,
 )
 from leakhunt.model.comparison import NOT_RECORDED, VARIABLE
@@ -62,7 +62,7 @@ def environment_of(run: Run) -> dict[str, str]:
 def unfit(entries: Sequence[JudgedRun]) -> Text:
     """Why these runs of one variant are no baseline; empty where they are one.
 
-    A leak is another matter: see `KeptVariant.accepts_leak`.
+    A leak is another matter: see `BaselineVariant.accepts_leak`.
     """
     for entry in entries:
         run = entry.run
@@ -92,14 +92,14 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
     return ""
 
 
-def kept(entries: Sequence[JudgedRun]) -> KeptVariant:
+def kept(entries: Sequence[JudgedRun]) -> BaselineVariant:
     """What is kept of one run or of repeats, of one variant and environment; none is `unfit`."""
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
     profiles = [profile(entry) for entry in entries]
     if len(profiles) > 1:
         profiles = [_as_repeat(each) for each in profiles]
     run = entries[0].run
-    return KeptVariant(
+    return BaselineVariant(
         scenario=run.plan.scenario,
         variant=run.plan.variant,
         environment=environment_of(run),
@@ -121,7 +121,7 @@ def _as_repeat(one: Profile) -> Profile:
     )
 
 
-def derived(read: KeptVariant) -> KeptVariant:
+def derived(read: BaselineVariant) -> BaselineVariant:
     """What was read from a file, with the rates that follow from what the file says."""
     profiles = (
         replace(

@@ -58,7 +58,7 @@ _EARLIER_LATER_SHARE = 0.4
 CLEAN_ALPHA = ALPHA / len(LOOKS)
 # What a clean process still creeps by, a sample: a json/re/numpy loop by 96 bytes of live heap.
 TOLERANCE = {Unit.BYTES: 256.0, Unit.BLOCKS: 0.75, Unit.COUNT: 0.01}
-# `detectable` is worked out on so many orders of this series' own noise.
+# `detection_limit` is worked out on so many orders of this series' own noise.
 _ORDERS = 20
 _POWER = 0.95
 _HALVINGS = 9
@@ -96,7 +96,7 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
         calls_per_sample: how many calls lie between two readings, in the mean.
         alpha: one-sided level of the bounds of the rate, 0.01 or smaller.
         name: the series' name, kept in the result.
-        power: work out `detectable`, which takes some 20 ms on a noisy series.
+        power: work out `detection_limit`, which takes some 20 ms on a noisy series.
         work: what the reason calls a call.
 
     Returns:
@@ -203,7 +203,7 @@ class _Judgement:
             rate_low=None,
             rate_high=None,
             upper_bound=None,
-            detectable=None,
+            detection_limit=None,
             calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
             reason=message(
                 "verdict.too_few_samples",
@@ -221,7 +221,7 @@ class _Judgement:
         bound = theil_sen(floors(fine), block, min(CLEAN_ALPHA, self.alpha)).high
         status = self._status(sight, bound)
         wanted = power and status is not Status.LEAK
-        detectable = self._detectable(fine, width) if wanted else None
+        detection_limit = self._detection_limit(fine, width) if wanted else None
         needed = self._samples_needed(sight, bound) if status is Status.INCONCLUSIVE else None
         calls = self.calls_per_sample
         return Trend(
@@ -236,7 +236,7 @@ class _Judgement:
             rate_low=sight.slope.low / calls,
             rate_high=sight.slope.high / calls,
             upper_bound=max(bound, 0.0) / calls,
-            detectable=None if detectable is None else detectable / calls,
+            detection_limit=None if detection_limit is None else detection_limit / calls,
             calls_needed=None if needed is None else round(needed * calls),
             reason=self._reason(sight, status, bound, needed),
             slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
@@ -277,7 +277,7 @@ class _Judgement:
             target = max(target, done * min((doubt / gap) ** (2 / 3), _MOST_TIMES_LONGER))
         return max(ceil(target), FEWEST_FOR_LEAK) - done
 
-    def _detectable(self, fine: Floats, width: int) -> float:
+    def _detection_limit(self, fine: Floats, width: int) -> float:
         """The slope that 95 % of the orders of this series' own noise would have shown."""
         places = np.arange(FINE_BLOCKS, dtype=float)
         slope = theil_sen(floors(fine), width * FINE_BLOCKS / BLOCKS).rate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.model.baseline import KeptVariant
+from leakhunt.model.baseline import BaselineVariant
 from leakhunt.model.series import Unit, compared_series
 from leakhunt.text.language import ntr, tr
 
@@ -17,7 +17,7 @@ _DATE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRow:
+class BaselineRow:
     """What is shown of a variant that is kept.
 
     `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was kept.
@@ -31,13 +31,13 @@ class KeptRow:
     accepts_leak: bool
 
 
-def row_of(kept: KeptVariant) -> KeptRow:
+def row_of(kept: BaselineVariant) -> BaselineRow:
     """What is shown of it in a table."""
     made = [each.calls_done for each in kept.profiles]
     calls = f"{min(made):,}" if min(made) == max(made) else f"{min(made):,}–{max(made):,}"
     verdicts = Counter(tr(verdict) for verdict in kept.verdicts)
     days = sorted({each[:_DATE] for each in kept.measured})
-    return KeptRow(
+    return BaselineRow(
         name=kept.name,
         figures=tuple(_figures(kept)),
         calls=ntr("{n} run of {calls} calls", "{n} runs of {calls} calls", len(made), calls=calls),
@@ -49,7 +49,7 @@ def row_of(kept: KeptVariant) -> KeptRow:
     )
 
 
-def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
+def _figures(kept: BaselineVariant) -> Iterator[tuple[str, str]]:
     first = kept.profiles[0]
     for facts in compared_series():
         series, unit = facts.name, facts.unit

@@ -135,9 +135,9 @@ def measured(row: GateRow) -> str:
 def power(row: GateRow) -> str:
     """The smallest growth that would have been seen with 95 %; a dash where that is not known."""
     check = row.check
-    if check is None or (detectable := finite(check.detectable)) is None:
+    if check is None or (detection_limit := finite(check.detection_limit)) is None:
         return NOTHING
-    return _amount(row, check, detectable)
+    return _amount(row, check, detection_limit)
 
 
 def finite(value: float | None) -> float | None:

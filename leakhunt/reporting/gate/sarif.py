@@ -173,22 +173,22 @@ def _described(name: str) -> tuple[str, str, str]:
     if name == NOT_JUDGED:
         return (
             "Memory growth could not be judged",
-            "A workload that has a budget could not be measured, or nothing could be told of it.",
-            "Look at the run files and the log of the job: leakhunt gate says why.",
+            "A workload with a budget was not measured, or its result is inconclusive.",
+            "For the reason, see the output of leakhunt gate in the log of the job.",
         )
     series = name.partition("/")[2]
     if series == SECONDS_PER_CALL:
         return (
             "A call takes longer than its budget",
-            "The time of a call is above what the policy allows for this workload.",
-            "leakhunt compare shows both sides call by call.",
+            "The time per call is above the budget in the policy.",
+            "Compare the versions with leakhunt compare.",
         )
     return (
         f"Growth of {short_title(series)} above budget",
-        f"A workload, called again and again, grows in {short_title(series)} by more than the"
-        " policy allows; the interval of the growth lies above the budget as a whole.",
-        "The message names who keeps the memory. leakhunt hunt SCENARIO:VARIANT looks again, and"
-        " tries known remedies with --try.",
+        f"Growth in {short_title(series)} per call is above the budget in the policy; its whole"
+        " confidence interval is above the budget.",
+        "The message names the leak suspects. Run leakhunt hunt SCENARIO:VARIANT to find the cause,"
+        " and try known fixes with --try.",
     )
 
 

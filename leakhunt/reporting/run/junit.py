@@ -110,7 +110,7 @@ def _needed(entry: JudgedRun) -> str:
     more = entry.verdict.calls_needed
     if not more:
         return "inconclusive"
-    return f"inconclusive; about {more:,} more {entry.run.plan.work}s would tell"
+    return f"inconclusive; needs about {more:,} more {entry.run.plan.work}s"
 
 
 def _finding_out(plan: Plan) -> str:

@@ -46,7 +46,7 @@ def test_two_versions_are_compared_in_every_format(
     done = leakhunt("compare", runs / "leaks", runs / "fixed", "--label", "old", "--label", "new")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "call: new leaks 2.0" in done.stdout
+    assert "call: new leaks live heap: 2.0" in done.stdout
     assert "less than old (99 %: " in done.stdout
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.endswith("-compare")
@@ -66,7 +66,7 @@ def test_another_seed_is_refused_unless_asked_for(leakhunt: Leakhunt, runs: Path
     asked = ("compare", runs / "leaks", runs / "seeded")
     refused = leakhunt(*asked, "--out", "refused")
     assert refused.returncode == 9
-    assert "call: not comparable, the runs differ in: seed 0 against 3." in refused.stdout
+    assert "call: not comparable, the runs differ in: seed: 0 and 3." in refused.stdout
     assert "--despite-differences" in refused.stdout
     despite = leakhunt(*asked, "--out", "despite", "--despite-differences")
     assert despite.returncode == 0

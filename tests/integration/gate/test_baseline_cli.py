@@ -100,7 +100,7 @@ def test_save_leaves_what_is_there_and_update_what_is_not(
     made_run(tmp_path / "runs" / "naive.run.jsonl")
     early = leakhunt("baseline", "update", "runs")
     assert early.returncode == 2
-    assert "no baseline; create one with 'leakhunt baseline save RUN_FOLDER'" in early.stderr
+    assert "no baseline. Create one with 'leakhunt baseline save RUN_FOLDER'" in early.stderr
     assert not (tmp_path / PLACE).exists()
     leakhunt("baseline", "save", "runs")
     before = kept_files(tmp_path)
@@ -123,7 +123,7 @@ def test_another_environment_is_not_renewed_but_named(leakhunt: Leakhunt, tmp_pa
     other.write_text(other.read_text().replace("CPython 3.11", "CPython 3.13"))
     refused = leakhunt("baseline", "update", "other")
     assert refused.returncode == 2
-    assert "differs in python CPython 3.11 against CPython 3.13" in refused.stderr
+    assert "differs in python: CPython 3.11 and CPython 3.13" in refused.stderr
     assert leakhunt("baseline", "save", "other").returncode == 0
     assert len(list((tmp_path / PLACE).iterdir())) == 2
 

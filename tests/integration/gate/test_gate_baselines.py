@@ -11,7 +11,7 @@ import pytest
 from conftest import command_line
 from gate_projects import QUICK, SCENARIO, body, gate, in_one_line, project
 
-from leakhunt.model.baseline import KeptVariant
+from leakhunt.model.baseline import BaselineVariant
 from leakhunt.storage.baseline_folder import read_file, write_kept
 
 POLICY = "baselines = 'kept'\n" + QUICK
@@ -98,13 +98,13 @@ def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path
     assert done.code == 1  # it leaks by itself
     (reason,) = [each["reason"]["text"] for each in done.told["variants"]]
     assert "no baseline of this environment" in reason and "musl 1.2.3" in reason
-    assert "create one with 'leakhunt baseline save RUN_FOLDER'" in reason
+    assert "Create one with 'leakhunt baseline save RUN_FOLDER'" in reason
     project(kept, POLICY, made=body("pass"))
     clean = gate(kept, out="clean")
     assert clean.code == 4
 
 
-def _of(found: KeptVariant, environment: dict[str, str]) -> KeptVariant:
+def _of(found: BaselineVariant, environment: dict[str, str]) -> BaselineVariant:
     facts = [
         {name: (environment.get(name, value), matter) for name, (value, matter) in p.facts.items()}
         for p in found.profiles

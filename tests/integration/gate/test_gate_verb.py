@@ -166,7 +166,12 @@ def test_repeats_are_runs_of_their_own_and_one_scenario_may_be_asked_for(tmp_pat
         ),
         (QUICK, ["--policy", "gone.toml"], 2, "--policy gone.toml: file not found"),
         (QUICK, ["gone"], 2, "gone: run file or folder not found"),
-        (QUICK, ["--max-growth", "1 KiB/call", "--policy", "leakhunt.toml", "x"], 2, "in place of"),
+        (
+            QUICK,
+            ["--max-growth", "1 KiB/call", "--policy", "leakhunt.toml", "x"],
+            2,
+            "it replaces the policy",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import WriteScenario, is_alive, only_run, wait_until
 
 from leakhunt.analysis.report import assemble
@@ -17,7 +18,6 @@ from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file as store
 
 Start = Callable[..., subprocess.Popen[str]]
-MOMENTS = 100
 CALLS = 400
 # The scenario tells its process by a file of its own variant, written at the first call.
 BODY = """
@@ -50,23 +50,24 @@ def kill_at(folder: Path, variant: str, moment: int, supervisor: subprocess.Pope
     return samples_in(run_file)
 
 
-def test_a_worker_killed_at_a_hundred_random_moments_loses_no_flushed_sample(
-    write_scenario: WriteScenario, started: Start, tmp_path: Path
+@pytest.mark.parametrize("moments", [10, pytest.param(100, marks=pytest.mark.long)])
+def test_a_worker_killed_at_random_moments_loses_no_flushed_sample(
+    write_scenario: WriteScenario, started: Start, tmp_path: Path, moments: int
 ) -> None:
     variants = "".join(
         f"@variant\ndef v{number}(state, item):\n    work(state, item)\n\n"
-        for number in range(MOMENTS)
+        for number in range(moments)
     )
     supervisor = started("run", write_scenario(BODY + variants), "--calls", CALLS, "--out", "out")
     source = random.Random(20261120)
     flushed = {
         f"v{number}": kill_at(tmp_path, f"v{number}", source.randrange(CALLS - 50), supervisor)
-        for number in range(MOMENTS)
+        for number in range(moments)
     }
     _, errors = supervisor.communicate(timeout=120)
     assert (supervisor.returncode, errors) == (0, "")
     runs = [store.load(file) for file in store.find_run_files([str(tmp_path / "out")])]
-    assert len(runs) == MOMENTS
+    assert len(runs) == moments
     for run in runs:
         assert run.outcome.ending is Ending.KILLED
         assert run.outcome.signal == "SIGKILL"
@@ -74,7 +75,7 @@ def test_a_worker_killed_at_a_hundred_random_moments_loses_no_flushed_sample(
         for renderer in RENDERERS:
             if renderer.format not in ("png", "svg"):
                 assert renderer.render(assemble([run], "test"))
-    assert len({run.calls_done for run in runs}) > MOMENTS // 3
+    assert len({run.calls_done for run in runs}) > moments // 3
     assert (tmp_path / "out" / "curves.png").stat().st_size > 10_000
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -57,9 +58,9 @@ class Server:
 Serve = Callable[[Path], Server]
 
 
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serve a folder on a free port."""
+@contextmanager
+def servers() -> Iterator[Serve]:
+    """Serve a folder on a free port, each call another, until the end."""
     running: list[subprocess.Popen[str]] = []
 
     def start(folder: Path) -> Server:
@@ -81,7 +82,24 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
+def serve() -> Iterator[Serve]:
+    with servers() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for what only asks, and changes nothing: one for all of these."""
+    with servers() as start:
+        yield start(made_folder(tmp_path_factory.mktemp("served")))
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return made_folder(tmp_path)
+
+
+def made_folder(tmp_path: Path) -> Path:
     """A report, a folder of run files alone, one damaged report, one cut off file, and traps."""
     root = tmp_path / "reports"
     shutil.copytree(EXAMPLE, root / "whole")
@@ -209,8 +227,8 @@ def test_what_changes_is_read_again(serve: Serve, folder: Path) -> None:
         "http://127.0.0.1/reports/whole/report.html", "*", "/reports/whole/report.html/report.html",
     ],
 )  # fmt: skip
-def test_nothing_else_is_handed_out(serve: Serve, folder: Path, path: str) -> None:
-    answer = serve(folder).ask(path)
+def test_nothing_else_is_handed_out(served: Server, path: str) -> None:
+    answer = served.ask(path)
     assert answer.status == 404
     assert "secret" not in answer.read().decode()
 
@@ -225,26 +243,23 @@ def test_nothing_else_is_handed_out(serve: Serve, folder: Path, path: str) -> No
         ("localhost:port", 421), ("::1", 421),
     ],
 )  # fmt: skip
-def test_only_this_machines_own_names_are_answered(
-    serve: Serve, folder: Path, host: str, status: int
-) -> None:
-    answer = serve(folder).ask("/", Host=host)
+def test_only_this_machines_own_names_are_answered(served: Server, host: str, status: int) -> None:
+    answer = served.ask("/", Host=host)
     assert answer.status == status
     assert ("<article>" in answer.read().decode()) == (status == 200)
 
 
-def test_head_tells_what_get_would_and_sends_nothing(serve: Serve, folder: Path) -> None:
-    server = serve(folder)
+def test_head_tells_what_get_would_and_sends_nothing(served: Server) -> None:
     for path in ("/", "/reports/whole/curves.png", "/nowhere"):
-        asked, headed = server.ask(path), server.ask(path, "HEAD")
+        asked, headed = served.ask(path), served.ask(path, "HEAD")
         assert headed.status == asked.status
         assert headed.getheader("Content-Length") == str(len(asked.read()))
         assert headed.read() == b""
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
-def test_there_is_nothing_to_change(serve: Serve, folder: Path, method: str) -> None:
-    answer = serve(folder).ask("/", method, **{"Content-Length": "0"})
+def test_there_is_nothing_to_change(served: Server, method: str) -> None:
+    answer = served.ask("/", method, **{"Content-Length": "0"})
     assert (answer.status, answer.getheader("Allow")) == (405, "GET, HEAD")
 
 

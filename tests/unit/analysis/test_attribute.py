@@ -197,12 +197,12 @@ def test_no_suspect_is_said(leaking: Run) -> None:
 
 def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
     told = attributed(leaking, finding(instrument=Instrument.MEMRAY))
-    assert any("ctypes" in str(line) for line in told.blind)
+    assert any("ctypes" in str(line) for line in told.blind_spots)
 
 
 def test_what_an_instrument_could_not_do_is_told(leaking: Run) -> None:
     cut = replace(watched(finding()), notes=({"kind": "watched", "caveats": ["it stopped"]},))
-    blind = attribute(leaking, judge(leaking), [cut]).blind
+    blind = attribute(leaking, judge(leaking), [cut]).blind_spots
     assert "it stopped" in map(str, blind)
 
 
@@ -525,7 +525,7 @@ def test_python_frames_keep_their_names() -> None:
 def test_suspects_found_under_english_are_said_in_chinese(leaking: Run) -> None:
     found = attributed(leaking, finding(size=3 * KIB))
     with speaking("zh"):
-        said = [str(found.suspects[0].evidence[0]), *map(str, found.blind)]
+        said = [str(found.suspects[0].evidence[0]), *map(str, found.blind_spots)]
     assert all(re.search("[\u4e00-\u9fff]", each) for each in said)
     with speaking("zh"):
         again = attributed(leaking, finding(size=3 * KIB))

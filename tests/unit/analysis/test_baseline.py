@@ -23,7 +23,7 @@ from leakhunt.analysis.gate.baseline_diff import (
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.errors import BadFile
-from leakhunt.model.baseline import Baseline, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineVariant
 from leakhunt.model.comparison import Conclusion, Matter, Metric
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
@@ -86,7 +86,7 @@ def example(name: str, folder: str = "fsmn-vad-cpu") -> JudgedRun:
     return assemble([run], "test").entries[0]
 
 
-def through_the_file(entries: Sequence[JudgedRun]) -> KeptVariant:
+def through_the_file(entries: Sequence[JudgedRun]) -> BaselineVariant:
     return derived(read_kept(text_of(kept(entries)), "file.toml"))
 
 
@@ -460,7 +460,7 @@ def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
         ("inputs", "{ seed = 0 }", "expected a list of texts"),
         ("calls", calls("nap", made="1", per_sample=1, more=""), "expected call or request"),
         ("calls", calls("call", made="0", per_sample=1, more=""), "expected numbers of 1 or more"),
-        ("calls", calls("call", made="9", per_sample=2, more=", judged = [1, 8]"), "judged: expected"),
+        ("calls", calls("call", made="9", per_sample=2, more=", judged = [1, 8]"), "expected the f"),
         ("calls", calls("call", made="true", per_sample=1, more=""), "unexpected value"),
         ("live_heap", "{ steps = [1, 2, 3] }", "unexpected value"),
         ("live_heap", "{ steps = [1, 2, 3, 4, 5, 6, nan] }", "unexpected value"),

@@ -386,10 +386,10 @@ def test_the_largest_finding_is_of_the_sites_that_name_it(leaking_objects: Run) 
 def test_failed_requests_are_a_share_of_all(leak: Run) -> None:
     (entry,) = assemble([leak], "test").entries
     assert judged(entry, "failed").value is None
-    soaked = replace(entry, landing=LoadSummary(200, 3, 1.0, 1.0, 0.1, 0.2, 0.3))
+    soaked = replace(entry, load_summary=LoadSummary(200, 3, 1.0, 1.0, 0.1, 0.2, 0.3))
     found = judged(soaked, "failed")
     assert (found.value, str(found.text)) == (0.015, "1.5 %: 3 of 200 requests")
-    empty = replace(entry, landing=LoadSummary(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    empty = replace(entry, load_summary=LoadSummary(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0))
     assert judged(empty, "failed").value is None
 
 

@@ -84,9 +84,9 @@ def test_a_leak_that_is_gone_grows_less_by_as_much(leaking: Callable[..., Run]) 
     assert heap.difference.estimate == pytest.approx(-4096, rel=0.01)
     assert heap.before is not None and heap.after is not None
     assert heap.after - heap.before == pytest.approx(heap.difference.estimate)
-    assert str(pair.sentence).startswith("naive: after leaks 4.0")
-    assert "less than before in live heap (99 %: " in str(pair.sentence)
-    assert "all 300 results are the same" in str(pair.sentence)
+    assert str(pair.sentence).startswith("naive: after leaks live heap: 4.0")
+    assert " less than before (99 %: " in str(pair.sentence)
+    assert "all 300 results are identical" in str(pair.sentence)
     assert pair.verdicts[0] == (VerdictCount(Kind.NATIVE_LEAK, 1),)
 
 
@@ -145,7 +145,7 @@ def test_runs_of_other_lengths_are_compared_over_the_calls_both_made(
     assert "the same 125 calls" in str(line(pair, "live_heap").reason)
     total = line(pair, "rss_total")
     assert total.conclusion is Conclusion.INCONCLUSIVE
-    assert str(total.reason) == "not as many calls: 200 to 300"
+    assert str(total.reason) == "different number of calls: 200 to 300"
     assert total.before is not None
 
 
@@ -160,14 +160,14 @@ def test_runs_sampled_another_way_are_each_taken_by_themselves(leaking: Callable
     assert heap.conclusion is Conclusion.DECREASE
     assert heap.difference is not None
     assert heap.difference.estimate == pytest.approx(-0.9 * 4096, rel=0.02)
-    assert "samples at different calls" in str(heap.reason)
+    assert "their samples stand at other calls" in str(heap.reason)
 
 
 def test_too_few_samples_are_told_with_how_many_are_needed(leaking: Callable[..., Run]) -> None:
     pair = only(compared(side("a", leaking()), side("b", leaking(seed=1, calls=60))))
     heap = line(pair, "live_heap")
     assert heap.conclusion is Conclusion.INCONCLUSIVE
-    assert str(heap.reason) == "45 judged samples; 50 are needed"
+    assert str(heap.reason) == "45 measured samples; needs 50"
     assert "memory: inconclusive" in str(pair.sentence)
 
 
@@ -190,7 +190,7 @@ def test_repeats_are_judged_by_the_spread_between_them(leaking: Callable[..., Ru
     pair = only(compared(before, after))
     assert (len(pair.before), len(pair.after)) == (3, 3)
     heap, total, time = (line(pair, name) for name in ("live_heap", "rss_total", "time"))
-    assert str(heap.reason) == "the spread between runs, 3 and 3 of them"
+    assert str(heap.reason) == "spread between runs (3 and 3 runs)"
     assert (heap.conclusion, time.conclusion) == (Conclusion.DECREASE, Conclusion.INCREASE)
     assert total.difference is not None
     assert total.difference.estimate == pytest.approx(-3096 * CALLS, abs=4 * MIB)
@@ -248,7 +248,7 @@ def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(
     }
     assert line(pair, "live_heap").difference is not None
     assert pair.results is None
-    assert str(pair.sentence) == "naive: no conclusion, these are not the same: seed 0 against 7."
+    assert str(pair.sentence) == "naive: not comparable, the runs differ in: seed: 0 and 7."
 
 
 def test_another_machine_refuses_conclusions_on_time_alone(leaking: Callable[..., Run]) -> None:
@@ -424,4 +424,4 @@ def test_it_is_compared_in_no_language_and_said_in_any(leaking: Callable[..., Ru
     assert again.sentence == pair.sentence
     assert (again.lines, again.mismatches) == (pair.lines, pair.mismatches)
     assert "种子" in sentence and "seed" not in sentence
-    assert title == "存活堆"
+    assert title == "堆上存活内存"

@@ -59,8 +59,8 @@ def test_a_run_within_the_budget_passes_and_tells_its_power(make_run: MakeRun) -
     noisy = [value + 40_000 * (index * 7919 % 13) for index, value in enumerate(leak(0, 400))]
     told = only(PER_CALL, make_run(live_heap=noisy))
     assert told.answer is GateAnswer.WITHIN_BUDGET
-    assert told.detectable is not None
-    assert told.detectable > 0
+    assert told.detection_limit is not None
+    assert told.detection_limit > 0
 
 
 def test_a_leak_below_the_budget_is_within_it(make_run: MakeRun) -> None:
@@ -345,7 +345,7 @@ def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[Jud
         ceiling_calls=None,
         sentence="",
         retained=(),
-        blind=(),
+        blind_spots=(),
         instruments=(),
     )
     return tuple(replace(entry, attribution=told) for entry in judged(run))

@@ -58,7 +58,7 @@ TOLD = Attribution(
     ceiling_calls=None,
     sentence="First suspect: it.",
     retained=(CAUSES["transparent-huge-pages"],),
-    blind=("memray does not see everything",),
+    blind_spots=("memray does not see everything",),
     instruments=(Instrument.MEMRAY,),
     lines=(LineGrowth(OWN, 3000.0, 1.0),),
 )

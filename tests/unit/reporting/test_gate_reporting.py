@@ -163,7 +163,7 @@ def test_what_is_on_top_of_a_baseline_has_its_sign() -> None:
 
 @pytest.mark.parametrize("value", [None, float("inf"), float("nan")])
 def test_a_figure_that_is_none_is_a_dash(value: float | None) -> None:
-    bare = checked(estimate=value, detectable=value)
+    bare = checked(estimate=value, detection_limit=value)
     assert cells(the_row(gated(variant(checks=(bare,)))))[-2:] == ("–", "–")
 
 

@@ -124,7 +124,7 @@ def test_a_skipped_case_says_how_many_calls_would_tell(runs: dict[str, Run]) -> 
     assert found is not None
     needed = assemble([runs["short"]], "test").entries[0].verdict.calls_needed
     assert needed is not None
-    assert f"about {needed:,} more calls would tell" in found.attrib["message"]
+    assert f"inconclusive; needs about {needed:,} more calls" in found.attrib["message"]
 
 
 def test_a_leak_without_suspects_says_how_to_find_them(runs: dict[str, Run]) -> None:

@@ -144,3 +144,12 @@ def test_a_message_is_found_in_another() -> None:
     outer = message("test.outer", "{inner}", inner=ENDED)
     assert mentions(outer, "limit.cgroup")
     assert not mentions(outer, "run.disk-full") and not mentions("plain", "plain")
+
+
+@pytest.mark.parametrize("number", ["x", 1.5, None, True, [1], {"text": "one"}], ids=repr)
+def test_a_number_that_is_none_leaves_the_text_as_it_stands(number: Any) -> None:
+    """A language computes its plural from it, and would fail at what is no whole number."""
+    recorded = {"text": "many", "message": "test.runs", "template": "{n} run",
+                "plural": "{n} runs", "values": {"n": number}}  # fmt: skip
+    with speaking("zh"):
+        assert str(from_record(recorded, quantity_from)) == "many"
