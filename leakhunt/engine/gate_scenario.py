@@ -16,9 +16,9 @@ from leakhunt.analysis.gate.decide import not_measured
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
+    BaselineComparison,
     Gate,
     GateEffort,
-    HeldAgainst,
     HuntInterrupted,
     without_baseline,
 )
@@ -57,7 +57,7 @@ class GateContext:
     policy: Policy
     today: date
     events: Events
-    against: HeldAgainst = without_baseline
+    against: BaselineComparison = without_baseline
     rival: Rival | None = None
     jobs: int = 1
     stop: Event = field(default_factory=Event)
@@ -234,7 +234,7 @@ class _Measured:
             )
             return _failed(self.job, variant, reason)
         there = self._carrier(self.other, tr(" of {name}", name=label), [])
-        return gate.answer_against(plan, there, label, rival.rounds)
+        return gate.answer_against(plan, there, label, rival.pairs)
 
     def _carrier(self, where: PreparedScenario, whose: str, made: list[Path]) -> Carrier:
         events = self.context.events

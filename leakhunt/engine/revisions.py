@@ -19,11 +19,11 @@ from leakhunt.text.language import tr
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another revision of the code, and how it is run: by which Python, in how many rounds."""
+    """Another revision of the code; by which Python it runs, in how many pairs of runs."""
 
     revision: Revision
     interpreter: str
-    rounds: int
+    pairs: int
 
     def has(self, own: Settings) -> bool:
         """Whether the scenario's file is in the revision, or no part of the repository at all."""
@@ -45,7 +45,7 @@ class Rival:
 
 
 def rival_of(
-    against: str | None, interpreter: str, rounds: int, base: Path, lasting: ExitStack
+    against: str | None, interpreter: str, pairs: int, base: Path, lasting: ExitStack
 ) -> Rival | None:
     """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
 
@@ -56,7 +56,7 @@ def rival_of(
         return None
     scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
     revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
-    return Rival(revision, interpreter, rounds)
+    return Rival(revision, interpreter, pairs)
 
 
 @contextmanager

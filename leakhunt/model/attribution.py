@@ -239,17 +239,17 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class RemedyTrial:
-    """A remedy, run before and after on the same inputs, in so many interleaved `rounds`.
+    """A remedy, run before and after on the same inputs, in so many interleaved `pairs` of runs.
 
     `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
     what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
-    that before. All three with their 95 % intervals, over the rounds. Of `compared` calls,
+    that before. All three with their 95 % intervals, over the pairs. Of `compared` calls,
     `differing` returned something else.
     """
 
     variant: str
     remedy: str
-    rounds: int
+    pairs: int
     before: float
     after: float
     saved: Interval

@@ -34,7 +34,7 @@ _KEYS = (
 )  # fmt: skip
 
 
-def read_kept(content: bytes, file: str) -> BaselineVariant:
+def read_variant(content: bytes, file: str) -> BaselineVariant:
     """The variant that is kept in a file; `file` is what it is called in errors.
 
     Raises:

@@ -59,7 +59,7 @@ def environment_of(run: Run) -> dict[str, str]:
     return {name: value or NOT_RECORDED for name, value in known.items()} | variables
 
 
-def unfit(entries: Sequence[JudgedRun]) -> Text:
+def unfit_reason(entries: Sequence[JudgedRun]) -> Text:
     """Why these runs of one variant are no baseline; empty where they are one.
 
     A leak is another matter: see `BaselineVariant.accepts_leak`.
@@ -92,8 +92,11 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
     return ""
 
 
-def kept(entries: Sequence[JudgedRun]) -> BaselineVariant:
-    """What is kept of one run or of repeats, of one variant and environment; none is `unfit`."""
+def baseline_variant(entries: Sequence[JudgedRun]) -> BaselineVariant:
+    """The figures of one run or of repeats, of one variant and environment.
+
+    None of them has an `unfit_reason`.
+    """
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
     profiles = [profile(entry) for entry in entries]
     if len(profiles) > 1:

@@ -145,10 +145,10 @@ class Sight:
     obstacle: Text | None
 
 
-def look(values: Floats, tolerance: float, alpha: float) -> Sight:
+def interim_check(values: Floats, tolerance: float, alpha: float) -> Sight:
     """Judge the samples after the discarded part once; `tolerance` per sample."""
     fine, width = fine_floors(values[int(len(values) * DISCARDED_SHARE) :])
-    return _look_at_floors(fine, width, tolerance, alpha)
+    return _check_floors(fine, width, tolerance, alpha)
 
 
 def was_growing(values: Floats, tolerance: float) -> bool:
@@ -163,7 +163,7 @@ def was_growing(values: Floats, tolerance: float) -> bool:
     )
 
 
-def _look_at_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> Sight:
+def _check_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> Sight:
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
@@ -215,7 +215,7 @@ class _Judgement:
         )
 
     def trend(self, name: str, net: float | None, power: bool) -> Trend:
-        sight = look(self.heights, self.tolerance, self.alpha)
+        sight = interim_check(self.heights, self.tolerance, self.alpha)
         fine, width = fine_floors(self.heights[self._discarded() :])
         block = width * FINE_BLOCKS / BLOCKS
         bound = theil_sen(floors(fine), block, min(CLEAN_ALPHA, self.alpha)).high
@@ -293,7 +293,7 @@ class _Judgement:
         high = max(2 * low, 8 * float(np.ptp(noise)) / (width * FINE_BLOCKS), 1e-12)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            seen = _look_at_floors(noise + middle * places, width, self.tolerance, self.alpha)
+            seen = _check_floors(noise + middle * places, width, self.tolerance, self.alpha)
             low, high = (low, middle) if seen.obstacle is None else (middle, high)
         return high
 

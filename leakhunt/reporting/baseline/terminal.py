@@ -18,7 +18,7 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.text.language import tr
 
 
-def kept_table(rows: Sequence[BaselineRow]) -> Table:
+def baseline_table(rows: Sequence[BaselineRow]) -> Table:
     """A table of one environment, a row each variant."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(tr("variant"), overflow="fold")
@@ -42,7 +42,7 @@ def baseline_parts(baseline: Baseline) -> Iterator[Table | Text]:
     yield Text()
     yield visible_line(Text(baseline.place, "bold"))
     yield visible_line(Text(facts, "dim"))
-    yield kept_table([row_of(variant) for variant in baseline.variants])
+    yield baseline_table([row_of(variant) for variant in baseline.variants])
 
 
 def saved_parts(

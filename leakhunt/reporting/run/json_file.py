@@ -11,7 +11,7 @@ Format history
         the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
-        blind_spots.
+        blind_spots, a trial's pairs.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ def test_bounded_caches_are_reported_with_their_ceiling_and_not_as_a_leak(leakin
     assert told.bounded and told.ceiling_calls == 1024
     verdict = bounded(judge(leaking), told, None)
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
-    assert "ceiling about 2.88 MiB after some 1,024 calls" in str(verdict.sentence)
+    assert "ceiling about 2.88 MiB after about 1,024 calls" in str(verdict.sentence)
     assert verdict.forecast is None
 
 

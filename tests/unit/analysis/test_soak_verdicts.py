@@ -57,13 +57,13 @@ def test_a_flat_service_is_clean_and_the_verdict_says_what_is_not_seen() -> None
     verdict = judge(soak(Made(inside=False)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
     assert "(external metrics only): anonymous memory: at most" in str(verdict.sentence)
-    assert "still fits into pages that are free is not seen" in str(verdict.sentence)
+    assert "reuses free pages is not visible in external metrics" in str(verdict.sentence)
 
 
 def test_a_service_without_any_memory_that_can_be_read_is_inconclusive() -> None:
     verdict = judge(without(soak(GROWING), "anonymous", "rss", "pss"))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "No series that shows memory" in str(verdict.sentence)
+    assert "No external memory metric can be read" in str(verdict.sentence)
 
 
 def test_a_service_that_was_killed_while_growing_is_said_to_have_been() -> None:

@@ -143,7 +143,7 @@ def test_the_memory_limit_is_drawn_where_it_is_in_view(make_run: MakeRun) -> Non
 
 def trial(saved: tuple[float, float, float], differing: int = 0) -> RemedyTrial:
     return RemedyTrial(
-        variant="naive", remedy="NAME=1", rounds=3, before=64.0 * KIB, after=0.0,
+        variant="naive", remedy="NAME=1", pairs=3, before=64.0 * KIB, after=0.0,
         saved=Interval(*saved), saved_rss_bytes=Interval(0, -1, 1),
         time_ratio=Interval(1.2, 1.1, 1.3), compared=600, differing=differing, sentence="",
     )  # fmt: skip
