@@ -80,7 +80,7 @@ def checked(answer: GateAnswer = GateAnswer.WITHIN_BUDGET, **changes: Any) -> Bu
         "budget": Budget("live_heap", 2048.0, Extent.CALL, False, "2 KiB/call"),
         "unit": Unit.BYTES, "answer": answer, "reason": f"a reason for {answer.name}",
         "estimate": figures[0], "low": figures[1], "high": figures[2],
-        "detectable": None if figures[0] is None else 1229.0,
+        "detection_limit": None if figures[0] is None else 1229.0,
     }  # fmt: skip
     return BudgetResult(**(fields | changes))
 
@@ -174,7 +174,7 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
     mismatch = Mismatch("python", "CPython 3.11.9", "CPython 3.12.1", Matter.MEMORY)
     time = checked(
         budget=Budget(SECONDS_PER_CALL, 0.2, Extent.SHARE, True, "+20 %"),
-        unit=Unit.NANOSECONDS, estimate=0.031, low=0.01, high=0.052, detectable=0.06,
+        unit=Unit.NANOSECONDS, estimate=0.031, low=0.01, high=0.052, detection_limit=0.06,
     )  # fmt: skip
     seconds = replace(
         time,
@@ -182,7 +182,7 @@ def made_gates(make_run: MakeRun) -> Mapping[str, GateResult]:
         estimate=0.02,
         low=0.018,
         high=0.022,
-        detectable=float("inf"),
+        detection_limit=float("inf"),
     )
     return {
         "usual": gated(

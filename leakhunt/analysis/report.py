@@ -11,7 +11,7 @@ from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.ledger import ledger
-from leakhunt.analysis.verdict.load_summary import landing
+from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Attribution, Ceiling
 from leakhunt.model.plan import Plan, PlannedLoad, Role
@@ -59,7 +59,7 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         cost=cost(run, base),
         attribution=told,
         ceiling=past,
-        landing=landing(run),
+        load_summary=load_summary(run),
     )
 
 

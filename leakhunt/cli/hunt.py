@@ -35,7 +35,6 @@ from leakhunt.reporting.registry import RunRenderer
 )
 @click.option(
     "--pairs",
-    "rounds",
     type=click.IntRange(min=2),
     default=PAIRS,
     show_default=True,
@@ -51,7 +50,7 @@ def command(
     display: DisplayChoice,
     instruments: str,
     remedies: tuple[str, ...],
-    rounds: int,
+    pairs: int,
     until_ceiling: bool,
     **asked: Any,
 ) -> int:
@@ -64,7 +63,7 @@ def command(
 
     wanted = tuple(instruments.split(",")) if instruments else ()
     measured = run_request(target, **asked)
-    request = HuntRequest(measured, wanted, remedies, rounds, until_ceiling)
+    request = HuntRequest(measured, wanted, remedies, pairs, until_ceiling)
     with display.open() as events:
         result = hunt(request, renderers, events, out=out)
     print_report(result.report, result.files)

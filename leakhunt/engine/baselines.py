@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leakhunt.analysis.gate.baseline import derived, environment_of, kept, unfit
+from leakhunt.analysis.gate.baseline import baseline_variant, derived, environment_of, unfit_reason
 from leakhunt.analysis.gate.baseline_diff import against_baseline, choose, no_baseline
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import NothingMeasured, UsageError
-from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineChange, BaselineVariant
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
-from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_kept
+from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_variants
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
 
@@ -50,7 +50,7 @@ class SavedBaseline:
         return baseline is not None and baseline.variant(plan.scenario, plan.variant) is None
 
 
-def kept_in(folder: Path) -> SavedBaseline:
+def saved_baseline_in(folder: Path) -> SavedBaseline:
     """What is in a folder of baselines; maybe nothing.
 
     Raises:
@@ -71,7 +71,7 @@ def baselines_in(folder: Path) -> tuple[Baseline, ...]:
     )
 
 
-def variant_in(file: Path) -> KeptVariant:
+def variant_in(file: Path) -> BaselineVariant:
     """The variant that is kept in a file.
 
     Raises:
@@ -84,7 +84,7 @@ def variant_in(file: Path) -> KeptVariant:
 class BaselineResult:
     """What is kept now, the files it is in, and what changed where a baseline was updated."""
 
-    variants: tuple[KeptVariant, ...]
+    variants: tuple[BaselineVariant, ...]
     files: tuple[Path, ...]
     changes: tuple[BaselineChange, ...] = ()
 
@@ -94,7 +94,7 @@ class _Measured:
     """The runs of one variant in one environment, and what is kept of them."""
 
     entries: tuple[JudgedRun, ...]
-    kept: KeptVariant
+    variant: BaselineVariant
 
 
 def save_baseline(
@@ -108,7 +108,7 @@ def save_baseline(
         NothingMeasured: there is no measured run, or one is no baseline.
         CannotWrite: the disk does not take one.
     """
-    variants = [each.kept for each in _measured(places, despite_leak, events)]
+    variants = [each.variant for each in _measured(places, despite_leak, events)]
     there = [path for each in variants if (path := path_of(into, each)).exists()]
     if there:
         raise UsageError(
@@ -118,7 +118,7 @@ def save_baseline(
                 paths=", ".join(map(str, there)),
             )
         )
-    return BaselineResult(tuple(variants), tuple(write_kept(into, variants)))
+    return BaselineResult(tuple(variants), tuple(write_variants(into, variants)))
 
 
 def update_baseline(
@@ -132,8 +132,8 @@ def update_baseline(
     measured = _measured(places, despite_leak, events)
     baselines = baselines_in(into)
     changes = tuple(_change(each, _old(each, baselines, into)) for each in measured)
-    variants = tuple(each.kept for each in measured)
-    return BaselineResult(variants, tuple(write_kept(into, variants)), changes)
+    variants = tuple(each.variant for each in measured)
+    return BaselineResult(variants, tuple(write_variants(into, variants)), changes)
 
 
 def baselines_at(place: Path) -> tuple[Baseline, ...]:
@@ -173,11 +173,11 @@ def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list
             tr("{place}: no measured run found. Create one with 'leakhunt run'", place=places[0])
         )
     refuse_one_run_twice(entries)
-    measured = [_Measured(group, _kept(group)) for group in _groups(entries)]
-    leaking = [each for each in measured if each.kept.accepts_leak]
+    measured = [_Measured(group, _baseline_variant(group)) for group in _groups(entries)]
+    leaking = [each for each in measured if each.variant.accepts_leak]
     if leaking and not despite_leak:
         names = tr("; ").join(
-            f"{each.kept.name}: {tr(each.entries[0].verdict.kind)}" for each in leaking
+            f"{each.variant.name}: {tr(each.entries[0].verdict.kind)}" for each in leaking
         )
         raise UsageError(
             tr(
@@ -200,27 +200,27 @@ def _groups(entries: Sequence[JudgedRun]) -> list[tuple[JudgedRun, ...]]:
     return [found[key] for key in sorted(found, key=str)]
 
 
-def _kept(entries: tuple[JudgedRun, ...]) -> KeptVariant:
-    reason = unfit(entries)
+def _baseline_variant(entries: tuple[JudgedRun, ...]) -> BaselineVariant:
+    reason = unfit_reason(entries)
     if reason:
         raise NothingMeasured(tr("{reason}: not saved as a baseline. Measure again", reason=reason))
-    return kept(entries)
+    return baseline_variant(entries)
 
 
-def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> KeptVariant | None:
+def _old(each: _Measured, baselines: Sequence[Baseline], into: Path) -> BaselineVariant | None:
     """What is kept of a variant so far; None: it is new in its environment.
 
     Raises:
         UsageError: nothing at all is kept of its environment.
     """
     for baseline in baselines:
-        if baseline.environment == each.kept.environment:
-            return baseline.variant(each.kept.scenario, each.kept.variant)
+        if baseline.environment == each.variant.environment:
+            return baseline.variant(each.variant.scenario, each.variant.variant)
     raise UsageError(no_baseline(baselines, each.entries[0].run, str(into)))
 
 
-def _change(measured: _Measured, old: KeptVariant | None) -> BaselineChange:
+def _change(measured: _Measured, old: BaselineVariant | None) -> BaselineChange:
     if old is None:
-        return BaselineChange(measured.kept, is_new=True)
+        return BaselineChange(measured.variant, is_new=True)
     lines, refusing = against_baseline(old, measured.entries)
-    return BaselineChange(measured.kept, lines, refusing)
+    return BaselineChange(measured.variant, lines, refusing)

@@ -37,7 +37,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class ClaimRunResult:
     """What a run left: its run files, or why there is nothing to look at."""
 
     runs: tuple[Run, ...] = ()
@@ -53,7 +53,7 @@ def make(
     need: Need,
     events: Events = SILENT,
     command_lines: Mapping[str, CommandLine] = COMMAND_LINES,
-) -> Left:
+) -> ClaimRunResult:
     """Make a run, unless it is there already or cannot be made on this machine.
 
     Raises:
@@ -61,15 +61,15 @@ def make(
         CannotWrite: the disk does not take it.
     """
     if need.run.device == "cuda" and not sees_gpu(os.environ):
-        return Left(missing=message("claims.needs-gpu", "needs a CUDA GPU"))
+        return ClaimRunResult(missing=message("claims.needs-gpu", "needs a CUDA GPU"))
     if _is_complete(need):
         events.noted(message("claims.made-already", "  exists already, not repeated"))
-        return left_in(need, "")
+        return result_in(need, "")
     _set_aside(need.folder, events)
     code, reason = _carry_out(need, events, command_lines)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    left = left_in(
+    left = result_in(
         need, reason or message("claims.exit-code", "exited with code {code}", code=code)
     )
     if is_whole(code, left):
@@ -77,7 +77,7 @@ def make(
     return left
 
 
-def is_whole(code: int, left: Left) -> bool:
+def is_whole(code: int, left: ClaimRunResult) -> bool:
     """Whether a run need not be made again: it went as it was meant to.
 
     A load of which too much failed (`NothingMeasured`) is a result too, if every run has calls. One
@@ -89,26 +89,26 @@ def is_whole(code: int, left: Left) -> bool:
     return code == NothingMeasured.exit_code and measured
 
 
-def left_in(need: Need, reason: Text) -> Left:
+def result_in(need: Need, reason: Text) -> ClaimRunResult:
     """What lies in the run's folder; `reason` says why, where nothing does."""
     try:
         files = run_file.find_run_files([str(need.folder)]) if need.folder.is_dir() else []
         runs = tuple(run_file.load(file) for file in files)
     except BadFile as error:
-        return Left(missing=error.text)
+        return ClaimRunResult(missing=error.text)
     if not runs:
-        return Left(missing=reason)
+        return ClaimRunResult(missing=reason)
     elsewhere = sorted({run.plan.device for run in runs} - {need.run.device})
     is_soak = any(run.plan.load is not None for run in runs)
     if need.run.device and elsewhere and not is_soak:
-        return Left(
+        return ClaimRunResult(
             missing=message(
                 "claims.not-on-gpu",
                 "ran on {device}, not on a CUDA GPU",
                 device=", ".join(elsewhere),
             )
         )
-    return Left(runs)
+    return ClaimRunResult(runs)
 
 
 def _is_complete(need: Need) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from leakhunt.analysis.claims import Evidence, judge_claims
 from leakhunt.analysis.report import assemble
 from leakhunt.config.find_claims import ClaimsFile, find_claims
-from leakhunt.engine.claim_runs import Left, Need, folder_name, make
+from leakhunt.engine.claim_runs import ClaimRunResult, Need, folder_name, make
 from leakhunt.engine.command_line import COMMAND_LINES, CommandLine
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
@@ -145,9 +145,9 @@ def _make_all(
     folder: Path,
     events: Events,
     command_lines: Mapping[str, CommandLine],
-) -> tuple[Mapping[str, Left], bool]:
+) -> tuple[Mapping[str, ClaimRunResult], bool]:
     """What each run left, by the name of its folder, and whether the user ended it before all."""
-    left: dict[str, Left] = {}
+    left: dict[str, ClaimRunResult] = {}
     needs = [need for file in files for need in _needs(file, folder)]
     try:
         for number, need in enumerate(needs, 1):
@@ -186,7 +186,7 @@ def _needs(file: ClaimsFile, folder: Path) -> list[Need]:
 
 def _judged(
     files: Sequence[ClaimsFile],
-    left: Mapping[str, Left],
+    left: Mapping[str, ClaimRunResult],
     has_pages: bool,
     folder: Path,
     interrupted: bool,
@@ -202,7 +202,7 @@ def _judged(
     return ClaimsReport(scenarios, GENERATOR, interrupted)
 
 
-def _evidence(claims: Claims, left: Mapping[str, Left]) -> Mapping[str, Evidence]:
+def _evidence(claims: Claims, left: Mapping[str, ClaimRunResult]) -> Mapping[str, Evidence]:
     found = {run.name: left.get(folder_name(claims, run)) for run in claims.runs}
     return {
         name: Evidence(assemble(each.runs, GENERATOR), each.runs)
@@ -213,8 +213,8 @@ def _evidence(claims: Claims, left: Mapping[str, Left]) -> Mapping[str, Evidence
     }
 
 
-def _made(need: Need, left: Mapping[str, Left], has_pages: bool) -> MadeRun:
-    not_run = Left(missing=message("claims.not-run", "not run yet"))
+def _made(need: Need, left: Mapping[str, ClaimRunResult], has_pages: bool) -> MadeRun:
+    not_run = ClaimRunResult(missing=message("claims.not-run", "not run yet"))
     found = left.get(need.folder.name, not_run)
     page = quote(f"{need.folder.name}/{_PAGE}") if found.runs and has_pages else ""
     return MadeRun(need.run, need.folder.name, page, found.missing, _facts(found.runs))
@@ -232,13 +232,13 @@ def _facts(runs: Sequence[Run]) -> dict[str, str]:
 def _write_reports(
     claims: ClaimsReport,
     files: Sequence[ClaimsFile],
-    left: Mapping[str, Left],
+    left: Mapping[str, ClaimRunResult],
     folder: Path,
     renderers: Sequence[RunRenderer],
 ) -> None:
     """The report of every run that was made, with the claims that were checked on it."""
     for need in (need for file in files for need in _needs(file, folder)):
-        runs = left.get(need.folder.name, Left()).runs
+        runs = left.get(need.folder.name, ClaimRunResult()).runs
         if runs:
             checked = tuple(each for each in claims.claims if _is_checked_on(each, need))
             report = replace(report_of(runs, str(need.folder)), claims=checked)

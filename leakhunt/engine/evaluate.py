@@ -27,7 +27,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.reporting.evaluation import tables
-from leakhunt.runner.prepared import Bench, prepared_for
+from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
@@ -223,7 +223,7 @@ def _tried(job: _Job, hunts: bool, scratch: Path, go_on: Callable[[Tail], None])
     folder = scratch / job.name
     folder.mkdir()
     prepared = prepared_for(job.settings, folder, scratch)
-    bench = Bench(job.settings, prepared, folder, folder)
+    bench = PreparedScenario(job.settings, prepared, folder, folder)
 
     def carry(plan: Plan, name: str) -> Run:
         bench.carry_out(plan, name, go_on)

@@ -3,7 +3,7 @@
 The engine prints nothing. Every verb of it takes ``events: Events = SILENT`` and says what goes on:
 
     events.started(RunStart("naive", calls=400))        # before a run
-    outcome = bench.carry_out(plan, name, partial(events.sampled, "naive"))
+    outcome = prepared.carry_out(plan, name, partial(events.sampled, "naive"))
     events.ended("naive", outcome)                       # after it
     events.noted(tr("preparing {name} ...", name=name))  # a line for people, of something else
 

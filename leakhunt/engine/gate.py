@@ -21,10 +21,10 @@ from pathlib import Path
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
-from leakhunt.engine.baselines import SavedBaseline, kept_in
+from leakhunt.engine.baselines import SavedBaseline, saved_baseline_in
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import GATE_FILES
-from leakhunt.engine.gate_notes import left_out, not_among, not_kept, not_there, unneeded
+from leakhunt.engine.gate_notes import left_out, not_among, not_in_baseline, not_there, unneeded
 from leakhunt.engine.gate_output import (
     GateFiles,
     files_named,
@@ -184,9 +184,9 @@ def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:
     saved = _saved(request, policy)
     variants = [each for place in request.runs for each in _answers_in(place, policy, saved)]
     folder = new_folder(request.out, "gate") if request.out is not None else None
-    notes = (*not_among(policy, variants), *not_kept(saved, variants))
-    held_against = saved.place if saved is not None else ""
-    return _finished(_Answers(policy, tuple(variants), held_against, notes), folder, files)
+    notes = (*not_among(policy, variants), *not_in_baseline(saved, variants))
+    compared_with = saved.place if saved is not None else ""
+    return _finished(_Answers(policy, tuple(variants), compared_with, notes), folder, files)
 
 
 def _of_one_budget(max_growth: str, series: str) -> Policy:
@@ -205,7 +205,7 @@ def _saved(request: GateRequest, policy: Policy) -> SavedBaseline | None:
     named = request.baselines
     if request.no_baseline or (named is None and not policy.baselines):
         return None
-    return kept_in(named or Path(policy.file).parent / policy.baselines)
+    return saved_baseline_in(named or Path(policy.file).parent / policy.baselines)
 
 
 def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iterator[VariantResult]:
@@ -259,7 +259,7 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     answers = _Answers(
         policy,
         variants,
-        held_against=request.against or (saved.place if saved is not None else ""),
+        compared_with=request.against or (saved.place if saved is not None else ""),
         notes=tuple(_notes(request, policy, saved, results, variants)),
         reports=reports,
         interrupted=context.stop.is_set(),
@@ -275,7 +275,7 @@ def _notes(
     variants: Sequence[VariantResult],
 ) -> Iterator[Text]:
     yield from left_out([each for result in results for each in result.unfit])
-    yield from not_kept(saved, variants)
+    yield from not_in_baseline(saved, variants)
     yield from not_there(request.against, [name for result in results for name in result.new])
     yield from unneeded(_accepted(policy), request.scenarios, variants)
 
@@ -286,7 +286,7 @@ class _Answers:
 
     policy: Policy
     variants: tuple[VariantResult, ...]
-    held_against: str
+    compared_with: str
     notes: tuple[Text, ...]
     reports: tuple[tuple[str, tuple[Path, ...]], ...] = ()
     interrupted: bool = False
@@ -301,7 +301,7 @@ def _finished(answers: _Answers, folder: Path | None, files: GateFiles) -> GateR
     )
     policy, variants = answers.policy, answers.variants
     notes = (*acceptance_notes(_accepted(policy), variants), *answers.notes)
-    result = GateResult(variants, policy.file, answers.held_against, notes, GENERATOR, pages)
+    result = GateResult(variants, policy.file, answers.compared_with, notes, GENERATOR, pages)
     repository = repository_around(policy)
     return GateRun(
         result=result,

@@ -34,10 +34,12 @@ def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[Tex
             )
 
 
-def not_kept(kept: SavedBaseline | None, variants: Sequence[VariantResult]) -> Iterator[Text]:
+def not_in_baseline(
+    baseline: SavedBaseline | None, variants: Sequence[VariantResult]
+) -> Iterator[Text]:
     """Variants that the baseline does not have yet."""
     for each in variants:
-        if kept is not None and each.entries and kept.lacks(each.entries):
+        if baseline is not None and each.entries and baseline.lacks(each.entries):
             yield message(
                 "gate.not-in-baseline",
                 "{name}: not in the baseline; judged without a comparison. Add it with"

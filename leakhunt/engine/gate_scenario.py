@@ -16,15 +16,15 @@ from leakhunt.analysis.gate.decide import not_measured
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
+    BaselineComparison,
     Gate,
     GateEffort,
-    HeldAgainst,
     HuntInterrupted,
     without_baseline,
 )
 from leakhunt.engine.hunt import Carrier, usable_on
 from leakhunt.engine.report import GENERATOR
-from leakhunt.engine.revisions import Rival, bench, make
+from leakhunt.engine.revisions import Rival, make, prepared_scenario
 from leakhunt.engine.settings import plan_of
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
@@ -32,7 +32,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.scenario import Variant
-from leakhunt.runner.prepared import Bench, variants_for
+from leakhunt.runner.prepared import PreparedScenario, variants_for
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
@@ -57,7 +57,7 @@ class GateContext:
     policy: Policy
     today: date
     events: Events
-    against: HeldAgainst = without_baseline
+    against: BaselineComparison = without_baseline
     rival: Rival | None = None
     jobs: int = 1
     stop: Event = field(default_factory=Event)
@@ -102,7 +102,7 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
     with ExitStack() as lasting:
         try:
             context.go_on()
-            own = lasting.enter_context(bench(job.settings, job.folder))
+            own = lasting.enter_context(prepared_scenario(job.settings, job.folder))
             fit = variants_for(own.settings, own.prepared.device)
         except CannotWrite:
             raise
@@ -176,8 +176,8 @@ class _Measured:
 
     job: Job
     context: GateContext
-    own: Bench
-    other: Bench | None = None
+    own: PreparedScenario
+    other: PreparedScenario | None = None
     why_no_other: Text = ""
 
     def is_new(self, variant: Variant) -> bool:
@@ -234,9 +234,9 @@ class _Measured:
             )
             return _failed(self.job, variant, reason)
         there = self._carrier(self.other, tr(" of {name}", name=label), [])
-        return gate.answer_against(plan, there, label, rival.rounds)
+        return gate.answer_against(plan, there, label, rival.pairs)
 
-    def _carrier(self, where: Bench, whose: str, made: list[Path]) -> Carrier:
+    def _carrier(self, where: PreparedScenario, whose: str, made: list[Path]) -> Carrier:
         events = self.context.events
 
         def carry(plan: Plan, name: str) -> Run:
@@ -266,7 +266,9 @@ def _with_rival(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measu
         return measured
     try:
         settings = rival.settings(measured.own.settings)
-        there = bench(settings, measured.job.folder / AGAINST, rival.interpreter, variables)
+        there = prepared_scenario(
+            settings, measured.job.folder / AGAINST, rival.interpreter, variables
+        )
         return replace(measured, other=lasting.enter_context(there))
     except CannotWrite:
         raise
@@ -277,7 +279,7 @@ def _with_rival(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measu
         return measured
 
 
-def _has(there: Bench, variant: Variant) -> bool:
+def _has(there: PreparedScenario, variant: Variant) -> bool:
     return any(each.name == variant.name for each in there.settings.scenario.variants)
 
 

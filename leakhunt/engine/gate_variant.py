@@ -39,7 +39,7 @@ _MARGIN = 1.1
 _WARM_UP_SHARE = 0.25
 
 # What differs from the baseline, of the repeats of a variant; None: there is none.
-HeldAgainst = Callable[[Sequence[JudgedRun]], BaselineDifference | None]
+BaselineComparison = Callable[[Sequence[JudgedRun]], BaselineDifference | None]
 # One of two revisions: what carries its plans out, and its runs so far.
 _Side = tuple[Carrier, list[Run]]
 
@@ -82,7 +82,7 @@ class Gate:
     terms: Terms
     effort: GateEffort
     generator: str
-    against: HeldAgainst = without_baseline
+    against: BaselineComparison = without_baseline
     usable: Collection[Instrument] = tuple(Instrument)
 
     def answer(self, plan: Plan) -> VariantResult:
@@ -108,11 +108,11 @@ class Gate:
             answer = self._answer(runs, first, attempts)
         return self._hunted(answer, runs, partial(self._answer, first=first, attempts=attempts))
 
-    def answer_against(self, plan: Plan, before: Carrier, label: str, rounds: int) -> VariantResult:
+    def answer_against(self, plan: Plan, before: Carrier, label: str, pairs: int) -> VariantResult:
         """Measure a plan and the same plan of another revision, interleaved; the answer on it.
 
         `before` carries it out there, and `label` names it. What cannot tell is measured in as many
-        rounds again. Where the plan leaves the number of calls open, a first run finds it.
+        pairs again. Where the plan leaves the number of calls open, a first run finds it.
 
         Raises:
             HuntInterrupted: the user ended it when only the hunt was left.
@@ -124,10 +124,10 @@ class Gate:
         other: _Side = (before, [])
         attempts = 0
         while True:
-            for turn, (carry, runs) in interleaved(own, other, rounds, 1 + attempts * rounds):
+            for turn, (carry, runs) in interleaved(own, other, pairs, 1 + attempts * pairs):
                 runs.append(carry(plan, f"{plan.variant}.round-{turn}"))
             attempts += 1
-            again = partial(self._beside, others=other[1], label=label, attempts=attempts)
+            again = partial(self._compared, others=other[1], label=label, attempts=attempts)
             result = again(own[1])
             if result.answer is not GateAnswer.INCONCLUSIVE or attempts > self.effort.retries:
                 break
@@ -162,7 +162,7 @@ class Gate:
         before = answer_runs(first, self.terms, self.generator, self.against)
         return with_totals(told, before.checks)
 
-    def _beside(
+    def _compared(
         self, runs: Sequence[Run], others: Sequence[Run], label: str, attempts: int
     ) -> VariantResult:
         other = Side(label, assemble(others, self.generator).entries)
@@ -184,7 +184,7 @@ def answer_runs(
     runs: Sequence[Run],
     terms: Terms,
     generator: str,
-    against: HeldAgainst = without_baseline,
+    against: BaselineComparison = without_baseline,
     attempts: int = 1,
 ) -> VariantResult:
     """The answer on the measured runs of one variant, with what watched runs found."""

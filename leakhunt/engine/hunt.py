@@ -16,7 +16,7 @@ from pathlib import Path
 from leakhunt.analysis.attribution.attribute import attribute, is_growing
 from leakhunt.analysis.attribution.ceiling import ceiling_plan
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
-from leakhunt.analysis.attribution.windows import watched_plan
+from leakhunt.analysis.attribution.windows import instrumented_plan
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.engine.events import SILENT, Events
@@ -53,7 +53,7 @@ def under_instruments(
     prefix: str = "",
     usable: Collection[Instrument] = tuple(Instrument),
     wanted: Sequence[Instrument] = (),
-    plan_under: Callable[[Run, Instrument], Plan] = watched_plan,
+    plan_under: Callable[[Run, Instrument], Plan] = instrumented_plan,
 ) -> Iterator[Run]:
     """The same work again under one instrument after the other, until the growth is explained.
 

@@ -12,18 +12,18 @@ from leakhunt.engine.settings import refuse_what_cannot_be
 from leakhunt.errors import CannotWrite
 from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
-from leakhunt.runner.prepared import Bench, prepared_for
+from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
 from leakhunt.text.language import tr
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another revision of the code, and how it is run: by which Python, in how many rounds."""
+    """Another revision of the code; by which Python it runs, in how many pairs of runs."""
 
     revision: Revision
     interpreter: str
-    rounds: int
+    pairs: int
 
     def has(self, own: Settings) -> bool:
         """Whether the scenario's file is in the revision, or no part of the repository at all."""
@@ -45,7 +45,7 @@ class Rival:
 
 
 def rival_of(
-    against: str | None, interpreter: str, rounds: int, base: Path, lasting: ExitStack
+    against: str | None, interpreter: str, pairs: int, base: Path, lasting: ExitStack
 ) -> Rival | None:
     """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
 
@@ -56,16 +56,16 @@ def rival_of(
         return None
     scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
     revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
-    return Rival(revision, interpreter, rounds)
+    return Rival(revision, interpreter, pairs)
 
 
 @contextmanager
-def bench(
+def prepared_scenario(
     settings: Settings,
     folder: Path,
     interpreter: str = "",
     variables: Mapping[str, str] | None = None,
-) -> Iterator[Bench]:
+) -> Iterator[PreparedScenario]:
     """The scenario, prepared; its scratch folder lasts as long as this.
 
     Raises:
@@ -75,7 +75,9 @@ def bench(
     make(folder)
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         prepared = prepared_for(settings, folder, Path(scratch), interpreter, variables)
-        yield Bench(settings, prepared, folder, Path(scratch), interpreter, variables or {})
+        yield PreparedScenario(
+            settings, prepared, folder, Path(scratch), interpreter, variables or {}
+        )
 
 
 def make(folder: Path) -> None:

@@ -113,7 +113,7 @@ def _result(
 
 def _landed(report: Report) -> int:
     """The exit code of a load that hardly landed; 0 if it did."""
-    hardly = any(mostly_failed(entry.landing) for entry in report.entries)
+    hardly = any(mostly_failed(entry.load_summary) for entry in report.entries)
     return NothingMeasured.exit_code if hardly else 0
 
 

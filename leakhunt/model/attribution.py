@@ -198,7 +198,7 @@ class Attribution:
     grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
     caches that end; `ceiling_bytes` is then what they come to. `retained` are known causes of
     memory that is retained without growing. `lines` are those of the variant's function, where
-    memory-profiler watched them. `blind` are the blind spots that matter here.
+    memory-profiler watched them. `blind_spots` are those that matter here.
     """
 
     suspects: tuple[Suspect, ...]
@@ -209,7 +209,7 @@ class Attribution:
     ceiling_calls: int | None
     sentence: Text
     retained: tuple[Cause, ...]
-    blind: tuple[Text, ...]
+    blind_spots: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     lines: tuple[LineGrowth, ...] = ()
 
@@ -239,17 +239,17 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class RemedyTrial:
-    """A remedy, run before and after on the same inputs, in so many interleaved `rounds`.
+    """A remedy, run before and after on the same inputs, in so many interleaved `pairs` of runs.
 
     `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
     what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
-    that before. All three with their 95 % intervals, over the rounds. Of `compared` calls,
+    that before. All three with their 95 % intervals, over the pairs. Of `compared` calls,
     `differing` returned something else.
     """
 
     variant: str
     remedy: str
-    rounds: int
+    pairs: int
     before: float
     after: float
     saved: Interval

@@ -1,8 +1,8 @@
 """The nouns of ``leakhunt baseline``: the figures of measured runs, without their samples.
 
 Frozen, standard library only. A `Profile` is one run's figures, as `leakhunt compare` takes them
-too; a `KeptVariant` is what a baseline's file has of the runs of one variant; a `Baseline` is all
-that there is for one environment.
+too; a `BaselineVariant` is a baseline file: runs of one variant; a `Baseline` is all of them for
+one environment.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptVariant:
+class BaselineVariant:
     """What is kept of the runs of a variant in one environment.
 
     `profiles` has one for each run. `verdicts` and `measured` (when it began) too, as the runs tell
@@ -116,9 +116,9 @@ class Baseline:
 
     place: str
     environment: Environment
-    variants: tuple[KeptVariant, ...]
+    variants: tuple[BaselineVariant, ...]
 
-    def variant(self, scenario: str, variant: str) -> KeptVariant | None:
+    def variant(self, scenario: str, variant: str) -> BaselineVariant | None:
         """What is kept of that variant, if anything."""
         wanted = (scenario, variant)
         return next((e for e in self.variants if (e.scenario, e.variant) == wanted), None)
@@ -131,7 +131,7 @@ class BaselineChange:
     `is_new`: it was not kept before.
     """
 
-    variant: KeptVariant
+    variant: BaselineVariant
     lines: tuple[Metric, ...] = ()
     refusing: tuple[Mismatch, ...] = ()
     is_new: bool = False

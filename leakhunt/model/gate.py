@@ -117,9 +117,9 @@ class BaselineDifference:
 class BudgetResult:
     """The answer on one budget.
 
-    `estimate`, `low` and `high` (99 %, one-sided each) are in the unit of the budget's amount, and
-    what is held against it; `detectable` is what would have been seen with 95 %. None: it cannot be
-    worked out. `reason` says it in a sentence.
+    `estimate`, `low` and `high` (99 %, one-sided each) are in the unit of the budget's amount and
+    are compared with it. `detection_limit`: growth that is found with 95 % power. None: it cannot
+    be calculated. `reason` says it in a sentence.
     """
 
     budget: Budget
@@ -129,7 +129,7 @@ class BudgetResult:
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
-    detectable: float | None = None
+    detection_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,18 +68,18 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """Whether the load on a service really landed, over the judged part of a soak.
+    """The load on a service over the measured part of a soak.
 
-    `failed` of `requests` got no answer, or a wrong one. Requests a second in the first and in the
-    last third; seconds that half, 95 % and 99 % of the requests took at most, each the median over
-    the samples. `errors` are what failed requests said, with how often, most first.
+    `failed` of `requests` got no answer, or a wrong one. Throughput (requests per second) in the
+    first and in the last third; p50, p95 and p99 of the request times, each the median over the
+    samples. `errors`: messages of failed requests with their counts, most frequent first.
     """
 
     requests: int
     failed: int
-    first_per_second: float
-    last_per_second: float
-    half_seconds: float
+    throughput_first_third: float
+    throughput_last_third: float
+    median_seconds: float
     p95_seconds: float
     p99_seconds: float
     errors: tuple[tuple[str, int], ...] = ()
@@ -96,7 +96,7 @@ class JudgedRun:
     cost: Cost | None
     attribution: Attribution | None = None
     ceiling: Ceiling | None = None
-    landing: LoadSummary | None = None
+    load_summary: LoadSummary | None = None
 
     @property
     def variant(self) -> str:

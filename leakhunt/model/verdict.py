@@ -41,11 +41,11 @@ class Trend:
     """What one series does; figures are in the series' unit per call.
 
     `rate_low` and `rate_high` are one-sided 99 % bounds. `upper_bound` is what a leak can be at
-    most ("no leak above"), at the stricter level that looking several times asks for. `detectable`
-    is the leak that this series would have shown with 95 %. `slowest_warm_up`: a leak's curve may
-    also be a warm-up whose time constant is above so many calls. `calls_needed` is how many more
-    calls would decide, where the status is inconclusive. All of them are None when there are too
-    few samples to say. `net` is last less first sample.
+    most ("no leak above"), at the stricter level that interim checks require. `detection_limit` is
+    the leak that this series finds with 95 % power. `slowest_warm_up`: a leak's curve may also be a
+    warm-up whose time constant is above that number of calls. `calls_needed`: further calls until
+    the verdict, where the status is inconclusive. All of them are None when there are too few
+    samples. `net` is last less first sample.
     """
 
     series: str
@@ -59,7 +59,7 @@ class Trend:
     rate_low: float | None
     rate_high: float | None
     upper_bound: float | None
-    detectable: float | None
+    detection_limit: float | None
     calls_needed: int | None
     reason: Text
     slowest_warm_up: float | None = None

@@ -151,9 +151,9 @@ class NotMeasuring:
 
 
 def _checked(item: pytest.Item, words: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-    from leakhunt.pytest_plugin.options import ask, told_as_failure
+    from leakhunt.pytest_plugin.options import ask, reported_as_failure
 
-    with told_as_failure():
+    with reported_as_failure():
         ask(item, words, named)
     note = (PROPERTY, NOT_MEASURED)
     if note not in item.user_properties:

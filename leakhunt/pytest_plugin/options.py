@@ -52,7 +52,7 @@ class TestOptions:
 
 
 @contextmanager
-def told_as_failure() -> Iterator[None]:
+def reported_as_failure() -> Iterator[None]:
     """What leakhunt can explain fails the test with that line, without a traceback."""
     try:
         yield

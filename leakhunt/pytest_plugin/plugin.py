@@ -26,7 +26,7 @@ from leakhunt.pytest_plugin.body import (
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.pytest_plugin.measurement import Measurement
 from leakhunt.pytest_plugin.messages import failure, in_a_line
-from leakhunt.pytest_plugin.options import TestOptions, ask, told_as_failure
+from leakhunt.pytest_plugin.options import TestOptions, ask, reported_as_failure
 from leakhunt.pytest_plugin.report import own_folder, write_report
 from leakhunt.pytest_plugin.runs import Place, carry_out_fresh, carry_out_here, plan_for
 from leakhunt.pytest_plugin.worker import replaced_method
@@ -65,7 +65,7 @@ class Measuring:
         mark = item.get_closest_marker(MARK)
         if mark is None:
             return
-        with told_as_failure():
+        with reported_as_failure():
             asked = item.stash[_ASKED] = ask(item, mark.args, mark.kwargs)
         if not asked.in_process and not item.config.getoption("setuponly"):
             # The rest of the protocol stays pytest's: skip and xfail marks, reports, xdist.
@@ -89,7 +89,7 @@ class Measuring:
         asked = pyfuncitem.stash.get(_ASKED, None)
         if asked is None:
             return None
-        with told_as_failure(), body_of_item(pyfuncitem, self) as body:
+        with reported_as_failure(), body_of_item(pyfuncitem, self) as body:
             self._here(pyfuncitem, asked, None, body)
         return True
 
@@ -98,7 +98,7 @@ class Measuring:
     ) -> Measurement:
         """A use of the fixture: `function` is measured; the test fails if it is over."""
         uses = item.stash[_USES]
-        with told_as_failure():
+        with reported_as_failure():
             refuse_both(_ASKED in item.stash)
             asked = ask(item, (), named)
             turn = len(uses.run_files) + 1
@@ -130,7 +130,7 @@ class Measuring:
             # An instrument needs a process of its own.
             usable=() if asked.in_process else usable_on(asked.device),
         )
-        with told_as_failure():
+        with reported_as_failure():
             try:
                 answer = gate.answer(plan_for(item, asked, turn))
             except HuntInterrupted:  # pytest tells people the name of what interrupts it

@@ -22,7 +22,7 @@ PREPARE_LOG = "prepare.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class PreparedScenario:
     """A scenario that is prepared, and where its runs go.
 
     `interpreter` and `variables` are what its workers are started with where it is another revision

@@ -13,9 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from leakhunt.errors import BadFile, CannotWrite
-from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, Environment, KeptVariant
+from leakhunt.model.baseline import IDENTITY, SYSTEM, Baseline, BaselineVariant, Environment
 from leakhunt.model.comparison import NOT_RECORDED
-from leakhunt.storage.baseline_reader import read_kept
+from leakhunt.storage.baseline_reader import read_variant
 from leakhunt.storage.baseline_writer import text_of
 from leakhunt.storage.report_files import write_whole
 from leakhunt.text.language import tr
@@ -49,12 +49,12 @@ def _digest(told: Mapping[str, str]) -> str:
     return sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:_DIGITS]
 
 
-def path_of(root: Path, kept: KeptVariant) -> Path:
+def path_of(root: Path, variant: BaselineVariant) -> Path:
     """Where a variant is kept below `root`."""
-    return root / slug(kept.environment) / file_name(kept.scenario, kept.variant)
+    return root / slug(variant.environment) / file_name(variant.scenario, variant.variant)
 
 
-def read_file(file: Path) -> KeptVariant:
+def read_file(file: Path) -> BaselineVariant:
     """The variant that is kept in a file.
 
     Raises:
@@ -66,7 +66,7 @@ def read_file(file: Path) -> KeptVariant:
         raise BadFile(
             tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
         ) from error
-    return read_kept(content, str(file))
+    return read_variant(content, str(file))
 
 
 def read_baselines(root: Path) -> tuple[Baseline, ...]:
@@ -83,17 +83,17 @@ def read_baselines(root: Path) -> tuple[Baseline, ...]:
 def _baseline(folder: Path) -> Baseline:
     files = sorted(folder.glob(f"*{SUFFIX}"))
     variants = [read_file(file) for file in files]
-    for file, kept in zip(files, variants, strict=True):
+    for file, variant in zip(files, variants, strict=True):
         named = Path(folder.resolve().name) / file.name
-        if path_of(Path(), kept) != named:
+        if path_of(Path(), variant) != named:
             raise BadFile(
                 tr(
                     "{file}: belongs in {where}. Move the file there",
                     file=file,
-                    where=path_of(Path(), kept),
+                    where=path_of(Path(), variant),
                 )
             )
-        if kept.environment != variants[0].environment:
+        if variant.environment != variants[0].environment:
             raise BadFile(
                 tr(
                     "{file}: from another environment than {other}. Move one of them to"
@@ -105,18 +105,18 @@ def _baseline(folder: Path) -> Baseline:
     return Baseline(str(folder), variants[0].environment, tuple(variants))
 
 
-def write_kept(root: Path, variants: Sequence[KeptVariant]) -> list[Path]:
+def write_variants(root: Path, variants: Sequence[BaselineVariant]) -> list[Path]:
     """Write each variant's file, whole or not at all; the paths.
 
     Raises:
         CannotWrite: the disk does not take one; those before it are written.
     """
     written = []
-    for kept in variants:
-        path = path_of(root, kept)
+    for variant in variants:
+        path = path_of(root, variant)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text_of(kept))
+            write_whole(path, text_of(variant))
         except OSError as error:
             raise CannotWrite(
                 tr(

@@ -14,9 +14,9 @@ from leakhunt.model.baseline import (
     DEVICE,
     IDENTITY,
     PYTHON,
+    BaselineVariant,
     Facts,
     GrowthCourse,
-    KeptVariant,
     Profile,
     Times,
 )
@@ -34,7 +34,7 @@ _KEYS = (
 )  # fmt: skip
 
 
-def read_kept(content: bytes, file: str) -> KeptVariant:
+def read_variant(content: bytes, file: str) -> BaselineVariant:
     """The variant that is kept in a file; `file` is what it is called in errors.
 
     Raises:
@@ -53,7 +53,7 @@ class _Document:
 
     table: Table
 
-    def kept(self) -> KeptVariant:
+    def kept(self) -> BaselineVariant:
         """The noun."""
         self._check_format()
         items = self.table.items
@@ -62,7 +62,7 @@ class _Document:
         if count == 0:
             self.table.bad(tr("measured: missing run"), "measured")
         environment = self._environment()
-        kept = KeptVariant(
+        kept = BaselineVariant(
             scenario=self._text("scenario"),
             variant=self._text("variant"),
             environment=environment,

@@ -18,7 +18,7 @@ from dataclasses import replace
 from hashlib import sha256
 from statistics import fmean
 
-from leakhunt.model.baseline import PYTHON, GrowthCourse, KeptVariant, Profile
+from leakhunt.model.baseline import PYTHON, BaselineVariant, GrowthCourse, Profile
 from leakhunt.model.comparison import Matter, absent
 from leakhunt.model.series import Unit, compared_series
 
@@ -45,9 +45,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _CHECKSUM_DIGITS = 12
 
 
-def text_of(kept: KeptVariant) -> bytes:
+def text_of(variant: BaselineVariant) -> bytes:
     """The file of a variant, in UTF-8."""
-    lines = list(_lines(kept))
+    lines = list(_lines(variant))
     lines.append(f"{CHECKSUM} = {_text(checksum(lines))}")
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -58,40 +58,41 @@ def checksum(lines: Sequence[str]) -> str:
     return sha256(told.encode("utf-8", "replace")).hexdigest()[:_CHECKSUM_DIGITS]
 
 
-def _lines(kept: KeptVariant) -> Iterator[str]:
-    yield f"# What {_comment(kept.name)} keeps and takes: a baseline, against which leakhunt gate"
+def _lines(variant: BaselineVariant) -> Iterator[str]:
+    name = _comment(variant.name)
+    yield f"# What {name} keeps and takes: a baseline, against which leakhunt gate"
     yield "# holds new runs. Made from run files, never by hand; made anew by"
     yield "#     leakhunt baseline update RUN_FOLDER"
-    if kept.accepts_leak:
+    if variant.accepts_leak:
         yield "# IT ACCEPTS A LEAK: runs that leak as much as this one pass."
     yield f"format = {FORMAT}"
-    yield f"scenario = {_text(kept.scenario)}"
-    yield f"variant = {_text(kept.variant)}"
-    yield f"verdict = {_list(map(_text, kept.verdicts))}"
-    yield f"measured = {_list(map(_text, kept.measured))}"
-    yield f"environment = {_table((name, _text(v)) for name, v in kept.environment.items())}"
+    yield f"scenario = {_text(variant.scenario)}"
+    yield f"variant = {_text(variant.variant)}"
+    yield f"verdict = {_list(map(_text, variant.verdicts))}"
+    yield f"measured = {_list(map(_text, variant.measured))}"
+    yield f"environment = {_table((name, _text(v)) for name, v in variant.environment.items())}"
     for key, matter in FACTS.items():
-        yield f"{key} = {_table(_facts(kept, matter))}"
-    yield f"calls = {_table(_calls(kept.profiles))}"
+        yield f"{key} = {_table(_facts(variant, matter))}"
+    yield f"calls = {_table(_calls(variant.profiles))}"
     for facts in compared_series():
-        courses = [each.courses.get(facts.name) for each in kept.profiles]
+        courses = [each.courses.get(facts.name) for each in variant.profiles]
         known = [course for course in courses if course is not None]
         if len(known) == len(courses):
-            yield f"{facts.name} = {_table(_course(known, facts.unit, kept.profiles))}"
-    totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
+            yield f"{facts.name} = {_table(_course(known, facts.unit, variant.profiles))}"
+    totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
         yield f"rss_total = {_list(_number(total, 0) for total in totals)}"
-    yield from _time(kept.profiles)
+    yield from _time(variant.profiles)
 
 
-def _facts(kept: KeptVariant, matter: Matter) -> Iterator[tuple[str, str]]:
+def _facts(variant: BaselineVariant, matter: Matter) -> Iterator[tuple[str, str]]:
     """The facts that the environment does not say, one value or one for each run."""
     names = dict.fromkeys(
-        name for each in kept.profiles for name, (_, why) in each.facts.items() if why is matter
+        name for each in variant.profiles for name, (_, why) in each.facts.items() if why is matter
     )
     for name in names:
-        if name == PYTHON or name not in kept.environment:
-            values = [each.facts.get(name, (absent(name),))[0] for each in kept.profiles]
+        if name == PYTHON or name not in variant.environment:
+            values = [each.facts.get(name, (absent(name),))[0] for each in variant.profiles]
             same = len(set(values)) == 1
             yield name, _text(values[0]) if same else _list(map(_text, values))
 

@@ -122,7 +122,7 @@ def test_the_list_names_scenarios_variants_and_options(leakhunt: Leakhunt) -> No
 def test_no_path_of_this_machine_gets_into_a_run_file(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 3, "--out", "out")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 3, "--format=json", "--out", "out")
     text = (tmp_path / "out" / "naive.run.jsonl").read_text()
     assert str(tmp_path) not in text
     assert str(Path.home()) not in text

@@ -76,7 +76,7 @@ def gate(folder: Path, target: str, seed: int) -> dict[str, Any]:
         "calls": max(run["calls_done"] for run in variant["runs"]),
         "answers": {check["budget"]["series"]: check["answer"] for check in variant["checks"]},
         "would_have_seen": {
-            check["budget"]["series"]: check["detectable"] for check in variant["checks"]
+            check["budget"]["series"]: check["detection_limit"] for check in variant["checks"]
         },
         "suspects": [
             f"{where['file']}:{where['line']}"

@@ -144,7 +144,7 @@ def test_a_clean_curve_would_have_shown_the_leak_it_names(name: str) -> None:
     shown = 0
     for number in range(CURVES):
         clean = judge_series(_curve(name, number), unit="ns", tolerance=TOLERANCE)
-        assert clean.detectable is not None
-        leak = _curve(name, number + 1000) + clean.detectable * np.arange(LENGTH)
+        assert clean.detection_limit is not None
+        leak = _curve(name, number + 1000) + clean.detection_limit * np.arange(LENGTH)
         shown += judge_series(leak, unit="ns", tolerance=TOLERANCE).status is Status.LEAK
     assert shown >= 0.85 * CURVES

@@ -66,7 +66,8 @@ BLIND_TO = {
         " allocator of their own",
     ),
     Instrument.RESOURCES: message(
-        "attribution.blind-resources", "descriptors and threads opened by C code have no stack"
+        "attribution.blind-resources",
+        "descriptors and threads opened by C code have no stack",
     ),
     Instrument.LINES: message(
         "attribution.blind-lines",
@@ -88,7 +89,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
     caveats = (
         each for one in instrumented for note in one.notes for each in note.get("caveats", ())
     )
-    blind = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
+    blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
     if not is_growing(verdict):
@@ -101,7 +102,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
             ceiling_calls=None,
             sentence=message("attribution.no-growth", "No suspects: no growth."),
             retained=_retained(run, verdict),
-            blind=blind,
+            blind_spots=blind_spots,
             instruments=instruments,
             lines=lines,
         )
@@ -122,7 +123,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
         sentence="",
         retained=_retained(run, verdict),
-        blind=blind,
+        blind_spots=blind_spots,
         instruments=instruments,
         lines=lines,
     )

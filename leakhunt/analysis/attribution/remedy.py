@@ -29,12 +29,12 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
     for run in sorted(runs, key=lambda each: each.started_at):
         plan = run.plan
         if plan.role in (Role.BEFORE, Role.AFTER):
-            rounds = tried.setdefault((plan.reference, plan.remedy), {})
-            rounds.setdefault(plan.round, {})[plan.role] = run
-    for (variant, remedy), rounds in tried.items():
+            by_round = tried.setdefault((plan.reference, plan.remedy), {})
+            by_round.setdefault(plan.round, {})[plan.role] = run
+    for (variant, remedy), by_round in tried.items():
         pairs = [
             (taken[Role.BEFORE], taken[Role.AFTER])
-            for _, taken in sorted(rounds.items())
+            for _, taken in sorted(by_round.items())
             if len(taken) == 2 and all(run.reading("trimmed") for run in taken.values())
         ]
         if len(pairs) > 1:
@@ -50,7 +50,7 @@ def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> Remed
     trial = RemedyTrial(
         variant=variant,
         remedy=remedy,
-        rounds=len(pairs),
+        pairs=len(pairs),
         before=fmean(before),
         after=fmean(after),
         saved=interval([one - other for one, other in zip(before, after, strict=True)]),

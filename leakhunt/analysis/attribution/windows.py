@@ -25,14 +25,14 @@ _ENOUGH_BEFORE = 5_000
 _STRETCHES = (0.27, 0.33, 0.40)
 
 
-def watched_plan(run: Run, instrument: Instrument) -> Plan:
+def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of `run` again, its last calls watched: the same inputs, in the same order.
 
     Some of the calls before are watched too, but not counted: what replaces older things is then
     told from what comes on top.
     """
     each = run.calls_per_sample
-    watched = _watched_calls(run)
+    watched = _instrumented_calls(run)
     before = min(max(run.calls_done - watched, 0), _calls_before(run)) // each * each or each
     return replace(
         run.plan,
@@ -77,7 +77,7 @@ def stretches(before: int, calls: int) -> list[int]:
     return sorted({*(end for end in ends if end < calls), calls})
 
 
-def _watched_calls(run: Run) -> int:
+def _instrumented_calls(run: Run) -> int:
     if run.calls_per_sample > 1:
         return MOST_CALLS
     share = _leaking_share(run)

@@ -219,14 +219,14 @@ def failed(asked: MeasureContext) -> ClaimMeasurement:
 
     Cannot be told of what is no soak, or where no request was made.
     """
-    landing = asked.entry.landing
-    if landing is None or not landing.requests:
+    load_summary = asked.entry.load_summary
+    if load_summary is None or not load_summary.requests:
         return untold(message("claims.no-requests", "not a soak, or no request was made"), "share")
     text = message(
         "claims.failed",
         "{share:.3g} %: {failed:,} of {requests:,} requests",
-        share=100 * landing.failed / landing.requests,
-        failed=landing.failed,
-        requests=landing.requests,
+        share=100 * load_summary.failed / load_summary.requests,
+        failed=load_summary.failed,
+        requests=load_summary.requests,
     )
-    return exactly(landing.failed / landing.requests, "share", text)
+    return exactly(load_summary.failed / load_summary.requests, "share", text)

@@ -154,7 +154,7 @@ def _no_difference(by_name: Mapping[str, Metric]) -> Message:
     if found:
         limits = (
             message(
-                "comparison.detectable",
+                "comparison.detection-limit",
                 "{amount} of {title}",
                 amount=quantity(line, line.would_show or 0.0),
                 title=line.title,

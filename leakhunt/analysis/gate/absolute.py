@@ -41,7 +41,14 @@ def _checked(
     if trend is None:
         return BudgetResult(budget, unit, answer, reason)
     return BudgetResult(
-        budget, unit, answer, reason, trend.rate, trend.rate_low, _bound(trend), trend.detectable
+        budget,
+        unit,
+        answer,
+        reason,
+        trend.rate,
+        trend.rate_low,
+        _bound(trend),
+        trend.detection_limit,
     )
 
 

@@ -21,8 +21,8 @@ from leakhunt.model.baseline import (
     LIBC,
     PYTHON,
     SYSTEM,
+    BaselineVariant,
     GrowthCourse,
-    KeptVariant,
     Profile,
 )
 from leakhunt.model.comparison import NOT_RECORDED, VARIABLE
@@ -59,10 +59,10 @@ def environment_of(run: Run) -> dict[str, str]:
     return {name: value or NOT_RECORDED for name, value in known.items()} | variables
 
 
-def unfit(entries: Sequence[JudgedRun]) -> Text:
+def unfit_reason(entries: Sequence[JudgedRun]) -> Text:
     """Why these runs of one variant are no baseline; empty where they are one.
 
-    A leak is another matter: see `KeptVariant.accepts_leak`.
+    A leak is another matter: see `BaselineVariant.accepts_leak`.
     """
     for entry in entries:
         run = entry.run
@@ -92,14 +92,17 @@ def unfit(entries: Sequence[JudgedRun]) -> Text:
     return ""
 
 
-def kept(entries: Sequence[JudgedRun]) -> KeptVariant:
-    """What is kept of one run or of repeats, of one variant and environment; none is `unfit`."""
+def baseline_variant(entries: Sequence[JudgedRun]) -> BaselineVariant:
+    """The figures of one run or of repeats, of one variant and environment.
+
+    None of them has an `unfit_reason`.
+    """
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
     profiles = [profile(entry) for entry in entries]
     if len(profiles) > 1:
         profiles = [_as_repeat(each) for each in profiles]
     run = entries[0].run
-    return KeptVariant(
+    return BaselineVariant(
         scenario=run.plan.scenario,
         variant=run.plan.variant,
         environment=environment_of(run),
@@ -121,7 +124,7 @@ def _as_repeat(one: Profile) -> Profile:
     )
 
 
-def derived(read: KeptVariant) -> KeptVariant:
+def derived(read: BaselineVariant) -> BaselineVariant:
     """What was read from a file, with the rates that follow from what the file says."""
     profiles = (
         replace(

@@ -12,7 +12,7 @@ from leakhunt.analysis.comparison.profiles import over_calls_of, profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
 from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.model.baseline import PYTHON, Baseline, Environment, KeptVariant
+from leakhunt.model.baseline import PYTHON, Baseline, BaselineVariant, Environment
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
@@ -20,7 +20,7 @@ from leakhunt.text.message import Text, joined, message
 
 
 def against_baseline(
-    kept: KeptVariant, entries: Sequence[JudgedRun]
+    kept: BaselineVariant, entries: Sequence[JudgedRun]
 ) -> tuple[tuple[Metric, ...], tuple[Mismatch, ...]]:
     """The figures of repeats beside those kept, and the facts that forbid a conclusion.
 
@@ -41,7 +41,7 @@ def against_baseline(
     return tuple(refused(line, in_force) for line in lines), in_force
 
 
-def differing_facts(kept: KeptVariant, runs: Sequence[Run]) -> tuple[Mismatch, ...]:
+def differing_facts(kept: BaselineVariant, runs: Sequence[Run]) -> tuple[Mismatch, ...]:
     """Every fact that differs, versions of packages too, what forbids a conclusion first."""
     return differing([each.facts for each in kept.profiles], [facts(run) for run in runs])
 

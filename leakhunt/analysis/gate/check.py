@@ -74,13 +74,13 @@ def _agreed(repeats: Sequence[BudgetResult]) -> BudgetResult:
         return told
     lows, highs, seen = (
         [value for each in repeats if (value := getattr(each, name)) is not None]
-        for name in ("low", "high", "detectable")
+        for name in ("low", "high", "detection_limit")
     )
     told = replace(
         told,
         low=min(lows, default=None),
         high=max(highs, default=None),
-        detectable=max(seen, default=None) if len(seen) == len(repeats) else None,
+        detection_limit=max(seen, default=None) if len(seen) == len(repeats) else None,
     )
     count = answers.count(gravest_answer)
     if count == len(repeats):

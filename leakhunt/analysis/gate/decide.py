@@ -58,7 +58,7 @@ def answer_on(
     if attribution is not None and accepted:
         names = {suspect.fingerprint for suspect, _ in accepted}
         counting = [each for each in suspects if each.fingerprint not in names]
-        checks = tuple(_put_up_with(check, attribution, counting, accepted) for check in checks)
+        checks = tuple(_accepted_growth(check, attribution, counting, accepted) for check in checks)
         suspects = tuple(counting)
     refusal = beside.refusal if beside is not None else ""
     if not checks and not refusal:
@@ -112,7 +112,7 @@ def _is_beyond(suspect: Suspect, acceptance: Acceptance) -> bool:
     return acceptance.up_to is not None and (suspect.bytes_per_call or 0.0) > acceptance.up_to
 
 
-def _put_up_with(
+def _accepted_growth(
     check: BudgetResult,
     told: Attribution,
     counting: Sequence[Suspect],
@@ -126,7 +126,7 @@ def _put_up_with(
         return check
     if told.growth is not None and (told.explained or 0.0) < EXPLAINED_SHARE * told.growth:
         return check
-    if check.unit is Unit.COUNT and not _are_held(check, [suspect for suspect, _ in accepted]):
+    if check.unit is Unit.COUNT and not _explain_count(check, [suspect for suspect, _ in accepted]):
         return check
     in_bytes = check.unit is Unit.BYTES
     left = sum((s.bytes_per_call or 0.0) if in_bytes else s.per_call for s in counting)
@@ -141,7 +141,7 @@ def _put_up_with(
     return replace(check, answer=GateAnswer.WITHIN_BUDGET, reason=reason)
 
 
-def _are_held(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
+def _explain_count(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
     """Whether the suspects open what is counted, and not only keep the memory beside it."""
     opened = sum(each.per_call for each in suspects if each.bytes_per_call is None)
     return opened >= EXPLAINED_SHARE * (check.low or 0.0)

@@ -138,7 +138,7 @@ def _by_collections(
         rate_low=min(left.pieces),
         rate_high=max(left.pieces),
         upper_bound=max(*left.pieces, 0.0),
-        detectable=None,  # that was about the noise between the collections
+        detection_limit=None,  # that was about the noise between the collections
         calls_needed=trend.samples if status is Status.INCONCLUSIVE else None,
         reason=reason,
     )

@@ -29,7 +29,7 @@ from leakhunt.analysis.verdict.cross_checks import (
 )
 from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
 from leakhunt.analysis.verdict.forecast import forecast
-from leakhunt.analysis.verdict.load_summary import landing, load_statements, mostly_failed
+from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
 from leakhunt.analysis.verdict.statements import (
@@ -96,7 +96,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
         nothing = message("verdict.nothing_measured", "Not measured")
         return _inconclusive(trends, [nothing, *ending(run)])
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
-    statements = [verdict.sentence, *load_statements(run, landing(run)), *ending(run)]
+    statements = [verdict.sentence, *load_statements(run, load_summary(run)), *ending(run)]
     if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
         also = tuple(
             kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
@@ -107,7 +107,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
-    if mostly_failed(landing(run)):
+    if mostly_failed(load_summary(run)):
         failed = message("verdict.mostly_failed", "Inconclusive: most requests failed")
         return _inconclusive(trends, [failed])
     if is_seen_from_outside(run, trends, live_memory()):

@@ -30,7 +30,7 @@ _FELL_BELOW = 0.75
 _BLOCKS = 4
 
 
-def landing(run: Run) -> LoadSummary | None:
+def load_summary(run: Run) -> LoadSummary | None:
     """How the load of a soak's judged part landed; None where nothing says so.
 
     The quantiles are medians over the samples, each counted as often as it stands for requests.
@@ -47,34 +47,34 @@ def landing(run: Run) -> LoadSummary | None:
     return LoadSummary(
         requests=sum(judged.requests),
         failed=failed,
-        first_per_second=first,
-        last_per_second=last,
-        half_seconds=half,
+        throughput_first_third=first,
+        throughput_last_third=last,
+        median_seconds=half,
         p95_seconds=p95,
         p99_seconds=p99,
         errors=_errors(run),
     )
 
 
-def mostly_failed(landed: LoadSummary | None) -> bool:
+def mostly_failed(summary: LoadSummary | None) -> bool:
     """Whether most requests failed, so that the service's memory says nothing."""
-    return landed is not None and landed.failed > MOSTLY_FAILED_SHARE * landed.requests
+    return summary is not None and summary.failed > MOSTLY_FAILED_SHARE * summary.requests
 
 
-def load_statements(run: Run, landed: LoadSummary | None) -> list[Message]:
+def load_statements(run: Run, summary: LoadSummary | None) -> list[Message]:
     """What a verdict has to say beside the memory: failed requests, and a pace that fell."""
-    if landed is None:
+    if summary is None:
         return []
     statements = []
-    if landed.failed > _WORTH_A_WORD_SHARE * landed.requests:
-        statements.append(_failed_requests(landed))
+    if summary.failed > _WORTH_A_WORD_SHARE * summary.requests:
+        statements.append(_failed_requests(summary))
     if fell(run):
         statements.append(
             message(
                 "verdict.throughput_fell",
                 "Throughput fell from {first:.3g} to {last:.3g} requests per second",
-                first=landed.first_per_second,
-                last=landed.last_per_second,
+                first=summary.throughput_first_third,
+                last=summary.throughput_last_third,
             )
         )
     return statements
@@ -167,11 +167,11 @@ def _errors(run: Run) -> tuple[tuple[str, int], ...]:
     return tuple((total + latest).most_common())
 
 
-def _failed_requests(landed: LoadSummary) -> Message:
+def _failed_requests(summary: LoadSummary) -> Message:
     """How many failed, and what most of them said."""
-    values = {"share": 100 * landed.failed / landed.requests, "requests": landed.requests}
-    if not landed.errors:
-        if mostly_failed(landed):
+    values = {"share": 100 * summary.failed / summary.requests, "requests": summary.requests}
+    if not summary.errors:
+        if mostly_failed(summary):
             return message(
                 "verdict.requests_mostly_failed",
                 "{share:.0f} % of {requests:,} requests failed; memory growth is not meaningful",
@@ -180,8 +180,8 @@ def _failed_requests(landed: LoadSummary) -> Message:
         return message(
             "verdict.requests_failed", "{share:.2g} % of {requests:,} requests failed", **values
         )
-    error, _ = landed.errors[0]
-    if mostly_failed(landed):
+    error, _ = summary.errors[0]
+    if mostly_failed(summary):
         return message(
             "verdict.requests_mostly_failed_with",
             "{share:.0f} % of {requests:,} requests failed ({error}); memory growth is not"

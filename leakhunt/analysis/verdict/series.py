@@ -58,7 +58,7 @@ _EARLIER_LATER_SHARE = 0.4
 CLEAN_ALPHA = ALPHA / len(LOOKS)
 # What a clean process still creeps by, a sample: a json/re/numpy loop by 96 bytes of live heap.
 TOLERANCE = {Unit.BYTES: 256.0, Unit.BLOCKS: 0.75, Unit.COUNT: 0.01}
-# `detectable` is worked out on so many orders of this series' own noise.
+# `detection_limit` is worked out on so many orders of this series' own noise.
 _ORDERS = 20
 _POWER = 0.95
 _HALVINGS = 9
@@ -96,7 +96,7 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
         calls_per_sample: how many calls lie between two readings, in the mean.
         alpha: one-sided level of the bounds of the rate, 0.01 or smaller.
         name: the series' name, kept in the result.
-        power: work out `detectable`, which takes some 20 ms on a noisy series.
+        power: work out `detection_limit`, which takes some 20 ms on a noisy series.
         work: what the reason calls a call.
 
     Returns:
@@ -145,10 +145,10 @@ class Sight:
     obstacle: Text | None
 
 
-def look(values: Floats, tolerance: float, alpha: float) -> Sight:
+def interim_check(values: Floats, tolerance: float, alpha: float) -> Sight:
     """Judge the samples after the discarded part once; `tolerance` per sample."""
     fine, width = fine_floors(values[int(len(values) * DISCARDED_SHARE) :])
-    return _look_at_floors(fine, width, tolerance, alpha)
+    return _check_floors(fine, width, tolerance, alpha)
 
 
 def was_growing(values: Floats, tolerance: float) -> bool:
@@ -163,7 +163,7 @@ def was_growing(values: Floats, tolerance: float) -> bool:
     )
 
 
-def _look_at_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> Sight:
+def _check_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> Sight:
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
@@ -203,7 +203,7 @@ class _Judgement:
             rate_low=None,
             rate_high=None,
             upper_bound=None,
-            detectable=None,
+            detection_limit=None,
             calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
             reason=message(
                 "verdict.too_few_samples",
@@ -215,13 +215,13 @@ class _Judgement:
         )
 
     def trend(self, name: str, net: float | None, power: bool) -> Trend:
-        sight = look(self.heights, self.tolerance, self.alpha)
+        sight = interim_check(self.heights, self.tolerance, self.alpha)
         fine, width = fine_floors(self.heights[self._discarded() :])
         block = width * FINE_BLOCKS / BLOCKS
         bound = theil_sen(floors(fine), block, min(CLEAN_ALPHA, self.alpha)).high
         status = self._status(sight, bound)
         wanted = power and status is not Status.LEAK
-        detectable = self._detectable(fine, width) if wanted else None
+        detection_limit = self._detection_limit(fine, width) if wanted else None
         needed = self._samples_needed(sight, bound) if status is Status.INCONCLUSIVE else None
         calls = self.calls_per_sample
         return Trend(
@@ -236,7 +236,7 @@ class _Judgement:
             rate_low=sight.slope.low / calls,
             rate_high=sight.slope.high / calls,
             upper_bound=max(bound, 0.0) / calls,
-            detectable=None if detectable is None else detectable / calls,
+            detection_limit=None if detection_limit is None else detection_limit / calls,
             calls_needed=None if needed is None else round(needed * calls),
             reason=self._reason(sight, status, bound, needed),
             slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
@@ -277,7 +277,7 @@ class _Judgement:
             target = max(target, done * min((doubt / gap) ** (2 / 3), _MOST_TIMES_LONGER))
         return max(ceil(target), FEWEST_FOR_LEAK) - done
 
-    def _detectable(self, fine: Floats, width: int) -> float:
+    def _detection_limit(self, fine: Floats, width: int) -> float:
         """The slope that 95 % of the orders of this series' own noise would have shown."""
         places = np.arange(FINE_BLOCKS, dtype=float)
         slope = theil_sen(floors(fine), width * FINE_BLOCKS / BLOCKS).rate
@@ -293,7 +293,7 @@ class _Judgement:
         high = max(2 * low, 8 * float(np.ptp(noise)) / (width * FINE_BLOCKS), 1e-12)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            seen = _look_at_floors(noise + middle * places, width, self.tolerance, self.alpha)
+            seen = _check_floors(noise + middle * places, width, self.tolerance, self.alpha)
             low, high = (low, middle) if seen.obstacle is None else (middle, high)
         return high
 

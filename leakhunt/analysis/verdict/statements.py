@@ -87,16 +87,16 @@ def bound(trend: Trend, work: Work) -> Message:
     if trend.upper_bound is None or trend.upper_bound > trend.tolerance:
         return _about((title,), trend.reason)
     most = Rate(trend.upper_bound, trend.unit, work)
-    if trend.detectable is None:
+    if trend.detection_limit is None:
         return message(
             "verdict.bound", "{title}: at most {upper_bound}", title=title, upper_bound=most
         )
     return message(
         "verdict.bound_with_power",
-        "{title}: at most {upper_bound} (detection limit {detectable}, 95 % power)",
+        "{title}: at most {upper_bound} (detection limit {detection_limit}, 95 % power)",
         title=title,
         upper_bound=most,
-        detectable=Rate(trend.detectable, trend.unit, work),
+        detection_limit=Rate(trend.detection_limit, trend.unit, work),
     )
 
 

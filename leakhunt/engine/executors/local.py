@@ -7,7 +7,7 @@ from pathlib import Path
 from leakhunt.engine.events import Events
 from leakhunt.engine.executors import Workplace
 from leakhunt.model.options import Settings
-from leakhunt.runner.prepared import Bench, needs_preparing, prepared_for
+from leakhunt.runner.prepared import PreparedScenario, needs_preparing, prepared_for
 from leakhunt.text.message import message
 
 
@@ -28,7 +28,7 @@ class Local:
         if is_told:
             for name, fact in prepared.facts.items():
                 events.noted(f"  {name}: {fact}")
-        return Bench(settings, prepared, folder, scratch)
+        return PreparedScenario(settings, prepared, folder, scratch)
 
 
 LOCAL = Local()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
-from leakhunt.model.baseline import KeptVariant
+from leakhunt.model.baseline import BaselineVariant
 from leakhunt.model.series import Unit, compared_series
 from leakhunt.text.language import ntr, tr
 
@@ -17,10 +17,10 @@ _DATE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRow:
-    """What is shown of a variant that is kept.
+class BaselineRow:
+    """What is shown of a saved variant.
 
-    `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was kept.
+    `figures` are titles with amounts. `accepts_leak`: it leaked for certain when it was saved.
     """
 
     name: str
@@ -31,41 +31,41 @@ class KeptRow:
     accepts_leak: bool
 
 
-def row_of(kept: KeptVariant) -> KeptRow:
+def row_of(variant: BaselineVariant) -> BaselineRow:
     """What is shown of it in a table."""
-    made = [each.calls_done for each in kept.profiles]
+    made = [each.calls_done for each in variant.profiles]
     calls = f"{min(made):,}" if min(made) == max(made) else f"{min(made):,}–{max(made):,}"
-    verdicts = Counter(tr(verdict) for verdict in kept.verdicts)
-    days = sorted({each[:_DATE] for each in kept.measured})
-    return KeptRow(
-        name=kept.name,
-        figures=tuple(_figures(kept)),
+    verdicts = Counter(tr(verdict) for verdict in variant.verdicts)
+    days = sorted({each[:_DATE] for each in variant.measured})
+    return BaselineRow(
+        name=variant.name,
+        figures=tuple(_figures(variant)),
         calls=ntr("{n} run of {calls} calls", "{n} runs of {calls} calls", len(made), calls=calls),
         measured=tr("measured {days}", days=tr(", ").join(days)),
         verdict=tr(", ").join(
             told if len(verdicts) == 1 else f"{told} ({count})" for told, count in verdicts.items()
         ),
-        accepts_leak=kept.accepts_leak,
+        accepts_leak=variant.accepts_leak,
     )
 
 
-def _figures(kept: KeptVariant) -> Iterator[tuple[str, str]]:
-    first = kept.profiles[0]
+def _figures(variant: BaselineVariant) -> Iterator[tuple[str, str]]:
+    first = variant.profiles[0]
     for facts in compared_series():
         series, unit = facts.name, facts.unit
         rates = [
             rate
-            for each in kept.profiles
+            for each in variant.profiles
             if series in each.courses and (rate := each.courses[series].headline) is not None
         ]
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
             told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
             yield tr(facts.short_title), _told(told)
-    totals = [each.rss_growth for each in kept.profiles if each.rss_growth is not None]
+    totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
         yield tr("RSS in a run"), _told([format_bytes(total) for total in _spread(totals)])
-    times = [each.times.seconds for each in kept.profiles if each.times is not None]
+    times = [each.times.seconds for each in variant.profiles if each.times is not None]
     seconds = [each for each in times if each is not None]
     if seconds:
         yield tr("time of a call"), _told([format_seconds(each) for each in _spread(seconds)])

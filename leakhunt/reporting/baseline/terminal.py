@@ -8,9 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.model.baseline import Baseline, BaselineChange, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineChange, BaselineVariant
 from leakhunt.model.kinds import Kind
-from leakhunt.reporting.baseline.rows import KeptRow, row_of
+from leakhunt.reporting.baseline.rows import BaselineRow, row_of
 from leakhunt.reporting.comparison.differences import fact_line
 from leakhunt.reporting.comparison.terminal import lines_table
 from leakhunt.reporting.formats.terminal_escape import visible
@@ -18,7 +18,7 @@ from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.text.language import tr
 
 
-def kept_table(rows: Sequence[KeptRow]) -> Table:
+def baseline_table(rows: Sequence[BaselineRow]) -> Table:
     """A table of one environment, a row each variant."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(tr("variant"), overflow="fold")
@@ -42,11 +42,11 @@ def baseline_parts(baseline: Baseline) -> Iterator[Table | Text]:
     yield Text()
     yield visible_line(Text(baseline.place, "bold"))
     yield visible_line(Text(facts, "dim"))
-    yield kept_table([row_of(variant) for variant in baseline.variants])
+    yield baseline_table([row_of(variant) for variant in baseline.variants])
 
 
 def saved_parts(
-    variants: Sequence[KeptVariant], changes: Sequence[BaselineChange]
+    variants: Sequence[BaselineVariant], changes: Sequence[BaselineChange]
 ) -> Iterator[Table | Text]:
     """What differs from before, where there was a baseline; then what leaks, or may, of it."""
     for change in changes:
@@ -67,7 +67,7 @@ def _change(change: BaselineChange) -> Iterator[Table | Text]:
         yield visible_line(Text(told, "yellow"))
 
 
-def _remarks(variants: Sequence[KeptVariant]) -> Iterator[Text]:
+def _remarks(variants: Sequence[BaselineVariant]) -> Iterator[Text]:
     for variant in variants:
         if Kind.INCONCLUSIVE in variant.verdicts:
             yield Text(

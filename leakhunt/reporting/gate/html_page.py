@@ -20,7 +20,7 @@ from leakhunt.reporting.gate.rows import (
     attempts,
     by_gravity,
     counts,
-    figures_tell,
+    figures_suffice,
     mismatch_line,
     overall,
     rows,
@@ -129,7 +129,7 @@ def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
 
 def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
     drawn = curve(row, _POINTS)
-    needs_reason = row.answer is GateAnswer.WITHIN_BUDGET and not figures_tell(row)
+    needs_reason = row.answer is GateAnswer.WITHIN_BUDGET and not figures_suffice(row)
     return GatePageRow(
         colour=_COLOURS[row.answer],
         cells=cells(row),

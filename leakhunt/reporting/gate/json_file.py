@@ -83,7 +83,7 @@ def _check(check: BudgetResult) -> dict[str, Any]:
         "estimate": finite(check.estimate),
         "low": finite(check.low),
         "high": finite(check.high),
-        "detectable": finite(check.detectable),
+        "detection_limit": finite(check.detection_limit),
     }
 
 

@@ -17,8 +17,8 @@ from leakhunt.reporting.gate.rows import (
     GateRow,
     attempts,
     by_gravity,
+    compared_with,
     counts,
-    held_against,
     mismatch_line,
     overall,
     rows,
@@ -53,7 +53,7 @@ def render(gated: GateResult) -> bytes:
 def _lines(gated: GateResult) -> Iterator[str]:
     yield f"## leakhunt: {SIGNS[gated.answer]} {escaped(overall(gated))}"
     yield ""
-    held = held_against(gated)
+    held = compared_with(gated)
     yield f"**{escaped(counts(gated))}**" + (
         tr(" ({reason})", reason=escaped(held)) if held else ""
     )

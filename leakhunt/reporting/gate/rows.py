@@ -135,9 +135,9 @@ def measured(row: GateRow) -> str:
 def power(row: GateRow) -> str:
     """The smallest growth that would have been seen with 95 %; a dash where that is not known."""
     check = row.check
-    if check is None or (detectable := finite(check.detectable)) is None:
+    if check is None or (detection_limit := finite(check.detection_limit)) is None:
         return NOTHING
-    return _amount(row, check, detectable)
+    return _amount(row, check, detection_limit)
 
 
 def finite(value: float | None) -> float | None:
@@ -154,7 +154,7 @@ def sentence(row: GateRow) -> str:
     """What follows the variant's name: the figures where they say it all, else the reason."""
     if row.check is None:
         return str(row.reason)
-    if figures_tell(row):
+    if figures_suffice(row):
         told = tr(
             "{series} {measured}, budget {limit}",
             series=row.series,
@@ -172,7 +172,7 @@ def sentence(row: GateRow) -> str:
     return told if power(row) == NOTHING or seen in told else told + seen
 
 
-def figures_tell(row: GateRow) -> bool:
+def figures_suffice(row: GateRow) -> bool:
     """Whether the interval lies on the answer's side of the budget, and that is all there is to it.
 
     It does not where growth is put up with or known to end, and where a run ended early.
@@ -226,7 +226,7 @@ def counts(gated: GateResult) -> str:
     return tr(", ").join(told) or tr("no variant")
 
 
-def held_against(gated: GateResult) -> str:
+def compared_with(gated: GateResult) -> str:
     """The policy and what was compared with; empty where neither has a name."""
     told = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
     told += [tr("against {against}", against=gated.against)] if gated.against else []

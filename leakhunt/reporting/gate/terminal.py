@@ -15,8 +15,8 @@ from leakhunt.reporting.gate.rows import (
     GateRow,
     attempts,
     by_gravity,
+    compared_with,
     counts,
-    held_against,
     mismatch_line,
     overall,
     rows,
@@ -54,7 +54,7 @@ def _lines(gated: GateResult) -> Iterator[Text]:
         yield from _beside(variant)
     for note in gated.notes:
         yield Text(tr("note: {note}", note=note))
-    held = held_against(gated)
+    held = compared_with(gated)
     yield Text.assemble(
         (overall(gated), _STYLES[gated.answer]),
         tr(": {reason}", reason=counts(gated)),

@@ -9,7 +9,9 @@ Format history
     5 (2026-11): claims that were checked on these runs; a plan has a load, a run a landing.
     6 (2026-11): a text is an object: ``text`` in English, and with it ``message`` (an id that stays
         the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
-        called retained.
+        called retained. Renamed: a trend's detection_limit, a run's load_summary with
+        throughput_first_third, throughput_last_third and median_seconds, an attribution's
+        blind_spots, a trial's pairs.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "cost": as_json(entry.cost),
         "attribution": as_json(entry.attribution),
         "ceiling": as_json(entry.ceiling),
-        "landing": as_json(entry.landing),
+        "load_summary": as_json(entry.load_summary),
         "readings": [as_json(reading) for reading in run.readings],
         "plan": as_json(run.plan),
         "phases": [as_json(phase) for phase in run.phases],

@@ -65,7 +65,7 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
         verdict_cell(entry),
         *(trend_cell(trends.get(facts.name)) for facts in _columns(report)),
         cost_cell(entry.cost),
-        failed_cell(entry.landing) if is_soak else difference_cell(entry),
+        failed_cell(entry.load_summary) if is_soak else difference_cell(entry),
         outcome_cell(entry),
     )
 
@@ -133,7 +133,7 @@ def short_difference_cell(entry: JudgedRun) -> str:
 def last_cell(entry: JudgedRun, report: Report) -> str:
     """For narrow places: what of its requests failed, or whether the results are the same."""
     if work_of(report) is Work.REQUEST:
-        return failed_cell(entry.landing)
+        return failed_cell(entry.load_summary)
     return short_difference_cell(entry)
 
 

@@ -127,11 +127,11 @@ def noise(report: Report) -> tuple[tuple[str, ...], ...]:
         (
             entry.variant,
             str(short_title(trend.series)),
-            format_rate(trend.detectable, trend.unit, entry.run.plan.work),
+            format_rate(trend.detection_limit, trend.unit, entry.run.plan.work),
             format_rate(trend.tolerance, trend.unit, entry.run.plan.work),
             f"{trend.samples:,}",
         )
         for entry in report.entries
         for trend in entry.verdict.trends.values()
-        if trend.detectable is not None
+        if trend.detection_limit is not None
     )

@@ -1,4 +1,4 @@
-"""How the load on a service landed, as cells and lines that every format shares. Pure."""
+"""How the load on a service summary, as cells and lines that every format shares. Pure."""
 
 from __future__ import annotations
 
@@ -32,42 +32,42 @@ def work_of(report: Report) -> Work:
 
 
 def load_rows(report: Report) -> list[tuple[str, ...]]:
-    """Under `LOAD_HEADINGS`, a row for each soak that has a landing."""
+    """Under `LOAD_HEADINGS`, a row for each soak that has a load summary."""
     return [
-        _row(entry, entry.landing)
+        _row(entry, entry.load_summary)
         for entry in report.entries
-        if entry.landing is not None and entry.run.plan.load is not None
+        if entry.load_summary is not None and entry.run.plan.load is not None
     ]
 
 
-def _row(entry: JudgedRun, landed: LoadSummary) -> tuple[str, ...]:
+def _row(entry: JudgedRun, summary: LoadSummary) -> tuple[str, ...]:
     load = entry.run.plan.load
     return (
         entry.variant,
-        f"{landed.requests:,}",
-        failed_cell(landed),
-        f"{landed.first_per_second:.3g}",
-        f"{landed.last_per_second:.3g}",
-        format_seconds(landed.half_seconds),
-        format_seconds(landed.p95_seconds),
-        format_seconds(landed.p99_seconds),
+        f"{summary.requests:,}",
+        failed_cell(summary),
+        f"{summary.throughput_first_third:.3g}",
+        f"{summary.throughput_last_third:.3g}",
+        format_seconds(summary.median_seconds),
+        format_seconds(summary.p95_seconds),
+        format_seconds(summary.p99_seconds),
         "" if load is None else f"{load.users:,}",
     )
 
 
-def failed_cell(landed: LoadSummary | None) -> str:
+def failed_cell(summary: LoadSummary | None) -> str:
     """``none``, or ``520 (12 %)``."""
-    if landed is None:
+    if summary is None:
         return "–"
-    if not landed.failed:
+    if not summary.failed:
         return tr("none")
-    return f"{landed.failed:,} ({100 * landed.failed / landed.requests:.2g} %)"
+    return f"{summary.failed:,} ({100 * summary.failed / summary.requests:.2g} %)"
 
 
 def load_lines(report: Report) -> Iterator[str]:
     """What failed requests said, and what happened to a service, a line each."""
     for entry in report.entries:
-        for text, count in entry.landing.errors if entry.landing is not None else ():
+        for text, count in entry.load_summary.errors if entry.load_summary is not None else ():
             yield tr(
                 "{variant}: {count:,} requests failed with: {text}",
                 variant=entry.variant,

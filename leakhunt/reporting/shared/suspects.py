@@ -151,7 +151,7 @@ def _verify_under_load(cause: Cause) -> str:
 
 def blind_spots(entry: JudgedRun) -> tuple[str, ...]:
     """What the instruments that were used cannot see."""
-    return tuple(map(str, entry.attribution.blind)) if entry.attribution is not None else ()
+    return tuple(map(str, entry.attribution.blind_spots)) if entry.attribution is not None else ()
 
 
 def closing_lines(entry: JudgedRun) -> Iterator[str]:

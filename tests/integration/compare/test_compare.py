@@ -77,7 +77,15 @@ def test_several_runs_of_a_variant_are_repeats(
     leakhunt: Leakhunt, runs: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(runs / "fixed", tmp_path / "both")
-    again = leakhunt("run", runs / "version-fixed" / "service.py", "--calls", 300, "--out", "again")
+    again = leakhunt(
+        "run",
+        runs / "version-fixed" / "service.py",
+        "--calls",
+        300,
+        "--format=json",
+        "--out",
+        "again",
+    )
     assert again.returncode == 0
     shutil.copy(tmp_path / "again" / "call.run.jsonl", tmp_path / "both" / "again.run.jsonl")
     done = leakhunt("compare", runs / "leaks", "both", "--out", "out")

@@ -11,8 +11,8 @@ import pytest
 from conftest import command_line
 from gate_projects import QUICK, SCENARIO, body, gate, in_one_line, project
 
-from leakhunt.model.baseline import KeptVariant
-from leakhunt.storage.baseline_folder import read_file, write_kept
+from leakhunt.model.baseline import BaselineVariant
+from leakhunt.storage.baseline_folder import read_file, write_variants
 
 POLICY = "baselines = 'kept'\n" + QUICK
 # Keeps so many bytes a call.
@@ -93,7 +93,7 @@ def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path
     found = read_file(file)
     other = {**found.environment, "libc": "musl 1.2.3"}
     rmtree(kept / "kept")
-    write_kept(kept / "kept", [_of(found, other)])
+    write_variants(kept / "kept", [_of(found, other)])
     done = gate(kept)
     assert done.code == 1  # it leaks by itself
     (reason,) = [each["reason"]["text"] for each in done.told["variants"]]
@@ -104,7 +104,7 @@ def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path
     assert clean.code == 4
 
 
-def _of(found: KeptVariant, environment: dict[str, str]) -> KeptVariant:
+def _of(found: BaselineVariant, environment: dict[str, str]) -> BaselineVariant:
     facts = [
         {name: (environment.get(name, value), matter) for name, (value, matter) in p.facts.items()}
         for p in found.profiles

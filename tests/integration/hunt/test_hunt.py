@@ -97,7 +97,13 @@ def test_what_does_not_grow_has_no_suspect_whatever_watches(
     leakhunt: Leakhunt, leaking: Path, tmp_path: Path
 ) -> None:
     done = leakhunt(
-        "hunt", f"{leaking}:fixed", "--with", "objgraph,lines,resources", "--out", "found"
+        "hunt",
+        f"{leaking}:fixed",
+        "--with",
+        "objgraph,lines,resources",
+        "--format=json",
+        "--out",
+        "found",
     )
     assert done.returncode == 0, done.stderr
     (run,) = report_in(tmp_path / "found")["runs"]
@@ -141,7 +147,7 @@ def test_every_variant_is_tried_against_the_one_that_is_named(
     other = LEAK.replace("def naive", "def other").partition("@variant\ndef fixed")[0]
     done = leakhunt(
         "hunt", write_scenario(other + LEAK), "--calls", "60", "--try", "variant:fixed",
-        "--pairs", "2", "--out", "found",
+        "--pairs", "2", "--format=json", "--out", "found",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     trials = report_in(tmp_path / "found")["trials"]
@@ -154,7 +160,7 @@ def test_a_remedy_that_does_nothing_saves_nothing(
 ) -> None:
     done = leakhunt(
         "hunt", f"{leaking}:naive", "--calls", "150", "--try", "MADE_UP=0", "--pairs", "2",
-        "--out", "found",
+        "--format=json", "--out", "found",
     )  # fmt: skip
     assert "no significant saving" in done.stdout
     (trial,) = report_in(tmp_path / "found")["trials"]

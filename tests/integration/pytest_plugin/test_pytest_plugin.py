@@ -121,7 +121,7 @@ def test_does_not(kept, elsewhere):
         [
             "leakhunt: over budget: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
             "▁▁*██",
-            "live heap*calls*warm up",
+            "live heap*calls, the first 25% as warm-up",
             "suspect 1: list that grows without a bound: test_sample.KEPT*",
             "  from: test_leaks (*test_sample.py:*): KEPT.append(bytearray(4000))",
             "show it with: leakhunt report *",

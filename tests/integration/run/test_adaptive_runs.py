@@ -33,7 +33,7 @@ def cache(state, item):
 def test_thirty_two_bytes_a_call_are_found_since_calls_are_taken_by_the_thousand(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    done = leakhunt("run", write_scenario(TINY), "--out", "out")
+    done = leakhunt("run", write_scenario(TINY), "--format=json", "--out", "out")
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path / "out")
     verdict = judge(run)
@@ -47,7 +47,7 @@ def test_thirty_two_bytes_a_call_are_found_since_calls_are_taken_by_the_thousand
 def test_a_clean_run_ends_at_the_first_look_that_may_say_so(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NOTHING), "--out", "out")
+    leakhunt("run", write_scenario(NOTHING), "--format=json", "--out", "out")
     run = only_run(tmp_path / "out")
     assert run.outcome.ending is Ending.OK
     assert judge(run).kind is Kind.CLEAN

@@ -59,7 +59,7 @@ def test_a_hung_worker_leaves_its_stack_in_the_log(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
     file = write_scenario(variant("time.sleep(600)"))
-    done = leakhunt("run", file, "--calls", 9, "--timeout", 2, "--out", "out")
+    done = leakhunt("run", file, "--calls", 9, "--timeout", 2, "--format=json", "--out", "out")
     assert done.returncode == 4
     assert 'made.py", line 12 in naive' in (tmp_path / "out" / "naive.log").read_text()
 
@@ -88,7 +88,7 @@ def test_setup_that_fails_is_told_with_its_place(leakhunt: Leakhunt, tmp_path: P
         "from leakhunt import variant\n\ndef setup(context):\n    raise OSError('no model')\n\n"
         "@variant\ndef naive(state, item):\n    pass\n"
     )
-    done = leakhunt("run", file, "--calls", 9, "--out", "out")
+    done = leakhunt("run", file, "--calls", 9, "--format=json", "--out", "out")
     assert done.returncode == 8
     assert str(only_run(tmp_path / "out").outcome.reason) == (
         "OSError: no model (made.py:4) before the first call"
@@ -99,7 +99,9 @@ def test_a_memory_limit_ends_the_worker_and_the_kernel_is_quoted(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
     file = write_scenario(variant("KEPT.append(b'x' * (10 << 20))"))
-    done = leakhunt("run", file, "--calls", 100, "--memory-limit", "300 MiB", "--out", "out")
+    done = leakhunt(
+        "run", file, "--calls", 100, "--memory-limit", "300 MiB", "--format=json", "--out", "out"
+    )
     run = only_run(tmp_path / "out")
     assert 5 < run.calls_done < 30
     if "cgroup" in str(run.facts["memory limit"]):
@@ -116,7 +118,7 @@ def test_what_a_worker_started_ends_with_it(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
     line = "import subprocess as s; item or KEPT.append(s.Popen(['sleep', '987.654']))"
-    leakhunt("run", write_scenario(variant(line)), "--calls", 3, "--out", "out")
+    leakhunt("run", write_scenario(variant(line)), "--calls", 3, "--format=json", "--out", "out")
     processes = Path("/proc").glob("[0-9]*/cmdline")
     commands = [file.read_bytes() for file in processes if file.exists()]
     assert b"sleep\x00987.654\x00" not in commands

@@ -25,7 +25,7 @@ def one_line(done: subprocess.CompletedProcess[str], exit_code: int) -> None:
 def test_a_reader_that_went_away_does_not_make_a_good_run_fail(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--format=json", "--out", "good")
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
@@ -92,7 +92,7 @@ def test_an_error_inside_the_standard_library_is_told_with_the_scenarios_line(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
     body = "import json\n@variant\ndef naive(state, item):\n    json.loads('x')\n"
-    leakhunt("run", write_scenario(body), "--calls", 3, "--out", "out")
+    leakhunt("run", write_scenario(body), "--calls", 3, "--format=json", "--out", "out")
     assert "(made.py:13)" in str(only_run(tmp_path / "out").outcome.reason)
 
 
@@ -101,7 +101,7 @@ def test_a_scenario_without_an_error_stream_is_measured(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path, line: str
 ) -> None:
     body = f"@variant\ndef naive(state, item):\n    if item == 1:\n        {line}\n"
-    leakhunt("run", write_scenario(body), "--calls", 3, "--out", "out")
+    leakhunt("run", write_scenario(body), "--calls", 3, "--format=json", "--out", "out")
     assert only_run(tmp_path / "out").outcome.ending is Ending.OK
 
 
@@ -109,7 +109,7 @@ def test_a_scenario_without_an_error_stream_is_measured(
 def test_a_full_output_is_told_in_one_line_and_is_no_answer_of_the_gate(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--out", "good")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 200, "--format=json", "--out", "good")
     command = [sys.executable, "-m", "leakhunt", "gate", "good", "--max-growth", "4 KiB/call"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -126,7 +126,7 @@ def test_a_memory_limit_that_is_none_is_refused_in_one_line(leakhunt: Leakhunt, 
 def test_one_damaged_run_file_does_not_cost_the_report_of_the_others(
     write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(NAIVE), "--calls", 120, "--out", "good")
+    leakhunt("run", write_scenario(NAIVE), "--calls", 120, "--format=json", "--out", "good")
     (tmp_path / "good" / "cut.run.jsonl").write_text('{"record":"hea')
     done = leakhunt("report", "good")
     assert done.returncode == 0
@@ -141,5 +141,7 @@ def test_a_thread_that_a_scenario_leaves_does_not_keep_the_run_from_ending(
         "import threading\n@variant\ndef naive(state, item):\n"
         "    if item == 1:\n        threading.Thread(target=time.sleep, args=(600,)).start()\n"
     )
-    leakhunt("run", write_scenario(body), "--calls", 3, "--timeout", 20, "--out", "out")
+    leakhunt(
+        "run", write_scenario(body), "--calls", 3, "--timeout", 20, "--format=json", "--out", "out"
+    )
     assert only_run(tmp_path / "out").outcome.ending is Ending.OK

@@ -70,7 +70,9 @@ def test_a_scenario_on_audio_has_its_audio_added_up_in_each_sample(
     file = write_scenario(
         "from pathlib import Path\ndef audio_seconds(state, item):\n    return item / 4\n" + NAIVE
     )
-    done = leakhunt("run", str(file), "--calls", "6", "--calls-per-sample", "3", "--out", "out")
+    done = leakhunt(
+        "run", str(file), "--calls", "6", "--calls-per-sample", "3", "--format=json", "--out", "out"
+    )
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path / "out")
     assert list(run.samples["audio"]) == [750_000_000, 3_000_000_000]

@@ -44,7 +44,7 @@ def test_a_plain_function_is_measured_and_hunted(leakhunt: Leakhunt, tmp_path: P
 def test_a_function_of_a_package_is_imported_as_one(
     leakhunt: Leakhunt, tmp_path: Path, package: Path, target: str
 ) -> None:
-    done = leakhunt("run", f"{target}:handle", "--calls", "8", "--out", "out")
+    done = leakhunt("run", f"{target}:handle", "--calls", "8", "--format=json", "--out", "out")
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path / "out")
     assert (run.calls_done, run.plan.variant) == (8, "handle")

@@ -17,7 +17,7 @@ from conftest import Leakhunt, is_alive, only_run, wait_until
 
 from leakhunt import Load, api
 from leakhunt.analysis.verdict.judge import judge
-from leakhunt.analysis.verdict.load_summary import landing
+from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.engine.events import RunStart, Silent
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Status
@@ -179,10 +179,10 @@ def test_a_load_that_does_not_land_is_no_measurement(
 ) -> None:
     ended = soak("--command", command(mode), "--requests", "60")
     assert ended.returncode == 4
-    landed = landing(the_run(tmp_path / "out"))
-    assert landed is not None
-    assert landed.failed == landed.requests > 0
-    assert error in landed.errors[0][0]
+    summary = load_summary(the_run(tmp_path / "out"))
+    assert summary is not None
+    assert summary.failed == summary.requests > 0
+    assert error in summary.errors[0][0]
 
 
 @pytest.mark.parametrize(

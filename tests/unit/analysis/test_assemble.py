@@ -108,5 +108,5 @@ def test_a_soak_that_was_hunted_is_hunted_again() -> None:
 
 def test_a_soak_has_its_landing_and_a_run_has_none(make_run: MakeRun) -> None:
     soaked, called = assemble([soak(Made(failing=0.1)), make_run(rss=[1, 2, 3])], "test").entries
-    assert soaked.landing is not None and soaked.landing.failed > 0
-    assert called.landing is None
+    assert soaked.load_summary is not None and soaked.load_summary.failed > 0
+    assert called.load_summary is None

@@ -13,7 +13,7 @@ import pytest
 from conftest import HOSTILE, MakeRun, hostile_run
 
 from leakhunt.analysis.comparison.metrics import lines
-from leakhunt.analysis.gate.baseline import derived, environment_of, kept, unfit
+from leakhunt.analysis.gate.baseline import baseline_variant, derived, environment_of, unfit_reason
 from leakhunt.analysis.gate.baseline_diff import (
     against_baseline,
     choose,
@@ -23,14 +23,14 @@ from leakhunt.analysis.gate.baseline_diff import (
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.errors import BadFile
-from leakhunt.model.baseline import Baseline, KeptVariant
+from leakhunt.model.baseline import Baseline, BaselineVariant
 from leakhunt.model.comparison import Conclusion, Matter, Metric
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.reporting.baseline.rows import row_of
 from leakhunt.storage import baseline_writer, run_file
 from leakhunt.storage.baseline_folder import file_name, slug
-from leakhunt.storage.baseline_reader import read_kept
+from leakhunt.storage.baseline_reader import read_variant
 from leakhunt.storage.baseline_writer import checksum, text_of
 
 EXAMPLES = Path(__file__).parents[3] / "reports" / "examples"
@@ -86,8 +86,8 @@ def example(name: str, folder: str = "fsmn-vad-cpu") -> JudgedRun:
     return assemble([run], "test").entries[0]
 
 
-def through_the_file(entries: Sequence[JudgedRun]) -> KeptVariant:
-    return derived(read_kept(text_of(kept(entries)), "file.toml"))
+def through_the_file(entries: Sequence[JudgedRun]) -> BaselineVariant:
+    return derived(read_variant(text_of(baseline_variant(entries)), "file.toml"))
 
 
 def assert_alike(kept_lines: Sequence[Metric], run_lines: Sequence[Metric]) -> None:
@@ -142,13 +142,13 @@ def test_a_run_of_other_calls_gives_welchs_interval_of_the_runs_themselves(
     after = assemble([replace(made, phases=phases, calls=calls)], "test").entries[0]
     found, _ = against_baseline(through_the_file([before]), [after])
     assert_alike(found, list(lines([before], [after])))
-    assert "by itself" in str(found[0].reason)
+    assert "compared by their own bounds" in str(found[0].reason)
 
 
 def test_a_shorter_run_than_the_one_kept_is_taken_by_itself(entry: MakeEntry) -> None:
     found, _ = against_baseline(through_the_file([entry()]), [entry(seed=1, calls=200)])
     assert found[0].conclusion is Conclusion.NO_DIFFERENCE
-    assert "by itself" in str(found[0].reason)
+    assert "compared by their own bounds" in str(found[0].reason)
 
 
 @pytest.mark.parametrize(("many", "few"), [(3, 1), (3, 3), (1, 3), (2, 2)])
@@ -159,7 +159,7 @@ def test_repeats_give_the_interval_of_the_runs_themselves(
     after = [entry(4600, seed=seed) for seed in range(5, 5 + few)]
     found, _ = against_baseline(through_the_file(before), after)
     assert_alike(found, list(lines(before, after)))
-    assert "the spread between runs" in str(found[0].reason)
+    assert "spread between runs" in str(found[0].reason)
 
 
 @pytest.mark.parametrize(
@@ -181,19 +181,19 @@ def test_a_soak_is_kept_and_held_against_another(entry: MakeEntry) -> None:
     found, refusing = against_baseline(again, [soak])
     assert refusing == ()
     anonymous = next(each for each in found if each.name == "anonymous")
-    assert "one soak each, by itself" in str(anonymous.reason)
+    assert "one soak each, compared by their own bounds" in str(anonymous.reason)
 
 
 @pytest.mark.parametrize("name", ["naive", "fixed-shape", "streaming"])
 def test_a_file_read_and_written_again_is_the_same_file_and_short(name: str) -> None:
-    text = text_of(kept([example(name)]))
-    assert text_of(derived(read_kept(text, "file.toml"))) == text
+    text = text_of(baseline_variant([example(name)]))
+    assert text_of(derived(read_variant(text, "file.toml"))) == text
     assert len(text.splitlines()) <= 30
 
 
 def test_what_is_read_is_what_the_file_says_and_rates_follow_from_that() -> None:
-    one = kept([example("naive")])
-    read = read_kept(text_of(one), "file.toml").profiles[0].courses["live_heap"]
+    one = baseline_variant([example("naive")])
+    read = read_variant(text_of(one), "file.toml").profiles[0].courses["live_heap"]
     assert (read.rate, read.left) == (None, None) and read.steps and read.points
     again = through_the_file([example("naive")]).profiles[0].courses["live_heap"]
     was = one.profiles[0].courses["live_heap"]
@@ -207,7 +207,7 @@ def test_a_file_has_as_many_blocks_as_the_verdict_looks_at() -> None:
 
 def test_the_file_keeps_every_fact(entry: MakeEntry) -> None:
     one = example("naive")
-    assert through_the_file([one]).profiles[0].facts == kept([one]).profiles[0].facts
+    assert through_the_file([one]).profiles[0].facts == baseline_variant([one]).profiles[0].facts
     assert differing_facts(through_the_file([one]), [one.run]) == ()
 
 
@@ -276,24 +276,26 @@ def test_repeats_on_two_machines_are_kept_with_both(entry: MakeEntry) -> None:
 
 
 def test_runs_that_did_not_end_by_themselves_are_no_baseline(entry: MakeEntry) -> None:
-    assert unfit([entry()]) == ""
+    assert unfit_reason([entry()]) == ""
     for ending in (Ending.KILLED, Ending.CRASHED, Ending.INTERRUPTED, Ending.TIMEOUT):
-        reason = unfit([entry(), with_run(entry(seed=1), outcome=Outcome(ending, "out of memory"))])
+        reason = unfit_reason(
+            [entry(), with_run(entry(seed=1), outcome=Outcome(ending, "out of memory"))]
+        )
         assert f"the run was {ending} (out of memory)" in str(reason)
 
 
 def test_a_run_of_too_few_samples_is_no_baseline(entry: MakeEntry) -> None:
-    assert "49 judged samples; 50 are needed" in str(unfit([entry(calls=124)]))
+    assert "49 measured samples; needs 50" in str(unfit_reason([entry(calls=124)]))
 
 
 def test_repeats_that_differ_are_no_baseline(entry: MakeEntry) -> None:
     other = entry(seed=1)
     other = with_run(other, plan=replace(other.run.plan, seed=3))
-    assert "seed 0 against 3" in str(unfit([entry(), other]))
+    assert "seed: 0 and 3" in str(unfit_reason([entry(), other]))
 
 
 def test_a_leak_that_is_accepted_is_said_in_the_file_and_in_the_table(entry: MakeEntry) -> None:
-    leaking, clean = kept([entry()]), kept([entry(0)])
+    leaking, clean = baseline_variant([entry()]), baseline_variant([entry(0)])
     assert leaking.accepts_leak and not clean.accepts_leak
     assert b"# IT ACCEPTS A LEAK" in text_of(leaking)
     assert b'verdict = ["leak in native code"]' in text_of(leaking)
@@ -302,7 +304,7 @@ def test_a_leak_that_is_accepted_is_said_in_the_file_and_in_the_table(entry: Mak
 
 
 def test_of_repeats_the_mean_is_shown_with_least_and_most(entry: MakeEntry) -> None:
-    row = row_of(kept([entry(rate, seed=n) for n, rate in enumerate((2048, 4096))]))
+    row = row_of(baseline_variant([entry(rate, seed=n) for n, rate in enumerate((2048, 4096))]))
     assert row.calls == "2 runs of 300 calls"
     assert row.measured == "measured 2026-11-20, 2026-11-21"
     figures = dict(row.figures)
@@ -383,9 +385,11 @@ def test_without_one_the_nearest_is_named_with_what_differs(entry: MakeEntry) ->
     near = Baseline("x/near", environment_of(changed(run, libc="musl 1.2")), ())
     far = Baseline("x/far", environment_of(changed(run, libc="musl 1.2", python="PyPy 3.11.1")), ())
     told = no_baseline([far, near], run, "x")
-    assert "the nearest, x/near, is of another: libc musl 1.2 against glibc 2.36" in str(told)
+    assert "the nearest, x/near, differs in libc: musl 1.2 and glibc 2.36" in str(told)
     assert "'leakhunt baseline save RUN_FOLDER'" in str(told)
-    assert "no baseline; 'leakhunt baseline save" in str(no_baseline([], run, "x"))
+    assert "no baseline. Create one with 'leakhunt baseline save RUN_FOLDER'" in str(
+        no_baseline([], run, "x")
+    )
 
 
 # Files that are not what they should be
@@ -400,7 +404,7 @@ def calls(work: str, made: str, per_sample: int, more: str) -> str:
 
 def refusal(text: bytes) -> str:
     with pytest.raises(BadFile) as found:
-        read_kept(text, "b.toml")
+        read_variant(text, "b.toml")
     message = str(found.value)
     assert "\n" not in message
     return message
@@ -408,7 +412,7 @@ def refusal(text: bytes) -> str:
 
 @pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "=======", ">>>>>>> other", "||||||| base"])
 def test_marks_of_a_conflict_are_named_with_their_line(entry: MakeEntry, mark: str) -> None:
-    lines_of_file = text_of(kept([entry()])).decode().splitlines()
+    lines_of_file = text_of(baseline_variant([entry()])).decode().splitlines()
     message = refusal("\n".join([*lines_of_file[:6], mark, *lines_of_file[6:]]).encode())
     assert message.startswith(
         f"b.toml:7: not a TOML file ({mark[:7]} is left of a merge conflict); resolve the conflict"
@@ -417,32 +421,32 @@ def test_marks_of_a_conflict_are_named_with_their_line(entry: MakeEntry, mark: s
 
 
 def test_a_file_cut_off_anywhere_is_refused(entry: MakeEntry) -> None:
-    text = text_of(kept([entry()]))
+    text = text_of(baseline_variant([entry()]))
     for end in range(0, len(text) - 1, 7):
         assert refusal(text[:end]).startswith("b.toml:")
 
 
 def test_a_line_that_is_gone_is_refused(entry: MakeEntry) -> None:
-    lines_of_file = text_of(kept([entry()])).splitlines(keepends=True)
+    lines_of_file = text_of(baseline_variant([entry()])).splitlines(keepends=True)
     for gone in range(len(lines_of_file)):
         refusal(b"".join(lines_of_file[:gone] + lines_of_file[gone + 1 :]))
 
 
 def test_figures_mixed_from_two_measurements_are_refused(entry: MakeEntry) -> None:
-    one, other = (text_of(kept([entry(seed=seed)])).splitlines() for seed in range(2))
+    one, other = (text_of(baseline_variant([entry(seed=seed)])).splitlines() for seed in range(2))
     mixed = [*one[:-3], *other[-3:-1], one[-1]]
     message = refusal(b"\n".join(mixed))
     assert f"b.toml:{len(one)}: the lines above are not those that were saved" in message
 
 
 def test_what_an_editor_changes_at_the_ends_of_lines_does_not_matter(entry: MakeEntry) -> None:
-    text = text_of(kept([entry()]))
+    text = text_of(baseline_variant([entry()]))
     for other in (text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text, text + b"\n", text[:-1]):
-        assert text_of(derived(read_kept(other, "b.toml"))) == text
+        assert text_of(derived(read_variant(other, "b.toml"))) == text
 
 
 def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
-    text = text_of(kept([entry()])).replace(b"format = 1", b"format = 2\nnew = 3")
+    text = text_of(baseline_variant([entry()])).replace(b"format = 1", b"format = 2\nnew = 3")
     assert refusal(text) == (
         "b.toml: baseline format 2, this leakhunt reads up to 1; read it with a newer leakhunt"
     )
@@ -451,45 +455,45 @@ def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("format", '"1"', "no number"),
-        ("variant", "7", "no text"),
-        ("measured", "[]", "no run"),
-        ("verdict", '["clean", "clean"]', "not one for each of 1 runs"),
-        ("environment", "{}", "no system"),
-        ("environment", '"Linux"', "no table"),
-        ("inputs", "{ seed = 0 }", "no list of texts"),
-        ("calls", calls("nap", made="1", per_sample=1, more=""), "neither"),
-        ("calls", calls("call", made="0", per_sample=1, more=""), "below one"),
-        ("calls", calls("call", made="9", per_sample=2, more=", judged = [1, 8]"), "no first"),
-        ("calls", calls("call", made="true", per_sample=1, more=""), "not what belongs"),
-        ("live_heap", "{ steps = [1, 2, 3] }", "not what belongs"),
-        ("live_heap", "{ steps = [1, 2, 3, 4, 5, 6, nan] }", "not what belongs"),
-        ("live_heap", f"{{ steps = [1, 2, 3, 4, 5, 6, {10**400}] }}", "not what belongs"),
-        ("live_heap", "{ collected = [[9, 0], [8, 0]] }", "not what belongs"),
-        ("live_heap", "7", "no table"),
-        ("rss_total", '["many"]', "no list of numbers"),
-        ("time", "{ milliseconds = [0] }", "not above nothing"),
-        ("time", "{ milliseconds = [1, 2] }", "not what belongs"),
-        ("checksum", '"0"', "not those that were saved"),
-        ("checksum", "[[", "not a TOML file"),
+        ("format", '"1"', "expected a number"),
+        ("variant", "7", "expected a text"),
+        ("measured", "[]", "missing run"),
+        ("verdict", '["clean", "clean"]', "expected one entry for each of 1 runs"),
+        ("environment", "{}", "missing system"),
+        ("environment", '"Linux"', "expected a table"),
+        ("inputs", "{ seed = 0 }", "expected a list of texts"),
+        ("calls", calls("nap", made="1", per_sample=1, more=""), "expected call or request"),
+        ("calls", calls("call", made="0", per_sample=1, more=""), "expected numbers of 1 or more"),
+        ("calls", calls("call", made="9", per_sample=2, more=", judged = [1, 8]"), "expected the"),
+        ("calls", calls("call", made="true", per_sample=1, more=""), "unexpected value"),
+        ("live_heap", "{ steps = [1, 2, 3] }", "unexpected value"),
+        ("live_heap", "{ steps = [1, 2, 3, 4, 5, 6, nan] }", "unexpected value"),
+        ("live_heap", f"{{ steps = [1, 2, 3, 4, 5, 6, {10**400}] }}", "unexpected value"),
+        ("live_heap", "{ collected = [[9, 0], [8, 0]] }", "unexpected value"),
+        ("live_heap", "7", "expected a table"),
+        ("rss_total", '["many"]', "expected a list of numbers"),
+        ("time", "{ milliseconds = [0] }", "times must be above 0"),
+        ("time", "{ milliseconds = [1, 2] }", "unexpected value"),
+        ("checksum", '"0"', "checksum mismatch"),
+        ("checksum", "[[", "invalid TOML"),
     ],
 )  # fmt: skip
 def test_a_mistyped_value_is_named_with_its_line(
     entry: MakeEntry, key: str, value: str, told: str
 ) -> None:
-    lines_of_file = text_of(kept([entry()])).decode().splitlines()
+    lines_of_file = text_of(baseline_variant([entry()])).decode().splitlines()
     (number,) = (n for n, line in enumerate(lines_of_file, 1) if line.startswith(f"{key} = "))
     lines_of_file[number - 1] = f"{key} = {value}"
     if key != "checksum":
         lines_of_file[-1] = f'checksum = "{checksum(lines_of_file[:-1])}"'
     message = refusal("\n".join(lines_of_file).encode())
     assert told in message
-    if told != "not a TOML file":
+    if told != "invalid TOML":
         assert message.startswith(f"b.toml:{number}: ")
 
 
 def test_an_unknown_key_and_a_file_of_something_else_are_refused(entry: MakeEntry) -> None:
-    text = text_of(kept([entry()]))
+    text = text_of(baseline_variant([entry()]))
     assert "unknown key 'a.b'" in refusal(b'"a.b" = 1\n' + text)
     for other in (b"", b"\xff\xfe", b"[project]\nname = 'x'\n", b"{}", b"\x00"):
         refusal(other)

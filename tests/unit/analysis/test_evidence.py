@@ -28,7 +28,7 @@ from leakhunt.model.run import Run
 GRAPH = "autograd graph"
 
 
-def kept_in(most: int, size: int, before: int = 0) -> list[Finding]:
+def cache_finding(most: int, size: int, before: int = 0) -> list[Finding]:
     site = finding(size=size, key="5")
     cache = finding(
         size=0,
@@ -42,9 +42,9 @@ def kept_in(most: int, size: int, before: int = 0) -> list[Finding]:
 
 
 def test_a_cache_that_holds_more_than_its_bound_has_none(leaking_objects: Run) -> None:
-    (suspect,) = attributed(leaking_objects, *kept_in(5000, 4 * KIB, before=4990)).suspects
+    (suspect,) = attributed(leaking_objects, *cache_finding(5000, 4 * KIB, before=4990)).suspects
     assert suspect.ceiling_calls is None
-    (suspect,) = attributed(leaking_objects, *kept_in(5000, 4 * KIB, before=900)).suspects
+    (suspect,) = attributed(leaking_objects, *cache_finding(5000, 4 * KIB, before=900)).suspects
     assert suspect.ceiling_calls == 5000
 
 
@@ -164,7 +164,7 @@ def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
 
 def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:
     told = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
-    assert "explain 100% of 4.00 KiB/call (they come to 225%" in str(told.sentence)
+    assert "account for 100% of 4.00 KiB/call (found 225%" in str(told.sentence)
 
 
 def test_growth_of_mappings_is_measured_by_rss(make_run: MakeRun) -> None:

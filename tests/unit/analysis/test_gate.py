@@ -59,8 +59,8 @@ def test_a_run_within_the_budget_passes_and_tells_its_power(make_run: MakeRun) -
     noisy = [value + 40_000 * (index * 7919 % 13) for index, value in enumerate(leak(0, 400))]
     told = only(PER_CALL, make_run(live_heap=noisy))
     assert told.answer is GateAnswer.WITHIN_BUDGET
-    assert told.detectable is not None
-    assert told.detectable > 0
+    assert told.detection_limit is not None
+    assert told.detection_limit > 0
 
 
 def test_a_leak_below_the_budget_is_within_it(make_run: MakeRun) -> None:
@@ -73,13 +73,13 @@ def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     assert told.answer is GateAnswer.OVER_BUDGET
     assert told.estimate == pytest.approx(5000)
-    assert "at least 4.88 KiB/call" in str(told.reason)
+    assert "lower bound 4.88 KiB/call" in str(told.reason)
 
 
 def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     with speaking("zh"):
-        assert "至少 4.88 KiB" in str(told.reason)
+        assert "下界 4.88 KiB" in str(told.reason)
 
 
 def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
@@ -345,7 +345,7 @@ def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[Jud
         ceiling_calls=None,
         sentence="",
         retained=(),
-        blind=(),
+        blind_spots=(),
         instruments=(),
     )
     return tuple(replace(entry, attribution=told) for entry in judged(run))
@@ -412,7 +412,7 @@ def test_growth_that_nobody_explains_is_not_accepted(leaking_run: Run) -> None:
 def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
     clean = answer_on(judged(make_run(live_heap=leak(0))), terms())
     (note,) = unneeded_notes(terms(acceptance("aa")), [clean])
-    assert "nothing needs it" in str(note)
+    assert "matches no suspect. Remove it" in str(note)
     assert unneeded_notes(terms(acceptance("aa", date(2026, 1, 1))), [clean]) == ()
 
 
@@ -421,7 +421,7 @@ def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
     assert told.answer is GateAnswer.OVER_BUDGET
     (note,) = acceptance_notes(terms(some), [told])
-    assert "accepted up to 3.91 KiB/call, and keeps 4.88 KiB/call" in str(note)
+    assert "accepted up to 3.91 KiB/call, but retains 4.88 KiB/call" in str(note)
     enough = replace(some, up_to=5000.0)
     assert (
         answered(leaking_run, [made_suspect("aa", 5000.0)], enough).answer

@@ -51,7 +51,7 @@ def taken(make_run: MakeRun) -> list[Run]:
 
 def test_a_remedy_is_told_with_its_price(taken: list[Run]) -> None:
     (trial,) = remedy_trials(taken)
-    assert (trial.variant, trial.remedy, trial.rounds) == ("naive", "LESS=1", 2)
+    assert (trial.variant, trial.remedy, trial.pairs) == ("naive", "LESS=1", 2)
     assert trial.before == pytest.approx(4000)
     assert trial.after == pytest.approx(10)
     assert trial.saved.low == pytest.approx(3990)

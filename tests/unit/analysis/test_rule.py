@@ -13,10 +13,10 @@ from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retaine
 from leakhunt.analysis.attribution.windows import (
     FEWEST_CALLS,
     MOST_CALLS,
+    instrumented_plan,
     next_stretch,
     prime_from,
     stretches,
-    watched_plan,
 )
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Phase, Purpose
@@ -98,7 +98,7 @@ def test_primes() -> None:
 
 def test_a_run_is_watched_over_its_own_last_calls(make_run: MakeRun) -> None:
     run = make_run(live_heap=[1000 * call for call in range(250)])
-    plan = watched_plan(run, Instrument.MEMRAY)
+    plan = instrumented_plan(run, Instrument.MEMRAY)
     assert plan.instrument is Instrument.MEMRAY
     assert plan.calls == 250 and plan.warmup is not None
     assert plan.calls - plan.warmup >= FEWEST_CALLS
@@ -110,7 +110,7 @@ def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
     seldom = make_run(live_heap=[1000 * (call // 10) for call in range(600)])
     lengths = []
     for run in (every, seldom):
-        plan = watched_plan(run, Instrument.TRACEMALLOC)
+        plan = instrumented_plan(run, Instrument.TRACEMALLOC)
         assert plan.calls is not None and plan.warmup is not None
         lengths.append(plan.calls - plan.warmup)
     assert lengths[0] < 60
@@ -119,7 +119,7 @@ def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
 
 def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
     for calls in (100, 250, 600):
-        plan = watched_plan(
+        plan = instrumented_plan(
             make_run(live_heap=[1000 * (call // 3) for call in range(calls)]), Instrument.MEMRAY
         )
         assert plan.calls is not None and plan.warmup is not None
@@ -129,14 +129,14 @@ def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
 
 def test_of_many_short_calls_five_thousand_come_before_the_watched_ones(make_run: MakeRun) -> None:
     early = make_run(live_heap=[1000 * call for call in range(9000)])
-    assert watched_plan(early, Instrument.MEMRAY).warmup == 5000
+    assert instrumented_plan(early, Instrument.MEMRAY).warmup == 5000
     late = [0] * 7000 + [1000 * call for call in range(2000)]
-    plan = watched_plan(make_run(live_heap=late), Instrument.MEMRAY)
+    plan = instrumented_plan(make_run(live_heap=late), Instrument.MEMRAY)
     assert plan.warmup is not None and plan.warmup > 8000
 
 
 def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> None:
-    plan = watched_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
+    plan = instrumented_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
     assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 1, 1)
 
 

@@ -36,26 +36,26 @@ def test_a_steady_leak_is_a_leak_and_its_rate_is_within_the_bounds() -> None:
     assert (trend.status, trend.shape) == (Status.LEAK, Shape.LINEAR)
     assert trend.rate_low is not None and trend.rate_high is not None
     assert trend.rate_low < 64 * KIB < trend.rate_high
-    assert (trend.calls_needed, trend.detectable) == (None, None)
+    assert (trend.calls_needed, trend.detection_limit) == (None, None)
 
 
 def test_a_leak_names_the_warm_up_that_would_look_like_it() -> None:
     trend = judged([KIB * call for call in range(CALLS)], sigma=8 * KIB)
     assert trend.status is Status.LEAK
-    assert "only a warm-up with a time constant above 190 calls" in str(trend.reason)
+    assert "not warm-up, unless its time constant exceeds 190 calls" in str(trend.reason)
 
 
 def test_a_series_that_never_moves_is_clean_and_says_what_it_would_have_shown() -> None:
     trend = judged([0.0] * CALLS)
     assert (trend.status, trend.shape, trend.upper_bound) == (Status.NO_LEAK, Shape.FLAT, 0)
-    assert trend.detectable == trend.tolerance == 256
+    assert trend.detection_limit == trend.tolerance == 256
 
 
 def test_a_clean_noisy_series_would_have_shown_a_leak_of_its_noise() -> None:
     trend = judged([0.0] * CALLS, sigma=2 * KIB)
     assert trend.status is Status.NO_LEAK
-    assert trend.detectable is not None and 256 < trend.detectable < 2 * KIB
-    leak = [trend.detectable * 1.5 * call for call in range(CALLS)]
+    assert trend.detection_limit is not None and 256 < trend.detection_limit < 2 * KIB
+    leak = [trend.detection_limit * 1.5 * call for call in range(CALLS)]
     assert judged(leak, sigma=2 * KIB).status is Status.LEAK
 
 

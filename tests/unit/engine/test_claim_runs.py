@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun
 
-from leakhunt.engine.claim_runs import Left, Need, is_whole, left_in, make
+from leakhunt.engine.claim_runs import ClaimRunResult, Need, is_whole, make, result_in
 from leakhunt.engine.command_line import COMMAND_LINES
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.run import RunResult
@@ -29,12 +29,12 @@ def need(folder: Path, command: str, device: str = "", base: Path = Path()) -> N
 
 def test_a_run_is_whole_if_it_went_as_it_was_meant_to(make_run: MakeRun) -> None:
     done, empty = make_run(rss=[1, 2]), make_run()
-    assert is_whole(0, Left((empty,)))
-    assert is_whole(4, Left((done, done)))
-    assert not is_whole(4, Left((done, empty)))
-    assert not is_whole(4, Left())
+    assert is_whole(0, ClaimRunResult((empty,)))
+    assert is_whole(4, ClaimRunResult((done, done)))
+    assert not is_whole(4, ClaimRunResult((done, empty)))
+    assert not is_whole(4, ClaimRunResult())
     for code in (2, 5, 8, 130):
-        assert not is_whole(code, Left((done,)))
+        assert not is_whole(code, ClaimRunResult((done,)))
 
 
 def test_a_gpu_that_is_hidden_is_not_seen() -> None:
@@ -59,11 +59,11 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     run = make_run(rss=[1])
     monkeypatch.setattr(run_file, "load", lambda file: run)
     asked = need(tmp_path, "run null", "cuda")
-    assert str(left_in(asked, "").missing) == "ran on cpu, not on a CUDA GPU"
-    assert left_in(need(tmp_path, "run null"), "").runs == (run,)
+    assert str(result_in(asked, "").missing) == "ran on cpu, not on a CUDA GPU"
+    assert result_in(need(tmp_path, "run null"), "").runs == (run,)
     load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})
-    assert left_in(asked, "").runs == (run,)
+    assert result_in(asked, "").runs == (run,)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_paths_are_those_beside_the_claims(tmp_path: Path, command: str, rest: l
 
     verbs = dict.fromkeys(("run", "soak"), carry_out)
     left = make(need(tmp_path / "out", command, base=tmp_path), command_lines=verbs)
-    assert left == Left(missing="not now")
+    assert left == ClaimRunResult(missing="not now")
     words = [word.replace("{base}", str(tmp_path)) for word in rest]
     assert carried_out == [(words, tmp_path / "out", ["json"])]
 

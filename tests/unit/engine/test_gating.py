@@ -183,7 +183,7 @@ def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
         return carry
 
     held = replace(gate(after, MORE), carry=told("after", after))
-    answer = held.answer_against(plan(calls=200), told("before", before), "main", rounds=2)
+    answer = held.answer_against(plan(calls=200), told("before", before), "main", pairs=2)
     assert answer.answer is GateAnswer.WITHIN_BUDGET
     assert order == [
         "after naive.round-1", "before naive.round-1", "before naive.round-2",
@@ -193,7 +193,7 @@ def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
 
 def test_calls_that_are_left_open_are_found_by_a_first_run(make_run: MakeRun) -> None:
     before, after = Script(make_run, steady(0)), Script(make_run, steady(0), calls=250)
-    gate(after, MORE).answer_against(OPEN, before, "main", rounds=2)
+    gate(after, MORE).answer_against(OPEN, before, "main", pairs=2)
     assert after.names[0] == "naive.first"
     assert {asked.calls for _, asked in before.asked} == {250}
     assert {asked.calls for _, asked in after.asked[1:]} == {250}
@@ -211,7 +211,7 @@ def test_only_what_is_worse_than_the_other_revision_fails(
     make_run: MakeRun, grown: int, answer: GateAnswer
 ) -> None:
     before, after = Script(make_run, steady(3000)), Script(make_run, steady(grown))
-    held = gate(after, MORE).answer_against(plan(calls=200), before, "main", rounds=2)
+    held = gate(after, MORE).answer_against(plan(calls=200), before, "main", pairs=2)
     assert held.answer is answer
 
 
@@ -229,7 +229,7 @@ def test_a_side_that_ends_early_is_no_pass_and_not_tried_again(
     asks: list[str] = []
     held = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
     other = killed if breaks == "there" else script
-    answer = held.answer_against(plan(calls=200), other, "main", rounds=2)
+    answer = held.answer_against(plan(calls=200), other, "main", pairs=2)
     assert answer.answer is GateAnswer.INCONCLUSIVE
     assert asks == ["naive.round-1", "naive.round-2"]
 
@@ -240,7 +240,7 @@ def test_rounds_that_cannot_tell_are_followed_by_more(make_run: MakeRun) -> None
 
     after = Script(make_run, *swinging([3000, 5400, 3900, 3900, 3900, 3900]))
     before = Script(make_run, steady(3000))
-    answer = gate(after, MORE, retries=1).answer_against(plan(calls=200), before, "main", rounds=2)
+    answer = gate(after, MORE, retries=1).answer_against(plan(calls=200), before, "main", pairs=2)
     assert answer.attempts == 2
     assert len(before.asked) == 4
 

@@ -143,7 +143,7 @@ def test_the_memory_limit_is_drawn_where_it_is_in_view(make_run: MakeRun) -> Non
 
 def trial(saved: tuple[float, float, float], differing: int = 0) -> RemedyTrial:
     return RemedyTrial(
-        variant="naive", remedy="NAME=1", rounds=3, before=64.0 * KIB, after=0.0,
+        variant="naive", remedy="NAME=1", pairs=3, before=64.0 * KIB, after=0.0,
         saved=Interval(*saved), saved_rss_bytes=Interval(0, -1, 1),
         time_ratio=Interval(1.2, 1.1, 1.3), compared=600, differing=differing, sentence="",
     )  # fmt: skip
@@ -181,13 +181,13 @@ def test_the_picture_says_what_saves_nothing_and_what_changes_results(usual: Rep
     svg = remedies_svg(usual).decode()
     assert "no significant saving, " in svg
     assert "; results differ" in svg
-    assert "costs nothing" in svg
+    assert "saving without" in svg
 
 
 def test_without_a_remedy_the_board_says_so(make_run: MakeRun) -> None:
     report = assemble([variant(make_run, "naive", KIB)], "test")
     assert board(report) == ()
-    assert b"No remedy was tried" in remedies_svg(report)
+    assert b"No fix was tried" in remedies_svg(report)
 
 
 def test_a_reference_that_is_missing_leaves_nothing_to_compare(make_run: MakeRun) -> None:

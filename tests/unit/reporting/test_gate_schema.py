@@ -99,7 +99,7 @@ def test_figures_come_with_their_unit_and_infinity_is_none(gates: Mapping[str, G
     assert units == ["bytes/call", "bytes/call", "bytes/call", "bytes"]
     share, seconds = document(gates["time"])["variants"][0]["checks"]
     assert (share["unit"], seconds["unit"]) == ("share", "seconds/call")
-    assert share["detectable"] == 0.06 and seconds["detectable"] is None
+    assert share["detection_limit"] == 0.06 and seconds["detection_limit"] is None
 
 
 def test_no_samples_and_no_folders_are_in_it(gates: Mapping[str, GateResult]) -> None:

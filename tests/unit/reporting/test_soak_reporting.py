@@ -1,4 +1,4 @@
-"""Reports of soaks: requests and not calls, how the load landed, and the time that passed."""
+"""Reports of soaks: requests and not calls, how the load summary, and the time that passed."""
 
 from __future__ import annotations
 
@@ -121,10 +121,10 @@ def test_the_load_section_has_what_failed_and_why() -> None:
     rows = load_rows(made)
     assert [cells[0] for cells in rows] == ["naive", "cleaned"]
     assert {len(cells) for cells in rows} == {len(LOAD_HEADINGS)}
-    landed = made.entries[0].landing
-    assert landed is not None
-    assert rows[0][1] == f"{landed.requests:,}"
-    assert rows[0][2] == f"{landed.failed:,} ({100 * landed.failed / landed.requests:.2g} %)"
+    summary = made.entries[0].load_summary
+    assert summary is not None
+    assert rows[0][1] == f"{summary.requests:,}"
+    assert rows[0][2] == f"{summary.failed:,} ({100 * summary.failed / summary.requests:.2g} %)"
     told = list(load_lines(made))
     assert told[0].endswith("requests failed with: 500 Internal Server Error")
     page = text_of("report.html", made)
@@ -210,8 +210,8 @@ def test_failures_are_drawn_only_where_there_were_some() -> None:
 def test_json_has_the_load_and_its_landing() -> None:
     (run,) = json.loads(text_of("report.json", report_of(soak(NAIVE))))["runs"]
     assert run["plan"]["load"]["users"] == 4
-    assert run["landing"]["failed"] > 0
-    assert run["landing"]["errors"][0][0] == "500 Internal Server Error"
+    assert run["load_summary"]["failed"] > 0
+    assert run["load_summary"]["errors"][0][0] == "500 Internal Server Error"
     assert run["forecast"]["seconds"] > 0
 
 
@@ -280,11 +280,11 @@ def test_a_suspect_of_a_soak_is_kept_and_verified_by_requests() -> None:
     )  # fmt: skip
     told = Attribution(
         suspects=(suspect,), growth=58_000.0, explained=34_000.0, bounded=False,
-        ceiling_bytes=None, ceiling_calls=None, sentence="It.", retained=(), blind=(),
+        ceiling_bytes=None, ceiling_calls=None, sentence="It.", retained=(), blind_spots=(),
         instruments=(),
     )  # fmt: skip
     (shown,) = cards(replace(entry, attribution=told))
     assert shown.keeps.startswith("33.2 KiB/request")
     verify = dict(shown.facts)["verify"]
-    assert "the same soak of a service started with" in verify
+    assert "repeat the soak with the service started with" in verify
     assert "leakhunt hunt" not in verify

@@ -231,7 +231,7 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         (Finding, "finding"),
         (Series, "Series"),
         (Plan, "Plan"),
-        (PlannedLoad, "Load"),
+        (PlannedLoad, "PlannedLoad"),
     ],
 )
 def test_a_record_of_the_run_file_is_what_its_type_says(kind: type, name: str) -> None:

@@ -10,43 +10,43 @@ from conftest import HOSTILE, MakeRun
 from made_soaks import Made, soak
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.load_summary import fell, landing, load_statements
+from leakhunt.analysis.verdict.load_summary import fell, load_statements, load_summary
 from leakhunt.model.run import Run
 
 
 def told(run: Run) -> str:
-    return " ".join(map(str, load_statements(run, landing(run))))
+    return " ".join(map(str, load_statements(run, load_summary(run))))
 
 
 def test_a_load_that_lands_is_counted_and_needs_no_word() -> None:
     run = soak(Made(milliseconds=20.0, users=4, doublings=2))
-    landed = landing(run)
-    assert landed is not None
-    assert landed.requests == run.calls[-1] - run.calls[run.judged_from - 1]
-    assert (landed.failed, landed.errors) == (0, ())
-    assert landed.first_per_second == pytest.approx(200, rel=0.03)
-    assert landed.last_per_second == pytest.approx(200, rel=0.03)
-    assert landed.half_seconds == pytest.approx(0.020, rel=0.05)
-    assert landed.p95_seconds == pytest.approx(0.032, rel=0.05)
-    assert landed.p99_seconds == pytest.approx(0.042, rel=0.05)
+    summary = load_summary(run)
+    assert summary is not None
+    assert summary.requests == run.calls[-1] - run.calls[run.judged_from - 1]
+    assert (summary.failed, summary.errors) == (0, ())
+    assert summary.throughput_first_third == pytest.approx(200, rel=0.03)
+    assert summary.throughput_last_third == pytest.approx(200, rel=0.03)
+    assert summary.median_seconds == pytest.approx(0.020, rel=0.05)
+    assert summary.p95_seconds == pytest.approx(0.032, rel=0.05)
+    assert summary.p99_seconds == pytest.approx(0.042, rel=0.05)
     assert told(run) == ""
 
 
 def test_what_failed_is_told_with_its_reason_and_not_the_warm_up() -> None:
     run = soak(Made(failing=0.12))
-    landed = landing(run)
-    assert landed is not None
-    assert landed.failed == sum(run.samples["failures"][run.judged_from :])
-    assert landed.errors == (("500 Internal Server Error", sum(run.samples["failures"])),)
-    assert f"% of {landed.requests:,} requests failed (500 Internal Server Error)" in told(run)
+    summary = load_summary(run)
+    assert summary is not None
+    assert summary.failed == sum(run.samples["failures"][run.judged_from :])
+    assert summary.errors == (("500 Internal Server Error", sum(run.samples["failures"])),)
+    assert f"% of {summary.requests:,} requests failed (500 Internal Server Error)" in told(run)
     assert "requests failed" in str(judge(run).sentence)
 
 
 def test_the_last_note_of_errors_holds() -> None:
     run = soak(Made(failing=0.12))
     first = {"record": "note", "kind": "errors", "errors": [["old", 1]]}
-    landed = landing(replace(run, notes=(first, *run.notes)))
-    assert landed is not None and landed.errors[0][0] == "500 Internal Server Error"
+    summary = load_summary(replace(run, notes=(first, *run.notes)))
+    assert summary is not None and summary.errors[0][0] == "500 Internal Server Error"
 
 
 def test_a_soak_that_went_on_has_the_errors_of_both_parts() -> None:
@@ -57,8 +57,8 @@ def test_a_soak_that_went_on_has_the_errors_of_both_parts() -> None:
         {"kind": "resumed", "text": "resumed after request 60"},
         {"kind": "errors", "errors": [["500", 3]]},
     ]
-    landed = landing(replace(soak(Made(failing=0.1)), notes=tuple(notes)))
-    assert landed is not None and landed.errors == (("500", 15), ("503", 1))
+    summary = load_summary(replace(soak(Made(failing=0.1)), notes=tuple(notes)))
+    assert summary is not None and summary.errors == (("500", 15), ("503", 1))
 
 
 def test_a_hostile_error_is_a_text_as_any() -> None:
@@ -83,21 +83,21 @@ def test_too_few_samples_say_nothing_of_the_pace() -> None:
 
 
 def test_what_is_no_soak_has_no_landing(make_run: MakeRun) -> None:
-    assert landing(make_run(rss=[1, 2, 3], duration=[1, 1, 1])) is None
+    assert load_summary(make_run(rss=[1, 2, 3], duration=[1, 1, 1])) is None
 
 
 def test_a_soak_without_a_sample_or_a_clock_has_none() -> None:
     run = soak(Made())
     empty = {name: values[:0] for name, values in run.samples.items()}
-    assert landing(replace(run, samples=empty, calls=run.calls[:0], readings=())) is None
+    assert load_summary(replace(run, samples=empty, calls=run.calls[:0], readings=())) is None
     stopped = {**run.samples, "elapsed": [0] * run.samples_done}
-    assert landing(replace(run, samples=stopped)) is None
+    assert load_summary(replace(run, samples=stopped)) is None
 
 
 def test_one_sample_is_enough_for_a_count() -> None:
     run = soak(Made(failing=1.0))
     one = {name: values[:1] for name, values in run.samples.items()}
     cut = replace(run, samples=one, calls=run.calls[:1], phases=run.phases[:1], readings=())
-    landed = landing(cut)
-    assert landed is not None and landed.failed == landed.requests == cut.calls[0]
-    assert landed.first_per_second == landed.last_per_second > 0
+    summary = load_summary(cut)
+    assert summary is not None and summary.failed == summary.requests == cut.calls[0]
+    assert summary.throughput_first_third == summary.throughput_last_third > 0
