@@ -121,7 +121,7 @@ class Bars:
         follower.end(outcome)
         if not self._console.is_terminal:
             text = ended_line(f"{name:<{self._width}}", follower, follower.figures, outcome)
-            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def note(console: Console, text: Text, warning: bool) -> None:
@@ -192,7 +192,7 @@ _ENDED = {
 def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
     reason = f": {outcome.reason}" if outcome.reason else ""
-    return tr(
+    told = tr(
         _ENDED[done.work],
         name=name,
         calls=done.calls,
@@ -200,3 +200,4 @@ def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
         ending=tr(outcome.ending),
         reason=reason,
     )
+    return visible(told)
