@@ -85,7 +85,9 @@ class Bars:
                 self._begin(run.group)
             assert self._bars is not None
             task = self._bars.add_task(
-                f"{run.name:<{self._width}}", total=run.calls, figures=tr("starting the worker")
+                f"{visible(run.name):<{self._width}}",
+                total=run.calls,
+                figures=tr("starting the worker"),
             )
             self._followers[run.name] = Follower(self._bars, task, str(run.afterwards))
 
@@ -190,7 +192,7 @@ _ENDED = {
 def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
     reason = f": {outcome.reason}" if outcome.reason else ""
-    return tr(
+    told = tr(
         _ENDED[done.work],
         name=name,
         calls=done.calls,
@@ -198,3 +200,4 @@ def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
         ending=tr(outcome.ending),
         reason=reason,
     )
+    return visible(told)

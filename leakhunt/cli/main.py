@@ -18,6 +18,7 @@ from leakhunt.cli.language_option import asked_language
 from leakhunt.cli.stdout import Lasting
 from leakhunt.cli.verb import EXIT_CODES
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import LANGUAGES, speaking, tr
 
 # The verbs by what they are for, each with its line in the help.
@@ -130,7 +131,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _say(text: str, exit_code: int) -> int:
-    click.echo(f"leakhunt: {text}", err=True)
+    # Names and words from outside are in it, which must not steer the terminal.
+    click.echo(f"leakhunt: {visible(' '.join(text.splitlines()))}", err=True)
     return exit_code
 
 

@@ -6,6 +6,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 
+# What would steer the terminal that shows the file, or turn the direction of its text.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
@@ -20,17 +22,22 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """`text` on one line, as it stands."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", _one_line(text))
 
 
 def inside_html(text: str) -> str:
     """`text` between HTML tags of ours, where Markdown is not read."""
-    return html.escape(" ".join(text.split()), quote=False)
+    return html.escape(_one_line(text), quote=False)
 
 
 def code(text: str) -> str:
     """Inline code whose fence is longer than any run of backticks inside."""
-    text = " ".join(text.split())
+    text = _one_line(text)
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     pad = " " if "`" in text else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _one_line(text: str) -> str:
+    """`text` on one line, with a question mark for each character that steers."""
+    return _CONTROLS.sub("?", " ".join(text.split()))

@@ -48,7 +48,7 @@ def test_where_nothing_grows_there_is_no_suspect(make_run: MakeRun) -> None:
     flat = make_run(live_heap=[5000] * CALLS, python_blocks=[1000] * CALLS)
     told = attributed(flat, finding())
     assert told.suspects == ()
-    assert "Nothing grows" in str(told.sentence)
+    assert "No suspects: no growth." in str(told.sentence)
 
 
 def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> None:
@@ -184,13 +184,15 @@ def test_what_is_not_explained_is_said(leaking: Run) -> None:
     told = attributed(leaking, finding(size=KIB, instrument=Instrument.MEMRAY))
     assert told.growth == pytest.approx(4 * KIB, rel=0.01)
     assert told.explained == pytest.approx(KIB)
-    assert "explain 25% of 4.00 KiB/call; 3.00 KiB/call stay unexplained" in str(told.sentence)
+    assert "account for 25% of 4.00 KiB/call; 3.00 KiB/call unattributed" in str(told.sentence)
 
 
 def test_no_suspect_is_said(leaking: Run) -> None:
     told = attributed(leaking)
     assert told.suspects == ()
-    assert "no instrument that was used finds who keeps it" in str(told.sentence)
+    assert "Growth not attributed: none of the instruments used found what retains it." in str(
+        told.sentence
+    )
 
 
 def test_what_an_instrument_is_blind_to_is_told(leaking: Run) -> None:
@@ -243,7 +245,7 @@ def test_bounded_caches_are_reported_with_their_ceiling_and_not_as_a_leak(leakin
     assert told.bounded and told.ceiling_calls == 1024
     verdict = bounded(judge(leaking), told, None)
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
-    assert "ceiling about 2.88 MiB after some 1,024 calls" in str(verdict.sentence)
+    assert "ceiling about 2.88 MiB after about 1,024 calls" in str(verdict.sentence)
     assert verdict.forecast is None
 
 

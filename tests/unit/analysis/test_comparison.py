@@ -105,7 +105,7 @@ def test_equals_differ_in_nothing_that_shows_and_it_is_said_what_would(
     heap = line(pair, "live_heap")
     assert heap.conclusion is Conclusion.NO_DIFFERENCE
     assert heap.would_show is not None and 256 < heap.would_show < 2048
-    assert "no difference in memory that shows (detection limit" in str(pair.sentence)
+    assert "no significant difference in memory (detection limit" in str(pair.sentence)
     assert line(pair, "time").conclusion is Conclusion.NO_DIFFERENCE
 
 
@@ -145,7 +145,7 @@ def test_runs_of_other_lengths_are_compared_over_the_calls_both_made(
     assert "the same 125 calls" in str(line(pair, "live_heap").reason)
     total = line(pair, "rss_total")
     assert total.conclusion is Conclusion.INCONCLUSIVE
-    assert str(total.reason) == "not as many calls: 200 to 300"
+    assert str(total.reason) == "different number of calls: 200 to 300"
     assert total.before is not None
 
 
@@ -167,7 +167,7 @@ def test_too_few_samples_are_told_with_how_many_are_needed(leaking: Callable[...
     pair = only(compared(side("a", leaking()), side("b", leaking(seed=1, calls=60))))
     heap = line(pair, "live_heap")
     assert heap.conclusion is Conclusion.INCONCLUSIVE
-    assert str(heap.reason) == "45 judged samples; 50 are needed"
+    assert str(heap.reason) == "45 measured samples; needs 50"
     assert "memory: inconclusive" in str(pair.sentence)
 
 
@@ -190,7 +190,7 @@ def test_repeats_are_judged_by_the_spread_between_them(leaking: Callable[..., Ru
     pair = only(compared(before, after))
     assert (len(pair.before), len(pair.after)) == (3, 3)
     heap, total, time = (line(pair, name) for name in ("live_heap", "rss_total", "time"))
-    assert str(heap.reason) == "the spread between runs, 3 and 3 of them"
+    assert str(heap.reason) == "spread between runs (3 and 3 runs)"
     assert (heap.conclusion, time.conclusion) == (Conclusion.DECREASE, Conclusion.INCREASE)
     assert total.difference is not None
     assert total.difference.estimate == pytest.approx(-3096 * CALLS, abs=4 * MIB)
@@ -248,7 +248,7 @@ def test_other_inputs_refuse_every_conclusion_and_keep_the_figures(
     }
     assert line(pair, "live_heap").difference is not None
     assert pair.results is None
-    assert str(pair.sentence) == "naive: no conclusion, these are not the same: seed 0 against 7."
+    assert str(pair.sentence) == "naive: not comparable, the runs differ in: seed: 0 and 7."
 
 
 def test_another_machine_refuses_conclusions_on_time_alone(leaking: Callable[..., Run]) -> None:
@@ -259,7 +259,7 @@ def test_another_machine_refuses_conclusions_on_time_alone(leaking: Callable[...
     assert comparison.is_refused
     assert line(pair, "live_heap").conclusion is Conclusion.DECREASE
     assert line(pair, "time").conclusion is Conclusion.NOT_COMPARABLE
-    assert "no conclusion on time, these are not the same: cores 2 against 64" in str(pair.sentence)
+    assert "time not comparable, the runs differ in: cores: 2 and 64" in str(pair.sentence)
     assert pair.results is not None
 
 
@@ -363,7 +363,7 @@ def test_where_the_verdict_goes_by_collections_so_does_the_rate(make_run: MakeRu
     heap, python = line(pair, "live_heap"), line(pair, "python_live")
     assert heap.before == pytest.approx(60_000)
     assert heap.after == pytest.approx(10_000)
-    assert "corrected by what gc.collect() leaves" in str(heap.reason)
+    assert "corrected for cyclic garbage" in str(heap.reason)
     assert python.before == pytest.approx(30_000)
     assert python.conclusion is Conclusion.DECREASE
     assert python.difference is not None

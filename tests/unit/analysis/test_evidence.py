@@ -164,7 +164,7 @@ def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
 
 def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:
     told = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
-    assert "explain 100% of 4.00 KiB/call (they come to 225%" in str(told.sentence)
+    assert "account for 100% of 4.00 KiB/call (found 225%" in str(told.sentence)
 
 
 def test_growth_of_mappings_is_measured_by_rss(make_run: MakeRun) -> None:

@@ -73,13 +73,13 @@ def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     assert told.answer is GateAnswer.OVER_BUDGET
     assert told.estimate == pytest.approx(5000)
-    assert "at least 4.88 KiB/call" in str(told.reason)
+    assert "lower bound 4.88 KiB/call" in str(told.reason)
 
 
 def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: MakeRun) -> None:
     told = only(PER_CALL, make_run(live_heap=leak(5000)))
     with speaking("zh"):
-        assert "至少 4.88 KiB" in str(told.reason)
+        assert "下界 4.88 KiB" in str(told.reason)
 
 
 def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
@@ -412,7 +412,7 @@ def test_growth_that_nobody_explains_is_not_accepted(leaking_run: Run) -> None:
 def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
     clean = answer_on(judged(make_run(live_heap=leak(0))), terms())
     (note,) = unneeded_notes(terms(acceptance("aa")), [clean])
-    assert "nothing needs it" in str(note)
+    assert "matches no suspect. Remove it" in str(note)
     assert unneeded_notes(terms(acceptance("aa", date(2026, 1, 1))), [clean]) == ()
 
 
@@ -421,7 +421,7 @@ def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
     assert told.answer is GateAnswer.OVER_BUDGET
     (note,) = acceptance_notes(terms(some), [told])
-    assert "accepted up to 3.91 KiB/call, and keeps 4.88 KiB/call" in str(note)
+    assert "accepted up to 3.91 KiB/call, but retains 4.88 KiB/call" in str(note)
     enough = replace(some, up_to=5000.0)
     assert (
         answered(leaking_run, [made_suspect("aa", 5000.0)], enough).answer

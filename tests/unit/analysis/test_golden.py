@@ -114,6 +114,6 @@ def test_the_golden_file_of_format_5_still_says_how_it_ended() -> None:
     assert (kernel.id, kernel.values["kills"]) == ("run.oom-killer", 1)
     assert kernel.values["size_bytes"] == Amount(200 << 20)
     assert run.notes[-1]["text"] == message("soak.failed", "{count:d} requests failed", count=20)
-    assert str(run.unavailable["live_heap"]).startswith("the service does not listen: ")
+    assert str(run.unavailable["live_heap"]).startswith("the service does not run the agent. ")
     assert run.facts["ready after"] == "744 ms"
     assert str(run.facts["memory limit"]) == "cgroup v1, 200.0 MiB"

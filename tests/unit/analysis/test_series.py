@@ -42,7 +42,7 @@ def test_a_steady_leak_is_a_leak_and_its_rate_is_within_the_bounds() -> None:
 def test_a_leak_names_the_warm_up_that_would_look_like_it() -> None:
     trend = judged([KIB * call for call in range(CALLS)], sigma=8 * KIB)
     assert trend.status is Status.LEAK
-    assert "only a warm-up with a time constant above 190 calls" in str(trend.reason)
+    assert "not warm-up, unless its time constant exceeds 190 calls" in str(trend.reason)
 
 
 def test_a_series_that_never_moves_is_clean_and_says_what_it_would_have_shown() -> None:

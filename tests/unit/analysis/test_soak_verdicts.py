@@ -56,14 +56,14 @@ def test_growth_on_the_gpu_counts_as_growth() -> None:
 def test_a_flat_service_is_clean_and_the_verdict_says_what_is_not_seen() -> None:
     verdict = judge(soak(Made(inside=False)))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
-    assert "seen from outside: anonymous memory at most" in str(verdict.sentence)
-    assert "still fits into pages that are free is not seen" in str(verdict.sentence)
+    assert "(external metrics only): anonymous memory: at most" in str(verdict.sentence)
+    assert "reuses free pages is not visible in external metrics" in str(verdict.sentence)
 
 
 def test_a_service_without_any_memory_that_can_be_read_is_inconclusive() -> None:
     verdict = judge(without(soak(GROWING), "anonymous", "rss", "pss"))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "No series that shows memory" in str(verdict.sentence)
+    assert "No external memory metric can be read" in str(verdict.sentence)
 
 
 def test_a_service_that_was_killed_while_growing_is_said_to_have_been() -> None:
@@ -108,14 +108,14 @@ def test_a_service_group_is_what_meets_its_limit() -> None:
 def test_a_service_that_mostly_failed_is_not_judged_by_its_memory(kept: float) -> None:
     verdict = judge(soak(Made(inside=False, failing=0.7, kept=kept)))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
-    assert "hardly any request landed" in str(verdict.sentence)
+    assert "Inconclusive: most requests failed" in str(verdict.sentence)
     assert "500 Internal Server Error" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_and_leaks_leaks() -> None:
     verdict = judge(soak(Made(failing=0.7, kept=KEPT)))
     assert verdict.status is Status.LEAK
-    assert "the service mostly failed" in str(verdict.sentence)
+    assert "requests failed" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_grows_and_is_killed_was_killed() -> None:
@@ -129,7 +129,7 @@ def test_the_gate_takes_the_growth_that_is_seen() -> None:
     assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN_BUDGET
     told = checked_rate(run, "live_heap", 4096.0)
     assert told.answer is GateAnswer.NOT_MEASURED
-    assert "gate the series anonymous" in str(told.reason)
+    assert "use the series anonymous" in str(told.reason)
 
 
 # What is in flight when a sample is read is noise of users times the size of a request. Of clean

@@ -94,7 +94,7 @@ def test_the_page_shows_the_suspect_its_chain_and_its_remedy_escaped(report: Rep
     assert "dnnl::lru_cache_t::add" in page
     assert "leakhunt hunt made:naive --try onednn-primitive-cache" in page
     assert "Blind spot: memray does not see everything" in page
-    assert "Also kept, without leaking: transparent huge pages" in page
+    assert "Retained but not growing: transparent huge pages" in page
     assert "1.50 × (1.25 to 1.75)" in page
     assert "width: 59.0%" in page
 

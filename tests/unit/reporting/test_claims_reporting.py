@@ -143,7 +143,7 @@ def test_the_list_shows_claims_checks_and_runs() -> None:
     told = "\n".join(line.plain for line in claims_list([made_claims()]))
     assert "T2  Live heap grows 62 MB per call (report)" in told
     assert "naive: growth of live heap: at least 50 MB/call; run both" in told
-    assert "not measured here: 72 hours are long." in told
+    assert "not measured: 72 hours are long." in told
     assert "gpu: leakhunt run made:naive --device cuda (needs a GPU)" in told
 
 

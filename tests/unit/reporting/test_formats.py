@@ -62,7 +62,7 @@ def test_a_format_whose_extra_is_missing_is_refused_or_with_all_left_out(
     with pytest.raises(MissingRequirement, match=r"no_such_module.*leakhunt\[frames\]"):
         renderers_named("holo")
     assert renderers_named("all", Notes()) == (here,)
-    assert "left out: holo needs no_such_module" in capsys.readouterr().err
+    assert "skipped: holo needs no_such_module" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]
 
 def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, GateResult]) -> None:
     (line,) = annotation_lines(gates["nothing"], Repository())
-    assert line.startswith("::error title=leakhunt%3A leakhunt%3Agate::could not measure: ")
+    assert line.startswith("::error title=leakhunt%3A leakhunt%3Agate::not measured: ")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_hostile_message_is_one_command(gates: Mapping[str, GateResult]) -> No
     (line,) = annotation_lines(
         gated(variant(GateAnswer.NOT_MEASURED, checks=(), reason=evil)), REPOSITORY
     )
-    assert line.endswith("::could not measure: x%0A::stop-commands::y ::add-mask::z%25")
+    assert line.endswith("::not measured: x%0A::stop-commands::y ::add-mask::z%25")
     for made in gates.values():
         for each in annotation_lines(made, REPOSITORY):
             assert each.startswith(("::error ", "::notice ")) and each.isprintable()

@@ -103,7 +103,7 @@ def test_what_was_judged_in_english_is_shown_in_chinese(make_run: MakeRun) -> No
     made = gated(answer)
     renderer = next(each for each in GATE_RENDERERS if each.format == "md")
     english = renderer.render(GateDocument(made, REPOSITORY)).decode()
-    assert "4.88 KiB/call, at least 4.88 KiB/call" in english
+    assert "4.88 KiB/call, lower bound 4.88 KiB/call" in english
     with speaking("zh"):
         chinese = renderer.render(GateDocument(made, REPOSITORY)).decode()
     assert "，至少 4.88 KiB" in chinese and "at least" not in chinese
@@ -144,7 +144,7 @@ def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, GateRe
     over, _, _, _, total = rows(gates["usual"])
     assert measured(over) == "4.01 KiB/call [4.00 KiB, 4.02 KiB]"
     assert power(over) == "1.20 KiB/call"
-    assert measured(total) == "0 B in all [0 B, 12 B]"
+    assert measured(total) == "0 B in total [0 B, 12 B]"
     share, seconds = rows(gates["time"])
     assert measured(share) == "+3.1 % [+1 %, +5.2 %]"
     assert measured(seconds) == "20 ms [18 ms, 22 ms]"
@@ -169,7 +169,7 @@ def test_a_figure_that_is_none_is_a_dash(value: float | None) -> None:
 
 def test_what_was_read_and_not_estimated_has_no_interval() -> None:
     exact = checked(budget=Budget("rss", 9.0, Extent.RUN, False, "9 B"), estimate=7, low=7, high=7)
-    assert measured(the_row(gated(variant(checks=(exact,))))) == "7 B in all"
+    assert measured(the_row(gated(variant(checks=(exact,))))) == "7 B in total"
 
 
 def test_a_pass_that_its_figures_do_not_explain_is_told_by_its_reason() -> None:
@@ -240,7 +240,7 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
         "over",
     ]
     assert lines[-1] == (
-        "over budget: 1 over, 1 could not be measured, 1 undecided, 1 within"
+        "over budget: 1 over budget, 1 not measured, 1 inconclusive, 1 within budget"
         " (policy pyproject.toml, against main)"
     )
 
@@ -248,7 +248,7 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
 def test_a_suspect_is_named_with_file_and_line(gates: Mapping[str, GateResult]) -> None:
     (line, *_) = [line for line in printed(gates["usual"]) if line.startswith("suspect")]
     assert line == (
-        "suspect fsmn-vad:naive  1. serve.KEPT (list) keeps 1.03 KiB/call, 100% of the growth,"
+        "suspect fsmn-vad:naive  1. serve.KEPT (list) retains 1.03 KiB/call, 100% of the growth,"
         " at handle (app/serve.py:12) [0123456789ab]"
     )
 
@@ -404,7 +404,7 @@ def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, G
     found = cases(gates["usual"])
     failure = found["fsmn-vad naive: live_heap 2 KiB/call"].find("failure")
     assert failure is not None and failure.text is not None
-    assert "1. serve.KEPT (list) keeps 1.03 KiB/call" in failure.text
+    assert "1. serve.KEPT (list) retains 1.03 KiB/call" in failure.text
     assert "app/serve.py:12" in failure.text
     told = found["fsmn-vad cleaned: live_heap 2 KiB/call"].findtext("system-out", "")
     assert "detection limit 1.20 KiB/call with 95 %" in told

@@ -153,7 +153,7 @@ def test_the_page_shows_verdict_ledger_and_price(reports: dict[str, Report]) -> 
         "differ in 1 of 2 calls",
         "freed memory retained by malloc",
         "unexplained",
-        "Incomplete: the worker did not live to settle (killed)",
+        "Incomplete: the process ended before the final readings (killed)",
         "killed after 3 of 200",
     ):
         assert shown in page, shown

@@ -286,5 +286,5 @@ def test_a_suspect_of_a_soak_is_kept_and_verified_by_requests() -> None:
     (shown,) = cards(replace(entry, attribution=told))
     assert shown.keeps.startswith("33.2 KiB/request")
     verify = dict(shown.facts)["verify"]
-    assert "the same soak of a service started with" in verify
+    assert "repeat the soak with the service started with" in verify
     assert "leakhunt hunt" not in verify
