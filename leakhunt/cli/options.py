@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
     click.option(
         "--option",
-        "pairs",
+        "settings",
         multiple=True,
         metavar="NAME=VALUE",
         help="Option of the scenario (see 'leakhunt list')",
@@ -90,4 +90,4 @@ def run_request(target: str, **asked: Any) -> RunRequest:
         UsageError: an option of the scenario is not written as NAME=VALUE.
     """
     named = {name: asked.pop(name) for name in ("lengths", "audio")}
-    return RunRequest(target, options=given_options(asked.pop("pairs"), named), **asked)
+    return RunRequest(target, options=given_options(asked.pop("settings"), named), **asked)

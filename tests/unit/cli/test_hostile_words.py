@@ -54,3 +54,13 @@ def test_a_run_that_ended_for_a_hostile_reason() -> None:
 @pytest.mark.parametrize("write", [escaped, inside_html, code])
 def test_markdown_steers_no_terminal(write: type[str]) -> None:
     assert_tame(write(HOSTILE).replace("\\", ""))
+
+
+def test_a_damaged_file_is_refused_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.run.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.run.jsonl", "./a.run.jsonl", str(tmp_path / "a.run.jsonl")):
+        assert main(["report", name]) == 6
+        assert "not a leakhunt run file" in capfd.readouterr().err
