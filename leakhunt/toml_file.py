@@ -70,12 +70,12 @@ def shown(value: object) -> str:
     return _Short().repr(value)
 
 
-def _bad_file(place: str, told: str, advice: str) -> BadFile:
+def _bad_file(place: str, problem: str, advice: str) -> BadFile:
     """What is wrong in one place, and what to do about it."""
     return BadFile(
-        tr("{place}: {told}. {advice}", place=place, told=told, advice=advice)
+        tr("{place}: {told}. {advice}", place=place, told=problem, advice=advice)
         if advice
-        else tr("{place}: {told}", place=place, told=told)
+        else tr("{place}: {told}", place=place, told=problem)
     )
 
 
@@ -87,9 +87,9 @@ class Source:
     text: str
     advice: str = ""
 
-    def error(self, line: int, told: str) -> BadFile:
+    def error(self, line: int, problem: str) -> BadFile:
         """What is wrong in a line, and what to do if that is the same for all that may be."""
-        return _bad_file(f"{self.file}:{line}", told, self.advice)
+        return _bad_file(f"{self.file}:{line}", problem, self.advice)
 
     def line_of(self, path: Path) -> int:
         """The line on which the key begins, or the header of the table, that `path` leads to.
@@ -135,14 +135,14 @@ class Table:
         """``file:line`` of where it begins."""
         return f"{self.source.file}:{self.source.line_of(self.path)}"
 
-    def bad(self, told: str, *at: str | int) -> NoReturn:
+    def bad(self, problem: str, *at: str | int) -> NoReturn:
         """Say what is wrong here; `at` leads from here to the key whose line is named.
 
         Raises:
             BadFile: always.
         """
         line = self.source.line_of((*self.path, *at))
-        where = tr("{where}: {told}", where=self.where, told=told) if self.where else told
+        where = tr("{where}: {told}", where=self.where, told=problem) if self.where else problem
         raise self.source.error(line, where)
 
     def only(self, known: Collection[str]) -> None:

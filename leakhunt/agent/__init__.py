@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.model.series import CUDA_ALLOCATED, CUDA_RESERVED, LIVE_HEAP, PYTHON_BLOCKS
 
 if TYPE_CHECKING:
-    from leakhunt.instruments import Watch
+    from leakhunt.instruments import ActiveInstrument
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_REQUEST_BYTES = 4096
@@ -96,7 +96,7 @@ def _answer(asker: socket.socket) -> None:
         answers = _answers()
         with asker.makefile("rb", buffering=_LONGEST_REQUEST_BYTES) as lines:
             while line := lines.readline(_LONGEST_REQUEST_BYTES):
-                asker.sendall(_said(answers, line.strip().decode("utf-8", "surrogateescape")))
+                asker.sendall(_response(answers, line.strip().decode("utf-8", "surrogateescape")))
 
 
 def _is_ours(asker: socket.socket) -> bool:
@@ -105,7 +105,7 @@ def _is_ours(asker: socket.socket) -> bool:
     return _CREDENTIALS.unpack(told)[1] in (0, os.getuid())
 
 
-def _said(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
+def _response(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
     """What is said to a line: a word, and after a blank what it is about."""
     word, _, about = line.partition(" ")
     if word not in answers:
@@ -136,11 +136,11 @@ def _answers() -> dict[str, Callable[..., Any]]:
         readings.trim_malloc()
         return readings.full_reading("trimmed").values
 
-    watching = _Watching()
+    active = _InstrumentInService()
     return {
-        "watch": watching.watch,
-        "mark": watching.mark,
-        "findings": watching.findings,
+        "watch": active.activate,
+        "mark": active.mark,
+        "findings": active.findings,
         "numbers": _numbers_reader(),
         "start": lambda: readings.start_reading().values,
         "look": lambda: readings.full_reading("look").values,
@@ -150,20 +150,20 @@ def _answers() -> dict[str, Callable[..., Any]]:
     }
 
 
-class _Watching:
+class _InstrumentInService:
     """An instrument at work in this process, for a soak that asks who keeps what grows."""
 
-    _watch: Watch
+    _instrument: ActiveInstrument
 
-    def watch(self, about: str) -> dict[str, int]:
+    def activate(self, about: str) -> dict[str, int]:
         """Start an instrument, named with the file that it may leave a capture in."""
-        from leakhunt.instruments import Watched, watch
+        from leakhunt.instruments import InstrumentedRun, instrument_for
         from leakhunt.instruments.frames import Places
         from leakhunt.model.attribution import Instrument
 
         name, _, capture = about.partition(" ")
-        self._watch = watch(
-            Watched(
+        self._instrument = instrument_for(
+            InstrumentedRun(
                 instrument=Instrument(name),
                 state=None,
                 module=sys.modules["__main__"],
@@ -171,17 +171,20 @@ class _Watching:
                 capture=Path(capture),
             )
         )
-        self._watch.start(lambda state, item: None)
+        self._instrument.start(lambda state, item: None)
         return {}
 
     def mark(self, requests: str) -> dict[str, int]:
         """Count what is alive after so many requests."""
-        self._watch.mark(int(requests))
+        self._instrument.mark(int(requests))
         return {}
 
     def findings(self) -> dict[str, Any]:
         """Stop, and say what was found."""
-        return {"findings": list(self._watch.findings()), "caveats": list(self._watch.caveats)}
+        return {
+            "findings": list(self._instrument.findings()),
+            "caveats": list(self._instrument.caveats),
+        }
 
 
 def _numbers_reader() -> Callable[[], dict[str, int]]:

@@ -38,19 +38,19 @@ def trial(run: Run, verdict: Verdict, variant: Variant, hunted: Hunted | None = 
     )
 
 
-def hunted(told: Attribution, variant: Variant) -> Hunted:
+def hunted(attribution: Attribution, variant: Variant) -> Hunted:
     """The attribution of a variant's growth, held against the culprit that it names."""
-    first = next(iter(told.suspects), None)
+    first = next(iter(attribution.suspects), None)
     named = "" if first is None else " ".join((*first.chain, *_lines(first)))
     return Hunted(
         culprit=variant.culprit,
         cause=variant.cause,
-        suspects=len(told.suspects),
+        suspects=len(attribution.suspects),
         first=str(first.title) if first is not None else "",
         names_culprit=bool(variant.culprit) and variant.culprit in named,
         found_cause=first.cause.id if first is not None and first.cause is not None else "",
-        share=(told.explained or 0.0) / told.growth if told.growth else None,
-        instruments=told.instruments,
+        share=(attribution.explained or 0.0) / attribution.growth if attribution.growth else None,
+        instruments=attribution.instruments,
     )
 
 

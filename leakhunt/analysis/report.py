@@ -76,13 +76,13 @@ def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
     return words
 
 
-def _ceiling(run: Run, told: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
+def _ceiling(run: Run, attribution: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
     """What the run past the ceiling says, if there is one."""
-    if told is None or told.ceiling_bytes is None:
+    if attribution is None or attribution.ceiling_bytes is None:
         return None
     past = (each for each in runs if each.plan.role is Role.CEILING)
     last = next((each for each in past if _same_work(each.plan, run.plan)), None)
-    return ceiling(last, judge(last), told.ceiling_bytes) if last is not None else None
+    return ceiling(last, judge(last), attribution.ceiling_bytes) if last is not None else None
 
 
 def _same_work(one: Plan, other: Plan) -> bool:

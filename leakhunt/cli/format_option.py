@@ -10,10 +10,10 @@ from leakhunt.reporting.registry import RunRenderer, formats
 
 
 def _chosen(
-    context: click.Context, parameter: click.Parameter, asked: str
+    context: click.Context, parameter: click.Parameter, requested: str
 ) -> tuple[RunRenderer, ...]:
     del context, parameter
-    return renderers_named(asked, Notes())
+    return renderers_named(requested, Notes())
 
 
 # Checked while the options are read: nothing is measured for a report that cannot be written.

@@ -52,7 +52,7 @@ def command(
     remedies: tuple[str, ...],
     pairs: int,
     until_ceiling: bool,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Find leak suspects with evidence, and test whether a fix helps.
 
@@ -62,7 +62,7 @@ def command(
     from leakhunt.engine.hunt import HuntRequest, hunt
 
     wanted = tuple(instruments.split(",")) if instruments else ()
-    measured = run_request(target, **asked)
+    measured = run_request(target, **given)
     request = HuntRequest(measured, wanted, remedies, pairs, until_ceiling)
     with display.open() as events:
         result = hunt(request, renderers, events, out=out)

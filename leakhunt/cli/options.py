@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
     click.option(
         "--option",
-        "settings",
+        "pairs",
         multiple=True,
         metavar="NAME=VALUE",
         help="Option of the scenario (see 'leakhunt list')",
@@ -83,11 +83,11 @@ def measuring_options(command: _Command) -> _Command:
     return click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")(command)
 
 
-def run_request(target: str, **asked: Any) -> RunRequest:
+def run_request(target: str, **given: Any) -> RunRequest:
     """What these options ask for.
 
     Raises:
         UsageError: an option of the scenario is not written as NAME=VALUE.
     """
-    named = {name: asked.pop(name) for name in ("lengths", "audio")}
-    return RunRequest(target, options=given_options(asked.pop("settings"), named), **asked)
+    named = {name: given.pop(name) for name in ("lengths", "audio")}
+    return RunRequest(target, options=given_options(given.pop("pairs"), named), **given)

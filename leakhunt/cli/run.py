@@ -21,7 +21,7 @@ def command(
     out: Path | None,
     renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.
 
@@ -30,6 +30,6 @@ def command(
     from leakhunt.engine.run import run
 
     with display.open() as events:
-        result = run(run_request(target, **asked), renderers, events, out=out)
+        result = run(run_request(target, **given), renderers, events, out=out)
     print_report(result.report, result.files)
     return result.exit_code

@@ -21,7 +21,7 @@ def command(
     out: Path | None,
     renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Load a running service, read its memory externally and in process, and report.
 
@@ -30,7 +30,7 @@ def command(
     """
     from leakhunt.engine.soak import soak
 
-    request = soak_request(target, **asked)
+    request = soak_request(target, **given)
     with display.open() as events:
         result = soak(request, renderers, events, out=out)
     print_report(result.report, result.files)

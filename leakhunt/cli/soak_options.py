@@ -111,15 +111,15 @@ def soak_options(command: _Command) -> _Command:
 
 
 def soak_request(
-    target: str | None, pairs: tuple[str, ...], locust: str, **asked: Any
+    target: str | None, pairs: tuple[str, ...], locust: str, **given: Any
 ) -> SoakRequest:
     """What these options ask for.
 
     Raises:
         UsageError: an option of the service, or the words for Locust, are not written as such.
     """
-    load = Load(**{name: asked.pop(name) for name in _OF_THE_LOAD}, locust_options=_words(locust))
-    return SoakRequest(target, load=load, options=given_options(pairs, {}), **asked)
+    load = Load(**{name: given.pop(name) for name in _OF_THE_LOAD}, locust_options=_words(locust))
+    return SoakRequest(target, load=load, options=given_options(pairs, {}), **given)
 
 
 def _words(text: str) -> tuple[str, ...]:

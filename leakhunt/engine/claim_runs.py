@@ -69,15 +69,15 @@ def make(
     code, reason = _carry_out(need, events, command_lines)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    left = result_in(
+    result = result_in(
         need, reason or message("claims.exit-code", "exited with code {code}", code=code)
     )
-    if is_whole(code, left):
+    if is_whole(code, result):
         _mark(need)
-    return left
+    return result
 
 
-def is_whole(code: int, left: ClaimRunResult) -> bool:
+def is_whole(code: int, result: ClaimRunResult) -> bool:
     """Whether a run need not be made again: it went as it was meant to.
 
     A load of which too much failed (`NothingMeasured`) is a result too, if every run has calls. One
@@ -85,7 +85,7 @@ def is_whole(code: int, left: ClaimRunResult) -> bool:
     """
     if code == 0:
         return True
-    measured = bool(left.runs) and all(run.calls_done for run in left.runs)
+    measured = bool(result.runs) and all(run.calls_done for run in result.runs)
     return code == NothingMeasured.exit_code and measured
 
 

@@ -95,10 +95,10 @@ def check_claims(
     """
     files = find_claims(scenarios, ids)
     folder = _folder_for(out)
-    left, interrupted = _make_all(files, folder, events, command_lines)
+    results, interrupted = _make_all(files, folder, events, command_lines)
     has_pages = any(renderer.file_name == _PAGE for renderer in renderers)
-    report = _judged(files, left, has_pages, folder, interrupted)
-    _write_reports(report, files, left, folder, renderers)
+    report = _judged(files, results, has_pages, folder, interrupted)
+    _write_reports(report, files, results, folder, renderers)
     return ClaimsResult(report, folder, _write_claims(report, folder, renderers))
 
 
@@ -147,7 +147,7 @@ def _make_all(
     command_lines: Mapping[str, CommandLine],
 ) -> tuple[Mapping[str, ClaimRunResult], bool]:
     """What each run left, by the name of its folder, and whether the user ended it before all."""
-    left: dict[str, ClaimRunResult] = {}
+    results: dict[str, ClaimRunResult] = {}
     needs = [need for file in files for need in _needs(file, folder)]
     try:
         for number, need in enumerate(needs, 1):
@@ -162,7 +162,7 @@ def _make_all(
                     command=need.run.command,
                 )
             )
-            made = left[need.folder.name] = make(need, events, command_lines)
+            made = results[need.folder.name] = make(need, events, command_lines)
             if made.missing:
                 events.noted(
                     message(
@@ -170,8 +170,8 @@ def _make_all(
                     )
                 )
     except KeyboardInterrupt:
-        return left, True
-    return left, False
+        return results, True
+    return results, False
 
 
 def _needs(file: ClaimsFile, folder: Path) -> list[Need]:
@@ -186,7 +186,7 @@ def _needs(file: ClaimsFile, folder: Path) -> list[Need]:
 
 def _judged(
     files: Sequence[ClaimsFile],
-    left: Mapping[str, ClaimRunResult],
+    results: Mapping[str, ClaimRunResult],
     has_pages: bool,
     folder: Path,
     interrupted: bool,
@@ -194,16 +194,16 @@ def _judged(
     scenarios = tuple(
         CheckedScenario(
             name=file.claims.scenario,
-            runs=tuple(_made(need, left, has_pages) for need in _needs(file, folder)),
-            claims=judge_claims(file.claims, _evidence(file.claims, left)),
+            runs=tuple(_made(need, results, has_pages) for need in _needs(file, folder)),
+            claims=judge_claims(file.claims, _evidence(file.claims, results)),
         )
         for file in files
     )
     return ClaimsReport(scenarios, GENERATOR, interrupted)
 
 
-def _evidence(claims: Claims, left: Mapping[str, ClaimRunResult]) -> Mapping[str, Evidence]:
-    found = {run.name: left.get(folder_name(claims, run)) for run in claims.runs}
+def _evidence(claims: Claims, results: Mapping[str, ClaimRunResult]) -> Mapping[str, Evidence]:
+    found = {run.name: results.get(folder_name(claims, run)) for run in claims.runs}
     return {
         name: Evidence(assemble(each.runs, GENERATOR), each.runs)
         if each.runs
@@ -213,9 +213,9 @@ def _evidence(claims: Claims, left: Mapping[str, ClaimRunResult]) -> Mapping[str
     }
 
 
-def _made(need: Need, left: Mapping[str, ClaimRunResult], has_pages: bool) -> MadeRun:
+def _made(need: Need, results: Mapping[str, ClaimRunResult], has_pages: bool) -> MadeRun:
     not_run = ClaimRunResult(missing=message("claims.not-run", "not run yet"))
-    found = left.get(need.folder.name, not_run)
+    found = results.get(need.folder.name, not_run)
     page = quote(f"{need.folder.name}/{_PAGE}") if found.runs and has_pages else ""
     return MadeRun(need.run, need.folder.name, page, found.missing, _facts(found.runs))
 
@@ -232,13 +232,13 @@ def _facts(runs: Sequence[Run]) -> dict[str, str]:
 def _write_reports(
     claims: ClaimsReport,
     files: Sequence[ClaimsFile],
-    left: Mapping[str, ClaimRunResult],
+    results: Mapping[str, ClaimRunResult],
     folder: Path,
     renderers: Sequence[RunRenderer],
 ) -> None:
     """The report of every run that was made, with the claims that were checked on it."""
     for need in (need for file in files for need in _needs(file, folder)):
-        runs = left.get(need.folder.name, ClaimRunResult()).runs
+        runs = results.get(need.folder.name, ClaimRunResult()).runs
         if runs:
             checked = tuple(each for each in claims.claims if _is_checked_on(each, need))
             report = replace(report_of(runs, str(need.folder)), claims=checked)

@@ -31,20 +31,20 @@ def renderers_named(names: str, events: Events = SILENT) -> tuple[RunRenderer, .
     return possible(RENDERERS, names_among(names, formats()), events)
 
 
-def names_among(asked: str, known: Collection[str]) -> set[str]:
-    """The formats that `asked` names.
+def names_among(requested: str, known: Collection[str]) -> set[str]:
+    """The formats that `requested` names.
 
     Raises:
         UsageError: one is not `known`.
     """
-    names = {name.strip().lower() for name in asked.split(",")}
+    names = {name.strip().lower() for name in requested.split(",")}
     unknown = sorted(names - {ALL, *known})
     if unknown:
         raise UsageError(
             tr(
                 "--format {asked!r}: unknown format {unknown!r}. Use {formats}"
                 " (comma-separated), or {all}",
-                asked=asked,
+                asked=requested,
                 unknown=unknown[0],
                 formats=", ".join(known),
                 all=ALL,

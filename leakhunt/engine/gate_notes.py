@@ -60,9 +60,9 @@ def not_there(revision: str | None, names: Sequence[str]) -> Iterator[Text]:
 
 
 def unneeded(
-    accepted: Terms, asked: Sequence[str], variants: Sequence[VariantResult]
+    accepted: Terms, requested: Sequence[str], variants: Sequence[VariantResult]
 ) -> Sequence[Text]:
-    """Acceptances that nothing needs; none where only some of the policy was `asked` for."""
-    if asked or any(each.answer is GateAnswer.NOT_MEASURED for each in variants):
+    """Acceptances that nothing needs; none where only some of the policy was `requested` for."""
+    if requested or any(each.answer is GateAnswer.NOT_MEASURED for each in variants):
         return ()
     return unneeded_notes(accepted, variants)

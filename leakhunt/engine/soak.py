@@ -100,7 +100,7 @@ def _result(
 ) -> SoakResult:
     report = report_of_folder(folder)
     runs = [store.load(file) for file in store.find_run_files([str(folder)])]
-    code = exit_code(outcomes, [run.calls_done for run in runs]) or _landed(report)
+    code = exit_code(outcomes, [run.calls_done for run in runs]) or _load_exit_code(report)
     return SoakResult(
         report=report,
         folder=folder,
@@ -111,7 +111,7 @@ def _result(
     )
 
 
-def _landed(report: Report) -> int:
+def _load_exit_code(report: Report) -> int:
     """The exit code of a load that hardly landed; 0 if it did."""
     hardly = any(mostly_failed(entry.load_summary) for entry in report.entries)
     return NothingMeasured.exit_code if hardly else 0

@@ -72,8 +72,8 @@ def _without_secrets(command: Sequence[str]) -> Iterator[str]:
         hidden = is_secret and not equals and word.startswith("-")
 
 
-def targets(asked: SoakRequest) -> tuple[Target, ...]:
-    """What `asked` names.
+def targets(request: SoakRequest) -> tuple[Target, ...]:
+    """What `request` names.
 
     Raises:
         UsageError: it names nothing, more than one thing, or what is not there.
@@ -83,45 +83,45 @@ def targets(asked: SoakRequest) -> tuple[Target, ...]:
         raise MissingRequirement(
             tr("soak needs locust. Install with: pip install 'leakhunt[soak]'")
         )
-    named = [asked.target, asked.command, asked.pid]
+    named = [request.target, request.command, request.pid]
     if sum(each is not None for each in named) != 1:
         raise UsageError(
             tr("soak needs exactly one service: a name from 'leakhunt list', --command or --pid")
         )
-    if asked.target is not None:
-        return _described(asked, asked.target)
-    if asked.url is not None:
-        checked_url(asked.url)
-    locustfile, variables = _requests(asked, None)
-    if asked.pid is not None:
-        if asked.url is None:
+    if request.target is not None:
+        return _described(request, request.target)
+    if request.url is not None:
+        checked_url(request.url)
+    locustfile, variables = _requests(request, None)
+    if request.pid is not None:
+        if request.url is None:
             raise UsageError(tr("--pid needs --url with the address of the service"))
-        return (_own(asked, f"pid-{asked.pid}", asked.url, locustfile, variables, None),)
-    assert asked.command is not None
-    if asked.url is None and PORT not in asked.command:
+        return (_own(request, f"pid-{request.pid}", request.url, locustfile, variables, None),)
+    assert request.command is not None
+    if request.url is None and PORT not in request.command:
         raise UsageError(
             tr(
                 "--command {command!r}: missing {port}. Put {port} where the port belongs, or"
                 " add --url with the address",
-                command=asked.command,
+                command=request.command,
                 port=PORT,
             )
         )
-    command = words(asked.command)
-    begun = Start(command, Path.cwd(), asked.ready)
+    command = words(request.command)
+    begun = Start(command, Path.cwd(), request.ready)
     name = Path(command[0]).name
-    return (_own(asked, name, asked.url or _loopback(), locustfile, variables, begun),)
+    return (_own(request, name, request.url or _loopback(), locustfile, variables, begun),)
 
 
 def _own(
-    asked: SoakRequest,
+    request: SoakRequest,
     name: str,
     url: str,
     locustfile: Path,
     variables: Mapping[str, str],
     begun: Start | None,
 ) -> Target:
-    if asked.options:
+    if request.options:
         raise UsageError(tr("--option works only for described services. Remove it"))
     return Target(
         name=name,
@@ -131,7 +131,7 @@ def _own(
         url=url,
         locustfile=locustfile,
         start=begun,
-        pid=asked.pid,
+        pid=request.pid,
         variables=variables,
     )
 
@@ -140,8 +140,8 @@ def _loopback() -> str:
     return f"http://127.0.0.1:{PORT}"
 
 
-def _described(asked: SoakRequest, named: str) -> tuple[Target, ...]:
-    if asked.url is not None:
+def _described(request: SoakRequest, named: str) -> tuple[Target, ...]:
+    if request.url is not None:
         raise UsageError(
             tr("--url works only with --command and --pid; a described service has its own address")
         )
@@ -156,8 +156,8 @@ def _described(asked: SoakRequest, named: str) -> tuple[Target, ...]:
                 install_hint=install_hint(service),
             )
         )
-    options = _options(service, asked.options)
-    return tuple(_target(asked, service, variant, options) for variant in variants)
+    options = _options(service, request.options)
+    return tuple(_target(request, service, variant, options) for variant in variants)
 
 
 def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, s
 
 
 def _target(
-    asked: SoakRequest,
+    request: SoakRequest,
     service: DescribedService,
     variant: ServiceVariant,
     options: Mapping[str, str],
@@ -185,7 +185,7 @@ def _target(
         _OPTION_VARIABLE.format(name=name.upper().replace("-", "_")): value
         for name, value in options.items()
     }
-    locustfile, variables = _requests(asked, service.locustfile)
+    locustfile, variables = _requests(request, service.locustfile)
     command = [_filled(word, options) for word in variant.command]
     is_builtin = builtin_folder() in service.file.parents
     return Target(
@@ -198,7 +198,7 @@ def _target(
         start=Start(
             command=command,
             folder=service.file.parent.resolve(),
-            ready=asked.ready or variant.ready,
+            ready=request.ready or variant.ready,
             facts=variant.facts,
             variables=told,
         ),
@@ -213,10 +213,10 @@ def _filled(word: str, options: Mapping[str, str]) -> str:
     return word
 
 
-def _requests(asked: SoakRequest, described: Path | None) -> tuple[Path, dict[str, str]]:
+def _requests(request: SoakRequest, described: Path | None) -> tuple[Path, dict[str, str]]:
     """The locustfile, and what it is told."""
-    load = asked.load
-    variables = {load_generator.SEED: str(asked.seed)}
+    load = request.load
+    variables = {load_generator.SEED: str(request.seed)}
     if load.audio is not None:
         audio = Path(load.audio)
         if not audio.is_dir() or not any(path.is_file() for path in audio.iterdir()):
@@ -254,7 +254,7 @@ def _requests(asked: SoakRequest, described: Path | None) -> tuple[Path, dict[st
     return load_generator.UPLOAD, variables
 
 
-def target_of(run: Run, asked: SoakRequest) -> Target:
+def target_of(run: Run, request: SoakRequest) -> Target:
     """The target of a soak that is gone on with: its service runs, its load is made anew.
 
     Raises:
@@ -268,9 +268,9 @@ def target_of(run: Run, asked: SoakRequest) -> Target:
     described, variables = None, dict[str, str]()
     if plan.source == plan.scenario:
         service, (variant,) = find_service(f"{plan.source}:{plan.variant}")
-        made = _target(asked, service, variant, plan.options)
+        made = _target(request, service, variant, plan.options)
         described, variables = made.locustfile, dict(made.variables)
-    locustfile, told = _requests(asked, described)
+    locustfile, told = _requests(request, described)
     return Target(
         name=plan.scenario,
         variant=plan.variant,

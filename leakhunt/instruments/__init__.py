@@ -31,7 +31,7 @@ _MODULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class InstrumentedRun:
     """What an instrument needs to know of the run it watches.
 
     `state` is what the scenario's ``setup`` returned, and ends retention chains; `module` is the
@@ -46,7 +46,7 @@ class Watched:
     capture: Path
 
 
-class Watch(Protocol):
+class ActiveInstrument(Protocol):
     """One instrument at work. `caveats` are what a reader of its findings must know."""
 
     @property
@@ -62,12 +62,12 @@ class Watch(Protocol):
         """Stop watching and say what was found."""
 
 
-def watch(watched: Watched) -> Watch:
+def instrument_for(run: InstrumentedRun) -> ActiveInstrument:
     """The instrument for a run.
 
     Raises:
         MissingRequirement: it is not installed, or cannot work here.
     """
-    name = _MODULES[watched.instrument]
-    made: Watch = importlib.import_module(f"leakhunt.instruments.{name}").make(watched)
+    name = _MODULES[run.instrument]
+    made: ActiveInstrument = importlib.import_module(f"leakhunt.instruments.{name}").make(run)
     return made

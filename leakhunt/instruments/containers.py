@@ -25,7 +25,7 @@ ITEMS_LOOKED_AT = 3
 _TOGETHER = 20_000
 
 
-def can_tell(kind: type) -> bool:
+def is_supported(kind: type) -> bool:
     """Whether it is a container whose length is a plain one: a subclass may say anything."""
     return issubclass(kind, _CONTAINERS) and kind.__len__ in _LENGTHS
 
@@ -64,7 +64,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or issubclass(type(value), int)
 
 
-def held_in(links: Sequence[Any]) -> dict[str, Any]:
+def retained_by(links: Sequence[Any]) -> dict[str, Any]:
     """Facts about a container by what holds it: a thread-local, or a cache with or without end."""
     facts: dict[str, Any] = {}
     if any(issubclass(type(link), threading.local) for link in links):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import Call, Watched
+from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text, message
 
@@ -21,7 +21,7 @@ _LIVE = "active_allocated"
 Stack = tuple[tuple[str, int, str], ...]
 
 
-def make(watched: Watched) -> CudaHeap:
+def make(run: InstrumentedRun) -> CudaHeap:
     """The allocator's history.
 
     Raises:
@@ -35,7 +35,7 @@ def make(watched: Watched) -> CudaHeap:
                 "instrument cuda: torch found no CUDA device. Use a machine with a GPU",
             )
         )
-    return CudaHeap(watched, torch.cuda.memory)
+    return CudaHeap(run, torch.cuda.memory)
 
 
 class CudaHeap:
@@ -43,10 +43,10 @@ class CudaHeap:
 
     caveats: Sequence[Text] = ()
 
-    def __init__(self, watched: Watched, memory: Any) -> None:
-        self._places = watched.places
+    def __init__(self, run: InstrumentedRun, memory: Any) -> None:
+        self._places = run.places
         self._memory = memory
-        self._file = watched.capture.with_suffix(SUFFIX)
+        self._file = run.capture.with_suffix(SUFFIX)
         self._calls: list[int] = []
         self._counted: list[Mapping[Stack, tuple[int, int]]] = []
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import wraps
 from typing import Any
 
-from leakhunt.instruments import Call, Watched
+from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text
 
@@ -19,9 +19,9 @@ _MIB = 1 << 20
 _AROUND = "<module>"
 
 
-def make(watched: Watched) -> Lines:
+def make(run: InstrumentedRun) -> Lines:
     """memory-profiler on the variant's function."""
-    return Lines(watched)
+    return Lines(run)
 
 
 class Lines:
@@ -29,10 +29,10 @@ class Lines:
 
     caveats: Sequence[Text] = ()
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, run: InstrumentedRun) -> None:
         from memory_profiler import LineProfiler
 
-        self._places = watched.places
+        self._places = run.places
         self._profiler = LineProfiler(backend="psutil")
         self._calls: list[int] = []
         self._counted: list[dict[tuple[str, int], tuple[int, int]]] = []
@@ -43,14 +43,14 @@ class Lines:
         profiler = self._profiler
 
         @wraps(call)
-        def watched(state: Any, item: Any) -> Any:
+        def instrumented(state: Any, item: Any) -> Any:
             profiler.enable_by_count()
             try:
                 return call(state, item)
             finally:
                 profiler.disable_by_count()
 
-        return watched
+        return instrumented
 
     def mark(self, calls: int) -> None:
         """What each line came to so far: bytes, and how often it ran."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import Call, Watched
+from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument
 from leakhunt.text.message import Text, message
 
@@ -34,7 +34,7 @@ _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
 _Amounts = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def make(watched: Watched) -> NativeHeap:
+def make(run: InstrumentedRun) -> NativeHeap:
     """Memray at work.
 
     Raises:
@@ -50,15 +50,15 @@ def make(watched: Watched) -> NativeHeap:
                 error=str(error),
             )
         ) from error
-    return NativeHeap(watched)
+    return NativeHeap(run)
 
 
 class NativeHeap:
     """One tracker, read back by the times of the marks."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._places = watched.places
-        self._file = watched.capture.with_suffix(SUFFIX)
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._places = run.places
+        self._file = run.capture.with_suffix(SUFFIX)
         self._calls: list[int] = []
         self._times_ms: list[float] = []
         self._tracker: Any = None

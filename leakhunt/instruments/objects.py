@@ -18,16 +18,16 @@ from typing import Any
 
 import objgraph
 
-from leakhunt.instruments import Watched
+from leakhunt.instruments import InstrumentedRun
 from leakhunt.instruments.containers import (
     cache_of,
     cached_items,
-    can_tell,
-    held_in,
+    is_supported,
     is_weak,
     is_weak_reference,
     newest,
     object_traceback,
+    retained_by,
     untracked_dicts,
 )
 from leakhunt.instruments.object_facts import (
@@ -54,11 +54,11 @@ _TRACES = Mapping[tracemalloc.Traceback, str]
 class Objects:
     """Counts at each mark; chains at the end."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._state = watched.state
-        self._module = watched.module
-        self._places = watched.places
-        self._instrument = watched.instrument
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._state = run.state
+        self._module = run.module
+        self._places = run.places
+        self._instrument = run.instrument
         self._calls: list[int] = []
         self._lengths: list[dict[int, int]] = []
         self._types: list[Counter[str]] = []
@@ -69,7 +69,7 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
-        containers = [*of_kinds(objects, can_tell), *untracked_dicts(objects)]
+        containers = [*of_kinds(objects, is_supported), *untracked_dicts(objects)]
         own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
         own |= set(map(id, self._lengths)) | set(map(id, self._types))
         self._calls.append(calls)
@@ -143,7 +143,7 @@ class Objects:
             "slot_bytes": round(sys.getsizeof(container) / max(len(container), 1), 1),
             **{name: told for item in items for name, told in traits(item).items()},
         }
-        facts |= held_in(links)
+        facts |= retained_by(links)
         if (owner := owner_file(links)) is not None:
             facts["held_by"] = self._places.origin(owner)
         if is_weak(links) or all(is_weak_reference(item) for item in items):
@@ -156,7 +156,7 @@ class Objects:
             counts=course,
             sizes=(0,) * len(course),
             stack=self._places.traced(allocated or ()),
-            chain=self._told(links, items),
+            chain=self._description(links, items),
             keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
             facts=facts,
         )
@@ -188,7 +188,7 @@ class Objects:
             calls=tuple(self._calls),
             counts=tuple(marked[name] for marked in self._types),
             sizes=(0,) * len(self._calls),
-            chain=self._told(links, ()) if len(links) > 1 else (),
+            chain=self._description(links, ()) if len(links) > 1 else (),
             keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
             facts=traits(example),
         )
@@ -208,7 +208,7 @@ class Objects:
             calls=tuple(self._calls),
             counts=tuple(self._nodes),
             sizes=(0,) * len(self._nodes),
-            chain=self._told(links, ()),
+            chain=self._description(links, ()),
             facts={"grad_fn": type_name(tensor.grad_fn)},
         )
 
@@ -226,7 +226,7 @@ class Objects:
             yield each
             queue.extend(referents(each))
 
-    def _told(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
+    def _description(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
         held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
         return (path_of(links, self._state), type_name(links[-1]), *held) if links else held

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import objgraph
 
-from leakhunt.instruments import Call, Watch, Watched
+from leakhunt.instruments import ActiveInstrument, Call, InstrumentedRun
 from leakhunt.instruments.objects import Objects
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text
@@ -29,18 +29,18 @@ _OWN = (
 )
 
 
-def make(watched: Watched) -> Watch:
+def make(run: InstrumentedRun) -> ActiveInstrument:
     """Allocation sites and objects together, or the objects alone, which costs no tracing."""
-    if watched.instrument is Instrument.OBJGRAPH:
-        return ObjectsOnly(watched)
-    return PythonHeap(watched)
+    if run.instrument is Instrument.OBJGRAPH:
+        return ObjectsOnly(run)
+    return PythonHeap(run)
 
 
 class ObjectsOnly:
     """Types and containers that grow; for processes that tracing would slow down too much."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._objects = Objects(watched)
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._objects = Objects(run)
 
     @property
     def caveats(self) -> Sequence[Text]:
@@ -63,9 +63,9 @@ class ObjectsOnly:
 class PythonHeap:
     """Sites from tracemalloc, and the objects, each told with the site it came from."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._places = watched.places
-        self._objects = Objects(watched)
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._places = run.places
+        self._objects = Objects(run)
         self._calls: list[int] = []
         self._counted: list[dict[tracemalloc.Traceback, tuple[int, int]]] = []
 

@@ -27,9 +27,9 @@ class Holders:
     every object is looked at once; the other way round would be once for every link.
     """
 
-    def __init__(self, state: Any, held: Iterable[Any]) -> None:
+    def __init__(self, state: Any, target: Iterable[Any]) -> None:
         own = set(map(id, _own_frames()))
-        missing = {id(each) for each in held}
+        missing = {id(each) for each in target}
         roots = [state, *_roots()]
         self._above: dict[int, Any] = {id(root): None for root in roots} | dict.fromkeys(own)
         missing -= set(self._above)
@@ -44,11 +44,11 @@ class Holders:
                 missing.discard(name)
                 queue.append(below)
 
-    def chain(self, held: Any) -> list[Any]:
-        """From a root down to `held`; `held` alone where nothing in Python holds it."""
-        if id(held) not in self._above:
-            return _in_thread_local(held) or [held]
-        links, above = [held], self._above[id(held)]
+    def chain(self, target: Any) -> list[Any]:
+        """From a root down to `target`; `target` alone where nothing in Python holds it."""
+        if id(target) not in self._above:
+            return _in_thread_local(target) or [target]
+        links, above = [target], self._above[id(target)]
         while above is not None:
             links.append(above)
             above = self._above[id(above)]
@@ -138,25 +138,25 @@ def _are_attributes(above: Any, below: Any) -> bool:
     return issubclass(kind, threading.local | type) or vars_of(above) is below
 
 
-def edge_name(holder: Any, held: Any) -> str:
-    """How `holder` refers to `held`: ``.name``, ``[...]``, ``['key']``; empty where C code does."""
+def edge_name(holder: Any, target: Any) -> str:
+    """How `holder` refers to `target`: ``.name``, ``[...]``, ``['key']``; empty in C code."""
     kind = type(holder)
     if issubclass(kind, dict):
-        return f"[{_key_of(holder, held)!r}]"
+        return f"[{_key_of(holder, target)!r}]"
     if issubclass(kind, list | tuple | deque):
         return "[...]"
     if issubclass(kind, set | frozenset):
         return "{...}"
     for name in _EDGES.get(kind, ()):
-        if getattr(holder, name, None) is held:
+        if getattr(holder, name, None) is target:
             return f".{name}"
     for name, slot in _slots_of(kind):
-        if _value_of(slot, holder) is held:
+        if _value_of(slot, holder) is target:
             return f".{name}"
     names: dict[str, Any] = (
         dict(holder.f_locals) if kind is types.FrameType else vars_of(holder) or {}
     )
-    return f".{_key_of(names, held)}" if any(v is held for v in names.values()) else ""
+    return f".{_key_of(names, target)}" if any(v is target for v in names.values()) else ""
 
 
 # The attributes by which these refer to others, which no dict of theirs shows.
@@ -213,10 +213,10 @@ def type_name_of(kind: type) -> str:
     return kind.__qualname__ if plain else f"{module}.{kind.__qualname__}"
 
 
-def _key_of(attributes: dict[Any, Any], held: Any) -> Any:
-    """The key of `held`; a key that is no word is cut short."""
+def _key_of(attributes: dict[Any, Any], target: Any) -> Any:
+    """The key of `target`; a key that is no word is cut short."""
     for key, value in list(dict.items(attributes)):
-        if value is held or key is held:
+        if value is target or key is target:
             return key if type(key) is str and len(key) < 60 else type_name(key)
     return "..."
 
@@ -241,12 +241,12 @@ def _own_frames() -> Iterator[types.FrameType]:
         frame = frame.f_back
 
 
-def _in_thread_local(held: Any) -> list[Any]:
+def _in_thread_local(target: Any) -> list[Any]:
     """The chain from a thread-local's attributes, which only C code refers to."""
     for each in gc.get_objects():
         if issubclass(type(each), threading.local):
             attributes = vars(each)
             for value in attributes.values():
-                if value is held:
-                    return [each, held]
+                if value is target:
+                    return [each, target]
     return []

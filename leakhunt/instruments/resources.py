@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from leakhunt.instruments import Call, Watched
+from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text, message
@@ -60,7 +60,7 @@ class _Opened:
 
 
 @dataclass
-class _Held:
+class _OpenResource:
     """Something that was opened in a watched call."""
 
     kind: str
@@ -70,9 +70,9 @@ class _Held:
     is_open: Any = field(repr=False, default=None)
 
 
-def make(watched: Watched) -> Resources:
+def make(run: InstrumentedRun) -> Resources:
     """The resources of this process."""
-    return Resources(watched)
+    return Resources(run)
 
 
 class Resources:
@@ -80,13 +80,13 @@ class Resources:
 
     caveats: Sequence[Text] = ()
 
-    def __init__(self, watched: Watched) -> None:
-        self._places = watched.places
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._places = run.places
         self._events: list[_Opened] = []
         self._listening = False
         self._call = 0
         self._known: set[Any] = set()
-        self._held: list[_Held] = []
+        self._held: list[_OpenResource] = []
         self._calls: list[int] = []
         self._counted: list[dict[tuple[str, Text, Stack], int]] = []
         if not _DESCRIPTORS.is_dir():
@@ -99,7 +99,7 @@ class Resources:
         self._known = {key for key, _, _, _ in self._there()}
 
         @wraps(call)
-        def watched(state: Any, item: Any) -> Any:
+        def instrumented(state: Any, item: Any) -> Any:
             self._events.clear()
             self._listening = True
             try:
@@ -109,7 +109,7 @@ class Resources:
                 self._call += 1
                 self._take_note()
 
-        return watched
+        return instrumented
 
     def _hear_of_threads(self) -> None:
         """Starting a thread raises no audit event in Python 3.11."""
@@ -125,7 +125,7 @@ class Resources:
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._listening and event in _EVENTS:
-            self._note(_EVENTS[event], _told_name(arguments))
+            self._note(_EVENTS[event], _resource_name(arguments))
 
     def _note(self, kind: str, name: str) -> None:
         """Keep who opened it: the stack above the hook that heard of it."""
@@ -149,12 +149,12 @@ class Resources:
         for each in new:
             stack = self._stack_of(each, new)
             _, kind, name, is_open = each
-            self._held.append(_Held(kind, name, self._call, stack, is_open))
+            self._held.append(_OpenResource(kind, name, self._call, stack, is_open))
         for event in self._events:
             if event.kind == "temporary file" and os.path.exists(event.name):  # noqa: PTH110
                 name = Path(event.name).parent.name + "/..."
                 exists = _Exists(event.name)
-                self._held.append(_Held(event.kind, name, self._call, event.stack, exists))
+                self._held.append(_OpenResource(event.kind, name, self._call, event.stack, exists))
         self._events.clear()
 
     def _stack_of(self, entry: _Entry, new: Sequence[_Entry]) -> Stack:
@@ -262,7 +262,7 @@ def _descriptors() -> Iterator[int]:
     yield from map(int, names)
 
 
-def _told_name(arguments: tuple[Any, ...]) -> str:
+def _resource_name(arguments: tuple[Any, ...]) -> str:
     """The first argument of an event, if it is a path: the object itself may be half made."""
     name = arguments[0] if arguments else ""
     if isinstance(name, bytes):

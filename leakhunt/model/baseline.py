@@ -39,15 +39,15 @@ class Times:
 class GrowthCourse:
     """How one series grows, in its unit per call.
 
-    `rate` is the mean of the `steps` between the floors of eight blocks. `left` is the rate that
-    collections leave, between the `points`: calls made and reading after each. `by_collections`:
-    the verdict went by those; `leaks`: it was a leak. None and empty: too few readings, or not
-    kept.
+    `rate` is the mean of the `steps` between the floors of eight blocks. `rate_after_gc` is the
+    growth rate after gc.collect(), between the `points`: calls made and reading after each.
+    `by_collections`: the verdict used those; `leaks`: it was a leak. None and empty: too few
+    readings, or not saved.
     """
 
     rate: float | None
     steps: tuple[float, ...]
-    left: float | None
+    rate_after_gc: float | None
     points: tuple[tuple[int, int], ...]
     by_collections: bool
     leaks: bool
@@ -55,7 +55,7 @@ class GrowthCourse:
     @property
     def headline(self) -> float | None:
         """The rate that is shown: what the verdict went by, as far as it is known."""
-        return self.left if self.by_collections or self.rate is None else self.rate
+        return self.rate_after_gc if self.by_collections or self.rate is None else self.rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,13 +125,13 @@ class NotMeasuring:
             _checked(item, mark.args, mark.kwargs)
 
     def use(
-        self, item: pytest.Item, function: Callable[[], Any], asked: Mapping[str, Any]
+        self, item: pytest.Item, function: Callable[[], Any], options: Mapping[str, Any]
     ) -> Measurement:
         """Call it once."""
         from leakhunt.pytest_plugin.body import call_once
         from leakhunt.pytest_plugin.measurement import Measurement
 
-        _checked(item, (), asked)
+        _checked(item, (), options)
         call_once(function)
         return Measurement(None)
 

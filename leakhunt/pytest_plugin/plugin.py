@@ -66,31 +66,31 @@ class Measuring:
         if mark is None:
             return
         with reported_as_failure():
-            asked = item.stash[_ASKED] = ask(item, mark.args, mark.kwargs)
-        if not asked.in_process and not item.config.getoption("setuponly"):
+            options = item.stash[_ASKED] = ask(item, mark.args, mark.kwargs)
+        if not options.in_process and not item.config.getoption("setuponly"):
             # The rest of the protocol stays pytest's: skip and xfail marks, reports, xdist.
-            instead = {"setup": _nothing, "runtest": partial(self._in_a_worker, item, asked)}
+            instead = {"setup": _nothing, "runtest": partial(self._in_a_worker, item, options)}
             for name, function in (instead | {"teardown": _nothing}).items():
                 setattr(item, name, function)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Methods of unittest's are called by unittest."""
-        asked = item.stash.get(_ASKED, None)
-        if asked is None or not asked.in_process:
+        options = item.stash.get(_ASKED, None)
+        if options is None or not options.in_process:
             return
         assert isinstance(item, pytest.Function)
         if is_unittest(item.cls):
-            replaced_method(item, partial(self._here, item, asked, None))
+            replaced_method(item, partial(self._here, item, options, None))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object | None:
         """The body of a test that is to be measured in this process."""
-        asked = pyfuncitem.stash.get(_ASKED, None)
-        if asked is None:
+        options = pyfuncitem.stash.get(_ASKED, None)
+        if options is None:
             return None
         with reported_as_failure(), body_of_item(pyfuncitem, self) as body:
-            self._here(pyfuncitem, asked, None, body)
+            self._here(pyfuncitem, options, None, body)
         return True
 
     def use(
@@ -100,44 +100,46 @@ class Measuring:
         uses = item.stash[_USES]
         with reported_as_failure():
             refuse_both(_ASKED in item.stash)
-            asked = ask(item, (), named)
+            options = ask(item, (), named)
             turn = len(uses.run_files) + 1
-            if asked.in_process:
+            if options.in_process:
                 with body_of_function(function, item) as body:
-                    run_file = self._here(item, asked, turn, body)
+                    run_file = self._here(item, options, turn, body)
             else:
-                run_file = self._in_a_worker(item, asked, turn)
+                run_file = self._in_a_worker(item, options, turn)
                 call_once(function)
         uses.run_files.append(run_file)
         return Measurement(Path(run_file))
 
-    def _in_a_worker(self, item: pytest.Item, asked: TestOptions, turn: int | None = None) -> str:
+    def _in_a_worker(self, item: pytest.Item, options: TestOptions, turn: int | None = None) -> str:
         earlier = tuple(item.stash[_USES].run_files)
         place = Place(item, self._folder(), turn, earlier)
-        return self._gate(item, asked, turn, partial(carry_out_fresh, place))
+        return self._gate(item, options, turn, partial(carry_out_fresh, place))
 
-    def _here(self, item: pytest.Item, asked: TestOptions, turn: int | None, body: Body) -> str:
+    def _here(self, item: pytest.Item, options: TestOptions, turn: int | None, body: Body) -> str:
         place = Place(item, self._folder(), turn)
-        return self._gate(item, asked, turn, partial(carry_out_here, place, body))
+        return self._gate(item, options, turn, partial(carry_out_here, place, body))
 
-    def _gate(self, item: pytest.Item, asked: TestOptions, turn: int | None, carry: Carrier) -> str:
+    def _gate(
+        self, item: pytest.Item, options: TestOptions, turn: int | None, carry: Carrier
+    ) -> str:
         """Measure, and fail the test if it is not within its budgets; the run file."""
         gate = Gate(
             carry,
-            Terms(asked.budgets, (), date.today()),
-            GateEffort(repeats=asked.repeats),
+            Terms(options.budgets, (), date.today()),
+            GateEffort(repeats=options.repeats),
             GENERATOR,
             # An instrument needs a process of its own.
-            usable=() if asked.in_process else usable_on(asked.device),
+            usable=() if options.in_process else usable_on(options.device),
         )
         with reported_as_failure():
             try:
-                answer = gate.answer(plan_for(item, asked, turn))
+                answer = gate.answer(plan_for(item, options, turn))
             except HuntInterrupted:  # pytest tells people the name of what interrupts it
                 raise KeyboardInterrupt from None
         item.user_properties.append((PROPERTY, in_a_line(answer)))
         if answer.answer is not GateAnswer.WITHIN_BUDGET:
-            pytest.fail(failure(answer, asked.in_process), pytrace=False)
+            pytest.fail(failure(answer, options.in_process), pytrace=False)
         return answer.entries[0].run.file
 
     def _folder(self) -> Path:

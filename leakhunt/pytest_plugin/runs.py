@@ -38,27 +38,27 @@ _LONGEST_NAME = 100
 _DIGITS = 8
 
 
-def plan_for(item: pytest.Item, asked: TestOptions, turn: int | None) -> Plan:
+def plan_for(item: pytest.Item, options: TestOptions, turn: int | None) -> Plan:
     """What measuring a test means: its body, or that use of the fixture in it."""
     node = _node(item)
-    warmup = asked.warmup
-    if asked.calls is not None and warmup is None:
-        warmup = ceil(asked.calls * WARM_UP_SHARE / (1 - WARM_UP_SHARE))
+    warmup = options.warmup
+    if options.calls is not None and warmup is None:
+        warmup = ceil(options.calls * WARM_UP_SHARE / (1 - WARM_UP_SHARE))
     return Plan(
         scenario=tr("tests of {project}", project=item.config.rootpath.name),
         variant=node if turn is None else f"{node} #{turn}",
-        calls=None if asked.calls is None else asked.calls + (warmup or 0),
+        calls=None if options.calls is None else options.calls + (warmup or 0),
         warmup=warmup,
         seed=_SEED,
         threads=available_cores(),
-        device=asked.device,
+        device=options.device,
         options={},
         result_kind="equal",
         reference="",  # tests are not compared with one another
         source=f"{TEST_SOURCE}{node}",
-        calls_per_sample=None if asked.calls is None else 1,
-        collect="auto" if asked.calls is None else "never",
-        timeout_seconds=asked.timeout_seconds,
+        calls_per_sample=None if options.calls is None else 1,
+        collect="auto" if options.calls is None else "never",
+        timeout_seconds=options.timeout_seconds,
     )
 
 

@@ -33,7 +33,7 @@ from leakhunt.pytest_plugin.common import (
 from leakhunt.pytest_plugin.measurement import Measurement
 from leakhunt.storage.run_writer import Appender, DiskFull
 from leakhunt.text.message import Text, message
-from leakhunt.worker.loop import Body, Stop, carry_out, describe, tell
+from leakhunt.worker.loop import Body, Stop, carry_out, describe, write_note
 from leakhunt.worker.protocol import Channel, Order, TestItem
 
 # They write what the next run of the user's pytest begins with.
@@ -155,9 +155,9 @@ class InWorker:
         self._measure(body_of_item(pyfuncitem, self))
         return True
 
-    def use(self, item: pytest.Item, function: Callable[[], Any], asked: Any) -> Measurement:
+    def use(self, item: pytest.Item, function: Callable[[], Any], options: Any) -> Measurement:
         """A use of the fixture; the one that is asked for is measured, and ends the test."""
-        del asked
+        del options
         refuse_both(self._test.turn is None)
         assert self._test.turn is not None
         self._turns += 1
@@ -193,10 +193,10 @@ class InWorker:
         if raised is None or raised is self.ours or isinstance(raised, _Done):
             return report
         if isinstance(raised, pytest.skip.Exception):
-            self._tell(SKIPPED, raised.msg or "", report.when)
+            self._write_note(SKIPPED, raised.msg or "", report.when)
             self.has_skipped = True
         elif hasattr(report, "wasxfail") and report.skipped:
-            self._tell(XFAILED, str(report.wasxfail).removeprefix("reason: "), report.when)
+            self._write_note(XFAILED, str(report.wasxfail).removeprefix("reason: "), report.when)
             self.failure = self.failure or describe(raised)
         elif isinstance(raised, LeakhuntError):
             self._failed(str(raised), report.when, raised.text)
@@ -213,13 +213,13 @@ class InWorker:
         self._failed(str(excrepr), "")
 
     def _failed(self, text: str, when: str | None, line: Text = "") -> None:
-        self._tell(FAILED, text, when)
+        self._write_note(FAILED, text, when)
         self.failure = (
             self.failure
             or line
             or message("pytest.not-collected", "the test could not be collected")
         )
 
-    def _tell(self, how: str, text: str, when: str | None) -> None:
+    def _write_note(self, how: str, text: str, when: str | None) -> None:
         note = {"kind": NOTE, "how": how, "when": when or "", "text": text[-_LONGEST_TEXT:]}
-        tell(self._appender, note)
+        write_note(self._appender, note)

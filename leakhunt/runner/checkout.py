@@ -127,9 +127,9 @@ def _git(place: Path, name: str, *words: str) -> str:
     return _text(done.stdout)
 
 
-def _text(told: bytes) -> str:
+def _text(output: bytes) -> str:
     """What git says, of which a path may be in no encoding at all."""
-    return os.fsdecode(told).strip()
+    return os.fsdecode(output).strip()
 
 
 def _run(place: Path, *words: str) -> subprocess.CompletedProcess[bytes]:

@@ -112,7 +112,7 @@ def measure(
         header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
         run_writer.create(order.run_file, header)
         started = time.monotonic()
-        outcome = _watched(plan, order, log, limit, progress)
+        outcome = _supervised(plan, order, log, limit, progress)
         run_writer.finish(order.run_file, outcome, time.monotonic() - started)
         if mentions(outcome.reason, DISK_FULL):
             raise CannotWrite(
@@ -153,12 +153,12 @@ def header_of(
     }
 
 
-def _watched(
+def _supervised(
     plan: Plan, order: Order, log: Path, limit: MemoryLimit, progress: Progress
 ) -> Outcome:
     with _start(order, log, limit) as worker:
         try:
-            return _watch(worker, plan, order, limit, progress)
+            return _supervise(worker, plan, order, limit, progress)
         except KeyboardInterrupt:
             return _interrupt(worker)
         finally:
@@ -197,7 +197,7 @@ def _environment(order: Order) -> dict[str, str]:
     }
 
 
-def _watch(
+def _supervise(
     worker: subprocess.Popen[bytes],
     plan: Plan,
     order: Order,

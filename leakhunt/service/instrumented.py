@@ -80,7 +80,7 @@ def hunt(subject: Subject) -> Outcome:
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
-        work = _Watching(subject, readings, within, pid)
+        work = _InstrumentedService(subject, readings, within, pid)
         started = time.monotonic()
         try:
             outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
@@ -107,7 +107,7 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
     }
 
 
-class _Watching:
+class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
     def __init__(self, subject: Subject, readings: Readings, within: Within, pid: int) -> None:
@@ -141,7 +141,7 @@ class _Watching:
                 )
                 phase = Phase(phase.first_sample + 1, 1, Purpose.JUDGED, 1, collects=False)
             with paused(self._subject):
-                self._tell(appender, self._ask("findings"))
+                self._write_findings(appender, self._ask("findings"))
         except KeyboardInterrupt:
             return Outcome(Ending.INTERRUPTED, BY_THE_USER)
         except ProcessLookupError:
@@ -150,11 +150,11 @@ class _Watching:
             appender.close()
         return Outcome(Ending.OK)
 
-    def _tell(self, appender: Appender, told: Mapping[str, Any]) -> None:
-        findings: Sequence[Mapping[str, Any]] = told["findings"]
+    def _write_findings(self, appender: Appender, answer: Mapping[str, Any]) -> None:
+        findings: Sequence[Mapping[str, Any]] = answer["findings"]
         for finding in findings:
             appender.append(encode({"record": "finding", **finding}))
-        appender.append(encode({"record": "note", "kind": "watched", "caveats": told["caveats"]}))
+        appender.append(encode({"record": "note", "kind": "watched", "caveats": answer["caveats"]}))
 
     def _ask(self, words: str) -> Mapping[str, Any]:
         return self._within.ask_one(self._pid, words, _PATIENCE_SECONDS)

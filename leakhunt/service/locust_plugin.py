@@ -47,13 +47,13 @@ class Counting:
         self._counters.count(round((response_time or 0) * _NS_PER_MS), exception is not None)
         if exception is not None:
             self._failed(str(exception) or type(exception).__name__, 1)
-        if self._counters.hold:
-            self._counters.held += 1
+        if self._counters.pause_requested:
+            self._counters.paused_users += 1
             try:
-                while self._counters.hold:
+                while self._counters.pause_requested:
                     gevent.sleep(_HELD_SECONDS)
             finally:  # Locust may end a user meanwhile
-                self._counters.held -= 1
+                self._counters.paused_users -= 1
 
     def worker_report(self, data: dict[str, Any], **_: Any) -> None:
         """What a worker on another machine has seen in the last seconds."""
@@ -73,7 +73,7 @@ class Counting:
         fresh.write_text(json.dumps(self._errors.most_common()), encoding="utf-8")
         fresh.replace(self._errors_file)
 
-    def watch(self, environment: Any) -> None:
+    def keep_alive(self, environment: Any) -> None:
         """Beat, keep Locust's own memory bounded, and end with the soak."""
         runner = environment.runner
         while True:
@@ -100,4 +100,4 @@ def _begin(environment: Any, **_: Any) -> None:
         environment.events.worker_report.add_listener(counting.worker_report)
     else:
         environment.events.request.add_listener(counting.request)
-    gevent.spawn(counting.watch, environment)
+    gevent.spawn(counting.keep_alive, environment)

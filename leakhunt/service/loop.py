@@ -74,7 +74,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
     plan = replace(subject.plan, device="cuda" if on_gpu else "cpu")
     facts = {
         **subject.facts,
-        "inside view": _told_inside(readings),
+        "inside view": _agent_summary(readings),
         "memory limit": subject.limit.name,
     }
     header = {
@@ -170,19 +170,19 @@ def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterato
     longer than `longest_seconds` is not waited for.
     """
     counters = subject.load.counters
-    counters.hold = True
+    counters.pause_requested = True
     try:
         since = time.monotonic()
         while (
-            counters.held < counters.users
+            counters.paused_users < counters.users
             and time.monotonic() - since < longest_seconds
             and subject.service.is_alive()
         ):
             time.sleep(_POLL_SECONDS)
-        is_quiet = counters.held >= counters.users
+        is_quiet = counters.paused_users >= counters.users
         yield time.monotonic() - since if is_quiet else None
     finally:
-        counters.hold = False
+        counters.pause_requested = False
 
 
 def _follow(tail: Tail, progress: Progress) -> None:
@@ -204,11 +204,11 @@ class _Soak:
         self._show = show
         self._seconds = subject.plan.load.duration_seconds
         self._before = 0
-        self._told_errors: list[tuple[str, int]] = []
+        self._recorded_errors: list[tuple[str, int]] = []
         # What it took until nothing was in flight, a pause for a look each; inf: it did not come.
         self._waits: list[float] = []
         # Samples that were to be read in a pause, and those for which a request was too slow.
-        self._held = self._not_quiet = 0
+        self._paused_samples = self._not_quiet = 0
 
     def carry_out(self, first: Mapping[str, Any]) -> Outcome:
         """All of it, from the first note on."""
@@ -222,7 +222,7 @@ class _Soak:
             self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
             self._readings.start_clock()
             if run.samples_done:  # gone on with: what a pause takes is not known
-                self._look()
+                self._interim_check()
             outcome = self._phases()
         except KeyboardInterrupt:
             outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
@@ -230,7 +230,7 @@ class _Soak:
             outcome = self._death()
         if outcome.ending in (Ending.OK, Ending.INTERRUPTED):
             outcome = self._settle() or outcome
-        self._tell_changes()
+        self._record_changes()
         self._show()
         return outcome
 
@@ -243,7 +243,7 @@ class _Soak:
             ended = self._samples(phase)
             if ended is not None:
                 return ended
-            self._look()
+            self._interim_check()
 
     def _samples(self, phase: Phase) -> Outcome | None:
         """Take the samples of a phase; an outcome if the soak ends within it."""
@@ -288,16 +288,16 @@ class _Soak:
         self._show()
         return done
 
-    def _look(self) -> None:
+    def _interim_check(self) -> None:
         """Pause the load, read fully, and let it go on."""
         with paused(self._subject) as waited:
             since = time.monotonic_ns()
-            look = self._read_look()
+            readings = self._full_readings()
             self._readings.leave_out(time.monotonic_ns() - since)
         self._waits.append(inf if waited is None else waited)
-        for reading in look:
+        for reading in readings:
             self._settle_record(reading)
-        self._tell_errors()
+        self._record_errors()
 
     @contextmanager
     def _hold(self) -> Iterator[None]:
@@ -305,7 +305,7 @@ class _Soak:
         usual = median(self._waits) if self._waits else _PAUSE_SECONDS
         longest = min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
         with paused(self._subject, longest) as waited:
-            self._held += 1
+            self._paused_samples += 1
             self._not_quiet += waited is None
             yield
 
@@ -314,19 +314,19 @@ class _Soak:
         if not self._waits or not self._readings.has_inside:
             return None
         usual = median(self._waits)
-        return usual if usual < inf and 2 * self._not_quiet <= self._held else None
+        return usual if usual < inf and 2 * self._not_quiet <= self._paused_samples else None
 
-    def _read_look(self) -> tuple[Reading, ...]:
+    def _full_readings(self) -> tuple[Reading, ...]:
         return tuple(map(self._readings.full, self._readings.steps()))
 
     def _settle(self) -> Outcome | None:
         """The readings after the last request; an outcome if the service ends now."""
         try:
             with paused(self._subject):
-                look = self._read_look()
-                for reading in (*look, *self._readings.settled(look)):
+                readings = self._full_readings()
+                for reading in (*readings, *self._readings.settled(readings)):
                     self._settle_record(reading)
-            self._tell_errors()
+            self._record_errors()
         except ProcessLookupError:
             return self._death()
         except KeyboardInterrupt:
@@ -335,20 +335,20 @@ class _Soak:
 
     def _death(self) -> Outcome:
         """How the service ended, as far as it can be known."""
-        self._tell_errors()
+        self._record_errors()
         return death(self._subject.service, self._subject.limit, self._run(), self._requests())
 
     def _requests(self) -> int:
         return self._before + self._counters.done
 
-    def _tell_errors(self) -> None:
+    def _record_errors(self) -> None:
         errors = self._subject.load.errors()
-        if errors != self._told_errors:
-            self._told_errors = errors
+        if errors != self._recorded_errors:
+            self._recorded_errors = errors
             text = message("soak.failed", "{count:d} requests failed", count=self._counters.failed)
             self._append({"record": "note", "kind": "errors", "text": text, "errors": errors})
 
-    def _tell_changes(self) -> None:
+    def _record_changes(self) -> None:
         """What became of the service's processes, and whether the inside view was lost."""
         if self._readings.lost_inside:
             self._note(
@@ -367,7 +367,7 @@ class _Soak:
                     "soak.not-quiet",
                     "{count:d} of {held:d} samples include a slow request in flight",
                     count=self._not_quiet,
-                    held=self._held,
+                    held=self._paused_samples,
                 ),
             )
         if self._readings.replaced:
@@ -394,7 +394,7 @@ class _Soak:
         self._appender.append(encode(record))
 
 
-def _told_inside(readings: Readings) -> Text:
+def _agent_summary(readings: Readings) -> Text:
     if not readings.listening:
         return message("soak.nobody-listens", "none: the service does not run the agent")
     return message(

@@ -61,10 +61,12 @@ def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> Text:
     return message("soak.of-limit", "{told} of {limit}", told=told, limit=Amount(limit.size_bytes))
 
 
-def placed(told: Text, requests: int) -> Text:
+def placed(reason: Text, requests: int) -> Text:
     """What happened, and after which request."""
     if not requests:
-        return message("soak.before-the-first-request", "{how} before the first request", how=told)
+        return message(
+            "soak.before-the-first-request", "{how} before the first request", how=reason
+        )
     return message(
-        "soak.after-request", "{how} after request {requests:d}", how=told, requests=requests
+        "soak.after-request", "{how} after request {requests:d}", how=reason, requests=requests
     )

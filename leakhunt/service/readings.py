@@ -106,10 +106,10 @@ class Readings:
         """So long a pause is no time of the next sample."""
         self._started += nanoseconds
 
-    def sample(self, hold: AbstractContextManager[object] | None = None) -> tuple[int, list[int]]:
+    def sample(self, pause: AbstractContextManager[object] | None = None) -> tuple[int, list[int]]:
         """Requests done, and the value of each of `series`; a new interval starts.
 
-        Within `hold`, where there is one, it is read from inside; from outside before that, under
+        Within `pause`, where there is one, it is read from inside; from outside before that, under
         load, as the kernel sees it.
 
         Raises:
@@ -119,10 +119,10 @@ class Readings:
         pids = self._tree.pids()
         self._note_processes(set(pids))
         outside = self._tree.read(pids)
-        with hold or nullcontext():
+        with pause or nullcontext():
             since = time.monotonic_ns()
             inside = self._ask_inside(pids)
-            if hold is not None:
+            if pause is not None:
                 self.leave_out(time.monotonic_ns() - since)
             ended = None if inside is None else self._end_interval()
         if inside is None or ended is None:  # nobody listens just now: the load goes on meanwhile
@@ -201,9 +201,9 @@ class Readings:
         """The readings of a look: with the inside view also one after a collection."""
         return ("look", "look_collected") if self._inside else ("look",)
 
-    def settled(self, look: tuple[Reading, ...]) -> list[Reading]:
+    def settled(self, interim: tuple[Reading, ...]) -> list[Reading]:
         """The readings after the last request; the last look has read, and collected if it can."""
-        named = zip(("end", "collected"), look, strict=False)
+        named = zip(("end", "collected"), interim, strict=False)
         told = [replace(reading, step=step) for step, reading in named]
         if not self._inside:
             return told

@@ -77,12 +77,12 @@ class Counters:
         return self._numbers[_SPENT_NS]
 
     @property
-    def hold(self) -> bool:
+    def pause_requested(self) -> bool:
         """Whether the load is to pause."""
         return bool(self._numbers[_HOLD])
 
-    @hold.setter
-    def hold(self, wish: bool) -> None:
+    @pause_requested.setter
+    def pause_requested(self, wish: bool) -> None:
         self._numbers[_HOLD] = wish
 
     @property
@@ -95,12 +95,12 @@ class Counters:
         self._numbers[_USERS] = count
 
     @property
-    def held(self) -> int:
+    def paused_users(self) -> int:
         """Users that pause, between two requests."""
         return self._numbers[_HELD]
 
-    @held.setter
-    def held(self, count: int) -> None:
+    @paused_users.setter
+    def paused_users(self, count: int) -> None:
         self._numbers[_HELD] = count
 
     @property

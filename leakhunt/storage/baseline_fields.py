@@ -24,13 +24,13 @@ class Fields:
         self.items: Mapping[str, Any] = value
         self._document, self._key = document, key
 
-    def bad(self, told: str) -> NoReturn:
+    def bad(self, problem: str) -> NoReturn:
         """Say what is wrong in it.
 
         Raises:
             BadFile: always.
         """
-        self._document.bad(told, self._key)
+        self._document.bad(problem, self._key)
 
     def text(self, name: str) -> str:
         """A text."""

@@ -45,8 +45,8 @@ def file_name(scenario: str, variant: str) -> str:
     return ".".join([*plain, *told]) + SUFFIX
 
 
-def _digest(told: Mapping[str, str]) -> str:
-    return sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:_DIGITS]
+def _digest(facts: Mapping[str, str]) -> str:
+    return sha256(json.dumps(sorted(facts.items())).encode()).hexdigest()[:_DIGITS]
 
 
 def path_of(root: Path, variant: BaselineVariant) -> Path:

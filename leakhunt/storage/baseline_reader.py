@@ -44,7 +44,7 @@ def read_variant(content: bytes, file: str) -> BaselineVariant:
     advice = tr(
         "Resolve the merge conflict, or delete the file and run 'leakhunt baseline save' again"
     )
-    return _Document(read_table(content, file, advice)).kept()
+    return _Document(read_table(content, file, advice)).variant()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Document:
 
     table: Table
 
-    def kept(self) -> BaselineVariant:
+    def variant(self) -> BaselineVariant:
         """The noun."""
         self._check_format()
         items = self.table.items
@@ -62,7 +62,7 @@ class _Document:
         if count == 0:
             self.table.bad(tr("measured: missing run"), "measured")
         environment = self._environment()
-        kept = BaselineVariant(
+        variant = BaselineVariant(
             scenario=self._text("scenario"),
             variant=self._text("variant"),
             environment=environment,
@@ -71,7 +71,7 @@ class _Document:
             measured=measured,
         )
         self._check_sum()
-        return kept
+        return variant
 
     def _check_format(self) -> None:
         version = self.table.items.get("format")
@@ -173,12 +173,13 @@ class _Document:
             steps = table.numbers("steps", BLOCKS - 1) if "steps" in table.items else []
             points = table.points("collected") if "collected" in table.items else []
             return [GrowthCourse(None, tuple(steps), None, tuple(points), *flags)]
-        rates, left = (
+        rates, rates_after_gc = (
             table.numbers(name, count) if name in table.items else [None] * count
             for name in ("rates", "collected_rates")
         )
         return [
-            GrowthCourse(rate, (), kept, (), *flags) for rate, kept in zip(rates, left, strict=True)
+            GrowthCourse(rate, (), after_gc, (), *flags)
+            for rate, after_gc in zip(rates, rates_after_gc, strict=True)
         ]
 
     def _totals(self, count: int) -> list[float | None]:

@@ -138,11 +138,11 @@ def _single(course: GrowthCourse, decimals: int) -> Iterator[tuple[str, str]]:
 
 def _repeats(courses: Sequence[GrowthCourse], decimals: int) -> Iterator[tuple[str, str]]:
     rates = [course.rate for course in courses if course.rate is not None]
-    left = [course.left for course in courses if course.left is not None]
+    after_gc = [course.rate_after_gc for course in courses if course.rate_after_gc is not None]
     if len(rates) == len(courses):
         yield "rates", _list(_number(rate, decimals) for rate in rates)
-    if len(left) == len(courses):
-        yield "collected_rates", _list(_number(rate, decimals) for rate in left)
+    if len(after_gc) == len(courses):
+        yield "collected_rates", _list(_number(rate, decimals) for rate in after_gc)
 
 
 def _time(profiles: Sequence[Profile]) -> Iterator[str]:

@@ -32,7 +32,7 @@ from leakhunt.worker.loop import (
     describe,
     error_note,
     stop_on_sigterm,
-    tell,
+    write_note,
 )
 from leakhunt.worker.protocol import Channel, Order, open_channel
 
@@ -51,10 +51,10 @@ def main() -> int:
     try:
         _carry_out(order, channel, appender)
     except DiskFull as error:
-        tell(appender, {"kind": "disk-full", "text": str(error)})
+        write_note(appender, {"kind": "disk-full", "text": str(error)})
         return 1
     except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
-        tell(appender, error_note(error))
+        write_note(appender, error_note(error))
         traceback.print_exc()
         return 1
     finally:
@@ -94,8 +94,8 @@ def _with_device(order: Order, device: str) -> Order:
     return replace(order, context=replace(order.context, device=device))
 
 
-def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    if "cuda" not in possible or asked == "cpu":
+def _settle_device(requested: str, possible: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    if "cuda" not in possible or requested == "cpu":
         return "cpu", {}
     import torch
 
@@ -104,7 +104,7 @@ def _settle_device(asked: str, possible: tuple[str, ...]) -> tuple[str, dict[str
             "gpu": torch.cuda.get_device_name(),
             "cuda": str(torch.version.cuda),
         }
-    if asked == "auto":
+    if requested == "auto":
         return "cpu", {}
     raise MissingRequirement(
         message(

@@ -180,7 +180,7 @@ class Calls:
         return encode({"record": "result", "call": call, "value": value})
 
 
-def tell(appender: Appender, note: dict[str, Any]) -> None:
+def write_note(appender: Appender, note: dict[str, Any]) -> None:
     """Write a note, on a full disk as well."""
     with contextlib.suppress(DiskFull):  # the note is in the file all the same
         appender.append(encode({"record": "note", **note}))

@@ -61,12 +61,12 @@ def collected_reading() -> Reading:
     return replace(after, values={**after.values, "collect_ns": taken})
 
 
-def settle(last_look: tuple[Reading, Reading]) -> Iterator[Reading]:
+def settle(last_reading: tuple[Reading, Reading]) -> Iterator[Reading]:
     """The readings after the last call, one a step, each taken just after its step.
 
     The last look has just read and collected: its readings are the first two.
     """
-    before, after = last_look
+    before, after = last_reading
     yield replace(before, step="end")
     yield replace(after, step="collected")
     empty_framework_caches()

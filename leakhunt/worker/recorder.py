@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import objgraph
 
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import Call, Watched, watch
+from leakhunt.instruments import Call, InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
 from leakhunt.model.run import Phase, Purpose, Reading
 from leakhunt.storage.run_writer import DiskFull, capture_of, encode
@@ -77,8 +77,8 @@ class UnderInstrument:
         self._name = order.instrument
         self._is_on = False
         self._failures: list[Message] = []
-        self._watch = watch(
-            Watched(
+        self._instrument = instrument_for(
+            InstrumentedRun(
                 instrument=order.instrument,
                 state=calls.state,
                 module=module,
@@ -96,18 +96,18 @@ class UnderInstrument:
         del phase
         if not self._is_on:
             self._is_on = True
-            self._calls.function = self._watch.start(self._calls.function)
+            self._calls.function = self._instrument.start(self._calls.function)
         else:
             with self._telling(_COULD_NOT_COUNT):
-                self._watch.mark(self._calls.done)
+                self._instrument.mark(self._calls.done)
         yield encode({"record": "mark", "calls": self._calls.done})
 
     def end(self) -> Iterator[bytes]:
         """What was found."""
         with self._telling(_COULD_NOT_TELL):
-            for finding in self._watch.findings():
+            for finding in self._instrument.findings():
                 yield encode({"record": "finding", **fields_of(finding)})
-        caveats = [*self._watch.caveats, *self._failures]
+        caveats = [*self._instrument.caveats, *self._failures]
         yield encode({"record": "note", "kind": "watched", "caveats": caveats})
 
     @contextlib.contextmanager

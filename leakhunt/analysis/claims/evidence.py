@@ -59,9 +59,9 @@ def untold(reason: Text, unit: str = "") -> ClaimMeasurement:
     return ClaimMeasurement(None, None, None, unit, reason)
 
 
-def no_series(asked: MeasureContext) -> ClaimMeasurement:
+def no_series(context: MeasureContext) -> ClaimMeasurement:
     """The check's series was not read."""
-    series = asked.check.series
+    series = context.check.series
     return untold(
         message("claims.no-series", "{series} was not recorded in this run", series=series)
     )

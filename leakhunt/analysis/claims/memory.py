@@ -15,14 +15,14 @@ from leakhunt.model.verdict import Trend
 from leakhunt.text.message import message, plural_message
 
 
-def growth(asked: MeasureContext) -> ClaimMeasurement:
+def growth(context: MeasureContext) -> ClaimMeasurement:
     """Rate per call of the series, with the 99 % bounds of its trend, in its unit per call.
 
     Cannot be told where the series was not read, or of fewer samples than a trend needs.
     """
-    trend = asked.entry.verdict.trends.get(asked.check.series)
+    trend = context.entry.verdict.trends.get(context.check.series)
     if trend is None:
-        return no_series(asked)
+        return no_series(context)
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return untold(trend.reason)
     text = message(
@@ -35,17 +35,17 @@ def growth(asked: MeasureContext) -> ClaimMeasurement:
     return ClaimMeasurement(trend.rate, trend.rate_low, trend.rate_high, f"{trend.unit}/call", text)
 
 
-def total_growth(asked: MeasureContext) -> ClaimMeasurement:
+def total_growth(context: MeasureContext) -> ClaimMeasurement:
     """Last less first sample of the series in its unit, or between two calls that the check names.
 
     Of a run that ended before its time it is the least that it may have come to, unless both calls
     were made. Cannot be told where the series was not read, or the calls were not made.
     """
-    values, calls = _samples(asked.run, asked.check.series), asked.run.calls
-    if not asked.unit or not values:
-        return no_series(asked)
-    first, last = asked.check.from_call, asked.check.to_call
-    done = asked.run.calls_done
+    values, calls = _samples(context.run, context.check.series), context.run.calls
+    if not context.unit or not values:
+        return no_series(context)
+    first, last = context.check.from_call, context.check.to_call
+    done = context.run.calls_done
     if done < max(first or 0, last or 0):
         return untold(
             plural_message(
@@ -61,47 +61,47 @@ def total_growth(asked: MeasureContext) -> ClaimMeasurement:
         return untold(message("claims.few-between", "fewer than two samples between these calls"))
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
-    return _extreme(asked, grown, spoken, asked.is_cut_short and last is None)
+    return _extreme(context, grown, spoken, context.is_cut_short and last is None)
 
 
-def spread(asked: MeasureContext) -> ClaimMeasurement:
+def spread(context: MeasureContext) -> ClaimMeasurement:
     """Highest less lowest judged sample of the series, in its unit.
 
     Of a run that ended before its time it is the least that it may have come to. Cannot be told
     where the series was not read, or nothing was judged.
     """
-    values = _samples(asked.run, asked.check.series)
-    if not asked.unit or not values:
-        return no_series(asked)
-    judged = values[asked.run.judged_from :]
+    values = _samples(context.run, context.check.series)
+    if not context.unit or not values:
+        return no_series(context)
+    judged = values[context.run.judged_from :]
     if len(judged) < 2:
         return untold(message("claims.few-judged", "fewer than two measured samples"))
-    spoken = (asked.run.calls[asked.run.judged_from], asked.run.calls_done)
-    return _extreme(asked, max(judged) - min(judged), spoken, asked.is_cut_short)
+    spoken = (context.run.calls[context.run.judged_from], context.run.calls_done)
+    return _extreme(context, max(judged) - min(judged), spoken, context.is_cut_short)
 
 
-def peak(asked: MeasureContext) -> ClaimMeasurement:
+def peak(context: MeasureContext) -> ClaimMeasurement:
     """Highest sample of the series less the first full reading (``start``), in its unit.
 
     Samples are taken after calls; what is used and given back within a call is in none, but of RSS
     the kernel keeps the highest. Of a run that ended before its time it is the least. Cannot be
     told where either was not read.
     """
-    found = _peak(asked.run, asked.check.series)
+    found = _peak(context.run, context.check.series)
     if found is None:
-        return no_series(asked)
-    spoken = (asked.run.calls[0], asked.run.calls_done)
-    return _extreme(asked, found, spoken, asked.is_cut_short)
+        return no_series(context)
+    spoken = (context.run.calls[0], context.run.calls_done)
+    return _extreme(context, found, spoken, context.is_cut_short)
 
 
-def saving(asked: MeasureContext) -> ClaimMeasurement:
+def saving(context: MeasureContext) -> ClaimMeasurement:
     """What a call keeps less than one of the reference, as a share of that: 1 - growth / growth.
 
     Its bounds come from those of both. Cannot be told where either growth cannot, or where the
     reference does not grow for certain.
     """
-    base = _trend(asked.reference, asked.check.series)
-    own = _trend(asked.entry, asked.check.series)
+    base = _trend(context.reference, context.check.series)
+    own = _trend(context.entry, context.check.series)
     if base is None or own is None:
         return untold(
             message("claims.no-growths", "the growth of the two variants is unknown"), "share"
@@ -128,19 +128,19 @@ def saving(asked: MeasureContext) -> ClaimMeasurement:
     return ClaimMeasurement(value, low, high, "share", text)
 
 
-def peak_saving(asked: MeasureContext) -> ClaimMeasurement:
+def peak_saving(context: MeasureContext) -> ClaimMeasurement:
     """How much lower the peak is than the reference's, as a share of that: 1 - peak / peak.
 
     Cannot be told where either peak cannot, where either run ended before its time, or where the
     reference's is not above the start.
     """
-    own = _peak(asked.run, asked.check.series)
-    base = _peak(asked.reference.run, asked.check.series) if asked.reference else None
-    if own is None or base is None or asked.reference is None:
+    own = _peak(context.run, context.check.series)
+    base = _peak(context.reference.run, context.check.series) if context.reference else None
+    if own is None or base is None or context.reference is None:
         return untold(
             message("claims.no-peaks", "the peaks of the two variants are unknown"), "share"
         )
-    if asked.is_cut_short:
+    if context.is_cut_short:
         return untold(
             message("claims.peak-cut-short", "ended early; the peak may be higher"),
             "share",
@@ -150,9 +150,9 @@ def peak_saving(asked: MeasureContext) -> ClaimMeasurement:
             message("claims.reference-flat", "the reference does not grow above its start"),
             "share",
         )
-    value, unit = 1 - own / base, Unit(asked.unit)
+    value, unit = 1 - own / base, Unit(context.unit)
     # A reference that ended before its time may have gone higher: then more is saved.
-    high = None if asked.reference.run.outcome.ending != "ok" else value
+    high = None if context.reference.run.outcome.ending != "ok" else value
     text = message(
         "claims.peak-saving",
         "{value:.3g} %, {own} and {base}",
@@ -163,14 +163,14 @@ def peak_saving(asked: MeasureContext) -> ClaimMeasurement:
     return ClaimMeasurement(value, value, high, "share", text)
 
 
-def falls(asked: MeasureContext) -> ClaimMeasurement:
+def falls(context: MeasureContext) -> ClaimMeasurement:
     """How many times the series falls from one sample to the next, as a share of the steps.
 
     Cannot be told of fewer than two samples.
     """
-    values = _samples(asked.run, asked.check.series)
-    if not asked.unit or not values:
-        return no_series(asked)
+    values = _samples(context.run, context.check.series)
+    if not context.unit or not values:
+        return no_series(context)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
         return untold(message("claims.no-step", "only one sample, no step"), "share")
@@ -215,17 +215,17 @@ def _high_water(run: Run) -> int:
 
 
 def _extreme(
-    asked: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
+    context: MeasureContext, amount: int, calls: tuple[int, int], is_least: bool
 ) -> ClaimMeasurement:
     """An amount as it was read; `is_least`: the run ended before it could come to more."""
-    values = {"amount": Amount(amount, Unit(asked.unit)), "first": calls[0], "last": calls[1]}
+    values = {"amount": Amount(amount, Unit(context.unit)), "first": calls[0], "last": calls[1]}
     if is_least:
         text = message(
             "claims.amount-at-least",
             "{amount}, calls {first:,} to {last:,}; lower bound: ended early ({ending})",
-            ending=asked.run.outcome.ending,
+            ending=context.run.outcome.ending,
             **values,
         )
     else:
         text = message("claims.amount", "{amount}, calls {first:,} to {last:,}", **values)
-    return ClaimMeasurement(amount, amount, None if is_least else amount, asked.unit, text)
+    return ClaimMeasurement(amount, amount, None if is_least else amount, context.unit, text)

@@ -19,13 +19,13 @@ _PLACES = (FindingKind.SITE, FindingKind.LINE, FindingKind.RESOURCE)
 _TOLD_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
 
 
-def differing(asked: MeasureContext) -> ClaimMeasurement:
+def differing(context: MeasureContext) -> ClaimMeasurement:
     """Share of the calls whose result differs from the reference's.
 
     Cannot be told where the reference was not run on the same inputs, or the scenario summarizes no
     results.
     """
-    found = _difference(asked)
+    found = _difference(context)
     if found is None:
         return _no_results()
     share = found.differing / found.compared
@@ -39,13 +39,13 @@ def differing(asked: MeasureContext) -> ClaimMeasurement:
     return exactly(share, "share", text)
 
 
-def worst_difference(asked: MeasureContext) -> ClaimMeasurement:
+def worst_difference(context: MeasureContext) -> ClaimMeasurement:
     """Largest difference of one call's result from the reference's, in milliseconds.
 
     For results that are intervals: time that one of the two counts and the other does not. Cannot
     be told of other results.
     """
-    found = _difference(asked)
+    found = _difference(context)
     if found is None:
         return _no_results()
     if found.worst is None:
@@ -59,33 +59,33 @@ def worst_difference(asked: MeasureContext) -> ClaimMeasurement:
     return exactly(found.worst, "ms", text)
 
 
-def _difference(asked: MeasureContext) -> Difference | None:
-    if not asked.check.reference:
-        return asked.entry.difference
-    return difference(asked.reference.run, asked.run) if asked.reference else None
+def _difference(context: MeasureContext) -> Difference | None:
+    if not context.check.reference:
+        return context.entry.difference
+    return difference(context.reference.run, context.run) if context.reference else None
 
 
 def _no_results() -> ClaimMeasurement:
     return untold(message("claims.no-results", "no results to compare with the reference"))
 
 
-def verdict(asked: MeasureContext) -> ClaimMeasurement:
+def verdict(context: MeasureContext) -> ClaimMeasurement:
     """The run's class, and further ones that hold as well, in words.
 
     Cannot be told where the verdict is inconclusive, unless that is what the check asks for.
     """
-    kinds = (asked.entry.verdict.kind, *asked.entry.verdict.also)
-    if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in asked.check.words:
+    kinds = (context.entry.verdict.kind, *context.entry.verdict.also)
+    if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in context.check.words:
         return untold(message("claims.inconclusive", "the verdict is inconclusive"), "word")
-    held = [str(kind) for kind in kinds if kind in asked.check.words]
+    held = [str(kind) for kind in kinds if kind in context.check.words]
     text = joined(kinds, " and ", "")
     return ClaimMeasurement(held[0] if held else str(kinds[0]), None, None, "word", text)
 
 
-def ending(asked: MeasureContext) -> ClaimMeasurement:
+def ending(context: MeasureContext) -> ClaimMeasurement:
     """How the run ended, in a word. It is always known."""
-    outcome = asked.run.outcome
-    done = asked.run.calls_done
+    outcome = context.run.outcome
+    done = context.run.calls_done
     text = plural_message(
         "claims.ending",
         "{ending} after {n} call",
@@ -96,37 +96,37 @@ def ending(asked: MeasureContext) -> ClaimMeasurement:
     return ClaimMeasurement(str(outcome.ending), None, None, "word", text)
 
 
-def calls_done(asked: MeasureContext) -> ClaimMeasurement:
+def calls_done(context: MeasureContext) -> ClaimMeasurement:
     """Calls, or completed requests of a soak, before it ended. A count, always known."""
-    done = asked.run.calls_done
+    done = context.run.calls_done
     text = plural_message("claims.calls", "{n} call", "{n} calls", done)
-    if asked.is_cut_short:
+    if context.is_cut_short:
         text = plural_message(
             "claims.calls-then",
             "{n} call, then {ending}",
             "{n} calls, then {ending}",
             done,
-            ending=asked.run.outcome.ending,
+            ending=context.run.outcome.ending,
         )
     return exactly(done, "count", text)
 
 
-def suspect(asked: MeasureContext) -> ClaimMeasurement:
+def suspect(context: MeasureContext) -> ClaimMeasurement:
     """Share of the growth that suspects take whose chain, line or cause holds the check's `names`.
 
     None of them: 0. Cannot be told where nothing was hunted, which is also where nothing grows, or
     where how much grows is not known.
     """
-    told = asked.entry.attribution
+    told = context.entry.attribution
     if told is None:
         return untold(
             message("claims.no-suspects", "no suspects: no growth, or the run was not a hunt"),
             "share",
         )
-    named = [each for each in told.suspects if asked.check.names in " ".join(_words(each))]
+    named = [each for each in told.suspects if context.check.names in " ".join(_words(each))]
     if not named:
         first = next(iter(told.suspects), None)
-        return exactly(0.0, "share", _unnamed(asked.check.names, first))
+        return exactly(0.0, "share", _unnamed(context.check.names, first))
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
         return untold(
@@ -169,18 +169,18 @@ def _line(frame: Frame) -> str:
     return f"{frame} {frame.source}"
 
 
-def largest_finding(asked: MeasureContext) -> ClaimMeasurement:
+def largest_finding(context: MeasureContext) -> ClaimMeasurement:
     """Bytes that the check's `instrument` saw alive at its last mark, by the largest of its sites.
 
     Of those whose stack names the check's `names`; 0 where none does. Cannot be told where the
     variant was not watched by that instrument.
     """
-    wanted = Instrument(asked.check.instrument)
+    wanted = Instrument(context.check.instrument)
     watchers = (wanted, _TOLD_BY.get(wanted, wanted))
     watched = [
         run
-        for run in asked.runs
-        if run.plan.variant == asked.run.plan.variant and run.plan.instrument in watchers
+        for run in context.runs
+        if run.plan.variant == context.run.plan.variant and run.plan.instrument in watchers
     ]
     if not watched:
         return untold(
@@ -191,7 +191,7 @@ def largest_finding(asked: MeasureContext) -> ClaimMeasurement:
         finding
         for run in watched
         for finding in run.findings
-        if finding.sort in _PLACES and finding.sizes and _names(finding, asked.check.names)
+        if finding.sort in _PLACES and finding.sizes and _names(finding, context.check.names)
     ]
     if not named:
         text = message(
@@ -205,7 +205,7 @@ def largest_finding(asked: MeasureContext) -> ClaimMeasurement:
         "claims.largest-finding",
         "{size} from {place}",
         size=Amount(largest.sizes[-1]),
-        place=next((str(each) for each in largest.stack if asked.check.names in _line(each)), ""),
+        place=next((str(each) for each in largest.stack if context.check.names in _line(each)), ""),
     )
     return exactly(largest.sizes[-1], "bytes", text)
 
@@ -214,12 +214,12 @@ def _names(finding: Finding, names: str) -> bool:
     return any(names in _line(frame) for frame in finding.stack)
 
 
-def failed(asked: MeasureContext) -> ClaimMeasurement:
+def failed(context: MeasureContext) -> ClaimMeasurement:
     """Share of the requests of a soak that got no answer, or a wrong one.
 
     Cannot be told of what is no soak, or where no request was made.
     """
-    load_summary = asked.entry.load_summary
+    load_summary = context.entry.load_summary
     if load_summary is None or not load_summary.requests:
         return untold(message("claims.no-requests", "not a soak, or no request was made"), "share")
     text = message(

@@ -25,16 +25,16 @@ _TENTH = 10
 _NANOSECONDS = 1e9
 
 
-def time_ratio(asked: MeasureContext) -> ClaimMeasurement:
+def time_ratio(context: MeasureContext) -> ClaimMeasurement:
     """Median seconds per call, as a multiple of the reference's, with 99 % bounds.
 
     They hold what runs of the same work differ by (`leakhunt.analysis.comparison.times`), so a
     ratio nearer to one than some 30 % is not told from it. Cannot be told of fewer than three
     judged calls.
     """
-    if asked.reference is None:
+    if context.reference is None:
         return untold(message("claims.no-reference", "the reference was not run"), "ratio")
-    base, own = asked.reference.run, asked.run
+    base, own = context.reference.run, context.run
     if not all(each.samples.get(DURATION) for each in (base, own)):
         return untold(message("claims.no-times", "times were not recorded in both runs"), "ratio")
     compared = log_ratio(base, own)
@@ -56,13 +56,13 @@ def _apart(before: Sequence[float], after: Sequence[float]) -> ClaimMeasurement:
     return _ratio(first, last, log(last / first), hypot(*widths, between))
 
 
-def slowdown(asked: MeasureContext) -> ClaimMeasurement:
+def slowdown(context: MeasureContext) -> ClaimMeasurement:
     """Median seconds per call in the last tenth of the calls, as a multiple of the first tenth's.
 
     Bounds at 99 %, from how the calls of each tenth vary. The warm-up counts: its calls are those
     that a service answers first. Cannot be told of a tenth with fewer than three samples.
     """
-    run = asked.run
+    run = context.run
     times = _seconds(run, 0)
     tenth = run.calls_done / _TENTH
     first = [each for call, each in times if call <= tenth]
@@ -80,13 +80,13 @@ def slowdown(asked: MeasureContext) -> ClaimMeasurement:
     return _ratio(before, after, log(after / before), width)
 
 
-def time_per_minute(asked: MeasureContext) -> ClaimMeasurement:
+def time_per_minute(context: MeasureContext) -> ClaimMeasurement:
     """Seconds of work per minute of audio, over the judged calls, with 99 % bounds.
 
     Cannot be told where the scenario does not say how much audio a call hears, or of fewer than
     three calls that hear any.
     """
-    run = asked.run
+    run = context.run
     audio = run.samples.get(AUDIO, ())[run.judged_from : run.samples_done]
     work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]

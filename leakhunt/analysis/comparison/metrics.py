@@ -81,7 +81,7 @@ def _rate_line(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
 
 def _rate(course: GrowthCourse, collected: bool) -> float | None:
     """The growth per call in one run, by collections or floors; None: too few."""
-    return course.left if collected else course.rate
+    return course.rate_after_gc if collected else course.rate
 
 
 def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:

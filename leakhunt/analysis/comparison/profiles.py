@@ -96,17 +96,17 @@ def _course(
         steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
     # At one collection what is kept may be anywhere: see `growth`.
     is_kept = facts.role is SeriesRole.RETAINED
-    left = remains(run, series) if not is_kept else None
+    after_gc = remains(run, series) if not is_kept else None
     points = collected_points(run, series) if not is_kept else []
     trend = entry.verdict.trends.get(series)
     return GrowthCourse(
         rate=float(steps.mean()) if steps is not None else None,
         steps=tuple(steps.tolist()) if steps is not None else (),
-        left=left.rate if left is not None else None,
+        rate_after_gc=after_gc.rate if after_gc is not None else None,
         points=tuple(points),
         by_collections=trend is not None
-        and left is not None
-        and (trend.rate, trend.rate_low) == (left.rate, min(left.pieces)),
+        and after_gc is not None
+        and (trend.rate, trend.rate_low) == (after_gc.rate, min(after_gc.pieces)),
         leaks=trend is not None and trend.status is Status.LEAK,
     )
 

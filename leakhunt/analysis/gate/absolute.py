@@ -119,12 +119,12 @@ def _above(
     return _checked(budget, trend.unit, GateAnswer.OVER_BUDGET, with_ending(told, entry.run), trend)
 
 
-def with_ending(told: Text, run: Run) -> Text:
+def with_ending(reason: Text, run: Run) -> Text:
     """A sentence with how the run ended, where it ended early."""
     if run.outcome.ending is Ending.OK:
-        return told
-    reason = run.outcome.reason or run.outcome.ending
-    return message("gate.ended-early", "{told}; ended early: {reason}", told=told, reason=reason)
+        return reason
+    ending = run.outcome.reason or run.outcome.ending
+    return message("gate.ended-early", "{told}; ended early: {reason}", told=reason, reason=ending)
 
 
 def no_sample(run: Run) -> Text:
@@ -171,19 +171,19 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return _unseen(entry, budget)
     unit = unit_in(entry, budget.series)
     grown = _growth(run, budget.series)
-    told: Text = message(
+    reason: Text = message(
         "gate.grown-in-run",
         "{amount} in {calls}",
         amount=Amount(grown, unit),
         calls=Count(run.calls_done, run.plan.work),
     )
     if grown > budget.amount:
-        answer, told = GateAnswer.OVER_BUDGET, with_ending(told, run)
+        answer, reason = GateAnswer.OVER_BUDGET, with_ending(reason, run)
     elif run.outcome.ending is Ending.OK:
         answer = GateAnswer.WITHIN_BUDGET
     else:
-        answer, told = GateAnswer.INCONCLUSIVE, with_ending(told, run)
-    return BudgetResult(budget, unit, answer, told, grown, grown, grown)
+        answer, reason = GateAnswer.INCONCLUSIVE, with_ending(reason, run)
+    return BudgetResult(budget, unit, answer, reason, grown, grown, grown)
 
 
 def _growth(run: Run, series: str) -> int:

@@ -141,5 +141,5 @@ def _with_rates(course: GrowthCourse) -> GrowthCourse:
     return replace(
         course,
         rate=fmean(course.steps) if course.steps else course.rate,
-        left=remains.rate if remains is not None else course.left,
+        rate_after_gc=remains.rate if remains is not None else course.rate_after_gc,
     )

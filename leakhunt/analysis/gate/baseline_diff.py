@@ -20,7 +20,7 @@ from leakhunt.text.message import Text, joined, message
 
 
 def against_baseline(
-    kept: BaselineVariant, entries: Sequence[JudgedRun]
+    saved: BaselineVariant, entries: Sequence[JudgedRun]
 ) -> tuple[tuple[Metric, ...], tuple[Mismatch, ...]]:
     """The figures of repeats beside those kept, and the facts that forbid a conclusion.
 
@@ -28,22 +28,22 @@ def against_baseline(
     the calls of the other, else each by itself; of repeats the spread between runs tells.
     """
     entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
-    if len(kept.profiles) == len(entries) == 1:
-        profiles = [over_calls_of(kept.profiles[0], entries[0])]
+    if len(saved.profiles) == len(entries) == 1:
+        profiles = [over_calls_of(saved.profiles[0], entries[0])]
     else:
         profiles = [profile(entry) for entry in entries]
     in_force = tuple(
         each
-        for each in differing_facts(kept, [entry.run for entry in entries])
+        for each in differing_facts(saved, [entry.run for entry in entries])
         if each.matter is not Matter.SHOWN
     )
-    lines = lines_of(kept.profiles, profiles)
+    lines = lines_of(saved.profiles, profiles)
     return tuple(refused(line, in_force) for line in lines), in_force
 
 
-def differing_facts(kept: BaselineVariant, runs: Sequence[Run]) -> tuple[Mismatch, ...]:
+def differing_facts(saved: BaselineVariant, runs: Sequence[Run]) -> tuple[Mismatch, ...]:
     """Every fact that differs, versions of packages too, what forbids a conclusion first."""
-    return differing([each.facts for each in kept.profiles], [facts(run) for run in runs])
+    return differing([each.facts for each in saved.profiles], [facts(run) for run in runs])
 
 
 def choose(baselines: Sequence[Baseline], run: Run) -> Baseline | None:
@@ -72,9 +72,9 @@ def no_baseline(baselines: Sequence[Baseline], run: Run, place: str) -> Text:
     )
 
 
-def _apart(kept: Environment, here: Environment) -> Iterator[Mismatch]:
-    for name in dict.fromkeys([*here, *kept]):
-        values = [each.get(name, NOT_SET) for each in (kept, here)]
+def _apart(saved: Environment, here: Environment) -> Iterator[Mismatch]:
+    for name in dict.fromkeys([*here, *saved]):
+        values = [each.get(name, NOT_SET) for each in (saved, here)]
         if values[0] != values[1]:
             matter = Matter.SHOWN if name == PYTHON else Matter.MEMORY
             yield mismatch(name, values[:1], values[1:], matter)

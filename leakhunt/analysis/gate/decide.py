@@ -29,7 +29,7 @@ from leakhunt.text.message import Text, message
 def answer_on(
     entries: Sequence[JudgedRun],
     terms: Terms,
-    beside: BaselineDifference | None = None,
+    difference: BaselineDifference | None = None,
     attempts: int = 1,
 ) -> VariantResult:
     """The answer on the repeats of one variant; there is one at least.
@@ -41,7 +41,7 @@ def answer_on(
         run = entries[0].run
         told = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
         return replace(told, entries=tuple(entries), attempts=attempts)
-    held = beside is not None and not beside.refusal
+    held = difference is not None and not difference.refusal
     budgets = terms.budgets
     # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
     # thing to keep, and none less.
@@ -54,13 +54,15 @@ def answer_on(
     attribution = next((each.attribution for each in entries if each.attribution is not None), None)
     suspects = attribution.suspects if attribution is not None else ()
     accepted = tuple(_accepted(suspects, terms))
-    checks = check_all(entries, budgets, beside.lines if beside is not None and held else None)
+    checks = check_all(
+        entries, budgets, difference.lines if difference is not None and held else None
+    )
     if attribution is not None and accepted:
         names = {suspect.fingerprint for suspect, _ in accepted}
         counting = [each for each in suspects if each.fingerprint not in names]
         checks = tuple(_accepted_growth(check, attribution, counting, accepted) for check in checks)
         suspects = tuple(counting)
-    refusal = beside.refusal if beside is not None else ""
+    refusal = difference.refusal if difference is not None else ""
     if not checks and not refusal:
         refusal = message(
             "gate.no-live-series", "no series of live memory can be read on this system"
@@ -75,7 +77,7 @@ def answer_on(
         attempts=attempts,
         suspects=suspects,
         accepted=accepted,
-        mismatches=beside.mismatches if beside is not None else (),
+        mismatches=difference.mismatches if difference is not None else (),
         reason=refusal,
     )
 
@@ -114,7 +116,7 @@ def _is_beyond(suspect: Suspect, acceptance: Acceptance) -> bool:
 
 def _accepted_growth(
     check: BudgetResult,
-    told: Attribution,
+    attribution: Attribution,
     counting: Sequence[Suspect],
     accepted: Sequence[tuple[Suspect, Acceptance]],
 ) -> BudgetResult:
@@ -124,7 +126,10 @@ def _accepted_growth(
     """
     if check.answer is not GateAnswer.OVER_BUDGET or check.budget.extent is not Extent.CALL:
         return check
-    if told.growth is not None and (told.explained or 0.0) < EXPLAINED_SHARE * told.growth:
+    if (
+        attribution.growth is not None
+        and (attribution.explained or 0.0) < EXPLAINED_SHARE * attribution.growth
+    ):
         return check
     if check.unit is Unit.COUNT and not _explain_count(check, [suspect for suspect, _ in accepted]):
         return check

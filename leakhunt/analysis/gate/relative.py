@@ -94,7 +94,7 @@ def _by_bounds(
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
     answer = answer_between(low, high, budget.amount)
-    told = _told(line)
+    told = _summary(line)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
         if answer is GateAnswer.INCONCLUSIVE:
@@ -129,7 +129,7 @@ def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
     return lambda ratio: before * (ratio - 1.0)
 
 
-def _told(line: Metric) -> Message:
+def _summary(line: Metric) -> Message:
     difference = line.difference
     assert difference is not None
     if line.name == TIME:

@@ -82,7 +82,7 @@ def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[Message]:
     if rss is None or heap is None or rss.rate is None:
         return []
     if any(trends[name].status is Status.LEAK for name in live_memory() if name in trends):
-        return _beside_a_leak(rss, heap, run.plan.work)
+        return _with_a_leak(rss, heap, run.plan.work)
     if rss.status is not Status.LEAK or is_outside(run, trends):
         return []
     rate = Rate(rss.rate, rss.unit, run.plan.work)
@@ -103,7 +103,7 @@ def contradictions(run: Run, trends: Mapping[str, Trend]) -> list[Message]:
     ]
 
 
-def _beside_a_leak(rss: Trend, heap: Trend, work: Work) -> list[Message]:
+def _with_a_leak(rss: Trend, heap: Trend, work: Work) -> list[Message]:
     """What RSS does while live memory leaks."""
     if heap.status is not Status.LEAK:
         return []

@@ -61,14 +61,14 @@ def _figures(variant: BaselineVariant) -> Iterator[tuple[str, str]]:
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
             told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
-            yield tr(facts.short_title), _told(told)
+            yield tr(facts.short_title), _amounts(told)
     totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
-        yield tr("RSS in a run"), _told([format_bytes(total) for total in _spread(totals)])
+        yield tr("RSS in a run"), _amounts([format_bytes(total) for total in _spread(totals)])
     times = [each.times.seconds for each in variant.profiles if each.times is not None]
     seconds = [each for each in times if each is not None]
     if seconds:
-        yield tr("time of a call"), _told([format_seconds(each) for each in _spread(seconds)])
+        yield tr("time of a call"), _amounts([format_seconds(each) for each in _spread(seconds)])
 
 
 def _spread(values: Sequence[float]) -> list[float]:
@@ -76,7 +76,7 @@ def _spread(values: Sequence[float]) -> list[float]:
     return [fmean(values), min(values), max(values)] if len(values) > 1 else list(values)
 
 
-def _told(amounts: Sequence[str]) -> str:
+def _amounts(amounts: Sequence[str]) -> str:
     if len(amounts) == 1:
         return amounts[0]
     mean, least, most = amounts

@@ -112,7 +112,9 @@ def _draw(axes: Axes, entry: JudgedRun, titles: dict[str, str], scale: float) ->
         return
     places = {name: place for place, name in enumerate(titles)}
     for line, (start, end) in zip(ledger.lines, _steps(ledger), strict=True):
-        _bar(axes, places[line.name], start / scale, end / scale, _look(line.name, end - start))
+        _bar(
+            axes, places[line.name], start / scale, end / scale, _bar_style(line.name, end - start)
+        )
         _write(axes, places[line.name], max(start, end) / scale, line.size_bytes)
         if line is not ledger.lines[-1]:
             axes.plot([end / scale] * 2, [places[line.name], places[line.name] + 1],
@@ -122,7 +124,7 @@ def _draw(axes: Axes, entry: JudgedRun, titles: dict[str, str], scale: float) ->
     axes.set_title(_title(entry, ledger), loc="left", fontsize=SMALL, weight="bold")
 
 
-def _look(name: str, size: int) -> dict[str, Any]:
+def _bar_style(name: str, size: int) -> dict[str, Any]:
     if name == "unexplained":
         return {"facecolor": "white", "edgecolor": _REST, "hatch": "////"}
     if size < 0:
@@ -130,8 +132,8 @@ def _look(name: str, size: int) -> dict[str, Any]:
     return {"color": _MORE}
 
 
-def _bar(axes: Axes, place: int, start: float, end: float, look: dict[str, Any]) -> None:
-    axes.barh(place, end - start, left=start, height=0.66, zorder=2, **look)
+def _bar(axes: Axes, place: int, start: float, end: float, style: dict[str, Any]) -> None:
+    axes.barh(place, end - start, left=start, height=0.66, zorder=2, **style)
 
 
 def _write(axes: Axes, place: int, right: float, size: int) -> None:

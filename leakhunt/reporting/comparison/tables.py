@@ -249,13 +249,13 @@ def suspect_row(change: SuspectChange) -> tuple[str, ...]:
     return (
         str(change.suspect.title),
         tr(change.fate),
-        _kept(change.before),
-        _kept(change.after),
+        _retained(change.before),
+        _retained(change.after),
         change.suspect.fingerprint,
     )
 
 
-def _kept(amount: float | None) -> str:
+def _retained(amount: float | None) -> str:
     return NOTHING if amount is None else format_rate(amount, Unit.BYTES)
 
 

@@ -58,13 +58,13 @@ _NOT_HELD = mark("none: each variant is judged by itself")
 class GatePageRow:
     """A row of the table: `reason` stands in place of figures where a row has none.
 
-    `beside` is why it is within, where its figures alone would not say so.
+    `explanation` is why it is within, where its figures alone would not say so.
     """
 
     colour: str
     cells: tuple[str, ...]
     reason: str
-    beside: str
+    explanation: str
     anchor: str
     curve: Markup | str
 
@@ -134,7 +134,7 @@ def _line(row: GateRow, anchors: dict[int, str]) -> GatePageRow:
         colour=_COLOURS[row.answer],
         cells=cells(row),
         reason=str(row.reason) if row.check is None else "",
-        beside=str(row.reason) if needs_reason else "",
+        explanation=str(row.reason) if needs_reason else "",
         anchor=anchors.get(id(row.variant), ""),
         curve=picture(drawn) if drawn.heights else "",
     )
@@ -185,9 +185,9 @@ def _url(path: str) -> str:
     return quote(path, errors="surrogateescape")
 
 
-def _sentences(gated: GateResult, told: Sequence[GateRow]) -> Iterator[str]:
+def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str]:
     """Every answer, then every verdict that they rest on."""
-    for row in told:
+    for row in table_rows:
         yield f"{SIGNS[row.answer]} {row.variant.name}: {sentence(row)}"
     for variant in by_gravity(gated):
         for entry in variant.entries:

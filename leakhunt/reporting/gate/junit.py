@@ -53,7 +53,7 @@ def _case(row: GateRow, seconds: float) -> Element:
     case = element("testcase", classname=row.variant.scenario, name=name, time=f"{seconds:.6f}")
     if row.answer is not GateAnswer.WITHIN_BUDGET:
         tag = "failure" if row.answer is GateAnswer.OVER_BUDGET else "error"
-        case.append(element(tag, _told(row), type=word(row.answer), message=sentence(row)))
+        case.append(element(tag, _summary(row), type=word(row.answer), message=sentence(row)))
     else:
         case.append(element("system-out", "\n".join(_answer(row))))
     return case
@@ -70,7 +70,7 @@ def _answer(row: GateRow) -> list[str]:
     ]
 
 
-def _told(row: GateRow) -> str:
+def _summary(row: GateRow) -> str:
     """The same, and who keeps the memory."""
     variant = row.variant
     lines = _answer(row)

@@ -73,9 +73,9 @@ def _lines(gated: GateResult) -> Iterator[str]:
     yield from _details(gated, told)
 
 
-def _tables(told: Sequence[GateRow]) -> Iterator[str]:
+def _tables(table_rows: Sequence[GateRow]) -> Iterator[str]:
     """Every answer; of many, those that are within go into a fold."""
-    shown, folded = parted(told)
+    shown, folded = parted(table_rows)
     if shown:
         yield from _table(shown)
     if not folded:
@@ -90,9 +90,9 @@ def _tables(told: Sequence[GateRow]) -> Iterator[str]:
     yield "</details>"
 
 
-def _table(told: Sequence[GateRow]) -> Iterator[str]:
+def _table(table_rows: Sequence[GateRow]) -> Iterator[str]:
     heads = (*map(tr, HEADINGS), tr("curve"))
-    yield from table(heads, ((*cells(row), bars(curve(row, _BARS))) for row in told))
+    yield from table(heads, ((*cells(row), bars(curve(row, _BARS))) for row in table_rows))
 
 
 def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
@@ -172,13 +172,13 @@ def _accepted(gated: GateResult) -> Iterator[str]:
         yield f"- {escaped(variant.name)}: {escaped(told)} ({code(suspect.fingerprint)})"
 
 
-def _details(gated: GateResult, told: list[GateRow]) -> Iterator[str]:
+def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     yield ""
     yield "<details>"
     heading = tr("All results")
     yield f"<summary>{inside_html(heading)}</summary>"
     yield ""
-    for row in told:
+    for row in table_rows:
         yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}: {escaped(sentence(row))}"
     for variant in by_gravity(gated):
         for entry in variant.entries:

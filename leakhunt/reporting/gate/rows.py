@@ -210,8 +210,8 @@ def _bare(check: BudgetResult, value: float) -> str:
     return _signed(check, value, format_amount(value, check.unit))
 
 
-def _signed(check: BudgetResult, value: float, told: str) -> str:
-    return f"+{told}" if check.budget.more and value > 0 else told
+def _signed(check: BudgetResult, value: float, amount: str) -> str:
+    return f"+{amount}" if check.budget.more and value > 0 else amount
 
 
 def overall(gated: GateResult) -> str:

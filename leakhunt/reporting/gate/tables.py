@@ -27,12 +27,12 @@ HOW_IT_IS_READ = mark(
 )
 
 
-def parted(told: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
+def parted(table_rows: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
     """The rows that are shown, and those that are folded: of many, those that are within."""
-    if len(told) <= MOST_ROWS:
-        return list(told), []
-    within = [row for row in told if row.answer is GateAnswer.WITHIN_BUDGET]
-    return [row for row in told if row.answer is not GateAnswer.WITHIN_BUDGET], within
+    if len(table_rows) <= MOST_ROWS:
+        return list(table_rows), []
+    within = [row for row in table_rows if row.answer is GateAnswer.WITHIN_BUDGET]
+    return [row for row in table_rows if row.answer is not GateAnswer.WITHIN_BUDGET], within
 
 
 def fold_title(folded: Sequence[GateRow]) -> str:

@@ -51,7 +51,7 @@ def _lines(gated: GateResult) -> Iterator[Text]:
             (word(answer), _STYLES[answer]), " ", (variant.name, "bold"), f"  {told}"
         )
     for variant in by_gravity(gated):
-        yield from _beside(variant)
+        yield from _explanations(variant)
     for note in gated.notes:
         yield Text(tr("note: {note}", note=note))
     held = compared_with(gated)
@@ -74,7 +74,7 @@ def _answers(gated: GateResult) -> Iterator[tuple[GateAnswer, VariantResult, str
         yield GateAnswer.WITHIN_BUDGET, found[0].variant, " · ".join(map(sentence, found))
 
 
-def _beside(variant: VariantResult) -> Iterator[Text]:
+def _explanations(variant: VariantResult) -> Iterator[Text]:
     """What explains a variant's answers."""
     named = tr("{kind} {name}", kind=tr("suspect"), name=variant.name)
     for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):

@@ -93,14 +93,14 @@ def _answer(entry: JudgedRun) -> Element | None:
     """What stands in the case; None: it has passed."""
     verdict, outcome = entry.verdict, entry.run.outcome
     if outcome.ending is Ending.CRASHED:
-        return element("error", _told(entry), type="crashed", message=str(outcome.reason))
+        return element("error", _summary(entry), type="crashed", message=str(outcome.reason))
     if not entry.run.samples_done:
         told = str(outcome.reason or verdict.sentence)
-        return element("error", _told(entry), type="nothing measured", message=told)
+        return element("error", _summary(entry), type="nothing measured", message=told)
     if verdict.status is Status.LEAK:
-        return element("failure", _told(entry), type=verdict.kind, message=str(verdict.sentence))
+        return element("failure", _summary(entry), type=verdict.kind, message=str(verdict.sentence))
     if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):
-        return element("error", _told(entry), type=outcome.ending, message=str(outcome.reason))
+        return element("error", _summary(entry), type=outcome.ending, message=str(outcome.reason))
     if verdict.status is Status.INCONCLUSIVE:
         return element("skipped", message=f"{_needed(entry)}. {verdict.sentence}")
     return None
@@ -121,7 +121,7 @@ def _finding_out(plan: Plan) -> str:
     return f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
 
 
-def _told(entry: JudgedRun) -> str:
+def _summary(entry: JudgedRun) -> str:
     """The sentence and the suspects, or how to find them."""
     lines = [str(entry.verdict.sentence)]
     for card in cards(entry):

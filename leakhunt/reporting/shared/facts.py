@@ -42,10 +42,10 @@ def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
     facts = dict(report.entries[0].run.facts) if report.entries else {}
     names = [name for name in FIRST_FACTS if name in facts]
     names += [name for name in facts if name not in FIRST_FACTS]
-    return tuple((fact_words(name), _told_fact(name, facts[name])) for name in names)
+    return tuple((fact_words(name), _fact(name, facts[name])) for name in names)
 
 
-def _told_fact(name: str, value: Text) -> str:
+def _fact(name: str, value: Text) -> str:
     """A fact of a run; what limits its memory is ours to say."""
     return said(value) if name == _LIMIT_FACT else str(value)
 

@@ -194,11 +194,11 @@ def test_a_file_read_and_written_again_is_the_same_file_and_short(name: str) -> 
 def test_what_is_read_is_what_the_file_says_and_rates_follow_from_that() -> None:
     one = baseline_variant([example("naive")])
     read = read_variant(text_of(one), "file.toml").profiles[0].courses["live_heap"]
-    assert (read.rate, read.left) == (None, None) and read.steps and read.points
+    assert (read.rate, read.rate_after_gc) == (None, None) and read.steps and read.points
     again = through_the_file([example("naive")]).profiles[0].courses["live_heap"]
     was = one.profiles[0].courses["live_heap"]
     assert again.rate == pytest.approx(was.rate, abs=ROUNDED)
-    assert again.left == pytest.approx(was.left, abs=ROUNDED)
+    assert again.rate_after_gc == pytest.approx(was.rate_after_gc, abs=ROUNDED)
 
 
 def test_a_file_has_as_many_blocks_as_the_verdict_looks_at() -> None:

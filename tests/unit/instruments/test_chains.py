@@ -19,10 +19,10 @@ import _pytest.outcomes
 import pytest
 
 from leakhunt.instruments.containers import (
-    held_in,
     is_weak_reference,
     newest,
     object_traceback,
+    retained_by,
 )
 from leakhunt.instruments.object_facts import traits
 from leakhunt.instruments.reference_chains import Holders, edge_name, owner_file, path_of
@@ -104,13 +104,13 @@ def parse(text: str) -> str:
 
 
 def test_caches_say_whether_they_end_and_whether_they_keep_instances() -> None:
-    assert held_in([Service.parse, {}]) == {
+    assert retained_by([Service.parse, {}]) == {
         "unbounded_cache": True, "cached_method": "Service.parse",
     }  # fmt: skip
-    assert held_in([Service.look, {}]) == {"most_items": 64}
-    assert held_in([parse, {}]) == {"unbounded_cache": True}
-    assert held_in([State(), deque([1], maxlen=9)]) == {"most_items": 9}
-    assert held_in([State(), [1]]) == {}
+    assert retained_by([Service.look, {}]) == {"most_items": 64}
+    assert retained_by([parse, {}]) == {"unbounded_cache": True}
+    assert retained_by([State(), deque([1], maxlen=9)]) == {"most_items": 9}
+    assert retained_by([State(), [1]]) == {}
 
 
 def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
@@ -119,13 +119,13 @@ def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
         return State()
 
     kept = get_state().kept
-    assert held_in([get_state, get_state(), kept]) == {}
+    assert retained_by([get_state, get_state(), kept]) == {}
 
     @functools.lru_cache
     def get_table() -> dict[str, int]:
         return {"one": 1, "two": 2}
 
-    assert held_in([get_table, get_table()]) == {}
+    assert retained_by([get_table, get_table()]) == {}
 
 
 def test_a_cached_function_inside_another_keeps_no_instance() -> None:
@@ -133,7 +133,7 @@ def test_a_cached_function_inside_another_keeps_no_instance() -> None:
     def inner(text: str) -> str:
         return text
 
-    assert held_in([inner, {}]) == {"unbounded_cache": True}
+    assert retained_by([inner, {}]) == {"unbounded_cache": True}
 
 
 def test_the_newest_items_come_with_what_tells_most_first() -> None:

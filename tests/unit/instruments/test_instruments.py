@@ -24,7 +24,7 @@ import pytest
 
 from leakhunt.analysis.attribution.per_call_rule import retained
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import Watch, Watched, watch
+from leakhunt.instruments import ActiveInstrument, InstrumentedRun, instrument_for
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.object_facts import native_bytes
@@ -47,10 +47,10 @@ class State:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
-    def make(instrument: Instrument, state: State) -> Watch:
-        return watch(
-            Watched(
+def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstrument]]:
+    def make(instrument: Instrument, state: State) -> ActiveInstrument:
+        return instrument_for(
+            InstrumentedRun(
                 instrument=instrument,
                 state=state,
                 module=sys.modules[__name__],
@@ -69,21 +69,21 @@ def watched(tmp_path: Path) -> Iterator[Callable[[Instrument, State], Watch]]:
 Call = Callable[[State, int], Any]
 
 
-def hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
+def hunted(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
     """The findings on `call`, in a thread: pytest's own stack would make every trace a deep one."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_hunted, watch, state, call).result()
+        return pool.submit(_hunted, active, state, call).result()
 
 
-def _hunted(watch: Watch, state: State, call: Call) -> list[Finding]:
-    called = watch.start(call)
+def _hunted(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
+    called = active.start(call)
     done = 0
     for mark in MARKS:
         while done < mark:
             called(state, done)
             done += 1
-        watch.mark(done)
-    return list(watch.findings())
+        active.mark(done)
+    return list(active.findings())
 
 
 def containers(findings: list[Finding]) -> dict[str, Finding]:
@@ -97,34 +97,38 @@ def exact(finding: Finding, per_call: int) -> bool:
 
 @pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
 def test_a_growing_list_is_found_with_its_chain(
-    watched: Callable[..., Watch], instrument: Instrument
+    start: Callable[..., ActiveInstrument], instrument: Instrument
 ) -> None:
     state = State()
-    found = hunted(watched(instrument, state), state, lambda s, i: s.kept.append(bytearray(500)))
+    found = hunted(start(instrument, state), state, lambda s, i: s.kept.append(bytearray(500)))
     held = containers(found)["State.kept"]
     assert held.chain == ("State.kept", "list", "bytearray")
     assert exact(held, 1)
 
 
-def test_the_site_of_what_a_container_keeps_is_its_claim(watched: Callable[..., Watch]) -> None:
+def test_the_site_of_what_a_container_keeps_is_its_claim(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     state = State()
     found = hunted(
-        watched(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
+        start(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
     )
     held = containers(found)["State.kept"]
     sites = {each.key: each for each in found if each.sort is FindingKind.SITE}
     claimed = [sites[key] for key in held.keeps]
     assert claimed
     assert claimed[0].stack[0].file.endswith("instruments/test_instruments.py")
-    assert claimed[0].stack[0].source.startswith("watched(Instrument.TRACEMALLOC")
+    assert claimed[0].stack[0].source.startswith("start(Instrument.TRACEMALLOC")
     assert claimed[0].stack[0].origin is Origin.YOURS
 
 
-def test_a_dict_that_the_collector_does_not_track_is_found(watched: Callable[..., Watch]) -> None:
+def test_a_dict_that_the_collector_does_not_track_is_found(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     """A dict of words to bytes is untracked: gc.get_objects() does not list it."""
     state = State()
     found = hunted(
-        watched(Instrument.OBJGRAPH, state),
+        start(Instrument.OBJGRAPH, state),
         state,
         lambda s, i: s.table.__setitem__(f"request {i}", b"x" * 300),
     )
@@ -134,17 +138,21 @@ def test_a_dict_that_the_collector_does_not_track_is_found(watched: Callable[...
     assert exact(held, 1)
 
 
-def test_a_container_deep_inside_has_its_whole_path(watched: Callable[..., Watch]) -> None:
+def test_a_container_deep_inside_has_its_whole_path(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     state = State()
     found = hunted(
-        watched(Instrument.OBJGRAPH, state),
+        start(Instrument.OBJGRAPH, state),
         state,
         lambda s, i: s.deep.inner["jobs"].append(object()),
     )
     assert "State.deep.inner['jobs']" in containers(found)
 
 
-def test_a_set_of_weak_references_is_marked_as_one(watched: Callable[..., Watch]) -> None:
+def test_a_set_of_weak_references_is_marked_as_one(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     state = State()
 
     def call(s: State, i: int) -> None:
@@ -152,13 +160,13 @@ def test_a_set_of_weak_references_is_marked_as_one(watched: Callable[..., Watch]
         s.kept.append(each)
         s.seen.add(each)
 
-    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    found = containers(hunted(start(Instrument.OBJGRAPH, state), state, call))
     weak = [each for each in found.values() if "weak" in each.facts]
     assert len(weak) == 1 and weak[0].what == "set"
     assert "weak" not in found["State.kept"].facts
 
 
-def test_a_container_that_is_emptied_is_not_found(watched: Callable[..., Watch]) -> None:
+def test_a_container_that_is_emptied_is_not_found(start: Callable[..., ActiveInstrument]) -> None:
     state = State()
 
     def call(s: State, i: int) -> None:
@@ -166,18 +174,18 @@ def test_a_container_that_is_emptied_is_not_found(watched: Callable[..., Watch])
         if i % 7 == 0:
             s.kept.clear()
 
-    found = containers(hunted(watched(Instrument.OBJGRAPH, state), state, call))
+    found = containers(hunted(start(Instrument.OBJGRAPH, state), state, call))
     assert "State.kept" not in found
 
 
-def test_a_bounded_caches_results_are_its_items(watched: Callable[..., Watch]) -> None:
+def test_a_bounded_caches_results_are_its_items(start: Callable[..., ActiveInstrument]) -> None:
     @functools.lru_cache(maxsize=5000)
     def look(key: int) -> bytearray:
         return bytearray(700)
 
     state = State()
     state.kept = [look]
-    found = hunted(watched(Instrument.TRACEMALLOC, state), state, lambda s, i: look(i))
+    found = hunted(start(Instrument.TRACEMALLOC, state), state, lambda s, i: look(i))
     (cache,) = (each for each in found if "most_items" in each.facts)
     assert "bytearray" in cache.chain[-1]
     assert cache.keeps
@@ -199,7 +207,7 @@ class Hostile(dict[str, Any]):
 
 @pytest.mark.parametrize("instrument", [Instrument.TRACEMALLOC, Instrument.OBJGRAPH])
 def test_objects_that_resist_are_looked_at_without_their_own_code(
-    watched: Callable[..., Watch], instrument: Instrument
+    start: Callable[..., ActiveInstrument], instrument: Instrument
 ) -> None:
     state = State()
 
@@ -207,14 +215,14 @@ def test_objects_that_resist_are_looked_at_without_their_own_code(
         gone = State()
         s.kept.append((Hostile(), weakref.proxy(gone)))
 
-    watch = watched(instrument, state)
-    found = hunted(watch, state, call)
+    active = start(instrument, state)
+    found = hunted(active, state, call)
     assert exact(containers(found)["State.kept"], 1)
-    assert list(watch.caveats) == []
+    assert list(active.caveats) == []
 
 
 def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
-    watched: Callable[..., Watch], tmp_path: Path
+    start: Callable[..., ActiveInstrument], tmp_path: Path
 ) -> None:
     state = State()
     end = threading.Event()
@@ -224,7 +232,7 @@ def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
         threading.Thread(target=end.wait, name=f"watcher-{i}", daemon=True).start()
         os.close(tempfile.mkstemp(dir=tmp_path)[0])
 
-    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    found = hunted(start(Instrument.RESOURCES, state), state, call)
     end.set()
     for each in state.kept:
         each.close()
@@ -238,7 +246,7 @@ def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
 
 
 def test_a_connection_of_sqlite_has_the_line_that_made_it(
-    watched: Callable[..., Watch], tmp_path: Path
+    start: Callable[..., ActiveInstrument], tmp_path: Path
 ) -> None:
     state = State()
 
@@ -247,7 +255,7 @@ def test_a_connection_of_sqlite_has_the_line_that_made_it(
             closed.execute("select 1")
         s.kept.append(sqlite3.connect(tmp_path / "kept.db", check_same_thread=False))
 
-    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    found = hunted(start(Instrument.RESOURCES, state), state, call)
     for each in state.kept:
         each.close()
     (opened,) = found
@@ -256,7 +264,7 @@ def test_a_connection_of_sqlite_has_the_line_that_made_it(
 
 
 def test_the_line_that_closes_properly_is_not_blamed(
-    watched: Callable[..., Watch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., ActiveInstrument], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     state = State()
@@ -272,7 +280,7 @@ def test_the_line_that_closes_properly_is_not_blamed(
         with open(os.devnull), socket.socket():
             pass
 
-    found = hunted(watched(Instrument.RESOURCES, state), state, call)
+    found = hunted(start(Instrument.RESOURCES, state), state, call)
     for file, peer in state.kept:
         file.close()
         peer.close()
@@ -282,7 +290,9 @@ def test_the_line_that_closes_properly_is_not_blamed(
     assert not any("devnull" in frame.source for each in found for frame in each.stack)
 
 
-def test_a_thread_is_told_though_its_number_comes_again(watched: Callable[..., Watch]) -> None:
+def test_a_thread_is_told_though_its_number_comes_again(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     end = threading.Event()
 
     def call(s: State, i: int) -> None:
@@ -291,12 +301,12 @@ def test_a_thread_is_told_though_its_number_comes_again(watched: Callable[..., W
         short.start()
         short.join()
 
-    found = hunted(watched(Instrument.RESOURCES, State()), State(), call)
+    found = hunted(start(Instrument.RESOURCES, State()), State(), call)
     end.set()
     assert sum(each.counts[-1] - each.counts[0] for each in found) == MARKS[-1] - MARKS[0]
 
 
-def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None:
+def test_what_is_closed_again_is_not_told(start: Callable[..., ActiveInstrument]) -> None:
     def call(s: State, i: int) -> None:
         with open(os.devnull):
             pass
@@ -304,17 +314,17 @@ def test_what_is_closed_again_is_not_told(watched: Callable[..., Watch]) -> None
         thread.start()
         thread.join()
 
-    assert hunted(watched(Instrument.RESOURCES, State()), State(), call) == []
+    assert hunted(start(Instrument.RESOURCES, State()), State(), call) == []
 
 
-def test_memray_tells_what_stays_of_every_call(watched: Callable[..., Watch]) -> None:
+def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstrument]) -> None:
     state = State()
 
     def call(s: State, i: int) -> None:
         s.kept.append(bytearray(100_000))
         bytearray(200_000)
 
-    found = hunted(watched(Instrument.MEMRAY, state), state, call)
+    found = hunted(start(Instrument.MEMRAY, state), state, call)
     largest = max(found, key=lambda each: each.sizes[-1] - each.sizes[0])
     stays = retained(largest.calls, largest.counts)  # the list's own array may be among them
     assert stays is not None and stays.per_call == pytest.approx(1, abs=0.05)
@@ -324,11 +334,11 @@ def test_memray_tells_what_stays_of_every_call(watched: Callable[..., Watch]) ->
 
 
 def test_memray_says_that_the_disk_was_full(
-    watched: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., ActiveInstrument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
     state = State()
-    native = watched(Instrument.MEMRAY, state)
+    native = start(Instrument.MEMRAY, state)
     assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
     (caveat,) = native.caveats
     assert str(caveat) == "memray stopped after call 40, since the disk is full"
@@ -340,22 +350,26 @@ def grow(state: State, item: int) -> None:
     len(state.kept)
 
 
-def test_memory_profiler_tells_the_line_that_grows(watched: Callable[..., Watch]) -> None:
+def test_memory_profiler_tells_the_line_that_grows(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     state = State()
     trim_malloc()  # what tests before have freed would take this, and RSS not grow
-    found = hunted(watched(Instrument.LINES, state), state, grow)
+    found = hunted(start(Instrument.LINES, state), state, grow)
     sizes = {each.stack[0].source: each.sizes[-1] - each.sizes[0] for each in found}
     assert sizes["state.kept.append(bytearray(1 << 20))"] > 30 * (1 << 20)
     assert sizes["len(state.kept)"] < 4 << 20
     assert {each.counts[-1] - each.counts[0] for each in found} == {MARKS[-1] - MARKS[0]}
 
 
-def test_cuda_without_a_gpu_is_refused_with_what_to_do(watched: Callable[..., Watch]) -> None:
+def test_cuda_without_a_gpu_is_refused_with_what_to_do(
+    start: Callable[..., ActiveInstrument],
+) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(MissingRequirement, match="use a machine with a GPU"):
-        watched(Instrument.CUDA, State())
+        start(Instrument.CUDA, State())
 
 
 def block(state: str, size: int, requested: int, *frames: tuple[str, int, str]) -> dict[str, Any]:

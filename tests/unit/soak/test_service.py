@@ -58,14 +58,14 @@ def test_what_one_side_counts_the_other_sees(tmp_path: Path) -> None:
     load = Counters(tmp_path / "counters")
     load.count(3_000_000, False)
     load.count(5_000_000, True, times=2)
-    load.users, load.held = 4, 1
+    load.users, load.paused_users = 4, 1
     load.beat()
     assert (soak.done, soak.failed, soak.spent_ns) == (3, 2, 13_000_000)
-    assert (soak.users, soak.held, soak.beats) == (4, 1, 1)
+    assert (soak.users, soak.paused_users, soak.beats) == (4, 1, 1)
     assert sum(soak.histogram()) == 3
-    assert not load.hold
-    soak.hold = True
-    assert load.hold
+    assert not load.pause_requested
+    soak.pause_requested = True
+    assert load.pause_requested
     soak.close()
     load.close()
 
@@ -367,7 +367,7 @@ class AnsweringSlowly:
 
     def is_alive(self) -> bool:
         """Asked at every poll."""
-        self.counters.held = int(time.monotonic() >= self._ends)
+        self.counters.paused_users = int(time.monotonic() >= self._ends)
         return True
 
 
@@ -379,7 +379,7 @@ def test_a_pause_waits_for_requests_in_flight_but_not_for_long(
     counters.users = 1
     subject: Any = AnsweringSlowly(counters, 0.2 if is_quiet else 2.0)
     with paused(subject, longest_seconds) as waited:
-        assert counters.hold
+        assert counters.pause_requested
         assert (waited is not None) is is_quiet
         assert waited is None or waited >= 0.1
-    assert not counters.hold
+    assert not counters.pause_requested
