@@ -64,3 +64,8 @@ def test_a_damaged_file_is_refused_however_it_is_named(
     for name in ("a.run.jsonl", "./a.run.jsonl", str(tmp_path / "a.run.jsonl")):
         assert main(["report", name]) == 6
         assert "not a leakhunt run file" in capfd.readouterr().err
+
+
+def test_an_error_of_several_lines_is_told_in_one(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 2
+    assert capfd.readouterr().err.endswith("Choose from: report, claims, gate, run-file, policy\n")
