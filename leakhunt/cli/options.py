@@ -46,7 +46,7 @@ _OPTIONS = (
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
     click.option(
         "--option",
-        "pairs",
+        "settings",
         multiple=True,
         metavar="NAME=VALUE",
         help="Option of the scenario (see 'leakhunt list')",
@@ -90,4 +90,4 @@ def run_request(target: str, **given: Any) -> RunRequest:
         UsageError: an option of the scenario is not written as NAME=VALUE.
     """
     named = {name: given.pop(name) for name in ("lengths", "audio")}
-    return RunRequest(target, options=given_options(given.pop("pairs"), named), **given)
+    return RunRequest(target, options=given_options(given.pop("settings"), named), **given)

@@ -68,7 +68,7 @@ _OPTIONS = (
     ),
     click.option(
         "--option",
-        "pairs",
+        "settings",
         multiple=True,
         metavar="NAME=VALUE",
         help="Option of the scenario (see 'leakhunt list')",
@@ -111,7 +111,7 @@ def soak_options(command: _Command) -> _Command:
 
 
 def soak_request(
-    target: str | None, pairs: tuple[str, ...], locust: str, **given: Any
+    target: str | None, settings: tuple[str, ...], locust: str, **given: Any
 ) -> SoakRequest:
     """What these options ask for.
 
@@ -119,7 +119,7 @@ def soak_request(
         UsageError: an option of the service, or the words for Locust, are not written as such.
     """
     load = Load(**{name: given.pop(name) for name in _OF_THE_LOAD}, locust_options=_words(locust))
-    return SoakRequest(target, load=load, options=given_options(pairs, {}), **given)
+    return SoakRequest(target, load=load, options=given_options(settings, {}), **given)
 
 
 def _words(text: str) -> tuple[str, ...]:
