@@ -132,7 +132,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _say(text: str, exit_code: int) -> int:
     # Names and words from outside are in it, which must not steer the terminal.
-    click.echo(f"leakhunt: {visible(' '.join(text.splitlines()))}", err=True)
+    click.echo(f"leakhunt: {visible(' '.join(map(str.strip, text.splitlines())))}", err=True)
     return exit_code
 
 

@@ -100,7 +100,7 @@ def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:
     try:
         return run_file.load(file)
     except BadFile as error:
-        if str(file) in named:
+        if file in map(Path, named):
             raise
         events.noted(message("left-out", "skipped: {error}", error=str(error)), warning=True)
         return None

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from leakhunt.cli.main import cli
+from leakhunt.cli.main import cli, main
 from leakhunt.cli.verb import EXAMPLES, EXIT_CODES, OLD_SPELLINGS, Verb
 
 LONGEST_LINE = 70
@@ -50,6 +50,28 @@ def test_the_help_ends_with_two_examples_and_the_exit_codes(name: str) -> None:
     for purpose, line in EXAMPLES[name]:
         assert f"# {purpose}" in examples and line in examples
     assert "0 success" in codes and "2 wrong usage" in codes
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_no_two_options_of_a_verb_give_the_same_argument(name: str) -> None:
+    given = [parameter.name for parameter in VERBS[name].params]
+    assert len(set(given)) == len(given)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--option", "rate"], "--option 'rate': expected NAME=VALUE"),
+        (["--option", "rate=1"], "has no option 'rate'"),
+        (["--pairs", "2", "--option", "rate=1"], "has no option 'rate'"),
+        (["--with", "nothing"], "--with nothing: unknown instrument"),
+    ],
+)
+def test_hunt_takes_options_of_the_scenario_beside_its_pairs(
+    options: list[str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["hunt", "leak-zoo-bounded", *options]) == 2
+    assert told in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", VERBS)

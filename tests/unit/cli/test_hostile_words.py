@@ -54,3 +54,18 @@ def test_a_run_that_ended_for_a_hostile_reason() -> None:
 @pytest.mark.parametrize("write", [escaped, inside_html, code])
 def test_markdown_steers_no_terminal(write: type[str]) -> None:
     assert_tame(write(HOSTILE).replace("\\", ""))
+
+
+def test_a_damaged_file_is_refused_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.run.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.run.jsonl", "./a.run.jsonl", str(tmp_path / "a.run.jsonl")):
+        assert main(["report", name]) == 6
+        assert "not a leakhunt run file" in capfd.readouterr().err
+
+
+def test_an_error_of_several_lines_is_told_in_one(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 2
+    assert capfd.readouterr().err.endswith("Choose from: report, claims, gate, run-file, policy\n")
