@@ -415,7 +415,8 @@ def test_marks_of_a_conflict_are_named_with_their_line(entry: MakeEntry, mark: s
     lines_of_file = text_of(baseline_variant([entry()])).decode().splitlines()
     message = refusal("\n".join([*lines_of_file[:6], mark, *lines_of_file[6:]]).encode())
     assert message.startswith(
-        f"b.toml:7: invalid TOML ({mark[:7]}: unresolved merge conflict). Resolve the merge conflict"
+        f"b.toml:7: invalid TOML ({mark[:7]}: unresolved merge conflict)."
+        " Resolve the merge conflict"
     )
     assert "'leakhunt baseline save' again" in message
 
