@@ -18,7 +18,7 @@ from leakhunt.text.language import ENGLISH, mark, ntr, speaking, tr
 # The id of what is no sentence, but a word: the member of an enum, what the system calls an error.
 WORD = "word"
 # What stands between two messages, in the catalogue too.
-_JOINTS = (mark(". "), mark("; "), mark(", "), mark(" and "), mark("."))
+_JOINTS = (mark(". "), mark("; "), mark(", "), mark(": "), mark(" and "), mark("."))
 _NO_VALUES: Mapping[str, Any] = MappingProxyType({})
 
 

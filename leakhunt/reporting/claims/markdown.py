@@ -43,7 +43,7 @@ def _lines(report: ClaimsReport) -> Iterator[str]:
         yield from table(tuple(map(tr, SHORT_HEADINGS)), map(short_row, scenario.claims))
         yield ""
         for name, text in inputs(scenario):
-            yield f"- {escaped(name)}: {escaped(text)}"
+            yield f"- {escaped(name)}{tr(': ')}{escaped(text)}"
         yield from _details(scenario)
     yield ""
     yield f"{escaped(tr(HOW_IT_IS_READ))} ({escaped(report.generator)})"

@@ -63,7 +63,7 @@ def _lines(report: ClaimsReport) -> Iterator[Text]:
                     tr("{claim}: {note}", claim=judged.claim.id, note=judged.claim.note), "dim"
                 )
         for name, value in inputs(scenario):
-            yield Text(f"{scenario.name}: {name}: {value}", "dim")
+            yield Text(f"{scenario.name}{tr(': ')}{name}{tr(': ')}{value}", "dim")
     if told := unfinished(report):
         yield Text(told, "bold yellow")
     yield Text(summary(report.claims), "bold")

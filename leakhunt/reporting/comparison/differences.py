@@ -64,8 +64,8 @@ def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Bo
     rows = tuple(
         (
             str(each.title),
-            f"{before}: {each.before}",
-            f"{after}: {each.after}",
+            f"{before}{tr(': ')}{each.before}",
+            f"{after}{tr(': ')}{each.after}",
             consequence,
             tr(", ").join(names),
         )

@@ -86,7 +86,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     for number, (variant, sides) in enumerate(shown.items()):
         own = panels[number * each : (number + 1) * each].ravel()
         for axes, name in zip(own, series, strict=False):
-            heading = f"{variant}: {short_title(name)}"
+            heading = f"{variant}{tr(': ')}{short_title(name)}"
             _draw_panel(axes, heading, _curves(sides, name, order), name)
         for axes in own[len(series) :]:
             axes.remove()

@@ -73,16 +73,24 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
         yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), str(pair.sentence))
         for change in pair.suspects:
             name, fate, before, after, fingerprint = suspect_row(change)
-            yield Text(f"  {fate}: {name} ({before} -> {after}) {fingerprint}")
+            yield Text(f"  {fate}{tr(': ')}{name} ({before} -> {after}) {fingerprint}")
         if told := not_hunted(pair):
             yield Text(f"  {told}", "dim")
     for line in alone_lines(comparison):
         yield Text(line, "dim")
     refusal = refusal_box(comparison)
     if refusal is not None:
-        yield Text(f"! {refusal.title}:", "bold yellow")
+        yield Text(f"! {refusal.title}{tr(': ').rstrip()}", "bold yellow")
         for fact, before, after, consequence, variants in refusal.rows:
-            yield Text(f"  {fact}: {before}; {after}. {consequence} ({variants})")
+            told = tr(
+                "{fact}: {before}; {after}. {what} ({variants})",
+                fact=fact,
+                before=before,
+                after=after,
+                what=consequence,
+                variants=variants,
+            )
+            yield Text(f"  {told}")
         if not comparison.despite:
             yield Text(
                 "  " + tr("--despite-differences compares anyway, and marks the result."), "dim"
@@ -90,4 +98,4 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
     shown = shown_box(comparison)
     if shown is not None:
         for fact, before, after, _, _ in shown.rows:
-            yield Text(f"{fact}: {before}; {after}", "dim")
+            yield Text(f"{fact}{tr(': ')}{before}{tr('; ')}{after}", "dim")

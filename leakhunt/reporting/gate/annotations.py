@@ -43,7 +43,7 @@ def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]
 def _error(row: GateRow, repository: Repository) -> str:
     spot = place(row.variant, repository)
     where = {} if spot is None else {"file": spot.file, "line": str(spot.line)}
-    lines = [f"{word(row.answer)}: {sentence(row)}"]
+    lines = [f"{word(row.answer)}{tr(': ')}{sentence(row)}"]
     lines += [suspect_line(suspect, row.variant) for suspect in row.variant.suspects[:1]]
     return _command("error", where | {"title": f"leakhunt: {row.variant.name}"}, "\n".join(lines))
 

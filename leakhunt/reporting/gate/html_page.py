@@ -188,7 +188,7 @@ def _url(path: str) -> str:
 def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str]:
     """Every answer, then every verdict that they rest on."""
     for row in table_rows:
-        yield f"{SIGNS[row.answer]} {row.variant.name}: {sentence(row)}"
+        yield f"{SIGNS[row.answer]} {row.variant.name}{tr(': ')}{sentence(row)}"
     for variant in by_gravity(gated):
         for entry in variant.entries:
-            yield f"{variant.name}: {entry.verdict.sentence}"
+            yield f"{variant.name}{tr(': ')}{entry.verdict.sentence}"

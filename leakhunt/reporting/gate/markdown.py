@@ -104,7 +104,7 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
         yield f"- {escaped(told)}"
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN_BUDGET:
-            yield f"- {code(check.budget.series)}: {escaped(str(check.reason))}"
+            yield f"- {code(check.budget.series)}{tr(': ')}{escaped(str(check.reason))}"
     if variant.suspects:
         yield ""
         yield tr("Leak suspects:")
@@ -128,13 +128,13 @@ def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[
     frame = suspect.where or suspect.holder
     if frame is not None:
         source = f": {code(frame.source)}" if frame.source else ""
-        yield f"   - {tr('from')}: {code(str(frame))}{source}"
+        yield f"   - {tr('from')}{tr(': ')}{code(str(frame))}{source}"
     if suspect.chain:
-        yield f"   - {tr('held by')}: {code(' -> '.join(suspect.chain))}"
+        yield f"   - {tr('held by')}{tr(': ')}{code(' -> '.join(suspect.chain))}"
     if suspect.cause is not None:
-        yield f"   - {tr('reason')}: {escaped(tr(suspect.cause.reason))}"
-        yield f"   - {tr('fix')}: {escaped(tr(suspect.cause.remedy.text))}"
-    yield f"   - {tr('fingerprint')}: {code(suspect.fingerprint)}"
+        yield f"   - {tr('reason')}{tr(': ')}{escaped(tr(suspect.cause.reason))}"
+        yield f"   - {tr('fix')}{tr(': ')}{escaped(tr(suspect.cause.remedy.text))}"
+    yield f"   - {tr('fingerprint')}{tr(': ')}{code(suspect.fingerprint)}"
 
 
 def _next(variant: VariantResult, gated: GateResult) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _next(variant: VariantResult, gated: GateResult) -> Iterator[str]:
         yield tr("Next steps:")
         yield ""
     for what, command in following:
-        yield f"- {escaped(what)}: {code(command)}"
+        yield f"- {escaped(what)}{tr(': ')}{code(command)}"
     if variant.suspects:
         yield ""
         yield "<details>"
@@ -169,7 +169,7 @@ def _accepted(gated: GateResult) -> Iterator[str]:
         yield ""
     for variant, suspect, acceptance in found:
         told = accepted_line(suspect, acceptance, variant)
-        yield f"- {escaped(variant.name)}: {escaped(told)} ({code(suspect.fingerprint)})"
+        yield f"- {escaped(variant.name)}{tr(': ')}{escaped(told)} ({code(suspect.fingerprint)})"
 
 
 def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
@@ -179,10 +179,10 @@ def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     yield f"<summary>{inside_html(heading)}</summary>"
     yield ""
     for row in table_rows:
-        yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}: {escaped(sentence(row))}"
+        yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}{tr(': ')}{escaped(sentence(row))}"
     for variant in by_gravity(gated):
         for entry in variant.entries:
-            yield f"- {escaped(variant.name)}: {escaped(str(entry.verdict.sentence))}"
+            yield f"- {escaped(variant.name)}{tr(': ')}{escaped(str(entry.verdict.sentence))}"
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

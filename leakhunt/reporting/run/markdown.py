@@ -65,9 +65,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     for entry in report.entries:
         for card in cards(entry)[:1]:
-            yield f"- {_escaped(entry.variant)}: {_escaped(card.title)}, {_escaped(card.keeps)}"
+            told = f"{card.title}{tr(', ')}{card.keeps}"
+            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(told)}"
     for name, text in first_facts(report):
-        yield f"- {_escaped(name)}: {_escaped(text)}"
+        yield f"- {_escaped(name)}{tr(': ')}{_escaped(text)}"
     yield ""
     if report.claims:
         yield from _table(tuple(map(tr, CLAIM_HEADINGS)), map(claim_row, report.claims))
@@ -93,7 +94,7 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
         entry.variant,
         verdict_cell(entry),
         bars(sparkline(entry, _BARS)),
-        f"{rate.title}: {rate.text} {rate.bounds}" if rate else NOTHING,
+        f"{rate.title}{tr(': ')}{rate.text} {rate.bounds}" if rate else NOTHING,
         cost_cell(entry.cost),
         last_cell(entry, report),
     )
@@ -102,7 +103,8 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
         sign = SIGNS[entry.verdict.status]
-        yield f"- {sign} **{_escaped(entry.variant)}**: {_escaped(str(entry.verdict.sentence))}"
+        sentence = _escaped(str(entry.verdict.sentence))
+        yield f"- {sign} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
     yield from _load(report)
@@ -142,7 +144,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
     if not closing:
         return
     yield ""
-    yield f"**{_escaped(entry.variant)}**: {_escaped(' '.join(closing))}"
+    yield f"**{_escaped(entry.variant)}**{tr(': ')}{_escaped(' '.join(closing))}"
     found = cards(entry)
     if found:
         yield ""
@@ -158,9 +160,9 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
             keeps=_escaped(card.keeps),
         )
         if card.chain:
-            yield f"   - {tr('held by')}: {_code(' -> '.join(card.chain))}"
+            yield f"   - {tr('held by')}{tr(': ')}{_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
-            yield f"   - {_escaped(name)}: {_escaped(text)}"
+            yield f"   - {_escaped(name)}{tr(': ')}{_escaped(text)}"
     if found:
         yield ""
         yield "</details>"

@@ -204,7 +204,7 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
         return tr("none: the reference does not grow either")
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
-        share = f", {100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
+        share = f"{tr(', ')}{100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
         told = format_rate(saved, base.unit, work)
         return tr(
             "{saved} of {title}{share}", saved=told, title=short_title(base.series), share=share

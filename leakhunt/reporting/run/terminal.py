@@ -87,12 +87,12 @@ def suspect_lines(report: Report) -> Iterator[Text]:
 def _suspect_lines(report: Report) -> Iterator[Text]:
     for entry in report.entries:
         for line in closing_lines(entry):
-            yield Text.assemble((f"? {entry.variant}: ", "bold"), line)
+            yield Text.assemble((f"? {entry.variant}{tr(': ')}", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
             chain = [(tr("held by"), " -> ".join(card.chain))] if card.chain else []
             for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
-                yield Text.assemble((f"     {name}: ", "dim"), text)
+                yield Text.assemble((f"     {name}{tr(': ')}", "dim"), text)
         for line, grown, runs, source in line_rows(entry):
             yield Text(f"  {grown:>14}  {runs:>5} x  {line}: {source}")
         for blind in blind_spots(entry):
@@ -105,10 +105,13 @@ def verdict_lines(report: Report) -> list[Text]:
     """A sentence a variant, then the facts about the inputs. Never read as markup."""
     lines = [
         Text.assemble(
-            (f"{SIGNS[entry.verdict.status]} {entry.variant}: ", _STYLES[entry.verdict.status]),
+            (
+                f"{SIGNS[entry.verdict.status]} {entry.variant}{tr(': ')}",
+                _STYLES[entry.verdict.status],
+            ),
             str(entry.verdict.sentence),
         )
         for entry in report.entries
     ]
-    lines += [Text(f"{name}: {text}", "dim") for name, text in first_facts(report)]
+    lines += [Text(f"{name}{tr(': ')}{text}", "dim") for name, text in first_facts(report)]
     return [visible_line(line) for line in lines]

@@ -53,7 +53,7 @@ def _fact(name: str, value: Text) -> str:
 def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
     """The plan in reading order. Name and text."""
     plan = run.plan
-    options = ", ".join(
+    options = tr(", ").join(
         f"{name}={value or tr('(default)')}" for name, value in plan.options.items()
     )
     limit = plan.memory_limit_bytes
