@@ -106,7 +106,7 @@ def test_a_row_has_figures_and_a_curve_or_the_reason_why_there_are_none(
     gates: Mapping[str, GateResult],
 ) -> None:
     first, second, *_ = table_rows(page(gates["usual"]))
-    for told in ("▲ over", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
+    for told in ("▲ over budget", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
                  "4.01 KiB/call [4.00 KiB, 4.02 KiB]", '<svg class="spark"'):  # fmt: skip
         assert told in first
     assert "× not measured" in second and "funasr is missing" in second

@@ -232,7 +232,7 @@ def test_junit_says_how_a_soak_is_hunted() -> None:
     assert "Who keeps it: the same soak with --hunt" in (failure.text or "")
     suite = junit(report_of(soak(OUTSIDE)))
     (skipped,) = suite.iter("skipped")
-    assert "seen from outside only" in skipped.attrib["message"]
+    assert "(external metrics only)" in skipped.attrib["message"]
 
 
 def test_a_ledger_from_outside_says_what_cannot_be_told_apart() -> None:
