@@ -102,7 +102,7 @@ def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:
     except BadFile as error:
         if file in map(Path, named):
             raise
-        events.noted(message("left-out", "skipped: {error}", error=str(error)), warning=True)
+        events.noted(message("left-out", "skipped: {error}", error=error.text), warning=True)
         return None
 
 

@@ -88,7 +88,7 @@ def soak(
 
 def _failure(target: Target, error: ScenarioFailed) -> Message:
     return message(
-        "soak.variant-failed", "{variant}: {error}", variant=target.variant, error=str(error)
+        "soak.variant-failed", "{variant}: {error}", variant=target.variant, error=error.text
     )
 
 

@@ -25,6 +25,12 @@ PACKAGE = "package "
 VARIABLE = "env "
 # How memory was limited.
 LIMIT = mark("memory limit")
+# What limits it, as a run records it: the id of the message and its template.
+ADDRESS_SPACE_LIMIT = (
+    "limit.address-space",
+    mark("RLIMIT_AS {size_bytes} (no permission to create a memory cgroup)"),
+)
+CGROUP_LIMIT = ("limit.cgroup", mark("cgroup v{version}, {size_bytes}"))
 # Facts whose values are words of ours as well.
 CALLS_ARE = mark("calls are")
 COLLECTIONS = mark("collections")

@@ -22,8 +22,9 @@ import psutil
 
 from leakhunt.amounts import Amount
 from leakhunt.errors import MissingRequirement
+from leakhunt.model.comparison import ADDRESS_SPACE_LIMIT, CGROUP_LIMIT
 from leakhunt.text.language import mark
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 # Workers of one process may run at the same time, those of equally named variants as well.
@@ -139,11 +140,7 @@ class AddressSpaceLimit:
     @property
     def name(self) -> Text:
         """What enforces it."""
-        return message(
-            "limit.address-space",
-            "RLIMIT_AS {size_bytes} (no permission to create a memory cgroup)",
-            size_bytes=Amount(self.size_bytes),
-        )
+        return Message(*ADDRESS_SPACE_LIMIT, {"size_bytes": Amount(self.size_bytes)})
 
     def enter(self, pid: int) -> None:
         """Set the limit of another process."""
@@ -181,12 +178,8 @@ class _Cgroup:
     @property
     def name(self) -> Text:
         """What enforces it."""
-        return message(
-            "limit.cgroup",
-            "cgroup v{version}, {size_bytes}",
-            version=self.version,
-            size_bytes=Amount(self.size_bytes),
-        )
+        size = Amount(self.size_bytes)
+        return Message(*CGROUP_LIMIT, {"version": self.version, "size_bytes": size})
 
     def enter(self, pid: int) -> None:
         """Move the worker into the group."""

@@ -6,6 +6,7 @@ there and then. Programs read the id and the values, by `to_json`. Standard libr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -106,6 +107,13 @@ def word(text: str) -> Message:
 def said(text: Text) -> str:
     """A message, or a fixed word of ours such as a title, in the language spoken."""
     return tr(text) if isinstance(text, str) else str(text)
+
+
+def read_back(id_: str, template: str, text: str) -> Message | None:
+    """The message that says `text` in English by this template, values as words; None: none."""
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(template))
+    found = re.fullmatch(pattern, text)
+    return Message(id_, template, found.groupdict()) if found else None
 
 
 def english(text: Text) -> str:

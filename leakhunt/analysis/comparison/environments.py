@@ -15,8 +15,10 @@ from leakhunt.amounts import format_bytes
 from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
     ABSENT,
+    ADDRESS_SPACE_LIMIT,
     CALLS_ARE,
     CALLS_ASKED,
+    CGROUP_LIMIT,
     COLLECTIONS,
     COLLECTS,
     DEFAULT,
@@ -32,7 +34,7 @@ from leakhunt.model.comparison import (
 )
 from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.run import Run
-from leakhunt.text.message import Message, Text, english, joined
+from leakhunt.text.message import Message, Text, english, joined, read_back
 
 _MACHINE = ("cpu", "cores", "memory", "gpu", "driver")
 # Which of several equal GPUs it is.
@@ -90,6 +92,10 @@ def mismatch(name: str, before: Iterable[str], after: Iterable[str], matter: Mat
 
 def _value(name: str, value: str) -> Text:
     """A value of this fact: words of ours are a message, whatever else is as it is."""
+    if name == LIMIT:
+        for id_, template in (ADDRESS_SPACE_LIMIT, CGROUP_LIMIT):
+            if (limit := read_back(id_, template, value)) is not None:
+                return limit
     return Message("comparison.value", value) if name in IN_OUR_WORDS or value in ABSENT else value
 
 

@@ -67,7 +67,7 @@ def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> Non
     assert suspect.bytes_per_call == 3 * KIB
     assert suspect.share == pytest.approx(0.75, rel=0.01)
     assert suspect.cause is not None and suspect.cause.id == "unbounded-list"
-    assert any("exactly 1 more items a call" in str(line) for line in suspect.evidence)
+    assert any("exactly 1 more items per call" in str(line) for line in suspect.evidence)
 
 
 def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
@@ -82,7 +82,7 @@ def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:
     )
     (suspect,) = attributed(leaking_objects, site, weak).suspects
     assert suspect.chain == ()
-    assert any("no growing container holds it" in str(line) for line in suspect.evidence)
+    assert any("not in a growing container: retained by" in str(line) for line in suspect.evidence)
 
 
 def test_blocks_are_claimed_once_and_by_the_larger_container(leaking_objects: Run) -> None:
@@ -404,7 +404,7 @@ def test_growing_resources_come_first(make_run: MakeRun) -> None:
     first = told.suspects[0]
     assert first.bytes_per_call is None
     assert first.cause is not None and first.cause.id == "threads-not-ended"
-    assert any("since call 12" in str(line) for line in first.evidence)
+    assert any("from call 12 on" in str(line) for line in first.evidence)
 
 
 def test_a_thread_explains_what_a_thread_may_hold_and_no_more(make_run: MakeRun) -> None:

@@ -240,7 +240,7 @@ def test_other_inputs_or_another_way_to_manage_memory_forbid_every_conclusion(
     told = {line.name: line.conclusion for line in found}
     assert told.pop("rss_total") is Conclusion.INCONCLUSIVE
     assert set(told.values()) == {Conclusion.NOT_COMPARABLE}
-    assert f"{fact} {kept_value} against {value}" in str(found[0].reason)
+    assert f"{fact}: {kept_value} and {value}" in str(found[0].reason)
 
 
 def test_another_processor_forbids_conclusions_on_time_alone(entry: MakeEntry) -> None:
@@ -415,7 +415,8 @@ def test_marks_of_a_conflict_are_named_with_their_line(entry: MakeEntry, mark: s
     lines_of_file = text_of(baseline_variant([entry()])).decode().splitlines()
     message = refusal("\n".join([*lines_of_file[:6], mark, *lines_of_file[6:]]).encode())
     assert message.startswith(
-        f"b.toml:7: not a TOML file ({mark[:7]} is left of a merge conflict); resolve the conflict"
+        f"b.toml:7: invalid TOML ({mark[:7]}: unresolved merge conflict)."
+        " Resolve the merge conflict"
     )
     assert "'leakhunt baseline save' again" in message
 
@@ -436,7 +437,9 @@ def test_figures_mixed_from_two_measurements_are_refused(entry: MakeEntry) -> No
     one, other = (text_of(baseline_variant([entry(seed=seed)])).splitlines() for seed in range(2))
     mixed = [*one[:-3], *other[-3:-1], one[-1]]
     message = refusal(b"\n".join(mixed))
-    assert f"b.toml:{len(one)}: the lines above are not those that were saved" in message
+    assert message.startswith(
+        f"b.toml:{len(one)}: checksum mismatch: the file was edited, or merged from two. Resolve"
+    )
 
 
 def test_what_an_editor_changes_at_the_ends_of_lines_does_not_matter(entry: MakeEntry) -> None:
@@ -448,7 +451,7 @@ def test_what_an_editor_changes_at_the_ends_of_lines_does_not_matter(entry: Make
 def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
     text = text_of(baseline_variant([entry()])).replace(b"format = 1", b"format = 2\nnew = 3")
     assert refusal(text) == (
-        "b.toml: baseline format 2, this leakhunt reads up to 1; read it with a newer leakhunt"
+        "b.toml: baseline format 2 is newer than this leakhunt (format 1). Update leakhunt"
     )
 
 

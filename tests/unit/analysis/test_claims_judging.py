@@ -151,8 +151,8 @@ def test_why_a_check_is_not_measured(leaking: Run, make_run: MakeRun) -> None:
     other = replace(leaking, plan=replace(leaking.plan, variant="other"))
     assert reason(holds(), None) == "no such run"
     assert reason(holds(), Evidence(missing="no CUDA")) == "no CUDA"
-    assert reason(holds("fixed"), evidence(leaking)) == "fixed was not run, only naive"
-    assert "there are several: naive, other" in reason(holds(""), evidence(leaking, other))
+    assert reason(holds("fixed"), evidence(leaking)) == "no run of fixed, only of naive"
+    assert "the run has several: naive, other" in reason(holds(""), evidence(leaking, other))
     assert "2 runs of naive" in reason(holds(), evidence(leaking, leaking))
     assert reason(holds(), evidence()) == "not measured"
     assert reason(holds(), evidence(make_run())) == "naive: not measured"
@@ -202,5 +202,5 @@ def test_what_cannot_be_told_says_why(leaking: Run) -> None:
     made = judge_check(open_still(), evidence(leaking))
     assert (made.answer, str(made.reason)) == (
         CheckAnswer.INCONCLUSIVE,
-        "cuda_reserved was not read in this run",
+        "cuda_reserved was not recorded in this run",
     )

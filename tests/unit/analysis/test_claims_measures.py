@@ -84,7 +84,7 @@ def test_growth_cannot_be_told_of_few_samples_or_another_series(make_run: MakeRu
     short = make_run(live_heap=[1, 2, 3])
     assert measured("growth", short).value is None
     assert "needs 50" in str(measured("growth", short).text)
-    assert str(measured("growth", short, series="rss").text) == "rss was not read in this run"
+    assert str(measured("growth", short, series="rss").text) == "rss was not recorded in this run"
 
 
 def test_growth_in_all_is_last_less_first_or_between_calls(make_run: MakeRun) -> None:
@@ -154,7 +154,7 @@ def test_saving_is_a_share_of_the_references_growth(make_run: MakeRun, leak: Run
     assert found.value == pytest.approx(0.75)
     assert found.low is not None and found.high is not None
     assert found.low <= 0.75 <= found.high
-    assert str(found.text).startswith("75 % (75 to 75 %), 1.00 KiB/call against 4.00 KiB/call")
+    assert str(found.text).startswith("75 % (75 to 75 %), 1.00 KiB/call and 4.00 KiB/call")
 
 
 def test_the_bounds_of_a_saving_hold_those_of_both(make_run: MakeRun) -> None:
@@ -229,7 +229,7 @@ def test_slowdown_is_the_last_tenth_of_the_calls_against_the_first(make_run: Mak
     durations = [1_000_000 * (3 if call < 50 else 30) for call in range(100)]
     found = measured("slowdown", make_run(duration=durations))
     assert found.value == pytest.approx(10)
-    assert str(found.text) == "10 × (10 to 10), 30 ms against 3 ms per call"
+    assert str(found.text) == "10 × (10 to 10), 30 ms and 3 ms per call"
     assert measured("slowdown", make_run(duration=[1] * 20)).value is None
     assert measured("slowdown", make_run(rss=[1] * 100)).value is None
     assert measured("slowdown", make_run()).value is None

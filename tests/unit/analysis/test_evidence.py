@@ -86,8 +86,8 @@ def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
         facts={"native_bytes": 3 * KIB, "pins_bytes": 9 * KIB * KIB},
     )
     told = suspect_of(leaking_objects, site, holder)
-    assert "each item keeps 3.00 KiB in tensors or images" in evidence(told)
-    assert "a view that keeps 9.00 MiB alive" in evidence(told)
+    assert "each item retains 3.00 KiB in tensors or images" in evidence(told)
+    assert "a view that retains 9.00 MiB" in evidence(told)
     assert told.bytes_per_call == 3 * KIB + 80
     plain = suspect_of(leaking_objects, site, replace(holder, facts={}))
     assert "storage" not in evidence(plain) and "view" not in evidence(plain)
@@ -138,7 +138,7 @@ def test_a_graph_comes_before_the_blocks_that_it_keeps(leaking_objects: Run) -> 
     )
     first, second = attributed(leaking_objects, blocks, graph).suspects
     assert first.chain == ("State.total", "torch.Tensor")
-    assert "exactly 12 more nodes of an autograd graph a call" in evidence(first)
+    assert "exactly 12 more nodes of an autograd graph per call" in evidence(first)
     assert second.where == MINE
 
 

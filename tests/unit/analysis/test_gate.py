@@ -378,9 +378,7 @@ def test_an_expired_acceptance_counts_again(leaking_run: Run) -> None:
     assert told.answer is GateAnswer.OVER_BUDGET
     assert [each.fingerprint for each in told.suspects] == ["aa"]
     (note,) = acceptance_notes(terms(expired), [told])
-    assert str(note).startswith(
-        "pyproject.toml:31: aa was accepted until 2026-11-26, which is over"
-    )
+    assert str(note).startswith("pyproject.toml:31: the acceptance of aa expired on 2026-11-26")
     assert "counts again" in str(note)
 
 

@@ -238,13 +238,16 @@ def test_an_entry_of_the_least_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[[cause", "no TOML"),
-        (ENTRY.replace('reason = "because"\n', ""), "reason missing"),
-        (ENTRY.replace("frames = ['made']", ""), "asks for nothing"),
-        (ENTRY.replace("['made']", "['(']"), "mend it"),
-        (ENTRY + "colour = 'red'\n", "unknown colour"),
+        ("[[cause", "invalid TOML"),
+        (ENTRY.replace('reason = "because"\n', ""), "cause made: missing reason"),
+        (
+            ENTRY.replace("frames = ['made']", ""),
+            "cause made: no condition; it would match everything",
+        ),
+        (ENTRY.replace("['made']", "['(']"), "cause made: missing ), unterminated"),
+        (ENTRY + "colour = 'red'\n", "cause made: unknown key colour"),
         (ENTRY + "sorts = ['odd']\n", "'odd' is not a valid FindingKind"),
-        (ENTRY + "bound = { entries = 3 }\n", "mend it"),
+        (ENTRY + "bound = { entries = 3 }\n", "cause made: Bound.__init__() missing 2"),
         (ENTRY + ENTRY, "two causes have the id 'made'"),
     ],
     ids=["toml", "missing", "nothing", "pattern", "unknown", "sort", "bound", "twice"],

@@ -59,7 +59,7 @@ def test_a_remedy_is_told_with_its_price(taken: list[Run]) -> None:
     assert trial.time_ratio.estimate == pytest.approx(2, rel=1e-3)
     assert (trial.compared, trial.differing) == (200, 0)
     assert "saves 3.90 KiB/call" in str(trial.sentence)
-    assert "2.00 times as long" in str(trial.sentence)
+    assert "2.00 × time per call (2.00 to 2.00)" in str(trial.sentence)
 
 
 def test_results_that_differ_are_counted(taken: list[Run]) -> None:
@@ -84,4 +84,4 @@ def test_a_remedy_that_makes_it_worse_is_told_so(taken: list[Run]) -> None:
     swapped = {Role.BEFORE: Role.AFTER, Role.AFTER: Role.BEFORE}
     turned = [replace(run, plan=replace(run.plan, role=swapped[run.plan.role])) for run in taken]
     (trial,) = remedy_trials(turned)
-    assert "makes it worse by 3.90 KiB/call" in str(trial.sentence)
+    assert "increases growth by 3.90 KiB/call" in str(trial.sentence)

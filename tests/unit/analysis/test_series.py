@@ -79,7 +79,7 @@ def test_a_cache_that_still_fills_is_inconclusive_and_says_how_long_to_wait() ->
     trend = judged([(20 << 20) * (1 - math.exp(-call / 150)) for call in range(CALLS)], sigma=KIB)
     assert trend.status is Status.INCONCLUSIVE
     assert trend.calls_needed is not None and trend.calls_needed >= CALLS // 2
-    assert f"it slows down; another {trend.calls_needed} calls would tell" in str(trend.reason)
+    assert f"but growth slows down; needs another {trend.calls_needed} calls" in str(trend.reason)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_few_samples_say_nothing() -> None:
         None,
         Shape.UNLABELLED,
     )
-    assert f"{FEWEST_SAMPLES} are needed" in str(trend.reason)
+    assert f"samples; needs {FEWEST_SAMPLES}, for a leak" in str(trend.reason)
 
 
 def test_the_net_growth_is_exact_beyond_what_a_float_holds() -> None:

@@ -341,7 +341,7 @@ def test_memray_says_that_the_disk_was_full(
     native = start(Instrument.MEMRAY, state)
     assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
     (caveat,) = native.caveats
-    assert str(caveat) == "memray stopped after call 40, since the disk is full"
+    assert str(caveat) == "memray stopped after call 40: the disk is full"
 
 
 def grow(state: State, item: int) -> None:
@@ -368,7 +368,9 @@ def test_cuda_without_a_gpu_is_refused_with_what_to_do(
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(MissingRequirement, match="use a machine with a GPU"):
+    with pytest.raises(
+        MissingRequirement, match=r"torch found no CUDA device\. Use a machine with a GPU"
+    ):
         start(Instrument.CUDA, State())
 
 

@@ -72,7 +72,7 @@ def test_the_last_event_of_a_gradio_stream_counts() -> None:
 def test_a_watermark_is_a_size_or_one_above_what_is_held() -> None:
     assert vad_service.watermark_bytes("1.5 GiB", 7) == 3 * GIB // 2
     assert vad_service.watermark_bytes("+1 GiB", 7) == GIB + 7
-    with pytest.raises(UsageError, match="no size"):
+    with pytest.raises(UsageError, match="invalid size 'much'"):
         vad_service.watermark_bytes("much", 7)
 
 

@@ -72,7 +72,7 @@ def test_the_users_images_come_in_turn_and_are_never_removed(tmp_path: Path) -> 
 
 
 def test_images_that_are_none_are_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="file or folder not found"):
         images.pictures(str(tmp_path / "missing"))
     with pytest.raises(BadFile, match=r"no \.jpg.* file in this folder"):
         images.pictures(str(tmp_path))
@@ -166,7 +166,7 @@ def test_a_disk_without_room_for_the_stand_in_is_told_before_it_is_full(
 def test_a_model_directory_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     import torch
 
-    with pytest.raises(UsageError, match="no such directory"):
+    with pytest.raises(UsageError, match="directory not found"):
         weights.obtain(str(tmp_path / "missing"), tmp_path)
     with pytest.raises(BadFile, match=r"no configuration\.json"):
         weights.obtain(str(tmp_path), tmp_path)

@@ -13,6 +13,7 @@ from leakhunt.text.message import (
     joined,
     message,
     plural_message,
+    read_back,
     sentences,
     to_json,
 )
@@ -86,3 +87,12 @@ def test_words_of_a_list_are_said_in_the_language_spoken() -> None:
 
 def test_equal_messages_are_the_same_key() -> None:
     assert len({GROWS, message(GROWS.id, GROWS.text, **GROWS.values)}) == 1
+
+
+def test_a_recorded_text_is_read_back_as_the_message_that_said_it() -> None:
+    template = "cgroup v{version}, {size_bytes}"
+    told = read_back("limit.cgroup", template, "cgroup v2, 1.50 GiB")
+    assert told == message("limit.cgroup", template, version="2", size_bytes="1.50 GiB")
+    with speaking("zh"):
+        assert str(told) == "cgroup v2，1.50 GiB"
+    assert read_back("limit.cgroup", template, "none") is None
