@@ -177,7 +177,8 @@ def test_a_pass_that_its_figures_do_not_explain_is_told_by_its_reason() -> None:
     put_up = checked(estimate=9000.0, low=8900.0, high=9100.0, reason="accepted are those")
     row = the_row(gated(variant(checks=(put_up,))))
     assert sentence(row) == (
-        "live_heap: accepted are those; budget 2 KiB/call; detection limit 1.20 KiB/call (95 % power)"
+        "live_heap: accepted are those; budget 2 KiB/call; detection limit 1.20 KiB/call"
+        " (95 % power)"
     )
 
 
