@@ -130,5 +130,5 @@ def _summary(entry: JudgedRun) -> str:
         lines += [f"   held by: {' -> '.join(card.chain)}"] if card.chain else []
     lines += closing_lines(entry)
     if entry.attribution is None and entry.verdict.status is Status.LEAK:
-        lines.append(f"Who keeps it: {_finding_out(entry.run.plan)}")
+        lines.append(f"To find the leak suspects: {_finding_out(entry.run.plan)}")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from leakhunt.model.run import Ending, Outcome
+from leakhunt.model.attribution import Frame, Origin
 from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.text.message import Text, message, to_json
 
@@ -37,5 +37,5 @@ def test_texts_can_be_plain_strings() -> None:
 
 
 def test_without_texts_it_is_as_ever() -> None:
-    outcome = Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", None, -9)
-    assert as_json(outcome) == asdict(outcome)
+    spot = Frame("app/serve.py", 12, "handle", "", Origin.YOURS)
+    assert as_json(spot) == asdict(spot)

@@ -181,14 +181,14 @@ def test_a_refusal_stands_in_place_of_the_conclusion_beside_both_values(
 
     refused, despite = shown("refused"), shown("despite")
     assert "not comparable" in refused
-    assert "Conclusions refused" in refused
+    assert "Not comparable: the runs differ in" in refused
     assert "before: 0" in refused and "after: 7" in refused
-    assert "× refused" in refused
+    assert "× not comparable" in refused
     assert "4.00 KiB" in refused, "the figures stay"
-    assert "Conclusions refused" not in despite
+    assert "Not comparable: the runs differ in" not in despite
     assert "(despite differences)" in despite.replace("\\", "")
-    assert "Concluded despite differences" in despite
-    assert "× refused" not in despite
+    assert "Compared despite differences" in despite
+    assert "× not comparable" not in despite
 
 
 def test_the_json_has_every_figure_and_says_whether_it_was_refused(
@@ -204,7 +204,7 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
     (pair,) = usual["pairs"]
     lines = {line["name"]: line for line in pair["lines"]}
     assert lines["live_heap"]["difference"]["estimate"] == -4096
-    assert lines["live_heap"]["conclusion"] == "less"
+    assert lines["live_heap"]["conclusion"] == "decrease"
     assert {each["name"]: each["missing"] for each in usual["alone"]} == {
         "old": ["after"],
         "new": ["before"],

@@ -112,8 +112,8 @@ def test_twelve_variants_have_room(figure: MakeFigure, make_run: MakeRun) -> Non
 
 def test_the_ledger_names_every_line_with_its_size_and_sign(usual: Report) -> None:
     svg = ledger_svg(usual).decode()
-    for told in ("freed memory retained by malloc", "unexplained", "RSS in all", "+40.0 MiB",
-                 "100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
+    for told in ("freed memory retained by malloc", "unattributed growth", "RSS, total",
+                 "+40.0 MiB", "100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
         assert told in svg, told
 
 

@@ -83,7 +83,7 @@ def test_it_says_the_answer_with_a_sign_the_counts_and_what_it_was_held_against(
     assert '<span class="leak">▲ over budget</span></h1>' in html
     assert "1 over budget, 1 not measured, 1 inconclusive, 1 within budget" in html
     assert "<dt>policy</dt><dd>pyproject.toml</dd>" in html
-    assert "<dt>held against</dt><dd>main</dd>" in html
+    assert "<dt>compared with</dt><dd>main</dd>" in html
     assert "<dt>measured at</dt><dd>2026-11-27T10:00:00.000+00:00</dd>" in html
     assert "judged by itself" not in html
     assert "<dd>none: each variant is judged by itself</dd>" in page(gates["within"])
@@ -106,7 +106,7 @@ def test_a_row_has_figures_and_a_curve_or_the_reason_why_there_are_none(
     gates: Mapping[str, GateResult],
 ) -> None:
     first, second, *_ = table_rows(page(gates["usual"]))
-    for told in ("▲ over", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
+    for told in ("▲ over budget", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
                  "4.01 KiB/call [4.00 KiB, 4.02 KiB]", '<svg class="spark"'):  # fmt: skip
         assert told in first
     assert "× not measured" in second and "funasr is missing" in second

@@ -125,20 +125,20 @@ def test_else_the_policy_does_at_the_line_of_the_variant() -> None:
 def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]) -> None:
     first, second, third, notice = annotation_lines(gates["usual"], REPOSITORY)
     assert first == (
-        "::error file=app/serve.py,line=12,title=leakhunt%3A fsmn-vad%3Anaive::over: live_heap"
-        " 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call; detection limit 1.20 KiB/call"
-        " with 95 %25%0Aserve.KEPT (list) keeps 1.03 KiB/call, 100%25 of the growth, at handle"
-        " (app/serve.py:12)"
+        "::error file=app/serve.py,line=12,title=leakhunt%3A fsmn-vad%3Anaive::over budget:"
+        " live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call; detection limit 1.20"
+        " KiB/call (95 %25 power)%0Aserve.KEPT (list) retains 1.03 KiB/call, 100%25 of the growth,"
+        " at handle (app/serve.py:12)"
     )
     assert second == (
-        "::error file=pyproject.toml,line=7,title=leakhunt%3A fsmn-vad%3Astreaming::could not"
-        " measure: funasr is missing"
+        "::error file=pyproject.toml,line=7,title=leakhunt%3A fsmn-vad%3Astreaming::not"
+        " measured: funasr is missing"
     )
     assert third.startswith("::error file=pyproject.toml,line=1,title=leakhunt%3A tts%3Achunked::")
     assert notice == (
         "::notice title=leakhunt%3A 2 within budget::fsmn-vad:cleaned live_heap: budget 2"
-        " KiB/call; detection limit 1.20 KiB/call with 95 %25%0Afsmn-vad:naive rss: budget 50 MiB"
-        " total; detection limit 1.20 KiB in all with 95 %25"
+        " KiB/call; detection limit 1.20 KiB/call (95 %25 power)%0Afsmn-vad:naive rss: budget 50"
+        " MiB total; detection limit 1.20 KiB in total (95 %25 power)"
     )
 
 
@@ -179,7 +179,7 @@ def test_of_many_errors_the_last_says_how_many_there_are_besides(
     lines = list(annotation_lines(gates["many"], REPOSITORY))
     errors = [line for line in lines if line.startswith("::error")]
     assert len(errors) == MOST_ERRORS
-    assert "over: live_heap" in errors[0]
+    assert "over budget: live_heap" in errors[0]
     assert errors[-1] == "::error title=leakhunt::4 more: see the job's summary"
     (notice,) = lines[MOST_ERRORS:]
     assert notice.endswith("%0Aand 6 more")

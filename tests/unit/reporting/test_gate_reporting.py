@@ -106,7 +106,7 @@ def test_what_was_judged_in_english_is_shown_in_chinese(make_run: MakeRun) -> No
     assert "4.88 KiB/call, lower bound 4.88 KiB/call" in english
     with speaking("zh"):
         chinese = renderer.render(GateDocument(made, REPOSITORY)).decode()
-    assert "，至少 4.88 KiB" in chinese and "at least" not in chinese
+    assert "，下界 4.88 KiB" in chinese and "lower bound" not in chinese
 
 
 def test_the_kinds_are_all_that_are_made(gates: Mapping[str, GateResult]) -> None:
@@ -177,12 +177,13 @@ def test_a_pass_that_its_figures_do_not_explain_is_told_by_its_reason() -> None:
     put_up = checked(estimate=9000.0, low=8900.0, high=9100.0, reason="accepted are those")
     row = the_row(gated(variant(checks=(put_up,))))
     assert sentence(row) == (
-        "live_heap: accepted are those; budget 2 KiB/call; detection limit 1.20 KiB/call with 95 %"
+        "live_heap: accepted are those; budget 2 KiB/call; detection limit 1.20 KiB/call"
+        " (95 % power)"
     )
 
 
 def test_what_would_have_been_seen_is_said_once() -> None:
-    told = "at most 9 KiB/call; detection limit 1.20 KiB/call with 95 %"
+    told = "at most 9 KiB/call; detection limit 1.20 KiB/call (95 % power)"
     row = the_row(gated(variant(checks=(checked(high=9000.0, reason=told),))))
     assert sentence(row).count("detection limit") == 1
 
@@ -224,11 +225,11 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
 ) -> None:
     lines = printed(gates["usual"])
     assert lines[0] == (
-        "over fsmn-vad:naive  live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call;"
-        " detection limit 1.20 KiB/call with 95 %"
+        "over budget fsmn-vad:naive  live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2"
+        " KiB/call; detection limit 1.20 KiB/call (95 % power)"
     )
-    assert lines[1] == "could not measure fsmn-vad:streaming  funasr is missing"
-    assert lines[2].startswith("cannot tell tts:chunked  live_heap: a reason for INCONCLUSIVE;")
+    assert lines[1] == "not measured fsmn-vad:streaming  funasr is missing"
+    assert lines[2].startswith("inconclusive tts:chunked  live_heap: a reason for INCONCLUSIVE;")
     assert [line.split()[0] for line in lines[3:]] == [
         "within",
         "within",
@@ -274,7 +275,7 @@ def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, GateResu
 def test_nothing_steers_the_terminal(gates: Mapping[str, GateResult]) -> None:
     for line in printed(gates["hostile"]):
         assert line.isprintable()
-        assert line.split()[0] in ("over", "could", "suspect", "accepted", "note:")
+        assert line.startswith(("over budget", "not measured", "suspect ", "accepted ", "note: "))
 
 
 def test_what_a_variant_keeps_is_one_line_and_each_budget_it_breaks_another() -> None:
@@ -295,8 +296,8 @@ def test_a_baseline_that_is_refused_is_not_measured_beside_what_is_over() -> Non
         GateAnswer.OVER_BUDGET, checks=(checked(GateAnswer.OVER_BUDGET),), reason="libc differs"
     )
     lines = printed(gated(made))
-    assert lines[0].startswith("over ") and "libc differs" not in lines[0]
-    assert lines[1] == f"could not measure {made.name}  libc differs"
+    assert lines[0].startswith("over budget ") and "libc differs" not in lines[0]
+    assert lines[1] == f"not measured {made.name}  libc differs"
 
 
 def _threads() -> Budget:
@@ -331,7 +332,7 @@ def test_of_many_answers_those_within_are_folded() -> None:
 
 def test_hostile_names_stay_text_in_markdown(gates: Mapping[str, GateResult]) -> None:
     html = shown(gates["hostile"])
-    assert "<script>" not in html and "<strong>1 over</strong>" in html
+    assert "<script>" not in html and "<strong>1 over budget</strong>" in html
     assert html.count("<details>") == html.count("</details>") == 2
     assert "x^2" in html and "<a " not in html
 
@@ -340,7 +341,7 @@ def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
     gates: Mapping[str, GateResult],
 ) -> None:
     text = markdown(gates["usual"])
-    assert text.startswith("## leakhunt: ▲ over budget\n\n**1 over, 1 could not be measured,")
+    assert text.startswith("## leakhunt: ▲ over budget\n\n**1 over budget, 1 not measured,")
     assert "   - from: `handle (app/serve.py:12)`: `KEPT.append(bytes(1024))`" in text
     assert "   - held by: `module serve -> KEPT`" in text
     assert "- see the curves: `leakhunt report out`" in text
@@ -407,7 +408,7 @@ def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, G
     assert "1. serve.KEPT (list) retains 1.03 KiB/call" in failure.text
     assert "app/serve.py:12" in failure.text
     told = found["fsmn-vad cleaned: live_heap 2 KiB/call"].findtext("system-out", "")
-    assert "detection limit 1.20 KiB/call with 95 %" in told
+    assert "detection limit 1.20 KiB/call (95 % power)" in told
 
 
 @pytest.mark.parametrize("kind", ["nothing", "contradiction", "other environment", "no figures"])

@@ -115,7 +115,7 @@ def test_a_fold_of_the_markdown_shows_a_name_as_it_is(make_run: MakeRun) -> None
     folds = [
         line
         for line in render_markdown(assemble([run], "test")).decode().splitlines()
-        if line.startswith("<summary>Where")
+        if line.startswith("<summary>RSS growth of ")
     ]
     assert folds and all("v_1 &lt;b&gt; *x*" in line for line in folds)
 

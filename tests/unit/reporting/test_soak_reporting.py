@@ -229,10 +229,10 @@ def test_junit_says_how_a_soak_is_hunted() -> None:
     suite = junit(report_of(soak(NAIVE)))
     (failure,) = suite.iter("failure")
     assert "requests failed" in (failure.text or "")
-    assert "Who keeps it: the same soak with --hunt" in (failure.text or "")
+    assert "To find the leak suspects: the same soak with --hunt" in (failure.text or "")
     suite = junit(report_of(soak(OUTSIDE)))
     (skipped,) = suite.iter("skipped")
-    assert "seen from outside only" in skipped.attrib["message"]
+    assert "(external metrics only)" in skipped.attrib["message"]
 
 
 def test_a_ledger_from_outside_says_what_cannot_be_told_apart() -> None:
