@@ -25,6 +25,8 @@ _EXAMPLES = {
     Unit.NANOSECONDS: "9/call",
 }
 _SYMBOLS = {Unit.BLOCKS: mark("blocks"), Unit.COUNT: "", Unit.BYTES: "B", Unit.NANOSECONDS: "ns"}
+# What exactly one of a unit is called, where that is another word.
+_SINGULAR = {Unit.BLOCKS: mark("block")}
 
 
 def parse_size(text: str) -> int:
@@ -101,7 +103,7 @@ def amount_in(unit: Unit, text: str) -> float | None:
     if unit is Unit.BYTES:
         scale = _SCALES.get(word.upper())
     else:
-        scale = 1 if word in ("", "count", str(unit)) else None
+        scale = 1 if word in ("", "count", str(unit), _SINGULAR.get(unit)) else None
     return None if scale is None else float(match["number"]) * scale
 
 
@@ -155,7 +157,9 @@ def format_amount(amount: float, unit: Unit) -> str:
     if unit is Unit.NANOSECONDS:
         sign = "-" if amount < 0 else ""
         return sign + format_seconds(abs(amount) / 1e9)
-    return f"{amount:.3g} {tr(_SYMBOLS[unit])}".strip()
+    number = f"{amount:.3g}"
+    symbol = _SINGULAR.get(unit, _SYMBOLS[unit]) if number in ("1", "-1") else _SYMBOLS[unit]
+    return f"{number} {tr(symbol)}".strip()
 
 
 _PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}

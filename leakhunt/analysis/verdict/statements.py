@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
@@ -26,6 +27,24 @@ LEADS = {
     ),
 }
 
+# A reason that begins with a verb, after series whose title is a plural; by the reason's id.
+_PLURAL_REASONS = {
+    "verdict.grows_but": message(
+        "verdict.series_grow_but", "{series} grow by {rate}, but {why}; needs another {needed}"
+    ),
+    "verdict.left_every_time": message(
+        "verdict.series_left_every_time",
+        "{series} grow by {rate} after gc.collect(), at every interim check",
+    ),
+    "verdict.left_slows_down": message(
+        "verdict.series_left_slow_down",
+        "{series} grow by {rate} after gc.collect(), slowing down: warm-up or a filling cache",
+    ),
+    "verdict.left_in_bytes": message(
+        "verdict.series_left_in_bytes", "{series} grow by {rate} after gc.collect()"
+    ),
+}
+
 
 def growths(trends: Sequence[Trend], work: Work) -> Text:
     """How fast each grows."""
@@ -42,7 +61,7 @@ def growth(trend: Trend, work: Work) -> Message:
         "high": Amount(trend.rate_high, trend.unit),
         "shape": trend.shape,
     }
-    if trend.series in SERIES and SERIES[trend.series].is_plural:
+    if _is_plural(trend):
         return message(
             "verdict.grow", "{title} grow by {rate} ({low} to {high}), {shape}", **values
         )
@@ -51,12 +70,12 @@ def growth(trend: Trend, work: Work) -> Message:
 
 def reasons(trends: Sequence[Trend]) -> Text:
     """Each reason once, after the series it holds for; all series need no list."""
-    titles: dict[Text, list[Text]] = {}
+    by_reason: dict[Text, list[Trend]] = {}
     for trend in trends:
-        titles.setdefault(trend.reason, []).append(short_title(trend.series))
-    if len(titles) == 1 and len(trends) > 1:
+        by_reason.setdefault(trend.reason, []).append(trend)
+    if len(by_reason) == 1 and len(trends) > 1:
         return trends[0].reason
-    return joined([_about(tuple(named), reason) for reason, named in titles.items()], "; ", "")
+    return joined([_about(group) for group in by_reason.values()], "; ", "")
 
 
 def undecided(trends: Sequence[Trend]) -> Message:
@@ -68,8 +87,18 @@ def undecided(trends: Sequence[Trend]) -> Message:
     return message("verdict.inconclusive", "Inconclusive ({reason})", reason=reasons(trends))
 
 
-def _about(titles: tuple[Text, ...], reason: Text) -> Message:
+def _about(trends: Sequence[Trend]) -> Message:
+    """The reason that these series have in common, after their titles."""
+    titles, reason = tuple(short_title(trend.series) for trend in trends), trends[0].reason
+    if isinstance(reason, Message) and (len(trends) > 1 or _is_plural(trends[0])):
+        whole = _PLURAL_REASONS.get(reason.id)
+        if whole is not None:
+            return replace(whole, values={"series": titles, **reason.values})
     return message("verdict.series_reason", "{series}: {reason}", series=titles, reason=reason)
+
+
+def _is_plural(trend: Trend) -> bool:
+    return trend.series in SERIES and SERIES[trend.series].is_plural
 
 
 def bounds(trends: Sequence[Trend], work: Work) -> Text:
@@ -85,7 +114,7 @@ def bound(trend: Trend, work: Work) -> Message:
     """
     title = short_title(trend.series)
     if trend.upper_bound is None or trend.upper_bound > trend.tolerance:
-        return _about((title,), trend.reason)
+        return _about([trend])
     most = Rate(trend.upper_bound, trend.unit, work)
     if trend.detection_limit is None:
         return message(

@@ -237,7 +237,7 @@ def test_ends_badly(request, kept):
         "the test failed: AssertionError: fifty-seven * after call 56 of 135",
         '*assert len(kept) != 57, "fifty-seven"',
         "inconclusive: *SIGKILL after call 29 of 135; *",
-        "inconclusive: *no sample for 5 s after call 4 of 135; the log holds its stack*",
+        "inconclusive: *no sample for 5 s after call 4 of 135; the log contains the stack*",
         "the test failed: Exit: enough*",
         "the test failed: ZeroDivisionError: * after call 135 of 135",
         "SKIPPED * test_sample.py:*: not on this machine",
