@@ -61,7 +61,7 @@ _OPTIONS = (
     click.option(
         "--max-growth", metavar="RATE", help="Budget for run files, for example '4 KiB/call'"
     ),
-    click.option("--series", help=f"What --max-growth is of; default: {LIVE_HEAP}."),
+    click.option("--series", help=f"Series that --max-growth applies to [default: {LIVE_HEAP}]"),
     click.option(
         "--out",
         type=click.Path(path_type=Path),

@@ -27,8 +27,9 @@ def commands(variant: VariantResult, gated: GateResult) -> Iterator[tuple[str, s
         folder = " ".join(map(shlex.quote, folders))
         yield tr("see the curves"), f"leakhunt report {folder}"
     plan = variant.entries[0].run.plan if variant.entries else None
-    # What it was held against may be a file or a revision: nothing tells which.
-    if gated.policy and not gated.against:
+    # A budget of the command line is no file. And what it was compared with may be a file or a
+    # revision: nothing tells which.
+    if gated.policy and not gated.policy.startswith("--") and not gated.against:
         asked = f"leakhunt gate --policy {shlex.quote(gated.policy)}"
         # A scenario of the user's own goes by its path, which is not known here.
         is_built_in = plan is not None and plan.source == variant.scenario

@@ -90,7 +90,7 @@ def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
     assert "a view that retains 9.00 MiB" in evidence(told)
     assert told.bytes_per_call == 3 * KIB + 80
     plain = suspect_of(leaking_objects, site, replace(holder, facts={}))
-    assert "storage" not in evidence(plain) and "view" not in evidence(plain)
+    assert "tensors" not in evidence(plain) and "view" not in evidence(plain)
 
 
 def test_what_grows_as_descriptors_has_no_share_of_the_memory(make_run: MakeRun) -> None:
