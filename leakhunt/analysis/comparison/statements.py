@@ -69,7 +69,6 @@ def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
 
 
 def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
-    leaking = any(entry.verdict.kind.is_leak for entry in (*pair.before, *pair.after))
     shown = {name: line for name, line in by_name.items() if line.conclusion in _DIFFERS}
     # What is live says more than what is retained: RSS speaks where nothing live does.
     names = (*(facts.name for facts in live_bytes()), *judged_series(SeriesRole.RESOURCE))
@@ -77,14 +76,7 @@ def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
     # Beside what is live, what is retained is worth a word for the whole run only.
     names = () if live else judged_series(SeriesRole.RETAINED)
     retained = [shown[name] for name in (*names, RSS_TOTAL) if name in shown]
-    if live and leaking:
-        yield message(
-            "comparison.leaks",
-            "{label} leaks {amounts}",
-            label=pair.after_label,
-            amounts=_amounts(live, pair.before_label),
-        )
-    elif live:
+    if live:
         yield _grows(pair, live)
     if retained:
         yield _grows(pair, retained)
@@ -95,7 +87,7 @@ def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
 def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:
     return message(
         "comparison.grows",
-        "{label} grows by {amounts}",
+        "growth in {label}, {amounts}",
         label=pair.after_label,
         amounts=_amounts(lines, pair.before_label),
     )

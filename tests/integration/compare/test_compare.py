@@ -46,7 +46,7 @@ def test_two_versions_are_compared_in_every_format(
     done = leakhunt("compare", runs / "leaks", runs / "fixed", "--label", "old", "--label", "new")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "call: new leaks live heap: 2.0" in done.stdout
+    assert "call: growth in new, live heap: 2.0" in done.stdout
     assert "less than old (99 %: " in done.stdout
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.endswith("-compare")

@@ -84,7 +84,7 @@ def test_a_leak_that_is_gone_grows_less_by_as_much(leaking: Callable[..., Run]) 
     assert heap.difference.estimate == pytest.approx(-4096, rel=0.01)
     assert heap.before is not None and heap.after is not None
     assert heap.after - heap.before == pytest.approx(heap.difference.estimate)
-    assert str(pair.sentence).startswith("naive: after leaks live heap: 4.0")
+    assert str(pair.sentence).startswith("naive: growth in after, live heap: 4.0")
     assert " less than before (99 %: " in str(pair.sentence)
     assert "all 300 results are identical" in str(pair.sentence)
     assert pair.verdicts[0] == (VerdictCount(Kind.NATIVE_LEAK, 1),)

@@ -219,9 +219,11 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
     assert (mismatch["before"], mismatch["after"]) == ({"text": "0"}, {"text": "7"})
     (kind,) = pair["verdicts"]["before"]
     assert kind == {"kind": "leak in native code", "runs": 1}
-    assert pair["sentence"]["text"].startswith("naive: after leaks live heap: 4.00 KiB/call less")
+    assert pair["sentence"]["text"].startswith(
+        "naive: growth in after, live heap: 4.00 KiB/call less"
+    )
     (leaks, *_) = pair["sentence"]["parts"][0]["values"]["parts"]["parts"]
-    assert leaks["message"] == "comparison.leaks"
+    assert leaks["message"] == "comparison.grows"
     assert leaks["values"]["amounts"]["parts"][0]["values"]["size"] == {
         "value": 4096.0, "unit": "bytes", "per": "call",
     }  # fmt: skip
