@@ -70,7 +70,7 @@ def test_another_seed_is_refused_unless_asked_for(leakhunt: Leakhunt, runs: Path
     assert "--despite-differences" in refused.stdout
     despite = leakhunt(*asked, "--out", "despite", "--despite-differences")
     assert despite.returncode == 0
-    assert "call (despite differences): seeded leaks" in despite.stdout
+    assert "call (despite differences): growth in seeded, live heap" in despite.stdout
 
 
 def test_several_runs_of_a_variant_are_repeats(
