@@ -7,7 +7,7 @@ Several files may share a format. Annotations of a gate are no file: they are pr
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -126,13 +126,6 @@ CLAIMS_RENDERERS: tuple[Renderer[ClaimsReport], ...] = (
     Renderer("md", "claims.md", _in("claims.markdown"), by_default=True),
     Renderer("json", "claims.json", _in("claims.json_file"), by_default=True, language=ENGLISH),
 )
-# Of all that has files, by what it is called.
-ALL_RENDERERS: Mapping[str, tuple[Renderer[Any], ...]] = {
-    "run": RENDERERS,
-    "comparison": COMPARISON_RENDERERS,
-    "gate": GATE_RENDERERS,
-    "claims": CLAIMS_RENDERERS,
-}
 
 
 def formats() -> tuple[str, ...]:
