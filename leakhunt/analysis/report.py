@@ -9,6 +9,7 @@ from leakhunt.analysis.attribution.attribute import attribute, bounded
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
@@ -17,6 +18,7 @@ from leakhunt.model.attribution import Attribution, Ceiling
 from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
+from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import joined
 
 # As `PlannedLoad` names a service that ran already, its port, and requests of our own.
@@ -51,9 +53,11 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     )
     told = attribute(run, verdict, watched) if watched else None
     past = _ceiling(run, told, runs)
+    if told is not None:
+        verdict = _bounded(run, verdict, told, past)
     return JudgedRun(
         run=run,
-        verdict=bounded(verdict, told, past) if told is not None else verdict,
+        verdict=verdict,
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
@@ -61,6 +65,14 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         ceiling=past,
         load_summary=load_summary(run),
     )
+
+
+def _bounded(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth may be that of a bounded cache, with its forecast then."""
+    judged = bounded(verdict, told, past)
+    if judged is verdict:
+        return verdict
+    return with_forecast(run, judged, levels_after=told.ceiling_calls)
 
 
 def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
@@ -128,6 +140,8 @@ def _setting_words(plan: Plan) -> Iterator[str]:
     """What every verb calls alike."""
     for name, value in plan.options.items():
         yield from ("--option", f"{name}={value}")
+    if plan.limit_bytes is not None:
+        yield from ("--limit", str(plan.limit_bytes))
     if plan.memory_limit_bytes is not None:
         yield from ("--memory-limit", str(plan.memory_limit_bytes))
     if plan.timeout_seconds is not None:

@@ -59,6 +59,20 @@ def not_there(revision: str | None, names: Sequence[str]) -> Iterator[Text]:
         )
 
 
+def fills_limit(variants: Sequence[VariantResult]) -> Iterator[Text]:
+    """Variants whose memory fills the limit though they do not leak."""
+    for each in variants:
+        warned = (entry.verdict.forecast for entry in each.entries if entry.verdict.warns)
+        told = next(warned, None)
+        if told is not None:
+            yield message(
+                "gate.fills-limit",
+                "{name}: memory fills the limit. {sentence}",
+                name=each.name,
+                sentence=told.sentence,
+            )
+
+
 def unneeded(
     accepted: Terms, requested: Sequence[str], variants: Sequence[VariantResult]
 ) -> Sequence[Text]:

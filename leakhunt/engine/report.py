@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from leakhunt import __version__
+from leakhunt.amounts import parse_size
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
+from leakhunt.errors import BadFile, CannotWrite, NothingMeasured, UsageError
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RunRenderer
@@ -66,21 +67,25 @@ def report_again(
     events: Events = SILENT,
     *,
     out: Path | None = None,
+    limit: int | str | None = None,
 ) -> ReportResult:
     """The report on run files, or on folders of them, with its files in `out`.
 
     Where `out` is None they replace those in the folder of the first run file. Damaged files are
-    left out, and `events` are told so, unless one was named itself.
+    left out, and `events` are told so, unless one was named itself. `limit` is the memory (bytes or
+    a size) that the runs are set against, in place of what their plans say.
 
     Raises:
-        UsageError: there is nothing of this name.
+        UsageError: there is nothing of this name, or `limit` is no size.
         BadFile: a file that was named is no run file.
         NothingMeasured: there is no run file.
         CannotWrite: the disk does not take the files.
     """
     files = run_file.find_run_files(places)
     loaded = (_loaded(file, places, events) for file in files)
-    report = report_of([run for run in loaded if run is not None], places[0])
+    size = limit_bytes(limit)
+    runs = [with_limit(run, size) for run in loaded if run is not None]
+    report = report_of(runs, places[0])
     folder = out or files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +98,24 @@ def report_again(
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))
+
+
+def limit_bytes(limit: int | str | None) -> int | None:
+    """The bytes of a limit that was given as such, or as a size; None: none was.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    if isinstance(limit, int) and limit < 0:
+        raise UsageError(
+            tr("{name}={value}: expected {least} or more", name="limit", value=limit, least=0)
+        )
+    return parse_size(limit) if isinstance(limit, str) and limit else (limit or None)
+
+
+def with_limit(run: Run, size: int | None) -> Run:
+    """A run that is set against a limit of this size; None: as it was planned."""
+    return run if size is None else replace(run, plan=replace(run.plan, limit_bytes=size))
 
 
 def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:

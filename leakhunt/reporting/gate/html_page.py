@@ -36,6 +36,7 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
+from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import Card, card
 from leakhunt.text.language import mark, tr
 
@@ -192,3 +193,5 @@ def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"{variant.name}{tr(': ')}{entry.verdict.sentence}"
+            if told := limit_line(entry.verdict):
+                yield f"{variant.name}{tr(': ')}{told}"

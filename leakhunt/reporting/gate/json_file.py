@@ -107,6 +107,7 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "status": entry.verdict.status,
         "kind": entry.verdict.kind,
         "sentence": to_json(entry.verdict.sentence),
+        "forecast": as_json(entry.verdict.forecast),
         "calls_done": run.calls_done,
         "outcome": as_json(run.outcome),
         "trends": as_json(entry.verdict.trends),

@@ -38,6 +38,7 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
+from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import keeps
 from leakhunt.text.language import tr
 
@@ -183,6 +184,8 @@ def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"- {escaped(variant.name)}{tr(': ')}{escaped(str(entry.verdict.sentence))}"
+            if told := limit_line(entry.verdict):
+                yield f"- {escaped(variant.name)}{tr(': ')}{escaped(told)}"
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

@@ -22,10 +22,12 @@ from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
 from leakhunt.reporting.formats.jinja import markup, template
 from leakhunt.reporting.run.tables import (
-    SIGNS,
+    colour,
     headings,
+    limit_line,
     remedies,
     row,
+    sign,
 )
 from leakhunt.reporting.shared.facts import (
     calls_fact,
@@ -90,7 +92,9 @@ def render(report: Report) -> bytes:
         facts=first_facts(report),
         device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
         versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
-        signs=SIGNS,
+        sign=sign,
+        colour=colour,
+        limit_line=limit_line,
         plots=plots,
         words=words,
         texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},

@@ -12,6 +12,8 @@ Format history
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
         blind_spots, a trial's pairs.
+    7 (2026-11): every verdict has a forecast: outlook, series, used_bytes, headroom_bytes, models,
+        warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from leakhunt.reporting.formats.as_json import as_json
 from leakhunt.text.language import ENGLISH, speaking
 from leakhunt.text.message import Joined, Message, Text, to_json
 
-FORMAT = 6
+FORMAT = 7
 SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
 
 

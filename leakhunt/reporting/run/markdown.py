@@ -17,12 +17,13 @@ from leakhunt.reporting.formats.markdown_escape import inside_html as _html
 from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
-    SIGNS,
     cost_cell,
     headings,
     last_cell,
+    limit_line,
     remedies,
     row,
+    sign,
     verdict_cell,
 )
 from leakhunt.reporting.shared.facts import (
@@ -67,6 +68,9 @@ def _lines(report: Report) -> Iterator[str]:
         for card in cards(entry)[:1]:
             told = f"{card.title}{tr(', ')}{card.keeps}"
             yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(told)}"
+    for entry in report.entries:
+        if entry.verdict.warns:
+            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(limit_line(entry.verdict))}"
     for name, text in first_facts(report):
         yield f"- {_escaped(name)}{tr(': ')}{_escaped(text)}"
     yield ""
@@ -102,9 +106,10 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
-        sign = SIGNS[entry.verdict.status]
         sentence = _escaped(str(entry.verdict.sentence))
-        yield f"- {sign} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        yield f"- {sign(entry.verdict)} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        if told := limit_line(entry.verdict):
+            yield f"  - {_escaped(told)}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
     yield from _load(report)
