@@ -6,7 +6,6 @@ import json
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from datetime import date
 from enum import StrEnum
 from importlib import resources
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -22,7 +21,6 @@ _SIMPLE: Mapping[Any, Mapping[str, str]] = {
     float: {"type": "number"},
     bool: {"type": "boolean"},
     types.NoneType: {"type": "null"},
-    date: {"type": "string", "format": "date"},
     Any: {},
 }
 # What `leakhunt.text.message.to_json` writes of each of them is one definition, ``Text``.

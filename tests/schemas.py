@@ -72,6 +72,7 @@ _GATE_UNITS = [
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
     "GateFile.exit_code": {"enum": list(map(int, GateAnswer))},
     "GateFileCheck.unit": {"enum": _GATE_UNITS},
+    "GateFileAcceptance.until": {"type": "string", "format": "date"},
     "GateFileVariant.attempts": {"type": "integer", "minimum": 0},
     "ReportFileRun.notes": {"type": "array", "items": {"$ref": "#/$defs/Note"}},
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -28,7 +27,7 @@ def as_json(value: Any, text: Callable[[Text], Any] = to_json) -> Any:
         return {name: as_json(each, text) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [as_json(each, text) for each in value]
-    return value.isoformat() if isinstance(value, date) else value
+    return value
 
 
 def _field(

@@ -62,11 +62,22 @@ class GateFileCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class GateFileAcceptance:
+    """An `Acceptance`, with its date as ISO 8601 has it."""
+
+    fingerprint: str
+    reason: str
+    until: str
+    where: str
+    up_to: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class GateFileAccepted:
     """A suspect, and the entry of the policy that accepts it."""
 
     suspect: Suspect
-    acceptance: Acceptance
+    acceptance: GateFileAcceptance
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +150,22 @@ def _variant(variant: VariantResult) -> GateFileVariant:
         attempts=variant.attempts,
         checks=tuple(map(_check, variant.checks)),
         suspects=variant.suspects,
-        accepted=tuple(GateFileAccepted(*each) for each in variant.accepted),
+        accepted=tuple(
+            GateFileAccepted(suspect, _acceptance(acceptance))
+            for suspect, acceptance in variant.accepted
+        ),
         mismatches=variant.mismatches,
         runs=tuple(map(_run, variant.entries)),
+    )
+
+
+def _acceptance(acceptance: Acceptance) -> GateFileAcceptance:
+    return GateFileAcceptance(
+        fingerprint=acceptance.fingerprint,
+        reason=acceptance.reason,
+        until=acceptance.until.isoformat(),
+        where=acceptance.where,
+        up_to=acceptance.up_to,
     )
 
 
