@@ -59,10 +59,10 @@ _TEXT_TYPES: Mapping[str, Any] = {
 
 # The root of each JSON file: its dataclass, its format, and whether it names its schema.
 _FILES: Mapping[str, tuple[type, int, bool]] = {
-    "report": (report_json.ReportFile, report_json.FORMAT, True),
-    "claims": (claims_json.ClaimsFile, claims_json.FORMAT, True),
-    "gate": (gate_json.GateFile, gate_json.FORMAT, True),
-    "compare": (compare_json.CompareFile, compare_json.FORMAT, False),
+    "report": (report_json.ReportJson, report_json.FORMAT, True),
+    "claims": (claims_json.ClaimsJson, claims_json.FORMAT, True),
+    "gate": (gate_json.GateJson, gate_json.FORMAT, True),
+    "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
 }
 _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),
@@ -70,11 +70,11 @@ _GATE_UNITS = [
 ]
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
-    "GateFile.exit_code": {"enum": list(map(int, GateAnswer))},
-    "GateFileCheck.unit": {"enum": _GATE_UNITS},
-    "GateFileAcceptance.until": {"type": "string", "format": "date"},
-    "GateFileVariant.attempts": {"type": "integer", "minimum": 0},
-    "ReportFileRun.notes": {"type": "array", "items": {"$ref": "#/$defs/Note"}},
+    "GateJson.exit_code": {"enum": list(map(int, GateAnswer))},
+    "GateJsonCheck.unit": {"enum": _GATE_UNITS},
+    "GateJsonAcceptance.until": {"type": "string", "format": "date"},
+    "GateJsonVariant.attempts": {"type": "integer", "minimum": 0},
+    "ReportJsonRun.notes": {"type": "array", "items": {"$ref": "#/$defs/Note"}},
 }
 
 

@@ -1,6 +1,6 @@
 """``claims.json``: every claim that was checked, with its figures and verdict, for programs.
 
-What is in it is `ClaimsFile`; its schema (``leakhunt schema claims``) is generated from that.
+What is in it is `ClaimsJson`; its schema (``leakhunt schema claims``) is generated from that.
 
 Format history
     1 (2026-11): first.
@@ -21,7 +21,7 @@ SCHEMA = urn("claims", FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimsFile:
+class ClaimsJson:
     """``claims.json``."""
 
     generator: str
@@ -31,5 +31,5 @@ class ClaimsFile:
 
 def render(report: ClaimsReport) -> bytes:
     """UTF-8 JSON with stable keys."""
-    file = ClaimsFile(report.generator, report.interrupted, report.scenarios)
+    file = ClaimsJson(report.generator, report.interrupted, report.scenarios)
     return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)

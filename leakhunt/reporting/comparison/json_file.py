@@ -1,6 +1,6 @@
 """``compare.json``: everything that was concluded of a comparison, for programs.
 
-What is in it is `CompareFile`; its schema (``leakhunt schema compare``) is generated from that.
+What is in it is `CompareJson`; its schema (``leakhunt schema compare``) is generated from that.
 
 Format history
     1 (2026-11): first.
@@ -36,7 +36,7 @@ SCHEMA = urn("compare", FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFileRun:
+class CompareJsonRun:
     """A measured run of one side, without its samples."""
 
     scenario: str
@@ -52,16 +52,16 @@ class CompareFileRun:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFileSide:
+class CompareJsonSide:
     """One of the things compared, with its runs."""
 
     label: str
-    runs: tuple[CompareFileRun, ...]
+    runs: tuple[CompareJsonRun, ...]
     left_out: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFileVerdicts:
+class CompareJsonVerdicts:
     """The verdicts of both sides, by class."""
 
     before: tuple[VerdictCount, ...]
@@ -69,7 +69,7 @@ class CompareFileVerdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFileSuspect:
+class CompareJsonSuspect:
     """A suspect, and its growth on both sides."""
 
     fingerprint: str
@@ -80,35 +80,35 @@ class CompareFileSuspect:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFilePair:
+class CompareJsonPair:
     """A variant of the baseline, compared with the same variant of another side."""
 
     name: str
     before: str
     after: str
     sentence: Text
-    verdicts: CompareFileVerdicts
+    verdicts: CompareJsonVerdicts
     lines: tuple[Metric, ...]
     results: Difference | None
-    suspects: tuple[CompareFileSuspect, ...]
+    suspects: tuple[CompareJsonSuspect, ...]
     mismatches: tuple[Mismatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CompareFile:
+class CompareJson:
     """``compare.json``."""
 
     generator: str
     refused: bool
     despite_differences: bool
-    sides: tuple[CompareFileSide, ...]
-    pairs: tuple[CompareFilePair, ...]
+    sides: tuple[CompareJsonSide, ...]
+    pairs: tuple[CompareJsonPair, ...]
     alone: tuple[Alone, ...]
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 JSON with stable keys."""
-    file = CompareFile(
+    file = CompareJson(
         generator=comparison.generator,
         refused=comparison.is_refused,
         despite_differences=comparison.despite,
@@ -119,13 +119,13 @@ def render(comparison: Comparison) -> bytes:
     return json_bytes({"format": FORMAT}, file)
 
 
-def _side(side: Side) -> CompareFileSide:
-    return CompareFileSide(side.label, tuple(map(_run, side.entries)), side.left_out)
+def _side(side: Side) -> CompareJsonSide:
+    return CompareJsonSide(side.label, tuple(map(_run, side.entries)), side.left_out)
 
 
-def _run(entry: JudgedRun) -> CompareFileRun:
+def _run(entry: JudgedRun) -> CompareJsonRun:
     run, verdict = entry.run, entry.verdict
-    return CompareFileRun(
+    return CompareJsonRun(
         scenario=run.plan.scenario,
         variant=entry.variant,
         status=verdict.status,
@@ -139,13 +139,13 @@ def _run(entry: JudgedRun) -> CompareFileRun:
     )
 
 
-def _pair(pair: Pair) -> CompareFilePair:
-    return CompareFilePair(
+def _pair(pair: Pair) -> CompareJsonPair:
+    return CompareJsonPair(
         name=pair.name,
         before=pair.before_label,
         after=pair.after_label,
         sentence=pair.sentence,
-        verdicts=CompareFileVerdicts(*pair.verdicts),
+        verdicts=CompareJsonVerdicts(*pair.verdicts),
         lines=pair.lines,
         results=pair.results,
         suspects=tuple(map(_suspect, pair.suspects)),
@@ -153,8 +153,8 @@ def _pair(pair: Pair) -> CompareFilePair:
     )
 
 
-def _suspect(change: SuspectChange) -> CompareFileSuspect:
-    return CompareFileSuspect(
+def _suspect(change: SuspectChange) -> CompareJsonSuspect:
+    return CompareJsonSuspect(
         fingerprint=change.suspect.fingerprint,
         title=change.suspect.title,
         fate=change.fate,

@@ -1,6 +1,6 @@
 """``gate.json``: every answer of a gate with its figures, for programs. No samples.
 
-What is in it is `GateFile`; its schema (``leakhunt schema gate``) is generated from that.
+What is in it is `GateJson`; its schema (``leakhunt schema gate``) is generated from that.
 
 Format history
     1 (2026-11): first.
@@ -38,7 +38,7 @@ FORMAT = 2
 SCHEMA = urn("gate", FORMAT)
 
 
-class GateFileAnswer(StrEnum):
+class GateJsonAnswer(StrEnum):
     """The answers as programs read them."""
 
     WITHIN_BUDGET = auto()
@@ -48,12 +48,12 @@ class GateFileAnswer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class GateFileCheck:
+class GateJsonCheck:
     """The result for one budget."""
 
     budget: Budget
     unit: str
-    answer: GateFileAnswer
+    answer: GateJsonAnswer
     reason: Text
     estimate: float | None
     low: float | None
@@ -62,7 +62,7 @@ class GateFileCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class GateFileAcceptance:
+class GateJsonAcceptance:
     """An `Acceptance`, with its date as ISO 8601 has it."""
 
     fingerprint: str
@@ -73,15 +73,15 @@ class GateFileAcceptance:
 
 
 @dataclass(frozen=True, slots=True)
-class GateFileAccepted:
+class GateJsonAccepted:
     """A suspect, and the entry of the policy that accepts it."""
 
     suspect: Suspect
-    acceptance: GateFileAcceptance
+    acceptance: GateJsonAcceptance
 
 
 @dataclass(frozen=True, slots=True)
-class GateFileRun:
+class GateJsonRun:
     """A measured run, without its samples."""
 
     file: str
@@ -95,37 +95,37 @@ class GateFileRun:
 
 
 @dataclass(frozen=True, slots=True)
-class GateFileVariant:
+class GateJsonVariant:
     """The results for one variant of a scenario."""
 
     scenario: str
     variant: str
-    answer: GateFileAnswer
+    answer: GateJsonAnswer
     reason: Text
     attempts: int
-    checks: tuple[GateFileCheck, ...]
+    checks: tuple[GateJsonCheck, ...]
     suspects: tuple[Suspect, ...]
-    accepted: tuple[GateFileAccepted, ...]
+    accepted: tuple[GateJsonAccepted, ...]
     mismatches: tuple[Mismatch, ...]
-    runs: tuple[GateFileRun, ...]
+    runs: tuple[GateJsonRun, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class GateFile:
+class GateJson:
     """``gate.json``."""
 
     generator: str
-    answer: GateFileAnswer
+    answer: GateJsonAnswer
     exit_code: int
     policy: str
     against: str
     notes: tuple[Text, ...]
-    variants: tuple[GateFileVariant, ...]
+    variants: tuple[GateJsonVariant, ...]
 
 
 def render(gated: GateResult) -> bytes:
     """UTF-8 JSON with stable keys."""
-    file = GateFile(
+    file = GateJson(
         generator=gated.generator,
         answer=_answer(gated.answer),
         exit_code=int(gated.answer),
@@ -137,12 +137,12 @@ def render(gated: GateResult) -> bytes:
     return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
 
-def _answer(answer: GateAnswer) -> GateFileAnswer:
-    return GateFileAnswer[answer.name]
+def _answer(answer: GateAnswer) -> GateJsonAnswer:
+    return GateJsonAnswer[answer.name]
 
 
-def _variant(variant: VariantResult) -> GateFileVariant:
-    return GateFileVariant(
+def _variant(variant: VariantResult) -> GateJsonVariant:
+    return GateJsonVariant(
         scenario=variant.scenario,
         variant=variant.variant,
         answer=_answer(variant.answer),
@@ -151,7 +151,7 @@ def _variant(variant: VariantResult) -> GateFileVariant:
         checks=tuple(map(_check, variant.checks)),
         suspects=variant.suspects,
         accepted=tuple(
-            GateFileAccepted(suspect, _acceptance(acceptance))
+            GateJsonAccepted(suspect, _acceptance(acceptance))
             for suspect, acceptance in variant.accepted
         ),
         mismatches=variant.mismatches,
@@ -159,8 +159,8 @@ def _variant(variant: VariantResult) -> GateFileVariant:
     )
 
 
-def _acceptance(acceptance: Acceptance) -> GateFileAcceptance:
-    return GateFileAcceptance(
+def _acceptance(acceptance: Acceptance) -> GateJsonAcceptance:
+    return GateJsonAcceptance(
         fingerprint=acceptance.fingerprint,
         reason=acceptance.reason,
         until=acceptance.until.isoformat(),
@@ -169,8 +169,8 @@ def _acceptance(acceptance: Acceptance) -> GateFileAcceptance:
     )
 
 
-def _check(check: BudgetResult) -> GateFileCheck:
-    return GateFileCheck(
+def _check(check: BudgetResult) -> GateJsonCheck:
+    return GateJsonCheck(
         budget=check.budget,
         unit=_unit(check),
         answer=_answer(check.answer),
@@ -190,9 +190,9 @@ def _unit(check: BudgetResult) -> str:
     return f"{unit}/call" if check.budget.extent is Extent.CALL else unit
 
 
-def _run(entry: JudgedRun) -> GateFileRun:
+def _run(entry: JudgedRun) -> GateJsonRun:
     run, verdict = entry.run, entry.verdict
-    return GateFileRun(
+    return GateJsonRun(
         file=run.file.rpartition("/")[2],
         status=verdict.status,
         kind=verdict.kind,

@@ -1,6 +1,6 @@
 """``report.json``: everything that was concluded, for programs. The samples stay in the run files.
 
-What is in it is `ReportFile`; its schema (``leakhunt schema report``) is generated from that.
+What is in it is `ReportJson`; its schema (``leakhunt schema report``) is generated from that.
 
 Format history
     1 (2026-11): first.
@@ -38,7 +38,7 @@ SCHEMA = urn("report", FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFileRun:
+class ReportJsonRun:
     """A measured run, with all that follows from it."""
 
     variant: str
@@ -70,13 +70,13 @@ class ReportFileRun:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportJson:
     """``report.json``."""
 
     generator: str
     title: str
     command: str
-    runs: tuple[ReportFileRun, ...]
+    runs: tuple[ReportJsonRun, ...]
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
 
@@ -84,7 +84,7 @@ class ReportFile:
 def render(report: Report) -> bytes:
     """UTF-8 JSON with stable keys, in English; sizes in bytes, rates per call, times in seconds."""
     with speaking(ENGLISH):
-        file = ReportFile(
+        file = ReportJson(
             report.generator,
             str(report.title),
             report.command,
@@ -95,9 +95,9 @@ def render(report: Report) -> bytes:
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
 
-def _run(entry: JudgedRun) -> ReportFileRun:
+def _run(entry: JudgedRun) -> ReportJsonRun:
     run, verdict = entry.run, entry.verdict
-    return ReportFileRun(
+    return ReportJsonRun(
         variant=entry.variant,
         status=verdict.status,
         kind=verdict.kind,

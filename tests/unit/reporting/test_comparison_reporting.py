@@ -242,7 +242,7 @@ def test_the_json_of_every_comparison_is_as_its_schema_says(
         document = json.loads(text_of("compare.json", comparison))
         assert faults(validator, document) == []
     document["pairs"] = [{"name": "naive"}]
-    required = compare_schema["$defs"]["CompareFilePair"]["required"]
+    required = compare_schema["$defs"]["CompareJsonPair"]["required"]
     assert len(faults(validator, document)) == len(required) - 1
 
 

@@ -47,7 +47,7 @@ def test_a_property_that_is_not_described_is_refused(gates: Mapping[str, GateRes
     assert "'colour' was unexpected" in fault
 
 
-@pytest.mark.parametrize("name", ["GateFileVariant", "GateFileCheck", "GateFileRun"])
+@pytest.mark.parametrize("name", ["GateJsonVariant", "GateJsonCheck", "GateJsonRun"])
 def test_each_property_that_is_written_is_described(
     gates: Mapping[str, GateResult], name: str
 ) -> None:
@@ -55,9 +55,9 @@ def test_each_property_that_is_written_is_described(
     assert list(made) == list(GATE["properties"]) == GATE["required"]
     over = next(each for each in made["variants"] if each["answer"] == "over_budget")
     written = {
-        "GateFileVariant": over,
-        "GateFileCheck": over["checks"][0],
-        "GateFileRun": over["runs"][0],
+        "GateJsonVariant": over,
+        "GateJsonCheck": over["checks"][0],
+        "GateJsonRun": over["runs"][0],
     }[name]
     described = GATE["$defs"][name]
     assert list(written) == list(described["properties"]) == described["required"]
@@ -68,7 +68,7 @@ def test_an_answer_is_a_word_beside_its_exit_code(answer: GateAnswer) -> None:
     made = document(gated(variant(answer)))
     assert made["exit_code"] == int(answer)
     assert (
-        made["answer"] == made["variants"][0]["answer"] in GATE["$defs"]["GateFileAnswer"]["enum"]
+        made["answer"] == made["variants"][0]["answer"] in GATE["$defs"]["GateJsonAnswer"]["enum"]
     )
 
 

@@ -233,7 +233,7 @@ def test_a_soak_is_written_as_the_schema_says(tmp_path: Path) -> None:
 
 
 def test_a_run_has_a_property_for_each_that_is_written(documents: dict[str, Any]) -> None:
-    described = REPORT["$defs"]["ReportFileRun"]
+    described = REPORT["$defs"]["ReportJsonRun"]
     (run,) = documents["killed"]["runs"]
     assert list(run) == list(described["properties"]) == described["required"]
     assert list(documents["killed"]) == list(REPORT["properties"]) == REPORT["required"]
@@ -242,7 +242,7 @@ def test_a_run_has_a_property_for_each_that_is_written(documents: dict[str, Any]
 def test_every_series_of_ours_is_told_with_its_unit() -> None:
     ours = [facts.series for facts in SERIES.values() if facts.is_sampled]
     header = RUN_FILE["$defs"]["header"]["properties"]["series"]["description"]
-    trends = REPORT["$defs"]["ReportFileRun"]["properties"]["trends"]["description"]
+    trends = REPORT["$defs"]["ReportJsonRun"]["properties"]["trends"]["description"]
     for series in ours:
         for text in (header, trends):
             assert f"{series.name} ({SERIES[series.name].short_title}, {series.unit})" in text
