@@ -43,7 +43,7 @@ def kill_sentence(told: KillForecast, work: Work, kinds: Set[Kind], reason: Text
 
 def _when(told: KillForecast, work: Work, reason: Text) -> Message:
     if told.limit_bytes is None:
-        return message("kill.unknown_limit", "Time to limit unknown: {reason}", reason=reason)
+        return message("kill.unknown_limit", "Unknown: {reason}", reason=reason)
     values: dict[str, Any] = {
         "limit": word(told.limit),
         "size": Amount(told.limit_bytes),
@@ -53,7 +53,7 @@ def _when(told: KillForecast, work: Work, reason: Text) -> Message:
         del values["series"]
         return message(
             "kill.unknown",
-            "{limit} ({size}): time to limit unknown, {reason}",
+            "Unknown for {limit} ({size}): {reason}",
             reason=reason,
             **values,
         )
