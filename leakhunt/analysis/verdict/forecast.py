@@ -221,8 +221,8 @@ def _over(run: Run, counted: _Counted, base: KillForecast) -> KillForecast | Non
 def _path(run: Run, verdict: Verdict, counted: _Counted) -> _Path | None:
     room = max(counted.limit_bytes - counted.used(run), 0)
     if verdict.status is Status.LEAK or verdict.kind is Kind.OUTSIDE_GROWTH:
-        leaking = _leak_rate(verdict.trends, counted)
-        if leaking is not None:
+        leaking = _leaking(verdict.trends, counted)
+        if leaking:
             return _at_rate(leaking, room)
     calls = run.calls[run.judged_from : run.samples_done]
     values = run.samples[counted.sampled][run.judged_from : run.samples_done]
@@ -235,27 +235,24 @@ def _path(run: Run, verdict: Verdict, counted: _Counted) -> _Path | None:
     return _by_fits(found, room, run, counted)
 
 
-def _leak_rate(trends: Mapping[str, Trend], counted: _Counted) -> Trend | None:
-    """The growth of what the killer counts, or of live memory where that still hides it."""
+def _leaking(trends: Mapping[str, Trend], counted: _Counted) -> list[Trend]:
+    """What leaks: what the killer counts, and live memory, of which more may still be hidden."""
     order = (
         (CUDA_RESERVED, CUDA_ALLOCATED)
         if counted.limit == GPU_MEMORY
         else (RSS, ANONYMOUS, LIVE_HEAP)
     )
     found = [trends[name] for name in order if name in trends]
-    return next((trend for trend in found if trend.status is Status.LEAK and trend.rate), None)
+    return [trend for trend in found if trend.status is Status.LEAK and trend.rate]
 
 
-def _at_rate(trend: Trend, room: int) -> _Path:
-    assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
-    low, high = trend.rate_low, max(trend.rate_high, trend.rate)
-    return _Path(
-        room / trend.rate,
-        room / high,
-        room / low if low > 0 else inf,
-        (str(Model.LINEAR),),
-        is_leak=True,
-    )
+def _at_rate(leaking: Sequence[Trend], room: int) -> _Path:
+    """At the rate of the first; at the latest at that of the slowest: the rest may be retained."""
+    rate = leaking[0].rate or 0.0
+    high = max(leaking[0].rate_high or 0.0, rate)
+    low = min(trend.rate_low or 0.0 for trend in leaking)
+    latest = room / low if low > 0 else inf
+    return _Path(room / rate, room / high, latest, (str(Model.LINEAR),), is_leak=True)
 
 
 def _by_fits(found: Fits, room: int, run: Run, counted: _Counted) -> _Path:
@@ -280,9 +277,9 @@ def _by_fits(found: Fits, room: int, run: Run, counted: _Counted) -> _Path:
 def _outlook(base: KillForecast, path: _Path, run: Run, levels_after: int | None) -> KillForecast:
     """What the calls until the limit come to, as far as anything can be foreseen."""
     farthest = FARTHEST * run.calls_done
-    if levels_after is not None and path.soonest > max(levels_after - run.calls_done, 0):
-        level = max(levels_after - run.calls_done, 0)
-        return replace(base, outlook=Outlook.LEVELLED, calls_soonest=max(level, run.calls_done))
+    until_full = (levels_after or 0) - run.calls_done
+    if until_full > 0 and path.soonest > until_full:
+        return replace(base, outlook=Outlook.NOT_WITHIN, calls_soonest=until_full)
     told = replace(
         base,
         calls=_whole(path.calls),
