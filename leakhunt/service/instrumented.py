@@ -100,7 +100,7 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(subject.plan),
         "facts": dict(subject.facts),
-        "environment": describe_environment({}),
+        "environment": {**describe_environment({}), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": {},
