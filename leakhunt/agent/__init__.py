@@ -205,7 +205,8 @@ def _numbers_reader() -> Callable[[], dict[str, int]]:
     live_bytes = serving().live_bytes
 
     def read() -> dict[str, int]:
-        values = {PYTHON_BLOCKS: sys.getallocatedblocks()}
+        blocks = sys.getallocatedblocks()
+        values = {PYTHON_BLOCKS: blocks} if blocks else {}  # none with PYTHONMALLOC=malloc
         if live_bytes is not None:
             values[LIVE_HEAP] = live_bytes()
         torch = sys.modules.get("torch")
