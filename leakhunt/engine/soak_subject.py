@@ -18,6 +18,7 @@ from leakhunt.engine.soak_target import Target
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
+from leakhunt.runner.reaper import Reaper
 from leakhunt.service.load_generator import Demand, LoadProcess
 from leakhunt.service.loop import Subject
 from leakhunt.service.service import (
@@ -34,6 +35,9 @@ from leakhunt.service.service import (
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
+
+# How long a service may take to end where leakhunt was killed.
+_GRACE_SECONDS = 2.0
 
 
 @contextmanager
@@ -94,7 +98,8 @@ def _running(
         port = free_port()
         if PORT not in target.url:
             refuse_taken(target.url)
-        service = start(begun, port, log, limit, effort.leave_running)
+        reaper = None if effort.leave_running else stack.enter_context(Reaper(_GRACE_SECONDS))
+        service = start(begun, port, log, limit, reaper)
         stack.callback(service.stop)
         yield service, target.url.replace(PORT, str(port))
 

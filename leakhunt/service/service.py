@@ -25,6 +25,7 @@ import psutil
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
+from leakhunt.runner.reaper import Reaper
 from leakhunt.service.process_tree import Identity, Tree
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
@@ -99,8 +100,10 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
 
 
-def start(wanted: Start, port: int, log: Path, limit: MemoryLimit, leave: bool) -> Service:
-    """Start a service; it may not be ready yet.
+def start(
+    wanted: Start, port: int, log: Path, limit: MemoryLimit, reaper: Reaper | None
+) -> Service:
+    """Start a service; it may not be ready yet. It ends with `reaper`; None: it is left running.
 
     Raises:
         CannotWrite: its log cannot be written.
@@ -109,11 +112,12 @@ def start(wanted: Start, port: int, log: Path, limit: MemoryLimit, leave: bool) 
     command = [
         word.replace(PORT, str(port)).replace(_PYTHON, sys.executable) for word in wanted.command
     ]
+    leave = reaper is None
     with opened_log(log) as stream:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "leakhunt.service.launcher"),
-                "leave" if leave else "stay",
+                "0" if leave else str(os.getpid()),
                 *command,
             ],
             stdin=subprocess.PIPE,
@@ -121,8 +125,16 @@ def start(wanted: Start, port: int, log: Path, limit: MemoryLimit, leave: bool) 
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=wanted.folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PORT": str(port), **wanted.variables},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PORT": str(port),
+                **wanted.variables,
+                **(reaper.variables if reaper is not None else {}),
+            },
         )
+    if reaper is not None:
+        reaper.watch(process.pid, limit.group)
     assert process.stdin is not None
     try:
         limit.enter(process.pid)
