@@ -17,8 +17,9 @@ from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.language import speaking, spoken, tr
+from leakhunt.text.language import speaking, spoken
 from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -40,7 +41,8 @@ def report_of(runs: Sequence[Run], place: str) -> Report:
     """
     if not runs:
         raise NothingMeasured(
-            tr(
+            message(
+                "report.no-run-file",
                 "{place}: no run file (*.run.jsonl) found. Create one with 'leakhunt run'",
                 place=place,
             )
@@ -91,10 +93,11 @@ def report_again(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "report.cannot-write",
                 "{folder}: {strerror}. Choose another folder with --out",
                 folder=folder,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))
@@ -108,7 +111,13 @@ def limit_bytes(limit: int | str | None) -> int | None:
     """
     if isinstance(limit, int) and limit < 0:
         raise UsageError(
-            tr("{name}={value}: expected {least} or more", name="limit", value=limit, least=0)
+            message(
+                "argument.too-small",
+                "{name}={value}: expected {least} or more",
+                name="limit",
+                value=limit,
+                least=0,
+            )
         )
     return parse_size(limit) if isinstance(limit, str) and limit else (limit or None)
 

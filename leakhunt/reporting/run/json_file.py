@@ -16,6 +16,8 @@ Format history
         blind_spots, a trial's pairs.
     7 (2026-11): every verdict has a forecast: outlook, series, used_bytes, headroom_bytes, models,
         warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
+        before, after and saved of a trial are null where an allocator does not tell what is in use
+        (its unread says why); its rounding.
 """
 
 from __future__ import annotations
