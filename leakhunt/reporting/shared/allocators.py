@@ -17,7 +17,7 @@ ALLOCATOR_HEADINGS = (
     mark("results"),
 )
 # The narrow table of the terminal leaves out the last.
-NARROW_COLUMNS = 5
+NARROW_HEADINGS = (*ALLOCATOR_HEADINGS[:4], mark("time"))
 
 
 def allocator_rows(board: AllocatorBoard) -> Iterator[tuple[str, ...]]:
@@ -33,6 +33,15 @@ def allocator_rows(board: AllocatorBoard) -> Iterator[tuple[str, ...]]:
             _time(trial),
             _results(trial),
         )
+
+
+def narrow_rows(board: AllocatorBoard) -> Iterator[tuple[str, ...]]:
+    """The same under `NARROW_HEADINGS`; after the first, times are told by their ratio alone."""
+    for trial, cells in zip(board.trials, allocator_rows(board), strict=True):
+        if trial.time_ratio is None:
+            yield cells[: len(NARROW_HEADINGS)]
+        else:
+            yield (*cells[:4], tr("{ratio:.2f} ×", ratio=trial.time_ratio.estimate))
 
 
 def _saved(trial: AllocatorTrial) -> str:
