@@ -17,7 +17,8 @@ Format history
     7 (2026-11): every verdict has a forecast: outlook, series, used_bytes, headroom_bytes, models,
         warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
         before, after and saved of a trial are null where an allocator does not tell what is in use
-        (its unread says why); its rounding.
+        (its unread says why); its rounding; allocators, the boards
+        of those that were tried.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Plan
@@ -83,6 +84,7 @@ class ReportJson:
     runs: tuple[ReportJsonRun, ...]
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
+    allocators: tuple[AllocatorBoard, ...]
 
 
 def render(report: Report) -> bytes:
@@ -95,6 +97,7 @@ def render(report: Report) -> bytes:
             tuple(map(_run, report.entries)),
             report.trials,
             report.claims,
+            report.allocators,
         )
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
