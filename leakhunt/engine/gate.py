@@ -42,7 +42,8 @@ from leakhunt.engine.gate_output import (
 from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
-from leakhunt.engine.report import GENERATOR, limit_bytes, with_limit
+from leakhunt.engine.given_limit import limit_bytes, with_limit
+from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
 from leakhunt.engine.revisions import rival_of
 from leakhunt.engine.select_runs import runs_in

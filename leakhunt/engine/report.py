@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from leakhunt import __version__
-from leakhunt.amounts import parse_size
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.errors import BadFile, CannotWrite, NothingMeasured, UsageError
+from leakhunt.engine.given_limit import limit_bytes, with_limit
+from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RunRenderer
@@ -101,30 +101,6 @@ def report_again(
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))
-
-
-def limit_bytes(limit: int | str | None) -> int | None:
-    """The bytes of a limit that was given as such, or as a size; None: none was.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    if isinstance(limit, int) and limit < 0:
-        raise UsageError(
-            message(
-                "argument.too-small",
-                "{name}={value}: expected {least} or more",
-                name="limit",
-                value=limit,
-                least=0,
-            )
-        )
-    return parse_size(limit) if isinstance(limit, str) and limit else (limit or None)
-
-
-def with_limit(run: Run, size: int | None) -> Run:
-    """A run that is set against a limit of this size; None: as it was planned."""
-    return run if size is None else replace(run, plan=replace(run.plan, limit_bytes=size))
 
 
 def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
-from leakhunt.engine.report import limit_bytes
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults

@@ -13,7 +13,7 @@ from math import isfinite
 from pathlib import Path
 
 from leakhunt.amounts import parse_duration, parse_size
-from leakhunt.engine.report import limit_bytes
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.text.message import message
