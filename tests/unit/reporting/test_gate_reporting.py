@@ -146,8 +146,8 @@ def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, GateRe
     assert power(over) == "1.20 KiB/call"
     assert measured(total) == "0 [0, 12] B in total"
     share, seconds = rows(gates["time"])
-    assert measured(share) == "+3.1 % [+1 %, +5.2 %]"
-    assert measured(seconds) == "20 ms [18 ms, 22 ms]"
+    assert measured(share) == "+3.1 [+1, +5.2] %"
+    assert measured(seconds) == "20 [18, 22] ms"
 
 
 def test_what_is_on_top_of_a_baseline_has_its_sign() -> None:
