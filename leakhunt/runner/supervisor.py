@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome
-from leakhunt.model.series import AUDIO, DURATION, SERIES
+from leakhunt.model.series import AUDIO, DURATION, INPUT, SERIES
 from leakhunt.probes import choose
+from leakhunt.probes.peaks import dear_series
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
@@ -37,6 +38,7 @@ from leakhunt.worker.protocol import Order, write_order, write_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
 POLL_SECONDS = 0.02
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # How long a worker that was asked to stop may take for its last call and for settling.
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
@@ -108,8 +110,9 @@ def measure(
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
     limit = memory_limit(plan.memory_limit_bytes)
+    order = replace(order, unread=tuple(dear_series()))
     try:
-        header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
+        header = header_of(plan, order, limit, facts, _environment(order))
         run_writer.create(order.run_file, header)
         started = time.monotonic()
         outcome = _supervised(plan, order, log, limit, progress)
@@ -133,14 +136,15 @@ def measure(
 
 def header_of(
     plan: Plan,
-    tells_audio: bool,
+    order: Order,
     limit: MemoryLimit,
     facts: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
     """The header of a run file; `environment` is the one that the calls are made in."""
-    chosen = choose(plan.device)
-    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
+    chosen = choose(plan.device, dear_series())
+    inputs = {INPUT: order.tells_input, AUDIO: order.tells_audio}
+    told = (*(name for name, is_told in inputs.items() if is_told), DURATION)
     read = (*chosen.series, *(SERIES[name].series for name in told))
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -206,21 +210,32 @@ def _supervise(
 ) -> Outcome:
     with Tail(order.run_file) as tail:
         last_news = time.monotonic()
-        answered = 0
+        answered = last_rss = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
+            last_rss = max(last_rss, _rss_of(worker.pid))
             is_news = tail.follow()
             progress(tail)
             if is_news:
                 last_news = time.monotonic()
+                last_rss = 0
                 if tail.pauses > answered:
                     answered = tail.pauses
                     _answer(worker, order)
             elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
                 return _hung(worker, tail, plan.timeout_seconds)
-        tail.follow()
+        if tail.follow():
+            last_rss = 0
         progress(tail)
-        return _ended(worker, tail, limit)
+        return replace(_ended(worker, tail, limit), last_rss_bytes=last_rss or None)
+
+
+def _rss_of(pid: int) -> int:
+    """RSS of the worker as it is seen from outside; 0 where it is gone, or not told."""
+    try:
+        return int(Path("/proc", str(pid), "statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:

@@ -42,7 +42,10 @@ class Order:
     `prepare` order it is where the answer goes. `function` is the variant's function in the
     scenario file, which is imported as `module` where it is part of a package; `plain`: it marks no
     variant. `devices` are those the scenario knows; `instrument` watches the run, if it is not to
-    be measured; `tells_audio`: the scenario says how much audio a call's input is; `environment` is
+    be measured; `tells_audio`: the scenario says how much audio a call's input is;
+    `tells_input`: a call's input has a size, in `input_unit` where the scenario says so (else that
+    of bytes, texts and arrays is found); `unread` are series not to be read;
+    `takes_peaks`: a few calls after the run show what each takes at its height; `environment` is
     added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
     names who finds what is called, where it is no variant of a scenario, as ``module:function``;
     the worker calls it with this order, the channel, the appender and the stop. `test` is then the
@@ -59,6 +62,10 @@ class Order:
     context: Context
     instrument: Instrument | None = None
     tells_audio: bool = False
+    tells_input: bool = False
+    input_unit: str = ""
+    unread: tuple[str, ...] = ()
+    takes_peaks: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
     provider: str = ""
@@ -91,6 +98,7 @@ class Channel:
         context["folder"] = Path(context["folder"])
         fields["run_file"] = Path(fields["run_file"])
         fields["devices"] = tuple(fields["devices"])
+        fields["unread"] = tuple(fields["unread"])
         if fields["instrument"] is not None:
             fields["instrument"] = Instrument(fields["instrument"])
         if fields["test"] is not None:

@@ -70,6 +70,8 @@ def _run(entry: JudgedRun) -> dict[str, Any]:
         "attribution": as_json(entry.attribution),
         "ceiling": as_json(entry.ceiling),
         "load_summary": as_json(entry.load_summary),
+        "peak": as_json(entry.peak),
+        "recommended_limit": as_json(entry.recommended_limit),
         "readings": [as_json(reading) for reading in run.readings],
         "plan": as_json(run.plan),
         "phases": [as_json(phase) for phase in run.phases],
