@@ -164,6 +164,8 @@ def test_a_line_that_leakhunt_does_not_write_is_refused(line: dict[str, Any]) ->
     "line",
     [
         {"record": "note", "kind": "stopped"},
+        {"record": "note", "kind": "input", "unit": "byte"},
+        {"record": "note", "kind": "peaks", "calls": [[5, 100, 300, 120]], "ended": ""},
         {"record": "note", "kind": "disk-full", "text": "No space left on device"},
         {"record": "note", "kind": "error", "text": "ValueError: x", "exit_code": 8},
         {"record": "note", "kind": "watched", "caveats": ["none"]},
@@ -207,6 +209,19 @@ REPORTED = sorted(
 )
 
 
+# What came to the format later: a report that was written before is one of the format all the same.
+CAME_LATER = {
+    "Outcome": ("last_rss_bytes",),
+    "Plan": ("concurrency",),
+    "Run": ("peak", "recommended_limit"),
+}
+
+
+def required_of(name: str) -> list[str]:
+    later = CAME_LATER.get(name, ())
+    return [each for each in REPORT["$defs"][name]["properties"] if each not in later]
+
+
 def test_all_that_a_report_can_hold_is_defined_and_nothing_else() -> None:
     told = {name for name in REPORT["$defs"] if name not in ("Run", "Note", "Text")}
     assert told == {kind.__name__ for kind in REPORTED}
@@ -220,7 +235,7 @@ def test_a_definition_of_the_report_is_what_its_type_says(kind: type) -> None:
         assert described["enum"] == [str(each) for each in kind]
         return
     assert disagreements(kind, described) == []
-    assert described["required"] == list(described["properties"])
+    assert described["required"] == required_of(kind.__name__)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +281,8 @@ def test_a_field_that_the_schema_lacks_is_found() -> None:
 def test_a_run_has_a_property_for_each_that_is_written(documents: dict[str, Any]) -> None:
     described = REPORT["$defs"]["Run"]
     (run,) = documents["killed"]["runs"]
-    assert list(run) == list(described["properties"]) == described["required"]
+    assert list(run) == list(described["properties"])
+    assert described["required"] == required_of("Run")
     assert list(documents["killed"]) == list(REPORT["properties"]) == REPORT["required"]
 
 
