@@ -81,7 +81,7 @@ class PeakRssProbe:
 def dear_series() -> Mapping[str, Text]:
     """The series that cost too much to read at every sample on this machine, and why.
 
-    Measured once, by the process that writes the header: a worker goes by what it is told.
+    Measured once in a process, before the first call.
     """
     if PeakRssProbe.unavailable() is not None:
         return {}

@@ -23,7 +23,6 @@ from typing import Any
 from leakhunt.errors import LeakhuntError
 from leakhunt.instruments import Call
 from leakhunt.model.run import Phase
-from leakhunt.model.series import PEAK_RSS
 from leakhunt.probes import PeakProbe, Probe, choose
 from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
@@ -112,7 +111,7 @@ def carry_out(
         appender.append(line)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
-    elif order.takes_peaks and PEAK_RSS not in order.unread and PeakRssProbe.unavailable() is None:
+    elif order.takes_peaks and not order.instrument and calls.reads_peaks:
         appender.append(encode({"record": "note", **peak_note(calls.once)}))
 
 
@@ -127,7 +126,7 @@ class Calls:
         self._make_input = body.make_input
         self._summarize = body.summarize
         self._write = appender.append
-        kinds = choose(order.context.device, dict.fromkeys(order.unread, "")).kinds
+        kinds = choose(order.context.device).kinds
         self._probes: list[tuple[Probe, int]] = []
         width = 0
         for kind in kinds:
@@ -136,6 +135,7 @@ class Calls:
         # The high-water marks are set back before the first call of a sample.
         probes = (probe for probe, _ in self._probes)
         self._resets = [probe.reset for probe in probes if isinstance(probe, PeakProbe)]
+        self.reads_peaks = PeakRssProbe in kinds
         self._audio_seconds = body.audio_seconds if order.tells_audio else None
         self._input_size = body.input_size
         self._input_unit = order.input_unit

@@ -74,7 +74,7 @@ def test_where_it_is_dear_it_is_switched_off_and_says_why(monkeypatch: pytest.Mo
     try:
         dear = dear_series()
         assert "2,000 µs per sample" in str(dear[PEAK_RSS])
-        chosen = choose("cpu", dear)
+        chosen = choose("cpu")
         assert PEAK_RSS not in {series.name for series in chosen.series}
         assert chosen.unavailable[PEAK_RSS] == dear[PEAK_RSS]
     finally:
@@ -82,4 +82,4 @@ def test_where_it_is_dear_it_is_switched_off_and_says_why(monkeypatch: pytest.Mo
 
 
 def test_on_this_machine_it_is_read() -> None:
-    assert PEAK_RSS in {series.name for series in choose("cpu", dear_series()).series}
+    assert PEAK_RSS in {series.name for series in choose("cpu").series}
