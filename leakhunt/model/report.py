@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakhunt.errors import UsageError
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.run import Run
@@ -110,7 +110,8 @@ class JudgedRun:
 class Report:
     """What a renderer gets. The first of `entries` is the reference if it was run.
 
-    `trials` are the remedies that were tried, before against after. `claims` are those that were
+    `trials` are the remedies that were tried, before against after; `allocators` the boards of
+    those that were. `claims` are those that were
     checked on these runs (`leakhunt claims`).
     """
 
@@ -120,6 +121,7 @@ class Report:
     generator: str
     trials: tuple[RemedyTrial, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
+    allocators: tuple[AllocatorBoard, ...] = ()
 
     def verdict(self, variant: str = "") -> Verdict:
         """The verdict on a variant (its first run); without a name, on the only one.

@@ -28,6 +28,7 @@ from leakhunt.reporting.run.tables import (
     remedies,
     row,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     calls_fact,
     first_facts,
@@ -119,6 +120,8 @@ def render(report: Report) -> bytes:
         board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
         trial_headings=tuple(map(tr, TRIAL_HEADINGS)),
         trials=trials,
+        allocator_headings=tuple(map(tr, ALLOCATOR_HEADINGS)),
+        allocator_rows=allocator_rows,
         remedies=compared,
         peaks=[(e.variant, list(peak_lines(e))) for e in report.entries if e.peak is not None],
         # As the other figures.
