@@ -191,7 +191,7 @@ def _foreseen(
         warns=False,
         sentence="",
     )
-    over = _over(run, counted, base)
+    over = _over(run, counted, base, verdict.kind is Kind.SPIKE)
     if over is not None:
         return _said(over, run, verdict)
     path = _path(run, verdict, counted)
@@ -201,11 +201,13 @@ def _foreseen(
     return _said(_outlook(base, path, run, levels_after), run, verdict)
 
 
-def _over(run: Run, counted: _Counted, base: KillForecast) -> KillForecast | None:
+def _over(run: Run, counted: _Counted, base: KillForecast, is_spike: bool) -> KillForecast | None:
     """A run that was killed for memory, or that went over a limit that nothing enforces."""
     outcome = run.outcome
-    if outcome.ending is Ending.KILLED and outcome.kernel is not None:
-        return replace(base, outlook=Outlook.KILLED, calls=run.calls_done)
+    if outcome.ending is Ending.KILLED and (outcome.kernel is not None or is_spike):
+        last = outcome.last_rss_bytes if counted.sampled == RSS else None
+        used = max(base.used_bytes or 0, (last or 0) + counted.offset)
+        return replace(base, outlook=Outlook.KILLED, calls=run.calls_done, used_bytes=used)
     if counted.limit != GIVEN_LIMIT:
         return None
     values = run.samples[counted.sampled][: run.samples_done]

@@ -30,6 +30,7 @@ from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.load_table import work_of
+from leakhunt.reporting.shared.peaks import short_peak_lines
 from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.text.language import mark, tr
 
@@ -99,6 +100,8 @@ def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:
     yield Text.assemble(named, str(verdict.sentence))
     if told := limit_line(verdict):
         yield Text(f"  {told}", _WARNING if verdict.warns else "")
+    for line in short_peak_lines(entry):
+        yield Text(f"  {line}")
 
 
 def _style(verdict: Verdict) -> str:

@@ -138,6 +138,22 @@ def test_a_run_killed_by_its_limit_says_so_on_its_line(make_run: MakeRun) -> Non
     assert str(ahead.sentence).startswith("Killed by the memory limit (1.39 GiB) after 400 calls")
 
 
+def test_a_run_killed_by_one_call_was_as_high_as_it_was_seen(make_run: MakeRun) -> None:
+    """No sample is from the call that it died in."""
+    run = make_run(
+        live_heap=HEAP,
+        rss=curve(lambda call: 0),
+        limits={"the memory limit": 2048 * MIB},
+        outcome=Outcome(
+            Ending.KILLED, "SIGKILL", "SIGKILL", "the OOM killer", -9, last_rss_bytes=2000 * MIB
+        ),
+        plan_changes={"memory_limit_bytes": 2048 * MIB},
+    )
+    ahead = told(run)
+    assert (ahead.outlook, ahead.used_bytes) == (Outlook.KILLED, 2000 * MIB)
+    assert ahead.warns and judge(run).kind is Kind.SPIKE
+
+
 def test_a_limited_address_space_is_set_against_address_space(make_run: MakeRun) -> None:
     run = make_run(
         live_heap=HEAP,
