@@ -9,6 +9,7 @@ from rich.console import Console
 
 from leakhunt.cli.display import SteadyConsole
 from leakhunt.model.report import Report
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
 
 
@@ -23,4 +24,4 @@ def print_report(report: Report, files: Sequence[Path], console: Console | None 
     for line in (*verdict_lines(report), *suspect_lines(report)):
         console.print(line, soft_wrap=not console.is_terminal)
     for path in reversed(files):
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+        console.print(visible(str(path)), soft_wrap=True, markup=False, highlight=False)
