@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from leakhunt.analysis.attribution.allocator_board import allocator_boards
 from leakhunt.analysis.attribution.attribute import attribute, bounded
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.remedy import remedy_trials
@@ -37,7 +38,8 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     entries = tuple(_judged(run, reference, runs) for run in ordered)
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
-    return Report(title, entries, command, generator, remedy_trials(runs))
+    trials, boards = remedy_trials(runs), allocator_boards(runs)
+    return Report(title, entries, command, generator, trials, allocators=boards)
 
 
 def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:

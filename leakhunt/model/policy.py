@@ -12,7 +12,7 @@ from leakhunt.model.gate import SECONDS_PER_CALL, Acceptance, Budget
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Variant
 from leakhunt.model.series import judged_series
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -50,9 +50,9 @@ class ScenarioPolicy:
     `target` is a built-in scenario's name, the path of one, seen from the policy's file, or a
     module; this is its `place`. After a colon it names the only variants or functions that it is
     about. `where` is the ``file:line`` that says so. `variants` are names or patterns (none: all),
-    of which `only_clean` leaves those that are known not to leak. `budgets` are those of all its variants,
-    the file's among them; `variant_budgets` what single variants have of their own. None: as
-    ``leakhunt run`` has it without that option.
+    of which `only_clean` leaves those that are known not to leak. `budgets` are those of all its
+    variants, the file's among them; `variant_budgets` what single variants have of their own. None:
+    as ``leakhunt run`` has it without that option.
     """
 
     target: str
@@ -120,7 +120,8 @@ class ScenarioPolicy:
         ]
         if strangers:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-such-variant",
                     "{place}: {owner} has no variant {name!r}{hint}. Known variants: {known}",
                     place=self.where,
                     owner=self.target,
@@ -132,7 +133,8 @@ class ScenarioPolicy:
         found = tuple(variant for variant in variants if self._gates(variant))
         if not found:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-clean-variant",
                     "{place}: {owner} has no variant marked clean. Remove only_clean",
                     place=self.where,
                     owner=self.target,

@@ -27,6 +27,7 @@ from leakhunt.reporting.run.tables import (
     remedies,
     row,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     calls_fact,
     first_facts,
@@ -118,6 +119,8 @@ def render(report: Report) -> bytes:
         board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
         trial_headings=tuple(map(tr, TRIAL_HEADINGS)),
         trials=trials,
+        allocator_headings=tuple(map(tr, ALLOCATOR_HEADINGS)),
+        allocator_rows=allocator_rows,
         remedies=compared,
         bars=bars,
         no_ledger=no_ledger,

@@ -13,7 +13,9 @@ Format history
         the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
-        blind_spots, a trial's pairs.
+        blind_spots, a trial's pairs. Since: before, after and saved of a trial are null where an
+        allocator does not tell what is in use (its unread says why); its rounding;
+        allocators, the boards of those that were tried.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Plan
@@ -79,6 +81,7 @@ class ReportJson:
     runs: tuple[ReportJsonRun, ...]
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
+    allocators: tuple[AllocatorBoard, ...]
 
 
 def render(report: Report) -> bytes:
@@ -91,6 +94,7 @@ def render(report: Report) -> bytes:
             tuple(map(_run, report.entries)),
             report.trials,
             report.claims,
+            report.allocators,
         )
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 

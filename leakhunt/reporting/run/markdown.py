@@ -25,6 +25,7 @@ from leakhunt.reporting.run.tables import (
     row,
     verdict_cell,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
@@ -115,6 +116,11 @@ def _details(report: Report) -> Iterator[str]:
     if report.trials:
         yield ""
         yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
+    for board in report.allocators:
+        yield ""
+        yield from _table(tuple(map(tr, ALLOCATOR_HEADINGS)), allocator_rows(board))
+        yield ""
+        yield _escaped(str(board.sentence))
     yield from claim_details(report.claims, {})
     for entry in report.entries:
         yield from _ledger(entry)

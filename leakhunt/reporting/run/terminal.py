@@ -21,6 +21,10 @@ from leakhunt.reporting.run.tables import (
     last_cell,
     verdict_cell,
 )
+from leakhunt.reporting.shared.allocators import (
+    NARROW_HEADINGS,
+    narrow_rows,
+)
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
@@ -65,6 +69,19 @@ def summary_table(report: Report) -> Table:
             Text(last_cell(entry, report)),
         )
     return table
+
+
+def allocator_tables(report: Report) -> Iterator[Table | Text]:
+    """The allocators that were tried, a table and a sentence for each variant."""
+    for board in report.allocators:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, heading in enumerate(NARROW_HEADINGS):
+            table.add_column(tr(heading), justify="right" if place else "left", no_wrap=True)
+        for place, cells in enumerate(narrow_rows(board)):
+            style = "bold" if place == board.recommended else ""
+            table.add_row(*(Text(visible(cell), style) for cell in cells))
+        yield table
+        yield visible_line(Text.assemble(("= ", "bold"), str(board.sentence)))
 
 
 def _rate(trend: Trend | None) -> str:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from leakhunt.probes import choose
+from leakhunt.probes.allocator import serving
 
 
 def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +32,8 @@ def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.Mo
 
 def test_a_probe_that_cannot_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("psutil.heap_info")
+    serving.cache_clear()  # what serves a process is found once
     chosen = choose("cpu")
+    serving.cache_clear()
     assert "live_heap" not in {series.name for series in chosen.series}
     assert "mallinfo2" in str(chosen.unavailable["live_heap"])
