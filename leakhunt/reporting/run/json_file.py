@@ -27,6 +27,7 @@ from typing import Any
 from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
+from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
 from leakhunt.model.run import Outcome, Phase, Reading
@@ -59,6 +60,8 @@ class ReportJsonRun:
     attribution: Attribution | None
     ceiling: Ceiling | None
     load_summary: LoadSummary | None
+    peak: Peak | None
+    recommended_limit: RecommendedLimit | None
     readings: tuple[Reading, ...]
     plan: Plan
     phases: tuple[Phase, ...]
@@ -118,6 +121,8 @@ def _run(entry: JudgedRun) -> ReportJsonRun:
         attribution=entry.attribution,
         ceiling=entry.ceiling,
         load_summary=entry.load_summary,
+        peak=entry.peak,
+        recommended_limit=entry.recommended_limit,
         readings=run.readings,
         plan=run.plan,
         phases=run.phases,

@@ -29,6 +29,7 @@ from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.load_table import work_of
+from leakhunt.reporting.shared.peaks import short_peak_lines
 from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.text.language import mark, tr
 
@@ -120,15 +121,11 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
 
 def verdict_lines(report: Report) -> list[Text]:
     """A sentence a variant, then the facts about the inputs. Never read as markup."""
-    lines = [
-        Text.assemble(
-            (
-                f"{SIGNS[entry.verdict.status]} {entry.variant}{tr(': ')}",
-                _STYLES[entry.verdict.status],
-            ),
-            str(entry.verdict.sentence),
-        )
-        for entry in report.entries
-    ]
+    lines = []
+    for entry in report.entries:
+        sign, style = SIGNS[entry.verdict.status], _STYLES[entry.verdict.status]
+        named = (f"{sign} {entry.variant}{tr(': ')}", style)
+        lines.append(Text.assemble(named, str(entry.verdict.sentence)))
+        lines += [Text(f"  {line}") for line in short_peak_lines(entry)]
     lines += [Text(f"{name}{tr(': ')}{text}", "dim") for name, text in first_facts(report)]
     return [visible_line(line) for line in lines]
