@@ -254,7 +254,7 @@ def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iter
         )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
-        budgets = policy.of(scenario).budgets_of(variant)
+        budgets = policy.of(scenario, variant).budgets_of(variant)
         terms = Terms(budgets, policy.accepted_in(scenario), _today())
         yield answer_runs(runs, terms, GENERATOR, against)
 

@@ -37,6 +37,7 @@ from leakhunt.reporting.gate.tables import (
     parted,
 )
 from leakhunt.reporting.shared.suspects import Card, card
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def render(gated: GateResult) -> bytes:
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
         sentences=list(_sentences(gated, told)),
     )
-    return page.encode("utf-8", "backslashreplace") + b"\n"
+    return text_bytes(page) + b"\n"
 
 
 def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:

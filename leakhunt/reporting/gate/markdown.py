@@ -39,6 +39,7 @@ from leakhunt.reporting.gate.tables import (
     parted,
 )
 from leakhunt.reporting.shared.suspects import keeps
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 # The width of a curve in the table, in characters.
@@ -47,7 +48,7 @@ _BARS = 16
 
 def render(gated: GateResult) -> bytes:
     """UTF-8 GitHub-flavoured Markdown, which GitLab reads as well."""
-    return ("\n".join(_lines(gated)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(gated)) + "\n")
 
 
 def _lines(gated: GateResult) -> Iterator[str]:

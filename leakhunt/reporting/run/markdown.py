@@ -41,6 +41,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
@@ -54,7 +55,7 @@ _BARS = 16
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(report)) + "\n")
 
 
 def _lines(report: Report) -> Iterator[str]:
