@@ -25,12 +25,13 @@ def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:
 def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[Text]:
     """Scenarios of the policy of which there is no run file."""
     there = {each.scenario for each in variants}
+    held = {policy.of(each.scenario, each.variant).target for each in variants}
     for each in policy.scenarios:
-        if each.name not in there:
+        if each.target not in held if each.names_functions else each.name not in there:
             yield message(
                 "gate.not-among",
                 "{name} of the policy is not among these run files",
-                name=each.name,
+                name=each.target if each.names_functions else each.name,
             )
 
 

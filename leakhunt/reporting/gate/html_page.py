@@ -38,6 +38,7 @@ from leakhunt.reporting.gate.tables import (
 )
 from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import Card, card
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def render(gated: GateResult) -> bytes:
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
         sentences=list(_sentences(gated, told)),
     )
-    return page.encode("utf-8", "backslashreplace") + b"\n"
+    return text_bytes(page) + b"\n"
 
 
 def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:

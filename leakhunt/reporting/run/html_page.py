@@ -50,6 +50,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def render(report: Report) -> bytes:
         how_claims_are_read=tr(HOW_IT_IS_READ),
         **claim_words(),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
@@ -55,7 +56,7 @@ _BARS = 16
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(report)) + "\n")
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -182,7 +183,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
             keeps=_escaped(card.keeps),
         )
         if card.chain:
-            yield f"   - {tr('held by')}{tr(': ')}{_code(' -> '.join(card.chain))}"
+            yield f"   - {tr('reference chain')}{tr(': ')}{_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
             yield f"   - {_escaped(name)}{tr(': ')}{_escaped(text)}"
     if found:
