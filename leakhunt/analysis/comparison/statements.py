@@ -10,7 +10,7 @@ from leakhunt.analysis.comparison.metrics import READ_BY_ONE
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
 from leakhunt.model.report import Difference
 from leakhunt.model.run import Ending
-from leakhunt.model.series import LIVE_HEAP, RSS, SeriesRole, judged_series, live_bytes
+from leakhunt.model.series import LIVE_HEAP, PEAK_RSS, RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
 _DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
@@ -56,7 +56,7 @@ def difference_of(mismatch: Mismatch) -> Message:
 
 def quantity(line: Metric, amount: float) -> Amount | Rate:
     """An amount of this line with its unit, per call where it is; not for ``time``."""
-    return Amount(amount) if line.name == RSS_TOTAL else Rate(amount, line.unit)
+    return Amount(amount) if line.name in (RSS_TOTAL, PEAK_RSS) else Rate(amount, line.unit)
 
 
 def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:

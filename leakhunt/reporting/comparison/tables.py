@@ -16,7 +16,7 @@ from leakhunt.model.comparison import (
     SuspectChange,
     VerdictCount,
 )
-from leakhunt.model.series import Unit
+from leakhunt.model.series import PEAK_RSS, Unit
 from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
@@ -108,14 +108,14 @@ def line_title(line: Metric) -> str:
     """``live heap per call``."""
     return (
         str(line.title)
-        if line.name in (TIME, RSS_TOTAL)
+        if line.name in (TIME, RSS_TOTAL, PEAK_RSS)
         else tr("{title} per call", title=line.title)
     )
 
 
 def short_line_title(line: Metric) -> str:
     """``live heap/call``, for narrow places."""
-    if line.name in (TIME, RSS_TOTAL):
+    if line.name in (TIME, RSS_TOTAL, PEAK_RSS):
         return str(line.title)
     return tr("{title}/call", title=line.title)
 
