@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from leakhunt.model.allocators import JEMALLOC, MIMALLOC, TCMALLOC
 
 _PACKAGES = (
     "leakhunt",
@@ -57,18 +60,38 @@ def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
     Imports none of the packages it names.
     """
-    facts = {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return {"python": python, **_machine(), **_packages(), **_settings(variables)}
+
+
+def describe_environment_of_service(
+    variables: Mapping[str, str], is_our_interpreter: bool
+) -> dict[str, str]:
+    """The facts that are known of a process that this one only watches, as above."""
+    if is_our_interpreter:
+        return describe_environment(variables)
+    ours = _version("leakhunt")
+    return {**_machine(), **({"leakhunt": ours} if ours else {}), **_settings(variables)}
+
+
+def _machine() -> dict[str, str]:
+    return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()).strip() or "unknown",
         "cpu": _cpu(),
         "cores": str(available_cores()),
         "memory": _memory(),
     }
-    for package in _PACKAGES:
-        version = _version(package)
-        if version:
-            facts[package] = version
+
+
+def _packages() -> dict[str, str]:
+    """The versions of this interpreter's packages."""
+    versions = {package: _version(package) for package in _PACKAGES}
+    return {package: version for package, version in versions.items() if version}
+
+
+def _settings(variables: Mapping[str, str]) -> dict[str, str]:
+    facts = {}
     for name in _VARIABLES:
         if name in variables:
             facts[f"env {name}"] = variables[name]
@@ -111,3 +134,37 @@ def sees_gpu(variables: Mapping[str, str]) -> bool:
     places = (Path("/dev").glob("nvidia[0-9]*"), Path("/proc/driver/nvidia/gpus").glob("*"))
     # Where Linux runs inside Windows, the GPU has another door.
     return any(any(found) for found in places) or Path("/dev/dxg").exists()
+
+
+# The allocators that can be preloaded: the names of their libraries, the best first.
+_PRELOADABLE = {
+    JEMALLOC: ("jemalloc",),
+    TCMALLOC: ("tcmalloc_minimal", "tcmalloc"),
+    MIMALLOC: ("mimalloc",),
+}
+# Where libraries are that the loader's cache does not know, such as those of a conda environment.
+_LIBRARY_FOLDERS = (
+    Path(sys.prefix, "lib"),
+    *(Path(folder) for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/lib")),
+)
+
+
+def installed_allocators() -> dict[str, str]:
+    """What to put into LD_PRELOAD, by the name of each allocator that is installed here."""
+    if sys.platform != "linux":
+        return {}
+    found = ((name, _library(stems)) for name, stems in _PRELOADABLE.items())
+    return {name: library for name, library in found if library is not None}
+
+
+def _library(stems: Sequence[str]) -> str | None:
+    """A library by its name, where the loader knows it, else by its path."""
+    from ctypes.util import find_library
+
+    for stem in stems:
+        if (known := find_library(stem)) is not None:
+            return known
+        for folder in _LIBRARY_FOLDERS:
+            for file in sorted(folder.glob(f"lib{stem}.so*")):
+                return str(file)
+    return None

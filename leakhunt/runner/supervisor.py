@@ -9,34 +9,36 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from leakhunt.analysis.attribution.windows import next_stretch
 from leakhunt.analysis.verdict.schedule import next_phase
-from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome
-from leakhunt.model.series import AUDIO, DURATION, SERIES
-from leakhunt.probes import choose
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
+from leakhunt.runner.reaper import Reaper
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import Text, english, joined, mentions, message
-from leakhunt.worker.protocol import Order, write_order, write_phase
+from leakhunt.worker.description import describe_process
+from leakhunt.worker.protocol import Order, write_go, write_order, write_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
 POLL_SECONDS = 0.02
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # How long a worker that was asked to stop may take for its last call and for settling.
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
@@ -66,21 +68,19 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
         LeakhuntError: what the scenario said is wrong, under its own kind.
         ScenarioFailed: it ended without an answer.
     """
-    with _start(order, log) as worker:
-        try:
+    try:
+        with _started(order, log) as worker:
             worker.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise ScenarioFailed(
-                message(
-                    "run.prepare-timeout",
-                    "prepare() did not finish within {timeout_seconds:g} s. See {log}, or"
-                    " raise --timeout",
-                    timeout_seconds=timeout_seconds,
-                    log=str(log),
-                )
-            ) from None
-        finally:
-            _kill_group(worker)
+    except subprocess.TimeoutExpired:
+        raise ScenarioFailed(
+            message(
+                "run.prepare-timeout",
+                "prepare() did not finish within {timeout_seconds:g} s. See {log}, or"
+                " raise --timeout",
+                timeout_seconds=timeout_seconds,
+                log=str(log),
+            )
+        ) from None
     try:
         told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -107,12 +107,12 @@ def measure(
     Raises:
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
+    run_writer.refuse_existing(order.run_file)
     limit = memory_limit(plan.memory_limit_bytes)
     try:
-        header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
-        run_writer.create(order.run_file, header)
         started = time.monotonic()
-        outcome = _supervised(plan, order, log, limit, progress)
+        work = _Work(plan, order, limit, facts, progress, started)
+        outcome = _carried_out(work, log)
         run_writer.finish(order.run_file, outcome, time.monotonic() - started)
         if mentions(outcome.reason, DISK_FULL):
             raise CannotWrite(
@@ -132,57 +132,115 @@ def measure(
 
 
 def header_of(
-    plan: Plan,
-    tells_audio: bool,
-    limit: MemoryLimit,
-    facts: Mapping[str, str],
-    environment: Mapping[str, str],
+    plan: Plan, limit: MemoryLimit, facts: Mapping[str, str], described: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The header of a run file; `environment` is the one that the calls are made in."""
-    chosen = choose(plan.device)
-    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
-    read = (*chosen.series, *(SERIES[name].series for name in told))
+    """The header of a run file; `described` is what the process that makes the calls told."""
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": {**facts, "memory limit": limit.name},
-        "environment": describe_environment(environment),
-        "series": [asdict(series) for series in read],
-        "unavailable": dict(chosen.unavailable),
+        **described,
         "limits": memory_bounds(limit),
     }
 
 
-def _supervised(
-    plan: Plan, order: Order, log: Path, limit: MemoryLimit, progress: Progress
-) -> Outcome:
-    with _start(order, log, limit) as worker:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A run at work; `started` is when, by the monotonic clock."""
+
+    plan: Plan
+    order: Order
+    limit: MemoryLimit
+    facts: Mapping[str, str]
+    progress: Progress
+    started: float
+
+    def begin(self, described: Mapping[str, Any] | None) -> None:
+        """Write the header; None: the worker did not get as far as describing itself."""
+        if described is None:  # it makes no call either
+            order = self.order
+            described = describe_process(self.plan.device, order.inputs, _environment(order))
+        header = header_of(self.plan, self.limit, self.facts, described)
+        run_writer.create(self.order.run_file, header)
+
+
+def _carried_out(work: _Work, log: Path) -> Outcome:
+    answers, to_us = os.pipe()
+    order = replace(work.order, describes_to=to_us)
+    with open(answers, "rb") as stream, _started(order, log, work.limit) as worker:
+        return _supervised(worker, work, stream)
+
+
+def _supervised(worker: subprocess.Popen[bytes], work: _Work, stream: IO[bytes]) -> Outcome:
+    try:
+        described = _description(stream, work.plan.timeout_seconds)
+    except KeyboardInterrupt:
+        work.begin(None)
+        return _interrupt(worker)
+    work.begin(described)
+    try:
+        _send(worker, write_go())
+        return _supervise(worker, work)
+    except KeyboardInterrupt:
+        return _interrupt(worker)
+
+
+def _description(stream: IO[bytes], timeout_seconds: float | None) -> Mapping[str, Any] | None:
+    """What the worker says of itself; None: it ended before it could, or takes too long."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        line = stream.readline() if selector.select(timeout_seconds) else b""
+    return json.loads(line) if line.endswith(b"\n") else None
+
+
+@contextmanager
+def _started(
+    order: Order, log: Path, limit: MemoryLimit | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker, and nothing of what it has started once this ends."""
+    with Reaper() as reaper, _start(order, log, limit, reaper) as worker:
         try:
-            return _supervise(worker, plan, order, limit, progress)
-        except KeyboardInterrupt:
-            return _interrupt(worker)
+            yield worker
         finally:
             _kill_group(worker)
 
 
-def _start(order: Order, log: Path, limit: MemoryLimit | None = None) -> subprocess.Popen[bytes]:
-    with opened_log(log) as stream:
-        worker = subprocess.Popen(
-            [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
-            stdin=subprocess.PIPE,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=_environment(order),
-        )
+def _start(
+    order: Order, log: Path, limit: MemoryLimit | None, reaper: Reaper
+) -> subprocess.Popen[bytes]:
+    passed = [order.describes_to] if order.describes_to >= 0 else []
+    try:
+        with opened_log(log) as stream:
+            worker = subprocess.Popen(
+                [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**_environment(order), **reaper.variables},
+                pass_fds=passed,
+            )
+    finally:
+        for descriptor in passed:  # the worker's end of the pipe
+            os.close(descriptor)
+    reaper.watch(worker.pid, None if limit is None else limit.group)
     # The worker waits for its order, so it is under the limit before it allocates anything.
     if limit is not None:
         limit.enter(worker.pid)
-    assert worker.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
-        worker.stdin.write(write_order(order))
-        worker.stdin.flush()
+    _send(worker, write_order(order))
     return worker
+
+
+def _send(worker: subprocess.Popen[bytes], line: bytes) -> None:
+    assert worker.stdin is not None
+    if worker.stdin.closed:
+        return
+    try:
+        worker.stdin.write(line)
+        worker.stdin.flush()
+    except BrokenPipeError:  # it died meanwhile: its exit status tells how
+        with contextlib.suppress(BrokenPipeError):  # what is left unsent is flushed again
+            worker.stdin.close()
 
 
 def _environment(order: Order) -> dict[str, str]:
@@ -197,40 +255,42 @@ def _environment(order: Order) -> dict[str, str]:
     }
 
 
-def _supervise(
-    worker: subprocess.Popen[bytes],
-    plan: Plan,
-    order: Order,
-    limit: MemoryLimit,
-    progress: Progress,
-) -> Outcome:
+def _supervise(worker: subprocess.Popen[bytes], work: _Work) -> Outcome:
+    plan, order, progress = work.plan, work.order, work.progress
     with Tail(order.run_file) as tail:
-        last_news = time.monotonic()
-        answered = 0
+        last_news = work.started
+        answered = last_rss = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
+            last_rss = max(last_rss, _rss_of(worker.pid))
             is_news = tail.follow()
             progress(tail)
             if is_news:
                 last_news = time.monotonic()
+                last_rss = 0
                 if tail.pauses > answered:
                     answered = tail.pauses
                     _answer(worker, order)
             elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
                 return _hung(worker, tail, plan.timeout_seconds)
-        tail.follow()
+        if tail.follow():
+            last_rss = 0
         progress(tail)
-        return _ended(worker, tail, limit)
+        return replace(_ended(worker, tail, work.limit), last_rss_bytes=last_rss or None)
+
+
+def _rss_of(pid: int) -> int:
+    """RSS of the worker as it is seen from outside; 0 where it is gone, or not told."""
+    try:
+        return int(Path("/proc", str(pid), "statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
-    assert worker.stdin is not None
     run = run_file.load(order.run_file)
-    phase = next_phase(run) if order.instrument is None else next_stretch(run)
-    with contextlib.suppress(BrokenPipeError):  # it died meanwhile: its exit status tells how
-        worker.stdin.write(write_phase(phase))
-        worker.stdin.flush()
+    _send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
 
 
 def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:

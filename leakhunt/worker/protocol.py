@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Phase, Purpose
+from leakhunt.model.series import AUDIO, INPUT
 from leakhunt.scenario.contract import Context
 
 
@@ -42,11 +43,15 @@ class Order:
     `prepare` order it is where the answer goes. `function` is the variant's function in the
     scenario file, which is imported as `module` where it is part of a package; `plain`: it marks no
     variant. `devices` are those the scenario knows; `instrument` watches the run, if it is not to
-    be measured; `tells_audio`: the scenario says how much audio a call's input is; `environment` is
-    added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
-    names who finds what is called, where it is no variant of a scenario, as ``module:function``;
-    the worker calls it with this order, the channel, the appender and the stop. `test` is then the
-    test whose body is measured. The steps of the run follow on the same channel, one each time the
+    be measured; `tells_audio`: the scenario says how much audio a call's input is; `tells_input`: a
+    call's input has a size, in `input_unit` where the scenario says so (else that of bytes, texts
+    and arrays is found); `takes_peaks`: a few calls after the run show what each takes at its
+    height; `environment` is added to the worker's. `interpreter` is the Python that runs it; empty:
+    this one. `provider` names who finds what is called, where it is no variant of a scenario, as
+    ``module:function``; the worker calls it with this order, the channel, the appender and the
+    stop. `test` is then the test whose body is measured. `describes_to` is the descriptor of a
+    pipe: the worker describes itself there (`worker.description`) and waits until the run file
+    exists; -1: nobody asks. The steps of the run follow on the same channel, one each time the
     worker pauses.
     """
 
@@ -59,17 +64,32 @@ class Order:
     context: Context
     instrument: Instrument | None = None
     tells_audio: bool = False
+    tells_input: bool = False
+    input_unit: str = ""
+    takes_peaks: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
     provider: str = ""
     test: TestItem | None = None
     module: str = ""
     plain: bool = False
+    describes_to: int = -1
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The series that say how big a call's input is, in their order."""
+        told = {INPUT: self.tells_input, AUDIO: self.tells_audio}
+        return tuple(name for name, is_told in told.items() if is_told)
 
 
 def write_order(order: Order) -> bytes:
     """The order as a line of JSON."""
     return json.dumps(asdict(order), default=str).encode() + b"\n"
+
+
+def write_go() -> bytes:
+    """That the run file exists, as a line of JSON."""
+    return b"true\n"
 
 
 def write_phase(phase: Phase | None) -> bytes:
@@ -98,6 +118,10 @@ class Channel:
             lists = {name: tuple(test[name]) for name in ("earlier", "path", "arguments")}
             fields["test"] = TestItem(**test | lists)
         return Order(**fields, context=Context(**context))
+
+    def wait_for_run_file(self) -> bool:
+        """Wait until the run file exists; False: the supervisor hung up."""
+        return bool(self._stream.readline())
 
     def next_phase(self) -> Phase | None:
         """Wait for the next phase; None: settle and end, also where the supervisor hung up."""

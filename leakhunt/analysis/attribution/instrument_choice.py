@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from leakhunt.analysis.attribution.attribute import attribute, is_explained
+from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
 from leakhunt.model.attribution import Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -44,6 +44,8 @@ def instruments_for(
         for name, instruments in _BY_SERIES.items()
         if (trend := verdict.trends.get(name)) is not None and trend.rises_undecided
     ]
+    if rss_alone(verdict) is not None:
+        rising.append((Instrument.MEMRAY,))
     unseen = [one for one in kinds or rising if not any(each in used for each in one)]
     first = (next((each for each in one if each in usable), None) for one in unseen)
     return tuple(dict.fromkeys(each for each in first if each is not None))
