@@ -57,8 +57,7 @@ BLIND_TO = {
     ),
     Instrument.MEMRAY: message(
         "attribution.blind-memray",
-        "memray does not see calls that reach malloc by its address (ctypes),"
-        " nor single objects inside pymalloc's arenas",
+        "memray does not see calls that reach malloc by its address (ctypes)",
     ),
     Instrument.CUDA: message(
         "attribution.blind-cuda",

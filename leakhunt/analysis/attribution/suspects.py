@@ -142,8 +142,8 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     if cluster.sites:
         blocks = sum(per_call for _, per_call in cluster.sites)
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
-        calls = lead.calls[-1] - lead.calls[0]
-        instrument = cluster.sites[0][0].instrument
+        first = cluster.sites[0][0]
+        calls, instrument = first.calls[-1] - first.calls[0], first.instrument
         stacks = plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites))
         yield message(
             "attribution.sites",
