@@ -1,4 +1,4 @@
-"""What resident memory is made of: arenas and stacks by their regions, and what malloc holds free."""
+"""What resident memory is made of: arenas and stacks by regions, and what malloc holds free."""
 
 from __future__ import annotations
 
