@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from leakhunt.errors import UsageError
 from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
+from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Text, message
@@ -96,6 +97,8 @@ class JudgedRun:
     attribution: Attribution | None = None
     ceiling: Ceiling | None = None
     load_summary: LoadSummary | None = None
+    peak: Peak | None = None
+    recommended_limit: RecommendedLimit | None = None
 
     @property
     def variant(self) -> str:

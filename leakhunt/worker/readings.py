@@ -28,11 +28,16 @@ from leakhunt.model.series import (
     RSS,
 )
 from leakhunt.probes.allocator import serving
+from leakhunt.probes.peaks import highest_before_reset
 from leakhunt.worker.address_space import made_of, regions
 
+# The highest RSS of the process's life.
+PEAK = "rss_peak"
 _STATUS_NAMES = {
     "VmRSS": RSS,
-    "VmHWM": "rss_peak",
+    "VmHWM": PEAK,
+    "VmSize": "address_space",
+    "VmPTE": "page_tables",
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
     "RssShmem": "rss_shared",
@@ -109,6 +114,7 @@ def full_reading(step: str) -> Reading:
         values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         free, total = torch.cuda.mem_get_info()
         values["cuda_device_used"] = total - free
+        values["cuda_total"] = total
     return Reading(step, values)
 
 
@@ -128,6 +134,8 @@ def _kernel_values() -> dict[str, int]:
     values = _sizes_in("/proc/self/status", _STATUS_NAMES)
     if not values:
         return {RSS: psutil.Process().memory_info().rss}
+    if PEAK in values:  # it may have been set back since
+        values[PEAK] = max(values[PEAK], highest_before_reset())
     return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
 
 

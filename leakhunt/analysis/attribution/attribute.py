@@ -57,8 +57,7 @@ BLIND_TO = {
     ),
     Instrument.MEMRAY: message(
         "attribution.blind-memray",
-        "memray does not see calls that reach malloc by its address (ctypes),"
-        " nor single objects inside pymalloc's arenas",
+        "memray does not see calls that reach malloc by its address (ctypes)",
     ),
     Instrument.CUDA: message(
         "attribution.blind-cuda",
@@ -171,13 +170,12 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
         sentence=sentences([ceiling_reached, until_then]),
-        forecast=None,
     )
 
 
 def _ends_before(verdict: Verdict, calls: int) -> bool:
     """Whether the memory is used up before so many calls."""
-    return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
+    return verdict.forecast is not None and verdict.forecast.comes_within(calls)
 
 
 def _causes(suspects: Sequence[Suspect]) -> list[Message]:

@@ -29,17 +29,17 @@ from leakhunt.analysis.verdict.cross_checks import (
     mapping_evidence,
 )
 from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
-from leakhunt.analysis.verdict.forecast import forecast
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
+from leakhunt.analysis.verdict.spike import spike_statements
 from leakhunt.analysis.verdict.statements import (
     LEADS,
     bounds,
     ending,
     growth,
     growths,
-    time_to_limit,
     undecided,
 )
 from leakhunt.analysis.verdict.trend import ALPHA
@@ -97,7 +97,9 @@ def judge(run: Run, power: bool = True) -> Verdict:
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
         nothing = message("verdict.nothing_measured", "Not measured")
-        return _inconclusive(trends, [nothing, *ending(run)])
+        spike = spike_statements(run, trends)
+        verdict = _inconclusive(trends, [*(spike or [nothing]), *ending(run)])
+        return replace(verdict, kind=Kind.SPIKE) if spike else verdict
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
     statements = [verdict.sentence, *load_statements(run, load_summary(run)), *ending(run)]
     if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
@@ -106,7 +108,13 @@ def judge(run: Run, power: bool = True) -> Verdict:
         )
         verdict = replace(verdict, kind=Kind.KILLED, also=also)
         statements.insert(0, message("verdict.killed_growing", "Killed while growing"))
-    return replace(verdict, sentence=sentences(statements))
+    elif spike := spike_statements(run, trends):
+        also = tuple(
+            kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
+        )
+        verdict = replace(verdict, kind=Kind.SPIKE, also=also)
+        statements = [*spike, *statements]
+    return with_forecast(run, replace(verdict, sentence=sentences(statements)))
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
@@ -164,9 +172,6 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
         statements.append(growths(outside, run.plan.work))
-    ahead = forecast(run, trends)
-    if ahead is not None:
-        statements.append(time_to_limit(ahead, run.plan.work))
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
         statements.append(
@@ -177,7 +182,7 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
             )
         )
     sentence = sentences(statements)
-    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
+    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends)
 
 
 def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
