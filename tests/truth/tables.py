@@ -12,6 +12,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from allocator_zoo import AllocatorTrial
+from allocator_zoo import summary as summary_of_allocators
+
 from leakhunt.analysis.evaluation import confusion, score
 from leakhunt.reporting.evaluation.tables import (
     HEADINGS,
@@ -56,6 +59,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield from _beside_psleak()
     yield from _hunts()
+    yield from _allocators()
     yield from _gates()
     yield "## Simulated curves: comparison with other rules"
     yield ""
@@ -63,6 +67,21 @@ def _lines() -> Iterator[str]:
     yield "## Every workload"
     yield ""
     yield markdown(HEADINGS, rows(trials))
+
+
+def _allocators() -> Iterator[str]:
+    data = json.loads((FOLDER / "allocators.json").read_bytes())
+    yield "## The native zoo under other allocators"
+    yield ""
+    yield (
+        f"`python tests/truth/allocator_zoo.py --repeats 2`, {data['date']}: every workload of"
+        " `leak-zoo-native` as `leakhunt run` by default, with each allocator preloaded. mimalloc's"
+        " release builds do not count the bytes in use: a leak of malloc memory is then left open,"
+        " with RSS's growth and the reason, and nothing is concluded."
+    )
+    yield ""
+    yield from summary_of_allocators([AllocatorTrial(**each) for each in data["trials"]])
+    yield ""
 
 
 def _gates() -> Iterator[str]:
