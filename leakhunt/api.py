@@ -45,7 +45,7 @@ from leakhunt.engine.soak import SoakResult
 from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
 from leakhunt.model.baseline import Baseline
-from leakhunt.model.options import PAIRS, SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
+from leakhunt.model.options import BUDGET_SECONDS, PAIRS, SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from leakhunt.model.scenario import Scenario
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
@@ -67,12 +67,14 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     calls_per_sample: int | None = None,
     collect: str = "auto",
     resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
     device: str = "auto",
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
     seed: int = 0,
     memory_limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
+    hunt: bool = True,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -91,12 +93,15 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         collect: whether ``gc.collect()`` comes before each reading: ``auto``, ``always``,
             ``never``.
         resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
         device: ``cpu``, ``cuda``, or ``auto``.
         options: the scenario's own, by name.
         threads: of numeric libraries; None: the cores there are.
         seed: of the inputs.
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         timeout: a worker without a new sample for so many seconds has hung.
+        hunt: where something grows, run it again under an instrument that names what keeps it.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
             of a call.
@@ -121,6 +126,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample=calls_per_sample,
         collect=collect,
         resolve=resolve,
+        budget=budget,
         device=device,
         options=options or {},
         threads=threads,
@@ -130,14 +136,15 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     )
     renderers = _renderers(formats, told)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out))
+        return running.run(request, renderers, told, out=_path(out), hunt=hunt)
     if not callable(target) or variants:
         raise UsageError(tr("in_process needs a function of this process as its target"))
     if memory_limit is not None:
         raise UsageError(tr("in_process cannot limit memory. Remove memory_limit"))
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
-    return running.run_as(settings, renderers, told, out=_path(out), executor=InProcess(target))
+    here = InProcess(target)
+    return running.run_as(settings, renderers, told, out=_path(out), executor=here, hunt=False)
 
 
 @checks_arguments
@@ -154,6 +161,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     calls_per_sample: int | None = None,
     collect: str = "auto",
     resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
     device: str = "auto",
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
@@ -184,6 +192,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample: memory is read after so many calls.
         collect: whether ``gc.collect()`` comes before each reading, as for `run`.
         resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
         device: ``cpu``, ``cuda``, or ``auto``.
         options: the scenario's own, by name.
         threads: of numeric libraries; None: the cores there are.
@@ -206,6 +216,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample=calls_per_sample,
         collect=collect,
         resolve=resolve,
+        budget=budget,
         device=device,
         options=options or {},
         threads=threads,

@@ -40,8 +40,9 @@ class RunRequest:
 
     `target` is ``NAME_OR_FILE[:VARIANT,...]``. `calls` None: as many as the verdict needs, and with
     `resolve` until it is no longer inconclusive; the first `warmup` of them are not judged (None: a
-    quarter). `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new
-    sample for `timeout` seconds has hung.
+    quarter). Where something grows, the calls of a variant go on for `budget` seconds.
+    `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new sample for
+    `timeout` seconds has hung.
     """
 
     target: str
@@ -51,6 +52,7 @@ class RunRequest:
     calls_per_sample: int | None = None
     collect: str = "auto"
     resolve: bool = False
+    budget: float = defaults.BUDGET_SECONDS
     device: str = "auto"
     options: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
@@ -89,6 +91,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
             request.calls_per_sample,
             request.collect,
             request.resolve,
+            request.budget,
         ),
         seed=request.seed,
         threads=request.threads or available_cores(),
@@ -106,6 +109,10 @@ def _refuse_wrong_values(request: RunRequest) -> None:
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
             tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+        )
+    if not isfinite(request.budget) or request.budget < 0:
+        raise UsageError(
+            tr("--budget {budget}: expected seconds, 0 or more", budget=request.budget)
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
                         ("seed", 0), ("memory_limit", 0)):  # fmt: skip
@@ -128,7 +135,12 @@ def _refuse_wrong_values(request: RunRequest) -> None:
 
 
 def sampling_of(
-    calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
+    calls: int | None,
+    warmup: int | None,
+    each: int | None,
+    collect: str,
+    resolve: bool,
+    budget: float = defaults.BUDGET_SECONDS,
 ) -> Sampling:
     """How many calls, and how they are sampled.
 
@@ -138,7 +150,7 @@ def sampling_of(
     if calls is None:
         if warmup is not None:
             raise UsageError(tr("--warmup needs --calls (without --calls, warm-up ends by itself)"))
-        return Sampling(None, None, each, collect, resolve)
+        return Sampling(None, None, each, collect, resolve, budget or None)
     if resolve:
         raise UsageError(
             tr("--resolve cannot be combined with --calls: it runs until the verdict is clear")

@@ -102,7 +102,7 @@ def mappings() -> dict[str, tuple[int, int]]:
 
 def full_reading(step: str) -> Reading:
     """Everything that costs too much to read at every call; what cannot be read is absent."""
-    values = {**_kernel_values(), **_pymalloc_values()}
+    values = {"clock_ns": time.monotonic_ns(), **_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks"):
         values[PYTHON_BLOCKS] = sys.getallocatedblocks()
     if hasattr(psutil, "heap_info"):

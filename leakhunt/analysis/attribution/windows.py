@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil, isqrt
 
 from leakhunt.model.attribution import Instrument
@@ -17,6 +17,9 @@ from leakhunt.model.series import live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
+# Few calls that are dear: so many that are not watched, and the windows of the others.
+_UNWATCHED = 8
+_EXACT_WINDOWS = (5, 7, 11)
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
 # Short calls before the watched ones, in which caches turn over.
@@ -39,6 +42,19 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
         calls=before + watched,
         warmup=before,
         calls_per_sample=each,
+        collect="never",
+        resolve=False,
+        instrument=instrument,
+    )
+
+
+def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
+    """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
+    return replace(
+        run.plan,
+        calls=_UNWATCHED + sum(_EXACT_WINDOWS),
+        warmup=_UNWATCHED,
+        calls_per_sample=1,
         collect="never",
         resolve=False,
         instrument=instrument,
@@ -71,6 +87,8 @@ def next_stretch(run: Run) -> Phase | None:
 def stretches(before: int, calls: int) -> list[int]:
     """The calls after which each stretch of the watched calls ends, the start included."""
     watched = calls - before
+    if watched == sum(_EXACT_WINDOWS):
+        return [*accumulate(_EXACT_WINDOWS, initial=before)]
     ends = [before]
     for share in _STRETCHES[:-1]:
         ends.append(ends[-1] + max(round(share * watched), 1))

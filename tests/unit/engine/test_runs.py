@@ -12,7 +12,8 @@ from conftest import WriteScenario
 
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
-from leakhunt.engine.hunt import HuntRequest, hunt, under_instruments
+from leakhunt.engine.explain import under_instruments
+from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.interleave import interleaved
 from leakhunt.engine.run import RunResult, run
 from leakhunt.engine.settings import RunRequest, settings_of
