@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint gate bench truth translations clean
+.PHONY: demo test test-all lint gate bench truth translations schemas clean
 
 demo: $(STAMP)
 	$(BIN)/leakhunt run fsmn-vad
@@ -54,6 +54,10 @@ truth: $(STAMP)
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.
 translations: $(STAMP)
 	$(BIN)/python tests/catalogue.py
+
+# The published JSON Schemas, from the types of the package and tests/schema_texts.toml.
+schemas: $(STAMP)
+	$(BIN)/python tests/schemas.py
 
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt

@@ -526,7 +526,10 @@ def scenarios(*names: str) -> tuple[Scenario, ...]:
 
 @checks_arguments
 def schema(name: str) -> str:
-    """The JSON Schema of a file: ``report``, ``claims``, ``gate``, ``run-file`` or ``policy``.
+    """The JSON Schema of a file.
+
+    Args:
+        name: ``report``, ``claims``, ``compare``, ``gate``, ``run-file`` or ``policy``.
 
     Raises:
         UsageError: there is none of this name.

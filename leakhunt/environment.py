@@ -57,18 +57,38 @@ def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
     Imports none of the packages it names.
     """
-    facts = {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return {"python": python, **_machine(), **_packages(), **_settings(variables)}
+
+
+def describe_environment_of_service(
+    variables: Mapping[str, str], is_our_interpreter: bool
+) -> dict[str, str]:
+    """The facts that are known of a process that this one only watches, as above."""
+    if is_our_interpreter:
+        return describe_environment(variables)
+    ours = _version("leakhunt")
+    return {**_machine(), **({"leakhunt": ours} if ours else {}), **_settings(variables)}
+
+
+def _machine() -> dict[str, str]:
+    return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()).strip() or "unknown",
         "cpu": _cpu(),
         "cores": str(available_cores()),
         "memory": _memory(),
     }
-    for package in _PACKAGES:
-        version = _version(package)
-        if version:
-            facts[package] = version
+
+
+def _packages() -> dict[str, str]:
+    """The versions of this interpreter's packages."""
+    versions = {package: _version(package) for package in _PACKAGES}
+    return {package: version for package, version in versions.items() if version}
+
+
+def _settings(variables: Mapping[str, str]) -> dict[str, str]:
+    facts = {}
     for name in _VARIABLES:
         if name in variables:
             facts[f"env {name}"] = variables[name]

@@ -1,11 +1,11 @@
-"""Holding the published schemas against documents, and against the types that they describe."""
+"""What a JSON Schema says of a type of ours; and documents that are checked by a schema."""
 
 from __future__ import annotations
 
 import json
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from enum import StrEnum
 from importlib import resources
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -15,9 +15,14 @@ from jsonschema import Draft202012Validator
 from leakhunt.storage.schema_files import SCHEMAS
 from leakhunt.text.message import Joined, Message, Text
 
-_NAMES: Mapping[Any, str] = {
-    str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null",
-}  # fmt: skip
+_SIMPLE: Mapping[Any, Mapping[str, str]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    types.NoneType: {"type": "null"},
+    Any: {},
+}
 # What `leakhunt.text.message.to_json` writes of each of them is one definition, ``Text``.
 _TEXTS = (Message, Joined)
 
@@ -35,8 +40,8 @@ def faults(validator: Draft202012Validator, document: Any) -> list[str]:
 def shape(hint: Any) -> dict[str, Any]:
     """What a schema must say of a type; dataclasses and enumerations by their names."""
     origin, parts = get_origin(hint), get_args(hint)
-    if hint is Any or hint in _NAMES:
-        return {} if hint is Any else {"type": _NAMES[hint]}
+    if hint in _SIMPLE:
+        return dict(_SIMPLE[hint])
     if origin in (types.UnionType, Union):
         return _either(parts)
     if origin is tuple and parts[-1] is not Ellipsis:
@@ -59,26 +64,6 @@ def _either(parts: Sequence[Any]) -> dict[str, Any]:
         return {"anyOf": shapes}
     names = [each["type"] for each in shapes]
     return {"type": [name for name in names if name != "integer" or "number" not in names]}
-
-
-def bare(described: Mapping[str, Any]) -> dict[str, Any]:
-    """A property without its description, which it must have."""
-    assert described["description"].strip().endswith(".")
-    return {key: value for key, value in described.items() if key != "description"}
-
-
-def disagreements(kind: type, described: Mapping[str, Any]) -> list[str]:
-    """Where a schema says something else than the dataclass `kind`."""
-    hints = get_type_hints(kind)
-    wanted = {field.name: shape(hints[field.name]) for field in fields(kind)}
-    told = {name: bare(value) for name, value in described["properties"].items()}
-    found = [
-        f"{kind.__name__}.{name}: {wanted.get(name)}, the schema has {told.get(name)}"
-        for name in sorted(wanted.keys() | (told.keys() - {"record"}))
-        if wanted.get(name) != told.get(name)
-    ]
-    assert described["type"] == "object" and described["additionalProperties"] is False
-    return found
 
 
 def parts_of(hint: Any) -> Iterator[type]:

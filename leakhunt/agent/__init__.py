@@ -192,7 +192,8 @@ def _numbers_reader() -> Callable[[], dict[str, int]]:
     import psutil
 
     def read() -> dict[str, int]:
-        values = {PYTHON_BLOCKS: sys.getallocatedblocks()}
+        blocks = sys.getallocatedblocks()
+        values = {PYTHON_BLOCKS: blocks} if blocks else {}  # none with PYTHONMALLOC=malloc
         if hasattr(psutil, "heap_info"):
             info = psutil.heap_info()
             values[LIVE_HEAP] = info.heap_used + info.mmap_used

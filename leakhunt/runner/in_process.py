@@ -15,6 +15,7 @@ from leakhunt.model.run import Ending, Outcome, Phase
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.runner.supervisor import BY_THE_USER, header_of
 from leakhunt.storage import run_file, run_writer
+from leakhunt.worker.description import describe_process
 from leakhunt.worker.loop import Body, Stop, carry_out, describe
 from leakhunt.worker.protocol import Order
 
@@ -26,7 +27,8 @@ def measure_here(plan: Plan, order: Order, body: Body, facts: Mapping[str, str])
         CannotWrite: the disk does not take the run file.
         BaseException: whatever the body raises.
     """
-    header = header_of(plan, order.tells_audio, NoLimit(), facts, os.environ)
+    described = describe_process(plan.device, order.tells_audio, os.environ)
+    header = header_of(plan, NoLimit(), facts, described)
     run_writer.create(order.run_file, header)
     started = time.monotonic()
     outcome = Outcome(Ending.OK)

@@ -9,31 +9,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from leakhunt.analysis.attribution.windows import next_stretch
 from leakhunt.analysis.verdict.schedule import next_phase
-from leakhunt.environment import describe_environment
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome
-from leakhunt.model.series import AUDIO, DURATION, SERIES
-from leakhunt.probes import choose
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import Text, english, joined, mentions, message
-from leakhunt.worker.protocol import Order, write_order, write_phase
+from leakhunt.worker.description import describe_process
+from leakhunt.worker.protocol import Order, write_go, write_order, write_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
 POLL_SECONDS = 0.02
@@ -107,12 +106,12 @@ def measure(
     Raises:
         CannotWrite: the disk does not take the run file (every sample so far is in it).
     """
+    run_writer.refuse_existing(order.run_file)
     limit = memory_limit(plan.memory_limit_bytes)
     try:
-        header = header_of(plan, order.tells_audio, limit, facts, _environment(order))
-        run_writer.create(order.run_file, header)
         started = time.monotonic()
-        outcome = _supervised(plan, order, log, limit, progress)
+        work = _Work(plan, order, limit, facts, progress, started)
+        outcome = _carried_out(work, log)
         run_writer.finish(order.run_file, outcome, time.monotonic() - started)
         if mentions(outcome.reason, DISK_FULL):
             raise CannotWrite(
@@ -132,37 +131,72 @@ def measure(
 
 
 def header_of(
-    plan: Plan,
-    tells_audio: bool,
-    limit: MemoryLimit,
-    facts: Mapping[str, str],
-    environment: Mapping[str, str],
+    plan: Plan, limit: MemoryLimit, facts: Mapping[str, str], described: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The header of a run file; `environment` is the one that the calls are made in."""
-    chosen = choose(plan.device)
-    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
-    read = (*chosen.series, *(SERIES[name].series for name in told))
+    """The header of a run file; `described` is what the process that makes the calls told."""
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": {**facts, "memory limit": limit.name},
-        "environment": describe_environment(environment),
-        "series": [asdict(series) for series in read],
-        "unavailable": dict(chosen.unavailable),
+        **described,
         "limits": memory_bounds(limit),
     }
 
 
-def _supervised(
-    plan: Plan, order: Order, log: Path, limit: MemoryLimit, progress: Progress
-) -> Outcome:
-    with _start(order, log, limit) as worker:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A run at work; `started` is when, by the monotonic clock."""
+
+    plan: Plan
+    order: Order
+    limit: MemoryLimit
+    facts: Mapping[str, str]
+    progress: Progress
+    started: float
+
+    def begin(self, described: Mapping[str, Any] | None) -> None:
+        """Write the header; None: the worker did not get as far as describing itself."""
+        if described is None:  # it makes no call either
+            order = self.order
+            described = describe_process(self.plan.device, order.tells_audio, _environment(order))
+        header = header_of(self.plan, self.limit, self.facts, described)
+        run_writer.create(self.order.run_file, header)
+
+
+def _carried_out(work: _Work, log: Path) -> Outcome:
+    answers, to_us = os.pipe()
+    with open(answers, "rb") as stream:
         try:
-            return _supervise(worker, plan, order, limit, progress)
-        except KeyboardInterrupt:
-            return _interrupt(worker)
+            worker = _start(replace(work.order, describes_to=to_us), log, work.limit)
         finally:
-            _kill_group(worker)
+            os.close(to_us)
+        with worker:
+            try:
+                return _supervised(worker, work, stream)
+            finally:
+                _kill_group(worker)
+
+
+def _supervised(worker: subprocess.Popen[bytes], work: _Work, stream: IO[bytes]) -> Outcome:
+    try:
+        described = _description(stream, work.plan.timeout_seconds)
+    except KeyboardInterrupt:
+        work.begin(None)
+        return _interrupt(worker)
+    work.begin(described)
+    try:
+        _send(worker, write_go())
+        return _supervise(worker, work)
+    except KeyboardInterrupt:
+        return _interrupt(worker)
+
+
+def _description(stream: IO[bytes], timeout_seconds: float | None) -> Mapping[str, Any] | None:
+    """What the worker says of itself; None: it ended before it could, or takes too long."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        line = stream.readline() if selector.select(timeout_seconds) else b""
+    return json.loads(line) if line.endswith(b"\n") else None
 
 
 def _start(order: Order, log: Path, limit: MemoryLimit | None = None) -> subprocess.Popen[bytes]:
@@ -174,15 +208,25 @@ def _start(order: Order, log: Path, limit: MemoryLimit | None = None) -> subproc
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=_environment(order),
+            pass_fds=[order.describes_to] if order.describes_to >= 0 else [],
         )
     # The worker waits for its order, so it is under the limit before it allocates anything.
     if limit is not None:
         limit.enter(worker.pid)
-    assert worker.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it died at once: its exit status tells how
-        worker.stdin.write(write_order(order))
-        worker.stdin.flush()
+    _send(worker, write_order(order))
     return worker
+
+
+def _send(worker: subprocess.Popen[bytes], line: bytes) -> None:
+    assert worker.stdin is not None
+    if worker.stdin.closed:
+        return
+    try:
+        worker.stdin.write(line)
+        worker.stdin.flush()
+    except BrokenPipeError:  # it died meanwhile: its exit status tells how
+        with contextlib.suppress(BrokenPipeError):  # what is left unsent is flushed again
+            worker.stdin.close()
 
 
 def _environment(order: Order) -> dict[str, str]:
@@ -197,15 +241,10 @@ def _environment(order: Order) -> dict[str, str]:
     }
 
 
-def _supervise(
-    worker: subprocess.Popen[bytes],
-    plan: Plan,
-    order: Order,
-    limit: MemoryLimit,
-    progress: Progress,
-) -> Outcome:
+def _supervise(worker: subprocess.Popen[bytes], work: _Work) -> Outcome:
+    plan, order, progress = work.plan, work.order, work.progress
     with Tail(order.run_file) as tail:
-        last_news = time.monotonic()
+        last_news = work.started
         answered = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
@@ -220,17 +259,13 @@ def _supervise(
                 return _hung(worker, tail, plan.timeout_seconds)
         tail.follow()
         progress(tail)
-        return _ended(worker, tail, limit)
+        return _ended(worker, tail, work.limit)
 
 
 def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
-    assert worker.stdin is not None
     run = run_file.load(order.run_file)
-    phase = next_phase(run) if order.instrument is None else next_stretch(run)
-    with contextlib.suppress(BrokenPipeError):  # it died meanwhile: its exit status tells how
-        worker.stdin.write(write_phase(phase))
-        worker.stdin.flush()
+    _send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
 
 
 def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:

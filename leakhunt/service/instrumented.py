@@ -14,14 +14,13 @@ from operator import sub
 from typing import Any
 
 from leakhunt.analysis.attribution.windows import prime_from, stretches
-from leakhunt.environment import describe_environment
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.service.agent_client import Within
-from leakhunt.service.loop import Subject, ended_by, paused
+from leakhunt.service.loop import Subject, ended_by, environment_of, paused
 from leakhunt.service.readings import Readings
 from leakhunt.storage import run_writer
 from leakhunt.storage.run_writer import Appender, encode
@@ -100,7 +99,7 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(subject.plan),
         "facts": dict(subject.facts),
-        "environment": describe_environment({}),
+        "environment": environment_of(subject.service),
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": {},

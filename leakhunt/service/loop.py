@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from leakhunt.analysis.verdict.soak_schedule import next_phase
-from leakhunt.environment import describe_environment
+from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
@@ -81,7 +81,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": facts,
-        "environment": describe_environment({}),
+        "environment": environment_of(subject.service),
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": memory_bounds(subject.limit),
@@ -103,6 +103,12 @@ def resume(subject: Subject, progress: Progress) -> Outcome:
     return _carried_out(
         subject, readings, progress, {"record": "note", "kind": "resumed", "text": told}
     )
+
+
+def environment_of(service: Service) -> dict[str, str]:
+    """The environment that a service runs in, as far as it can be known from outside."""
+    tree = service.tree
+    return describe_environment_of_service(tree.variables(), tree.is_our_interpreter())
 
 
 def identity_of(run: Run) -> Identity | None:

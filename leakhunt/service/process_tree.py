@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,22 @@ class Tree:
             return self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+    def variables(self) -> dict[str, str]:
+        """The environment that the first process was started with; empty where it is not told."""
+        try:
+            return self._root.environ()
+        except (psutil.Error, OSError):
+            return {}
+
+    def is_our_interpreter(self) -> bool:
+        """Whether the first process runs this interpreter, in the same virtual environment."""
+        try:
+            word = (self._root.cmdline() or [""])[0]
+        except (psutil.Error, OSError):
+            return False
+        found = shutil.which(word, path=self.variables().get("PATH"))
+        return found is not None and Path(found).absolute() == Path(sys.executable).absolute()
 
     def pids(self) -> list[int]:
         """The processes there are, the first one first; none if that is gone."""

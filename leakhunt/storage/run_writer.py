@@ -35,6 +35,26 @@ def capture_of(file: Path) -> Path:
     return file.with_name(file.name.removesuffix(SUFFIX))
 
 
+def refuse_existing(file: Path) -> None:
+    """Nothing, or an error.
+
+    Raises:
+        CannotWrite: there is such a file.
+    """
+    if file.exists():
+        raise _exists(file)
+
+
+def _exists(file: Path) -> CannotWrite:
+    return CannotWrite(
+        message(
+            "file.exists",
+            "{file}: already exists and is not overwritten. Choose another name",
+            file=file,
+        )
+    )
+
+
 def create(file: Path, header: Mapping[str, Any]) -> None:
     """Start a run file with its header, and its ballast.
 
@@ -46,13 +66,7 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
             stream.write(encode({"record": "header", "format": FORMAT, **header}))
         _lay_ballast(file)
     except FileExistsError:
-        raise CannotWrite(
-            message(
-                "file.exists",
-                "{file}: already exists and is not overwritten. Choose another name",
-                file=file,
-            )
-        ) from None
+        raise _exists(file) from None
     except OSError as error:
         raise CannotWrite(
             message(

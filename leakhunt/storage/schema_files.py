@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
 
-# By what a schema is asked for.
+# The file of each schema, by its name. They are generated: ``make schemas``.
 SCHEMAS: Mapping[str, str] = MappingProxyType(
     {
         "report": "report.schema.json",
         "claims": "claims.schema.json",
+        "compare": "compare.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",

@@ -21,11 +21,12 @@ from typing import Any
 
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed
 from leakhunt.scenario import find
-from leakhunt.storage.run_writer import Appender, DiskFull
+from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.record import to_record
 from leakhunt.worker.calling import EventLoop, UserModule
+from leakhunt.worker.description import describe_process
 from leakhunt.worker.loop import (
     Stop,
     carry_out,
@@ -47,6 +48,7 @@ def main() -> int:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     if order.prepare:
         return _prepare(order)
+    _describe_self(order, channel)
     appender = Appender(order.run_file)
     try:
         _carry_out(order, channel, appender)
@@ -67,6 +69,17 @@ def _end_with(supervisor: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
+        raise SystemExit(tr("the supervisor ended"))
+
+
+def _describe_self(order: Order, channel: Channel) -> None:
+    """Answer the supervisor, before any code of the user's runs, and wait for the run file."""
+    if order.describes_to < 0:
+        return
+    described = describe_process(order.context.device, order.tells_audio, os.environ)
+    with open(order.describes_to, "wb") as stream:
+        stream.write(encode(described))
+    if not channel.wait_for_run_file():
         raise SystemExit(tr("the supervisor ended"))
 
 

@@ -46,8 +46,9 @@ class Order:
     added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
     names who finds what is called, where it is no variant of a scenario, as ``module:function``;
     the worker calls it with this order, the channel, the appender and the stop. `test` is then the
-    test whose body is measured. The steps of the run follow on the same channel, one each time the
-    worker pauses.
+    test whose body is measured. `describes_to` is the descriptor of a pipe: the worker describes
+    itself there (`worker.description`) and waits until the run file exists; -1: nobody asks. The
+    steps of the run follow on the same channel, one each time the worker pauses.
     """
 
     prepare: bool
@@ -65,11 +66,17 @@ class Order:
     test: TestItem | None = None
     module: str = ""
     plain: bool = False
+    describes_to: int = -1
 
 
 def write_order(order: Order) -> bytes:
     """The order as a line of JSON."""
     return json.dumps(asdict(order), default=str).encode() + b"\n"
+
+
+def write_go() -> bytes:
+    """That the run file exists, as a line of JSON."""
+    return b"true\n"
 
 
 def write_phase(phase: Phase | None) -> bytes:
@@ -98,6 +105,10 @@ class Channel:
             lists = {name: tuple(test[name]) for name in ("earlier", "path", "arguments")}
             fields["test"] = TestItem(**test | lists)
         return Order(**fields, context=Context(**context))
+
+    def wait_for_run_file(self) -> bool:
+        """Wait until the run file exists; False: the supervisor hung up."""
+        return bool(self._stream.readline())
 
     def next_phase(self) -> Phase | None:
         """Wait for the next phase; None: settle and end, also where the supervisor hung up."""

@@ -103,8 +103,8 @@ def mappings() -> dict[str, tuple[int, int]]:
 def full_reading(step: str) -> Reading:
     """Everything that costs too much to read at every call; what cannot be read is absent."""
     values = {"clock_ns": time.monotonic_ns(), **_kernel_values(), **_pymalloc_values()}
-    if hasattr(sys, "getallocatedblocks"):
-        values[PYTHON_BLOCKS] = sys.getallocatedblocks()
+    if hasattr(sys, "getallocatedblocks") and (blocks := sys.getallocatedblocks()):
+        values[PYTHON_BLOCKS] = blocks  # 0: pymalloc is switched off
     if hasattr(psutil, "heap_info"):
         info = psutil.heap_info()
         values[LIVE_HEAP] = info.heap_used + info.mmap_used

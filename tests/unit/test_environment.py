@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from leakhunt.environment import describe_environment
+from leakhunt.environment import describe_environment, describe_environment_of_service
 
 
 def test_environment_variables_are_kept_by_allow_list_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +25,14 @@ def test_python_and_our_own_version_are_told() -> None:
 
 def test_the_processor_is_told_by_its_model() -> None:
     assert describe_environment({})["cpu"].strip()
+
+
+def test_of_a_service_with_another_interpreter_only_the_machine_is_known() -> None:
+    variables = {"MALLOC_ARENA_MAX": "3", "SECRET": "x"}
+    ours = describe_environment_of_service(variables, is_our_interpreter=True)
+    other = describe_environment_of_service(variables, is_our_interpreter=False)
+    assert ours == describe_environment(variables)
+    assert "python" in ours
+    assert {name: fact for name, fact in ours.items() if name in other} == other
+    assert not {"python", "numpy", "psutil"} & other.keys()
+    assert other["env MALLOC_ARENA_MAX"] == "3"

@@ -1,13 +1,6 @@
 """``compare.json``: everything that was concluded of a comparison, for programs.
 
-``sides``: label and runs of each side, the baseline first. ``pairs``: a variant of the baseline
-beside the same of another side, with ``lines`` (figures as in `leakhunt.model.comparison.Metric`:
-amounts in ``unit`` per call, for ``rss_total`` in bytes, for ``time`` in seconds, its
-``difference`` a ratio),
-``mismatches`` and ``suspects``. ``alone``: variants that are not on every side. ``refused``: a
-conclusion was refused; ``despite_differences``: it was drawn all the same. Whatever is said
-(sentence, title, reason, the values of a mismatch, ``left_out``) is an object: its ``text``, and
-for programs the ``message`` it is and its raw ``values``, or its ``parts``.
+What is in it is `CompareJson`; its schema (``leakhunt schema compare``) is generated from that.
 
 Format history
     1 (2026-11): first.
@@ -17,75 +10,154 @@ Format history
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from leakhunt.model.comparison import Comparison, Pair, SuspectChange
-from leakhunt.model.report import JudgedRun
-from leakhunt.reporting.formats.as_json import as_json
-from leakhunt.text.message import to_json
+from leakhunt.model.comparison import (
+    Alone,
+    Comparison,
+    Fate,
+    Metric,
+    Mismatch,
+    Pair,
+    Side,
+    SuspectChange,
+    VerdictCount,
+)
+from leakhunt.model.kinds import Kind
+from leakhunt.model.report import Difference, JudgedRun
+from leakhunt.model.run import Ending
+from leakhunt.model.verdict import Status
+from leakhunt.reporting.formats.json_document import json_bytes, urn
+from leakhunt.text.message import Text
 
 FORMAT = 2
+SCHEMA = urn("compare", FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJsonRun:
+    """A measured run of one side, without its samples."""
+
+    scenario: str
+    variant: str
+    status: Status
+    kind: Kind
+    sentence: Text
+    calls_done: int
+    ending: Ending
+    started_at: str
+    facts: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJsonSide:
+    """One of the things compared, with its runs."""
+
+    label: str
+    runs: tuple[CompareJsonRun, ...]
+    left_out: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJsonVerdicts:
+    """The verdicts of both sides, by class."""
+
+    before: tuple[VerdictCount, ...]
+    after: tuple[VerdictCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJsonSuspect:
+    """A suspect, and its growth on both sides."""
+
+    fingerprint: str
+    title: Text
+    fate: Fate
+    before_bytes_per_call: float | None
+    after_bytes_per_call: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJsonPair:
+    """A variant of the baseline, compared with the same variant of another side."""
+
+    name: str
+    before: str
+    after: str
+    sentence: Text
+    verdicts: CompareJsonVerdicts
+    lines: tuple[Metric, ...]
+    results: Difference | None
+    suspects: tuple[CompareJsonSuspect, ...]
+    mismatches: tuple[Mismatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompareJson:
+    """``compare.json``."""
+
+    generator: str
+    refused: bool
+    despite_differences: bool
+    sides: tuple[CompareJsonSide, ...]
+    pairs: tuple[CompareJsonPair, ...]
+    alone: tuple[Alone, ...]
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 JSON with stable keys."""
-    document = {
-        "format": FORMAT,
-        "generator": comparison.generator,
-        "refused": comparison.is_refused,
-        "despite_differences": comparison.despite,
-        "sides": [
-            {
-                "label": side.label,
-                "runs": [_run(entry) for entry in side.entries],
-                "left_out": list(map(to_json, side.left_out)),
-            }
-            for side in comparison.sides
-        ],
-        "pairs": [_pair(pair) for pair in comparison.pairs],
-        "alone": as_json(comparison.alone),
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    file = CompareJson(
+        generator=comparison.generator,
+        refused=comparison.is_refused,
+        despite_differences=comparison.despite,
+        sides=tuple(map(_side, comparison.sides)),
+        pairs=tuple(map(_pair, comparison.pairs)),
+        alone=comparison.alone,
+    )
+    return json_bytes({"format": FORMAT}, file)
 
 
-def _run(entry: JudgedRun) -> dict[str, Any]:
-    run = entry.run
-    return {
-        "scenario": run.plan.scenario,
-        "variant": entry.variant,
-        "status": entry.verdict.status,
-        "kind": entry.verdict.kind,
-        "sentence": to_json(entry.verdict.sentence),
-        "calls_done": run.calls_done,
-        "ending": run.outcome.ending,
-        "started_at": run.started_at,
-        "facts": {name: str(fact) for name, fact in run.facts.items()},
-        "environment": dict(run.environment),
-    }
+def _side(side: Side) -> CompareJsonSide:
+    return CompareJsonSide(side.label, tuple(map(_run, side.entries)), side.left_out)
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    return {
-        "name": pair.name,
-        "before": pair.before_label,
-        "after": pair.after_label,
-        "sentence": to_json(pair.sentence),
-        "verdicts": dict(zip(("before", "after"), as_json(pair.verdicts), strict=True)),
-        "lines": as_json(pair.lines),
-        "results": as_json(pair.results),
-        "suspects": [_suspect(each) for each in pair.suspects],
-        "mismatches": as_json(pair.mismatches),
-    }
+def _run(entry: JudgedRun) -> CompareJsonRun:
+    run, verdict = entry.run, entry.verdict
+    return CompareJsonRun(
+        scenario=run.plan.scenario,
+        variant=entry.variant,
+        status=verdict.status,
+        kind=verdict.kind,
+        sentence=verdict.sentence,
+        calls_done=run.calls_done,
+        ending=run.outcome.ending,
+        started_at=run.started_at,
+        facts={name: str(fact) for name, fact in run.facts.items()},
+        environment=run.environment,
+    )
 
 
-def _suspect(change: SuspectChange) -> dict[str, Any]:
-    return {
-        "fingerprint": change.suspect.fingerprint,
-        "title": to_json(change.suspect.title),
-        "fate": change.fate,
-        "before_bytes_per_call": change.before,
-        "after_bytes_per_call": change.after,
-    }
+def _pair(pair: Pair) -> CompareJsonPair:
+    return CompareJsonPair(
+        name=pair.name,
+        before=pair.before_label,
+        after=pair.after_label,
+        sentence=pair.sentence,
+        verdicts=CompareJsonVerdicts(*pair.verdicts),
+        lines=pair.lines,
+        results=pair.results,
+        suspects=tuple(map(_suspect, pair.suspects)),
+        mismatches=pair.mismatches,
+    )
+
+
+def _suspect(change: SuspectChange) -> CompareJsonSuspect:
+    return CompareJsonSuspect(
+        fingerprint=change.suspect.fingerprint,
+        title=change.suspect.title,
+        fate=change.fate,
+        before_bytes_per_call=change.before,
+        after_bytes_per_call=change.after,
+    )

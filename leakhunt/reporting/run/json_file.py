@@ -1,5 +1,7 @@
 """``report.json``: everything that was concluded, for programs. The samples stay in the run files.
 
+What is in it is `ReportJson`; its schema (``leakhunt schema report``) is generated from that.
+
 Format history
     1 (2026-11): first.
     2 (2026-11): the status is leak, no_leak or inconclusive; kind, also, calls_needed, forecast,
@@ -16,71 +18,113 @@ Format history
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.report import JudgedRun, Report
-from leakhunt.reporting.formats.as_json import as_json
+from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.claims import JudgedClaim
+from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Plan
+from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
+from leakhunt.model.run import Outcome, Phase, Reading
+from leakhunt.model.verdict import Forecast, Status, Trend
+from leakhunt.reporting.formats.json_document import json_bytes, urn
 from leakhunt.text.language import ENGLISH, speaking
-from leakhunt.text.message import Joined, Message, Text, to_json
+from leakhunt.text.message import Joined, Message, Text
 
 FORMAT = 6
-SCHEMA = f"urn:leakhunt:schema:report:{FORMAT}"
+SCHEMA = urn("report", FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJsonRun:
+    """A measured run, with all that follows from it."""
+
+    variant: str
+    status: Status
+    kind: Kind
+    also: tuple[Kind, ...]
+    sentence: Text
+    calls_needed: int | None
+    forecast: Forecast | None
+    calls_done: int
+    outcome: Outcome
+    trends: Mapping[str, Trend]
+    ledger: Ledger | None
+    difference: Difference | None
+    cost: Cost | None
+    attribution: Attribution | None
+    ceiling: Ceiling | None
+    load_summary: LoadSummary | None
+    readings: tuple[Reading, ...]
+    plan: Plan
+    phases: tuple[Phase, ...]
+    limits: Mapping[str, int]
+    facts: Mapping[str, str]
+    environment: Mapping[str, str]
+    unavailable: Mapping[str, str]
+    notes: tuple[Mapping[str, Any], ...]
+    started_at: str
+    damaged_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJson:
+    """``report.json``."""
+
+    generator: str
+    title: str
+    command: str
+    runs: tuple[ReportJsonRun, ...]
+    trials: tuple[RemedyTrial, ...]
+    claims: tuple[JudgedClaim, ...]
 
 
 def render(report: Report) -> bytes:
     """UTF-8 JSON with stable keys, in English; sizes in bytes, rates per call, times in seconds."""
     with speaking(ENGLISH):
-        document = _document(report)
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+        file = ReportJson(
+            report.generator,
+            str(report.title),
+            report.command,
+            tuple(map(_run, report.entries)),
+            report.trials,
+            report.claims,
+        )
+        return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
 
-def _document(report: Report) -> dict[str, Any]:
-    return {
-        "$schema": SCHEMA,
-        "format": FORMAT,
-        "generator": report.generator,
-        "title": str(report.title),
-        "command": report.command,
-        "runs": [_run(entry) for entry in report.entries],
-        "trials": [as_json(trial) for trial in report.trials],
-        "claims": [as_json(claim) for claim in report.claims],
-    }
-
-
-def _run(entry: JudgedRun) -> dict[str, Any]:
-    run = entry.run
-    return {
-        "variant": entry.variant,
-        "status": entry.verdict.status,
-        "kind": entry.verdict.kind,
-        "also": list(entry.verdict.also),
-        "sentence": to_json(entry.verdict.sentence),
-        "calls_needed": entry.verdict.calls_needed,
-        "forecast": as_json(entry.verdict.forecast),
-        "calls_done": run.calls_done,
-        "outcome": as_json(run.outcome),
-        "trends": {name: as_json(trend) for name, trend in entry.verdict.trends.items()},
-        "ledger": as_json(entry.ledger),
-        "difference": as_json(entry.difference),
-        "cost": as_json(entry.cost),
-        "attribution": as_json(entry.attribution),
-        "ceiling": as_json(entry.ceiling),
-        "load_summary": as_json(entry.load_summary),
-        "readings": [as_json(reading) for reading in run.readings],
-        "plan": as_json(run.plan),
-        "phases": [as_json(phase) for phase in run.phases],
-        "limits": dict(run.limits),
-        "facts": _texts(run.facts),
-        "environment": dict(run.environment),
-        "unavailable": _texts(run.unavailable),
-        "notes": [_note(note) for note in run.notes],
-        "started_at": run.started_at,
-        "damaged_lines": run.damaged_lines,
-    }
+def _run(entry: JudgedRun) -> ReportJsonRun:
+    run, verdict = entry.run, entry.verdict
+    return ReportJsonRun(
+        variant=entry.variant,
+        status=verdict.status,
+        kind=verdict.kind,
+        also=verdict.also,
+        sentence=verdict.sentence,
+        calls_needed=verdict.calls_needed,
+        forecast=verdict.forecast,
+        calls_done=run.calls_done,
+        outcome=run.outcome,
+        trends=verdict.trends,
+        ledger=entry.ledger,
+        difference=entry.difference,
+        cost=entry.cost,
+        attribution=entry.attribution,
+        ceiling=entry.ceiling,
+        load_summary=entry.load_summary,
+        readings=run.readings,
+        plan=run.plan,
+        phases=run.phases,
+        limits=run.limits,
+        facts=_texts(run.facts),
+        environment=run.environment,
+        unavailable=_texts(run.unavailable),
+        notes=tuple(map(_note, run.notes)),
+        started_at=run.started_at,
+        damaged_lines=run.damaged_lines,
+    )
 
 
 def _texts(texts: Mapping[str, Text]) -> dict[str, str]:

@@ -141,6 +141,28 @@ def test_a_remedy_is_tried_before_against_after(
     assert [run["variant"] for run in report_in(tmp_path / "found")["runs"]] == ["naive"]
 
 
+def test_a_remedy_that_changes_what_can_be_read_is_tried(
+    leakhunt: Leakhunt, leaking: Path, tmp_path: Path
+) -> None:
+    """Without pymalloc there are no blocks to count: only the worker knows that."""
+    done = leakhunt(
+        "hunt", f"{leaking}:fixed", "--calls", "60", "--try", "PYTHONMALLOC=malloc",
+        "--pairs", "2", "--format=json", "--out", "found",
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    files = sorted((tmp_path / "found").glob(f"*{run_file.SUFFIX}"))
+    runs = [run_file.load(file) for file in files]
+    tried = [run for run in runs if run.plan.environment]
+    assert len(tried) == 2
+    for run in runs:
+        has_blocks = not run.plan.environment
+        assert ("python_blocks" in run.samples) == has_blocks
+        assert ("python_blocks" in run.unavailable) == (not has_blocks)
+        assert all(("python_blocks" in each.values) == has_blocks for each in run.readings)
+        assert run.environment.get("env PYTHONMALLOC") == (None if has_blocks else "malloc")
+    assert report_in(tmp_path / "found")["trials"][0]["remedy"] == "PYTHONMALLOC=malloc"
+
+
 def test_every_variant_is_tried_against_the_one_that_is_named(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from conftest import Leakhunt, WriteScenario, only_run, plan
 
+from leakhunt.errors import CannotWrite
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.runner import memory_limit
 from leakhunt.runner.supervisor import Progress, measure
@@ -32,21 +34,63 @@ def measured(tmp_path: Path) -> Measure:
     """Measure the first variant of a scenario file; its outcome and what the run file says."""
 
     def carry_out(
-        file: Path, calls: int, limit: int | None = None, progress: Progress = no_progress
+        file: Path,
+        calls: int,
+        limit: int | None = None,
+        progress: Progress = no_progress,
+        interpreter: str = "",
     ) -> tuple[Outcome, Run]:
         out = tmp_path / "out"
-        out.mkdir()
+        out.mkdir(exist_ok=True)
         context = Context("naive", calls, 0, 1, "cpu", {}, tmp_path, tmp_path)
         order = Order(
             prepare=False, supervisor=os.getpid(), scenario_file=str(file), function="naive",
             devices=("cpu",), run_file=out / f"naive{run_file.SUFFIX}",
-            context=context,
+            context=context, interpreter=interpreter,
         )  # fmt: skip
         made = plan(calls=calls, warmup=calls // 4, memory_limit_bytes=limit, timeout_seconds=60.0)
         outcome = measure(made, order, out / "naive.log", {"weights": "none"}, progress)
         return outcome, only_run(out)
 
     return carry_out
+
+
+def test_the_header_says_what_the_worker_is_not_what_the_supervisor_is(
+    measured: Measure, write_scenario: WriteScenario, tmp_path: Path
+) -> None:
+    other = tmp_path / "other-python"
+    other.write_text(
+        f'#!/bin/sh\nexport MALLOC_ARENA_MAX=7 PYTHONMALLOC=malloc\nexec {sys.executable} "$@"\n'
+    )
+    other.chmod(0o755)
+    outcome, run = measured(write_scenario(NAIVE), 20, interpreter=str(other))
+    assert outcome.ending is Ending.OK
+    assert run.environment["env MALLOC_ARENA_MAX"] == "7"
+    assert "MALLOC_ARENA_MAX" not in os.environ
+    assert "python_blocks" not in run.samples
+    assert "python_blocks" in run.unavailable
+
+
+def test_a_worker_that_cannot_start_leaves_a_run_file_that_says_so(
+    measured: Measure, write_scenario: WriteScenario
+) -> None:
+    outcome, run = measured(write_scenario(NAIVE), 20, interpreter="/bin/false")
+    assert outcome == run.outcome
+    assert (outcome.ending, outcome.exit_code) == (Ending.CRASHED, 1)
+    assert "live_heap" in run.samples
+    assert run.calls_done == 0
+
+
+def test_a_run_file_that_exists_is_kept_and_no_worker_starts(
+    measured: Measure, write_scenario: WriteScenario, tmp_path: Path
+) -> None:
+    taken = tmp_path / "out" / f"naive{run_file.SUFFIX}"
+    taken.parent.mkdir()
+    taken.write_text("mine")
+    with pytest.raises(CannotWrite, match="already exists"):
+        measured(write_scenario(NAIVE), 20)
+    assert taken.read_text() == "mine"
+    assert list(taken.parent.iterdir()) == [taken]
 
 
 def test_a_finished_run_is_whole_and_leaves_nothing_beside_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
 import signal
 import subprocess
@@ -21,8 +22,9 @@ from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.engine.events import RunStart, Silent
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.verdict import Status
+from leakhunt.service.loop import environment_of
 from leakhunt.service.process_tree import Tree
-from leakhunt.service.service import free_port
+from leakhunt.service.service import attach, free_port
 from leakhunt.storage import run_file
 from leakhunt.text.message import Text
 
@@ -286,6 +288,21 @@ def test_kill_nine_leaves_neither_service_nor_load(
     run = run_file.load(file)
     assert run.samples_done > 3
     assert "no footer" in str(run.outcome.reason)
+
+
+def test_the_environment_of_a_soak_is_the_services(
+    soak: Soak, running: tuple[int, str], tmp_path: Path
+) -> None:
+    """Here sh is the service, by its first process: of no interpreter anything is known."""
+    inner = f"MALLOC_ARENA_MAX=3 exec sh -c {shlex.quote(command('keeps') + '; true')}"
+    done = soak("--command", shlex.join(["sh", "-c", inner]), "--requests", "30")
+    assert done.returncode in (0, 1), done.stderr
+    told = the_run(tmp_path / "out").environment
+    assert told["env MALLOC_ARENA_MAX"] == "3"
+    assert "python" not in told
+    assert {"libc", "cpu", "leakhunt"} <= told.keys()
+    attached = environment_of(attach(running[0]))
+    assert attached["python"].endswith(platform.python_version())
 
 
 def test_the_tree_counts_all_processes() -> None:

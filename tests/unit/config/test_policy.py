@@ -625,7 +625,7 @@ def test_the_schema_has_the_keys_that_are_read_each_described() -> None:
     known = {
         "Scenario": policy_file.SCENARIO_KEYS,
         "Variant": policy_file.VARIANT_KEYS,
-        "Acceptance": policy_file.ACCEPT_KEYS,
+        "PolicyAcceptance": policy_file.ACCEPT_KEYS,
         "Budgets": budgeted(),
     }
     assert list(SCHEMA["properties"]) == list(policy_file.KEYS)

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from conftest import MakeRun
+from jsonschema import Draft202012Validator
 from rich.console import Console
+from schema_types import faults, schema
 
 from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.report import assemble
@@ -20,6 +22,7 @@ from leakhunt.model.attribution import Attribution, Instrument, Origin, Suspect
 from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.reporting.comparison import json_file
 from leakhunt.reporting.comparison.figure import MOST_VARIANTS, comparison_figure
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 from leakhunt.reporting.registry import COMPARISON_RENDERERS, Renderer
@@ -227,6 +230,20 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
     assert leaks["values"]["amounts"]["parts"][0]["values"]["size"] == {
         "value": 4096.0, "unit": "bytes", "per": "call",
     }  # fmt: skip
+
+
+def test_the_json_of_every_comparison_is_as_its_schema_says(
+    comparisons: Mapping[str, Comparison],
+) -> None:
+    compare_schema = schema("compare")
+    validator = Draft202012Validator(compare_schema)
+    assert compare_schema["$id"] == json_file.SCHEMA
+    for comparison in comparisons.values():
+        document = json.loads(text_of("compare.json", comparison))
+        assert faults(validator, document) == []
+    document["pairs"] = [{"name": "naive"}]
+    required = compare_schema["$defs"]["CompareJsonPair"]["required"]
+    assert len(faults(validator, document)) == len(required) - 1
 
 
 def test_a_comparison_made_under_english_is_said_in_chinese(

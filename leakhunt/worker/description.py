@@ -1,0 +1,31 @@
+"""What a process that is to be measured says of itself: its environment, and its probes.
+
+Only the process itself knows: another one may have another interpreter, allocator or environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from leakhunt.environment import describe_environment
+from leakhunt.model.series import AUDIO, DURATION, SERIES
+from leakhunt.probes import choose
+
+
+def describe_process(
+    device: str, tells_audio: bool, variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """Fields for the header of a run file, of the process that this is called in.
+
+    `variables` are the environment that the calls are made in.
+    """
+    chosen = choose(device)
+    told = (AUDIO, DURATION) if tells_audio else (DURATION,)
+    read = (*chosen.series, *(SERIES[name].series for name in told))
+    return {
+        "environment": describe_environment(variables),
+        "series": [asdict(series) for series in read],
+        "unavailable": dict(chosen.unavailable),
+    }
