@@ -362,11 +362,11 @@ def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> N
     assert document == render(report)
     (told,) = json.loads(document)["runs"]
     assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
-    leak, grown, *_, limit, warm_up = told["sentence"]["parts"]
-    assert [leak["message"], limit["message"], warm_up["message"]] == [
+    leak, grown, *_, limit, horizon = told["sentence"]["parts"]
+    assert [leak["message"], limit["message"], horizon["message"]] == [
         "verdict.leak_in_native_code",
         "verdict.limit_reached",
-        "verdict.or_slow_warm_up",
+        "verdict.horizon",
     ]
     (growth,) = grown["parts"]
     assert growth["values"]["rate"] == {"value": 4 * KIB, "unit": "bytes", "per": "call"}
