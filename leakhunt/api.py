@@ -51,7 +51,7 @@ from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 from leakhunt.storage.schema_files import SCHEMAS, schema_text
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Target: TypeAlias = str | os.PathLike[str] | Callable[..., Any]
@@ -138,9 +138,19 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     if not in_process:
         return running.run(request, renderers, told, out=_path(out), hunt=hunt)
     if not callable(target) or variants:
-        raise UsageError(tr("in_process needs a function of this process as its target"))
+        raise UsageError(
+            message(
+                "in-process.needs-function",
+                "in_process needs a function of this process as its target",
+            )
+        )
     if memory_limit is not None:
-        raise UsageError(tr("in_process cannot limit memory. Remove memory_limit"))
+        raise UsageError(
+            message(
+                "in-process.no-memory-limit",
+                "in_process cannot limit memory. Remove memory_limit",
+            )
+        )
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
     here = InProcess(target)
@@ -319,7 +329,9 @@ def report(
         CannotWrite: the disk does not take the report.
     """
     if not places:
-        raise UsageError(tr("missing run file. Pass a run file or a folder"))
+        raise UsageError(
+            message("argument.missing-run-file", "missing run file. Pass a run file or a folder")
+        )
     told = events or SILENT
     named = [os.fspath(place) for place in places]
     return reports.report_again(named, _renderers(formats, told), told, out=_path(out))
@@ -536,7 +548,8 @@ def schema(name: str) -> str:
     """
     if name not in SCHEMAS:
         raise UsageError(
-            tr(
+            message(
+                "argument.unknown-value",
                 "{name}={value!r}: unknown value. Use one of {choices}",
                 name="name",
                 value=name,
@@ -566,7 +579,9 @@ def _target(target: Target, variants: Sequence[str]) -> str:
     """
     if not isinstance(target, str | os.PathLike):
         if variants:
-            raise UsageError(tr("a function has no variants. Remove variants"))
+            raise UsageError(
+                message("argument.function-variants", "a function has no variants. Remove variants")
+            )
         return _importable(target)
     named = os.fspath(target)
     return f"{named}:{','.join(variants)}" if variants else named
@@ -583,7 +598,8 @@ def _importable(function: Callable[..., Any]) -> str:
         or getattr(module, name, None) is not function
     ):
         raise UsageError(
-            tr(
+            message(
+                "argument.cannot-import",
                 "{function}: a fresh process cannot import it. Move it to a module, or use"
                 " in_process=True",
                 function=name or repr(function),
@@ -591,5 +607,11 @@ def _importable(function: Callable[..., Any]) -> str:
         )
     file = inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
     if file is None:
-        raise UsageError(tr("{function}: its module has no Python source", function=name))
+        raise UsageError(
+            message(
+                "argument.no-source",
+                "{function}: its module has no Python source",
+                function=name,
+            )
+        )
     return f"{file}:{name}"

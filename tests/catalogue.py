@@ -1,10 +1,10 @@
 """Makes the catalogues of `leakhunt/locale/`: every text of ours, and the translations kept.
 
 ``python tests/catalogue.py`` (``make translations``) reads the package's Python files
-(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates, the catalogue of known causes and
-what the system says, brings each ``.po`` up to date and compiles the ``.mo`` beside it, which is
-what is read. What is no longer said is dropped; what is new comes without a translation, and the
-tests say so.
+(`tr`, `ntr`, `mark`, `message`, `plural_message`), its templates, the catalogue of known causes,
+what the system says and the help of every verb, brings each ``.po`` up to date and compiles the
+``.mo`` beside it, which is what is read. What is no longer said is dropped; what is new comes
+without a translation, and the tests say so.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
+from leakhunt.cli.help import Help, HelpContext
+from leakhunt.cli.main import cli
 from leakhunt.text import system
 
 PACKAGE = Path(__file__).parents[1] / "leakhunt"
@@ -37,7 +40,7 @@ Found = tuple[str | tuple[str, ...], str]
 def messages() -> Catalog:
     """Every text that is translated, with the files that say it."""
     catalogue = Catalog(charset="utf-8")
-    for text, file in (*_of_python(), *_of_templates(), *_of_causes(), *_of_system()):
+    for text, file in (*_of_python(), *_of_templates(), *_of_causes(), *_of_system(), *_of_help()):
         catalogue.add(text, locations=[(file, 0)])
     return catalogue
 
@@ -66,6 +69,38 @@ def _of_causes() -> Iterator[Found]:
 def _of_system() -> Iterator[Found]:
     for number in system.TRANSLATED:
         yield os.strerror(number), _name(Path(system.__file__))
+
+
+def _of_help() -> Iterator[Found]:
+    for name, context in help_contexts():
+        for text in recorded_help(context):
+            yield text, f"leakhunt {name} --help"
+
+
+def help_contexts() -> Iterator[tuple[str, click.Context]]:
+    """``leakhunt`` and every verb, by the words that call it."""
+    waiting = [("", HelpContext(cli, info_name="leakhunt"))]
+    for name, context in waiting:
+        yield name, context
+        if isinstance(context.command, click.Group):
+            for each in context.command.list_commands(context):
+                command = context.command.get_command(context, each)
+                assert command is not None
+                inner = HelpContext(command, info_name=each, parent=context)
+                waiting.append((f"{name} {each}".strip(), inner))
+
+
+def recorded_help(context: click.Context) -> list[str]:
+    """The texts of a command's help, as they stand in the catalogue."""
+    recorded: list[str] = []
+
+    class Recorder(Help):
+        def say(self, text: str) -> str:
+            recorded.append(" ".join(text.split()))
+            return super().say(text)
+
+    context.command.format_help(context, Recorder())
+    return recorded
 
 
 def _name(file: Path) -> str:

@@ -21,11 +21,17 @@ from fork_server import ForkServer
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
+from leakhunt.runner.reaper import Reaper
 from leakhunt.storage import run_file, run_writer
 
 # A shell starts what it puts into the background with SIGINT ignored, and so all that this starts.
 # The tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What the tests start ends with them, also where they are killed.
+_REAPER = Reaper()
+os.environ.update(_REAPER.variables)
+atexit.register(_REAPER.end)
 
 # A bound for what hangs, not a measure of anything.
 PATIENCE_SECONDS = 120.0

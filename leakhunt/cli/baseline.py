@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from leakhunt.cli.notes import Notes, show_parts
-from leakhunt.cli.verb import Verb
+from leakhunt.cli.verb import Verb, VerbGroup
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 
 _RUNS = click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_FOLDER...")
@@ -25,7 +25,7 @@ _DESPITE_LEAK = click.option(
 )
 
 
-@click.group("baseline")
+@click.group("baseline", cls=VerbGroup)
 def command() -> None:
     """Save measured runs as baselines in your repository, for 'leakhunt gate'.
 

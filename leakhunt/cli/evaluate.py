@@ -60,7 +60,7 @@ def command(
     """Run workloads with a known ground truth, and print the error rates.
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
-    expect: @variant(expect="leak in Python", rate=320).
+    expect: @variant(expect='leak in Python', rate=320).
     """
     from leakhunt.engine.evaluate import EvaluationRequest, evaluate
 

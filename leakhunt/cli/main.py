@@ -14,9 +14,10 @@ import click
 
 from leakhunt import __version__
 from leakhunt.cli.click_errors import click_says
+from leakhunt.cli.help import HelpContext
 from leakhunt.cli.language_option import asked_language
 from leakhunt.cli.stdout import Lasting
-from leakhunt.cli.verb import EXIT_CODES
+from leakhunt.cli.verb import EXIT_CODES, write_exit_codes
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import LANGUAGES, speaking, tr
@@ -56,6 +57,8 @@ _MODULES = {"truth": "leakhunt.cli.evaluate"}
 class _Verbs(click.Group):
     """Loads a verb's module only when that verb is used, so that --help answers at once."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
 
@@ -72,13 +75,16 @@ class _Verbs(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(f"{name:{_WIDEST}}", line) for name, line in verbs.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Start with"):
+            formatter.write(f"{'':{formatter.current_indent}}leakhunt run my_service.py:handle\n")
+        with formatter.section("Exit codes"):
+            write_exit_codes(formatter, EXIT_CODES)
+
 
 @click.group(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: leakhunt run my_service.py:handle. Exit codes: "
-    + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
-    + ".",
 )
 @click.option(
     "--lang",

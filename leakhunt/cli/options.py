@@ -49,7 +49,13 @@ _OPTIONS = (
         metavar="SECONDS",
         help="Time for the calls of a variant where memory grows: a bounded cache levels off",
     ),
-    click.option("--device", type=click.Choice(DEVICES), default="auto"),
+    click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Device; auto: the GPU, if the scenario can use one",
+    ),
     click.option("--lengths", help="Clip lengths of the scenario: fixed or varied"),
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
     click.option(
@@ -64,7 +70,13 @@ _OPTIONS = (
         type=click.IntRange(min=1),
         help="Threads of the frameworks [default: number of cores]",
     ),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed of the inputs",
+    ),
     click.option(
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),

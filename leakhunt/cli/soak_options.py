@@ -73,7 +73,13 @@ _OPTIONS = (
         metavar="NAME=VALUE",
         help="Option of the scenario (see 'leakhunt list')",
     ),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Seed of the inputs",
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),

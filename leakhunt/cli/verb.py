@@ -5,9 +5,12 @@ One table of each, so that a new option or verb needs a line here and nothing el
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
 
 import click
+
+from leakhunt.cli.help import HelpContext, write_example
 
 # Where an option stands in the help; one that is in none of these stands under "Other".
 _SECTIONS: Mapping[str, frozenset[str]] = {
@@ -139,6 +142,8 @@ OLD_SPELLINGS: Mapping[str, str] = {"--rounds": "--pairs"}
 class Verb(click.Command):
     """A command whose help ends with two examples and its exit codes."""
 
+    context_class = HelpContext
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, with options that were spelled otherwise before."""
         return super().parse_args(ctx, [_spelled_now(word) for word in args])
@@ -160,11 +165,31 @@ class Verb(click.Command):
         path = verb_of(ctx)
         with formatter.section("Examples"):
             for purpose, line in EXAMPLES.get(path, ()):
-                formatter.write_text(f"# {purpose}")
-                # A command is never folded: it is there to be copied.
-                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+                write_example(formatter, purpose, line)
         with formatter.section("Exit codes"):
-            formatter.write_text(", ".join(f"{code} {EXIT_CODES[code]}" for code in _CODES[path]))
+            write_exit_codes(formatter, _CODES[path])
+
+
+class VerbGroup(click.Group):
+    """Verbs below a verb, such as those of ``leakhunt baseline``."""
+
+    context_class = HelpContext
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs, each with the first sentence of its help."""
+        rows = [(name, first_sentence(each)) for name, each in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def first_sentence(command: click.Command) -> str:
+    """The first paragraph of a command's help."""
+    return inspect.cleandoc(command.help or "").partition("\n\n")[0]
+
+
+def write_exit_codes(formatter: click.HelpFormatter, codes: Iterable[int]) -> None:
+    """The exit codes, a line each, with what they mean."""
+    formatter.write_dl([(str(code), EXIT_CODES[code]) for code in codes])
 
 
 def verb_of(ctx: click.Context) -> str:

@@ -21,7 +21,8 @@ from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
 from leakhunt.model.policy import budgeted
 from leakhunt.model.series import SERIES, Unit
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark
+from leakhunt.text.message import message, word
 from leakhunt.text.suggest import hint
 from leakhunt.toml_file import shown
 
@@ -43,7 +44,8 @@ def parse_budget(series: str, value: object) -> Budget:
     """
     if series not in budgeted():
         raise UsageError(
-            tr(
+            message(
+                "budget.unknown-series",
                 "unknown series {series!r}{hint}. Known series: {known}",
                 series=series,
                 hint=hint(series, budgeted()),
@@ -79,7 +81,8 @@ def parse_budgets(series: str, value: object) -> tuple[Budget, ...]:
         if sort in sorts[:number]:
             first, second = budgets[sorts.index(sort)].text, budgets[number].text
             raise UsageError(
-                tr(
+                message(
+                    "budget.two-of-a-kind",
                     "{series} has two budgets of the same kind, {first!r} and {second!r}."
                     " Remove one",
                     series=series,
@@ -130,12 +133,13 @@ def _share(series: str, text: str) -> float:
     match = _SHARE.fullmatch(text)
     if series != SECONDS_PER_CALL:
         raise UsageError(
-            tr(
+            message(
+                "budget.percentage-of-growth",
                 "{series}: a percentage of growth near 0 is undefined (got {value}). Examples:"
                 " {examples}",
                 series=series,
                 value=shown(text),
-                examples=tr(_EXAMPLES[_unit(series)]),
+                examples=word(_EXAMPLES[_unit(series)]),
             )
         )
     if match is None:
@@ -149,10 +153,11 @@ def _unit(series: str) -> Unit:
 
 def _refused(series: str, value: object) -> UsageError:
     return UsageError(
-        tr(
+        message(
+            "budget.invalid-value",
             "{series}: invalid value {value}. Examples: {examples}",
             series=series,
             value=shown(value),
-            examples=tr(_EXAMPLES[_unit(series)]),
+            examples=word(_EXAMPLES[_unit(series)]),
         )
     )

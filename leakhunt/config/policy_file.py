@@ -58,7 +58,7 @@ from leakhunt.model.policy import (
     merged_budgets,
 )
 from leakhunt.model.series import Unit
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.toml_file import Table, header, read_table, shown
 
 PYPROJECT = "pyproject.toml"
@@ -95,7 +95,8 @@ def read_policy(content: bytes, file: str) -> Policy:
         twin = next((each for each in scenarios if each.name == found.name), None)
         if twin is not None:
             entries.bad(
-                tr(
+                message(
+                    "policy.same-name",
                     "{target!r} has the same name as {twin!r}. Remove one of them",
                     target=target,
                     twin=twin.target,
@@ -124,13 +125,22 @@ def _top(whole: Table, file: str) -> Table:
     if PurePath(file).name != PYPROJECT:
         if "tool" in whole.items:
             whole.bad(
-                tr("this file takes its keys at the top level. Remove the prefix tool.leakhunt"),
+                message(
+                    "policy.prefix",
+                    "this file takes its keys at the top level. Remove the prefix tool.leakhunt",
+                ),
                 "tool",
             )
         return whole
     tool = whole.table("tool")
     if "leakhunt" not in tool.items:
-        whole.bad(tr("missing [tool.leakhunt]. Add it, with scenarios and budgets"), "tool")
+        whole.bad(
+            message(
+                "policy.missing-table",
+                "missing [tool.leakhunt]. Add it, with scenarios and budgets",
+            ),
+            "tool",
+        )
     return tool.table("leakhunt")
 
 
@@ -139,14 +149,18 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
     policy = replace(everywhere, target=target, where=table.place)
     if policy.name in ("", "..") or ":" in target:
         table.bad(
-            tr(
+            message(
+                "policy.scenario-not-found",
                 "{target!r}: scenario not found. Use a built-in name or a file path, and list"
                 " variants as variants = [...]",
                 target=target,
             )
         )
     if "variants" in table.items and not table.texts("variants"):
-        table.bad(tr("variants is empty. Remove it to select all"), "variants")
+        table.bad(
+            message("policy.variants-empty", "variants is empty. Remove it to select all"),
+            "variants",
+        )
     variants = table.table("variant")
     policy = replace(
         policy,
@@ -183,11 +197,18 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
     calls, warmup = table.whole_number("calls", 1), table.whole_number("warmup", 0)
     if calls is None:
         if warmup is not None:
-            table.bad(tr("warmup needs calls (without calls, warm-up ends by itself)"), "warmup")
+            table.bad(
+                message(
+                    "policy.warmup-needs-calls-without",
+                    "warmup needs calls (without calls, warm-up ends by itself)",
+                ),
+                "warmup",
+            )
         return policy
     if warmup is not None and warmup >= calls:
         table.bad(
-            tr(
+            message(
+                "policy.warmup-too-long",
                 "warmup {warmup} leaves no measured call of {calls}. Use a smaller value",
                 warmup=warmup,
                 calls=calls,
@@ -196,7 +217,8 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
         )
     if "most_calls" in table.items and policy.most_calls < calls:
         table.bad(
-            tr(
+            message(
+                "policy.most-calls-too-small",
                 "most_calls {most} is smaller than calls {calls}. Raise it, or remove it",
                 most=policy.most_calls,
                 calls=calls,
@@ -233,7 +255,13 @@ def _options(table: Table) -> Mapping[str, str]:
         is_number = type(value) is int or (type(value) is float and isfinite(value))
         if not isinstance(value, str) and not is_number:
             table.bad(
-                tr("{key}: expected a quoted text, got {value}", key=name, value=shown(value)), name
+                message(
+                    "policy.expected-text",
+                    "{key}: expected a quoted text, got {value}",
+                    key=name,
+                    value=shown(value),
+                ),
+                name,
             )
     return {name: str(value) for name, value in table.items.items()}
 
@@ -244,7 +272,9 @@ def _memory_limit(table: Table) -> int | None:
     try:
         return parse_size(table.needed("memory_limit"))
     except UsageError as error:
-        table.bad(tr("memory_limit: {told}", told=error), "memory_limit")
+        table.bad(
+            message("policy.memory-limit", "memory_limit: {told}", told=error), "memory_limit"
+        )
 
 
 def _up_to(table: Table) -> float | None:
@@ -255,7 +285,7 @@ def _up_to(table: Table) -> float | None:
     try:
         return parse_rate(text, Unit.BYTES)
     except UsageError as error:
-        table.bad(tr("up_to: {error}", error=error), "up_to")
+        table.bad(message("policy.up-to", "up_to: {error}", error=error), "up_to")
 
 
 def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Acceptance, ...]]:
@@ -269,7 +299,8 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         fingerprint, scenario = table.needed("fingerprint"), table.text("scenario")
         if not _FINGERPRINT.fullmatch(fingerprint):
             table.bad(
-                tr(
+                message(
+                    "policy.invalid-fingerprint",
                     "fingerprint: expected the 12 digits a report shows for the suspect, got"
                     " {value}",
                     value=shown(fingerprint),
@@ -280,7 +311,11 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         others = found.get(scenario, ())
         if any(each.fingerprint == fingerprint for each in others):
             table.bad(
-                tr("fingerprint {value} is accepted twice. Remove one", value=fingerprint),
+                message(
+                    "policy.accepted-twice",
+                    "fingerprint {value} is accepted twice. Remove one",
+                    value=fingerprint,
+                ),
                 "fingerprint",
             )
         acceptance = Acceptance(

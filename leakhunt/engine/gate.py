@@ -48,7 +48,6 @@ from leakhunt.model.series import LIVE_HEAP
 from leakhunt.reporting.gate.notebook import card
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
 
 _MAX_GROWTH = "--max-growth"
@@ -135,7 +134,8 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     policy = load_policy(policy_file(request.policy))
     if not policy.scenarios:
         raise UsageError(
-            tr(
+            message(
+                "gate.no-scenario",
                 "{file}: no scenario to measure. Add a table [{table}], or pass run files",
                 file=policy.file,
                 table=example_table(policy.file),
@@ -147,17 +147,33 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
 
 def _refuse_what_makes_no_sense(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
-        raise UsageError(tr("--max-growth needs run files (it replaces the policy)"))
+        raise UsageError(
+            message(
+                "gate.max-growth-needs-runs",
+                "--max-growth needs run files (it replaces the policy)",
+            )
+        )
     if request.series is not None and request.max_growth is None:
-        raise UsageError(tr("--series needs --max-growth"))
+        raise UsageError(message("gate.series-needs-max-growth", "--series needs --max-growth"))
     only_measured = (request.against, *request.scenarios, request.against_python or None)
     if request.runs and any(each is not None for each in only_measured):
-        raise UsageError(tr("--scenario and --against cannot be combined with run files"))
+        raise UsageError(
+            message(
+                "gate.runs-exclude",
+                "--scenario and --against cannot be combined with run files",
+            )
+        )
     for name in ("pairs", "jobs"):
         value = getattr(request, name)
         if value < 1:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=1,
+                )
             )
 
 
@@ -165,13 +181,24 @@ def _refuse_what_does_not_go_together(request: GateRequest) -> None:
     """Refuse options that would do nothing, and an interpreter that is not there."""
     interpreter = request.against_python
     if interpreter and request.against is None:
-        raise UsageError(tr("--against-python needs --against REVISION"))
+        raise UsageError(
+            message("gate.against-python-alone", "--against-python needs --against REVISION")
+        )
     if interpreter and shutil.which(interpreter) is None:
         raise UsageError(
-            tr("--against-python {name}: program not found. Check the path", name=interpreter)
+            message(
+                "gate.against-python-not-found",
+                "--against-python {name}: program not found. Check the path",
+                name=interpreter,
+            )
         )
     if request.against is not None and request.baselines is not None:
-        raise UsageError(tr("--against replaces the baseline: remove --baselines"))
+        raise UsageError(
+            message(
+                "gate.against-replaces-baseline",
+                "--against replaces the baseline: remove --baselines",
+            )
+        )
 
 
 def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:
@@ -196,7 +223,9 @@ def _of_one_budget(max_growth: str, series: str) -> Policy:
     try:
         budget = parse_budget(series, float(max_growth) if is_number else max_growth)
     except UsageError as error:
-        raise UsageError(tr("{option}: {error}", option=_MAX_GROWTH, error=error)) from None
+        raise UsageError(
+            message("gate.option", "{option}: {error}", option=_MAX_GROWTH, error=error)
+        ) from None
     return Policy(_MAX_GROWTH, ScenarioPolicy("", _MAX_GROWTH, budgets=(budget,)))
 
 

@@ -12,7 +12,7 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.options import TIMEOUT_SECONDS, Settings
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 
@@ -45,7 +45,9 @@ def _placed(policy: ScenarioPolicy, base: Path) -> Settings:
     try:
         return _settings(policy, base)
     except UsageError as error:
-        raise BadFile(tr("{place}: {told}", place=policy.where, told=error)) from error
+        raise BadFile(
+            message("gate.in-policy", "{place}: {told}", place=policy.where, told=error)
+        ) from error
 
 
 def _chosen(policy: Policy, wanted: Sequence[str]) -> Iterator[ScenarioPolicy]:
@@ -72,19 +74,22 @@ def _named(
     target, colon, names = (word, "", "") if word in known else word.rpartition(":")
     if target not in known:
         raise UsageError(
-            tr(
+            message(
+                "gate.no-such-scenario",
                 "--scenario {word}: {file} has no scenario {target!r}{hint}. Known scenarios:"
                 " {known}",
                 word=word,
                 file=policy.file,
                 target=target or names,
                 hint=hint(target or names, known),
-                known=", ".join(each.target for each in policy.scenarios) or tr("none"),
+                known=", ".join(each.target for each in policy.scenarios)
+                or message("none", "none"),
             )
         )
     if colon and not names.strip(" ,"):
         raise UsageError(
-            tr(
+            message(
+                "gate.missing-variant",
                 "--scenario {word}: missing variant after the colon. Remove the colon to"
                 " select all",
                 word=word,

@@ -20,7 +20,7 @@ from leakhunt.model.attribution import Instrument
 from leakhunt.model.options import PAIRS
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,20 @@ def hunt(
     for instrument in wanted:
         if (reason := why_not(instrument, settings.device)) is not None:
             raise MissingRequirement(
-                tr("--with {instrument}: {reason}", instrument=instrument, reason=reason)
+                message(
+                    "hunt.instrument",
+                    "--with {instrument}: {reason}",
+                    instrument=instrument,
+                    reason=reason,
+                )
             )
     remedies = remedies_named(request.remedies, settings)
     if request.pairs < 2:
-        raise UsageError(tr("pairs={pairs}: expected 2 or more", pairs=request.pairs))
+        raise UsageError(
+            message(
+                "argument.too-few-pairs", "pairs={pairs}: expected 2 or more", pairs=request.pairs
+            )
+        )
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
         runs = measure_variants(prepared)
@@ -87,7 +96,8 @@ def _instruments_named(words: Sequence[str]) -> tuple[Instrument, ...]:
         return tuple(map(Instrument, dict.fromkeys(words)))
     except ValueError:
         raise UsageError(
-            tr(
+            message(
+                "hunt.unknown-instrument",
                 "--with {named}: unknown instrument. Use {instrument}",
                 named=",".join(words),
                 instrument=", ".join(Instrument),

@@ -16,7 +16,7 @@ from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Run
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -46,7 +46,8 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
         environment = known[word].remedy.environment
         if not environment:
             raise UsageError(
-                tr(
+                message(
+                    "remedy.changes-code",
                     "--try {word}: this fix changes the code. Put it into its own variant, and"
                     " use --try variant:NAME",
                     word=word,
@@ -59,13 +60,20 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
-            raise UsageError(tr("--try {word}: expected option:NAME=VALUE", word=word))
+            raise UsageError(
+                message(
+                    "remedy.expected-option",
+                    "--try {word}: expected option:NAME=VALUE",
+                    word=word,
+                )
+            )
         find.settle_options(settings.scenario, {name: value})
         return TriedRemedy(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
-            tr(
+            message(
+                "remedy.expected",
                 "--try {word!r}: expected NAME=VALUE (environment), option:NAME=VALUE,"
                 " variant:NAME, or the id of a known cause",
                 word=word,
@@ -80,7 +88,8 @@ def _variant(name: str, settings: Settings) -> Variant:
             return variant
     names = ", ".join(variant.name for variant in settings.scenario.variants)
     raise UsageError(
-        tr(
+        message(
+            "remedy.no-such-variant",
             "--try variant:{name}: variant not found. Known variants: {names}",
             name=name,
             names=names,

@@ -16,8 +16,9 @@ from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.language import speaking, spoken, tr
+from leakhunt.text.language import speaking, spoken
 from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -39,7 +40,8 @@ def report_of(runs: Sequence[Run], place: str) -> Report:
     """
     if not runs:
         raise NothingMeasured(
-            tr(
+            message(
+                "report.no-run-file",
                 "{place}: no run file (*.run.jsonl) found. Create one with 'leakhunt run'",
                 place=place,
             )
@@ -86,10 +88,11 @@ def report_again(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "report.cannot-write",
                 "{folder}: {strerror}. Choose another folder with --out",
                 folder=folder,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))

@@ -26,7 +26,6 @@ from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 
 if TYPE_CHECKING:  # locust and psutil are for who soaks
@@ -108,24 +107,39 @@ def _refuse_wrong_values(request: RunRequest) -> None:
     """What the command line refuses while it reads its options."""
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+            message(
+                "argument.timeout",
+                "--timeout {timeout}: expected a number of seconds",
+                timeout=request.timeout,
+            )
         )
     if not isfinite(request.budget) or request.budget < 0:
         raise UsageError(
-            tr("--budget {budget}: expected seconds, 0 or more", budget=request.budget)
+            message(
+                "argument.budget",
+                "--budget {budget}: expected seconds, 0 or more",
+                budget=request.budget,
+            )
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
                         ("seed", 0), ("memory_limit", 0)):  # fmt: skip
         value = getattr(request, name)
         if isinstance(value, int | float) and value < least:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=least)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=least,
+                )
             )
     for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
         value = getattr(request, name)
         if value not in choices:
             raise UsageError(
-                tr(
+                message(
+                    "argument.unknown-value",
                     "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
@@ -149,16 +163,25 @@ def sampling_of(
     """
     if calls is None:
         if warmup is not None:
-            raise UsageError(tr("--warmup needs --calls (without --calls, warm-up ends by itself)"))
+            raise UsageError(
+                message(
+                    "settings.warmup-needs-calls",
+                    "--warmup needs --calls (without --calls, warm-up ends by itself)",
+                )
+            )
         return Sampling(None, None, each, collect, resolve, budget or None)
     if resolve:
         raise UsageError(
-            tr("--resolve cannot be combined with --calls: it runs until the verdict is clear")
+            message(
+                "settings.resolve-with-calls",
+                "--resolve cannot be combined with --calls: it runs until the verdict is clear",
+            )
         )
     each = each or 1
     if calls % each:
         raise UsageError(
-            tr(
+            message(
+                "settings.calls-no-multiple",
                 "--calls {calls} is not a multiple of --calls-per-sample {each}",
                 calls=calls,
                 each=each,
@@ -167,7 +190,8 @@ def sampling_of(
     unjudged = int(calls * defaults.WARM_UP_SHARE) if warmup is None else warmup
     if unjudged >= calls:
         raise UsageError(
-            tr(
+            message(
+                "settings.warmup-too-long",
                 "--warmup {unjudged} leaves no measured call of {calls}. Use a smaller value",
                 unjudged=unjudged,
                 calls=calls,
@@ -186,7 +210,13 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(tr("--option {pair!r}: expected NAME=VALUE", pair=pair))
+            raise UsageError(
+                message(
+                    "argument.option",
+                    "--option {pair!r}: expected NAME=VALUE",
+                    pair=pair,
+                )
+            )
         given[name] = value
     return given
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from leakhunt.amounts import parse_duration, parse_size
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,12 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         MissingRequirement: a service cannot be soaked on this system.
     """
     if sys.platform != "linux":
-        raise MissingRequirement(tr("soak needs Linux: it reads the service through /proc"))
+        raise MissingRequirement(
+            message(
+                "soak.needs-linux",
+                "soak needs Linux: it reads the service through /proc",
+            )
+        )
     _refuse_wrong_values(request)
     load, limit = request.load, request.memory_limit
     size, above = (limit or None), False
@@ -126,20 +131,38 @@ def effort_of(request: SoakRequest) -> SoakEffort:
 def _refuse_wrong_values(request: SoakRequest) -> None:
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+            message(
+                "argument.timeout",
+                "--timeout {timeout}: expected a number of seconds",
+                timeout=request.timeout,
+            )
         )
     if request.hunt and (request.pid is not None or request.resume is not None):
         raise UsageError(
-            tr("--hunt restarts the service with instruments: use --command or a described service")
+            message(
+                "soak.hunt-needs-restart",
+                "--hunt restarts the service with instruments: use --command or a described"
+                " service",
+            )
         )
     counts = {"users": request.load.users, "requests": request.load.requests, "pid": request.pid}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=1,
+                )
             )
     duration = request.load.duration
     if isinstance(duration, int | float) and not (isfinite(duration) and duration > 0):
         raise UsageError(
-            tr("duration={duration}: expected a number of seconds above 0", duration=duration)
+            message(
+                "argument.duration",
+                "duration={duration}: expected a number of seconds above 0",
+                duration=duration,
+            )
         )

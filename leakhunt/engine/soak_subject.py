@@ -18,6 +18,7 @@ from leakhunt.engine.soak_target import Target
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
+from leakhunt.runner.reaper import Reaper
 from leakhunt.service.load_generator import Demand, LoadProcess
 from leakhunt.service.loop import Subject
 from leakhunt.service.service import (
@@ -32,8 +33,10 @@ from leakhunt.service.service import (
     without_userinfo,
 )
 from leakhunt.storage import run_file as store
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
+
+# How long a service may take to end where leakhunt was killed.
+_GRACE_SECONDS = 2.0
 
 
 @contextmanager
@@ -66,7 +69,10 @@ def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
     """The limit that the service is started under; above its baseline, as high as the machine."""
     if effort.limit_bytes is not None and target.start is None:
         raise UsageError(
-            tr("--memory-limit works only for services that leakhunt starts. Remove it")
+            message(
+                "soak.limit-needs-start",
+                "--memory-limit works only for services that leakhunt starts. Remove it",
+            )
         )
     size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
     limit = memory_limit(size)
@@ -94,7 +100,8 @@ def _running(
         port = free_port()
         if PORT not in target.url:
             refuse_taken(target.url)
-        service = start(begun, port, log, limit, effort.leave_running)
+        reaper = None if effort.leave_running else stack.enter_context(Reaper(_GRACE_SECONDS))
+        service = start(begun, port, log, limit, reaper)
         stack.callback(service.stop)
         yield service, target.url.replace(PORT, str(port))
 
@@ -106,7 +113,9 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
     try:
         held = service.tree.read()
     except ProcessLookupError:
-        raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
+        raise ScenarioFailed(
+            message("soak.ended-when-ready", "the service ended as soon as it was ready")
+        ) from None
     base = held.get(CGROUP, held[RSS])
     if isinstance(limit, AddressSpaceLimit):
         base = service.tree.address_space_bytes()

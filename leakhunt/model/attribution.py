@@ -241,20 +241,29 @@ class Interval:
 class RemedyTrial:
     """A remedy, run before and after on the same inputs, in so many interleaved `pairs` of runs.
 
-    `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
-    what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
-    that before. All three with their 95 % intervals, over the pairs. Of `compared` calls,
-    `differing` returned something else.
+    `before` and `after` are live bytes per call, `saved` their difference; None where one of the
+    allocators does not tell what is in use, and `unread` says why. `rounding` is how far two
+    allocators may be apart that count the same blocks. `saved_rss_bytes` is what RSS grew by less
+    in a whole run. `time_ratio` is the time of a call after, as a multiple of that before. All
+    three with their 95 % intervals, over the pairs. Of `compared` calls, `differing` returned
+    something else.
     """
 
     variant: str
     remedy: str
     pairs: int
-    before: float
-    after: float
-    saved: Interval
+    before: float | None
+    after: float | None
+    saved: Interval | None
     saved_rss_bytes: Interval
     time_ratio: Interval
     compared: int
     differing: int
     sentence: Text
+    rounding: float = 0.0
+    unread: Text = ""
+
+    @property
+    def saves(self) -> bool:
+        """Whether live memory grows less for certain, by more than two allocators round."""
+        return self.saved is not None and self.saved.low > self.rounding

@@ -12,7 +12,7 @@ from leakhunt.model.gate import SECONDS_PER_CALL, Acceptance, Budget
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Variant
 from leakhunt.model.series import judged_series
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -101,7 +101,8 @@ class ScenarioPolicy:
         ]
         if strangers:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-such-variant",
                     "{place}: {owner} has no variant {name!r}{hint}. Known variants: {known}",
                     place=self.where,
                     owner=self.target,
@@ -113,7 +114,8 @@ class ScenarioPolicy:
         found = tuple(variant for variant in variants if self._gates(variant))
         if not found:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-clean-variant",
                     "{place}: {owner} has no variant marked clean. Remove only_clean",
                     place=self.where,
                     owner=self.target,

@@ -9,8 +9,7 @@ from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
-from leakhunt.text.language import tr
-from leakhunt.text.message import Text
+from leakhunt.text.message import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,8 @@ class Report:
             return next(iter(found.values()))
         if variant not in found:
             raise UsageError(
-                tr(
+                message(
+                    "report.no-such-variant",
                     "variant {variant!r} was not measured. Measured variants: {names}",
                     variant=variant,
                     names=", ".join(dict.fromkeys(entry.variant for entry in self.entries)),

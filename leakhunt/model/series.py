@@ -180,8 +180,8 @@ _ROWS = (
         mark("live heap (malloc in use)"),
         mark("live heap"),
         mark(
-            "pymalloc's arenas (small Python objects), raw mmap, preloaded"
-            " allocators such as jemalloc, CUDA memory"
+            "pymalloc's arenas (small Python objects), raw mmap, pools of libraries with an"
+            " allocator of their own, CUDA memory"
         ),
         narrow_title=mark("heap"),
         least_garbage=64 << 10,

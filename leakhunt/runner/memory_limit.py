@@ -44,6 +44,10 @@ class MemoryLimit(Protocol):
     def size_bytes(self) -> int | None:
         """The most memory a worker may have; None without a limit."""
 
+    @property
+    def group(self) -> Path | None:
+        """The cgroup made for the worker; None where the limit is none of a cgroup."""
+
     def enter(self, pid: int) -> None:
         """Put the worker under the limit, before it allocates."""
 
@@ -115,6 +119,7 @@ class NoLimit:
 
     name = "none"
     size_bytes = None
+    group = None
 
     def enter(self, pid: int) -> None:
         """Nothing to do."""
@@ -141,6 +146,10 @@ class AddressSpaceLimit:
     def name(self) -> Text:
         """What enforces it."""
         return Message(*ADDRESS_SPACE_LIMIT, {"size_bytes": Amount(self.size_bytes)})
+
+    @property
+    def group(self) -> None:
+        """None."""
 
     def enter(self, pid: int) -> None:
         """Set the limit of another process."""
@@ -180,6 +189,11 @@ class _Cgroup:
         """What enforces it."""
         size = Amount(self.size_bytes)
         return Message(*CGROUP_LIMIT, {"version": self.version, "size_bytes": size})
+
+    @property
+    def group(self) -> Path:
+        """Where it is."""
+        return self.folder
 
     def enter(self, pid: int) -> None:
         """Move the worker into the group."""

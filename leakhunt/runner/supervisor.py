@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from leakhunt.model.run import Ending, Outcome
 from leakhunt.runner.kernel_log import kernel_log_line
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds, memory_limit
 from leakhunt.runner.process_log import opened_log
+from leakhunt.runner.reaper import Reaper
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import Text, english, joined, mentions, message
@@ -65,21 +67,19 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
         LeakhuntError: what the scenario said is wrong, under its own kind.
         ScenarioFailed: it ended without an answer.
     """
-    with _start(order, log) as worker:
-        try:
+    try:
+        with _started(order, log) as worker:
             worker.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise ScenarioFailed(
-                message(
-                    "run.prepare-timeout",
-                    "prepare() did not finish within {timeout_seconds:g} s. See {log}, or"
-                    " raise --timeout",
-                    timeout_seconds=timeout_seconds,
-                    log=str(log),
-                )
-            ) from None
-        finally:
-            _kill_group(worker)
+    except subprocess.TimeoutExpired:
+        raise ScenarioFailed(
+            message(
+                "run.prepare-timeout",
+                "prepare() did not finish within {timeout_seconds:g} s. See {log}, or"
+                " raise --timeout",
+                timeout_seconds=timeout_seconds,
+                log=str(log),
+            )
+        ) from None
     try:
         told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -165,16 +165,9 @@ class _Work:
 
 def _carried_out(work: _Work, log: Path) -> Outcome:
     answers, to_us = os.pipe()
-    with open(answers, "rb") as stream:
-        try:
-            worker = _start(replace(work.order, describes_to=to_us), log, work.limit)
-        finally:
-            os.close(to_us)
-        with worker:
-            try:
-                return _supervised(worker, work, stream)
-            finally:
-                _kill_group(worker)
+    order = replace(work.order, describes_to=to_us)
+    with open(answers, "rb") as stream, _started(order, log, work.limit) as worker:
+        return _supervised(worker, work, stream)
 
 
 def _supervised(worker: subprocess.Popen[bytes], work: _Work, stream: IO[bytes]) -> Outcome:
@@ -199,17 +192,37 @@ def _description(stream: IO[bytes], timeout_seconds: float | None) -> Mapping[st
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _start(order: Order, log: Path, limit: MemoryLimit | None = None) -> subprocess.Popen[bytes]:
-    with opened_log(log) as stream:
-        worker = subprocess.Popen(
-            [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
-            stdin=subprocess.PIPE,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=_environment(order),
-            pass_fds=[order.describes_to] if order.describes_to >= 0 else [],
-        )
+@contextmanager
+def _started(
+    order: Order, log: Path, limit: MemoryLimit | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker, and nothing of what it has started once this ends."""
+    with Reaper() as reaper, _start(order, log, limit, reaper) as worker:
+        try:
+            yield worker
+        finally:
+            _kill_group(worker)
+
+
+def _start(
+    order: Order, log: Path, limit: MemoryLimit | None, reaper: Reaper
+) -> subprocess.Popen[bytes]:
+    passed = [order.describes_to] if order.describes_to >= 0 else []
+    try:
+        with opened_log(log) as stream:
+            worker = subprocess.Popen(
+                [order.interpreter or sys.executable, "-P", "-m", "leakhunt.worker.__main__"],
+                stdin=subprocess.PIPE,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**_environment(order), **reaper.variables},
+                pass_fds=passed,
+            )
+    finally:
+        for descriptor in passed:  # the worker's end of the pipe
+            os.close(descriptor)
+    reaper.watch(worker.pid, None if limit is None else limit.group)
     # The worker waits for its order, so it is under the limit before it allocates anything.
     if limit is not None:
         limit.enter(worker.pid)

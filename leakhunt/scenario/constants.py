@@ -10,7 +10,7 @@ from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.model.scenario import Option
-from leakhunt.text.message import message
+from leakhunt.text.message import Text, message
 
 RESULT_KINDS = ("equal", "intervals")
 _CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
@@ -80,7 +80,7 @@ def constants_in(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def literal(node: ast.expr, what: str, file: Path) -> Any:
+def literal(node: ast.expr, what: Text, file: Path) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):

@@ -99,7 +99,7 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(subject.plan),
         "facts": dict(subject.facts),
-        "environment": environment_of(subject.service),
+        "environment": {**environment_of(subject.service), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": {},

@@ -1,7 +1,8 @@
 """Started in place of a service's command, and becomes it: ``python -m leakhunt.service.launcher``.
 
 It waits for a line on its standard input, so that it is inside its memory cgroup before it
-allocates, and lets the kernel end it with its supervisor, unless the first argument says ``leave``.
+allocates, and lets the kernel end it with its supervisor, whose number is the first argument; 0: it
+outlives it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ CANNOT_RUN = 127
 
 def main(words: list[str]) -> int:
     """Become the command; returns only where that is not possible."""
-    supervisor = os.getppid()
-    stays, *command = words
-    if stays != "leave" and sys.platform == "linux":
+    supervisor, command = int(words[0]), words[1:]
+    if supervisor and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != supervisor:
+        if os.getppid() != supervisor:  # it died before the kernel was told
             return CANNOT_RUN
     if not sys.stdin.readline():  # whoever started it is gone, or could not limit it
         return CANNOT_RUN

@@ -20,12 +20,15 @@ from typing import Self
 
 from leakhunt.errors import ScenarioFailed
 from leakhunt.runner.process_log import opened_log
+from leakhunt.runner.reaper import Reaper
 from leakhunt.service.shared_counters import Counters
 from leakhunt.text.message import message
 
 # What Locust's side finds in its environment: where to count, and where to leave the errors.
 COUNTERS = "LEAKHUNT_COUNTERS"
 ERRORS = "LEAKHUNT_ERRORS"
+# ... and with whom it ends, by the number of the process.
+SUPERVISOR = "LEAKHUNT_SUPERVISOR"
 # ... and what the built-in upload does.
 UPLOAD_PATH = "LEAKHUNT_UPLOAD_PATH"
 UPLOAD_FIELD = "LEAKHUNT_UPLOAD_FIELD"
@@ -68,6 +71,7 @@ class LoadProcess:
         counters, self._errors = folder / "counters", folder / "errors.json"
         self.counters = Counters.create(counters)
         self._log = log
+        self._reaper = Reaper()
         with opened_log(log) as stream:
             self._process = subprocess.Popen(
                 [
@@ -83,10 +87,13 @@ class LoadProcess:
                 env={
                     **os.environ,
                     **demand.variables,
+                    **self._reaper.variables,
                     COUNTERS: str(counters),
                     ERRORS: str(self._errors),
+                    SUPERVISOR: str(os.getpid()),
                 },
             )
+        self._reaper.watch(self._process.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +111,7 @@ class LoadProcess:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._reaper.end()
         self.counters.close()
 
     def wait_until_it_runs(self) -> None:

@@ -15,7 +15,7 @@ import gevent
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
-from leakhunt.service.load_generator import COUNTERS, ERRORS
+from leakhunt.service.load_generator import COUNTERS, ERRORS, SUPERVISOR
 from leakhunt.service.shared_counters import Counters
 
 _BEAT_SECONDS = 0.1
@@ -35,7 +35,7 @@ class Counting:
         self._counters = counters
         self._errors_file = errors_file
         self._errors: Counter[str] = Counter()
-        self._parent = os.getppid()
+        self._supervisor = int(os.environ[SUPERVISOR])
 
     def request(
         self,
@@ -85,7 +85,7 @@ class Counting:
                         del kept[second]
             runner.stats.history.clear()
             runner.stats.errors.clear()  # one for every text; ours are counted above
-            if os.getppid() != self._parent:
+            if os.getppid() != self._supervisor:
                 runner.quit()
                 return
             gevent.sleep(_BEAT_SECONDS)

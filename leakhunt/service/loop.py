@@ -81,7 +81,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": facts,
-        "environment": environment_of(subject.service),
+        "environment": {**environment_of(subject.service), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": memory_bounds(subject.limit),

@@ -20,7 +20,6 @@ from leakhunt.scenario.arguments import (
     arguments_of,
     arguments_of_hook,
 )
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 from leakhunt.worker.loop import Body
@@ -117,8 +116,14 @@ class UserModule:
         function = getattr(self._module, name, None)
         if function is None and not hasattr(self._module, name):
             known = [each for each, value in vars(self._module).items() if callable(value)]
-            told = tr("{name}: function not found{hint}", name=self._name, hint=hint(name, known))
-            raise UsageError(told)
+            raise UsageError(
+                message(
+                    "scenario.function-not-found",
+                    "{name}: function not found{hint}",
+                    name=self._name,
+                    hint=hint(name, known),
+                )
+            )
         if not self._order.plain:
             return function, _OF_A_VARIANT  # type: ignore[return-value]
         if inspect.isclass(function):

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 from leakhunt.environment import describe_environment
+from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
 from leakhunt.model.series import AUDIO, DURATION, SERIES
 from leakhunt.probes import choose
+from leakhunt.probes.allocator import python_allocator, serving
 
 
 def describe_process(
@@ -25,7 +27,11 @@ def describe_process(
     told = (AUDIO, DURATION) if tells_audio else (DURATION,)
     read = (*chosen.series, *(SERIES[name].series for name in told))
     return {
-        "environment": describe_environment(variables),
+        "environment": {
+            **describe_environment(variables),
+            ALLOCATOR: str(serving()),
+            PYTHON_ALLOCATOR: python_allocator(),
+        },
         "series": [asdict(series) for series in read],
         "unavailable": dict(chosen.unavailable),
     }

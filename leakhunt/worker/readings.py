@@ -7,7 +7,6 @@ Worker side. The differences between the steps say what kind of memory it was: c
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import re
@@ -28,6 +27,7 @@ from leakhunt.model.series import (
     PYTHON_LIVE,
     RSS,
 )
+from leakhunt.probes.allocator import serving
 
 _STATUS_NAMES = {
     "VmRSS": RSS,
@@ -105,9 +105,9 @@ def full_reading(step: str) -> Reading:
     values = {"clock_ns": time.monotonic_ns(), **_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks") and (blocks := sys.getallocatedblocks()):
         values[PYTHON_BLOCKS] = blocks  # 0: pymalloc is switched off
-    if hasattr(psutil, "heap_info"):
-        info = psutil.heap_info()
-        values[LIVE_HEAP] = info.heap_used + info.mmap_used
+    live_bytes = serving().live_bytes
+    if live_bytes is not None:
+        values[LIVE_HEAP] = live_bytes()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()
@@ -125,12 +125,8 @@ def empty_framework_caches() -> None:
 
 
 def trim_malloc() -> None:
-    """``malloc_trim(0)`` where the C library has it (glibc); thread arenas are trimmed too."""
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    """Let the allocator hand back what is free (glibc: ``malloc_trim(0)``, with all arenas)."""
+    serving().trim()
 
 
 def _kernel_values() -> dict[str, int]:

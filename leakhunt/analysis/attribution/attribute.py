@@ -26,7 +26,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
-from leakhunt.model.verdict import Status, Verdict
+from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.text.message import Text, message
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
@@ -155,10 +155,19 @@ def is_growing(verdict: Verdict) -> bool:
     )
 
 
+def rss_alone(verdict: Verdict) -> Trend | None:
+    """RSS, where it rises and the process that was measured does not tell its live heap."""
+    if LIVE_HEAP in verdict.trends or PYTHON_BLOCKS not in verdict.trends:
+        return None
+    rss = verdict.trends.get(RSS)
+    return rss if rss is not None and rss.rises_undecided else None
+
+
 def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     """The bytes per call that stay, over all heaps; None where what grows is no memory.
 
-    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; for mappings, RSS.
+    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; RSS for mappings, and where
+    the live heap cannot be read.
     """
     if has_dear_calls(run):
         return _growth_of_few_calls(run)
@@ -171,6 +180,8 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     blocks = verdict.trends.get(PYTHON_BLOCKS)
     if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
         total += max(left.rate, 0.0)
+    if (alone := rss_alone(verdict)) is not None:
+        total += max(alone.rate or 0.0, 0.0)
     if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
         total += max(verdict.trends[RSS].rate or 0.0, 0.0)
     least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)

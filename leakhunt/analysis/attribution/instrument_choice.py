@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from leakhunt.analysis.attribution.attribute import attribute, is_explained
+from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
 from leakhunt.model.attribution import Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -36,6 +36,8 @@ def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
         for name, instrument in _BY_SERIES.items()
         if (trend := verdict.trends.get(name)) is not None and trend.rises_undecided
     ]
+    if rss_alone(verdict) is not None:
+        rising.append(Instrument.MEMRAY)
     return tuple(dict.fromkeys((*kinds, *(rising if not kinds else ()))))
 
 

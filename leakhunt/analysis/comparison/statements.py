@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from leakhunt.amounts import Amount, Rate
+from leakhunt.analysis.comparison.metrics import READ_BY_ONE
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
 from leakhunt.model.report import Difference
 from leakhunt.model.run import Ending
-from leakhunt.model.series import RSS, SeriesRole, judged_series, live_bytes
+from leakhunt.model.series import LIVE_HEAP, RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
 _DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
@@ -82,6 +83,11 @@ def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
         yield _grows(pair, retained)
     if not live and not retained:
         yield _no_difference(by_name)
+    heap = by_name.get(LIVE_HEAP)
+    if heap is not None and heap.reason == READ_BY_ONE:
+        yield message(
+            "comparison.heap-read-by-one", "{title}: {reason}", title=heap.title, reason=heap.reason
+        )
 
 
 def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:

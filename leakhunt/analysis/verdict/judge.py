@@ -24,6 +24,7 @@ from leakhunt.analysis.verdict.cross_checks import (
     contradictions,
     gain,
     growth_outside,
+    heap_unread,
     is_outside,
     mapping_evidence,
 )
@@ -36,12 +37,14 @@ from leakhunt.analysis.verdict.statements import (
     LEADS,
     bounds,
     ending,
+    growth,
     growths,
     time_to_limit,
     undecided,
 )
 from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -260,9 +263,12 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     live = [trends[name] for name in leak_series() if name in trends]
     unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
     rss = trends.get(RSS)
+    why = heap_unread(run)
+    if rss is not None and rss.status is Status.LEAK and why is not None:
+        return _live_or_retained(trends, rss, why, run.plan.work)
     if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
-        growth = growth_outside(run)
-        if growth is None or growth > rss.tolerance * calls_judged(run):
+        outside = growth_outside(run)
+        if outside is None or outside > rss.tolerance * calls_judged(run):
             unsure = [rss]
     if memory and not unsure:
         return None
@@ -275,16 +281,45 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     return _inconclusive(trends, [undecided(unsure), *contradictions(run, trends)], needed)
 
 
+def _live_or_retained(trends: Mapping[str, Trend], rss: Trend, why: Text, work: Work) -> Verdict:
+    """RSS grows for certain, and nobody can say whether what it grows by is in use."""
+    reason = message(
+        "verdict.live_or_retained",
+        "live or retained cannot be told: {why}",
+        why=why,
+    )
+    told = message(
+        "verdict.rss_grows_heap_unread",
+        "Inconclusive: {growth}; {reason}",
+        growth=growth(rss, work),
+        reason=reason,
+    )
+    undecided_rss = replace(rss, status=Status.INCONCLUSIVE, reason=reason)
+    return _inconclusive({**trends, RSS: undecided_rss}, [told])
+
+
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    most = bounds([trends[name] for name in live_memory() if name in trends], run.plan.work)
+    why = heap_unread(run)
+    # Where the live heap is not read, RSS is what bounds it.
+    bounding = (*live_memory(), *((RSS,) if why else ()))
+    most = bounds([trends[name] for name in bounding if name in trends], run.plan.work)
+    unread = (
+        [message("verdict.heap_unread", "Live heap not measured: {why}", why=why)] if why else []
+    )
     lead = (
         message("verdict.no_leak", "No leak")
         if kinds[0] is Kind.CLEAN
         else message("verdict.no_leak_but", "No leak ({kinds})", kinds=tuple(kinds))
     )
     sentence = sentences(
-        [lead, *_level(run, trends), most, *(contradictions(run, trends) or _retained(run, kinds))]
+        [
+            lead,
+            *_level(run, trends),
+            most,
+            *unread,
+            *(contradictions(run, trends) or _retained(run, kinds)),
+        ]
     )
     retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
@@ -323,7 +358,7 @@ def live_growth(run: Run) -> int:
 
 def _retained(run: Run, kinds: Sequence[Kind]) -> list[Text]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
-    if Kind.ALLOCATOR_RETENTION not in kinds:
+    if Kind.ALLOCATOR_RETENTION not in kinds or heap_unread(run) is not None:
         return []
     live = live_growth(run)
     grown = gain(run, RSS, "end")
@@ -344,9 +379,9 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     live = live_growth(run)
     retained = gain(run, RSS, "emptied") - gain(run, RSS, "trimmed")
     rss = trends.get(RSS)
-    if max(retained, gain(run, RSS, "end") - live) > _RETAINED_BYTES or (
-        rss is not None and rss.status is Status.LEAK
-    ):
+    if heap_unread(run) is None:  # else what is retained is what a trim gives back, no more
+        retained = max(retained, gain(run, RSS, "end") - live)
+    if retained > _RETAINED_BYTES or (rss is not None and rss.status is Status.LEAK):
         yield Kind.ALLOCATOR_RETENTION
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE

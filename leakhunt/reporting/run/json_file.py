@@ -13,7 +13,8 @@ Format history
         the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
-        blind_spots, a trial's pairs.
+        blind_spots, a trial's pairs. Since: before, after and saved of a trial are null where an
+        allocator does not tell what is in use (its unread says why); its rounding.
 """
 
 from __future__ import annotations

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 
+import catalogue
 import click
 import pytest
 from click.testing import CliRunner
 
+from leakhunt.cli.help import Help, columns, folded
 from leakhunt.cli.main import cli, main
 from leakhunt.cli.verb import EXAMPLES, EXIT_CODES, OLD_SPELLINGS, Verb
+from leakhunt.text.language import speaking, tr
 
 LONGEST_LINE = 70
 
@@ -49,7 +53,9 @@ def test_the_help_ends_with_two_examples_and_the_exit_codes(name: str) -> None:
     assert len(EXAMPLES[name]) == 2
     for purpose, line in EXAMPLES[name]:
         assert f"# {purpose}" in examples and line in examples
-    assert "0 success" in codes and "2 wrong usage" in codes
+    assert {"0": "success", "2": "wrong usage"}.items() <= dict(
+        line.split(maxsplit=1) for line in codes.splitlines() if line.strip()
+    ).items()
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -121,3 +127,51 @@ def test_old_spellings_are_understood_and_hidden() -> None:
             assert name is not None and ctx.params[name] == 4
     for name in VERBS:
         assert not set(OLD_SPELLINGS) & set(help_of(name).split()), name
+
+
+# What stays as it is in every language: commands and what they are made of, names and numbers.
+_SYNTAX = re.compile(
+    r"^(?:  |用法： )leakhunt .*$"  # a command
+    r"|\[默认：[a-z,\s]*\]|\{[a-z|-]*\}|\[[a-z|]*\]"  # a default, choices
+    r"|--?[a-z][\w-]*|\b[A-Z_]+\b|'[^']*'|@?\w+\([^)]*\)|[\w.]*[_./][\w./]*",
+    re.MULTILINE,
+)
+_ENGLISH = re.compile(r"[A-Za-z]+(?:[ ,]+[a-z]+){2,}")
+
+
+@pytest.mark.parametrize(
+    ("name", "context"),
+    list(catalogue.help_contexts()),
+    ids=lambda each: each if each else "leakhunt",
+)
+def test_no_help_stays_english_in_chinese(name: str, context: click.Context) -> None:
+    with speaking("zh"):
+        texts = catalogue.recorded_help(context)
+        text = context.get_help()
+        english = [each for each in texts if tr(each) == each]
+    assert english == []
+    assert f"用法： leakhunt {name}" in text and ("退出码：" in text) is (name != "baseline")
+    assert _ENGLISH.findall(_SYNTAX.sub("·", text)) == []
+
+
+def test_help_is_asked_for_in_a_language(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--lang", "zh", "--help"]) == 0
+    assert "每个变体的调用次数 [默认：直到结论明确]" in capsys.readouterr().out
+    assert main(["run", "--help"]) == 0
+    english = " ".join(capsys.readouterr().out.split())
+    assert "Calls per variant [default: until the verdict is clear]" in english
+
+
+def test_help_is_folded_by_columns() -> None:
+    lines = list(folded("不给出 NAME_OR_FILE 时：内置的（泄漏）样本集。", 20))
+    assert lines == ["不给出 NAME_OR_FILE", "时：内置的（泄漏）样", "本集。"]
+    assert max(map(columns, lines)) == 20
+    assert list(folded("one-two three", 5)) == ["one-two", "three"]
+    assert list(folded("一二，三", 4)) == ["一", "二，", "三"]
+
+
+def test_the_default_and_range_of_an_option_are_translated() -> None:
+    help_ = Help(width=60)
+    with speaking("zh"):
+        help_.write_dl([("--seed", "Seed of the inputs  [default: 0; x>=0; required]")])
+    assert help_.getvalue() == "--seed  输入的随机种子 [默认：0; x>=0; 必填]\n"

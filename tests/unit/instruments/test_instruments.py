@@ -24,7 +24,12 @@ import pytest
 
 from leakhunt.analysis.attribution.per_call_rule import retained
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import ActiveInstrument, InstrumentedRun, instrument_for
+from leakhunt.instruments import (
+    ActiveInstrument,
+    InstrumentedRun,
+    instrument_for,
+    reference_chains,
+)
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.object_facts import native_bytes
@@ -46,8 +51,25 @@ class State:
         self.deep = types.SimpleNamespace(inner={"jobs": deque[Any]()})
 
 
+def nearby(each: Any) -> list[Any]:
+    """What an object refers to, but not what other modules hold: pytest's process is full of it.
+
+    A search through all of it takes ten times as long while tracemalloc traces. Hunts of real
+    processes go through all there is.
+    """
+    module = sys.modules[__name__]
+    ours = (module, vars(module))
+    if type(each) in (types.ModuleType, types.FrameType) or (
+        type(each) is dict and "__builtins__" in each
+    ):
+        return gc.get_referents(each) if any(each is one for one in ours) else []
+    return gc.get_referents(each)
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstrument]]:
+def start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Instrument, State], ActiveInstrument]]:
     def make(instrument: Instrument, state: State) -> ActiveInstrument:
         return instrument_for(
             InstrumentedRun(
@@ -61,6 +83,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstru
 
     # What pytest and the tests before have left is none of the instruments' business, and slow.
     gc.freeze()
+    collector = types.SimpleNamespace(**vars(gc) | {"get_referents": nearby})
+    monkeypatch.setattr(reference_chains, "gc", collector)
     yield make
     gc.unfreeze()
     tracemalloc.stop()
