@@ -227,6 +227,7 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
+    "Plan.budget_seconds",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip
