@@ -185,6 +185,18 @@ def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
     return tr(_PER[work], rate=format_amount(rate, unit))
 
 
+def format_interval(estimate: str, low: str, high: str) -> str:
+    """``4.01 [4.00, 4.02] KiB/call``: three figures in one unit; else each has its own.
+
+    The estimate may be a rate, its bounds are amounts: ``4.01 KiB/call``, ``4.00 KiB``.
+    """
+    number, _, rate_unit = estimate.partition(" ")
+    (low_number, _, unit), (high_number, _, high_unit) = low.partition(" "), high.partition(" ")
+    if unit and unit == high_unit and re.match(rf"{re.escape(unit)}(?!\w)", rate_unit):
+        return f"{number} [{low_number}, {high_number}] {rate_unit}"
+    return f"{estimate} [{low}, {high}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
     """A number of a series as a value of a message: ``64.1 KiB``, ``12 blocks``."""

@@ -68,6 +68,11 @@ _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),
     "share",
 ]
+# What came to a format after it was published: files that were written before have it not.
+CAME_LATER = (
+    "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
+    "ReportJsonRun.recommended_limit",
+)  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
     "GateJson.exit_code": {"enum": list(map(int, GateAnswer))},
@@ -117,7 +122,8 @@ def _typed(kind: Any) -> dict[str, Any]:
         return {"description": _said(name), "enum": list(map(str, kind))}
     hints = _hints(kind)
     properties = {field: _property(f"{name}.{field}", hint) for field, hint in hints.items()}
-    return _object(_said(name), properties, properties)
+    required = [each for each in properties if f"{name}.{each}" not in CAME_LATER]
+    return _object(_said(name), properties, required)
 
 
 def _types_in(*kinds: Any) -> list[Any]:
@@ -192,6 +198,8 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "types": {"growth": _COUNTED, "calls": int},
     "mappings": {"growth": tuple[tuple[str, int, int], ...]},
     "watched": {"caveats": tuple[Text, ...]},
+    "input": {"unit": str},
+    "peaks": {"calls": tuple[tuple[int, int, int, int], ...], "ended": str},
     "stopped": {},
     "disk-full": {"text": Text},
     "error": {"text": Text, "exit_code": int},
@@ -227,7 +235,7 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "Plan.budget_seconds",
+    "Plan.budget_seconds", "Plan.concurrency", "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from leakhunt.analysis.attribution.allocator_board import allocator_boards
 from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
+from leakhunt.analysis.peaks.limit import recommended_limit
+from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.ledger import ledger
@@ -40,7 +43,8 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     entries = tuple(_judged(run, reference, runs) for run in ordered)
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
-    return Report(title, entries, command, generator, remedy_trials(runs))
+    trials, boards = remedy_trials(runs), allocator_boards(runs)
+    return Report(title, entries, command, generator, trials, allocators=boards)
 
 
 def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
@@ -55,15 +59,19 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
     told = attribute(grown, verdict_then, watched) if watched else None
     past = _ceiling(run, told, runs)
+    verdict = joined_verdict(run, verdict, told, past) if told is not None else verdict
+    height = peak(run)
     return JudgedRun(
         run=run,
-        verdict=joined_verdict(run, verdict, told, past) if told is not None else verdict,
+        verdict=verdict,
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
         attribution=told,
         ceiling=past,
         load_summary=load_summary(run),
+        peak=height,
+        recommended_limit=recommended_limit(run, verdict, height, _full_bytes(told, past)),
     )
 
 
@@ -88,6 +96,13 @@ def _ceiling(run: Run, attribution: Attribution | None, runs: Sequence[Run]) -> 
     past = (each for each in runs if each.plan.role is Role.CEILING)
     last = next((each for each in past if _same_work(each.plan, run.plan)), None)
     return ceiling(last, judge(last), attribution.ceiling_bytes) if last is not None else None
+
+
+def _full_bytes(attribution: Attribution | None, past: Ceiling | None) -> float:
+    """What bounded caches come to when full: as found past the ceiling, else as projected."""
+    if past is not None:
+        return past.found_bytes
+    return 0.0 if attribution is None else attribution.ceiling_bytes or 0.0
 
 
 def _same_work(one: Plan, other: Plan) -> bool:

@@ -29,7 +29,8 @@ class HuntRequest:
 
     `instruments` are used in this order, also where nothing grows; empty: those that see what
     grows. `remedies` are tried in `pairs` of runs, before and after: ``NAME=VALUE,...``
-    (environment), ``option:NAME=VALUE``, ``variant:NAME``, or the id of a known cause.
+    (environment), ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and
+    those that are installed), or the id of a known cause.
     `until_ceiling`: a bounded cache is verified by a run past its ceiling.
     """
 

@@ -39,3 +39,18 @@ def described(name: str, version: str, source: str) -> str:
 def allocator_of(environment: Mapping[str, str]) -> str:
     """The name of what served malloc: ``jemalloc``; empty where the run did not record it."""
     return environment.get(ALLOCATOR, "").partition(" ")[0]
+
+
+# What ``--try allocators`` is called, as a remedy.
+TRY_ALLOCATORS: Final = "allocators"
+# The settings of glibc that are tried, by what they are called: one arena for all threads; blocks
+# above 64 KiB mapped each, and the heap's end handed back from there on. Either threshold also ends
+# glibc's raising of both.
+GLIBC_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    mark("one arena"): {"MALLOC_ARENA_MAX": "1"},
+    mark("low thresholds"): {
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    },
+}
+PRELOAD: Final = "LD_PRELOAD"

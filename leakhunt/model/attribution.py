@@ -267,3 +267,42 @@ class RemedyTrial:
     def saves(self) -> bool:
         """Whether live memory grows less for certain, by more than two allocators round."""
         return self.saved is not None and self.saved.low > self.rounding
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorTrial:
+    """One allocator, or a setting of one, among those that were tried in interleaved `runs`.
+
+    `environment` is what it takes beside the process's own; the first of a board takes nothing.
+    `allocator` is what served malloc, as it was found. `rss_bytes` is RSS after the last call,
+    `live_bytes` what was in use then (None: the allocator does not tell), `seconds` those of a
+    call. `saved_rss_bytes` and `time_ratio` compare it with the first, round by round; None: it is
+    the first. All intervals are at 95 %, over the rounds. Of `compared` calls, `differing` returned
+    something else than with the first.
+    """
+
+    name: Text
+    environment: Mapping[str, str]
+    allocator: str
+    runs: int
+    rss_bytes: Interval
+    live_bytes: float | None
+    seconds: Interval
+    saved_rss_bytes: Interval | None
+    time_ratio: Interval | None
+    compared: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorBoard:
+    """The allocators that a variant was tried with; the first of `trials` is as it is.
+
+    `recommended` is the place in `trials` of the one that saves most RSS without being slower; None
+    where none does for certain.
+    """
+
+    variant: str
+    trials: tuple[AllocatorTrial, ...]
+    recommended: int | None
+    sentence: Text

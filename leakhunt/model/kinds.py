@@ -23,6 +23,7 @@ class Kind(StrEnum):
     OUTSIDE_GROWTH = mark("growth seen from outside only")
     INCONCLUSIVE = mark("inconclusive")
     KILLED = mark("killed while growing")
+    SPIKE = mark("killed by the peak of one call")
 
     @property
     def is_leak(self) -> bool:

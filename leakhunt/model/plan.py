@@ -63,7 +63,8 @@ class Plan:
     run, whose memory is then not judged; `environment` are variables that the worker is started
     with, beside its own. `role` is what the run is for; of a `remedy` that is tried, there are
     rounds of a run before and one after. `load` is what drives a running service, if the run is a
-    soak: its calls are then the requests that were completed.
+    soak: its calls are then the requests that were completed. `concurrency` is how many calls the
+    recommended memory limit allows for at the same time; None: one, of a soak the users.
     """
 
     scenario: str
@@ -89,6 +90,7 @@ class Plan:
     remedy: str = ""
     round: int = 0
     load: PlannedLoad | None = None
+    concurrency: int | None = None
 
     @property
     def is_measured(self) -> bool:

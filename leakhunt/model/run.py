@@ -29,13 +29,17 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a worker ended: a sentence, with the signal and the kernel's word if there is one."""
+    """How a worker ended: a sentence, with the signal and the kernel's word if there is one.
+
+    `last_rss_bytes` is the highest RSS that was seen from outside in the call it ended in.
+    """
 
     ending: Ending
     reason: Text = ""
     signal: str | None = None
     kernel: Text | None = None
     exit_code: int | None = None
+    last_rss_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

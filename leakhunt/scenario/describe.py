@@ -58,6 +58,7 @@ def describe(file: Path, functions: Sequence[str] = (), module: str = "") -> Sce
         **settings,
         prepares="prepare" in hooks,
         tells_audio="audio_seconds" in hooks,
+        tells_input="input_size" in hooks or "make_input" in hooks,
         module=module or (module_of(file) if plain else ""),
         plain=plain,
     )

@@ -124,6 +124,7 @@ class Readings:
         pids = self._tree.pids()
         self._note_processes(set(pids))
         outside = self._tree.read(pids)
+        self._tree.reset_peaks(pids)
         with pause or nullcontext():
             since = time.monotonic_ns()
             inside = self._ask_inside(pids)

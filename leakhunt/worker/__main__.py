@@ -75,7 +75,7 @@ def _describe_self(order: Order, channel: Channel) -> None:
     """Answer the supervisor, before any code of the user's runs, and wait for the run file."""
     if order.describes_to < 0:
         return
-    described = describe_process(order.context.device, order.tells_audio, os.environ)
+    described = describe_process(order.context.device, order.inputs, os.environ)
     with open(order.describes_to, "wb") as stream:
         stream.write(encode(described))
     if not channel.wait_for_run_file():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _Function = Callable[..., Any]
+_HOOKS_OF_A_BODY = ("make_input", "summarize", "audio_seconds", "input_size")
 # What a scenario that marks variants gives them, by position.
 _OF_A_VARIANT = Arguments(("state", "input"), {})
 
@@ -87,7 +88,7 @@ class UserModule:
         Raises:
             UsageError: there is no such function, or it cannot be called.
         """
-        given = {name: self._hook(name) for name in ("make_input", "summarize", "audio_seconds")}
+        given = {name: self._hook(name) for name in _HOOKS_OF_A_BODY}
         hooks = {name: hook for name, hook in given.items() if hook is not None}
         function, arguments = self._function()
         if inspect.iscoroutinefunction(function):

@@ -28,10 +28,13 @@ from leakhunt.model.series import (
     RSS,
 )
 from leakhunt.probes.allocator import serving
+from leakhunt.probes.peaks import highest_before_reset
 
+# The highest RSS of the process's life.
+PEAK = "rss_peak"
 _STATUS_NAMES = {
     "VmRSS": RSS,
-    "VmHWM": "rss_peak",
+    "VmHWM": PEAK,
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
     "RssShmem": "rss_shared",
@@ -133,6 +136,8 @@ def _kernel_values() -> dict[str, int]:
     values = _sizes_in("/proc/self/status", _STATUS_NAMES)
     if not values:
         return {RSS: psutil.Process().memory_info().rss}
+    if PEAK in values:  # it may have been set back since
+        values[PEAK] = max(values[PEAK], highest_before_reset())
     return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
 
 

@@ -13,7 +13,7 @@ from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.cross_checks import heap_unread
 from leakhunt.analysis.verdict.result_diff import difference
-from leakhunt.model.allocators import ROUNDING_SHARE, allocator_of
+from leakhunt.model.allocators import ROUNDING_SHARE, TRY_ALLOCATORS, allocator_of
 from leakhunt.model.attribution import Interval, RemedyTrial
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
@@ -30,7 +30,7 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
     tried: dict[tuple[str, str], dict[int, dict[Role, Run]]] = {}
     for run in sorted(runs, key=lambda each: each.started_at):
         plan = run.plan
-        if plan.role in (Role.BEFORE, Role.AFTER):
+        if plan.role in (Role.BEFORE, Role.AFTER) and plan.remedy != TRY_ALLOCATORS:
             by_round = tried.setdefault((plan.reference, plan.remedy), {})
             by_round.setdefault(plan.round, {})[plan.role] = run
     for (variant, remedy), by_round in tried.items():

@@ -33,6 +33,7 @@ from leakhunt.analysis.verdict.forecast import forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
+from leakhunt.analysis.verdict.spike import spike_statements
 from leakhunt.analysis.verdict.statements import (
     LEADS,
     bounds,
@@ -97,7 +98,9 @@ def judge(run: Run, power: bool = True) -> Verdict:
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
         nothing = message("verdict.nothing_measured", "Not measured")
-        return _inconclusive(trends, [nothing, *ending(run)])
+        spike = spike_statements(run, trends)
+        verdict = _inconclusive(trends, [*(spike or [nothing]), *ending(run)])
+        return replace(verdict, kind=Kind.SPIKE) if spike else verdict
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
     statements = [verdict.sentence, *load_statements(run, load_summary(run)), *ending(run)]
     if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
@@ -106,6 +109,12 @@ def judge(run: Run, power: bool = True) -> Verdict:
         )
         verdict = replace(verdict, kind=Kind.KILLED, also=also)
         statements.insert(0, message("verdict.killed_growing", "Killed while growing"))
+    elif spike := spike_statements(run, trends):
+        also = tuple(
+            kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
+        )
+        verdict = replace(verdict, kind=Kind.SPIKE, also=also)
+        statements = [*spike, *statements]
     return replace(verdict, sentence=sentences(statements))
 
 

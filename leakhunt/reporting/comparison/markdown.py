@@ -72,7 +72,10 @@ def _details(pair: Pair) -> Iterator[str]:
     yield from table(headings(pair), rows(pair))
     if pair.suspects:
         yield ""
-        yield from table(tuple(map(tr, SUSPECT_HEADINGS)), map(suspect_row, pair.suspects))
+        yield from table(
+            tuple(map(tr, SUSPECT_HEADINGS)),
+            (suspect_row(change, pair.work) for change in pair.suspects),
+        )
     for line in (not_hunted(pair), basis(pair)):
         if line:
             yield ""

@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
-    WORDS,
     BudgetResult,
     Extent,
     GateAnswer,
@@ -33,12 +32,6 @@ SIGNS = {
     GateAnswer.NOT_MEASURED: "×",
     GateAnswer.INCONCLUSIVE: "?",
     GateAnswer.WITHIN_BUDGET: "●",
-}
-_OVERALL = {
-    GateAnswer.OVER_BUDGET: mark("over budget"),
-    GateAnswer.NOT_MEASURED: mark("not measured"),
-    GateAnswer.INCONCLUSIVE: mark("inconclusive"),
-    GateAnswer.WITHIN_BUDGET: mark("within budget"),
 }
 _COUNTED = {
     GateAnswer.OVER_BUDGET: mark("{count} over budget"),
@@ -115,11 +108,11 @@ def _graver(answer: GateAnswer) -> int:
 
 def word(answer: GateAnswer) -> str:
     """``within budget``, ``over budget``, ``inconclusive``, ``not measured``."""
-    return tr(WORDS[answer])
+    return str(answer)
 
 
 def measured(row: GateRow) -> str:
-    """``1.02 KiB/call [1.01 KiB, 1.03 KiB]``, or a dash where there is no figure.
+    """``1.02 [1.01, 1.03] KiB/call``, or a dash where there is no figure.
 
     What was read and not estimated has no interval.
     """
@@ -129,7 +122,7 @@ def measured(row: GateRow) -> str:
     told, low, high = _amount(row, check, estimate), finite(check.low), finite(check.high)
     if low is None or high is None or low == high:
         return told
-    return f"{told} [{_bare(check, low)}, {_bare(check, high)}]"
+    return format_interval(told, _bare(check, low), _bare(check, high))
 
 
 def power(row: GateRow) -> str:
@@ -216,7 +209,7 @@ def _signed(check: BudgetResult, value: float, amount: str) -> str:
 
 def overall(gated: GateResult) -> str:
     """``over budget``: the answer for all in words."""
-    return tr(_OVERALL[gated.answer])
+    return str(gated.answer)
 
 
 def counts(gated: GateResult) -> str:

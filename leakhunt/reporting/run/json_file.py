@@ -14,7 +14,8 @@ Format history
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
         blind_spots, a trial's pairs. Since: before, after and saved of a trial are null where an
-        allocator does not tell what is in use (its unread says why); its rounding.
+        allocator does not tell what is in use (its unread says why); its rounding;
+        allocators, the boards of those that were tried.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
+from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
 from leakhunt.model.run import Outcome, Phase, Reading
@@ -58,6 +60,8 @@ class ReportJsonRun:
     attribution: Attribution | None
     ceiling: Ceiling | None
     load_summary: LoadSummary | None
+    peak: Peak | None
+    recommended_limit: RecommendedLimit | None
     readings: tuple[Reading, ...]
     plan: Plan
     phases: tuple[Phase, ...]
@@ -80,6 +84,7 @@ class ReportJson:
     runs: tuple[ReportJsonRun, ...]
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
+    allocators: tuple[AllocatorBoard, ...]
 
 
 def render(report: Report) -> bytes:
@@ -92,6 +97,7 @@ def render(report: Report) -> bytes:
             tuple(map(_run, report.entries)),
             report.trials,
             report.claims,
+            report.allocators,
         )
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
@@ -115,6 +121,8 @@ def _run(entry: JudgedRun) -> ReportJsonRun:
         attribution=entry.attribution,
         ceiling=entry.ceiling,
         load_summary=entry.load_summary,
+        peak=entry.peak,
+        recommended_limit=entry.recommended_limit,
         readings=run.readings,
         plan=run.plan,
         phases=run.phases,

@@ -25,11 +25,13 @@ from leakhunt.reporting.run.tables import (
     row,
     verdict_cell,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.headline import headline, summary
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
+from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -105,8 +107,11 @@ def _details(report: Report) -> Iterator[str]:
         sign = SIGNS[entry.verdict.status]
         sentence = _escaped(str(entry.verdict.sentence))
         yield f"- {sign} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        for line in peak_lines(entry):
+            yield f"  - {_escaped(line)}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
+    yield from _limits(report)
     yield from _load(report)
     yield from _remedies(report)
     for entry in report.entries:
@@ -114,9 +119,21 @@ def _details(report: Report) -> Iterator[str]:
     if report.trials:
         yield ""
         yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
+    for board in report.allocators:
+        yield ""
+        yield from _table(tuple(map(tr, ALLOCATOR_HEADINGS)), allocator_rows(board))
+        yield ""
+        yield _escaped(str(board.sentence))
     yield from claim_details(report.claims, {})
     for entry in report.entries:
         yield from _ledger(entry)
+
+
+def _limits(report: Report) -> Iterator[str]:
+    rows = limit_rows(report)
+    if rows:
+        yield ""
+        yield from _table(tuple(map(tr, LIMIT_HEADINGS)), rows)
 
 
 def _load(report: Report) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _answer(run: Run, verdict: Verdict | None) -> str:
 
 
 def _rate(series: str, trend: Trend | None, work: Work) -> str:
-    """``live heap per call: 64.1 KiB [63.2 KiB, 65.0 KiB]``."""
+    """``live heap per call: 64.1 [63.2, 65.0] KiB``."""
     if trend is None or trend.rate is None:
         return ""
     return _text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Cost, Difference, JudgedRun, Report
 from leakhunt.model.run import Ending
@@ -76,7 +76,7 @@ def verdict_cell(entry: JudgedRun) -> str:
 
 
 def trend_cell(trend: Trend | None) -> str:
-    """``64.1 KiB [63.2 KiB, 65.0 KiB]``, or why there is no figure."""
+    """``64.1 [63.2, 65.0] KiB``, or why there is no figure."""
     if trend is None:
         return tr("not read")
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
@@ -84,7 +84,7 @@ def trend_cell(trend: Trend | None) -> str:
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     if trend.unit is Unit.BLOCKS:
         return f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
-    return f"{format_amount(trend.rate, trend.unit)} [{low}, {high}]"
+    return format_interval(format_amount(trend.rate, trend.unit), low, high)
 
 
 def cost_cell(cost: Cost | None) -> str:

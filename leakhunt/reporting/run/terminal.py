@@ -21,10 +21,15 @@ from leakhunt.reporting.run.tables import (
     last_cell,
     verdict_cell,
 )
+from leakhunt.reporting.shared.allocators import (
+    NARROW_HEADINGS,
+    narrow_rows,
+)
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.load_table import work_of
+from leakhunt.reporting.shared.peaks import short_peak_lines
 from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.text.language import mark, tr
 
@@ -67,6 +72,19 @@ def summary_table(report: Report) -> Table:
     return table
 
 
+def allocator_tables(report: Report) -> Iterator[Table | Text]:
+    """The allocators that were tried, a table and a sentence for each variant."""
+    for board in report.allocators:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, heading in enumerate(NARROW_HEADINGS):
+            table.add_column(tr(heading), justify="right" if place else "left", no_wrap=True)
+        for place, cells in enumerate(narrow_rows(board)):
+            style = "bold" if place == board.recommended else ""
+            table.add_row(*(Text(visible(cell), style) for cell in cells))
+        yield table
+        yield visible_line(Text.assemble(("= ", "bold"), str(board.sentence)))
+
+
 def _rate(trend: Trend | None) -> str:
     if trend is None or trend.rate is None:
         return NOTHING
@@ -103,15 +121,11 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
 
 def verdict_lines(report: Report) -> list[Text]:
     """A sentence a variant, then the facts about the inputs. Never read as markup."""
-    lines = [
-        Text.assemble(
-            (
-                f"{SIGNS[entry.verdict.status]} {entry.variant}{tr(': ')}",
-                _STYLES[entry.verdict.status],
-            ),
-            str(entry.verdict.sentence),
-        )
-        for entry in report.entries
-    ]
+    lines = []
+    for entry in report.entries:
+        sign, style = SIGNS[entry.verdict.status], _STYLES[entry.verdict.status]
+        named = (f"{sign} {entry.variant}{tr(': ')}", style)
+        lines.append(Text.assemble(named, str(entry.verdict.sentence)))
+        lines += [Text(f"  {line}") for line in short_peak_lines(entry)]
     lines += [Text(f"{name}{tr(': ')}{text}", "dim") for name, text in first_facts(report)]
     return [visible_line(line) for line in lines]

@@ -81,8 +81,8 @@ def leaking(write_scenario: WriteScenario) -> Path:
 def test_a_hunt_leaves_what_report_needs_to_say_the_same(
     leakhunt: Leakhunt, leaking: Path, tmp_path: Path
 ) -> None:
-    assert leakhunt("hunt", f"{leaking}:naive", "--out", "one").returncode == 0
-    assert leakhunt("report", "one", "--out", "two").returncode == 0
+    assert leakhunt("hunt", f"{leaking}:naive", "--format=json", "--out", "one").returncode == 0
+    assert leakhunt("report", "one", "--format=json", "--out", "two").returncode == 0
     assert report_in(tmp_path / "one")["runs"] == report_in(tmp_path / "two")["runs"]
     suspect = first_suspect(tmp_path / "one")
     assert suspect["chain"][0] == "made.KEPT"
@@ -120,7 +120,7 @@ def test_a_remedy_is_tried_before_against_after(
 ) -> None:
     done = leakhunt(
         "hunt", f"{leaking}:naive", "--calls", "150", "--try", "MADE_KEEPS=0", "--try",
-        "variant:fixed", "--pairs", "2", "--out", "found",
+        "variant:fixed", "--pairs", "2", "--format=json", "--out", "found",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     environment, variant = report_in(tmp_path / "found")["trials"]
@@ -243,7 +243,7 @@ def test_an_interrupted_hunt_reports_what_was_measured(
 def test_a_hunt_survives_the_death_of_an_instrumented_worker(
     started: Started, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    process = started("hunt", write_scenario(SLOW), "--out", "found")
+    process = started("hunt", write_scenario(SLOW), "--format=json", "--out", "found")
     wait_until(lambda: under_way(tmp_path / "found"), process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in map(int, children):

@@ -119,7 +119,7 @@ def test_does_not(kept, elsewhere):
     done.assert_outcomes(passed=1, failed=1)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: over budget: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
+            "leakhunt: over budget: live_heap 3.9* [[]3.9*, *] KiB/call, budget 1 KiB/call*",
             "▁▁*██",
             "live heap*calls, the first 25% as warm-up",
             "suspect 1: list that grows without a bound: test_sample.KEPT*",
@@ -329,7 +329,7 @@ def test_within(leakhunt):
     done.assert_outcomes(passed=2, failed=2)
     done.stdout.fnmatch_lines(
         [
-            "leakhunt: over budget: live_heap 3.9* KiB/call [[]3.9* KiB, *], budget 1 KiB/call*",
+            "leakhunt: over budget: live_heap 3.9* [[]3.9*, *] KiB/call, budget 1 KiB/call*",
             "leak suspects need a fresh worker: remove in_process",
             "E * assert 40 < 40",
         ]

@@ -36,8 +36,10 @@ KIB = 1024
 
 
 def run_pipeline(out: Path, *words: str) -> dict[str, Run]:
-    settings = ["--device", "cpu", "--option", "weights=stand-in", "--threads", 2, "--out", out]
-    done = command_line(["run", *words, *settings], out.parent, timeout=600)
+    settings = ["--device", "cpu", "--option", "weights=stand-in", "--threads", 2]
+    done = command_line(
+        ["run", *words, *settings, "--format=json", "--out", out], out.parent, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [run_file.load(file) for file in run_file.find_run_files([str(out)])]
     return {run.plan.variant: run for run in runs}

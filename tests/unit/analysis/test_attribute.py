@@ -67,7 +67,9 @@ def test_a_container_claims_the_blocks_of_its_items(leaking_objects: Run) -> Non
     assert suspect.bytes_per_call == 3 * KIB
     assert suspect.share == pytest.approx(0.75, rel=0.01)
     assert suspect.cause is not None and suspect.cause.id == "unbounded-list"
-    assert any("exactly 1 more items per call" in str(line) for line in suspect.evidence)
+    evidence = [str(line) for line in suspect.evidence]
+    assert any("exactly 1 more item per call" in line for line in evidence)
+    assert any(": 1 block, 3.00 KiB/call, on 1 stack" in line for line in evidence)
 
 
 def test_a_weak_container_holds_nothing(leaking_objects: Run) -> None:

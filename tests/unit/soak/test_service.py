@@ -255,7 +255,7 @@ def test_a_process_answers_for_itself(caplog: pytest.LogCaptureFixture) -> None:
         names = [series.name for series in within.series()]
         assert "python_blocks" in names
         assert unavailable(within.series()).keys() <= {
-            "cuda_allocated", "cuda_reserved", "cuda_active",
+            "cuda_allocated", "cuda_reserved", "cuda_active", "peak_cuda",
         }  # fmt: skip
         first, second = within.ask("numbers"), within.ask("numbers")
         assert abs(second["python_blocks"] - first["python_blocks"]) < 200
