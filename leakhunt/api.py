@@ -73,6 +73,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     threads: int | None = None,
     seed: int = 0,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
     in_process: bool = False,
@@ -100,6 +101,8 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         threads: of numeric libraries; None: the cores there are.
         seed: of the inputs.
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         timeout: a worker without a new sample for so many seconds has hung.
         hunt: where something grows, run it again under an instrument that names what keeps it.
         in_process: call the function `target` in this process, which may be any callable. Nothing
@@ -132,6 +135,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         threads=threads,
         seed=seed,
         memory_limit=memory_limit,
+        limit=limit,
         timeout=timeout,
     )
     renderers = _renderers(formats, told)
@@ -177,6 +181,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     threads: int | None = None,
     seed: int = 0,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -209,6 +214,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         threads: of numeric libraries; None: the cores there are.
         seed: of the inputs.
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         timeout: a worker without a new sample for so many seconds has hung.
         out: a new or empty folder for run files and the report, as for `run`.
         formats: the files of the report; None: none but run files.
@@ -232,6 +239,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         threads=threads,
         seed=seed,
         memory_limit=memory_limit,
+        limit=limit,
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
@@ -252,6 +260,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
     hunt: bool = False,
     resolve: bool = False,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     seed: int = 0,
     timeout: float = SERVICE_TIMEOUT_SECONDS,
     leave_running: bool = False,
@@ -277,6 +286,8 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         hunt: where it grows, do it again with instruments in the service.
         resolve: go on until the verdict is no longer inconclusive.
         memory_limit: bytes or a size; ``"+1 GiB"`` is above what the service holds when ready.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         seed: of the requests.
         timeout: a service that is not ready, or answers nothing, for so many seconds has hung.
         leave_running: do not end a service that `command` started.
@@ -301,6 +312,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         hunt=hunt,
         resolve=resolve,
         memory_limit=memory_limit,
+        limit=limit,
         seed=seed,
         timeout=timeout,
         leave_running=leave_running,
@@ -312,6 +324,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
 @checks_arguments
 def report(
     *places: PathLike,
+    limit: int | str | None = None,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
@@ -319,8 +332,9 @@ def report(
     """The report on run files, or on folders of them, made again.
 
     Its files go to `out`; None: to the folder of the first run file, where they are replaced.
-    With ``formats=None`` none are written. Damaged files in a folder are left out, and `events` are
-    told so.
+    With ``formats=None`` none are written. `limit` is the memory (bytes or a size) that the runs
+    are set against, in place of what their plans say. Damaged files in a folder are left out, and
+    `events` are told so.
 
     Raises:
         UsageError: there is nothing of this name.
@@ -334,7 +348,7 @@ def report(
         )
     told = events or SILENT
     named = [os.fspath(place) for place in places]
-    return reports.report_again(named, _renderers(formats, told), told, out=_path(out))
+    return reports.report_again(named, _renderers(formats, told), told, out=_path(out), limit=limit)
 
 
 @checks_arguments
@@ -373,6 +387,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
     jobs: int = 1,
     max_growth: str | None = None,
     series: str | None = None,
+    limit: int | str | None = None,
     out: PathLike | None = None,
     formats: str = GATE_FILES,
     events: Events | None = None,
@@ -396,6 +411,8 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         jobs: so many variants are measured at a time; times then say little.
         max_growth: one budget for `runs`, such as ``"4 KiB/call"``, in place of a policy.
         series: what `max_growth` is of; None: the live heap.
+        limit: the memory of a container to come (bytes or a size): a variant that would fill it is
+            noted.
         out: a new or empty folder for run files and reports; None: ``reports/<when>-gate``, and
             for `runs` none: then nothing is written.
         formats: the files that are written, of the gate and of each scenario's report.
@@ -419,6 +436,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         jobs=jobs,
         max_growth=max_growth,
         series=series,
+        limit=limit,
         out=_path(out),
         formats=formats,
     )

@@ -14,6 +14,7 @@ from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
@@ -23,6 +24,7 @@ from leakhunt.model.options import BUDGET_SECONDS
 from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
+from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import joined
 
 # As `PlannedLoad` names a service that ran already, its port, and requests of our own.
@@ -59,7 +61,8 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
     told = attribute(grown, verdict_then, watched) if watched else None
     past = _ceiling(run, told, runs)
-    verdict = joined_verdict(run, verdict, told, past) if told is not None else verdict
+    if told is not None:
+        verdict = _joined(run, verdict, told, past)
     height = peak(run)
     return JudgedRun(
         run=run,
@@ -73,6 +76,14 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         peak=height,
         recommended_limit=recommended_limit(run, verdict, height, _full_bytes(told, past)),
     )
+
+
+def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth was looked into, with its forecast then."""
+    judged = joined_verdict(run, verdict, told, past)
+    if (judged.status, judged.kind) == (verdict.status, verdict.kind):
+        return judged
+    return with_forecast(run, judged, levels_after=told.ceiling_calls)
 
 
 def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
@@ -150,6 +161,8 @@ def _setting_words(plan: Plan) -> Iterator[str]:
     """What every verb calls alike."""
     for name, value in plan.options.items():
         yield from ("--option", f"{name}={value}")
+    if plan.limit_bytes is not None:
+        yield from ("--limit", str(plan.limit_bytes))
     if plan.memory_limit_bytes is not None:
         yield from ("--memory-limit", str(plan.memory_limit_bytes))
     if plan.timeout_seconds is not None:

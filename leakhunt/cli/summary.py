@@ -10,6 +10,7 @@ from rich.text import Text
 
 from leakhunt.cli.display import SteadyConsole
 from leakhunt.model.report import Report
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.terminal import (
     allocator_tables,
     summary_table,
@@ -31,4 +32,4 @@ def print_report(report: Report, files: Sequence[Path], console: Console | None 
     for part in allocator_tables(report):
         console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
     for path in reversed(files):
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+        console.print(visible(str(path)), soft_wrap=True, markup=False, highlight=False)

@@ -12,7 +12,8 @@
     live_heap = "2 KiB/call"                   # how they are written: `leakhunt.config.budgets`
     rss = ["4 KiB/call", "50 MiB total"]
 
-    [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py"
+    [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py",
+                                               # "my_service.py:handle", "package.module:handle"
     variants = ["naive", "tensors-*"]          # names or patterns; default: all
     only_clean = true                          # of these, those that are known not to leak
     options = { lengths = "fixed" }
@@ -70,6 +71,8 @@ SCENARIO_KEYS = (
 )  # fmt: skip
 VARIANT_KEYS = ("budgets",)
 ACCEPT_KEYS = ("fingerprint", "reason", "until", "up_to", "scenario")
+# What may stand behind the colon of a scenario's key.
+_FUNCTIONS = re.compile(r"\w[\w.-]*(,\w[\w.-]*)*")
 # A header of a policy, in a file that is no TOML.
 _MEANT = re.compile(rb"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?leakhunt\b")
 # As a suspect shows it: `leakhunt.analysis.attribution.suspects`.
@@ -92,7 +95,7 @@ def read_policy(content: bytes, file: str) -> Policy:
     scenarios: list[ScenarioPolicy] = []
     for target in entries.items:
         found = _scenario(entries.table(target), target, everywhere)
-        twin = next((each for each in scenarios if each.name == found.name), None)
+        twin = next((each for each in scenarios if each.shares_with(found)), None)
         if twin is not None:
             entries.bad(
                 message(
@@ -147,15 +150,26 @@ def _top(whole: Table, file: str) -> Table:
 def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> ScenarioPolicy:
     table.only(SCENARIO_KEYS)
     policy = replace(everywhere, target=target, where=table.place)
-    if policy.name in ("", "..") or ":" in target:
+    functions = target.removeprefix(policy.place).removeprefix(":")
+    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
+    if policy.name in ("", "..") or ":" in policy.place or is_empty:
         table.bad(
             message(
                 "policy.scenario-not-found",
-                "{target!r}: scenario not found. Use a built-in name or a file path, and list"
-                " variants as variants = [...]",
+                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
                 target=target,
             )
         )
+    if functions and "variants" in table.items:
+        table.bad(
+            message(
+                "policy.variants-named",
+                "{target!r} names its variants already. Remove variants",
+                target=target,
+            ),
+            "variants",
+        )
+    named = tuple(dict.fromkeys(functions.split(","))) if functions else ()
     if "variants" in table.items and not table.texts("variants"):
         table.bad(
             message("policy.variants-empty", "variants is empty. Remove it to select all"),
@@ -164,7 +178,7 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
     variants = table.table("variant")
     policy = replace(
         policy,
-        variants=table.texts("variants"),
+        variants=named or table.texts("variants"),
         only_clean=table.truth("only_clean"),
         budgets=merged_budgets(everywhere.budgets, _budgets(table.table("budgets"))),
         variant_budgets={name: _variant(variants.table(name)) for name in variants.items},

@@ -148,7 +148,7 @@ def _is_open(run: Run, verdict: Verdict, grown: Run, also_filled: bool) -> bool:
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:
     """Why a ceiling cannot be verified by a run past it; None: it can."""
-    if verdict.forecast is not None and verdict.forecast.calls_soonest < ceiling_calls:
+    if verdict.forecast is not None and verdict.forecast.comes_within(ceiling_calls):
         return message(
             "hunt.ceiling-after-memory",
             "the ceiling is {ceiling_calls:,} calls away, and memory runs out before",

@@ -10,6 +10,7 @@ from typing import TypeVar
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
@@ -68,21 +69,25 @@ def report_again(
     events: Events = SILENT,
     *,
     out: Path | None = None,
+    limit: int | str | None = None,
 ) -> ReportResult:
     """The report on run files, or on folders of them, with its files in `out`.
 
     Where `out` is None they replace those in the folder of the first run file. Damaged files are
-    left out, and `events` are told so, unless one was named itself.
+    left out, and `events` are told so, unless one was named itself. `limit` is the memory (bytes or
+    a size) that the runs are set against, in place of what their plans say.
 
     Raises:
-        UsageError: there is nothing of this name.
+        UsageError: there is nothing of this name, or `limit` is no size.
         BadFile: a file that was named is no run file.
         NothingMeasured: there is no run file.
         CannotWrite: the disk does not take the files.
     """
     files = run_file.find_run_files(places)
     loaded = (_loaded(file, places, events) for file in files)
-    report = report_of([run for run in loaded if run is not None], places[0])
+    size = limit_bytes(limit)
+    runs = [with_limit(run, size) for run in loaded if run is not None]
+    report = report_of(runs, places[0])
     folder = out or files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

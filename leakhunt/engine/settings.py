@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
@@ -41,7 +42,8 @@ class RunRequest:
     `resolve` until it is no longer inconclusive; the first `warmup` of them are not judged (None: a
     quarter). Where something grows, the calls of a variant go on for `budget` seconds.
     `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new sample for
-    `timeout` seconds has hung.
+    `timeout` seconds has hung. `limit` (bytes or a size) is the memory of a container to come:
+    nothing enforces it, and the report says when it would be reached.
     """
 
     target: str
@@ -58,6 +60,7 @@ class RunRequest:
     seed: int = 0
     memory_limit: int | str | None = None
     timeout: float = defaults.TIMEOUT_SECONDS
+    limit: int | str | None = None
 
 
 def settings_of(request: RunRequest) -> Settings:
@@ -98,6 +101,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         options=find.settle_options(found, request.options),
         memory_limit_bytes=parse_size(limit) if isinstance(limit, str) else limit,
         timeout_seconds=request.timeout,
+        limit_bytes=limit_bytes(request.limit),
     )
     refuse_what_cannot_be(settings)
     return settings
@@ -122,7 +126,7 @@ def _refuse_wrong_values(request: RunRequest) -> None:
             )
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
-                        ("seed", 0), ("memory_limit", 0)):  # fmt: skip
+                        ("seed", 0), ("memory_limit", 0), ("limit", 0)):  # fmt: skip
         value = getattr(request, name)
         if isinstance(value, int | float) and value < least:
             raise UsageError(
@@ -274,6 +278,7 @@ def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
         source=_source(settings.scenario),
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
+        limit_bytes=settings.limit_bytes,
     )
 
 
@@ -295,6 +300,7 @@ def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | N
         resolve=effort.resolve,
         memory_limit_bytes=limit_bytes,
         timeout_seconds=effort.timeout_seconds,
+        limit_bytes=effort.given_limit_bytes,
         load=PlannedLoad(
             target=url,
             service=target.command,

@@ -13,6 +13,7 @@ from math import isfinite
 from pathlib import Path
 
 from leakhunt.amounts import parse_duration, parse_size
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.text.message import message
@@ -54,6 +55,7 @@ class SoakRequest:
     is above what the service holds once it is ready. With `hunt`, where it grows, the load comes
     again with instruments in the service; with `resolve` it goes on until the verdict is no longer
     inconclusive. `leave_running`: a service that was started is not ended.
+    `limit` (bytes or a size) is the memory of a container to come, which nothing enforces.
     """
 
     target: str | None = None
@@ -71,6 +73,7 @@ class SoakRequest:
     timeout: float = defaults.SERVICE_TIMEOUT_SECONDS
     leave_running: bool = False
     resume: str | Path | None = None
+    limit: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class SoakEffort:
     """How much load, for how long, and under which limit; checked.
 
     `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
+    `given_limit_bytes` is that of a container to come, and not enforced.
     """
 
     users: int
@@ -91,6 +95,7 @@ class SoakEffort:
     hunt: bool
     leave_running: bool
     locust_options: tuple[str, ...]
+    given_limit_bytes: int | None = None
 
 
 def effort_of(request: SoakRequest) -> SoakEffort:
@@ -125,6 +130,7 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         hunt=request.hunt,
         leave_running=request.leave_running,
         locust_options=tuple(load.locust_options),
+        given_limit_bytes=limit_bytes(request.limit),
     )
 
 

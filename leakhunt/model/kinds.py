@@ -17,6 +17,7 @@ class Kind(StrEnum):
     RESOURCE_GROWTH = mark("descriptors, threads or children growing")
     BOUNDED_CACHE = mark("bounded cache")
     ALLOCATOR_RETENTION = mark("allocator retention")
+    FILLS_LIMIT = mark("retained memory fills the limit")
     CUDA_RETENTION = mark("CUDA caching or fragmentation")
     GARBAGE = mark("cyclic garbage only")
     CLEAN = mark("clean")

@@ -16,6 +16,15 @@ from leakhunt.model.series import Series
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text
 
+# What sets the limits of a run (`Run.limits`), and those that no header names: one that was given
+# for a container to come, and the memory of a GPU.
+FREE_MEMORY = mark("free memory")
+MEMORY_LIMIT = mark("the memory limit")
+MEMORY_CGROUP = mark("the memory cgroup")
+ADDRESS_SPACE = "RLIMIT_AS"
+GIVEN_LIMIT = mark("the given limit")
+GPU_MEMORY = mark("GPU memory")
+
 
 class Ending(StrEnum):
     """How a worker ended."""

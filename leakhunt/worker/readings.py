@@ -35,6 +35,8 @@ PEAK = "rss_peak"
 _STATUS_NAMES = {
     "VmRSS": RSS,
     "VmHWM": PEAK,
+    "VmSize": "address_space",
+    "VmPTE": "page_tables",
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
     "RssShmem": "rss_shared",
@@ -117,6 +119,7 @@ def full_reading(step: str) -> Reading:
         values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         free, total = torch.cuda.mem_get_info()
         values["cuda_device_used"] = total - free
+        values["cuda_total"] = total
     return Reading(step, values)
 
 

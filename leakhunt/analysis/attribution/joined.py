@@ -139,13 +139,12 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
         sentence=sentences([ceiling_reached, until_then]),
-        forecast=None,
     )
 
 
 def _ends_before(verdict: Verdict, calls: int) -> bool:
     """Whether the memory is used up before so many calls."""
-    return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
+    return verdict.forecast is not None and verdict.forecast.comes_within(calls)
 
 
 def _names(attribution: Attribution) -> Text:

@@ -29,7 +29,7 @@ from leakhunt.analysis.verdict.cross_checks import (
     mapping_evidence,
 )
 from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
-from leakhunt.analysis.verdict.forecast import forecast
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
@@ -40,7 +40,6 @@ from leakhunt.analysis.verdict.statements import (
     ending,
     growth,
     growths,
-    time_to_limit,
     undecided,
 )
 from leakhunt.analysis.verdict.trend import ALPHA
@@ -115,7 +114,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
         )
         verdict = replace(verdict, kind=Kind.SPIKE, also=also)
         statements = [*spike, *statements]
-    return replace(verdict, sentence=sentences(statements))
+    return with_forecast(run, replace(verdict, sentence=sentences(statements)))
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
@@ -173,9 +172,6 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
         statements.append(growths(outside, run.plan.work))
-    ahead = forecast(run, trends)
-    if ahead is not None:
-        statements.append(time_to_limit(ahead, run.plan.work))
     horizon = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if horizon:
         statements.append(
@@ -187,7 +183,7 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
             )
         )
     sentence = sentences(statements)
-    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
+    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends)
 
 
 def _rounded(number: float) -> int:

@@ -23,10 +23,12 @@ from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
 from leakhunt.reporting.formats.jinja import markup, template
 from leakhunt.reporting.run.tables import (
-    SIGNS,
+    colour,
     headings,
+    limit_line,
     remedies,
     row,
+    sign,
 )
 from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
@@ -48,6 +50,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
@@ -93,7 +96,9 @@ def render(report: Report) -> bytes:
         facts=first_facts(report),
         device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
         versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
-        signs=SIGNS,
+        sign=sign,
+        colour=colour,
+        limit_line=limit_line,
         plots=plots,
         words=words,
         texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},
@@ -141,7 +146,7 @@ def render(report: Report) -> bytes:
         how_claims_are_read=tr(HOW_IT_IS_READ),
         **claim_words(),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)
 
 
 def _json(data: Mapping[str, Any]) -> str:

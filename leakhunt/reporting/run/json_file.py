@@ -13,9 +13,12 @@ Format history
         the same) and ``values``, or the ``parts`` it is made of. Causes beside the suspects are
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
-        blind_spots, a trial's pairs. Since: before, after and saved of a trial are null where an
-        allocator does not tell what is in use (its unread says why); its rounding;
-        allocators, the boards of those that were tried.
+        blind_spots, a trial's pairs.
+    7 (2026-11): every verdict has a forecast: outlook, series, used_bytes, headroom_bytes, models,
+        warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
+        before, after and saved of a trial are null where an allocator does not tell what is in use
+        (its unread says why); its rounding; allocators, the boards
+        of those that were tried.
 """
 
 from __future__ import annotations
@@ -31,12 +34,12 @@ from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
 from leakhunt.model.run import Outcome, Phase, Reading
-from leakhunt.model.verdict import Forecast, Status, Trend
+from leakhunt.model.verdict import KillForecast, Status, Trend
 from leakhunt.reporting.formats.json_document import json_bytes, urn
 from leakhunt.text.language import ENGLISH, speaking
 from leakhunt.text.message import Joined, Message, Text
 
-FORMAT = 6
+FORMAT = 7
 SCHEMA = urn("report", FORMAT)
 
 
@@ -50,7 +53,7 @@ class ReportJsonRun:
     also: tuple[Kind, ...]
     sentence: Text
     calls_needed: int | None
-    forecast: Forecast | None
+    forecast: KillForecast | None
     calls_done: int
     outcome: Outcome
     trends: Mapping[str, Trend]

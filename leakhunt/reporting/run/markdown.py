@@ -17,12 +17,13 @@ from leakhunt.reporting.formats.markdown_escape import inside_html as _html
 from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
-    SIGNS,
     cost_cell,
     headings,
     last_cell,
+    limit_line,
     remedies,
     row,
+    sign,
     verdict_cell,
 )
 from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
@@ -41,6 +42,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
@@ -54,7 +56,7 @@ _BARS = 16
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(report)) + "\n")
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -69,6 +71,9 @@ def _lines(report: Report) -> Iterator[str]:
         for card in cards(entry)[:1]:
             told = f"{card.title}{tr(', ')}{card.keeps}"
             yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(told)}"
+    for entry in report.entries:
+        if entry.verdict.warns:
+            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(limit_line(entry.verdict))}"
     for name, text in first_facts(report):
         yield f"- {_escaped(name)}{tr(': ')}{_escaped(text)}"
     yield ""
@@ -104,9 +109,10 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
-        sign = SIGNS[entry.verdict.status]
         sentence = _escaped(str(entry.verdict.sentence))
-        yield f"- {sign} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        yield f"- {sign(entry.verdict)} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        if told := limit_line(entry.verdict):
+            yield f"  - {_escaped(told)}"
         for line in peak_lines(entry):
             yield f"  - {_escaped(line)}"
     yield ""
@@ -177,7 +183,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
             keeps=_escaped(card.keeps),
         )
         if card.chain:
-            yield f"   - {tr('held by')}{tr(': ')}{_code(' -> '.join(card.chain))}"
+            yield f"   - {tr('reference chain')}{tr(': ')}{_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
             yield f"   - {_escaped(name)}{tr(': ')}{_escaped(text)}"
     if found:

@@ -19,7 +19,7 @@ from leakhunt.model.series import (
     displayed,
     short_title,
 )
-from leakhunt.model.verdict import Status, Trend
+from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.charts.remedy_points import saved_series
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
@@ -31,6 +31,9 @@ SIGNS: Mapping[Status, str] = {
     Status.NO_LEAK: "●",
     Status.INCONCLUSIVE: "?",
 }
+# No leak, but memory that fills the limit all the same.
+WARNING_SIGN = "!"
+WARNING = "warning"
 _RATE = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
 _REST = {
     Work.CALL: (mark("time per call"), mark("results"), mark("ended")),
@@ -72,7 +75,24 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def verdict_cell(entry: JudgedRun) -> str:
     """``▲ leak in Python``."""
-    return f"{SIGNS[entry.verdict.status]} {tr(entry.verdict.kind)}"
+    return f"{sign(entry.verdict)} {tr(entry.verdict.kind)}"
+
+
+def sign(verdict: Verdict) -> str:
+    """What stands before a verdict: that of its status, or a warning."""
+    return WARNING_SIGN if verdict.warns else SIGNS[verdict.status]
+
+
+def colour(verdict: Verdict) -> str:
+    """The class that a page colours a verdict by."""
+    return WARNING if verdict.warns else str(verdict.status)
+
+
+def limit_line(verdict: Verdict) -> str:
+    """Whether the process is killed, as a line of its own; empty where nothing was foreseen."""
+    if verdict.forecast is None:
+        return ""
+    return tr("Time to limit: {sentence}", sentence=verdict.forecast.sentence)
 
 
 def trend_cell(trend: Trend | None) -> str:

@@ -343,7 +343,7 @@ def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
     text = markdown(gates["usual"])
     assert text.startswith("## leakhunt: ▲ over budget\n\n**1 over budget, 1 not measured,")
     assert "   - from: `handle (app/serve.py:12)`: `KEPT.append(bytes(1024))`" in text
-    assert "   - held by: `module serve -> KEPT`" in text
+    assert "   - reference chain: `module serve -> KEPT`" in text
     assert "- see the curves: `leakhunt report out`" in text
     assert "▁▁▂▂▃▃▄▄▅▅▆▆▇▇██" in text
     assert "leakhunt hunt" not in text
