@@ -59,7 +59,7 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         key=lambda each: each.started_at,
     )
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
-    told = attribute(grown, verdict_then, watched) if watched else None
+    told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
     past = _ceiling(run, told, runs)
     if told is not None:
         verdict = _joined(run, verdict, told, past)

@@ -121,7 +121,7 @@ def explained(
     ):
         found.append(each)
         yield each
-    attribution = attribute(grown, verdict_then, found)
+    attribution = attribute(grown, verdict_then, found, has_filled=grown is not run)
     if attribution.ceiling_calls is None or (grown is not run and not until_ceiling):
         return
     too_far = _too_far(run, verdict, attribution.ceiling_calls, until_ceiling)

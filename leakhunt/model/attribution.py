@@ -25,6 +25,12 @@ class Instrument(StrEnum):
     LINES = "lines"
 
 
+# memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
+MEMRAY_STRETCHES = 3
+# The function of a native frame whose shared object has no symbol for it.
+STRIPPED = "<stripped>"
+
+
 class FindingKind(StrEnum):
     """What a finding counts."""
 
@@ -60,6 +66,8 @@ class Frame:
         return self.file.endswith((".py", ".pyx")) or self.file.startswith("<")
 
     def __str__(self) -> str:
+        if self.function == STRIPPED:
+            return f"{self.file or 'native code'} (stripped)"
         name = self.function if self.is_python else plain_name(self.function)
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{name} ({where})" if where else name
@@ -91,7 +99,8 @@ class Finding:
     `calls` are the marks, `counts` the blocks (items, objects, descriptors ...) and `sizes` the
     bytes alive at each. `stack` says where they came from, innermost frame first; `chain` who
     holds them, from a module, frame, thread or the scenario's state down. `key` names a site, and
-    `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen.
+    `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen; a
+    site is ``apart`` if each stretch was counted by itself, without what was there before.
     """
 
     instrument: Instrument
@@ -151,6 +160,11 @@ class Cause:
     facts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     bound: Bound | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether what it is the cause of ends."""
+        return self.bound is not None or "most_items" in self.facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,7 @@ BLIND_TO = {
     ),
     Instrument.MEMRAY: message(
         "attribution.blind-memray",
-        "memray does not see calls that reach malloc by its address (ctypes),"
-        " nor single objects inside pymalloc's arenas",
+        "memray does not see calls that reach malloc by its address (ctypes)",
     ),
     Instrument.CUDA: message(
         "attribution.blind-cuda",
@@ -76,11 +75,13 @@ BLIND_TO = {
 }
 
 
-def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attribution:
+def attribute(
+    run: Run, verdict: Verdict, instrumented: Sequence[Run], *, has_filled: bool = False
+) -> Attribution:
     """Whom the findings of `instrumented`, runs of the same plan under instruments, make suspect.
 
     No suspects where the measured `run` does not grow: what an instrument finds then only replaces
-    something else.
+    something else. `has_filled`: `run` is the part in which a cache filled that was level later.
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
@@ -109,7 +110,10 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
-    suspects = [suspect_of(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
+    suspects = [
+        suspect_of(each, growth, run.calls_done, has_filled=has_filled)
+        for each in ranked[:MOST_SUSPECTS]
+    ]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
     attribution = Attribution(
         suspects=tuple(suspects),

@@ -148,7 +148,7 @@ def _ends_before(verdict: Verdict, calls: int) -> bool:
 
 
 def _names(attribution: Attribution) -> Text:
-    """The first suspects, by their known causes where they have one."""
+    """Those with a known cause by that, else the first suspect."""
     known = _causes(attribution.suspects)
     return joined(known or [attribution.suspects[0].title], " and ", "")
 

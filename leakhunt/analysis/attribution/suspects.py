@@ -30,9 +30,16 @@ from leakhunt.text.message import Message, Text, message, plural_message, word
 _PAST_THE_END = 2
 
 
-def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspect:
-    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls."""
+def suspect_of(
+    cluster: Cluster, growth: float | None, calls_done: int, *, has_filled: bool = False
+) -> Suspect:
+    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
+
+    `has_filled`: it grew no more afterwards, so that no cause of endless growth is its own.
+    """
     cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    if has_filled and cause is not None and not cause.is_bounded:
+        cause = None
     where = cluster.where
     stack = _stack(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
@@ -142,8 +149,8 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     if cluster.sites:
         blocks = sum(per_call for _, per_call in cluster.sites)
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
-        calls = lead.calls[-1] - lead.calls[0]
-        instrument = cluster.sites[0][0].instrument
+        first = cluster.sites[0][0]
+        calls, instrument = first.calls[-1] - first.calls[0], first.instrument
         stacks = plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites))
         yield message(
             "attribution.sites",

@@ -449,20 +449,20 @@ def test_pytest_does_not_warn_of_what_its_worker_has_imported() -> None:
 SLOW = "time.sleep(0.05)"
 SLOWLY_HUNTED = """
     KEPT.append(bytearray(4096))
-    if tracemalloc.is_tracing():
+    if "memray" in sys.modules:
         time.sleep(0.5)
 """
 
 
 @pytest.mark.parametrize(
     ("body", "within", "ending"),
-    [(SLOW, "", Ending.INTERRUPTED), (SLOWLY_HUNTED, "under-tracemalloc", Ending.OK)],
+    [(SLOW, "", Ending.INTERRUPTED), (SLOWLY_HUNTED, "under-memray", Ending.OK)],
     ids=["while it is measured", "while it is hunted"],
 )
 def test_ctrl_c_ends_the_worker_and_pytest(
     run_pytest: RunPytest, pytester: pytest.Pytester, body: str, within: str, ending: Ending
 ) -> None:
-    head = f"{HEAD}\nimport tracemalloc\nKEPT = []\n"
+    head = f"{HEAD}\nimport sys\nKEPT = []\n"
     pytester.makepyfile(test_sample=f"{head}\n@budget\ndef test_slow():\n    {body}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-p", "leakhunt.pytest_plugin", "--leakhunt-report=leaks"],

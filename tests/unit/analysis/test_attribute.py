@@ -460,7 +460,9 @@ def test_the_instrument_is_chosen_by_what_grows(
     make_run: MakeRun, leaking: Run, leaking_objects: Run
 ) -> None:
     assert instruments_for(judge(leaking)) == (Instrument.MEMRAY,)
-    assert instruments_for(judge(leaking_objects)) == (Instrument.TRACEMALLOC,)
+    assert instruments_for(judge(leaking_objects)) == (Instrument.MEMRAY,)
+    without = [each for each in Instrument if each is not Instrument.MEMRAY]
+    assert instruments_for(judge(leaking_objects), without) == (Instrument.TRACEMALLOC,)
     threads = make_run(live_heap=[5] * CALLS, threads=list(range(CALLS)))
     assert instruments_for(judge(threads)) == (Instrument.RESOURCES,)
     assert instruments_for(judge(make_run(live_heap=[5] * CALLS))) == ()
@@ -477,9 +479,9 @@ def test_the_next_instrument_is_asked_while_the_growth_is_not_explained(leaking:
     assert next_instrument(leaking, verdict, every) is None
 
 
-def test_memory_that_python_asked_malloc_for_is_looked_up_in_python(leaking: Run) -> None:
+def test_memray_has_looked_for_holders_itself(leaking: Run) -> None:
     own = watched(finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MINE,)))
-    assert next_instrument(leaking, judge(leaking), [own]) is Instrument.TRACEMALLOC
+    assert next_instrument(leaking, judge(leaking), [own]) is None
 
 
 def test_where_nothing_grows_no_instrument_is_needed(make_run: MakeRun) -> None:
