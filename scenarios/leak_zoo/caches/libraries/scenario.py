@@ -18,7 +18,6 @@ from babel.dates import format_date
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 from PIL import ImageFont
 from pygments.lexers import get_all_lexers, get_lexer_by_name
@@ -72,7 +71,6 @@ class State:
         )
     )
     figure: Figure = field(default_factory=_figure)
-    formulas: MathTextParser[Any] = field(default_factory=lambda: MathTextParser("agg"))
 
 
 def setup(context: Context) -> State:
@@ -137,12 +135,6 @@ def texts_measured(state: State, item: int) -> float:
     label = Text(0, 0, f"measurement {item}\nof {item} items")
     label.set_figure(state.figure)
     return float(label.get_window_extent().width)
-
-
-@variant(expect=("bounded cache", "clean"))
-def formulas_drawn(state: State, item: int) -> float:
-    """Matplotlib keeps the pictures of 50 formulas."""
-    return float(state.formulas.parse(rf"$x_{{{item}}}$", dpi=400).width)
 
 
 @lru_cache(maxsize=8192)
