@@ -11,6 +11,7 @@ from leakhunt.errors import UsageError
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark, ntr, tr
+from leakhunt.text.message import message
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -39,7 +40,13 @@ def parse_size(text: str) -> int:
     scale = _SCALES.get(match["scale"].upper()) if match else None
     size = float(match["number"]) * scale if match and scale else 0.0
     if not 1 <= size < _MOST_BYTES:
-        raise UsageError(tr("invalid size {text!r}; examples: '512 MiB', '1.5 GB'", text=text))
+        raise UsageError(
+            message(
+                "amount.invalid-size",
+                "invalid size {text!r}; examples: '512 MiB', '1.5 GB'",
+                text=text,
+            )
+        )
     return round(size)
 
 
@@ -57,7 +64,13 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match["number"]) * _SECONDS[match["unit"]] if match else 0.0
     if not 0 < seconds <= _LONGEST_SECONDS:
-        raise UsageError(tr("invalid duration {text!r}; examples: '90s', '10m', '72h'", text=text))
+        raise UsageError(
+            message(
+                "amount.invalid-duration",
+                "invalid duration {text!r}; examples: '90s', '10m', '72h'",
+                text=text,
+            )
+        )
     return seconds
 
 
@@ -72,7 +85,8 @@ def parse_rate(text: str, unit: Unit) -> float:
     amount, slash, per = text.partition("/")
     if not _SIZE.fullmatch(amount.strip()) or not slash or per.strip() not in list(Work):
         raise UsageError(
-            tr(
+            message(
+                "amount.invalid-rate",
                 "invalid growth rate {text!r}; example: {examples!r}",
                 text=text,
                 examples=_EXAMPLES[unit],
@@ -81,7 +95,8 @@ def parse_rate(text: str, unit: Unit) -> float:
     rate = amount_in(unit, amount)
     if rate is None:
         raise UsageError(
-            tr(
+            message(
+                "amount.invalid-rate-in-unit",
                 "invalid growth rate {text!r} for a series in {unit}; example: {examples!r}",
                 text=text,
                 unit=unit,
@@ -168,6 +183,18 @@ _PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}
 def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
     """`format_amount` per call or request: ``64.1 KiB/call``."""
     return tr(_PER[work], rate=format_amount(rate, unit))
+
+
+def format_interval(estimate: str, low: str, high: str) -> str:
+    """``4.01 [4.00, 4.02] KiB/call``: three figures in one unit; else each has its own.
+
+    The estimate may be a rate, its bounds are amounts: ``4.01 KiB/call``, ``4.00 KiB``.
+    """
+    number, _, rate_unit = estimate.partition(" ")
+    (low_number, _, unit), (high_number, _, high_unit) = low.partition(" "), high.partition(" ")
+    if unit and unit == high_unit and re.match(rf"{re.escape(unit)}(?!\w)", rate_unit):
+        return f"{number} [{low_number}, {high_number}] {rate_unit}"
+    return f"{estimate} [{low}, {high}]"
 
 
 @dataclass(frozen=True, slots=True)

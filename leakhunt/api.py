@@ -51,7 +51,7 @@ from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
 from leakhunt.storage.schema_files import SCHEMAS, schema_text
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Target: TypeAlias = str | os.PathLike[str] | Callable[..., Any]
@@ -72,6 +72,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     threads: int | None = None,
     seed: int = 0,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     in_process: bool = False,
     out: PathLike | None = None,
@@ -96,6 +97,8 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         threads: of numeric libraries; None: the cores there are.
         seed: of the inputs.
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         timeout: a worker without a new sample for so many seconds has hung.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
@@ -126,15 +129,26 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         threads=threads,
         seed=seed,
         memory_limit=memory_limit,
+        limit=limit,
         timeout=timeout,
     )
     renderers = _renderers(formats, told)
     if not in_process:
         return running.run(request, renderers, told, out=_path(out))
     if not callable(target) or variants:
-        raise UsageError(tr("in_process needs a function of this process as its target"))
+        raise UsageError(
+            message(
+                "in-process.needs-function",
+                "in_process needs a function of this process as its target",
+            )
+        )
     if memory_limit is not None:
-        raise UsageError(tr("in_process cannot limit memory. Remove memory_limit"))
+        raise UsageError(
+            message(
+                "in-process.no-memory-limit",
+                "in_process cannot limit memory. Remove memory_limit",
+            )
+        )
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
     return running.run_as(settings, renderers, told, out=_path(out), executor=InProcess(target))
@@ -159,6 +173,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     threads: int | None = None,
     seed: int = 0,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -189,6 +204,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         threads: of numeric libraries; None: the cores there are.
         seed: of the inputs.
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         timeout: a worker without a new sample for so many seconds has hung.
         out: a new or empty folder for run files and the report, as for `run`.
         formats: the files of the report; None: none but run files.
@@ -211,6 +228,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         threads=threads,
         seed=seed,
         memory_limit=memory_limit,
+        limit=limit,
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
@@ -231,6 +249,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
     hunt: bool = False,
     resolve: bool = False,
     memory_limit: int | str | None = None,
+    limit: int | str | None = None,
     seed: int = 0,
     timeout: float = SERVICE_TIMEOUT_SECONDS,
     leave_running: bool = False,
@@ -256,6 +275,8 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         hunt: where it grows, do it again with instruments in the service.
         resolve: go on until the verdict is no longer inconclusive.
         memory_limit: bytes or a size; ``"+1 GiB"`` is above what the service holds when ready.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
         seed: of the requests.
         timeout: a service that is not ready, or answers nothing, for so many seconds has hung.
         leave_running: do not end a service that `command` started.
@@ -280,6 +301,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         hunt=hunt,
         resolve=resolve,
         memory_limit=memory_limit,
+        limit=limit,
         seed=seed,
         timeout=timeout,
         leave_running=leave_running,
@@ -291,6 +313,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
 @checks_arguments
 def report(
     *places: PathLike,
+    limit: int | str | None = None,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
@@ -298,8 +321,9 @@ def report(
     """The report on run files, or on folders of them, made again.
 
     Its files go to `out`; None: to the folder of the first run file, where they are replaced.
-    With ``formats=None`` none are written. Damaged files in a folder are left out, and `events` are
-    told so.
+    With ``formats=None`` none are written. `limit` is the memory (bytes or a size) that the runs
+    are set against, in place of what their plans say. Damaged files in a folder are left out, and
+    `events` are told so.
 
     Raises:
         UsageError: there is nothing of this name.
@@ -308,10 +332,12 @@ def report(
         CannotWrite: the disk does not take the report.
     """
     if not places:
-        raise UsageError(tr("missing run file. Pass a run file or a folder"))
+        raise UsageError(
+            message("argument.missing-run-file", "missing run file. Pass a run file or a folder")
+        )
     told = events or SILENT
     named = [os.fspath(place) for place in places]
-    return reports.report_again(named, _renderers(formats, told), told, out=_path(out))
+    return reports.report_again(named, _renderers(formats, told), told, out=_path(out), limit=limit)
 
 
 @checks_arguments
@@ -350,6 +376,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
     jobs: int = 1,
     max_growth: str | None = None,
     series: str | None = None,
+    limit: int | str | None = None,
     out: PathLike | None = None,
     formats: str = GATE_FILES,
     events: Events | None = None,
@@ -373,6 +400,8 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         jobs: so many variants are measured at a time; times then say little.
         max_growth: one budget for `runs`, such as ``"4 KiB/call"``, in place of a policy.
         series: what `max_growth` is of; None: the live heap.
+        limit: the memory of a container to come (bytes or a size): a variant that would fill it is
+            noted.
         out: a new or empty folder for run files and reports; None: ``reports/<when>-gate``, and
             for `runs` none: then nothing is written.
         formats: the files that are written, of the gate and of each scenario's report.
@@ -396,6 +425,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         jobs=jobs,
         max_growth=max_growth,
         series=series,
+        limit=limit,
         out=_path(out),
         formats=formats,
     )
@@ -525,7 +555,8 @@ def schema(name: str) -> str:
     """
     if name not in SCHEMAS:
         raise UsageError(
-            tr(
+            message(
+                "argument.unknown-value",
                 "{name}={value!r}: unknown value. Use one of {choices}",
                 name="name",
                 value=name,
@@ -555,7 +586,9 @@ def _target(target: Target, variants: Sequence[str]) -> str:
     """
     if not isinstance(target, str | os.PathLike):
         if variants:
-            raise UsageError(tr("a function has no variants. Remove variants"))
+            raise UsageError(
+                message("argument.function-variants", "a function has no variants. Remove variants")
+            )
         return _importable(target)
     named = os.fspath(target)
     return f"{named}:{','.join(variants)}" if variants else named
@@ -572,7 +605,8 @@ def _importable(function: Callable[..., Any]) -> str:
         or getattr(module, name, None) is not function
     ):
         raise UsageError(
-            tr(
+            message(
+                "argument.cannot-import",
                 "{function}: a fresh process cannot import it. Move it to a module, or use"
                 " in_process=True",
                 function=name or repr(function),
@@ -580,5 +614,11 @@ def _importable(function: Callable[..., Any]) -> str:
         )
     file = inspect.getsourcefile(module) if getattr(module, "__file__", None) else None
     if file is None:
-        raise UsageError(tr("{function}: its module has no Python source", function=name))
+        raise UsageError(
+            message(
+                "argument.no-source",
+                "{function}: its module has no Python source",
+                function=name,
+            )
+        )
     return f"{file}:{name}"

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from leakhunt.model.allocators import JEMALLOC, MIMALLOC, TCMALLOC
 
 _PACKAGES = (
     "leakhunt",
@@ -131,3 +134,37 @@ def sees_gpu(variables: Mapping[str, str]) -> bool:
     places = (Path("/dev").glob("nvidia[0-9]*"), Path("/proc/driver/nvidia/gpus").glob("*"))
     # Where Linux runs inside Windows, the GPU has another door.
     return any(any(found) for found in places) or Path("/dev/dxg").exists()
+
+
+# The allocators that can be preloaded: the names of their libraries, the best first.
+_PRELOADABLE = {
+    JEMALLOC: ("jemalloc",),
+    TCMALLOC: ("tcmalloc_minimal", "tcmalloc"),
+    MIMALLOC: ("mimalloc",),
+}
+# Where libraries are that the loader's cache does not know, such as those of a conda environment.
+_LIBRARY_FOLDERS = (
+    Path(sys.prefix, "lib"),
+    *(Path(folder) for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/lib")),
+)
+
+
+def installed_allocators() -> dict[str, str]:
+    """What to put into LD_PRELOAD, by the name of each allocator that is installed here."""
+    if sys.platform != "linux":
+        return {}
+    found = ((name, _library(stems)) for name, stems in _PRELOADABLE.items())
+    return {name: library for name, library in found if library is not None}
+
+
+def _library(stems: Sequence[str]) -> str | None:
+    """A library by its name, where the loader knows it, else by its path."""
+    from ctypes.util import find_library
+
+    for stem in stems:
+        if (known := find_library(stem)) is not None:
+            return known
+        for folder in _LIBRARY_FOLDERS:
+            for file in sorted(folder.glob(f"lib{stem}.so*")):
+                return str(file)
+    return None

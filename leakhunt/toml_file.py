@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from leakhunt.errors import BadFile
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 from leakhunt.text.suggest import hint
 
 # Keys and, in lists, indexes that lead to a value.
@@ -36,7 +36,7 @@ _CONFLICT = re.compile(r"(?:<{7}|\|{7}|={7}|>{7})(?: |$)")
 _INT64 = range(-(2**63), 2**63)
 
 
-def read_table(content: bytes, file: str, advice: str = "") -> Table:
+def read_table(content: bytes, file: str, advice: Text = "") -> Table:
     """The whole of a TOML file; `file` is what it is called in errors.
 
     `advice` says what to do whatever is wrong, of a file that nobody writes by hand.
@@ -49,14 +49,16 @@ def read_table(content: bytes, file: str, advice: str = "") -> Table:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise _bad_file(
-            f"{file}:{line}", tr("not UTF-8"), advice or tr("Save the file as UTF-8")
+            f"{file}:{line}",
+            message("toml.not-utf-8", "not UTF-8"),
+            advice or message("toml.save-as-utf-8", "Save the file as UTF-8"),
         ) from error
     source = Source(file, text, advice)
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise _no_toml(source, error) from error
-    return Table(source, "" if advice else tr("the file"), document)
+    return Table(source, "" if advice else message("toml.the-file", "the file"), document)
 
 
 def header(*path: str | int) -> str:
@@ -70,12 +72,18 @@ def shown(value: object) -> str:
     return _Short().repr(value)
 
 
-def _bad_file(place: str, problem: str, advice: str) -> BadFile:
+def _bad_file(place: str, problem: Text, advice: Text) -> BadFile:
     """What is wrong in one place, and what to do about it."""
     return BadFile(
-        tr("{place}: {told}. {advice}", place=place, told=problem, advice=advice)
+        message(
+            "toml.problem-with-advice",
+            "{place}: {told}. {advice}",
+            place=place,
+            told=problem,
+            advice=advice,
+        )
         if advice
-        else tr("{place}: {told}", place=place, told=problem)
+        else message("toml.problem", "{place}: {told}", place=place, told=problem)
     )
 
 
@@ -85,9 +93,9 @@ class Source:
 
     file: str
     text: str
-    advice: str = ""
+    advice: Text = ""
 
-    def error(self, line: int, problem: str) -> BadFile:
+    def error(self, line: int, problem: Text) -> BadFile:
         """What is wrong in a line, and what to do if that is the same for all that may be."""
         return _bad_file(f"{self.file}:{line}", problem, self.advice)
 
@@ -126,7 +134,7 @@ class Table:
     """A table of the file: where it is, for people and as a path, and what is in it."""
 
     source: Source
-    where: str
+    where: Text
     items: Mapping[str, Any]
     path: Path = ()
 
@@ -135,14 +143,18 @@ class Table:
         """``file:line`` of where it begins."""
         return f"{self.source.file}:{self.source.line_of(self.path)}"
 
-    def bad(self, problem: str, *at: str | int) -> NoReturn:
+    def bad(self, problem: Text, *at: str | int) -> NoReturn:
         """Say what is wrong here; `at` leads from here to the key whose line is named.
 
         Raises:
             BadFile: always.
         """
         line = self.source.line_of((*self.path, *at))
-        where = tr("{where}: {told}", where=self.where, told=problem) if self.where else problem
+        where = (
+            message("toml.problem-in", "{where}: {told}", where=self.where, told=problem)
+            if self.where
+            else problem
+        )
         raise self.source.error(line, where)
 
     def only(self, known: Collection[str]) -> None:
@@ -150,7 +162,8 @@ class Table:
         for key in self.items:
             if key not in known:
                 self.bad(
-                    tr(
+                    message(
+                        "toml.unknown-key",
                         "unknown key {key!r}{hint}. Known keys: {known}",
                         key=key,
                         hint=hint(key, known),
@@ -163,42 +176,47 @@ class Table:
         """A text on one line; empty where there is none."""
         value = self.items.get(key, "")
         if not isinstance(value, str):
-            self._wrong(key, tr("a quoted text"))
+            self._wrong(key, message("toml.quoted-text", "a quoted text"))
         return " ".join(value.split())
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty where there is none."""
         value = self.items.get(key, [])
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            self._wrong(key, tr("a list of quoted texts"))
+            self._wrong(key, message("toml.texts", "a list of quoted texts"))
         return tuple(value)
 
     def needed(self, key: str) -> str:
         """A text that must be there."""
         value = self.text(key)
         if not value:
-            self.bad(tr("missing {key}. Add it as a quoted text", key=key), key)
+            self.bad(
+                message("toml.missing-text", "missing {key}. Add it as a quoted text", key=key), key
+            )
         return value
 
     def whole_number(self, key: str, least: int) -> int | None:
         """A whole number of at least so much; None where there is none."""
         value = self.items.get(key)
         if value is not None and (type(value) is not int or not least <= value < _INT64.stop):
-            self._wrong(key, tr("a whole number, {least} or more", least=least))
+            self._wrong(
+                key,
+                message("toml.whole-number", "a whole number, {least} or more", least=least),
+            )
         return value
 
     def number_above_0(self, key: str) -> float | None:
         """A number above 0; None where there is none."""
         value = self.items.get(key)
         if value is not None and not (type(value) in (int, float) and 0 < value < _INT64.stop):
-            self._wrong(key, tr("a number above 0"))
+            self._wrong(key, message("toml.number-above", "a number above 0"))
         return value
 
     def truth(self, key: str) -> bool:
         """Whether it says ``true``."""
         value = self.items.get(key, False)
         if not isinstance(value, bool):
-            self._wrong(key, tr("true or false"))
+            self._wrong(key, message("toml.boolean", "true or false"))
         return value
 
     def needed_day(self, key: str) -> date:
@@ -208,16 +226,30 @@ class Table:
         if not isinstance(value, date) or isinstance(value, datetime):
             example = "2027-03-01"
             if value is None:
-                self.bad(tr("missing {key}. Add a date, for example {example}", key=key,
-                            example=example))  # fmt: skip
-            self._wrong(key, tr("a date without quotes, such as {example}", example=example))
+                self.bad(
+                    message(
+                        "toml.missing-date",
+                        "missing {key}. Add a date, for example {example}",
+                        key=key,
+                        example=example,
+                    )
+                )
+            self._wrong(
+                key,
+                message(
+                    "toml.date",
+                    "a date without quotes, such as {example}",
+                    example=example,
+                ),
+            )
         return value
 
     def one_of(self, key: str, value: str, known: Collection[str]) -> str:
         """A word that must be known."""
         if value not in known:
             self.bad(
-                tr(
+                message(
+                    "toml.unknown-value",
                     "{key}: unknown value {value!r}{hint}. Known values: {known}",
                     key=key,
                     value=value,
@@ -233,7 +265,7 @@ class Table:
         path = (*self.path, key)
         value = self.items.get(key, {})
         if not isinstance(value, dict):
-            self._wrong(key, tr("a table, [{header}]", header=header(*path)))
+            self._wrong(key, message("toml.table", "a table, [{header}]", header=header(*path)))
         return Table(self.source, f"[{header(*path)}]", value, path)
 
     def tables(self, key: str, word: str) -> Iterator[Table]:
@@ -241,8 +273,11 @@ class Table:
         value = self.items.get(key, [])
         if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
             self.bad(
-                tr(
-                    "{key}: expected a list of tables. Write each as [[{word}]]", key=key, word=word
+                message(
+                    "toml.expected-tables",
+                    "{key}: expected a list of tables. Write each as [[{word}]]",
+                    key=key,
+                    word=word,
                 ),
                 key,
             )
@@ -250,21 +285,33 @@ class Table:
             where = f"[[{word}]] {number + 1}"
             yield Table(self.source, where, each, (*self.path, key, number))
 
-    def named(self, where: str) -> Table:
+    def named(self, where: Text) -> Table:
         """The same under the name that it gives itself."""
         return Table(self.source, where, self.items, self.path)
 
-    def refuse_twice(self, what: str, key: str, names: Sequence[str]) -> None:
+    def refuse_twice(self, what: Text, key: str, names: Sequence[str]) -> None:
         """Refuse a name that two have of the tables under `key`; `what` is what it is called."""
         for number, name in enumerate(names):
             if name in names[:number]:
-                told = tr("{what} {name!r} is defined twice. Rename one", what=what, name=name)
+                told = message(
+                    "toml.defined-twice",
+                    "{what} {name!r} is defined twice. Rename one",
+                    what=what,
+                    name=name,
+                )
                 self.bad(told, key, number)
 
-    def _wrong(self, key: str, wanted: str) -> NoReturn:
+    def _wrong(self, key: str, wanted: Text) -> NoReturn:
         value = shown(self.items[key])
         self.bad(
-            tr("{key}: expected {wanted}, got {value}", key=key, value=value, wanted=wanted), key
+            message(
+                "toml.expected",
+                "{key}: expected {wanted}, got {value}",
+                key=key,
+                value=value,
+                wanted=wanted,
+            ),
+            key,
         )
 
 
@@ -288,18 +335,28 @@ class _Short(reprlib.Repr):
 def _no_toml(source: Source, error: Exception) -> BadFile:
     text, lines = source.text, source.text.split("\n")
     position = _POSITION.fullmatch(str(error))
-    told = position["told"] if position else str(error)
+    told: Text = position["told"] if position else str(error)
     if position is None:  # too deep, or a number with thousands of digits: tomllib says no line
         line = 1 + bisect_left(
             range(1, len(lines)), True, key=lambda end: _failure(lines[:end]) is type(error)
         )
-        told = tr("nested too deeply") if isinstance(error, RecursionError) else told
+        told = (
+            message("toml.nested-too-deeply", "nested too deeply")
+            if isinstance(error, RecursionError)
+            else told
+        )
     else:
         line = int(position["line"] or text.rstrip("\n").count("\n") + 1)
     if conflict := _CONFLICT.match(lines[line - 1]):
-        told = tr("{mark}: unresolved merge conflict", mark=conflict[0].strip())
-    told = tr("invalid TOML ({error})", error=told)
-    return _bad_file(f"{source.file}:{line}", told, source.advice or tr("Fix the syntax"))
+        told = message(
+            "toml.merge-conflict",
+            "{mark}: unresolved merge conflict",
+            mark=conflict[0].strip(),
+        )
+    told = message("toml.invalid-toml", "invalid TOML ({error})", error=told)
+    return _bad_file(
+        f"{source.file}:{line}", told, source.advice or message("toml.fix-syntax", "Fix the syntax")
+    )
 
 
 def _failure(lines: Sequence[str]) -> type[Exception] | None:

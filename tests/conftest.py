@@ -53,6 +53,12 @@ TWO_SERIES = [
 ]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a good part of the time a test waits for what it started."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Keep together what is quick, and what shares a fixture; the rest goes to whoever is free."""
@@ -248,8 +254,25 @@ def leaking_objects(make_run: MakeRun) -> Run:
     )
 
 
-# Markup, mathematics, control characters, half a surrogate pair, and a text that is not Latin.
-HOSTILE = "<script>alert(1)</script>|`[bold]$x^2$\"'&]]>\x00\x1b[31m\ud800 内存泄漏\r\n=1+1"
+# Every control character, what turns the direction of text, and halves of surrogate pairs.
+_STEERING = (
+    *range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A),
+    0xDCFF, 0x061C, 0x200E, 0x200F, 0xD800,
+)  # fmt: skip
+CONTROLS = "".join(map(chr, _STEERING))
+# Markup, mathematics, all these, and a text that is not Latin.
+HOSTILE = (
+    "<script>alert(1)</script>|`[bold]$x^2$\"'&]]>\x00\x1b[31m\ud800 内存泄漏\r\n=1+1" + CONTROLS
+)
+
+
+def steering_in(content: bytes | str) -> set[str]:
+    """The characters of `CONTROLS` in a text that stands in a file or on a terminal.
+
+    Line feeds are none, nor are the tabs and line ends that a format has itself.
+    """
+    text = content.decode() if isinstance(content, bytes) else content
+    return (set(text) & set(CONTROLS)) - {"\n", "\t"}
 
 
 def hostile_run(run: Run) -> Run:

@@ -25,7 +25,7 @@ from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
 from leakhunt.model.run import Outcome, Phase, Reading
-from leakhunt.model.series import SERIES, Series, Unit
+from leakhunt.model.series import PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
@@ -68,6 +68,11 @@ _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),
     "share",
 ]
+# What came to a format after it was published: files that were written before have it not.
+CAME_LATER = (
+    "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
+    "ReportJsonRun.recommended_limit",
+)  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
     "GateJson.exit_code": {"enum": list(map(int, GateAnswer))},
@@ -117,7 +122,8 @@ def _typed(kind: Any) -> dict[str, Any]:
         return {"description": _said(name), "enum": list(map(str, kind))}
     hints = _hints(kind)
     properties = {field: _property(f"{name}.{field}", hint) for field, hint in hints.items()}
-    return _object(_said(name), properties, properties)
+    required = [each for each in properties if f"{name}.{each}" not in CAME_LATER]
+    return _object(_said(name), properties, required)
 
 
 def _types_in(*kinds: Any) -> list[Any]:
@@ -192,6 +198,8 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "types": {"growth": _COUNTED, "calls": int},
     "mappings": {"growth": tuple[tuple[str, int, int], ...]},
     "watched": {"caveats": tuple[Text, ...]},
+    "input": {"unit": str},
+    "peaks": {"calls": tuple[tuple[int, int, int, int], ...], "ended": str},
     "stopped": {},
     "disk-full": {"text": Text},
     "error": {"text": Text, "exit_code": int},
@@ -227,6 +235,7 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
+    "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip
@@ -327,6 +336,8 @@ _TIME = (
     r"|\+\s*\d+(\.\d+)?\s*%)\s*$"
 )
 
+_PEAK = rf"^\s*(\+?\s*{_SIZE}|\+\s*\d+(\.\d+)?\s*%)\s*$"
+
 
 def _policy() -> dict[str, Any]:
     default = ScenarioPolicy("", "")
@@ -377,6 +388,7 @@ def _policy() -> dict[str, Any]:
             "Budgets": _budgets(),
             **{name: _budget(name, pattern) for name, pattern in _BUDGETS.values()},
             "TimeBudget": _budget("TimeBudget", _TIME, "exclusiveMinimum"),
+            "PeakBudget": _budget("PeakBudget", _PEAK, "exclusiveMinimum"),
             "PolicyAcceptance": {
                 **_keys("PolicyAcceptance", policy_file.ACCEPT_KEYS, acceptance),
                 "required": ["fingerprint", "reason", "until"],
@@ -404,6 +416,8 @@ def _budgets() -> dict[str, Any]:
     for name in budgeted():
         if name == SECONDS_PER_CALL:
             title, definition = "time of a call", "TimeBudget"
+        elif name == PEAK_RSS:
+            title, definition = "highest RSS of a run", "PeakBudget"
         else:
             title, definition = SERIES[name].title, _BUDGETS[SERIES[name].unit][0]
         described = f"Budget for {name}: {title}."

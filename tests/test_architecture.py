@@ -246,6 +246,22 @@ def test_help_loads_neither_plots_nor_tables_nor_the_engine() -> None:
     assert not HEAVY & set(output.partition("LOADED")[2].split())
 
 
+@over_modules
+def test_an_error_carries_a_message_which_is_said_when_it_is_shown(module: Path) -> None:
+    if part_of(module) in ("cli", "server", "pytest_plugin", "reporting"):
+        return  # they show it
+    said = [
+        node.lineno
+        for raised in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(raised, ast.Raise)
+        for node in ast.walk(raised)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("tr", "ntr")
+    ]
+    assert said == []
+
+
 MOST_LINES_OF_A_VERB = 80
 
 

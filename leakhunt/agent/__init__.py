@@ -138,6 +138,7 @@ def _answers() -> dict[str, Callable[..., Any]]:
 
     active = _InstrumentInService()
     return {
+        "allocator": _allocator,
         "watch": active.activate,
         "mark": active.mark,
         "findings": active.findings,
@@ -148,6 +149,16 @@ def _answers() -> dict[str, Callable[..., Any]]:
         "emptied": emptied,
         "trimmed": trimmed,
     }
+
+
+def _allocator() -> dict[str, Any]:
+    """What serves malloc, and why it does not say what is in use, if it does not."""
+    from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
+    from leakhunt.probes.allocator import python_allocator, serving
+
+    found = serving()
+    told: dict[str, Any] = {ALLOCATOR: str(found), PYTHON_ALLOCATOR: python_allocator()}
+    return told if found.unavailable is None else {**told, LIVE_HEAP: found.unavailable}
 
 
 class _InstrumentInService:
@@ -189,14 +200,15 @@ class _InstrumentInService:
 
 def _numbers_reader() -> Callable[[], dict[str, int]]:
     """The cheap numbers, by series: some microseconds, and nothing is kept."""
-    import psutil
+    from leakhunt.probes.allocator import serving
+
+    live_bytes = serving().live_bytes
 
     def read() -> dict[str, int]:
         blocks = sys.getallocatedblocks()
         values = {PYTHON_BLOCKS: blocks} if blocks else {}  # none with PYTHONMALLOC=malloc
-        if hasattr(psutil, "heap_info"):
-            info = psutil.heap_info()
-            values[LIVE_HEAP] = info.heap_used + info.mmap_used
+        if live_bytes is not None:
+            values[LIVE_HEAP] = live_bytes()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
             values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from leakhunt.analysis.attribution.allocator_board import allocator_boards
 from leakhunt.analysis.attribution.attribute import attribute, bounded
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.remedy import remedy_trials
+from leakhunt.analysis.peaks.limit import recommended_limit
+from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
@@ -17,6 +21,7 @@ from leakhunt.model.attribution import Attribution, Ceiling
 from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
+from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import joined
 
 # As `PlannedLoad` names a service that ran already, its port, and requests of our own.
@@ -37,7 +42,8 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     entries = tuple(_judged(run, reference, runs) for run in ordered)
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
-    return Report(title, entries, command, generator, remedy_trials(runs))
+    trials, boards = remedy_trials(runs), allocator_boards(runs)
+    return Report(title, entries, command, generator, trials, allocators=boards)
 
 
 def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
@@ -51,16 +57,29 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     )
     told = attribute(run, verdict, watched) if watched else None
     past = _ceiling(run, told, runs)
+    if told is not None:
+        verdict = _bounded(run, verdict, told, past)
+    height = peak(run)
     return JudgedRun(
         run=run,
-        verdict=bounded(verdict, told, past) if told is not None else verdict,
+        verdict=verdict,
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
         attribution=told,
         ceiling=past,
         load_summary=load_summary(run),
+        peak=height,
+        recommended_limit=recommended_limit(run, verdict, height, _full_bytes(told, past)),
     )
+
+
+def _bounded(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth may be that of a bounded cache, with its forecast then."""
+    judged = bounded(verdict, told, past)
+    if judged is verdict:
+        return verdict
+    return with_forecast(run, judged, levels_after=told.ceiling_calls)
 
 
 def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
@@ -83,6 +102,13 @@ def _ceiling(run: Run, attribution: Attribution | None, runs: Sequence[Run]) -> 
     past = (each for each in runs if each.plan.role is Role.CEILING)
     last = next((each for each in past if _same_work(each.plan, run.plan)), None)
     return ceiling(last, judge(last), attribution.ceiling_bytes) if last is not None else None
+
+
+def _full_bytes(attribution: Attribution | None, past: Ceiling | None) -> float:
+    """What bounded caches come to when full: as found past the ceiling, else as projected."""
+    if past is not None:
+        return past.found_bytes
+    return 0.0 if attribution is None else attribution.ceiling_bytes or 0.0
 
 
 def _same_work(one: Plan, other: Plan) -> bool:
@@ -128,6 +154,8 @@ def _setting_words(plan: Plan) -> Iterator[str]:
     """What every verb calls alike."""
     for name, value in plan.options.items():
         yield from ("--option", f"{name}={value}")
+    if plan.limit_bytes is not None:
+        yield from ("--limit", str(plan.limit_bytes))
     if plan.memory_limit_bytes is not None:
         yield from ("--memory-limit", str(plan.memory_limit_bytes))
     if plan.timeout_seconds is not None:

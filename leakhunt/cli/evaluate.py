@@ -12,6 +12,7 @@ from rich.progress import Progress
 from leakhunt.cli.trials_display import TrialsBar
 from leakhunt.cli.verb import Verb
 from leakhunt.reporting.evaluation.terminal import evaluation_lines, evaluation_tables
+from leakhunt.reporting.formats.terminal_escape import visible
 
 if TYPE_CHECKING:
     from leakhunt.engine.evaluate import EvaluationResult
@@ -76,4 +77,4 @@ def _show(console: Console, result: EvaluationResult) -> None:
     for table in evaluation_tables(result.trials, result.confusion):
         console.print(table)
     for line in evaluation_lines(result.wrong, result.score):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)

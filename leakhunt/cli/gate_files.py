@@ -11,6 +11,7 @@ from rich.console import Console
 from leakhunt.engine.gate import GateRun
 from leakhunt.engine.gate_output import paths_shown
 from leakhunt.errors import CannotWrite
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.gate.annotations import annotation_lines
 from leakhunt.reporting.gate.markdown import render as markdown
 from leakhunt.reporting.gate.terminal import gate_lines
@@ -34,7 +35,9 @@ def show_gate(console: Console, finished: GateRun, variables: Mapping[str, str])
     paths = paths_shown(finished.files, finished.reports)
     for path in paths:
         style = "bold" if path is paths[-1] else ""
-        console.print(str(path), style=style, soft_wrap=True, markup=False, highlight=False)
+        console.print(
+            visible(str(path)), style=style, soft_wrap=True, markup=False, highlight=False
+        )
     if variables.get(_ANNOTATING) == "true":
         for told in annotation_lines(finished.result, finished.repository):
             click.echo(told)

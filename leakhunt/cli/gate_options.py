@@ -63,6 +63,11 @@ _OPTIONS = (
     ),
     click.option("--series", help=f"Series that --max-growth applies to [default: {LIVE_HEAP}]"),
     click.option(
+        "--limit",
+        metavar="SIZE",
+        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
+    ),
+    click.option(
         "--out",
         type=click.Path(path_type=Path),
         help="Output folder [default: reports/<when>-gate; none for run files]",

@@ -9,6 +9,7 @@ from rich.text import Text
 from leakhunt.cli.verb import Verb
 from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
+from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import Needing, install_hint, missing_modules
 from leakhunt.text.language import tr
@@ -32,18 +33,18 @@ def command(scenarios: tuple[str, ...]) -> None:
 
 def _show_service(console: Console, service: DescribedService) -> None:
     told = tr("a service, for 'leakhunt soak'")
-    console.print(Text.assemble((service.name, "bold"), f"  {service.summary} ({told})"))
+    _print(console, Text.assemble((service.name, "bold"), f"  {service.summary} ({told})"), False)
     _show_missing(console, service)
     width = max(len(variant.name) for variant in service.variants)
     for variant in service.variants:
-        console.print(Text(f"  :{variant.name:<{width}}  {variant.summary}"), soft_wrap=True)
+        _print(console, Text(f"  :{variant.name:<{width}}  {variant.summary}"))
     for name, default in service.options.items():
-        console.print(Text(f"  --option {name}={default or '...'}", "dim"), soft_wrap=True)
+        _print(console, Text(f"  --option {name}={default or '...'}", "dim"))
     console.print()
 
 
 def _show(console: Console, described: Scenario) -> None:
-    console.print(Text.assemble((described.name, "bold"), "  ", described.summary))
+    _print(console, Text.assemble((described.name, "bold"), "  ", described.summary), False)
     _show_missing(console, described)
     width = max(len(variant.name) for variant in described.variants)
     for variant in described.variants:
@@ -54,14 +55,14 @@ def _show(console: Console, described: Scenario) -> None:
         )
         shown = only if variant.devices != described.devices else ""
         line = f"  :{variant.name:<{width}}  {variant.summary}{shown}"
-        console.print(Text(line), soft_wrap=True)
+        _print(console, Text(line))
     for option in described.options:
         words = f" [{'|'.join(filter(None, option.choices))}]" if option.choices else ""
-        console.print(
+        _print(
+            console,
             Text(
                 f"  --option {option.name}={option.default or '...'}{words}  {option.help}", "dim"
             ),
-            soft_wrap=True,
         )
     console.print()
 
@@ -69,7 +70,11 @@ def _show(console: Console, described: Scenario) -> None:
 def _show_missing(console: Console, described: Needing) -> None:
     missing = missing_modules(described)
     if missing:
-        console.print(
-            Text(tr("  not installed here: {missing}", missing=", ".join(missing)), "yellow")
-        )
-        console.print(Text(f"  {install_hint(described)}", "yellow"))
+        told = tr("  not installed here: {missing}", missing=", ".join(missing))
+        _print(console, Text(told, "yellow"), False)
+        _print(console, Text(f"  {install_hint(described)}", "yellow"), False)
+
+
+def _print(console: Console, line: Text, soft_wrap: bool = True) -> None:
+    """A line of which nothing steers the terminal."""
+    console.print(visible_line(line), soft_wrap=soft_wrap)

@@ -35,4 +35,4 @@ def show_parts(
         is_line = isinstance(part, RichText) and not console.is_terminal
         console.print(part, soft_wrap=is_line)
     for path in files:
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+        console.print(visible(str(path)), soft_wrap=True, markup=False, highlight=False)

@@ -73,6 +73,11 @@ _OPTIONS = (
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
     click.option(
+        "--limit",
+        metavar="SIZE",
+        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=TIMEOUT_SECONDS,

@@ -20,13 +20,20 @@ from leakhunt.reporting.registry import RunRenderer
     type=click.Path(path_type=Path, file_okay=False),
     help="Output folder [default: that of the first run file, replacing its reports]",
 )
+@click.option(
+    "--limit",
+    metavar="SIZE",
+    help="Memory limit to forecast against, such as '2 GiB' [default: that of each run]",
+)
 @format_option
-def command(runs: tuple[str, ...], out: Path | None, renderers: tuple[RunRenderer, ...]) -> None:
+def command(
+    runs: tuple[str, ...], out: Path | None, limit: str | None, renderers: tuple[RunRenderer, ...]
+) -> None:
     """Render the reports of run files again, on any machine.
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     """
     from leakhunt.engine.report import report_again
 
-    result = report_again(runs, renderers, Notes(), out=out)
+    result = report_again(runs, renderers, Notes(), out=out, limit=limit)
     print_report(result.report, result.files)

@@ -67,6 +67,11 @@ _OPTIONS = (
         help="Memory limit: '2 GiB', or '+1 GiB' above its memory when ready",
     ),
     click.option(
+        "--limit",
+        metavar="SIZE",
+        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
+    ),
+    click.option(
         "--option",
         "settings",
         multiple=True,

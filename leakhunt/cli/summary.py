@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from leakhunt.cli.display import SteadyConsole
 from leakhunt.model.report import Report
-from leakhunt.reporting.run.terminal import summary_table, suspect_lines, verdict_lines
+from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.run.terminal import (
+    allocator_tables,
+    summary_table,
+    suspect_lines,
+    verdict_lines,
+)
 
 
 def print_report(report: Report, files: Sequence[Path], console: Console | None = None) -> None:
@@ -22,5 +29,7 @@ def print_report(report: Report, files: Sequence[Path], console: Console | None 
     console.print(summary_table(report))
     for line in (*verdict_lines(report), *suspect_lines(report)):
         console.print(line, soft_wrap=not console.is_terminal)
+    for part in allocator_tables(report):
+        console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
     for path in reversed(files):
-        console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+        console.print(visible(str(path)), soft_wrap=True, markup=False, highlight=False)

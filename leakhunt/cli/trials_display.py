@@ -6,6 +6,7 @@ from rich.progress import Progress, TaskID
 
 from leakhunt.engine.events import RunStart, Silent
 from leakhunt.model.run import Outcome
+from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import tr
 from leakhunt.text.message import Text
 
@@ -29,4 +30,4 @@ class TrialsBar(Silent):
 
     def noted(self, text: Text, *, warning: bool = False) -> None:
         """A line."""
-        self._bars.console.print(str(text), markup=False)
+        self._bars.console.print(visible(str(text)), markup=False)

@@ -44,7 +44,7 @@ from leakhunt.model.claims import (
     LimitKind,
     Measure,
 )
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.toml_file import Table, read_table, shown
 
 # The verbs that leave run files; others would wait for people or leave none.
@@ -71,7 +71,7 @@ def read_claims(content: bytes, file: str, scenario: str) -> Claims:
     runs = tuple(_run(table) for table in whole.tables("run", "run"))
     claims = tuple(_claim(table, runs) for table in whole.tables("claim", "claim"))
     if not claims:
-        whole.bad(tr("missing claim. Add one as [[claim]]"))
+        whole.bad(message("claims-file.missing-claim", "missing claim. Add one as [[claim]]"))
     whole.refuse_twice("[[run]] name", "run", [run.name for run in runs])
     whole.refuse_twice("[[claim]] id", "claim", [claim.id for claim in claims])
     return Claims(scenario, runs, claims)
@@ -80,21 +80,38 @@ def read_claims(content: bytes, file: str, scenario: str) -> Claims:
 def _run(table: Table) -> ClaimRun:
     name = table.needed("name")
     if not _RUN_NAME.fullmatch(name):
-        table.bad(tr("name: invalid name {name!r}. Use a-z, 0-9 and hyphens", name=name), "name")
-    table = table.named(tr("run {name}", name=name))
+        table.bad(
+            message(
+                "claims-file.invalid-name",
+                "name: invalid name {name!r}. Use a-z, 0-9 and hyphens",
+                name=name,
+            ),
+            "name",
+        )
+    table = table.named(message("claims-file.run", "run {name}", name=name))
     table.only(_RUN_KEYS)
     command = table.needed("command")
     try:
         words = shlex.split(command)
     except ValueError as error:
         table.bad(
-            tr("command: invalid command line ({error}). Fix the quoting", error=error), "command"
+            message(
+                "claims-file.invalid-command",
+                "command: invalid command line ({error}). Fix the quoting",
+                error=error,
+            ),
+            "command",
         )
     table.one_of("command", words[0] if words else "", VERBS)
     for option in OWN_OPTIONS:
         if any(word == option or word.startswith(f"{option}=") for word in words):
             table.bad(
-                tr("command: {option} is set by 'claims'. Remove it", option=option), "command"
+                message(
+                    "claims-file.option-is-set",
+                    "command: {option} is set by 'claims'. Remove it",
+                    option=option,
+                ),
+                "command",
             )
     device = table.text("device")
     if device:
@@ -106,21 +123,40 @@ def _claim(table: Table, runs: Sequence[ClaimRun]) -> Claim:
     name = table.needed("id")
     if not _CLAIM_ID.fullmatch(name):
         table.bad(
-            tr("id: invalid name {name!r}. Use letters, digits, '-', '_' and '.'", name=name), "id"
+            message(
+                "claims-file.invalid-id",
+                "id: invalid name {name!r}. Use letters, digits, '-', '_' and '.'",
+                name=name,
+            ),
+            "id",
         )
-    table = table.named(tr("claim {name}", name=name))
+    table = table.named(message("claims-file.claim", "claim {name}", name=name))
     table.only(_CLAIM_KEYS)
     checks = tuple(
-        _check(each.named(tr("{claim}, check {n}", claim=table.where, n=number)), runs)
+        _check(
+            each.named(
+                message("claims-file.check", "{claim}, check {n}", claim=table.where, n=number)
+            ),
+            runs,
+        )
         for number, each in enumerate(table.tables("check", "claim.check"), 1)
     )
     not_measured = table.text("not_measured")
     if not_measured and checks:
         table.bad(
-            tr("not_measured cannot be combined with checks. Remove one of them"), "not_measured"
+            message(
+                "claims-file.not-measured-with-checks",
+                "not_measured cannot be combined with checks. Remove one of them",
+            ),
+            "not_measured",
         )
     if not not_measured and not checks:
-        table.bad(tr("missing check. Add [[claim.check]], or not_measured with the reason"))
+        table.bad(
+            message(
+                "claims-file.missing-check",
+                "missing check. Add [[claim.check]], or not_measured with the reason",
+            )
+        )
     return Claim(
         id=name,
         claim=table.needed("claim"),
@@ -142,12 +178,22 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
     least, most = (_limit(table, key, measure, series) for key in _LIMIT_KEYS)
     if least is not None and most is not None and least.amount > most.amount:
         table.bad(
-            tr("at_least {least} is larger than at_most {most}", least=least.text, most=most.text),
+            message(
+                "claims-file.limits-reversed",
+                "at_least {least} is larger than at_most {most}",
+                least=least.text,
+                most=most.text,
+            ),
             "at_least",
         )
     if not measure.words and least is None and most is None:
-        table.bad(tr("missing at_least or at_most. Add one, for example {example!r}",
-                     example=measure.limit.value))  # fmt: skip
+        table.bad(
+            message(
+                "claims-file.missing-limit",
+                "missing at_least or at_most. Add one, for example {example!r}",
+                example=measure.limit.value,
+            )
+        )
     instrument = table.text("instrument")
     if instrument:
         table.one_of("instrument", instrument, tuple(Instrument))
@@ -175,7 +221,8 @@ def _limit(table: Table, key: str, measure: Measure, series: str) -> ClaimLimit 
     limit = parse_limit(table.items[key], measure.limit, series)
     if limit is None:
         table.bad(
-            tr(
+            message(
+                "claims-file.invalid-value",
                 "{key}: invalid value {value}. Example: {example!r}",
                 key=key,
                 value=shown(table.items[key]),
@@ -201,7 +248,11 @@ def _words(table: Table, measure: Measure) -> tuple[str, ...]:
     words = [given] if isinstance(given, str) else given
     if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
         table.bad(
-            tr("is: expected a list of words, for example [{example!r}]", example=measure.words[0]),
+            message(
+                "claims-file.expected-words",
+                "is: expected a list of words, for example [{example!r}]",
+                example=measure.words[0],
+            ),
             "is",
         )
     return tuple(table.one_of("is", word, measure.words) for word in words)

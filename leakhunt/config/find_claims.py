@@ -11,8 +11,9 @@ from leakhunt.config.service_file import builtin_services
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.claims import Claims
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
+from leakhunt.text.system import system_says
 
 FILE_NAME = "claims.toml"
 
@@ -34,12 +35,22 @@ def find_claims(names: Sequence[str], ids: Sequence[str]) -> list[ClaimsFile]:
     """
     found = [_read(*_place(name)) for name in names] if names else _builtin()
     if not found:
-        raise UsageError(tr("no built-in scenario has claims. Pass a {file}", file=FILE_NAME))
+        raise UsageError(
+            message(
+                "claims-file.none-built-in",
+                "no built-in scenario has claims. Pass a {file}",
+                file=FILE_NAME,
+            )
+        )
     scenarios = [file.claims.scenario for file in found]
     twice = next((name for name in scenarios if scenarios.count(name) > 1), None)
     if twice is not None:
         raise UsageError(
-            tr("two scenarios are named {name}. Check their claims one at a time", name=twice)
+            message(
+                "claims-file.two-scenarios-named",
+                "two scenarios are named {name}. Check their claims one at a time",
+                name=twice,
+            )
         )
     return _chosen(found, ids) if ids else found
 
@@ -49,7 +60,8 @@ def _chosen(found: Sequence[ClaimsFile], ids: Sequence[str]) -> list[ClaimsFile]
     for name in ids:
         if name not in known:
             raise UsageError(
-                tr(
+                message(
+                    "claims-file.no-such-claim",
                     "--id {name!r}: claim not found{hint}. Known claims: {known}",
                     name=name,
                     hint=hint(name, known),
@@ -92,7 +104,8 @@ def _place(name: str) -> tuple[str, Path]:
         path = path.with_name(FILE_NAME)
     elif path.suffix != ".toml":
         raise UsageError(
-            tr(
+            message(
+                "claims-file.no-such-scenario",
                 "{name!r}: no such scenario or claims file. List them with 'leakhunt claims"
                 " --list'",
                 name=name,
@@ -106,10 +119,20 @@ def _read(name: str, path: Path) -> ClaimsFile:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UsageError(
-            tr("{name}: {path} not found. Choose a scenario with claims", name=name, path=path.name)
+            message(
+                "claims-file.not-found",
+                "{name}: {path} not found. Choose a scenario with claims",
+                name=name,
+                path=path.name,
+            )
         ) from error
     except OSError as error:
         raise BadFile(
-            tr("{path}: {strerror}. Check the path", path=path, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{path}: {strerror}. Check the path",
+                path=path,
+                strerror=system_says(error),
+            )
         ) from error
     return ClaimsFile(read_claims(content, str(path), name), path.parent)

@@ -7,7 +7,8 @@ from pathlib import Path
 from leakhunt.config.policy_file import has_policy, read_policy
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.policy import Policy
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 OWN_FILE = "leakhunt.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -33,7 +34,8 @@ def policy_file(named: Path | None) -> Path:
     found = named or find_policy(_here())
     if found is None:
         raise UsageError(
-            tr(
+            message(
+                "policy.none-found",
                 "no policy found. Add budgets to [tool.leakhunt] in {project} or to {own},"
                 " pass a file with --policy, or judge run files with --max-growth",
                 project=PROJECT_FILE,
@@ -57,7 +59,13 @@ def load_policy(file: Path) -> Policy:
         BadFile: something in it is not as it should be.
     """
     if not file.exists():
-        raise UsageError(tr("--policy {file}: file not found. Check the path", file=file))
+        raise UsageError(
+            message(
+                "policy.file-not-found",
+                "--policy {file}: file not found. Check the path",
+                file=file,
+            )
+        )
     return read_policy(read_file(file), shown(file))
 
 
@@ -71,7 +79,12 @@ def read_file(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}. Check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
 
 
@@ -87,8 +100,9 @@ def _here() -> Path:
         return Path.cwd()
     except OSError as error:
         raise UsageError(
-            tr(
+            message(
+                "policy.working-directory",
                 "working directory: {strerror}. Change to another directory",
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

@@ -11,8 +11,10 @@
     [tool.leakhunt.budgets]                    # of every scenario, unless it has its own
     live_heap = "2 KiB/call"                   # how they are written: `leakhunt.config.budgets`
     rss = ["4 KiB/call", "50 MiB total"]
+    peak_rss = ["2 GiB", "+10 %"]              # highest RSS of a run
 
-    [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py"
+    [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py",
+                                               # "my_service.py:handle", "package.module:handle"
     variants = ["naive", "tensors-*"]          # names or patterns; default: all
     only_clean = true                          # of these, those that are known not to leak
     options = { lengths = "fixed" }
@@ -58,7 +60,7 @@ from leakhunt.model.policy import (
     merged_budgets,
 )
 from leakhunt.model.series import Unit
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.toml_file import Table, header, read_table, shown
 
 PYPROJECT = "pyproject.toml"
@@ -70,6 +72,8 @@ SCENARIO_KEYS = (
 )  # fmt: skip
 VARIANT_KEYS = ("budgets",)
 ACCEPT_KEYS = ("fingerprint", "reason", "until", "up_to", "scenario")
+# What may stand behind the colon of a scenario's key.
+_FUNCTIONS = re.compile(r"\w[\w.-]*(,\w[\w.-]*)*")
 # A header of a policy, in a file that is no TOML.
 _MEANT = re.compile(rb"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?leakhunt\b")
 # As a suspect shows it: `leakhunt.analysis.attribution.suspects`.
@@ -92,10 +96,11 @@ def read_policy(content: bytes, file: str) -> Policy:
     scenarios: list[ScenarioPolicy] = []
     for target in entries.items:
         found = _scenario(entries.table(target), target, everywhere)
-        twin = next((each for each in scenarios if each.name == found.name), None)
+        twin = next((each for each in scenarios if each.shares_with(found)), None)
         if twin is not None:
             entries.bad(
-                tr(
+                message(
+                    "policy.same-name",
                     "{target!r} has the same name as {twin!r}. Remove one of them",
                     target=target,
                     twin=twin.target,
@@ -124,33 +129,57 @@ def _top(whole: Table, file: str) -> Table:
     if PurePath(file).name != PYPROJECT:
         if "tool" in whole.items:
             whole.bad(
-                tr("this file takes its keys at the top level. Remove the prefix tool.leakhunt"),
+                message(
+                    "policy.prefix",
+                    "this file takes its keys at the top level. Remove the prefix tool.leakhunt",
+                ),
                 "tool",
             )
         return whole
     tool = whole.table("tool")
     if "leakhunt" not in tool.items:
-        whole.bad(tr("missing [tool.leakhunt]. Add it, with scenarios and budgets"), "tool")
+        whole.bad(
+            message(
+                "policy.missing-table",
+                "missing [tool.leakhunt]. Add it, with scenarios and budgets",
+            ),
+            "tool",
+        )
     return tool.table("leakhunt")
 
 
 def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> ScenarioPolicy:
     table.only(SCENARIO_KEYS)
     policy = replace(everywhere, target=target, where=table.place)
-    if policy.name in ("", "..") or ":" in target:
+    functions = target.removeprefix(policy.place).removeprefix(":")
+    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
+    if policy.name in ("", "..") or ":" in policy.place or is_empty:
         table.bad(
-            tr(
-                "{target!r}: scenario not found. Use a built-in name or a file path, and list"
-                " variants as variants = [...]",
+            message(
+                "policy.scenario-not-found",
+                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
                 target=target,
             )
         )
+    if functions and "variants" in table.items:
+        table.bad(
+            message(
+                "policy.variants-named",
+                "{target!r} names its variants already. Remove variants",
+                target=target,
+            ),
+            "variants",
+        )
+    named = tuple(dict.fromkeys(functions.split(","))) if functions else ()
     if "variants" in table.items and not table.texts("variants"):
-        table.bad(tr("variants is empty. Remove it to select all"), "variants")
+        table.bad(
+            message("policy.variants-empty", "variants is empty. Remove it to select all"),
+            "variants",
+        )
     variants = table.table("variant")
     policy = replace(
         policy,
-        variants=table.texts("variants"),
+        variants=named or table.texts("variants"),
         only_clean=table.truth("only_clean"),
         budgets=merged_budgets(everywhere.budgets, _budgets(table.table("budgets"))),
         variant_budgets={name: _variant(variants.table(name)) for name in variants.items},
@@ -183,11 +212,18 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
     calls, warmup = table.whole_number("calls", 1), table.whole_number("warmup", 0)
     if calls is None:
         if warmup is not None:
-            table.bad(tr("warmup needs calls (without calls, warm-up ends by itself)"), "warmup")
+            table.bad(
+                message(
+                    "policy.warmup-needs-calls-without",
+                    "warmup needs calls (without calls, warm-up ends by itself)",
+                ),
+                "warmup",
+            )
         return policy
     if warmup is not None and warmup >= calls:
         table.bad(
-            tr(
+            message(
+                "policy.warmup-too-long",
                 "warmup {warmup} leaves no measured call of {calls}. Use a smaller value",
                 warmup=warmup,
                 calls=calls,
@@ -196,7 +232,8 @@ def _with_calls(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
         )
     if "most_calls" in table.items and policy.most_calls < calls:
         table.bad(
-            tr(
+            message(
+                "policy.most-calls-too-small",
                 "most_calls {most} is smaller than calls {calls}. Raise it, or remove it",
                 most=policy.most_calls,
                 calls=calls,
@@ -233,7 +270,13 @@ def _options(table: Table) -> Mapping[str, str]:
         is_number = type(value) is int or (type(value) is float and isfinite(value))
         if not isinstance(value, str) and not is_number:
             table.bad(
-                tr("{key}: expected a quoted text, got {value}", key=name, value=shown(value)), name
+                message(
+                    "policy.expected-text",
+                    "{key}: expected a quoted text, got {value}",
+                    key=name,
+                    value=shown(value),
+                ),
+                name,
             )
     return {name: str(value) for name, value in table.items.items()}
 
@@ -244,7 +287,9 @@ def _memory_limit(table: Table) -> int | None:
     try:
         return parse_size(table.needed("memory_limit"))
     except UsageError as error:
-        table.bad(tr("memory_limit: {told}", told=error), "memory_limit")
+        table.bad(
+            message("policy.memory-limit", "memory_limit: {told}", told=error), "memory_limit"
+        )
 
 
 def _up_to(table: Table) -> float | None:
@@ -255,7 +300,7 @@ def _up_to(table: Table) -> float | None:
     try:
         return parse_rate(text, Unit.BYTES)
     except UsageError as error:
-        table.bad(tr("up_to: {error}", error=error), "up_to")
+        table.bad(message("policy.up-to", "up_to: {error}", error=error), "up_to")
 
 
 def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Acceptance, ...]]:
@@ -269,7 +314,8 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         fingerprint, scenario = table.needed("fingerprint"), table.text("scenario")
         if not _FINGERPRINT.fullmatch(fingerprint):
             table.bad(
-                tr(
+                message(
+                    "policy.invalid-fingerprint",
                     "fingerprint: expected the 12 digits a report shows for the suspect, got"
                     " {value}",
                     value=shown(fingerprint),
@@ -280,7 +326,11 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
         others = found.get(scenario, ())
         if any(each.fingerprint == fingerprint for each in others):
             table.bad(
-                tr("fingerprint {value} is accepted twice. Remove one", value=fingerprint),
+                message(
+                    "policy.accepted-twice",
+                    "fingerprint {value} is accepted twice. Remove one",
+                    value=fingerprint,
+                ),
                 "fingerprint",
             )
         acceptance = Acceptance(

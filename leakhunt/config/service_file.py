@@ -32,8 +32,9 @@ from pathlib import Path
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.variants import variants_named
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
+from leakhunt.text.system import system_says
 from leakhunt.toml_file import Table, read_table
 
 FILE_NAME = "service.toml"
@@ -95,14 +96,15 @@ def find_service(target: str) -> tuple[DescribedService, tuple[ServiceVariant, .
         service = read_service(path)
     else:
         raise UsageError(
-            tr(
+            message(
+                "service-file.not-found",
                 "service {place!r} not found{hint}. List services with 'leakhunt list', or use"
                 " --command, --url or --pid for your own",
                 place=place,
                 hint=hint(place, known),
             )
         )
-    owner = tr("service {name}", name=service.name)
+    owner = message("service-file.service", "service {name}", name=service.name)
     return service, variants_named(owner, names, service.variants)
 
 
@@ -116,18 +118,35 @@ def read_service(file: Path) -> DescribedService:
         content = file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}. Check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     table = read_table(content, str(file))
     table.only(_KEYS)
     variants = tuple(_read_variant(entry) for entry in table.tables("variant", "variant"))
     if not variants:
-        table.bad(tr("missing [[variant]]. Add one with a name and a command"))
-    table.refuse_twice(tr("variant"), "variant", [variant.name for variant in variants])
+        table.bad(
+            message(
+                "service-file.missing-variant",
+                "missing [[variant]]. Add one with a name and a command",
+            )
+        )
+    table.refuse_twice(
+        message("service-file.variant", "variant"),
+        "variant",
+        [variant.name for variant in variants],
+    )
     locustfile = table.text("locustfile")
     options = table.items.get("options", {})
     if not isinstance(options, dict) or not all(isinstance(v, str) for v in options.values()):
-        table.bad(tr("[options]: expected quoted texts"), "options")
+        table.bad(
+            message("service-file.options", "[options]: expected quoted texts"),
+            "options",
+        )
     return DescribedService(
         name=file.parent.name.replace("_", "-") if file.name == FILE_NAME else file.stem,
         file=file,
@@ -144,14 +163,20 @@ def _read_variant(entry: Table) -> ServiceVariant:
     name = entry.needed("name")
     if not _NAME.fullmatch(name):
         entry.bad(
-            tr("name: invalid name {name!r}. Use letters, digits, '-', '_' and '.'", name=name),
+            message(
+                "service-file.invalid-name",
+                "name: invalid name {name!r}. Use letters, digits, '-', '_' and '.'",
+                name=name,
+            ),
             "name",
         )
-    entry = entry.named(tr("variant {name}", name=name))
+    entry = entry.named(message("service-file.variant-named", "variant {name}", name=name))
     entry.only(_VARIANT_KEYS)
     command = entry.texts("command")
     if not command:
-        entry.bad(tr("missing command. Add it as a list of words"))
+        entry.bad(
+            message("service-file.missing-command", "missing command. Add it as a list of words")
+        )
     return ServiceVariant(
         name=name,
         summary=entry.text("summary"),

@@ -19,7 +19,7 @@ from reprlib import repr as short
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from leakhunt.errors import UsageError
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -53,7 +53,13 @@ def _refuse_other_than(hint: Any, name: str, value: Any) -> None:
     if not _fits(value, hint):
         wanted = " or ".join(dict.fromkeys(_names(hint)))
         raise UsageError(
-            tr("{key}: expected {wanted}, got {value}", key=name, wanted=wanted, value=short(value))
+            message(
+                "argument.type",
+                "{key}: expected {wanted}, got {value}",
+                key=name,
+                wanted=wanted,
+                value=short(value),
+            )
         )
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):

@@ -17,8 +17,7 @@ from leakhunt.model.baseline import Baseline, BaselineChange, BaselineVariant
 from leakhunt.model.gate import BaselineDifference
 from leakhunt.model.report import JudgedRun
 from leakhunt.storage.baseline_folder import path_of, read_baselines, read_file, write_variants
-from leakhunt.text.language import tr
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Text, joined, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,8 @@ def save_baseline(
     there = [path for each in variants if (path := path_of(into, each)).exists()]
     if there:
         raise UsageError(
-            tr(
+            message(
+                "baseline.already-saved",
                 "{paths}: already saved, nothing was written. Use 'leakhunt baseline update'"
                 " to replace it",
                 paths=", ".join(map(str, there)),
@@ -146,7 +146,11 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
     """
     if not place.exists():
         raise UsageError(
-            tr("{place}: not found. Create a baseline with 'leakhunt baseline save'", place=place)
+            message(
+                "baseline.not-found",
+                "{place}: not found. Create a baseline with 'leakhunt baseline save'",
+                place=place,
+            )
         )
     if place.is_file():
         one = variant_in(place)
@@ -154,7 +158,11 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
     found = baselines_in(place)
     if not found:
         raise NothingMeasured(
-            tr("{place}: no baseline found. Create one with 'leakhunt baseline save'", place=place)
+            message(
+                "baseline.none-found",
+                "{place}: no baseline found. Create one with 'leakhunt baseline save'",
+                place=place,
+            )
         )
     return found
 
@@ -162,7 +170,9 @@ def baselines_at(place: Path) -> tuple[Baseline, ...]:
 def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list[_Measured]:
     """The variants of these places, by name, each with what is to be kept."""
     if not places:
-        raise UsageError(tr("missing run file. Pass a run file or a folder"))
+        raise UsageError(
+            message("argument.missing-run-file", "missing run file. Pass a run file or a folder")
+        )
     left_out: list[Text] = []
     runs = [run for place in places for run in runs_in(place, left_out)]
     for reason in left_out:
@@ -170,20 +180,31 @@ def _measured(places: Sequence[str], despite_leak: bool, events: Events) -> list
     entries = assemble(runs, GENERATOR).entries
     if not entries:
         raise NothingMeasured(
-            tr("{place}: no measured run found. Create one with 'leakhunt run'", place=places[0])
+            message(
+                "argument.no-measured-run",
+                "{place}: no measured run found. Create one with 'leakhunt run'",
+                place=places[0],
+            )
         )
     refuse_one_run_twice(entries)
     measured = [_Measured(group, _baseline_variant(group)) for group in _groups(entries)]
     leaking = [each for each in measured if each.variant.accepts_leak]
     if leaking and not despite_leak:
-        names = tr("; ").join(
-            f"{each.variant.name}: {tr(each.entries[0].verdict.kind)}" for each in leaking
-        )
+        names = [
+            message(
+                "baseline.leaking-variant",
+                "{name}: {kind}",
+                name=each.variant.name,
+                kind=each.entries[0].verdict.kind,
+            )
+            for each in leaking
+        ]
         raise UsageError(
-            tr(
+            message(
+                "baseline.leaking",
                 "{names}: leaking, so not saved as a baseline. Fix the leak, or save it anyway"
                 " with --despite-leak",
-                names=names,
+                names=joined(names, "; ", ""),
             )
         )
     return measured
@@ -203,7 +224,13 @@ def _groups(entries: Sequence[JudgedRun]) -> list[tuple[JudgedRun, ...]]:
 def _baseline_variant(entries: tuple[JudgedRun, ...]) -> BaselineVariant:
     reason = unfit_reason(entries)
     if reason:
-        raise NothingMeasured(tr("{reason}: not saved as a baseline. Measure again", reason=reason))
+        raise NothingMeasured(
+            message(
+                "baseline.not-saved",
+                "{reason}: not saved as a baseline. Measure again",
+                reason=reason,
+            )
+        )
     return baseline_variant(entries)
 
 

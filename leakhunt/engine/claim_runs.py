@@ -17,8 +17,8 @@ from leakhunt.errors import INTERRUPTED, BadFile, CannotWrite, LeakhuntError, No
 from leakhunt.model.claims import ClaimRun, Claims
 from leakhunt.model.run import Run
 from leakhunt.storage import run_file
-from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
+from leakhunt.text.system import system_says
 
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
@@ -131,7 +131,12 @@ def _mark(need: Need) -> None:
         fresh.replace(path)
     except OSError as error:
         raise CannotWrite(
-            tr("{path}: {strerror}. Free some space", path=path, strerror=tr(str(error.strerror)))
+            message(
+                "file.no-space",
+                "{path}: {strerror}. Free some space",
+                path=path,
+                strerror=system_says(error),
+            )
         ) from error
 
 
@@ -145,7 +150,11 @@ def _set_aside(folder: Path, events: Events) -> None:
         folder.rename(aside)
     except (OSError, StopIteration) as error:
         raise CannotWrite(
-            tr("{folder}: cannot be moved aside. Choose another folder with --out", folder=folder)
+            message(
+                "claims.cannot-move",
+                "{folder}: cannot be moved aside. Choose another folder with --out",
+                folder=folder,
+            )
         ) from error
     events.noted(
         message(

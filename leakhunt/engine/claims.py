@@ -34,8 +34,8 @@ from leakhunt.reporting.claims.notebook import card
 from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.
@@ -115,15 +115,17 @@ def _folder_for(out: Path | None) -> Path:
         names = [made.file_name for made in CLAIMS_RENDERERS if (out / made.file_name).exists()]
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write-to",
                 "{where}: {strerror}. Choose another place with --out",
                 where=out,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
     if names and not _is_ours(out):
         raise CannotWrite(
-            tr(
+            message(
+                "claims.foreign-file",
                 "{out}: {name} was not written by 'leakhunt claims'. Choose another folder",
                 out=out,
                 name=names[0],

@@ -21,8 +21,8 @@ from leakhunt.reporting.registry import COMPARISON_RENDERERS
 from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_whole
-from leakhunt.text.language import tr
-from leakhunt.text.message import Message, Text, message
+from leakhunt.text.message import Message, Text, joined, message
+from leakhunt.text.system import system_says
 
 # So many folders are put before a name to tell it from another; then a number is.
 _MOST_FOLDERS = 3
@@ -59,7 +59,12 @@ def compare_places(
         NothingMeasured: a place has no measured run, or they have no variant in common.
     """
     if len(places) < 2:
-        raise UsageError(tr("compare needs two or more paths: the baseline first"))
+        raise UsageError(
+            message(
+                "compare.needs-two",
+                "compare needs two or more paths: the baseline first",
+            )
+        )
     names = [os.fspath(place) for place in places]
     sides = [_side(*each) for each in zip(names, _labels(names, labels), strict=True)]
     refuse_one_run_twice([entry for side in sides for entry in side.entries])
@@ -98,11 +103,12 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
             write_whole(path, content)
         except OSError as error:
             raise CannotWrite(
-                tr(
+                message(
+                    "compare.cannot-write",
                     "{path}: {strerror}. The run files are unchanged: free some space, or"
                     " choose another folder with --out",
                     path=path,
-                    strerror=tr(str(error.strerror)),
+                    strerror=system_says(error),
                 )
             ) from error
         written.append(path)
@@ -120,14 +126,20 @@ def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
     labels = [" ".join(label.split()) for label in given]
     if len(labels) != len(places):
         raise UsageError(
-            tr(
+            message(
+                "compare.label-count",
                 "--label: expected one per path ({places}), got {labels}",
                 places=len(places),
                 labels=len(labels),
             )
         )
     if len(set(labels)) < len(labels) or not all(labels):
-        raise UsageError(tr("--label: labels must be different and not empty"))
+        raise UsageError(
+            message(
+                "compare.labels-alike",
+                "--label: labels must be different and not empty",
+            )
+        )
     return labels
 
 
@@ -154,9 +166,11 @@ def _side(place: str, label: str) -> Side:
     runs = list(runs_in(place, left_out))
     entries = assemble(runs, GENERATOR).entries
     if not entries:
-        beside = f" ({tr('; ').join(map(str, left_out))})" if left_out else ""
+        skipped = joined(left_out, "; ", "")
+        beside = message("compare.left-out", " ({skipped})", skipped=skipped) if left_out else ""
         raise NothingMeasured(
-            tr(
+            message(
+                "compare.no-measured-run",
                 "{place}: no measured run found{beside}. Create one with 'leakhunt run'; of a"
                 " hunt, pass its folder",
                 place=place,
@@ -189,17 +203,18 @@ def _not_compared(role: Role, instrument: str, count: int) -> Message:
     )
 
 
-def _nothing_in_common(sides: Sequence[Side]) -> str:
+def _nothing_in_common(sides: Sequence[Side]) -> Message:
     names = [
         dict.fromkeys(f"{each.run.plan.scenario}:{each.variant}" for each in side.entries)
         for side in sides
     ]
-    has = tr("; ").join(
-        tr("{label} has {names}", label=side.label, names=", ".join(found))
+    has = [
+        message("compare.side-has", "{label} has {names}", label=side.label, names=tuple(found))
         for side, found in zip(sides, names, strict=True)
-    )
-    return tr(
+    ]
+    return message(
+        "compare.nothing-in-common",
         "no variant in common with the baseline: {has}. A scenario is named after its file or"
         " folder; use the same name for both versions",
-        has=has,
+        has=joined(has, "; ", ""),
     )

@@ -31,8 +31,8 @@ from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
@@ -107,13 +107,20 @@ def evaluate(
     _refuse_wrong_values(request)
     if out is not None and out.exists():
         raise CannotWrite(
-            tr("{out}: already exists and is not overwritten. Choose another name", out=out)
+            message(
+                "file.exists",
+                "{out}: already exists and is not overwritten. Choose another name",
+                out=out,
+            )
         )
     with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
         jobs = list(_jobs(request, Path(scratch), events))
         if not jobs:
             raise UsageError(
-                tr("no workload with a ground truth runs on this machine; see 'leakhunt truth -h'")
+                message(
+                    "evaluate.no-workload",
+                    "no workload with a ground truth runs on this machine; see 'leakhunt truth -h'",
+                )
             )
         trials = _carried_out(jobs, request, Path(scratch), events)
     result = EvaluationResult(tuple(trials), score(trials))
@@ -127,7 +134,13 @@ def _refuse_wrong_values(request: EvaluationRequest) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=1,
+                )
             )
 
 
@@ -249,9 +262,10 @@ def _write(out: Path, result: EvaluationResult) -> None:
             stream.write(tables.to_json(result.trials, facts, result.score))
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write-to",
                 "{out}: {strerror}. Choose another place with --out",
                 out=out,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

@@ -9,7 +9,6 @@ from typing import Any
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import RENDERERS, Noun, Renderer, RunRenderer, formats
-from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
 
 ALL = "all"
@@ -41,7 +40,8 @@ def names_among(requested: str, known: Collection[str]) -> set[str]:
     unknown = sorted(names - {ALL, *known})
     if unknown:
         raise UsageError(
-            tr(
+            message(
+                "formats.unknown",
                 "--format {asked!r}: unknown format {unknown!r}. Use {formats}"
                 " (comma-separated), or {all}",
                 asked=requested,
@@ -69,7 +69,7 @@ def possible(
         if lack is None:
             found.append(renderer)
         elif renderer.format in names:
-            raise MissingRequirement(tr("--format {told}", told=lack))
+            raise MissingRequirement(message("formats.missing", "--format {told}", told=lack))
         else:
             events.noted(message("left-out", "skipped: {error}", error=lack), warning=True)
     return tuple(found)

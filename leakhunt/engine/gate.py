@@ -24,7 +24,14 @@ from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, saved_baseline_in
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import GATE_FILES
-from leakhunt.engine.gate_notes import left_out, not_among, not_in_baseline, not_there, unneeded
+from leakhunt.engine.gate_notes import (
+    fills_limit,
+    left_out,
+    not_among,
+    not_in_baseline,
+    not_there,
+    unneeded,
+)
 from leakhunt.engine.gate_output import (
     GateFiles,
     files_named,
@@ -35,6 +42,7 @@ from leakhunt.engine.gate_output import (
 from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
+from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
 from leakhunt.engine.revisions import rival_of
@@ -48,7 +56,6 @@ from leakhunt.model.series import LIVE_HEAP
 from leakhunt.reporting.gate.notebook import card
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.language import tr
 from leakhunt.text.message import Text, message
 
 _MAX_GROWTH = "--max-growth"
@@ -65,7 +72,8 @@ class GateRequest:
     measured in `pairs` of interleaved runs, by the interpreter `against_python`. `baselines` is
     their folder; None: the policy's. `jobs` variants are measured at the same time. `out` is the
     folder for run files and reports; None: a new one below ``reports``, of run files none.
-    `formats` are the files that are written, such as ``html,json``.
+    `formats` are the files that are written, such as ``html,json``. `limit` (bytes or a size) is
+    the memory of a container to come: a variant that would fill it is noted.
     """
 
     runs: tuple[str, ...] = ()
@@ -81,6 +89,7 @@ class GateRequest:
     series: str | None = None
     out: Path | None = None
     formats: str = GATE_FILES
+    limit: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,8 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     policy = load_policy(policy_file(request.policy))
     if not policy.scenarios:
         raise UsageError(
-            tr(
+            message(
+                "gate.no-scenario",
                 "{file}: no scenario to measure. Add a table [{table}], or pass run files",
                 file=policy.file,
                 table=example_table(policy.file),
@@ -147,17 +157,33 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
 
 def _refuse_what_makes_no_sense(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
-        raise UsageError(tr("--max-growth needs run files (it replaces the policy)"))
+        raise UsageError(
+            message(
+                "gate.max-growth-needs-runs",
+                "--max-growth needs run files (it replaces the policy)",
+            )
+        )
     if request.series is not None and request.max_growth is None:
-        raise UsageError(tr("--series needs --max-growth"))
+        raise UsageError(message("gate.series-needs-max-growth", "--series needs --max-growth"))
     only_measured = (request.against, *request.scenarios, request.against_python or None)
     if request.runs and any(each is not None for each in only_measured):
-        raise UsageError(tr("--scenario and --against cannot be combined with run files"))
+        raise UsageError(
+            message(
+                "gate.runs-exclude",
+                "--scenario and --against cannot be combined with run files",
+            )
+        )
     for name in ("pairs", "jobs"):
         value = getattr(request, name)
         if value < 1:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=1,
+                )
             )
 
 
@@ -165,13 +191,24 @@ def _refuse_what_does_not_go_together(request: GateRequest) -> None:
     """Refuse options that would do nothing, and an interpreter that is not there."""
     interpreter = request.against_python
     if interpreter and request.against is None:
-        raise UsageError(tr("--against-python needs --against REVISION"))
+        raise UsageError(
+            message("gate.against-python-alone", "--against-python needs --against REVISION")
+        )
     if interpreter and shutil.which(interpreter) is None:
         raise UsageError(
-            tr("--against-python {name}: program not found. Check the path", name=interpreter)
+            message(
+                "gate.against-python-not-found",
+                "--against-python {name}: program not found. Check the path",
+                name=interpreter,
+            )
         )
     if request.against is not None and request.baselines is not None:
-        raise UsageError(tr("--against replaces the baseline: remove --baselines"))
+        raise UsageError(
+            message(
+                "gate.against-replaces-baseline",
+                "--against replaces the baseline: remove --baselines",
+            )
+        )
 
 
 def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:
@@ -182,7 +219,8 @@ def _check_run_files(request: GateRequest, files: GateFiles) -> GateRun:
         else load_policy(policy_file(request.policy))
     )
     saved = _saved(request, policy)
-    variants = [each for place in request.runs for each in _answers_in(place, policy, saved)]
+    limit = limit_bytes(request.limit)
+    variants = [each for place in request.runs for each in _answers_in(place, policy, saved, limit)]
     folder = new_folder(request.out, "gate") if request.out is not None else None
     notes = (*not_among(policy, variants), *not_in_baseline(saved, variants))
     compared_with = saved.place if saved is not None else ""
@@ -196,7 +234,9 @@ def _of_one_budget(max_growth: str, series: str) -> Policy:
     try:
         budget = parse_budget(series, float(max_growth) if is_number else max_growth)
     except UsageError as error:
-        raise UsageError(tr("{option}: {error}", option=_MAX_GROWTH, error=error)) from None
+        raise UsageError(
+            message("gate.option", "{option}: {error}", option=_MAX_GROWTH, error=error)
+        ) from None
     return Policy(_MAX_GROWTH, ScenarioPolicy("", _MAX_GROWTH, budgets=(budget,)))
 
 
@@ -208,11 +248,14 @@ def _saved(request: GateRequest, policy: Policy) -> SavedBaseline | None:
     return saved_baseline_in(named or Path(policy.file).parent / policy.baselines)
 
 
-def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iterator[VariantResult]:
-    """The answers on the variants in a place, and on its damaged files."""
+def _answers_in(
+    place: str, policy: Policy, saved: SavedBaseline | None, limit: int | None
+) -> Iterator[VariantResult]:
+    """The answers on the variants in a place, set against a `limit`, and on its damaged files."""
     damaged: list[Text] = []
     variants: dict[tuple[str, str], list[Run]] = {}
-    for run in runs_in(place, damaged):
+    for read in runs_in(place, damaged):
+        run = with_limit(read, limit)
         variants.setdefault((run.plan.scenario, run.plan.variant), []).append(run)
     for reason in damaged:
         yield not_measured(place, "", reason)
@@ -225,7 +268,7 @@ def _answers_in(place: str, policy: Policy, saved: SavedBaseline | None) -> Iter
         )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
-        budgets = policy.of(scenario).budgets_of(variant)
+        budgets = policy.of(scenario, variant).budgets_of(variant)
         terms = Terms(budgets, policy.accepted_in(scenario), _today())
         yield answer_runs(runs, terms, GENERATOR, against)
 
@@ -234,7 +277,11 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     """Measure what the policy names, and check it."""
     saved = None if request.against is not None else _saved(request, policy)
     base = Path(policy.file).absolute().parent
-    jobs = jobs_of(policy, request.scenarios, base)
+    limit = limit_bytes(request.limit)
+    jobs = [
+        replace(job, settings=replace(job.settings, limit_bytes=limit))
+        for job in jobs_of(policy, request.scenarios, base)
+    ]
     with ExitStack() as lasting:
         rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
         folder = new_folder(request.out, "gate")
@@ -300,7 +347,11 @@ def _finished(answers: _Answers, folder: Path | None, files: GateFiles) -> GateR
         if folder is not None and paths
     )
     policy, variants = answers.policy, answers.variants
-    notes = (*acceptance_notes(_accepted(policy), variants), *answers.notes)
+    notes = (
+        *acceptance_notes(_accepted(policy), variants),
+        *fills_limit(variants),
+        *answers.notes,
+    )
     result = GateResult(variants, policy.file, answers.compared_with, notes, GENERATOR, pages)
     repository = repository_around(policy)
     return GateRun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from leakhunt.engine.settings import sampling_of
@@ -12,7 +13,7 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.options import TIMEOUT_SECONDS, Settings
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 
@@ -33,7 +34,16 @@ def jobs_of(policy: Policy, wanted: Sequence[str], base: Path) -> list[Job]:
     Raises:
         LeakhuntError: a scenario, a variant or an option is not there, or makes no sense.
     """
-    return [Job(each, _placed(each, base), Path(each.name)) for each in _chosen(policy, wanted)]
+    chosen = list(_chosen(policy, wanted))
+    names = [each.name for each in chosen]
+    return [
+        Job(each, _placed(each, base), _folder(each, names.count(each.name) > 1)) for each in chosen
+    ]
+
+
+def _folder(policy: ScenarioPolicy, is_one_of_several: bool) -> Path:
+    """Functions of one file, each with a policy of its own, have a folder of their own."""
+    return Path(f"{policy.name}.{policy.variants[0]}" if is_one_of_several else policy.name)
 
 
 def _placed(policy: ScenarioPolicy, base: Path) -> Settings:
@@ -45,60 +55,97 @@ def _placed(policy: ScenarioPolicy, base: Path) -> Settings:
     try:
         return _settings(policy, base)
     except UsageError as error:
-        raise BadFile(tr("{place}: {told}", place=policy.where, told=error)) from error
+        raise BadFile(
+            message("gate.in-policy", "{place}: {told}", place=policy.where, told=error)
+        ) from error
 
 
 def _chosen(policy: Policy, wanted: Sequence[str]) -> Iterator[ScenarioPolicy]:
     """Those that are wanted, each once; of one that is named without variants, all of them."""
-    known = {each.target: each for each in policy.scenarios}
-    known = {each.name: each for each in policy.scenarios} | known
+    known: dict[str, list[ScenarioPolicy]] = {}
+    for each in policy.scenarios:
+        for word in dict.fromkeys((each.target, each.place, each.name)):
+            known.setdefault(word, []).append(each)
     variants: dict[str, list[str]] = {}
     for word in wanted:
-        found, names = _named(policy, known, word)
-        variants.setdefault(found.target, []).append(names)
+        for found, names in _named(policy, known, word):
+            variants.setdefault(found.target, []).extend(names)
     for each in policy.scenarios:
         asked = variants.get(each.target, [])
         if not wanted or "" in asked:
             yield each
         elif asked:
-            patterns = (name.strip() for name in ",".join(asked).split(","))
-            yield replace(each, variants=tuple(dict.fromkeys(patterns)))
+            yield replace(each, variants=tuple(dict.fromkeys(asked)))
 
 
 def _named(
-    policy: Policy, known: Mapping[str, ScenarioPolicy], word: str
-) -> tuple[ScenarioPolicy, str]:
-    """The scenario that a word names, by its target or its name, and the variants it asks for."""
+    policy: Policy, known: Mapping[str, Sequence[ScenarioPolicy]], word: str
+) -> Iterator[tuple[ScenarioPolicy, Sequence[str]]]:
+    """The scenarios that a word names, by target, place or name, and the variants it asks for."""
     target, colon, names = (word, "", "") if word in known else word.rpartition(":")
     if target not in known:
         raise UsageError(
-            tr(
+            message(
+                "gate.no-such-scenario",
                 "--scenario {word}: {file} has no scenario {target!r}{hint}. Known scenarios:"
                 " {known}",
                 word=word,
                 file=policy.file,
                 target=target or names,
                 hint=hint(target or names, known),
-                known=", ".join(each.target for each in policy.scenarios) or tr("none"),
+                known=", ".join(each.target for each in policy.scenarios)
+                or message("none", "none"),
             )
         )
     if colon and not names.strip(" ,"):
         raise UsageError(
-            tr(
+            message(
+                "gate.missing-variant",
                 "--scenario {word}: missing variant after the colon. Remove the colon to"
                 " select all",
                 word=word,
             )
         )
-    return known[target], names
+    patterns = [name.strip() for name in names.split(",")]
+    for each in known[target]:
+        if not names or not each.names_functions:
+            yield each, patterns
+        elif own := [name for name in each.variants if _fits(name, patterns)]:
+            yield each, own
+    strangers = [
+        name for name in patterns if names and not any(_has(each, name) for each in known[target])
+    ]
+    if strangers:
+        functions = [name for each in known[target] for name in each.variants]
+        raise UsageError(
+            message(
+                "gate.no-such-scenario",
+                "--scenario {word}: {file} has no scenario {target!r}{hint}. Known scenarios:"
+                " {known}",
+                word=word,
+                file=policy.file,
+                target=f"{target}:{strangers[0]}",
+                hint=hint(strangers[0], functions),
+                known=", ".join(each.target for each in policy.scenarios),
+            )
+        )
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _has(policy: ScenarioPolicy, pattern: str) -> bool:
+    """Whether a policy may have a variant that fits; where it names none, the scenario says."""
+    return not policy.names_functions or any(_fits(each, [pattern]) for each in policy.variants)
 
 
 def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
     # A scenario of the user's own is found beside the policy's file; else it is a built-in one.
-    beside = base / policy.target
+    beside = base / policy.place
     # In a file that marks no variant, those that the policy names are its functions.
     functions = dict.fromkeys((*policy.variants, *policy.variant_budgets))
-    place = str(beside) if beside.exists() else policy.target
+    place = str(beside) if beside.exists() else policy.place
     found = find.find_scenario(place, tuple(functions), base)
     return Settings(
         scenario=found,

@@ -34,7 +34,6 @@ from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
 
 # A run past a ceiling that would be longer is not begun.
@@ -105,7 +104,8 @@ class HuntRequest:
 
     `instruments` are used in this order, also where nothing grows; empty: those that see what
     grows. `remedies` are tried in `pairs` of runs, before and after: ``NAME=VALUE,...``
-    (environment), ``option:NAME=VALUE``, ``variant:NAME``, or the id of a known cause.
+    (environment), ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and
+    those that are installed), or the id of a known cause.
     `until_ceiling`: a bounded cache is verified by a run past its ceiling.
     """
 
@@ -138,11 +138,20 @@ def hunt(
     for instrument in wanted:
         if (reason := why_not(instrument, settings.device)) is not None:
             raise MissingRequirement(
-                tr("--with {instrument}: {reason}", instrument=instrument, reason=reason)
+                message(
+                    "hunt.instrument",
+                    "--with {instrument}: {reason}",
+                    instrument=instrument,
+                    reason=reason,
+                )
             )
     remedies = remedies_named(request.remedies, settings)
     if request.pairs < 2:
-        raise UsageError(tr("pairs={pairs}: expected 2 or more", pairs=request.pairs))
+        raise UsageError(
+            message(
+                "argument.too-few-pairs", "pairs={pairs}: expected 2 or more", pairs=request.pairs
+            )
+        )
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
         runs = measure_variants(prepared)
@@ -160,7 +169,8 @@ def _instruments_named(words: Sequence[str]) -> tuple[Instrument, ...]:
         return tuple(map(Instrument, dict.fromkeys(words)))
     except ValueError:
         raise UsageError(
-            tr(
+            message(
+                "hunt.unknown-instrument",
                 "--with {named}: unknown instrument. Use {instrument}",
                 named=",".join(words),
                 instrument=", ".join(Instrument),
@@ -202,7 +212,7 @@ def _hunted(
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int) -> Message | None:
     """Why a ceiling cannot be verified by a run past it; None: it can."""
-    if verdict.forecast is not None and verdict.forecast.calls_soonest < ceiling_calls:
+    if verdict.forecast is not None and verdict.forecast.comes_within(ceiling_calls):
         return message(
             "hunt.ceiling-after-memory",
             "the ceiling is {ceiling_calls:,} calls away, and memory runs out before",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 _Side = TypeVar("_Side")
@@ -19,6 +19,11 @@ def interleaved(
         for turn, plan in interleaved(before, after, pairs=3):
             carry(plan, f"{plan.role}-{turn}")
     """
-    for turn in range(start, start + pairs):
-        for side in (first, second) if turn % 2 else (second, first):
+    return in_turns((first, second), pairs, start)
+
+
+def in_turns(sides: Sequence[_Side], rounds: int, start: int = 1) -> Iterator[tuple[int, _Side]]:
+    """The same of any number of sides: there in odd rounds, and back in even ones."""
+    for turn in range(start, start + rounds):
+        for side in sides if turn % 2 else reversed(sides):
             yield turn, side

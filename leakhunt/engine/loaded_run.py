@@ -17,7 +17,7 @@ from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.run.notebook import card
 from leakhunt.reporting.run.samples import column
 from leakhunt.storage import run_file
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +37,8 @@ class LoadedRun(Run):
         """
         if self.plan.instrument is not None:
             raise UsageError(
-                tr(
+                message(
+                    "run-file.instrumented",
                     "{file}: instrumented by {instrument}, so it has no verdict. Load the"
                     " measured run of {variant}",
                     file=self.file,
@@ -67,7 +68,10 @@ class LoadedRun(Run):
             import pandas
         except ImportError as error:
             raise MissingRequirement(
-                tr("to_frame() needs pandas. Install with: pip install 'leakhunt[frames]'")
+                message(
+                    "run-file.needs-pandas",
+                    "to_frame() needs pandas. Install with: pip install 'leakhunt[frames]'",
+                )
             ) from error
         import numpy
 
@@ -111,7 +115,8 @@ def load(path: str | os.PathLike[str]) -> LoadedRun:
     files = _files(path)
     if len(files) > 1:
         raise UsageError(
-            tr(
+            message(
+                "run-file.several",
                 "{path}: found {count} run files ({first}, {second} ...). Pass one of them, or"
                 " use leakhunt.load_all",
                 path=os.fspath(path),
@@ -139,7 +144,8 @@ def _files(place: str | os.PathLike[str]) -> list[Path]:
     files = run_file.find_run_files([os.fspath(place)])
     if not files:
         raise NothingMeasured(
-            tr(
+            message(
+                "run-file.none-found",
                 "{fspath}: no run file (*{suffix}) found. Create one with 'leakhunt run'",
                 fspath=os.fspath(place),
                 suffix=run_file.SUFFIX,

@@ -6,17 +6,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from leakhunt.analysis.attribution.allocator_board import tried_environments
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.verdict.schedule import same_calls
-from leakhunt.engine.interleave import interleaved
+from leakhunt.engine.interleave import in_turns, interleaved
 from leakhunt.engine.session import Session
+from leakhunt.environment import installed_allocators
 from leakhunt.errors import UsageError
+from leakhunt.model.allocators import TRY_ALLOCATORS
 from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Run
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -41,12 +44,15 @@ def remedies_named(words: Sequence[str], settings: Settings) -> tuple[TriedRemed
 
 
 def _named(word: str, settings: Settings) -> TriedRemedy:
+    if word == TRY_ALLOCATORS:
+        return TriedRemedy(word)
     known = {cause.id: cause for cause in catalogue()}
     if word in known:
         environment = known[word].remedy.environment
         if not environment:
             raise UsageError(
-                tr(
+                message(
+                    "remedy.changes-code",
                     "--try {word}: this fix changes the code. Put it into its own variant, and"
                     " use --try variant:NAME",
                     word=word,
@@ -59,15 +65,22 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
-            raise UsageError(tr("--try {word}: expected option:NAME=VALUE", word=word))
+            raise UsageError(
+                message(
+                    "remedy.expected-option",
+                    "--try {word}: expected option:NAME=VALUE",
+                    word=word,
+                )
+            )
         find.settle_options(settings.scenario, {name: value})
         return TriedRemedy(word, options={name: value})
     pairs = [pair.partition("=") for pair in word.split(",")]
     if not all(equals and _VARIABLE.fullmatch(name) for name, equals, _ in pairs):
         raise UsageError(
-            tr(
+            message(
+                "remedy.expected",
                 "--try {word!r}: expected NAME=VALUE (environment), option:NAME=VALUE,"
-                " variant:NAME, or the id of a known cause",
+                " variant:NAME, allocators, or the id of a known cause",
                 word=word,
             )
         )
@@ -80,7 +93,8 @@ def _variant(name: str, settings: Settings) -> Variant:
             return variant
     names = ", ".join(variant.name for variant in settings.scenario.variants)
     raise UsageError(
-        tr(
+        message(
+            "remedy.no-such-variant",
             "--try variant:{name}: variant not found. Known variants: {names}",
             name=name,
             names=names,
@@ -94,7 +108,11 @@ def try_remedies(
     """Run every remedy on a measured run's plan, in pairs of runs before and after it."""
     for number, remedy in enumerate(remedies, 1):
         against_itself = remedy.variant is not None and remedy.variant.name == run.plan.variant
-        if run.calls_done and not against_itself:
+        if not run.calls_done or against_itself:
+            continue
+        if remedy.name == TRY_ALLOCATORS:
+            yield from _try_allocators(prepared, run, remedy, number, pairs)
+        else:
             yield from _try(prepared, run, remedy, number, pairs)
 
 
@@ -112,6 +130,26 @@ def _try(
     plans = [
         (replace(plan, round=turn), f"{run.plan.variant}.try-{number}-{plan.role}-{turn}")
         for turn, plan in interleaved(before, after, pairs)
+    ]
+    group = tuple(name for _, name in plans)
+    for plan, name in plans:
+        yield prepared.carry_out(plan, name, group)
+
+
+def _try_allocators(
+    prepared: Session, run: Run, remedy: TriedRemedy, number: int, rounds: int
+) -> Iterator[Run]:
+    """The run as it is, and under every allocator and setting that can be had here, in turns."""
+    first = _plan(run, remedy)
+    environments = tried_environments(run, installed_allocators())
+    others = (
+        replace(first, role=Role.AFTER, environment={**first.environment, **environment})
+        for environment in environments
+    )
+    sides = list(enumerate((first, *others)))
+    plans = [
+        (replace(plan, round=turn), f"{run.plan.variant}.try-{number}-allocator-{place}-{turn}")
+        for turn, (place, plan) in in_turns(sides, rounds)
     ]
     group = tuple(name for _, name in plans)
     for plan, name in plans:

@@ -10,14 +10,16 @@ from typing import TypeVar
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.language import speaking, spoken, tr
+from leakhunt.text.language import speaking, spoken
 from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -39,7 +41,8 @@ def report_of(runs: Sequence[Run], place: str) -> Report:
     """
     if not runs:
         raise NothingMeasured(
-            tr(
+            message(
+                "report.no-run-file",
                 "{place}: no run file (*.run.jsonl) found. Create one with 'leakhunt run'",
                 place=place,
             )
@@ -66,30 +69,35 @@ def report_again(
     events: Events = SILENT,
     *,
     out: Path | None = None,
+    limit: int | str | None = None,
 ) -> ReportResult:
     """The report on run files, or on folders of them, with its files in `out`.
 
     Where `out` is None they replace those in the folder of the first run file. Damaged files are
-    left out, and `events` are told so, unless one was named itself.
+    left out, and `events` are told so, unless one was named itself. `limit` is the memory (bytes or
+    a size) that the runs are set against, in place of what their plans say.
 
     Raises:
-        UsageError: there is nothing of this name.
+        UsageError: there is nothing of this name, or `limit` is no size.
         BadFile: a file that was named is no run file.
         NothingMeasured: there is no run file.
         CannotWrite: the disk does not take the files.
     """
     files = run_file.find_run_files(places)
     loaded = (_loaded(file, places, events) for file in files)
-    report = report_of([run for run in loaded if run is not None], places[0])
+    size = limit_bytes(limit)
+    runs = [with_limit(run, size) for run in loaded if run is not None]
+    report = report_of(runs, places[0])
     folder = out or files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "report.cannot-write",
                 "{folder}: {strerror}. Choose another folder with --out",
                 folder=folder,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))

@@ -35,7 +35,10 @@ def repository_around(policy: Policy) -> Repository:
 def _lines(policy: Policy) -> Iterator[tuple[str, int]]:
     for each in policy.scenarios:
         _, _, line = each.where.rpartition(":")
-        yield each.name, int(line)
+        for variant in each.variants if each.names_functions else ():
+            yield f"{each.name}:{variant}", int(line)
+        if not each.names_functions:
+            yield each.name, int(line)
 
 
 def _git(place: Path, *words: str) -> str:

@@ -14,7 +14,8 @@ from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,10 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "file.cannot-write-to",
                 "{where}: {strerror}. Choose another place with --out",
                 where=folder,
-                strerror=tr(str(error.strerror)),
+                strerror=system_says(error),
             )
         ) from error

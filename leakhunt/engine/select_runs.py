@@ -10,8 +10,7 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
 from leakhunt.storage import run_file
-from leakhunt.text.language import tr
-from leakhunt.text.message import Message, Text
+from leakhunt.text.message import Message, Text, message
 
 
 def runs_in(place: str, left_out: list[Text]) -> Iterator[Run]:
@@ -56,7 +55,8 @@ def refuse_one_run_twice(entries: Iterable[JudgedRun]) -> None:
         key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
         if run.samples_done and key in seen:
             raise UsageError(
-                tr(
+                message(
+                    "runs.same",
                     "{seen} and {file} are the same run ({variant}). Pass two different runs",
                     seen=seen[key],
                     file=run.file,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
@@ -26,7 +27,6 @@ from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.scenario import find
 from leakhunt.scenario.requirements import install_hint, missing_modules
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 
 if TYPE_CHECKING:  # locust and psutil are for who soaks
@@ -41,7 +41,9 @@ class RunRequest:
     `target` is ``NAME_OR_FILE[:VARIANT,...]``. `calls` None: as many as the verdict needs, and with
     `resolve` until it is no longer inconclusive; the first `warmup` of them are not judged (None: a
     quarter). `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new
-    sample for `timeout` seconds has hung.
+    sample for `timeout` seconds has hung. `limit`
+    (bytes or a size) is the memory of a container to come: nothing enforces it, and the report says
+    when it would be reached.
     """
 
     target: str
@@ -57,6 +59,7 @@ class RunRequest:
     seed: int = 0
     memory_limit: int | str | None = None
     timeout: float = defaults.TIMEOUT_SECONDS
+    limit: int | str | None = None
 
 
 def settings_of(request: RunRequest) -> Settings:
@@ -96,6 +99,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         options=find.settle_options(found, request.options),
         memory_limit_bytes=parse_size(limit) if isinstance(limit, str) else limit,
         timeout_seconds=request.timeout,
+        limit_bytes=limit_bytes(request.limit),
     )
     refuse_what_cannot_be(settings)
     return settings
@@ -105,20 +109,31 @@ def _refuse_wrong_values(request: RunRequest) -> None:
     """What the command line refuses while it reads its options."""
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+            message(
+                "argument.timeout",
+                "--timeout {timeout}: expected a number of seconds",
+                timeout=request.timeout,
+            )
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
-                        ("seed", 0), ("memory_limit", 0)):  # fmt: skip
+                        ("seed", 0), ("memory_limit", 0), ("limit", 0)):  # fmt: skip
         value = getattr(request, name)
         if isinstance(value, int | float) and value < least:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=least)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=least,
+                )
             )
     for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
         value = getattr(request, name)
         if value not in choices:
             raise UsageError(
-                tr(
+                message(
+                    "argument.unknown-value",
                     "{name}={value!r}: unknown value. Use one of {choices}",
                     name=name,
                     value=value,
@@ -137,16 +152,25 @@ def sampling_of(
     """
     if calls is None:
         if warmup is not None:
-            raise UsageError(tr("--warmup needs --calls (without --calls, warm-up ends by itself)"))
+            raise UsageError(
+                message(
+                    "settings.warmup-needs-calls",
+                    "--warmup needs --calls (without --calls, warm-up ends by itself)",
+                )
+            )
         return Sampling(None, None, each, collect, resolve)
     if resolve:
         raise UsageError(
-            tr("--resolve cannot be combined with --calls: it runs until the verdict is clear")
+            message(
+                "settings.resolve-with-calls",
+                "--resolve cannot be combined with --calls: it runs until the verdict is clear",
+            )
         )
     each = each or 1
     if calls % each:
         raise UsageError(
-            tr(
+            message(
+                "settings.calls-no-multiple",
                 "--calls {calls} is not a multiple of --calls-per-sample {each}",
                 calls=calls,
                 each=each,
@@ -155,7 +179,8 @@ def sampling_of(
     unjudged = int(calls * defaults.WARM_UP_SHARE) if warmup is None else warmup
     if unjudged >= calls:
         raise UsageError(
-            tr(
+            message(
+                "settings.warmup-too-long",
                 "--warmup {unjudged} leaves no measured call of {calls}. Use a smaller value",
                 unjudged=unjudged,
                 calls=calls,
@@ -174,7 +199,13 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(tr("--option {pair!r}: expected NAME=VALUE", pair=pair))
+            raise UsageError(
+                message(
+                    "argument.option",
+                    "--option {pair!r}: expected NAME=VALUE",
+                    pair=pair,
+                )
+            )
         given[name] = value
     return given
 
@@ -232,6 +263,7 @@ def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
         source=_source(settings.scenario),
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
+        limit_bytes=settings.limit_bytes,
     )
 
 
@@ -253,6 +285,7 @@ def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | N
         resolve=effort.resolve,
         memory_limit_bytes=limit_bytes,
         timeout_seconds=effort.timeout_seconds,
+        limit_bytes=effort.given_limit_bytes,
         load=PlannedLoad(
             target=url,
             service=target.command,

@@ -30,7 +30,6 @@ from leakhunt.service.service import (
 )
 from leakhunt.storage import run_file as store
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.language import tr
 from leakhunt.text.message import Message, message
 
 
@@ -192,7 +191,11 @@ def _go_on(
     identity = identity_of(run)
     if identity is None or run.plan.load is None:
         raise UsageError(
-            tr("{file}: not a soak. --resume needs the run file of a soak", file=run_file)
+            message(
+                "soak.not-a-soak",
+                "{file}: not a soak. --resume needs the run file of a soak",
+                file=run_file,
+            )
         )
     service = same(identity)
     lasting = replace(run.plan.load, duration_seconds=effort.duration_seconds)

@@ -13,9 +13,10 @@ from math import isfinite
 from pathlib import Path
 
 from leakhunt.amounts import parse_duration, parse_size
+from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class SoakRequest:
     is above what the service holds once it is ready. With `hunt`, where it grows, the load comes
     again with instruments in the service; with `resolve` it goes on until the verdict is no longer
     inconclusive. `leave_running`: a service that was started is not ended.
+    `limit` (bytes or a size) is the memory of a container to come, which nothing enforces.
     """
 
     target: str | None = None
@@ -71,6 +73,7 @@ class SoakRequest:
     timeout: float = defaults.SERVICE_TIMEOUT_SECONDS
     leave_running: bool = False
     resume: str | Path | None = None
+    limit: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class SoakEffort:
     """How much load, for how long, and under which limit; checked.
 
     `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
+    `given_limit_bytes` is that of a container to come, and not enforced.
     """
 
     users: int
@@ -91,6 +95,7 @@ class SoakEffort:
     hunt: bool
     leave_running: bool
     locust_options: tuple[str, ...]
+    given_limit_bytes: int | None = None
 
 
 def effort_of(request: SoakRequest) -> SoakEffort:
@@ -101,7 +106,12 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         MissingRequirement: a service cannot be soaked on this system.
     """
     if sys.platform != "linux":
-        raise MissingRequirement(tr("soak needs Linux: it reads the service through /proc"))
+        raise MissingRequirement(
+            message(
+                "soak.needs-linux",
+                "soak needs Linux: it reads the service through /proc",
+            )
+        )
     _refuse_wrong_values(request)
     load, limit = request.load, request.memory_limit
     size, above = (limit or None), False
@@ -120,26 +130,45 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         hunt=request.hunt,
         leave_running=request.leave_running,
         locust_options=tuple(load.locust_options),
+        given_limit_bytes=limit_bytes(request.limit),
     )
 
 
 def _refuse_wrong_values(request: SoakRequest) -> None:
     if not isfinite(request.timeout) or request.timeout <= 0:
         raise UsageError(
-            tr("--timeout {timeout}: expected a number of seconds", timeout=request.timeout)
+            message(
+                "argument.timeout",
+                "--timeout {timeout}: expected a number of seconds",
+                timeout=request.timeout,
+            )
         )
     if request.hunt and (request.pid is not None or request.resume is not None):
         raise UsageError(
-            tr("--hunt restarts the service with instruments: use --command or a described service")
+            message(
+                "soak.hunt-needs-restart",
+                "--hunt restarts the service with instruments: use --command or a described"
+                " service",
+            )
         )
     counts = {"users": request.load.users, "requests": request.load.requests, "pid": request.pid}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UsageError(
-                tr("{name}={value}: expected {least} or more", name=name, value=value, least=1)
+                message(
+                    "argument.too-small",
+                    "{name}={value}: expected {least} or more",
+                    name=name,
+                    value=value,
+                    least=1,
+                )
             )
     duration = request.load.duration
     if isinstance(duration, int | float) and not (isfinite(duration) and duration > 0):
         raise UsageError(
-            tr("duration={duration}: expected a number of seconds above 0", duration=duration)
+            message(
+                "argument.duration",
+                "duration={duration}: expected a number of seconds above 0",
+                duration=duration,
+            )
         )

@@ -33,7 +33,6 @@ from leakhunt.service.service import (
     without_userinfo,
 )
 from leakhunt.storage import run_file as store
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 
 # How long a service may take to end where leakhunt was killed.
@@ -70,7 +69,10 @@ def _limited(target: Target, effort: SoakEffort) -> Iterator[MemoryLimit]:
     """The limit that the service is started under; above its baseline, as high as the machine."""
     if effort.limit_bytes is not None and target.start is None:
         raise UsageError(
-            tr("--memory-limit works only for services that leakhunt starts. Remove it")
+            message(
+                "soak.limit-needs-start",
+                "--memory-limit works only for services that leakhunt starts. Remove it",
+            )
         )
     size = psutil.virtual_memory().total if effort.above_baseline else effort.limit_bytes
     limit = memory_limit(size)
@@ -111,7 +113,9 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
     try:
         held = service.tree.read()
     except ProcessLookupError:
-        raise ScenarioFailed(tr("the service ended as soon as it was ready")) from None
+        raise ScenarioFailed(
+            message("soak.ended-when-ready", "the service ended as soon as it was ready")
+        ) from None
     base = held.get(CGROUP, held[RSS])
     if isinstance(limit, AddressSpaceLimit):
         base = service.tree.address_space_bytes()

@@ -16,7 +16,7 @@ from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.service import load_generator
 from leakhunt.service.service import PORT, Start, checked_url, words
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _OPTION_VARIABLE = "LEAKHUNT_{name}"
 
@@ -81,12 +81,18 @@ def targets(request: SoakRequest) -> tuple[Target, ...]:
     """
     if find_spec("locust") is None:
         raise MissingRequirement(
-            tr("soak needs locust. Install with: pip install 'leakhunt[soak]'")
+            message(
+                "soak.needs-locust",
+                "soak needs locust. Install with: pip install 'leakhunt[soak]'",
+            )
         )
     named = [request.target, request.command, request.pid]
     if sum(each is not None for each in named) != 1:
         raise UsageError(
-            tr("soak needs exactly one service: a name from 'leakhunt list', --command or --pid")
+            message(
+                "soak.one-service",
+                "soak needs exactly one service: a name from 'leakhunt list', --command or --pid",
+            )
         )
     if request.target is not None:
         return _described(request, request.target)
@@ -95,12 +101,18 @@ def targets(request: SoakRequest) -> tuple[Target, ...]:
     locustfile, variables = _requests(request, None)
     if request.pid is not None:
         if request.url is None:
-            raise UsageError(tr("--pid needs --url with the address of the service"))
+            raise UsageError(
+                message(
+                    "soak.pid-needs-url",
+                    "--pid needs --url with the address of the service",
+                )
+            )
         return (_own(request, f"pid-{request.pid}", request.url, locustfile, variables, None),)
     assert request.command is not None
     if request.url is None and PORT not in request.command:
         raise UsageError(
-            tr(
+            message(
+                "soak.missing-port",
                 "--command {command!r}: missing {port}. Put {port} where the port belongs, or"
                 " add --url with the address",
                 command=request.command,
@@ -122,7 +134,12 @@ def _own(
     begun: Start | None,
 ) -> Target:
     if request.options:
-        raise UsageError(tr("--option works only for described services. Remove it"))
+        raise UsageError(
+            message(
+                "soak.options-need-description",
+                "--option works only for described services. Remove it",
+            )
+        )
     return Target(
         name=name,
         variant="service",
@@ -143,13 +160,18 @@ def _loopback() -> str:
 def _described(request: SoakRequest, named: str) -> tuple[Target, ...]:
     if request.url is not None:
         raise UsageError(
-            tr("--url works only with --command and --pid; a described service has its own address")
+            message(
+                "soak.url-of-described",
+                "--url works only with --command and --pid; a described service has its own"
+                " address",
+            )
         )
     service, variants = find_service(named)
     missing = missing_modules(service)
     if missing:
         raise MissingRequirement(
-            tr(
+            message(
+                "soak.missing-requirement",
                 "service {name} needs {missing}; {install_hint}",
                 name=service.name,
                 missing=", ".join(missing),
@@ -163,9 +185,10 @@ def _described(request: SoakRequest, named: str) -> tuple[Target, ...]:
 def _options(service: DescribedService, given: Mapping[str, str]) -> dict[str, str]:
     for name in given:
         if name not in service.options:
-            has = ", ".join(service.options) or tr("none")
+            has = ", ".join(service.options) or message("none", "none")
             raise UsageError(
-                tr(
+                message(
+                    "soak.no-such-option",
                     "service {service} has no option {name!r}. Known options: {has}",
                     service=service.name,
                     name=name,
@@ -221,30 +244,50 @@ def _requests(request: SoakRequest, described: Path | None) -> tuple[Path, dict[
         audio = Path(load.audio)
         if not audio.is_dir() or not any(path.is_file() for path in audio.iterdir()):
             raise UsageError(
-                tr("--audio {audio}: no folder with recordings. Check the path", audio=audio)
+                message(
+                    "soak.no-recordings",
+                    "--audio {audio}: no folder with recordings. Check the path",
+                    audio=audio,
+                )
             )
         variables[load_generator.AUDIO] = str(audio.resolve())
     locustfile = Path(load.locustfile) if load.locustfile is not None else described
     if locustfile is not None:
         if not locustfile.is_file():
             raise UsageError(
-                tr("{locustfile}: locustfile not found. Check the path", locustfile=locustfile)
+                message(
+                    "soak.no-locustfile",
+                    "{locustfile}: locustfile not found. Check the path",
+                    locustfile=locustfile,
+                )
             )
         return locustfile.resolve(), variables
     if load.audio is None or load.post is None:
         raise UsageError(
-            tr(
+            message(
+                "soak.missing-load",
                 "missing load. Add --locustfile FILE, or --audio FOLDER with --post PATH to"
-                " upload recordings"
+                " upload recordings",
             )
         )
     if not load.post.startswith("/"):
-        raise UsageError(tr("--post {post!r}: expected a path that begins with /", post=load.post))
+        raise UsageError(
+            message(
+                "soak.invalid-post",
+                "--post {post!r}: expected a path that begins with /",
+                post=load.post,
+            )
+        )
     try:
         re.compile(load.expect)
     except re.error as error:
         raise UsageError(
-            tr("--expect {expect!r}: invalid pattern ({error})", expect=load.expect, error=error)
+            message(
+                "soak.invalid-expect",
+                "--expect {expect!r}: invalid pattern ({error})",
+                expect=load.expect,
+                error=error,
+            )
         ) from None
     variables |= {
         load_generator.UPLOAD_PATH: load.post,
@@ -263,7 +306,11 @@ def target_of(run: Run, request: SoakRequest) -> Target:
     plan = run.plan
     if plan.load is None:
         raise UsageError(
-            tr("{file}: not a soak. --resume needs the run file of a soak", file=run.file)
+            message(
+                "soak.not-a-soak",
+                "{file}: not a soak. --resume needs the run file of a soak",
+                file=run.file,
+            )
         )
     described, variables = None, dict[str, str]()
     if plan.source == plan.scenario:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import sys
 import sysconfig
 import tracemalloc
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,8 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
-from leakhunt.model.attribution import Frame, Origin
+from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
+from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
 _PACKAGE = str(Path(__file__).parents[1])
 # What is watched is called from here.
@@ -22,8 +24,9 @@ _PACKAGES = ("/site-packages/", "/dist-packages/")
 _FROZEN = "<frozen"
 # How the sources of CPython are named in its debug information.
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
-# How a native frame's file is told that is not known.
-_UNKNOWN = "<unknown>"
+# The interpreter's own shared object, or its program.
+_INTERPRETER = "libpython"
+_PROGRAM = Path(sys.executable).resolve().name
 _BEFORE_MAIN = ("_start", "__libc_start", "start_thread", "__clone", "clone")
 
 
@@ -33,10 +36,15 @@ class Places:
     def __init__(self, scenario_file: str) -> None:
         self._folder = str(Path(scenario_file).resolve().parent)
 
-    def frame(self, file: str, line: int, function: str = "") -> Frame | None:
-        """The frame, with its function and source looked up; None: it is leakhunt's own."""
-        if not (file.endswith((".py", ".pyx")) or (file.startswith("<") and file != _UNKNOWN)):
-            return self._native(function, file, line)
+    def frame(
+        self, file: str, line: int, function: str = "", shared_object: str = ""
+    ) -> Frame | None:
+        """The frame, with its function and source looked up; None: it is leakhunt's own.
+
+        A native one is told with the `shared_object` that it is in, if its source is not known.
+        """
+        if not (file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)):
+            return self._native(function, file, line, shared_object)
         name, origin = self._named(file)
         if origin is None:
             return None
@@ -48,8 +56,14 @@ class Places:
 
         What called the loop is no part of what is watched: all of pytest, of a test.
         """
-        watched = takewhile(lambda place: place[0] != _LOOP, stack)
+        watched = takewhile(lambda place: not is_of_the_loop(place[0]), stack)
         found = (self.frame(file, line, function) for file, line, function in watched)
+        return tuple(frame for frame in found if frame is not None)
+
+    def hybrid(self, stack: Iterable[tuple[NativeFrame, str]]) -> tuple[Frame, ...]:
+        """Those of memray, which tells the function first, each with its shared object."""
+        watched = takewhile(lambda place: not is_of_the_loop(place[0][1]), stack)
+        found = (self.frame(file, line, name, where) for (name, file, line), where in watched)
         return tuple(frame for frame in found if frame is not None)
 
     def traced(self, traceback: Sequence[tracemalloc.Frame]) -> tuple[Frame, ...]:
@@ -79,11 +93,26 @@ class Places:
             return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
         return "/".join(Path(file).parts[-2:]), Origin.YOURS
 
-    def _native(self, symbol: str, file: str, line: int) -> Frame | None:
+    def _native(self, symbol: str, file: str, line: int, shared_object: str) -> Frame | None:
+        name = shared_object.rpartition("/")[2]
         if file.startswith(_CPYTHON) or symbol.startswith(_BEFORE_MAIN):
             return None  # the interpreter's own loop, between two Python frames
-        known = "" if file.startswith(("<", "..", "/")) else file
-        return Frame(known, line if known else 0, symbol, "", Origin.LIBRARY)
+        if name and name.startswith((_INTERPRETER, _PROGRAM)):
+            return None
+        function = STRIPPED if symbol == UNKNOWN else symbol
+        if file == UNKNOWN:
+            return Frame(name, 0, function, "", self._origin_of_object(shared_object))
+        known = file.rpartition("/")[2] if file.startswith(("..", "/")) else file
+        return Frame(known, line, function, "", Origin.LIBRARY)
+
+    def _origin_of_object(self, file: str) -> Origin:
+        of_stdlib = any(file.startswith(f"{folder}/lib-dynload/") for folder in _STDLIB)
+        return Origin.INTERPRETER if of_stdlib else Origin.LIBRARY
+
+
+def is_of_the_loop(file: str) -> bool:
+    """Whether a file is the loop's, from which what is watched is called."""
+    return file == _LOOP
 
 
 @cache

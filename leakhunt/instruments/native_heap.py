@@ -1,40 +1,50 @@
-"""The native heap: memray with native traces, and what of it is alive at each mark."""
+"""Python's heap and the native one together: memray, and the objects that grow.
+
+memray tells each block that was allocated in a stretch of calls and still lives at its end, by the
+stack of Python and C. Which block an object is, it does not tell: in a last, short stretch
+tracemalloc says at which line the items of a growing container come into being.
+"""
 
 from __future__ import annotations
 
-import os
+import gc
 import shutil
-import time
-from bisect import bisect_right
+import tracemalloc
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
-from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument
+from leakhunt.instruments.frames import is_of_the_loop
+from leakhunt.instruments.native_frames import (
+    NativeFrame,
+    SharedObjects,
+    shared_objects,
+    with_objects,
+)
+from leakhunt.instruments.objects import Objects
+from leakhunt.instruments.python_heap import FRAMES, is_own
+from leakhunt.model.attribution import MEMRAY_STRETCHES, Finding, FindingKind, Frame, Instrument
 from leakhunt.text.message import Text, message
 
-# memray stamps its records so often; a mark waits a few of them, so that it lies between two.
-INTERVAL_MS = 10
-_PAUSE_SECONDS = 5 * INTERVAL_MS / 1000
-# A capture of more than this ends the watch early; what was seen until then is told.
-MOST_CAPTURE_BYTES = 1 << 30
 # memray itself stops when it cannot write, and says so in its log only.
 _LEAST_FREE_BYTES = 1 << 20
 MOST_SITES = 400
 # Stacks of addresses that are looked up: many of them are the same functions.
 _MOST_STACKS = 40_000
 SUFFIX = ".memray.bin"
-# Where pymalloc gets its arenas: they are Python's heap, which is told by its own instrument.
+# Where pymalloc gets its arenas, of which it tells the blocks.
 _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
+_MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
+# File and line of each Python frame, the innermost first.
+_Lines = tuple[tuple[str, int], ...]
+_StackKey = tuple[str, tuple[NativeFrame, ...]]
 
-# Blocks and bytes at each mark.
-_Amounts = tuple[tuple[int, ...], tuple[int, ...]]
 
-
-def make(run: InstrumentedRun) -> NativeHeap:
+def make(run: InstrumentedRun) -> BothHeaps:
     """Memray at work.
 
     Raises:
@@ -50,131 +60,196 @@ def make(run: InstrumentedRun) -> NativeHeap:
                 error=str(error),
             )
         ) from error
-    return NativeHeap(run)
+    return BothHeaps(run)
 
 
-class NativeHeap:
-    """One tracker, read back by the times of the marks."""
+@dataclass
+class _Site:
+    """What one stack left, by stretch: blocks and bytes."""
+
+    lines: _Lines
+    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
+    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
+    record: Any = None
+
+
+class BothHeaps:
+    """A tracker for each stretch, then a stretch under tracemalloc; objects at every mark."""
 
     def __init__(self, run: InstrumentedRun) -> None:
         self._places = run.places
-        self._file = run.capture.with_suffix(SUFFIX)
+        self._capture = run.capture
+        self._objects = Objects(run)
         self._calls: list[int] = []
-        self._times_ms: list[float] = []
         self._tracker: Any = None
-        self.caveats: list[Text] = []
+        self._is_over = False
+        self._failures: list[Text] = []
+
+    @property
+    def caveats(self) -> Sequence[Text]:
+        """What could not be looked at."""
+        return [*self._failures, *self._objects.caveats]
 
     def start(self, call: Call) -> Call:
-        """Track every allocation of the process from here on."""
-        import memray
-
-        self._tracker = memray.Tracker(
-            destination=memray.FileDestination(self._file, overwrite=True, compress_on_exit=False),
-            native_traces=True,
-            memory_interval_ms=INTERVAL_MS,
-        )
-        self._tracker.__enter__()
+        """Nothing to start: the first stretch begins at the first mark."""
         return call
 
     def mark(self, calls: int) -> None:
-        """Note the time, in a silence that is longer than memray's stamps are apart."""
-        if self._tracker is None:
-            return
-        time.sleep(_PAUSE_SECONDS)
-        self._calls.append(calls)
-        self._times_ms.append(time.time() * 1000)
-        time.sleep(_PAUSE_SECONDS)
-        if os.path.getsize(self._file) > MOST_CAPTURE_BYTES:  # noqa: PTH202
-            self._stop_early(
-                message(
-                    "instrument.capture-size",
-                    "the capture reached {most_capture_bytes} MiB",
-                    most_capture_bytes=MOST_CAPTURE_BYTES >> 20,
-                ),
-                calls,
-            )
-        elif shutil.disk_usage(self._file.parent).free < _LEAST_FREE_BYTES:
-            self._stop_early(message("instrument.disk-full", "the disk is full"), calls)
+        """End a stretch, look at the objects, and begin the next stretch.
 
-    def _stop_early(self, why: Text, calls: int) -> None:
+        What a collection frees belongs to the stretch that ends.
+        """
+        gc.collect()
         self._stop()
-        self.caveats.append(
-            message(
-                "instrument.stopped-early",
-                "memray stopped after call {calls:,}: {why}",
-                calls=calls,
-                why=why,
+        if not self._is_over:
+            self._calls.append(calls)
+        self._objects.mark(calls)
+        if len(self._calls) > MEMRAY_STRETCHES:
+            if not tracemalloc.is_tracing():
+                tracemalloc.start(FRAMES)
+        elif not self._is_over:
+            self._start(calls)
+
+    def _start(self, calls: int) -> None:
+        import memray
+
+        file = self._file(len(self._calls) - 1)
+        if shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES:
+            self._is_over = True
+            why = message("instrument.disk-full", "the disk is full")
+            self._failures.append(
+                message(
+                    "instrument.stopped-early",
+                    "memray stopped after call {calls:,}: {why}",
+                    calls=calls,
+                    why=why,
+                )
             )
+            return
+        self._tracker = memray.Tracker(
+            destination=memray.FileDestination(file, overwrite=True, compress_on_exit=False),
+            native_traces=True,
+            trace_python_allocators=True,
+            file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
         )
+        # The interpreter's free lists, which all this has filled, would feed the stretch.
+        gc.collect()
+        self._tracker.__enter__()
 
     def _stop(self) -> None:
         if self._tracker is not None:
             self._tracker.__exit__(None, None, None)
             self._tracker = None
 
+    def _file(self, stretch: int) -> Path:
+        return self._capture.with_suffix(f".{stretch}{SUFFIX}")
+
     def findings(self) -> Iterator[Finding]:
-        """Every stack with more blocks or bytes alive at the last mark than at the first."""
+        """Every stack that left blocks in each stretch, and the containers and types that grow."""
         self._stop()
-        if len(self._calls) < 2:
+        marks = self._calls[: MEMRAY_STRETCHES + 1]
+        if len(marks) < 2:
             return
-        grown: dict[tuple[str, tuple[Frame, ...]], list[_Amounts]] = defaultdict(list)
-        for allocator, amounts, stack in self._grown(self._file):
-            # memray tells the function first.
-            frames = self._places.frames((file, line, name) for name, file, line in stack)
-            if not any(frame.function.startswith(_ARENAS) for frame in frames):
-                grown["mapping" if allocator == "MMAP" else "malloc", frames].append(amounts)
-        sites = [(*key, *_summed(parts)) for key, parts in grown.items()]
-        sites.sort(key=lambda site: site[3][0] - site[3][-1])
-        for number, (what, frames, counts, sizes) in enumerate(sites[:MOST_SITES]):
+        sites = self._sites(len(marks) - 1)
+        keys = {key: str(number) for number, key in enumerate(sites)}
+        feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
+        yield from self._objects.findings(feeding.sites)
+        if tracemalloc.is_tracing():
+            tracemalloc.stop()
+        told = self._told(sites, len(marks) - 2)
+        for key, site in sites.items():
             yield Finding(
                 instrument=Instrument.MEMRAY,
                 sort=FindingKind.SITE,
-                what=what,
-                calls=tuple(self._calls),
-                counts=counts,
-                sizes=sizes,
-                stack=frames,
-                key=str(number),
+                what=key[0],
+                calls=tuple(marks),
+                counts=_added_up(site.counts[: len(marks) - 1]),
+                sizes=_added_up(site.sizes[: len(marks) - 1]),
+                stack=told[key],
+                key=keys[key],
+                facts={"apart": True},
             )
 
-    def _grown(self, file: Path) -> Iterator[tuple[str, _Amounts, Any]]:
-        """The stacks that grew most: the allocator, blocks and bytes at each mark, the stack."""
+    def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
+        """What stayed in every stretch, the largest first."""
         import memray
 
-        with memray.FileReader(file) as reader:
-            stamps = [snapshot.time for snapshot in reader.get_memory_snapshots()]
-            marks = [bisect_right(stamps, time_ms) for time_ms in self._times_ms]
-            # memray has a record for each block that is alive at the end of a stack.
-            records: dict[tuple[int, ...], list[Any]] = defaultdict(list)
-            for record in reader.get_temporal_allocation_records(merge_threads=True):
-                stack = (record.stack_id, record.native_stack_id, record.native_segment_generation)
-                records[(record.allocator, *stack)].append(record)
-            counted = [
-                (_summed([_alive(record, marks) for record in same]), same[0])
-                for same in records.values()
-            ]
-            grown = [entry for entry in counted if entry[0][1][-1] > entry[0][1][0]]
-            grown.sort(key=lambda entry: entry[0][1][0] - entry[0][1][-1])
-            for amounts, record in grown[:_MOST_STACKS]:
+        found: dict[_StackKey, _Site] = {}
+        for stretch in range(stretches):
+            with memray.FileReader(self._file(stretch)) as reader:
+                records = list(reader.get_leaked_allocation_records(merge_threads=True))
+            records.sort(key=lambda record: -record.size)
+            for record in records[:_MOST_STACKS]:
+                stack = tuple(record.hybrid_stack_trace())
+                lines = tuple(_lines(record.stack_trace()))
+                if any(function.startswith(_ARENAS) for function, _, _ in stack[:8]) or (
+                    lines and is_own(lines[0][0])
+                ):
+                    continue
                 name = memray.AllocatorType(record.allocator).name
-                yield name, amounts, record.hybrid_stack_trace()
+                site = found.setdefault((_heap(name), stack), _Site(lines))
+                site.counts[stretch] += record.n_allocations
+                site.sizes[stretch] += record.size
+                site.record = record
+        grown = [key for key, site in found.items() if all(site.counts[:stretches])]
+        grown.sort(key=lambda key: -sum(found[key].sizes))
+        return {key: found[key] for key in grown[:MOST_SITES]}
+
+    def _told(
+        self, sites: Mapping[_StackKey, _Site], last: int
+    ) -> Mapping[_StackKey, tuple[Frame, ...]]:
+        """The stacks, with the shared objects of their native frames: all of the last stretch."""
+        unknown = any(_has_unknown(stack) for _, stack in sites)
+        objects = shared_objects(self._file(last)) if unknown else SharedObjects(())
+        told = {}
+        for key, site in sites.items():
+            _, stack = key
+            native = site.record.native_stack_trace()
+            named = objects.of_stack(site.record.native_stack_id, native)
+            told[key] = self._places.hybrid(with_objects(stack, native, named))
+        return told
 
 
-def _alive(record: Any, marks: list[int]) -> _Amounts:
-    """Blocks and bytes alive at each mark; a mark is the number of stamps before it."""
-    counts, sizes = [0] * len(marks), [0] * len(marks)
-    for interval in record.intervals:
-        for number, at in enumerate(marks):
-            ended = interval.deallocated_before_snapshot
-            if interval.allocated_before_snapshot < at and (ended is None or ended >= at):
-                counts[number] += interval.n_allocations
-                sizes[number] += interval.n_bytes
-    return tuple(counts), tuple(sizes)
+class _Feeding:
+    """Which sites feed a container, by the lines at which its items were allocated."""
+
+    def __init__(self, lines: Mapping[str, _Lines]) -> None:
+        self._whole: dict[_Lines, list[str]] = defaultdict(list)
+        self._innermost: dict[_Lines, list[str]] = defaultdict(list)
+        for key, place in lines.items():
+            if place:
+                self._whole[place].append(key)
+                self._innermost[place[:1]].append(key)
+
+    def sites(self, traceback: tracemalloc.Traceback) -> Sequence[str]:
+        """The sites of the same stack; where none is, those of the same line."""
+        lines = tuple(_cut((frame.filename, frame.lineno) for frame in reversed(traceback)))
+        return self._whole.get(lines) or self._innermost.get(lines[:1]) or ()
 
 
-def _summed(parts: Sequence[_Amounts]) -> _Amounts:
-    """Blocks and bytes of all together, at each mark."""
-    return (
-        tuple(map(sum, zip(*(counts for counts, _ in parts), strict=True))),
-        tuple(map(sum, zip(*(sizes for _, sizes in parts), strict=True))),
-    )
+def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
+    return _cut((file, line) for _, file, line in stack[:FRAMES])
+
+
+def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    for file, line in lines:
+        if is_of_the_loop(file):
+            return
+        yield file, line
+
+
+def _heap(allocator: str) -> str:
+    if allocator.startswith("PYMALLOC"):
+        return _PYTHON
+    return _MAPPING if allocator == "MMAP" else _MALLOC
+
+
+def _has_unknown(stack: Sequence[NativeFrame]) -> bool:
+    return any(file.startswith("<unknown") for _, file, _ in stack)
+
+
+def _added_up(amounts: Sequence[int]) -> tuple[int, ...]:
+    total = [0]
+    for amount in amounts:
+        total.append(total[-1] + amount)
+    return tuple(total)

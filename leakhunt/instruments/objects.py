@@ -11,7 +11,7 @@ import sys
 import tracemalloc
 import types
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -48,7 +48,8 @@ MOST_CONTAINERS = 12
 MOST_TYPES = 6
 # What hangs on an item is followed to so many objects.
 MOST_REACHED = 400
-_TRACES = Mapping[tracemalloc.Traceback, str]
+# The keys of the sites that a traceback is of.
+Sites = Callable[[tracemalloc.Traceback], Sequence[str]]
 
 
 class Objects:
@@ -77,7 +78,7 @@ class Objects:
         self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
         self._lengths.append({id(each): len(each) for each in containers if id(each) not in own})
 
-    def findings(self, sites: _TRACES | None = None) -> Iterator[Finding]:
+    def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, and autograd graphs; `sites` name tracebacks."""
         gc.collect()
         objects = gc.get_objects()
@@ -89,9 +90,9 @@ class Objects:
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
         told: list[Callable[[], Finding]] = [
-            *(partial(self._container, each, lengths[id(each)], holders, sites or {})
+            *(partial(self._container, each, lengths[id(each)], holders, sites or _no_sites)
               for each in containers),
-            *(partial(self._type, name, each, holders, sites or {})
+            *(partial(self._type, name, each, holders, sites or _no_sites)
               for name, each in examples.items()),
             *([partial(self._graph, tensor, holders)] if tensor is not None else []),
         ]  # fmt: skip
@@ -126,7 +127,7 @@ class Objects:
         return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
 
     def _container(
-        self, container: Any, course: tuple[int, ...], holders: Holders, sites: _TRACES
+        self, container: Any, course: tuple[int, ...], holders: Holders, sites: Sites
     ) -> Finding:
         links = holders.chain(container)
         found: Sequence[tuple[Any, ...]] = list(newest(container))
@@ -134,8 +135,8 @@ class Objects:
             found = cached_items(cache, found)
         items = [item[0] for item in found]
         reached = [list(self._reached(item, [container, *links])) for item in found]
-        traces = list(_traces(reached, sites))
-        allocated = traces[0] if traces else None
+        traces = list(_traces(reached))
+        allocated = next((each for each in traces if sites(each)), None)
         native = sum(native_bytes(group) for group in reached) / max(len(items), 1)
         facts: dict[str, Any] = {
             "items": [type_name(item) for item in items],
@@ -157,7 +158,7 @@ class Objects:
             sizes=(0,) * len(course),
             stack=self._places.traced(allocated or ()),
             chain=self._description(links, items),
-            keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
+            keeps=tuple(dict.fromkeys(key for each in traces for key in sites(each))),
             facts=facts,
         )
 
@@ -178,9 +179,9 @@ class Objects:
                 newest[kinds[type(each)]] = each
         return newest
 
-    def _type(self, name: str, example: Any, holders: Holders, sites: _TRACES) -> Finding:
+    def _type(self, name: str, example: Any, holders: Holders, sites: Sites) -> Finding:
         links = holders.chain(example)
-        traces = _traces([[example, *gc.get_referents(example)]], sites)
+        traces = _traces([[example, *gc.get_referents(example)]])
         return Finding(
             instrument=self._instrument,
             sort=FindingKind.TYPE,
@@ -189,7 +190,7 @@ class Objects:
             counts=tuple(marked[name] for marked in self._types),
             sizes=(0,) * len(self._calls),
             chain=self._description(links, ()) if len(links) > 1 else (),
-            keeps=tuple(dict.fromkeys(sites[each] for each in traces)),
+            keeps=tuple(dict.fromkeys(key for each in traces for key in sites(each))),
             facts=traits(example),
         )
 
@@ -232,11 +233,18 @@ class Objects:
         return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
 
 
-def _traces(groups: Iterable[Iterable[Any]], sites: _TRACES) -> Iterator[tracemalloc.Traceback]:
-    """Where these objects were allocated, as far as it is one of the sites."""
+def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:
+    del traceback
+    return ()
+
+
+def _traces(groups: Iterable[Iterable[Any]]) -> Iterator[tracemalloc.Traceback]:
+    """Where these objects were allocated, as far as it was traced; each place once."""
+    seen = set()
     for each in (one for group in groups for one in group):
         traceback = object_traceback(each)
-        if traceback is not None and traceback in sites:
+        if traceback is not None and traceback not in seen:
+            seen.add(traceback)
             yield traceback
 
 

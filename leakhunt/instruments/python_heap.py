@@ -29,6 +29,11 @@ _OWN = (
 )
 
 
+def is_own(file: str) -> bool:
+    """Whether what a file allocates is the watching itself."""
+    return file.startswith(_OWN)
+
+
 def make(run: InstrumentedRun) -> ActiveInstrument:
     """Allocation sites and objects together, or the objects alone, which costs no tracing."""
     if run.instrument is Instrument.OBJGRAPH:
@@ -89,7 +94,7 @@ class PythonHeap:
             {
                 statistic.traceback: (statistic.count, statistic.size)
                 for statistic in grouped
-                if not statistic.traceback[-1].filename.startswith(_OWN)
+                if not is_own(statistic.traceback[-1].filename)
             }
         )
 
@@ -97,7 +102,7 @@ class PythonHeap:
         """The sites whose blocks or bytes grew most, and the objects that keep them."""
         sites = self._grown()
         keys = {traceback: str(number) for number, traceback in enumerate(sites)}
-        yield from self._objects.findings(keys)
+        yield from self._objects.findings(lambda at: [keys[at]] if at in keys else [])
         tracemalloc.stop()
         for traceback, key in keys.items():
             counted = [marked.get(traceback, (0, 0)) for marked in self._counted]

@@ -25,6 +25,12 @@ class Instrument(StrEnum):
     LINES = "lines"
 
 
+# memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
+MEMRAY_STRETCHES = 3
+# The function of a native frame whose shared object has no symbol for it.
+STRIPPED = "<stripped>"
+
+
 class FindingKind(StrEnum):
     """What a finding counts."""
 
@@ -60,6 +66,8 @@ class Frame:
         return self.file.endswith((".py", ".pyx")) or self.file.startswith("<")
 
     def __str__(self) -> str:
+        if self.function == STRIPPED:
+            return f"{self.file or 'native code'} (stripped)"
         name = self.function if self.is_python else plain_name(self.function)
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{name} ({where})" if where else name
@@ -91,7 +99,8 @@ class Finding:
     `calls` are the marks, `counts` the blocks (items, objects, descriptors ...) and `sizes` the
     bytes alive at each. `stack` says where they came from, innermost frame first; `chain` who
     holds them, from a module, frame, thread or the scenario's state down. `key` names a site, and
-    `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen.
+    `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen; a
+    site is ``apart`` if each stretch was counted by itself, without what was there before.
     """
 
     instrument: Instrument
@@ -241,20 +250,68 @@ class Interval:
 class RemedyTrial:
     """A remedy, run before and after on the same inputs, in so many interleaved `pairs` of runs.
 
-    `before` and `after` are live bytes per call, `saved` their difference; `saved_rss_bytes` is
-    what RSS grew by less in a whole run. `time_ratio` is the time of a call after, as a multiple of
-    that before. All three with their 95 % intervals, over the pairs. Of `compared` calls,
-    `differing` returned something else.
+    `before` and `after` are live bytes per call, `saved` their difference; None where one of the
+    allocators does not tell what is in use, and `unread` says why. `rounding` is how far two
+    allocators may be apart that count the same blocks. `saved_rss_bytes` is what RSS grew by less
+    in a whole run. `time_ratio` is the time of a call after, as a multiple of that before. All
+    three with their 95 % intervals, over the pairs. Of `compared` calls, `differing` returned
+    something else.
     """
 
     variant: str
     remedy: str
     pairs: int
-    before: float
-    after: float
-    saved: Interval
+    before: float | None
+    after: float | None
+    saved: Interval | None
     saved_rss_bytes: Interval
     time_ratio: Interval
     compared: int
     differing: int
+    sentence: Text
+    rounding: float = 0.0
+    unread: Text = ""
+
+    @property
+    def saves(self) -> bool:
+        """Whether live memory grows less for certain, by more than two allocators round."""
+        return self.saved is not None and self.saved.low > self.rounding
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorTrial:
+    """One allocator, or a setting of one, among those that were tried in interleaved `runs`.
+
+    `environment` is what it takes beside the process's own; the first of a board takes nothing.
+    `allocator` is what served malloc, as it was found. `rss_bytes` is RSS after the last call,
+    `live_bytes` what was in use then (None: the allocator does not tell), `seconds` those of a
+    call. `saved_rss_bytes` and `time_ratio` compare it with the first, round by round; None: it is
+    the first. All intervals are at 95 %, over the rounds. Of `compared` calls, `differing` returned
+    something else than with the first.
+    """
+
+    name: Text
+    environment: Mapping[str, str]
+    allocator: str
+    runs: int
+    rss_bytes: Interval
+    live_bytes: float | None
+    seconds: Interval
+    saved_rss_bytes: Interval | None
+    time_ratio: Interval | None
+    compared: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorBoard:
+    """The allocators that a variant was tried with; the first of `trials` is as it is.
+
+    `recommended` is the place in `trials` of the one that saves most RSS without being slower; None
+    where none does for certain.
+    """
+
+    variant: str
+    trials: tuple[AllocatorTrial, ...]
+    recommended: int | None
     sentence: Text

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from leakhunt.model.attribution import Interval, Suspect
 from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
 from leakhunt.model.report import Difference, JudgedRun
 from leakhunt.model.series import Unit
 from leakhunt.text.language import mark
@@ -213,6 +214,11 @@ class Pair:
     suspects: tuple[SuspectChange, ...]
     mismatches: tuple[Mismatch, ...]
     sentence: Text
+
+    @property
+    def work(self) -> Work:
+        """What is compared, one by one: calls, or the requests of a soak."""
+        return self.after[0].run.plan.work
 
     @property
     def refusing(self) -> tuple[Mismatch, ...]:

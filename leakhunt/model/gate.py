@@ -15,7 +15,7 @@ from leakhunt.model.attribution import Suspect
 from leakhunt.model.comparison import Metric, Mismatch
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
-from leakhunt.text.language import mark
+from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
 
 # The name of the budget that is about time and no series.
@@ -23,12 +23,15 @@ SECONDS_PER_CALL = "seconds_per_call"
 
 
 class GateAnswer(IntEnum):
-    """The gate's answers, which are also its exit codes."""
+    """The gate's answers, which are also its exit codes; printed, an answer is its word."""
 
     WITHIN_BUDGET = 0
     OVER_BUDGET = 1
     INCONCLUSIVE = 3
     NOT_MEASURED = 4
+
+    def __str__(self) -> str:
+        return tr(WORDS[self])
 
 
 # The answers as words.

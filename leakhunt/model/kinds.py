@@ -17,12 +17,14 @@ class Kind(StrEnum):
     RESOURCE_GROWTH = mark("descriptors, threads or children growing")
     BOUNDED_CACHE = mark("bounded cache")
     ALLOCATOR_RETENTION = mark("allocator retention")
+    FILLS_LIMIT = mark("retained memory fills the limit")
     CUDA_RETENTION = mark("CUDA caching or fragmentation")
     GARBAGE = mark("cyclic garbage only")
     CLEAN = mark("clean")
     OUTSIDE_GROWTH = mark("growth seen from outside only")
     INCONCLUSIVE = mark("inconclusive")
     KILLED = mark("killed while growing")
+    SPIKE = mark("killed by the peak of one call")
 
     @property
     def is_leak(self) -> bool:

@@ -38,7 +38,8 @@ class Settings:
     """How the variants of a scenario are measured, checked.
 
     `named`: the variants were asked for by their names. `device` is ``cpu``, ``cuda`` or ``auto``.
-    A worker that has no new sample for `timeout_seconds` has hung.
+    A worker that has no new sample for `timeout_seconds` has hung. `limit_bytes` is the
+    memory of a container to come, which nothing enforces.
     """
 
     scenario: Scenario
@@ -51,3 +52,4 @@ class Settings:
     options: Mapping[str, str]
     memory_limit_bytes: int | None
     timeout_seconds: float
+    limit_bytes: int | None = None

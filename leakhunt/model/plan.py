@@ -62,7 +62,10 @@ class Plan:
     run, whose memory is then not judged; `environment` are variables that the worker is started
     with, beside its own. `role` is what the run is for; of a `remedy` that is tried, there are
     rounds of a run before and one after. `load` is what drives a running service, if the run is a
-    soak: its calls are then the requests that were completed.
+    soak: its calls are then the requests that were completed. `concurrency` is how many calls the
+    recommended memory limit allows for at the same time; None: one, of a soak the users.
+    `limit_bytes` is the memory of a container to come: what the run takes is set against it, and
+    nothing enforces it.
     """
 
     scenario: str
@@ -87,6 +90,8 @@ class Plan:
     remedy: str = ""
     round: int = 0
     load: PlannedLoad | None = None
+    concurrency: int | None = None
+    limit_bytes: int | None = None
 
     @property
     def is_measured(self) -> bool:

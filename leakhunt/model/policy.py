@@ -11,8 +11,8 @@ from leakhunt.errors import BadFile
 from leakhunt.model.gate import SECONDS_PER_CALL, Acceptance, Budget
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Variant
-from leakhunt.model.series import judged_series
-from leakhunt.text.language import tr
+from leakhunt.model.series import PEAK_RSS, judged_series
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -32,7 +32,7 @@ _SCENARIO_FILE = "scenario.py"
 
 def budgeted() -> tuple[str, ...]:
     """What can have a budget."""
-    return (*judged_series(), SECONDS_PER_CALL)
+    return (*judged_series(), PEAK_RSS, SECONDS_PER_CALL)
 
 
 def merged_budgets(general: Sequence[Budget], own: Sequence[Budget]) -> tuple[Budget, ...]:
@@ -47,11 +47,12 @@ def merged_budgets(general: Sequence[Budget], own: Sequence[Budget]) -> tuple[Bu
 class ScenarioPolicy:
     """How a scenario is measured, and the budgets that it must keep.
 
-    `target` is a built-in scenario's name, or the path of one, seen from the policy's file; `where`
-    is the ``file:line`` that says so. `variants` are names or patterns (none: all), of which
-    `only_clean` leaves those that are known not to leak. `budgets` are those of all its variants,
-    the file's among them; `variant_budgets` what single variants have of their own. None: as
-    ``leakhunt run`` has it without that option.
+    `target` is a built-in scenario's name, the path of one, seen from the policy's file, or a
+    module; this is its `place`. After a colon it names the only variants or functions that it is
+    about. `where` is the ``file:line`` that says so. `variants` are names or patterns (none: all),
+    of which `only_clean` leaves those that are known not to leak. `budgets` are those of all its
+    variants, the file's among them; `variant_budgets` what single variants have of their own. None:
+    as ``leakhunt run`` has it without that option.
     """
 
     target: str
@@ -74,9 +75,27 @@ class ScenarioPolicy:
     collect: str = COLLECT[0]
 
     @property
+    def place(self) -> str:
+        """The target without the functions that it names."""
+        place, colon, _ = self.target.rpartition(":")
+        return place if colon else self.target
+
+    @property
+    def names_functions(self) -> bool:
+        """Whether the target says which variants or functions it is about."""
+        return self.place != self.target
+
+    def shares_with(self, other: ScenarioPolicy) -> bool:
+        """Whether a variant may have its budgets from both."""
+        if self.name != other.name:
+            return False
+        apart = self.place == other.place and self.names_functions and other.names_functions
+        return not apart or not set(self.variants).isdisjoint(other.variants)
+
+    @property
     def name(self) -> str:
         """The scenario's name, as run files have it."""
-        path = PurePosixPath(self.target)
+        path = PurePosixPath(self.place)
         if path.name == _SCENARIO_FILE:
             path = path.parent
         stem = path.stem if path.suffix == ".py" else path.name
@@ -101,7 +120,8 @@ class ScenarioPolicy:
         ]
         if strangers:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-such-variant",
                     "{place}: {owner} has no variant {name!r}{hint}. Known variants: {known}",
                     place=self.where,
                     owner=self.target,
@@ -113,7 +133,8 @@ class ScenarioPolicy:
         found = tuple(variant for variant in variants if self._gates(variant))
         if not found:
             raise BadFile(
-                tr(
+                message(
+                    "policy.no-clean-variant",
                     "{place}: {owner} has no variant marked clean. Remove only_clean",
                     place=self.where,
                     owner=self.target,
@@ -142,9 +163,12 @@ class Policy:
     accepted: Mapping[str, tuple[Acceptance, ...]] = field(default_factory=dict)
     baselines: str = ""
 
-    def of(self, scenario: str) -> ScenarioPolicy:
-        """What the scenario of that name, as run files have it, is held to."""
-        return next((each for each in self.scenarios if each.name == scenario), self.everywhere)
+    def of(self, scenario: str, variant: str) -> ScenarioPolicy:
+        """What a variant of the scenario of that name, as run files have it, is held to."""
+        for each in self.scenarios:
+            if each.name == scenario and (not each.names_functions or variant in each.variants):
+                return each
+        return self.everywhere
 
     def accepted_in(self, scenario: str) -> tuple[Acceptance, ...]:
         """What is accepted in the scenario of that name; its own go before those of everywhere."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakhunt.errors import UsageError
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
+from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
-from leakhunt.text.language import tr
-from leakhunt.text.message import Text
+from leakhunt.text.message import Text, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class JudgedRun:
     attribution: Attribution | None = None
     ceiling: Ceiling | None = None
     load_summary: LoadSummary | None = None
+    peak: Peak | None = None
+    recommended_limit: RecommendedLimit | None = None
 
     @property
     def variant(self) -> str:
@@ -108,7 +110,8 @@ class JudgedRun:
 class Report:
     """What a renderer gets. The first of `entries` is the reference if it was run.
 
-    `trials` are the remedies that were tried, before against after. `claims` are those that were
+    `trials` are the remedies that were tried, before against after; `allocators` the boards of
+    those that were. `claims` are those that were
     checked on these runs (`leakhunt claims`).
     """
 
@@ -118,6 +121,7 @@ class Report:
     generator: str
     trials: tuple[RemedyTrial, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
+    allocators: tuple[AllocatorBoard, ...] = ()
 
     def verdict(self, variant: str = "") -> Verdict:
         """The verdict on a variant (its first run); without a name, on the only one.
@@ -130,7 +134,8 @@ class Report:
             return next(iter(found.values()))
         if variant not in found:
             raise UsageError(
-                tr(
+                message(
+                    "report.no-such-variant",
                     "variant {variant!r} was not measured. Measured variants: {names}",
                     variant=variant,
                     names=", ".join(dict.fromkeys(entry.variant for entry in self.entries)),

@@ -16,6 +16,15 @@ from leakhunt.model.series import Series
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text
 
+# What sets the limits of a run (`Run.limits`), and those that no header names: one that was given
+# for a container to come, and the memory of a GPU.
+FREE_MEMORY = mark("free memory")
+MEMORY_LIMIT = mark("the memory limit")
+MEMORY_CGROUP = mark("the memory cgroup")
+ADDRESS_SPACE = "RLIMIT_AS"
+GIVEN_LIMIT = mark("the given limit")
+GPU_MEMORY = mark("GPU memory")
+
 
 class Ending(StrEnum):
     """How a worker ended."""
@@ -29,13 +38,17 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a worker ended: a sentence, with the signal and the kernel's word if there is one."""
+    """How a worker ended: a sentence, with the signal and the kernel's word if there is one.
+
+    `last_rss_bytes` is the highest RSS that was seen from outside in the call it ended in.
+    """
 
     ending: Ending
     reason: Text = ""
     signal: str | None = None
     kernel: Text | None = None
     exit_code: int | None = None
+    last_rss_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

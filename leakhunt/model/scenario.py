@@ -40,6 +40,7 @@ class Option:
 class Scenario:
     """A workload, as read from its file without running it. The first variant is the reference.
 
+    `input_unit` is what its inputs are measured in, where it says so (`tells_input`).
     `module` is the dotted name it is imported by, where it is part of a package; `plain`: no
     function of the file is marked as a variant, and the variants are functions that were named.
     """
@@ -56,5 +57,7 @@ class Scenario:
     default_calls: int | None
     prepares: bool
     tells_audio: bool = False
+    tells_input: bool = False
+    input_unit: str = ""
     module: str = ""
     plain: bool = False

@@ -26,6 +26,9 @@ CUDA_ALLOCATED: Final = "cuda_allocated"
 CUDA_RESERVED: Final = "cuda_reserved"
 CUDA_ACTIVE: Final = "cuda_active"
 CUDA_PROCESS: Final = "cuda_process"
+PEAK_RSS: Final = "peak_rss"
+PEAK_CUDA: Final = "peak_cuda"
+INPUT: Final = "call_input"
 AUDIO: Final = "audio"
 DURATION: Final = "duration"
 P50: Final = "p50"
@@ -66,6 +69,8 @@ class SeriesRole(StrEnum):
     RETAINED = "retained"
     # Handles that the system counts: growth is a leak.
     RESOURCE = "resource"
+    # How high it went within a sample: no growth, but what a limit must allow.
+    PEAK = "peak"
     # What the calls were given, what they took, and how the load on a service went.
     INPUT = "input"
     TIME = "time"
@@ -180,8 +185,8 @@ _ROWS = (
         mark("live heap (malloc in use)"),
         mark("live heap"),
         mark(
-            "pymalloc's arenas (small Python objects), raw mmap, preloaded"
-            " allocators such as jemalloc, CUDA memory"
+            "pymalloc's arenas (small Python objects), raw mmap, pools of libraries with an"
+            " allocator of their own, CUDA memory"
         ),
         narrow_title=mark("heap"),
         least_garbage=64 << 10,
@@ -308,6 +313,42 @@ _ROWS = (
         displays=_REPORTS - {SeriesDisplay.COMPARISON},
         is_judged=True,
         is_on_gpu=True,
+    ),
+    # The marks are set back before the first call of a sample.
+    SeriesFacts(
+        PEAK_RSS,
+        Unit.BYTES,
+        SeriesRole.PEAK,
+        mark("peak RSS"),
+        mark("peak RSS"),
+        mark(
+            "which call of a sample; child processes; less than about 256 KiB (the kernel counts"
+            " pages in batches)"
+        ),
+        blind_to_in_tree=mark(
+            "counts shared pages in each process; the peaks of several processes need not meet"
+        ),
+        displays=_PAGE,
+    ),
+    SeriesFacts(
+        PEAK_CUDA,
+        Unit.BYTES,
+        SeriesRole.PEAK,
+        mark("peak of CUDA allocated"),
+        mark("peak CUDA"),
+        _OTHER_CUDA,
+        displays=_PAGE,
+        is_on_gpu=True,
+    ),
+    # Told by the scenario, or the size of what a call is given; before the time.
+    SeriesFacts(
+        INPUT,
+        Unit.COUNT,
+        SeriesRole.INPUT,
+        mark("input size"),
+        mark("input"),
+        mark("none: reported by the scenario"),
+        displays=frozenset(),
     ),
     # Told by the scenario, where it works on audio; before the time.
     SeriesFacts(

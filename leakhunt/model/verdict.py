@@ -70,20 +70,50 @@ class Trend:
         return self.status is Status.INCONCLUSIVE and (self.rate_low or 0.0) > self.tolerance
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """When the memory runs out if it grows on like this.
+class Outlook(StrEnum):
+    """What becomes of the memory that a limit is about."""
 
-    `limit` names what stands in the way and `limit_bytes` says where. The calls are counted from
-    the end of the run; `calls_latest` is None where the lower bound of the rate is no growth.
+    KILLED = mark("killed by the limit")
+    EXCEEDED = mark("over the limit")
+    AT_PACE = mark("reaches the limit at this pace")
+    SLOWING = mark("slowing down")
+    LEVELLED = mark("levelled off")
+    NOT_WITHIN = mark("not within the calls foreseen")
+    UNKNOWN = mark("unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class KillForecast:
+    """Whether and when the process is killed: by the series that its killer counts.
+
+    `series` is what counts against the limit, whatever the memory is kept for; `limit` names what
+    sets the limit, which stands at `limit_bytes`. `used_bytes` is what the series was at the end,
+    `headroom_bytes` what is left. Calls are counted from the end of the run: `calls` by the model
+    that foresaw the last part of the run best, `calls_soonest` and `calls_latest` (90 %) by all
+    `models` that are not ruled out; `calls_latest` is None where one of them never gets there.
+    Where the limit is not met, `calls_soonest` is how far that was foreseen. Of a run that is over
+    its limit, `calls` are those that it took. `warns`: it is no leak that fills the limit.
     """
 
+    outlook: Outlook
+    series: str
     limit: str
-    limit_bytes: int
-    calls: int
-    calls_soonest: int
+    limit_bytes: int | None
+    used_bytes: int | None
+    headroom_bytes: int | None
+    calls: int | None
+    calls_soonest: int | None
     calls_latest: int | None
     seconds: float | None
+    models: tuple[str, ...]
+    warns: bool
+    sentence: Text
+
+    def comes_within(self, calls: int) -> bool:
+        """Whether the memory may be used up before so many calls."""
+        if self.outlook not in (Outlook.AT_PACE, Outlook.SLOWING):
+            return self.outlook in (Outlook.KILLED, Outlook.EXCEEDED)
+        return self.calls_soonest is not None and self.calls_soonest < calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +121,8 @@ class Verdict:
     """What can be said of a run.
 
     `kind` is its class, `also` the further ones that hold as well; `sentence` says it all in words.
-    `trends` has every judged series. `calls_needed`: as for a trend.
+    `trends` has every judged series. `calls_needed`: as for a trend. `forecast` has a sentence of
+    its own, on whether the process is killed.
     """
 
     status: Status
@@ -100,4 +131,9 @@ class Verdict:
     sentence: Text
     trends: Mapping[str, Trend]
     calls_needed: int | None = None
-    forecast: Forecast | None = None
+    forecast: KillForecast | None = None
+
+    @property
+    def warns(self) -> bool:
+        """Whether it is no leak, and memory fills the limit all the same."""
+        return self.forecast is not None and self.forecast.warns

@@ -11,11 +11,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from leakhunt.model.series import Series
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
+from leakhunt.probes.peaks import PeakRssProbe, dear_series
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
 from leakhunt.text.message import Text
@@ -34,6 +35,14 @@ class Probe(Protocol):
         """Write one reading for each of `series` into `into`, from index `at` on."""
 
 
+@runtime_checkable
+class PeakProbe(Probe, Protocol):
+    """A probe of what was reached since `reset`."""
+
+    def reset(self) -> None:
+        """Begin anew: before the first call of a sample."""
+
+
 _Kinds = tuple[type[Probe], ...]
 _KINDS: _Kinds = (
     RssProbe,
@@ -42,6 +51,7 @@ _KINDS: _Kinds = (
     ThreadsProbe,
     DescriptorsProbe,
     ChildrenProbe,
+    PeakRssProbe,
 )
 
 
@@ -59,7 +69,11 @@ class Choice:
 
 
 def choose(device: str) -> Choice:
-    """The default probes for a worker on this machine and `device`. Imports no framework."""
+    """The default probes for a worker on this machine and `device`. Imports no framework.
+
+    What is dear in this process (`dear_series`) is not read.
+    """
+    dear = dear_series()
     kinds: _Kinds = (*_KINDS, CudaProbe) if device == "cuda" else _KINDS
     unavailable = {
         series.name: reason
@@ -67,4 +81,9 @@ def choose(device: str) -> Choice:
         if (reason := kind.unavailable()) is not None
         for series in kind.series
     }
-    return Choice(tuple(kind for kind in kinds if kind.unavailable() is None), unavailable)
+    wanted = tuple(
+        kind
+        for kind in kinds
+        if kind.unavailable() is None and not any(one.name in dear for one in kind.series)
+    )
+    return Choice(wanted, {**dear, **unavailable})

@@ -5,7 +5,14 @@ from __future__ import annotations
 from array import array
 from typing import ClassVar
 
-from leakhunt.model.series import CUDA_ACTIVE, CUDA_ALLOCATED, CUDA_RESERVED, SERIES, Series
+from leakhunt.model.series import (
+    CUDA_ACTIVE,
+    CUDA_ALLOCATED,
+    CUDA_RESERVED,
+    PEAK_CUDA,
+    SERIES,
+    Series,
+)
 from leakhunt.text.message import Text
 
 
@@ -16,6 +23,7 @@ class CudaProbe:
         SERIES[CUDA_ALLOCATED].series,
         SERIES[CUDA_RESERVED].series,
         SERIES[CUDA_ACTIVE].series,
+        SERIES[PEAK_CUDA].series,
     )
 
     @classmethod
@@ -28,10 +36,12 @@ class CudaProbe:
 
         torch.cuda.init()
         self._statistics = torch.cuda.memory_stats
+        self.reset = torch.cuda.reset_peak_memory_stats
 
     def read(self, into: array[int], at: int) -> None:
-        """Bytes, three readings."""
+        """Bytes, four readings."""
         statistics = self._statistics()
         into[at] = statistics.get("allocated_bytes.all.current", 0)
         into[at + 1] = statistics.get("reserved_bytes.all.current", 0)
         into[at + 2] = statistics.get("active_bytes.all.current", 0)
+        into[at + 3] = statistics.get("allocated_bytes.all.peak", 0)

@@ -5,28 +5,26 @@ from __future__ import annotations
 from array import array
 from typing import ClassVar
 
-import psutil
-
 from leakhunt.model.series import LIVE_HEAP, SERIES, Series
-from leakhunt.text.message import Text, message
+from leakhunt.probes.allocator import serving
+from leakhunt.text.message import Text
 
 
 class LiveHeapProbe:
-    """``psutil.heap_info``: in-use bytes of malloc's heaps and of its own mmaps (mallinfo2)."""
+    """Bytes in use, as the allocator says that serves this process (glibc: mallinfo2)."""
 
     series: ClassVar[tuple[Series, ...]] = (SERIES[LIVE_HEAP].series,)
 
     @classmethod
     def unavailable(cls) -> Text | None:
-        """Why the allocator cannot be asked here (musl, old psutil), or None."""
-        if hasattr(psutil, "heap_info"):
-            return None
-        return message(
-            "probe.no-mallinfo2",
-            "the C library does not report malloc in use (no mallinfo2)",
-        )
+        """Why the allocator cannot be asked here (musl, mimalloc), or None."""
+        return serving().unavailable
+
+    def __init__(self) -> None:
+        live_bytes = serving().live_bytes
+        assert live_bytes is not None, "an allocator that cannot be asked has no probe"
+        self._live_bytes = live_bytes
 
     def read(self, into: array[int], at: int) -> None:
         """Bytes."""
-        info = psutil.heap_info()
-        into[at] = info.heap_used + info.mmap_used
+        into[at] = self._live_bytes()

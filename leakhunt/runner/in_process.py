@@ -27,7 +27,7 @@ def measure_here(plan: Plan, order: Order, body: Body, facts: Mapping[str, str])
         CannotWrite: the disk does not take the run file.
         BaseException: whatever the body raises.
     """
-    described = describe_process(plan.device, order.tells_audio, os.environ)
+    described = describe_process(plan.device, order.inputs, os.environ)
     header = header_of(plan, NoLimit(), facts, described)
     run_writer.create(order.run_file, header)
     started = time.monotonic()

@@ -23,7 +23,7 @@ import psutil
 from leakhunt.amounts import Amount
 from leakhunt.errors import MissingRequirement
 from leakhunt.model.comparison import ADDRESS_SPACE_LIMIT, CGROUP_LIMIT
-from leakhunt.text.language import mark
+from leakhunt.model.run import ADDRESS_SPACE, FREE_MEMORY, MEMORY_CGROUP, MEMORY_LIMIT
 from leakhunt.text.message import Message, Text, message
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -84,25 +84,34 @@ def memory_limit(size_bytes: int | None) -> MemoryLimit:
 _NO_LIMIT_BYTES = 1 << 60
 
 
-def memory_bounds(limit: MemoryLimit) -> dict[str, int]:
-    """What may stop a worker from growing, by what sets it: the most RSS it can have, in bytes."""
-    bounds = {mark("free memory"): psutil.virtual_memory().available}
+def memory_bounds(limit: MemoryLimit, held_bytes: int = 0) -> dict[str, int]:
+    """What may stop a process from growing, by what sets it: the most that it can have, in bytes.
+
+    `held_bytes` are what it holds already, and are part of what is free to it.
+    """
+    bounds = {FREE_MEMORY: psutil.virtual_memory().available + held_bytes}
     if limit.size_bytes is not None:
-        bounds[mark("the memory limit")] = limit.size_bytes
-    for controller, names in (
-        ("", ("memory.max", "memory.current")),
-        ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+        named = ADDRESS_SPACE if isinstance(limit, AddressSpaceLimit) else MEMORY_LIMIT
+        bounds[named] = limit.size_bytes
+    for controller, names, dropped in (
+        ("", ("memory.max", "memory.current"), ("file", "shmem")),
+        (
+            "memory",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+            ("total_cache", "total_shmem"),
+        ),
     ):
         own = _own_cgroup(controller)
         sizes = [_size(own / name) if own else None for name in names]
-        if sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
-            bounds[mark("the memory cgroup")] = sizes[0] - sizes[1]
+        if own and sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
+            cached, shared = (_count(own / "memory.stat", rf"^{name} (\d+)") for name in dropped)
+            bounds[MEMORY_CGROUP] = sizes[0] - (sizes[1] - (cached - shared)) + held_bytes
     if sys.platform == "linux":
         import resource
 
         soft = resource.getrlimit(resource.RLIMIT_AS)[0]
         if soft != resource.RLIM_INFINITY:
-            bounds["RLIMIT_AS"] = soft
+            bounds[ADDRESS_SPACE] = min(soft, bounds.get(ADDRESS_SPACE, soft))
     return bounds
 
 

@@ -51,6 +51,7 @@ class PreparedScenario:
             instrument=plan.instrument,
             environment={**self.variables, **plan.environment},
             interpreter=self.interpreter,
+            takes_peaks=plan.is_measured and plan.calls is None,
         )
         return measure(plan, order, self.folder / f"{name}.log", self.prepared.facts, progress)
 
@@ -126,6 +127,8 @@ def order_for(
         plain=settings.scenario.plain,
         devices=settings.scenario.devices,
         tells_audio=settings.scenario.tells_audio,
+        tells_input=settings.scenario.tells_input and not settings.scenario.tells_audio,
+        input_unit=settings.scenario.input_unit,
         run_file=run_file,
         context=context,
     )

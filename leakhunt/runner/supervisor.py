@@ -38,6 +38,7 @@ from leakhunt.worker.protocol import Order, write_go, write_order, write_phase
 
 # How often the run file is looked at; a worker that pauses waits so long for its answer.
 POLL_SECONDS = 0.02
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 # How long a worker that was asked to stop may take for its last call and for settling.
 GRACE_SECONDS = 20.0
 # How long the stack of a hung worker takes to reach its log.
@@ -158,7 +159,7 @@ class _Work:
         """Write the header; None: the worker did not get as far as describing itself."""
         if described is None:  # it makes no call either
             order = self.order
-            described = describe_process(self.plan.device, order.tells_audio, _environment(order))
+            described = describe_process(self.plan.device, order.inputs, _environment(order))
         header = header_of(self.plan, self.limit, self.facts, described)
         run_writer.create(self.order.run_file, header)
 
@@ -258,21 +259,32 @@ def _supervise(worker: subprocess.Popen[bytes], work: _Work) -> Outcome:
     plan, order, progress = work.plan, work.order, work.progress
     with Tail(order.run_file) as tail:
         last_news = work.started
-        answered = 0
+        answered = last_rss = 0
         while worker.poll() is None:
             time.sleep(POLL_SECONDS)
+            last_rss = max(last_rss, _rss_of(worker.pid))
             is_news = tail.follow()
             progress(tail)
             if is_news:
                 last_news = time.monotonic()
+                last_rss = 0
                 if tail.pauses > answered:
                     answered = tail.pauses
                     _answer(worker, order)
             elif plan.timeout_seconds and time.monotonic() - last_news > plan.timeout_seconds:
                 return _hung(worker, tail, plan.timeout_seconds)
-        tail.follow()
+        if tail.follow():
+            last_rss = 0
         progress(tail)
-        return _ended(worker, tail, work.limit)
+        return replace(_ended(worker, tail, work.limit), last_rss_bytes=last_rss or None)
+
+
+def _rss_of(pid: int) -> int:
+    """RSS of the worker as it is seen from outside; 0 where it is gone, or not told."""
+    try:
+        return int(Path("/proc", str(pid), "statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:

@@ -24,6 +24,7 @@ HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "make_input": ("state", "call"),
         "summarize": ("state", "result"),
         "audio_seconds": ("state", INPUT),
+        "input_size": ("state", INPUT),
     }
 )
 # These mean something without any parameter, too.

@@ -10,10 +10,10 @@ from typing import Any
 
 from leakhunt.errors import BadFile
 from leakhunt.model.scenario import Option
-from leakhunt.text.message import message
+from leakhunt.text.message import Text, message
 
 RESULT_KINDS = ("equal", "intervals")
-_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS")
+_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS", "INPUT_UNIT")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _DEVICES = ("cpu", "cuda")
 
@@ -49,6 +49,7 @@ def settings_of(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
         "requires": texts(values, "REQUIRES", file),
         "result_kind": result_kind,
         "default_calls": calls,
+        "input_unit": text_of(values, "INPUT_UNIT", file) or "",
     }
 
 
@@ -80,7 +81,7 @@ def constants_in(tree: ast.Module) -> dict[str, ast.expr]:
     return found
 
 
-def literal(node: ast.expr, what: str, file: Path) -> Any:
+def literal(node: ast.expr, what: Text, file: Path) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):

@@ -22,7 +22,6 @@ from leakhunt.scenario.constants import (
 )
 from leakhunt.scenario.modules import module_of
 from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.system import system_says
 
@@ -59,6 +58,7 @@ def describe(file: Path, functions: Sequence[str] = (), module: str = "") -> Sce
         **settings,
         prepares="prepare" in hooks,
         tells_audio="audio_seconds" in hooks,
+        tells_input="input_size" in hooks or "make_input" in hooks,
         module=module or (module_of(file) if plain else ""),
         plain=plain,
     )
@@ -114,7 +114,11 @@ def _marked(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.Call | None]]:
 def _variants(tree: ast.Module, devices: tuple[str, ...], file: Path) -> Iterator[Variant]:
     for node, call in _marked(tree):
         marks = {
-            str(keyword.arg): literal(keyword.value, tr("{arg} of @variant", arg=keyword.arg), file)
+            str(keyword.arg): literal(
+                keyword.value,
+                message("scenario.variant-argument", "{arg} of @variant", arg=keyword.arg),
+                file,
+            )
             for keyword in (call.keywords if call else ())
         }
         rate = marks.get("rate", 0)

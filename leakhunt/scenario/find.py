@@ -17,7 +17,6 @@ from leakhunt.scenario.describe import describe
 from leakhunt.scenario.modules import import_root, is_module_name, source_of
 from leakhunt.scenario.plain_functions import EVERY, is_pattern
 from leakhunt.scenario.variants import variants_named
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
@@ -49,7 +48,7 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
-    owner = tr("scenario {name}", name=scenario.name)
+    owner = message("scenario.named", "scenario {name}", name=scenario.name)
     return scenario, variants_named(owner, names, scenario.variants)
 
 
@@ -155,9 +154,9 @@ def settle_options(scenario: Scenario, given: Mapping[str, str]) -> dict[str, st
     for name, value in given.items():
         if name not in known:
             has = (
-                tr("known options: {known}", known=", ".join(known))
+                message("scenario.known-options", "known options: {known}", known=", ".join(known))
                 if known
-                else tr("it has no options")
+                else message("scenario.has-no-options", "it has no options")
             )
             raise UsageError(
                 message(

@@ -10,7 +10,6 @@ from typing import TypeAlias
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario.arguments import HOOKS, arguments_of, arguments_of_hook, parameters_of
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
@@ -87,7 +86,8 @@ def plain_variants(
         public = names.public()
         shown = ", ".join((*public[:_SHOWN], *(["..."] if len(public) > _SHOWN else [])))
         raise BadFile(
-            tr(
+            message(
+                "scenario.missing-function",
                 "{place}: missing function name. Example: '{place}:{first}'. Known functions:"
                 " {known}",
                 place=place,
@@ -95,7 +95,7 @@ def plain_variants(
                 known=shown,
             )
             if public
-            else tr("{place}: no function to measure", place=place)
+            else message("scenario.no-function", "{place}: no function to measure", place=place)
         )
     for name in _expanded(names, wanted):
         node = names.functions.get(name)
@@ -165,6 +165,6 @@ def _check(names: Names, name: str, place: str) -> None:
                 place=place,
                 name=name,
                 hint=hint(name, known),
-                known=", ".join(known[:_SHOWN]) or tr("none"),
+                known=", ".join(known[:_SHOWN]) or message("scenario.none", "none"),
             )
         )

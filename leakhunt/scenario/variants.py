@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from leakhunt.errors import UsageError
-from leakhunt.text.message import message
+from leakhunt.text.message import Text, message
 from leakhunt.text.suggest import hint
 
 
@@ -21,7 +21,7 @@ class Named(Protocol):
 _Variant = TypeVar("_Variant", bound=Named)
 
 
-def variants_named(owner: str, names: str, variants: Sequence[_Variant]) -> tuple[_Variant, ...]:
+def variants_named(owner: Text, names: str, variants: Sequence[_Variant]) -> tuple[_Variant, ...]:
     """The variants that `names`, with commas between them, stand for; all where it is empty.
 
     Raises:

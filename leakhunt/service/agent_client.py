@@ -15,6 +15,7 @@ from leakhunt.model.series import LIVE_HEAP, PYTHON_BLOCKS, SERIES, Series, Unit
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
+from leakhunt.storage.run_file import read_text
 from leakhunt.text.message import Text, message
 
 _SERIES = {
@@ -86,6 +87,11 @@ class Within:
                 sums.update({name: int(value) for name, value in told.items()})
         return dict(sums)
 
+    def allocators(self) -> list[dict[str, Any]]:
+        """What each of them says of its allocator; one of an older leakhunt says nothing."""
+        told = [line.ask("allocator") or {} for line in self._lines.values()]
+        return [each for each in told if "error" not in each]
+
     def largest(self) -> int | None:
         """The process that listens with the most live memory."""
         sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
@@ -132,10 +138,17 @@ NO_INSIDE = message(
 _NO_CUDA = message("soak.no-cuda", "the service uses no CUDA")
 
 
-def unavailable(series: Sequence[Series]) -> dict[str, Text]:
-    """Why the series of live memory are not read, where they are not; by name."""
+def unavailable(
+    series: Sequence[Series], allocators: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Text]:
+    """Why the series of live memory are not read, where they are not; by name.
+
+    `allocators` are what the processes that listen say of theirs.
+    """
     read = {each.name for each in series}
     missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
     if read & {LIVE_HEAP, PYTHON_BLOCKS}:
-        return {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
+        reasons = [read_text(each[LIVE_HEAP]) for each in allocators if LIVE_HEAP in each]
+        why = {LIVE_HEAP: reasons[0]} if reasons and LIVE_HEAP in missing else {}
+        return why | {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
     return dict.fromkeys(sorted(missing), NO_INSIDE)

@@ -99,7 +99,7 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(subject.plan),
         "facts": dict(subject.facts),
-        "environment": environment_of(subject.service),
+        "environment": {**environment_of(subject.service), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": {},
@@ -126,7 +126,7 @@ class _InstrumentedService:
             with paused(self._subject):
                 self._ask(f"watch {instrument} {capture}")
             phase = Phase(0, 1, Purpose.WARM_UP, 1, collects=False)
-            ends = stretches(before, calls)
+            ends = stretches(before, calls, instrument)
             done = 0
             for end, length in zip(ends, (ends[0], *map(sub, ends[1:], ends)), strict=True):
                 appender.append(encode({"record": "phase", **asdict(phase)}))

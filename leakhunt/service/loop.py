@@ -20,7 +20,7 @@ from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
-from leakhunt.model.series import CUDA_ALLOCATED
+from leakhunt.model.series import CUDA_ALLOCATED, PSS, RSS
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
 from leakhunt.service.load_generator import LoadEnded, LoadProcess
@@ -81,16 +81,25 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "plan": asdict(plan),
         "facts": facts,
-        "environment": environment_of(subject.service),
+        "environment": {**environment_of(subject.service), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
-        "limits": memory_bounds(subject.limit),
+        "limits": memory_bounds(subject.limit, _held_bytes(subject)),
     }
     run_writer.create(subject.run_file, header)
     identity = asdict(subject.service.tree.identity)
     return _carried_out(
         subject, readings, progress, {"record": "note", "kind": _SERVICE_NOTE, **identity}
     )
+
+
+def _held_bytes(subject: Subject) -> int:
+    """What the service holds before the load; nothing where it is gone."""
+    try:
+        held = subject.service.tree.read()
+    except ProcessLookupError:
+        return 0
+    return held.get(PSS) or held[RSS]
 
 
 def resume(subject: Subject, progress: Progress) -> Outcome:

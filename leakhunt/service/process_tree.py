@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from leakhunt.model.series import (
     CHILDREN,
     CUDA_PROCESS,
     DESCRIPTORS,
+    PEAK_RSS,
     PSS,
     RSS,
     SERIES,
@@ -54,6 +56,7 @@ class Tree:
         self._cgroup = _own_group(pid)
         self._on_gpu = gpu.is_read()
         self._on_gpu_bytes = 0
+        self._resets_peaks = os.access(Path("/proc", str(pid), "clear_refs"), os.W_OK)
         self._kernel_lists_children = Path("/proc", str(pid), "task", str(pid), "children").exists()
 
     @property
@@ -61,6 +64,7 @@ class Tree:
         """What `read` reads."""
         more = [CGROUP] if self._cgroup is not None else []
         more += [CUDA_PROCESS] if self._on_gpu else []
+        more += [PEAK_RSS] if self._resets_peaks else []
         return tuple(SERIES[name].series_of_tree for name in (*_OF_PROCESSES, *more))
 
     def is_alive(self) -> bool:
@@ -104,7 +108,7 @@ class Tree:
             ProcessLookupError: the first process is gone.
         """
         pids = self.pids() if pids is None else pids
-        values = dict.fromkeys(_OF_PROCESSES, 0)
+        values = dict.fromkeys((*_OF_PROCESSES, PEAK_RSS), 0)
         for pid in pids:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError), _readable(pid):
                 for name, value in dict(_process(Path("/proc", str(pid)))).items():
@@ -118,6 +122,14 @@ class Tree:
             self._on_gpu_bytes = gpu.used_bytes(pids, self._on_gpu_bytes)
             values[CUDA_PROCESS] = self._on_gpu_bytes
         return values
+
+    def reset_peaks(self, pids: Sequence[int]) -> None:
+        """Set the highest RSS of these processes back to the present one."""
+        if not self._resets_peaks:
+            return
+        for pid in pids:
+            with contextlib.suppress(OSError):  # gone, or another user's
+                Path("/proc", str(pid), "clear_refs").write_bytes(b"5")
 
     def _of_the_group(self, group: Path) -> int:
         try:
@@ -163,6 +175,7 @@ def _process(folder: Path) -> Iterator[tuple[str, int]]:
     status = dict(_lines(folder / "status"))
     yield RSS, _kib(status, "VmRSS")
     yield ANONYMOUS, _kib(status, "RssAnon")
+    yield PEAK_RSS, _kib(status, "VmHWM")
     yield THREADS, int(status.get("Threads", 0))
     yield PSS, _kib(dict(_lines(folder / "smaps_rollup")), "Pss")
     yield DESCRIPTORS, sum(1 for _ in (folder / "fd").iterdir())

@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 from leakhunt.errors import UsageError
+from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
 from leakhunt.model.run import Reading
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -22,6 +24,7 @@ from leakhunt.model.series import (
     SERIES,
     Series,
 )
+from leakhunt.probes.allocator import mapped_allocator
 from leakhunt.service.agent_client import Within, unavailable
 from leakhunt.service.process_tree import Tree
 from leakhunt.service.shared_counters import Counters, percentile_ns
@@ -67,7 +70,9 @@ class Readings:
                 )
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in told if series.name in names}
-        self.unavailable = unavailable(self.series)
+        allocators = self._within.allocators() if self.listening else []
+        self.unavailable = unavailable(self.series, allocators)
+        self.environment = _allocator_facts(allocators, sorted(self._pids))
         self._gone = self._come = 0
         # Samples for which no process listened.
         self.lost_inside = 0
@@ -119,6 +124,7 @@ class Readings:
         pids = self._tree.pids()
         self._note_processes(set(pids))
         outside = self._tree.read(pids)
+        self._tree.reset_peaks(pids)
         with pause or nullcontext():
             since = time.monotonic_ns()
             inside = self._ask_inside(pids)
@@ -208,3 +214,14 @@ class Readings:
         if not self._inside:
             return told
         return [*told, self.full("emptied"), self.full("trimmed")]
+
+
+def _allocator_facts(told: Sequence[Mapping[str, Any]], pids: Sequence[int]) -> dict[str, str]:
+    """Facts on the allocators of a service: as its processes tell, else by the files they map."""
+    facts = {
+        name: " / ".join(dict.fromkeys(str(each[name]) for each in told if name in each))
+        for name in (ALLOCATOR, PYTHON_ALLOCATOR)
+    }
+    if not facts[ALLOCATOR]:
+        facts[ALLOCATOR] = " / ".join(dict.fromkeys(filter(None, map(mapped_allocator, pids))))
+    return {name: fact for name, fact in facts.items() if fact}

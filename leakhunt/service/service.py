@@ -27,8 +27,7 @@ from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
 from leakhunt.runner.reaper import Reaper
 from leakhunt.service.process_tree import Identity, Tree
-from leakhunt.text.language import tr
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
@@ -207,7 +206,7 @@ def wait_until_ready(
     """
     address = urljoin(url, ready or "/")
     started = time.monotonic()
-    said = tr("nothing")
+    said: Text = message("soak.nothing", "nothing")
     while (waited := time.monotonic() - started) < timeout_seconds:
         if not service.is_alive():
             raise ScenarioFailed(_ended_early(service, limit))
@@ -275,16 +274,19 @@ def _answer(address: str, seconds: float) -> tuple[int | None, str]:
         return None, getattr(reason, "strerror", None) or str(reason) or type(error).__name__
 
 
-def _ended_early(service: Service, limit: MemoryLimit) -> str:
+def _ended_early(service: Service, limit: MemoryLimit) -> Message:
     code = service.exit_code
     if code is None:
-        how: Text = tr("unknown exit status: leakhunt did not start the service")
+        how: Text = message(
+            "soak.unknown-exit", "unknown exit status: leakhunt did not start the service"
+        )
     elif code < 0:
         how = limit.kernel_words() or signal.Signals(-code).name
     else:
-        how = tr("exit code {code}", code=code)
+        how = message("soak.exit-code", "exit code {code}", code=code)
     told = _last_words(service.log)
-    return tr(
+    return message(
+        "soak.ended-early",
         "the service ended before it was ready ({how}){told}{log}",
         how=how,
         told=f": {told}" if told else "",
@@ -292,8 +294,8 @@ def _ended_early(service: Service, limit: MemoryLimit) -> str:
     )
 
 
-def _see(log: Path | None) -> str:
-    return tr("; see {log}", log=log) if log is not None else ""
+def _see(log: Path | None) -> Text:
+    return message("soak.see-log", "; see {log}", log=log) if log is not None else ""
 
 
 def _last_words(log: Path | None) -> str:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any, NoReturn
 
-from leakhunt.text.language import tr
+from leakhunt.text.message import Text, message
 from leakhunt.toml_file import Table
 
 # A larger number is none that anybody measured.
@@ -20,11 +20,19 @@ class Fields:
     def __init__(self, document: Table, key: str) -> None:
         value = document.items.get(key)
         if not isinstance(value, dict):
-            document.bad(tr("{key}: expected a table, got {value!r}", key=key, value=value), key)
+            document.bad(
+                message(
+                    "baseline.expected-table",
+                    "{key}: expected a table, got {value!r}",
+                    key=key,
+                    value=value,
+                ),
+                key,
+            )
         self.items: Mapping[str, Any] = value
         self._document, self._key = document, key
 
-    def bad(self, problem: str) -> NoReturn:
+    def bad(self, problem: Text) -> NoReturn:
         """Say what is wrong in it.
 
         Raises:
@@ -73,7 +81,7 @@ class Fields:
 
     def _wrong(self, name: str) -> NoReturn:
         self.bad(
-            tr(
+            message("baseline.unexpected-value",
                 "{key}: {name}: unexpected value {value!r}",
                 name=name, key=self._key, value=self.items.get(name),
             )
@@ -88,10 +96,21 @@ def list_of_texts(document: Table, key: str, value: object, count: int | None) -
     """
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         document.bad(
-            tr("{key}: expected a list of texts, got {value!r}", key=key, value=value), key
+            message(
+                "baseline.expected-texts",
+                "{key}: expected a list of texts, got {value!r}",
+                key=key,
+                value=value,
+            ),
+            key,
         )
     if count is not None and len(value) != count:
-        told = tr("{key}: expected one entry for each of {count} runs", key=key, count=count)
+        told = message(
+            "baseline.one-entry-per-run",
+            "{key}: expected one entry for each of {count} runs",
+            key=key,
+            count=count,
+        )
         document.bad(told, key)
     return tuple(value)
 

@@ -18,7 +18,8 @@ from leakhunt.model.comparison import NOT_RECORDED
 from leakhunt.storage.baseline_reader import read_variant
 from leakhunt.storage.baseline_writer import text_of
 from leakhunt.storage.report_files import write_whole
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_says
 
 SUFFIX = ".toml"
 DEFAULT_PLACE = Path("leakhunt-baselines")
@@ -64,7 +65,12 @@ def read_file(file: Path) -> BaselineVariant:
         content = file.read_bytes()
     except OSError as error:
         raise BadFile(
-            tr("{file}: {strerror}. Check the path", file=file, strerror=tr(str(error.strerror)))
+            message(
+                "file.cannot-read",
+                "{file}: {strerror}. Check the path",
+                file=file,
+                strerror=system_says(error),
+            )
         ) from error
     return read_variant(content, str(file))
 
@@ -87,7 +93,8 @@ def _baseline(folder: Path) -> Baseline:
         named = Path(folder.resolve().name) / file.name
         if path_of(Path(), variant) != named:
             raise BadFile(
-                tr(
+                message(
+                    "baseline.belongs",
                     "{file}: belongs in {where}. Move the file there",
                     file=file,
                     where=path_of(Path(), variant),
@@ -95,7 +102,8 @@ def _baseline(folder: Path) -> Baseline:
             )
         if variant.environment != variants[0].environment:
             raise BadFile(
-                tr(
+                message(
+                    "baseline.other-environment",
                     "{file}: from another environment than {other}. Move one of them to"
                     " another folder",
                     file=file,
@@ -119,11 +127,12 @@ def write_variants(root: Path, variants: Sequence[BaselineVariant]) -> list[Path
             write_whole(path, text_of(variant))
         except OSError as error:
             raise CannotWrite(
-                tr(
+                message(
+                    "baseline.cannot-write",
                     "{path}: {strerror}. Existing files are unchanged: free some space, or"
                     " choose another folder with --into",
                     path=path,
-                    strerror=tr(str(error.strerror)),
+                    strerror=system_says(error),
                 )
             ) from error
         written.append(path)

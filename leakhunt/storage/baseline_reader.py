@@ -22,15 +22,15 @@ from leakhunt.model.baseline import (
 )
 from leakhunt.model.comparison import NOT_RECORDED, Matter, absent
 from leakhunt.model.plan import Work
-from leakhunt.model.series import compared_series
+from leakhunt.model.series import PEAK_RSS, compared_series
 from leakhunt.storage.baseline_fields import Fields, is_number, list_of_texts
 from leakhunt.storage.baseline_writer import BLOCKS, CHECKSUM, FACTS, FORMAT, checksum
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.toml_file import Table, read_table
 
 _KEYS = (
     "format", "scenario", "variant", "verdict", "measured", "environment", *FACTS, "calls",
-    "rss_total", "time", CHECKSUM,
+    "rss_total", PEAK_RSS, "time", CHECKSUM,
 )  # fmt: skip
 
 
@@ -41,8 +41,9 @@ def read_variant(content: bytes, file: str) -> BaselineVariant:
         BadFile: it is none, from a newer version, cut off, mixed from two, or has marks of a
             conflict.
     """
-    advice = tr(
-        "Resolve the merge conflict, or delete the file and run 'leakhunt baseline save' again"
+    advice = message(
+        "baseline.resolve-conflict",
+        "Resolve the merge conflict, or delete the file and run 'leakhunt baseline save' again",
     )
     return _Document(read_table(content, file, advice)).variant()
 
@@ -60,7 +61,7 @@ class _Document:
         measured = list_of_texts(self.table, "measured", items.get("measured"), None)
         count = len(measured)
         if count == 0:
-            self.table.bad(tr("measured: missing run"), "measured")
+            self.table.bad(message("baseline.missing-run", "measured: missing run"), "measured")
         environment = self._environment()
         variant = BaselineVariant(
             scenario=self._text("scenario"),
@@ -76,10 +77,17 @@ class _Document:
     def _check_format(self) -> None:
         version = self.table.items.get("format")
         if type(version) is not int or version < 1:
-            self.table.bad(tr("format: expected a number, got {value!r}", value=version), "format")
+            self.table.bad(
+                message(
+                    "baseline.expected-number",
+                    "format: expected a number, got {value!r}",
+                    value=version,
+                ),
+                "format",
+            )
         if version > FORMAT:
             raise BadFile(
-                tr(
+                message("baseline.newer-format",
                     "{file}: baseline format {version} is newer than this leakhunt (format"
                     " {format}). Update leakhunt",
                     file=self.table.source.file, version=version, format=FORMAT,
@@ -88,30 +96,48 @@ class _Document:
         known = (*_KEYS, *(facts.name for facts in compared_series()))
         for key in self.table.items:
             if key not in known:
-                self.table.bad(tr("unknown key {key!r}", key=key), key)
+                self.table.bad(message("baseline.unknown-key", "unknown key {key!r}", key=key), key)
 
     def _check_sum(self) -> None:
         """What was cut off, or mixed from two measurements, is no measurement."""
         lines = self.table.source.text.removesuffix("\n").split("\n")
         last = next((n for n, line in enumerate(lines) if line.startswith(CHECKSUM)), None)
         if last is None or any(line.strip() for line in lines[last + 1 :]):
-            told = tr("incomplete file: missing checksum at the end")
+            told = message(
+                "baseline.incomplete",
+                "incomplete file: missing checksum at the end",
+            )
             raise self.table.source.error(len(lines), told)
         if self.table.items.get(CHECKSUM) != checksum(lines[:last]):
-            told = tr("checksum mismatch: the file was edited, or merged from two")
+            told = message(
+                "baseline.checksum-mismatch",
+                "checksum mismatch: the file was edited, or merged from two",
+            )
             self.table.bad(told, CHECKSUM)
 
     def _text(self, key: str) -> str:
         value = self.table.items.get(key)
         if not isinstance(value, str) or not value:
-            self.table.bad(tr("{key}: expected a text, got {value!r}", key=key, value=value), key)
+            self.table.bad(
+                message(
+                    "baseline.expected-text",
+                    "{key}: expected a text, got {value!r}",
+                    key=key,
+                    value=value,
+                ),
+                key,
+            )
         return value
 
     def _environment(self) -> dict[str, str]:
         table = Fields(self.table, "environment")
         told = {name: table.text(name) for name in table.items}
         if missing := [name for name in IDENTITY if name not in told]:
-            table.bad(tr("environment: missing {name}", name=missing[0]))
+            table.bad(
+                message(
+                    "baseline.missing-environment", "environment: missing {name}", name=missing[0]
+                )
+            )
         return told
 
     def _facts(self, count: int, environment: Mapping[str, str]) -> list[Facts]:
@@ -135,19 +161,25 @@ class _Document:
     ) -> tuple[Profile, ...]:
         work = calls.items.get("work")
         if work not in list(Work):
-            calls.bad(tr("work: expected call or request, got {value!r}", value=work))
+            calls.bad(
+                message(
+                    "baseline.invalid-work",
+                    "work: expected call or request, got {value!r}",
+                    value=work,
+                )
+            )
         made, samples, per_sample = (
             calls.wholes(name, count) for name in ("made", "samples", "per_sample")
         )
         if min([*made, *samples, *per_sample]) < 1:
-            calls.bad(tr("calls: expected numbers of 1 or more"))
+            calls.bad(message("baseline.invalid-calls", "calls: expected numbers of 1 or more"))
         collects = calls.list_of("collects", lambda each: isinstance(each, bool), count)
         courses = {
             facts.name: self._courses(facts.name, count)
             for facts in compared_series()
             if facts.name in self.table.items
         }
-        totals = self._totals(count)
+        totals, peaks = self._of_runs("rss_total", count), self._of_runs(PEAK_RSS, count)
         times = self._times(count)
         return tuple(
             Profile(
@@ -161,6 +193,7 @@ class _Document:
                 courses={series: each[number] for series, each in courses.items()},
                 rss_growth=totals[number],
                 times=times[number],
+                peak_rss=peaks[number],
             )
             for number, facts in enumerate(self._facts(count, environment))
         )
@@ -182,11 +215,18 @@ class _Document:
             for rate, after_gc in zip(rates, rates_after_gc, strict=True)
         ]
 
-    def _totals(self, count: int) -> list[float | None]:
+    def _of_runs(self, key: str, count: int) -> list[float | None]:
         """As many as were read; which run is without one does not matter."""
-        value = self.table.items.get("rss_total", [])
+        value = self.table.items.get(key, [])
         if not isinstance(value, list) or len(value) > count or not all(map(is_number, value)):
-            self.table.bad(tr("{key}: expected a list of numbers", key="rss_total"), "rss_total")
+            self.table.bad(
+                message(
+                    "baseline.expected-list-numbers",
+                    "{key}: expected a list of numbers",
+                    key=key,
+                ),
+                key,
+            )
         return [*map(float, value), *[None] * (count - len(value))]
 
     def _times(self, count: int) -> list[Times | None]:
@@ -196,7 +236,7 @@ class _Document:
         spent = table.numbers("milliseconds", count)
         blocks = table.numbers("blocks", BLOCKS) if "blocks" in table.items else []
         if min([*spent, *blocks]) <= 0:
-            table.bad(tr("times must be above 0"))
+            table.bad(message("baseline.invalid-times", "times must be above 0"))
         told = tuple(each / 1e3 for each in blocks)
         return [Times(each / 1e3, told) for each in spent]
 
@@ -206,5 +246,10 @@ def _judged(calls: Fields, per_sample: int) -> range | None:
         return None
     first, last = calls.wholes("judged", 2)
     if not 0 < first <= last or (last - first) % per_sample:
-        calls.bad(tr("judged: expected the first and the last call"))
+        calls.bad(
+            message(
+                "baseline.judged",
+                "judged: expected the first and the last call",
+            )
+        )
     return range(first, last + 1, per_sample)

@@ -16,6 +16,7 @@ from typing import Any
 from leakhunt.errors import CannotWrite
 from leakhunt.model.run import Outcome
 from leakhunt.storage.run_file import FORMAT, SUFFIX
+from leakhunt.text.controls import json_text_bytes
 from leakhunt.text.message import message
 from leakhunt.text.record import as_json, fields_of
 from leakhunt.text.system import system_says
@@ -109,7 +110,7 @@ def encode(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(
         record, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=as_json
     )
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return json_text_bytes(text) + b"\n"
 
 
 class DiskFull(Exception):

@@ -22,7 +22,6 @@ from typing import Any
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed
 from leakhunt.scenario import find
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.record import to_record
 from leakhunt.worker.calling import EventLoop, UserModule
@@ -69,18 +68,18 @@ def _end_with(supervisor: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
-        raise SystemExit(tr("the supervisor ended"))
+        raise SystemExit(message("worker.supervisor-ended", "the supervisor ended"))
 
 
 def _describe_self(order: Order, channel: Channel) -> None:
     """Answer the supervisor, before any code of the user's runs, and wait for the run file."""
     if order.describes_to < 0:
         return
-    described = describe_process(order.context.device, order.tells_audio, os.environ)
+    described = describe_process(order.context.device, order.inputs, os.environ)
     with open(order.describes_to, "wb") as stream:
         stream.write(encode(described))
     if not channel.wait_for_run_file():
-        raise SystemExit(tr("the supervisor ended"))
+        raise SystemExit(message("worker.supervisor-ended", "the supervisor ended"))
 
 
 def _prepare(order: Order) -> int:

@@ -20,7 +20,6 @@ from leakhunt.scenario.arguments import (
     arguments_of,
     arguments_of_hook,
 )
-from leakhunt.text.language import tr
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 from leakhunt.worker.loop import Body
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _Function = Callable[..., Any]
+_HOOKS_OF_A_BODY = ("make_input", "summarize", "audio_seconds", "input_size")
 # What a scenario that marks variants gives them, by position.
 _OF_A_VARIANT = Arguments(("state", "input"), {})
 
@@ -88,7 +88,7 @@ class UserModule:
         Raises:
             UsageError: there is no such function, or it cannot be called.
         """
-        given = {name: self._hook(name) for name in ("make_input", "summarize", "audio_seconds")}
+        given = {name: self._hook(name) for name in _HOOKS_OF_A_BODY}
         hooks = {name: hook for name, hook in given.items() if hook is not None}
         function, arguments = self._function()
         if inspect.iscoroutinefunction(function):
@@ -117,8 +117,14 @@ class UserModule:
         function = getattr(self._module, name, None)
         if function is None and not hasattr(self._module, name):
             known = [each for each, value in vars(self._module).items() if callable(value)]
-            told = tr("{name}: function not found{hint}", name=self._name, hint=hint(name, known))
-            raise UsageError(told)
+            raise UsageError(
+                message(
+                    "scenario.function-not-found",
+                    "{name}: function not found{hint}",
+                    name=self._name,
+                    hint=hint(name, known),
+                )
+            )
         if not self._order.plain:
             return function, _OF_A_VARIANT  # type: ignore[return-value]
         if inspect.isclass(function):

@@ -23,8 +23,11 @@ from typing import Any
 from leakhunt.errors import LeakhuntError
 from leakhunt.instruments import Call
 from leakhunt.model.run import Phase
-from leakhunt.probes import Probe, choose
+from leakhunt.probes import PeakProbe, Probe, choose
+from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
+from leakhunt.worker.input_sizes import obvious_size, obvious_unit
+from leakhunt.worker.peak_pass import peak_note
 from leakhunt.worker.protocol import Order
 from leakhunt.worker.recorder import MeasuredRecorder, UnderInstrument
 
@@ -65,8 +68,8 @@ class Body:
     """What a run calls again and again.
 
     `function` is called with `state` and an input, which `make_input` makes of the state and the
-    number of the call, outside the timing. `summarize` and `audio_seconds` are a scenario's, if it
-    has them. `module` is the file's that it is in.
+    number of the call, outside the timing. `summarize`, `audio_seconds` and `input_size` are a
+    scenario's, if it has them. `module` is the file's that it is in.
     """
 
     module: ModuleType
@@ -75,6 +78,7 @@ class Body:
     make_input: Callable[[Any, int], Any] = _the_number
     summarize: Callable[[Any, Any], Any] | None = None
     audio_seconds: Callable[[Any, Any], float] | None = None
+    input_size: Callable[[Any, Any], float] | None = None
 
 
 def carry_out(
@@ -99,12 +103,16 @@ def carry_out(
     while not stop.asked and (phase := next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
+        if note := calls.new_input_note():
+            appender.append(encode({"record": "note", **note}))
         for line in observer.pause(phase):
             appender.append(line)
     for line in observer.end():
         appender.append(line)
     if stop.asked:
         appender.append(encode({"record": "note", "kind": "stopped"}))
+    elif order.takes_peaks and not order.instrument and calls.reads_peaks:
+        appender.append(encode({"record": "note", **peak_note(calls.once)}))
 
 
 class Calls:
@@ -124,12 +132,21 @@ class Calls:
         for kind in kinds:
             self._probes.append((kind(), width))
             width += len(kind.series)
+        # The high-water marks are set back before the first call of a sample.
+        probes = (probe for probe, _ in self._probes)
+        self._resets = [probe.reset for probe in probes if isinstance(probe, PeakProbe)]
+        self.reads_peaks = PeakRssProbe in kinds
         self._audio_seconds = body.audio_seconds if order.tells_audio else None
-        # What is added up over the calls of a sample comes last: time, and before it audio.
-        self._added = range(width, width + (2 if order.tells_audio else 1))
-        self._values = array("q", [0]) * self._added.stop
+        self._input_size = body.input_size
+        self._input_unit = order.input_unit
+        # What the calls of a sample are told or take comes last: input, audio, time.
+        self._input_at = width if order.tells_input else None
+        self._is_input_told = False
+        count = width + order.tells_input + order.tells_audio + 1
+        self._added = range(width, count)
+        self._values = array("q", [0]) * count
         self._line = b'{"record":"sample","call":%d,"values":['
-        self._line += b",".join([b"%d"] * self._added.stop)
+        self._line += b",".join([b"%d"] * count)
         self._line += b"]}\n"
 
     def run(self, phase: Phase, stop: Stop) -> None:
@@ -141,10 +158,12 @@ class Calls:
                 return
             for at in self._added:
                 values[at] = 0
+            is_first = True
             for _ in range(phase.calls_per_sample):
                 call = self.done
-                result = self._call(call)
+                result = self._call(call, is_first)
                 self.done = call + 1
+                is_first = False
             summary = b"" if self._summarize is None else self._summary(call, result)
             del result
             if phase.collects:
@@ -154,15 +173,54 @@ class Calls:
             self._write(self._line % (call, *values) + summary)
             del summary
 
-    def _call(self, call: int) -> Any:
+    def new_input_note(self) -> dict[str, Any] | None:
+        """In which unit the inputs are measured, once it is known."""
+        if self._input_at is None or self._is_input_told or not self._input_unit:
+            return None
+        self._is_input_told = True
+        return {"kind": "input", "unit": self._input_unit}
+
+    def once(self, begin: Callable[[], None]) -> int:
+        """Make one call, `begin` between its input and it; the size of its input.
+
+        In what the scenario tells: nanoseconds of audio, or the unit of its inputs; 0 if neither.
+        """
+        item = self._make_input(self.state, self.done)
+        begin()
+        self.function(self.state, item)
+        self.done += 1
+        if self._audio_seconds is not None:
+            return round(self._audio_seconds(self.state, item) * _NANOSECONDS)
+        if self._input_at is None:
+            return 0
+        return self._size_of(item)
+
+    def _call(self, call: int, is_first: bool) -> Any:
         """The result of one call; its time is added to the sample's."""
         item = self._make_input(self.state, call)
+        if self._input_at is not None:
+            self._measure(item, self._input_at)
+        if is_first:
+            for reset in self._resets:
+                reset()
         started = time.perf_counter_ns()
         result = self.function(self.state, item)
         self._values[-1] += time.perf_counter_ns() - started
         if self._audio_seconds is not None:
             self._values[-2] += round(self._audio_seconds(self.state, item) * _NANOSECONDS)
         return result
+
+    def _measure(self, item: Any, at: int) -> None:
+        """The size of the largest input of a sample."""
+        self._values[at] = max(self._values[at], self._size_of(item))
+
+    def _size_of(self, item: Any) -> int:
+        if self._input_size is not None:
+            return round(self._input_size(self.state, item))
+        size = obvious_size(item)
+        if size and not self._input_unit:
+            self._input_unit = obvious_unit(item)
+        return size
 
     def _fill_free_lists(self) -> None:
         """Read and format without writing: a collection has emptied the interpreter's free lists.

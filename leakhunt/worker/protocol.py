@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Phase, Purpose
+from leakhunt.model.series import AUDIO, INPUT
 from leakhunt.scenario.contract import Context
 
 
@@ -42,13 +43,16 @@ class Order:
     `prepare` order it is where the answer goes. `function` is the variant's function in the
     scenario file, which is imported as `module` where it is part of a package; `plain`: it marks no
     variant. `devices` are those the scenario knows; `instrument` watches the run, if it is not to
-    be measured; `tells_audio`: the scenario says how much audio a call's input is; `environment` is
-    added to the worker's. `interpreter` is the Python that runs it; empty: this one. `provider`
-    names who finds what is called, where it is no variant of a scenario, as ``module:function``;
-    the worker calls it with this order, the channel, the appender and the stop. `test` is then the
-    test whose body is measured. `describes_to` is the descriptor of a pipe: the worker describes
-    itself there (`worker.description`) and waits until the run file exists; -1: nobody asks. The
-    steps of the run follow on the same channel, one each time the worker pauses.
+    be measured; `tells_audio`: the scenario says how much audio a call's input is; `tells_input`: a
+    call's input has a size, in `input_unit` where the scenario says so (else that of bytes, texts
+    and arrays is found); `takes_peaks`: a few calls after the run show what each takes at its
+    height; `environment` is added to the worker's. `interpreter` is the Python that runs it; empty:
+    this one. `provider` names who finds what is called, where it is no variant of a scenario, as
+    ``module:function``; the worker calls it with this order, the channel, the appender and the
+    stop. `test` is then the test whose body is measured. `describes_to` is the descriptor of a
+    pipe: the worker describes itself there (`worker.description`) and waits until the run file
+    exists; -1: nobody asks. The steps of the run follow on the same channel, one each time the
+    worker pauses.
     """
 
     prepare: bool
@@ -60,6 +64,9 @@ class Order:
     context: Context
     instrument: Instrument | None = None
     tells_audio: bool = False
+    tells_input: bool = False
+    input_unit: str = ""
+    takes_peaks: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: str = ""
     provider: str = ""
@@ -67,6 +74,12 @@ class Order:
     module: str = ""
     plain: bool = False
     describes_to: int = -1
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The series that say how big a call's input is, in their order."""
+        told = {INPUT: self.tells_input, AUDIO: self.tells_audio}
+        return tuple(name for name, is_told in told.items() if is_told)
 
 
 def write_order(order: Order) -> bytes:

@@ -7,7 +7,6 @@ Worker side. The differences between the steps say what kind of memory it was: c
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import re
@@ -28,10 +27,16 @@ from leakhunt.model.series import (
     PYTHON_LIVE,
     RSS,
 )
+from leakhunt.probes.allocator import serving
+from leakhunt.probes.peaks import highest_before_reset
 
+# The highest RSS of the process's life.
+PEAK = "rss_peak"
 _STATUS_NAMES = {
     "VmRSS": RSS,
-    "VmHWM": "rss_peak",
+    "VmHWM": PEAK,
+    "VmSize": "address_space",
+    "VmPTE": "page_tables",
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
     "RssShmem": "rss_shared",
@@ -105,15 +110,16 @@ def full_reading(step: str) -> Reading:
     values = {**_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks") and (blocks := sys.getallocatedblocks()):
         values[PYTHON_BLOCKS] = blocks  # 0: pymalloc is switched off
-    if hasattr(psutil, "heap_info"):
-        info = psutil.heap_info()
-        values[LIVE_HEAP] = info.heap_used + info.mmap_used
+    live_bytes = serving().live_bytes
+    if live_bytes is not None:
+        values[LIVE_HEAP] = live_bytes()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()
         values[CUDA_RESERVED] = torch.cuda.memory_reserved()
         free, total = torch.cuda.mem_get_info()
         values["cuda_device_used"] = total - free
+        values["cuda_total"] = total
     return Reading(step, values)
 
 
@@ -125,18 +131,16 @@ def empty_framework_caches() -> None:
 
 
 def trim_malloc() -> None:
-    """``malloc_trim(0)`` where the C library has it (glibc); thread arenas are trimmed too."""
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    """Let the allocator hand back what is free (glibc: ``malloc_trim(0)``, with all arenas)."""
+    serving().trim()
 
 
 def _kernel_values() -> dict[str, int]:
     values = _sizes_in("/proc/self/status", _STATUS_NAMES)
     if not values:
         return {RSS: psutil.Process().memory_info().rss}
+    if PEAK in values:  # it may have been set back since
+        values[PEAK] = max(values[PEAK], highest_before_reset())
     return values | _sizes_in("/proc/self/smaps_rollup", _ROLLUP_NAMES)
 
 

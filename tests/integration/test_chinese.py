@@ -380,7 +380,9 @@ def test_a_run_in_chinese_leaves_an_english_run_file(
         "    if len(KEPT) > 160:\n        os.kill(os.getpid(), 9)\n"
     )
     environment = {**os.environ, "LEAKHUNT_LANG": "zh"}
-    done = leakhunt("run", file, "--calls", 200, "--out", "out", env=environment)
+    done = leakhunt(
+        *("run", file, "--calls", 200, "--format", "json,md", "--out", "out"), env=environment
+    )
     assert done.returncode == 0
     assert "第 160 次调用之后（共 200 次）SIGKILL" in done.stdout
     assert left_in_english(done.stdout) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from click.testing import CliRunner
+
 from leakhunt import errors
 from leakhunt.cli.main import cli
 from leakhunt.errors import BY_EXIT_CODE, INTERRUPTED, LeakhuntError
@@ -27,6 +29,6 @@ def test_no_failure_looks_like_a_result() -> None:
 
 
 def test_the_help_names_every_exit_code() -> None:
-    told = cli.epilog or ""
+    told = CliRunner().invoke(cli, ["--help"]).output
     for code in {*BY_EXIT_CODE, *map(int, GateAnswer), INTERRUPTED}:
-        assert f" {code} " in told
+        assert f"\n  {code} " in told

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from leakhunt.amounts import format_amount, format_bytes, format_seconds, parse_rate, parse_size
+from leakhunt.amounts import (
+    format_amount,
+    format_bytes,
+    format_interval,
+    format_seconds,
+    parse_rate,
+    parse_size,
+)
 from leakhunt.errors import UsageError
 from leakhunt.model.series import Unit
 
@@ -73,3 +80,18 @@ def test_an_amount_carries_the_unit_of_its_series() -> None:
     assert format_amount(3, Unit.BLOCKS) == "3 blocks"
     assert format_amount(2, Unit.COUNT) == "2"
     assert format_amount(2e6, Unit.NANOSECONDS) == "2 ms"
+
+
+@pytest.mark.parametrize(
+    ("figures", "text"),
+    [
+        (("4.01 KiB/call", "4.00 KiB", "4.02 KiB"), "4.01 [4.00, 4.02] KiB/call"),
+        (("-58.4 KiB", "-58.5 KiB", "-58.3 KiB"), "-58.4 [-58.5, -58.3] KiB"),
+        (("1.01 MiB", "1000 KiB", "1.02 MiB"), "1.01 MiB [1000 KiB, 1.02 MiB]"),
+        (("1 block", "0.9 blocks", "1.1 blocks"), "1 block [0.9 blocks, 1.1 blocks]"),
+        (("0 B/call", "0 B", "0 B"), "0 [0, 0] B/call"),
+        (("2", "1", "3"), "2 [1, 3]"),
+    ],
+)
+def test_an_interval_names_its_unit_once(figures: tuple[str, str, str], text: str) -> None:
+    assert format_interval(*figures) == text

@@ -26,7 +26,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
-from leakhunt.model.verdict import Status, Verdict
+from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.text.message import Message, Text, joined, message, sentences
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
@@ -57,8 +57,7 @@ BLIND_TO = {
     ),
     Instrument.MEMRAY: message(
         "attribution.blind-memray",
-        "memray does not see calls that reach malloc by its address (ctypes),"
-        " nor single objects inside pymalloc's arenas",
+        "memray does not see calls that reach malloc by its address (ctypes)",
     ),
     Instrument.CUDA: message(
         "attribution.blind-cuda",
@@ -171,13 +170,12 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         kind=Kind.BOUNDED_CACHE,
         also=tuple(kind for kind in verdict.also if not kind.is_leak),
         sentence=sentences([ceiling_reached, until_then]),
-        forecast=None,
     )
 
 
 def _ends_before(verdict: Verdict, calls: int) -> bool:
     """Whether the memory is used up before so many calls."""
-    return verdict.forecast is not None and verdict.forecast.calls_soonest < calls
+    return verdict.forecast is not None and verdict.forecast.comes_within(calls)
 
 
 def _causes(suspects: Sequence[Suspect]) -> list[Message]:
@@ -204,10 +202,19 @@ def is_growing(verdict: Verdict) -> bool:
     )
 
 
+def rss_alone(verdict: Verdict) -> Trend | None:
+    """RSS, where it rises and the process that was measured does not tell its live heap."""
+    if LIVE_HEAP in verdict.trends or PYTHON_BLOCKS not in verdict.trends:
+        return None
+    rss = verdict.trends.get(RSS)
+    return rss if rss is not None and rss.rises_undecided else None
+
+
 def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     """The bytes per call that stay, over all heaps; None where what grows is no memory.
 
-    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; for mappings, RSS.
+    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; RSS for mappings, and where
+    the live heap cannot be read.
     """
     total = 0.0
     for name in (LIVE_HEAP, CUDA_ALLOCATED):
@@ -218,6 +225,8 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     blocks = verdict.trends.get(PYTHON_BLOCKS)
     if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
         total += max(left.rate, 0.0)
+    if (alone := rss_alone(verdict)) is not None:
+        total += max(alone.rate or 0.0, 0.0)
     if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
         total += max(verdict.trends[RSS].rate or 0.0, 0.0)
     least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
-from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.model.attribution import Cause, Finding, FindingKind, Frame, Instrument, Origin
 
 # An array that grows is another block for a moment, and an index beside it.
@@ -63,11 +63,13 @@ class _Site:
 def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
     """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
     sites = {site.finding.key: site for site in _retained_sites(findings)}
-    if any(finding.instrument is Instrument.MEMRAY for finding in findings):
-        return list(_native(sites.values(), mappings))
     found = list(_containers(findings, sites))
     found += _counted(findings)
-    found += _by_line(site for site in sites.values() if not site.claimed)
+    rest = [site for site in sites.values() if not site.claimed]
+    if any(finding.instrument is Instrument.MEMRAY for finding in findings):
+        found += _native(rest, mappings)
+    else:
+        found += _by_line(rest)
     return _with_types(found, findings)
 
 
@@ -90,8 +92,9 @@ def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
     for finding in findings:
         if finding.sort is not FindingKind.SITE:
             continue
-        blocks = retained(finding.calls, finding.counts)
-        grown = retained(finding.calls, finding.sizes)
+        stays = lasting if "apart" in finding.facts else retained
+        blocks = stays(finding.calls, finding.counts)
+        grown = stays(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
             yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
 
@@ -135,15 +138,30 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
 
     for finding, rate in sorted(growing, key=lambda entry: -size(entry)):
-        claimed = [sites[key] for key in finding.keeps if key in sites and not sites[key].claimed]
+        claimed = [
+            sites[key]
+            for key in finding.keeps
+            if key in sites and not sites[key].claimed and not _is_cached(sites[key])
+        ]
         if traced and not claimed:
             continue
         slots = finding.facts.get("slot_bytes", 0)
         others = [site for key, site in sites.items() if key not in kept_by_any]
         for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
             site.claimed = True
-        each = finding.facts.get("native_bytes", 0) + slots
+        # memray sees what the items have in native memory, too.
+        by_memray = finding.instrument is Instrument.MEMRAY
+        sees_all = by_memray and any(site.finding.what == "malloc" for site in claimed)
+        each = slots if sees_all else finding.facts.get("native_bytes", 0) + slots
         yield _cluster(finding, rate, claimed, each * rate.per_call)
+
+
+def _is_cached(site: _Site) -> bool:
+    """Whether a native cache keeps it, whoever keeps what else its line makes."""
+    if site.finding.instrument is not Instrument.MEMRAY:
+        return False
+    cause = known_cause([site.finding], catalogue())
+    return cause is not None and cause.bound is not None
 
 
 def _nodes(

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from leakhunt.analysis.attribution.attribute import attribute, is_explained
+from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
 from leakhunt.model.attribution import Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS
 from leakhunt.model.verdict import Verdict
 
-_INSTRUMENTS: Mapping[Kind, Instrument] = {
-    Kind.RESOURCE_GROWTH: Instrument.RESOURCES,
-    Kind.PYTHON_LEAK: Instrument.TRACEMALLOC,
-    Kind.NATIVE_LEAK: Instrument.MEMRAY,
-    Kind.MAPPING_GROWTH: Instrument.MEMRAY,
-    Kind.CUDA_LEAK: Instrument.CUDA,
+# What sees it, the first that can be used here.
+_INSTRUMENTS: Mapping[Kind, tuple[Instrument, ...]] = {
+    Kind.RESOURCE_GROWTH: (Instrument.RESOURCES,),
+    Kind.PYTHON_LEAK: (Instrument.MEMRAY, Instrument.TRACEMALLOC),
+    Kind.NATIVE_LEAK: (Instrument.MEMRAY,),
+    Kind.MAPPING_GROWTH: (Instrument.MEMRAY,),
+    Kind.CUDA_LEAK: (Instrument.CUDA,),
 }
 # For a series that is not decided yet but rises for certain.
-_BY_SERIES: Mapping[str, Instrument] = {
-    CUDA_ALLOCATED: Instrument.CUDA,
-    PYTHON_BLOCKS: Instrument.TRACEMALLOC,
-    LIVE_HEAP: Instrument.MEMRAY,
+_BY_SERIES: Mapping[str, tuple[Instrument, ...]] = {
+    CUDA_ALLOCATED: (Instrument.CUDA,),
+    PYTHON_BLOCKS: (Instrument.MEMRAY, Instrument.TRACEMALLOC),
+    LIVE_HEAP: (Instrument.MEMRAY,),
 }
 # When the first does not explain the growth.
 _FURTHER: tuple[Instrument, ...] = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
 
 
-def instruments_for(verdict: Verdict) -> tuple[Instrument, ...]:
-    """The instruments that see what grows, the first to be used first; none where nothing does."""
+def instruments_for(
+    verdict: Verdict,
+    usable: Collection[Instrument] = tuple(Instrument),
+    used: Collection[Instrument | None] = (),
+) -> tuple[Instrument, ...]:
+    """Those of `usable` that see what grows, the first to be used first; none: nothing does.
+
+    What one of those `used` has seen is left out.
+    """
     kinds = [_INSTRUMENTS[kind] for kind in (verdict.kind, *verdict.also) if kind in _INSTRUMENTS]
     rising = [
-        instrument
-        for name, instrument in _BY_SERIES.items()
+        instruments
+        for name, instruments in _BY_SERIES.items()
         if (trend := verdict.trends.get(name)) is not None and trend.rises_undecided
     ]
-    return tuple(dict.fromkeys((*kinds, *(rising if not kinds else ()))))
+    if rss_alone(verdict) is not None:
+        rising.append((Instrument.MEMRAY,))
+    unseen = [one for one in kinds or rising if not any(each in used for each in one)]
+    first = (next((each for each in one if each in usable), None) for one in unseen)
+    return tuple(dict.fromkeys(each for each in first if each is not None))
 
 
 def next_instrument(
@@ -47,23 +59,22 @@ def next_instrument(
 ) -> Instrument | None:
     """The one of `usable` to use after those of `instrumented`; None: nothing is open."""
     used = {each.plan.instrument for each in instrumented}
-    fitting = instruments_for(verdict)
-    if not fitting and not instrumented:
+    if not instruments_for(verdict) and not instrumented:
         return None
-    open_still = [each for each in fitting if each not in used and each in usable]
+    open_still = [*instruments_for(verdict, usable, used)]
     if not open_still:
         attribution = attribute(run, verdict, instrumented)
         if not is_explained(attribution):
             further = _FURTHER
         else:
-            further = (Instrument.TRACEMALLOC,) if _is_pythons(attribution) else ()
+            further = (Instrument.TRACEMALLOC,) if _is_pythons(attribution, used) else ()
         open_still = [each for each in further if each not in used and each in usable]
     return next(iter(open_still), None)
 
 
-def _is_pythons(attribution: Attribution) -> bool:
-    """Whether memray's first suspect is memory that Python asked for: an object, held by others."""
-    if not attribution.suspects:
+def _is_pythons(attribution: Attribution, used: Collection[Instrument | None]) -> bool:
+    """Whether the first suspect is memory that Python asked for, and nobody looked who holds it."""
+    if not attribution.suspects or Instrument.MEMRAY in used:
         return False
     first = attribution.suspects[0]
     innermost = next(iter(first.stack), None)

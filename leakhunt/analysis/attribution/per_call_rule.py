@@ -29,6 +29,33 @@ class RetainedPerCall:
     exact: bool
 
 
+# Of what stays in short stretches, so much must stay in the longest one, for each of its calls.
+_LASTING_SHARE = 0.8
+
+
+def lasting(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
+    """The same of stretches that were counted apart: what is replaced after a while does not count.
+
+    What takes the place of older things stays in the short stretches, and not in the longest.
+    """
+    found = retained(calls, amounts)
+    if found is None or found.exact:
+        return found
+    spans = [later - earlier for earlier, later in pairwise(calls)]
+    growth = [later - earlier for earlier, later in pairwise(amounts)]
+    at = spans.index(max(spans))
+    rest = sum(spans) - spans[at]
+    rate = (sum(growth) - growth[at]) / rest if rest else 0.0
+    chance = 0.0 if _is_even(spans, growth, at) else _DEVIATIONS * sqrt(rate * spans[at])
+    return found if growth[at] >= _LASTING_SHARE * rate * spans[at] - chance else None
+
+
+def _is_even(spans: Sequence[int], growth: Sequence[int], without: int) -> bool:
+    """Whether all stretches but one grew by the same whole number per call."""
+    pairs = [pair for at, pair in enumerate(zip(spans, growth, strict=True)) if at != without]
+    return all(gain * pairs[0][0] == pairs[0][1] * span for span, gain in pairs)
+
+
 def retained(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
     """What of a count stays per call, from the counts at marks after so many `calls`; else None."""
     spans = [later - earlier for earlier, later in pairwise(calls)]

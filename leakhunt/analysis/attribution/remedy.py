@@ -11,7 +11,9 @@ from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
 from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.cross_checks import heap_unread
 from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.model.allocators import ROUNDING_SHARE, TRY_ALLOCATORS, allocator_of
 from leakhunt.model.attribution import Interval, RemedyTrial
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
@@ -28,7 +30,7 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
     tried: dict[tuple[str, str], dict[int, dict[Role, Run]]] = {}
     for run in sorted(runs, key=lambda each: each.started_at):
         plan = run.plan
-        if plan.role in (Role.BEFORE, Role.AFTER):
+        if plan.role in (Role.BEFORE, Role.AFTER) and plan.remedy != TRY_ALLOCATORS:
             by_round = tried.setdefault((plan.reference, plan.remedy), {})
             by_round.setdefault(plan.round, {})[plan.role] = run
     for (variant, remedy), by_round in tried.items():
@@ -42,8 +44,6 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
 
 
 def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> RemedyTrial:
-    before = [live_bytes_per_call(one) for one, _ in pairs]
-    after = [live_bytes_per_call(other) for _, other in pairs]
     ratios = [_seconds(other) / _seconds(one) for one, other in pairs]
     compared = [difference(one, other) for one, other in pairs]
     logs = interval([log(ratio) for ratio in ratios])
@@ -51,16 +51,37 @@ def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> Remed
         variant=variant,
         remedy=remedy,
         pairs=len(pairs),
-        before=fmean(before),
-        after=fmean(after),
-        saved=interval([one - other for one, other in zip(before, after, strict=True)]),
+        before=None,
+        after=None,
+        saved=None,
         saved_rss_bytes=interval([_rss_growth(one) - _rss_growth(other) for one, other in pairs]),
         time_ratio=Interval(exp(logs.estimate), exp(logs.low), exp(logs.high)),
         compared=sum(each.compared for each in compared if each is not None),
         differing=sum(each.differing for each in compared if each is not None),
         sentence="",
     )
-    return _with_sentence(trial)
+    return _with_sentence(_with_saving(trial, pairs))
+
+
+def _with_saving(trial: RemedyTrial, pairs: Sequence[tuple[Run, Run]]) -> RemedyTrial:
+    """With what is saved of live memory, where the allocators of both sides tell it."""
+    unread = next((why for pair in pairs for run in pair if (why := heap_unread(run))), "")
+    if unread:
+        return replace(trial, unread=unread)
+    before, after = (
+        [live_bytes_per_call(run) for run in side] for side in zip(*pairs, strict=True)
+    )
+    saved = interval([one - other for one, other in zip(before, after, strict=True)])
+    told = replace(trial, before=fmean(before), after=fmean(after), saved=saved)
+    if len(_allocators(pairs)) < 2:
+        return told
+    return replace(told, rounding=ROUNDING_SHARE * max(*before, *after, 0.0))
+
+
+def _allocators(pairs: Sequence[tuple[Run, Run]]) -> tuple[str, ...]:
+    """What served malloc in these runs, each once."""
+    found = (allocator_of(run.environment) for pair in pairs for run in pair)
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -121,28 +142,35 @@ def _statements(trial: RemedyTrial) -> Iterator[Message]:
 
 def _saving(trial: RemedyTrial) -> Message:
     saved = trial.saved
-    low, high = Rate(saved.low), Rate(saved.high)
-    if saved.low > 0:
+    if saved is None or trial.before is None:
+        return message(
+            "attribution.saving-unread",
+            "live memory cannot be compared ({why})",
+            why=trial.unread,
+        )
+    values = {"low": Rate(saved.low), "high": Rate(saved.high)}
+    if trial.saves:
         return message(
             "attribution.saves",
             "saves {estimate} of {before} ({low} to {high})",
             estimate=Rate(saved.estimate),
-            low=low,
-            high=high,
             before=Rate(trial.before),
+            **values,
         )
-    if saved.high < 0:
+    if saved.high < -trial.rounding:
         return message(
             "attribution.makes-worse",
             "increases growth by {estimate}",
             estimate=Rate(-saved.estimate),
         )
-    return message(
-        "attribution.saves-nothing",
-        "no significant saving ({low} to {high})",
-        low=low,
-        high=high,
-    )
+    if trial.rounding and not saved.low <= 0 <= saved.high:
+        return message(
+            "attribution.saves-rounding",
+            "no saving: {low} to {high} of {before} is how differently two allocators round sizes",
+            before=Rate(trial.before),
+            **values,
+        )
+    return message("attribution.saves-nothing", "no significant saving ({low} to {high})", **values)
 
 
 def _results(trial: RemedyTrial) -> Message:

@@ -23,20 +23,9 @@ from leakhunt.model.attribution import (
     Origin,
     Suspect,
 )
+from leakhunt.model.series import Unit
 from leakhunt.text.message import Message, Text, message, plural_message, word
 
-_OPEN = {
-    "descriptor": message("attribution.open-descriptors", "open descriptors"),
-    "thread": message("attribution.open-threads", "open threads"),
-    "child process": message("attribution.open-child-processes", "open child processes"),
-    "temporary file": message("attribution.open-temporary-files", "open temporary files"),
-}
-_OPEN_THINGS = message("attribution.open-things", "open resources")
-_COUNTED = {
-    FindingKind.CONTAINER: message("attribution.items", "items"),
-    FindingKind.GRAPH: message("attribution.graph-nodes", "nodes of an autograd graph"),
-}
-_BLOCKS = message("attribution.blocks", "blocks")
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
 
@@ -153,14 +142,14 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     if cluster.sites:
         blocks = sum(per_call for _, per_call in cluster.sites)
         size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
-        calls = lead.calls[-1] - lead.calls[0]
-        instrument = cluster.sites[0][0].instrument
+        first = cluster.sites[0][0]
+        calls, instrument = first.calls[-1] - first.calls[0], first.instrument
         stacks = plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites))
         yield message(
             "attribution.sites",
-            "{instrument}: {blocks:.3g} blocks, {rate}, on {stacks}",
+            "{instrument}: {blocks}, {rate}, on {stacks}",
             instrument=instrument,
-            blocks=blocks,
+            blocks=Amount(blocks, Unit.BLOCKS),
             rate=Rate(size / calls),
             stacks=stacks,
         )
@@ -213,9 +202,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
             per_call=Rate(per_call),
             how=stretches,
         )
-    what = _COUNTED.get(lead.sort, _BLOCKS)
-    if lead.sort is FindingKind.RESOURCE:
-        what = _OPEN.get(lead.what, _OPEN_THINGS)
+    what = _noun(lead, 1 if f"{per_call:.3g}" == "1" else 2)
     if exact:
         return message(
             "attribution.counted-exactly",
@@ -233,6 +220,47 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
         what=what,
         how=stretches,
     )
+
+
+def _noun(lead: Finding, n: int) -> Message:
+    """What a finding counts, in the form that goes with the number `n`."""
+    if lead.sort is FindingKind.CONTAINER:
+        return plural_message("attribution.items", "item", "items", n)
+    if lead.sort is FindingKind.GRAPH:
+        return plural_message(
+            "attribution.graph-nodes",
+            "node of an autograd graph",
+            "nodes of an autograd graph",
+            n,
+        )
+    if lead.sort is not FindingKind.RESOURCE:
+        return plural_message("attribution.blocks", "block", "blocks", n)
+    return _resource(lead.what, n)
+
+
+def _resource(what: str, n: int) -> Message:
+    match what:
+        case "descriptor":
+            return plural_message(
+                "attribution.open-descriptors", "open descriptor", "open descriptors", n
+            )
+        case "thread":
+            return plural_message("attribution.open-threads", "open thread", "open threads", n)
+        case "child process":
+            return plural_message(
+                "attribution.open-child-processes",
+                "open child process",
+                "open child processes",
+                n,
+            )
+        case "temporary file":
+            return plural_message(
+                "attribution.open-temporary-files",
+                "open temporary file",
+                "open temporary files",
+                n,
+            )
+    return plural_message("attribution.open-things", "open resource", "open resources", n)
 
 
 def _stretches(lead: Finding) -> Message:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil, isqrt
+from statistics import median
 
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
-from leakhunt.model.series import live_memory
+from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 
 # The watched calls are a prime number from this one on; more where only some calls leak, so that
 # about so many of them do.
@@ -19,10 +21,29 @@ MOST_CALLS = 1009
 _LEAKING_CALLS = 24
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
-# Short calls before the watched ones, in which caches turn over.
-_ENOUGH_BEFORE = 5_000
+# Calls before the watched ones, in which caches turn over: the fewest from which on it grows
+# evenly, within this factor. Less than so much per call is no growth that could be even.
+_ENOUGH_BEFORE = (60, 250, 1_000, 5_000)
+_EVEN = 2.0
+_LEAST_BLOCKS = 0.05
+_LEAST_BYTES = 16.0
+# From this part of the samples on, every call is taken to leak.
+_NEARLY_ALWAYS = 0.5
 # The stretches of the watched calls between the marks, as parts of them: none like another.
 _STRETCHES = (0.27, 0.33, 0.40)
+# Those of memray, and the one in which objects are matched to their lines. Each is counted by
+# itself: what replaces older things shows in the short ones, and not in a long one.
+_LONG_STRETCHES = (0.21, 0.25, 0.36)
+_FEWEST_IN_SHORT = 5
+_SHORT_PART = 13
+# From so many calls on, the short stretches are long enough for what leaks in some calls only.
+_MANY_CALLS = 200
+# The calls that memray watches, where they are short and where they take their time; a call takes
+# up to so many times as long.
+HEAP_CALLS = 97
+DEAR_HEAP_CALLS = 37
+_SLOWED_BY = 12
+_SECONDS = 3.0
 
 
 def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
@@ -32,8 +53,9 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
     told from what comes on top.
     """
     each = run.calls_per_sample
-    watched = _instrumented_calls(run)
-    before = min(max(run.calls_done - watched, 0), _calls_before(run)) // each * each or each
+    watched = _instrumented_calls(run, instrument)
+    most = max(run.calls_done - watched, 0)
+    before = max(min(most, _calls_before(run, watched)) // each, 2) * each
     return replace(
         run.plan,
         calls=before + watched,
@@ -48,18 +70,19 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
 def next_stretch(run: Run) -> Phase | None:
     """What a worker under an instrument does next; None: it tells what it found.
 
-    The first phase (it may have no samples) comes before the instrument starts.
+    The first phase comes before the instrument starts; after the second it counts.
     """
     plan = run.plan
     before = plan.warmup or 0
     assert plan.calls is not None
     each = plan.calls_per_sample or 1
-    unseen = max(before - _LED_BY * (plan.calls - before), 0) // each * each
+    led_by = each if plan.instrument is Instrument.MEMRAY else _LED_BY * (plan.calls - before)
+    unseen = max((before - led_by) // each, 1) * each
     for end in (unseen, before):
-        if run.calls_done < end or len(run.phases) == 0:
+        if run.calls_done < end:
             samples = (end - run.calls_done) // each
             return Phase(run.samples_done, samples, Purpose.WARM_UP, each, collects=False)
-    for end in stretches(before, plan.calls):
+    for end in stretches(before, plan.calls, plan.instrument):
         if run.calls_done < end:
             left = end - run.calls_done
             # Long stretches of short calls are one sample each: their readings are not judged.
@@ -68,16 +91,29 @@ def next_stretch(run: Run) -> Phase | None:
     return None
 
 
-def stretches(before: int, calls: int) -> list[int]:
+def stretches(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
     """The calls after which each stretch of the watched calls ends, the start included."""
     watched = calls - before
-    ends = [before]
-    for share in _STRETCHES[:-1]:
-        ends.append(ends[-1] + max(round(share * watched), 1))
+    if instrument is Instrument.MEMRAY:
+        lengths = _heap_stretches(watched)
+    else:
+        lengths = [max(round(share * watched), 1) for share in _STRETCHES[:-1]]
+    ends = list(accumulate(lengths, initial=before))
     return sorted({*(end for end in ends if end < calls), calls})
 
 
-def _instrumented_calls(run: Run) -> int:
+def _heap_stretches(watched: int) -> list[int]:
+    """Two short ones, and one as long as the rest allows; where calls are many, three long ones."""
+    if watched >= _MANY_CALLS:
+        return [prime_from(round(share * watched)) for share in _LONG_STRETCHES]
+    short = prime_from(max(_FEWEST_IN_SHORT, watched // _SHORT_PART))
+    middle = prime_from(short + 1)
+    return [short, middle, max(watched - 2 * short - middle, 1)]
+
+
+def _instrumented_calls(run: Run, instrument: Instrument) -> int:
+    if instrument is Instrument.MEMRAY:
+        return _heap_calls(run)
     if run.calls_per_sample > 1:
         return MOST_CALLS
     share = _leaking_share(run)
@@ -85,30 +121,70 @@ def _instrumented_calls(run: Run) -> int:
     return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, FEWEST_CALLS)))
 
 
-def _calls_before(run: Run) -> int:
-    """How many calls before the watched ones are enough: not hundreds of thousands of short ones.
+def _heap_calls(run: Run) -> int:
+    """So many that those that leak are enough, as far as memray's pace allows."""
+    seconds = _seconds_per_call(run) * _SLOWED_BY
+    wanted = HEAP_CALLS if seconds * HEAP_CALLS <= _SECONDS else DEAR_HEAP_CALLS
+    share = _leaking_share(run)
+    if share < _NEARLY_ALWAYS:
+        wanted = max(wanted, ceil(_LEAKING_CALLS / share * _STRETCHES[0] / _LONG_STRETCHES[0]))
+    if run.calls_per_sample > 1:  # of a single call it is not known whether it leaks
+        wanted = max(wanted, int(_SECONDS / seconds) if seconds else MOST_CALLS)
+    return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, DEAR_HEAP_CALLS)))
 
-    Unless the growth only began later.
+
+def _seconds_per_call(run: Run) -> float:
+    times = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
+    return median(times) / 1e9 / run.calls_per_sample if times else 0.0
+
+
+def _calls_before(run: Run, watched: int) -> int:
+    """How many calls before the watched ones are enough: few, where it grows evenly from there on.
+
+    What fills first, and what begins late, is watched where it grows as in what was judged.
     """
-    for name in live_memory():
-        values = run.samples.get(name, ())[: run.samples_done]
-        early = bisect_left(run.calls, _ENOUGH_BEFORE)
-        if early < len(values) and (grown := values[-1] - values[0]) > 0:
-            even = grown * run.calls[early] / run.calls_done
-            if values[early] - values[0] >= even / 2:
-                return _ENOUGH_BEFORE
+    for before in _ENOUGH_BEFORE:
+        if before + watched < run.calls_done and any(
+            _is_even(run, name, before, before + watched) for name in live_memory()
+        ):
+            return before
     return run.calls_done
 
 
+def _is_even(run: Run, name: str, first: int, last: int) -> bool:
+    """Whether live memory grows between two calls at about the rate of the judged ones."""
+    values = run.samples.get(name, ())[: run.samples_done]
+    if len(values) < run.samples_done or run.judged_from >= len(values):
+        return False
+    start, end = bisect_left(run.calls, first), bisect_left(run.calls, last)
+    judged = _rate(run, values, run.judged_from, len(values) - 1)
+    rate = _rate(run, values, start, end)
+    return judged >= _least(name) and judged / _EVEN <= rate <= judged * _EVEN
+
+
+def _rate(run: Run, values: Sequence[int], first: int, last: int) -> float:
+    return (values[last] - values[first]) / max(run.calls[last] - run.calls[first], 1)
+
+
 def _leaking_share(run: Run) -> float:
-    """The part of the judged samples in which memory grew by its mean growth or more."""
+    """The part of the judged samples in which memory grew by half its mean growth or more.
+
+    Of the series that grow, that which does it most often: the heap that Python's blocks are in
+    grows by an arena now and then.
+    """
     shares = []
     for name in live_memory():
         values = run.samples.get(name, ())[run.judged_from : run.samples_done]
         moves = [later - earlier for earlier, later in pairwise(values)]
-        if moves and (mean := (values[-1] - values[0]) / len(moves)) > 0:
-            shares.append(sum(move >= mean for move in moves) / len(moves))
-    return max(min(shares, default=1.0), _LEAKING_CALLS / MOST_CALLS)
+        if moves and (values[-1] - values[0]) / (len(moves) * run.calls_per_sample) >= _least(name):
+            mean = (values[-1] - values[0]) / len(moves)
+            shares.append(sum(2 * move >= mean for move in moves) / len(moves))
+    return max(max(shares, default=1.0), _LEAKING_CALLS / MOST_CALLS)
+
+
+def _least(name: str) -> float:
+    """What a series must grow by per call for its growth to say anything."""
+    return _LEAST_BLOCKS if name == PYTHON_BLOCKS else _LEAST_BYTES
 
 
 def prime_from(number: int) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from leakhunt.amounts import format_bytes
+from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
 from leakhunt.model.baseline import Facts
 from leakhunt.model.comparison import (
     ABSENT,
@@ -153,7 +154,7 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
         elif name.startswith(VARIABLE):
             machine = name in _MACHINE_VARIABLES
             yield name, (value, Matter.MACHINE if machine else Matter.MEMORY)
-        elif name == "libc":
+        elif name in ("libc", ALLOCATOR, PYTHON_ALLOCATOR):
             yield name, (value, Matter.MEMORY)
         elif name in _MACHINE and value != _UNKNOWN:
             yield name, (value, Matter.MACHINE)

@@ -13,11 +13,21 @@ from leakhunt.analysis.comparison.profiles import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.model.allocators import ALLOCATOR, ROUNDING_SHARE, allocator_of
 from leakhunt.model.attribution import Interval
 from leakhunt.model.baseline import GrowthCourse, Profile
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import DURATION, SERIES, SeriesRole, Unit, compared_series, short_title
+from leakhunt.model.series import (
+    DURATION,
+    LIVE_HEAP,
+    PEAK_RSS,
+    SERIES,
+    SeriesRole,
+    Unit,
+    compared_series,
+    short_title,
+)
 from leakhunt.text.message import Text, message
 
 # Two runs of nothing differ in RSS by some pages: stacks, and what was touched before.
@@ -48,11 +58,14 @@ def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
     for facts in compared_series():
         courses = [each.courses.get(facts.name) for each in (*before, *after)]
         leaks = any(course.leaks for course in courses if course)
+        line = Metric(facts.name, short_title(facts.name), facts.unit, *_NOTHING_YET)
+        if facts.name == LIVE_HEAP and any(courses) and not all(courses):
+            yield _read_by_one(before, after, line)
         # Of resources a line is worth its place only where one side leaks.
         if all(courses) and (leaks or facts.role is not SeriesRole.RESOURCE):
-            line = Metric(facts.name, short_title(facts.name), facts.unit, *_NOTHING_YET)
             yield _rate_line(before, after, line)
     yield from _total_line(before, after)
+    yield from _peak_line(before, after)
     yield from _time_line(before, after)
 
 
@@ -61,7 +74,22 @@ _SPREAD_KNOWN = message(
     "comparison.spread-known",
     "one run each; repeated runs differ by about 6 %, repeats would narrow this",
 )
+READ_BY_ONE = message(
+    "comparison.read-by-one",
+    "not compared: the allocator of one side does not report the bytes in use",
+)
 _NOTHING_YET = (None, None, None, None, Conclusion.INCONCLUSIVE, "")
+
+
+def _read_by_one(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
+    """The live heap, where the allocator of one side does not tell it: shown, and not compared."""
+    means = []
+    for side in (before, after):
+        courses = [each.courses.get(line.name) for each in side]
+        rates = [course.headline for course in courses if course is not None]
+        known = [rate for rate in rates if rate is not None]
+        means.append(fmean(known) if len(known) == len(side) else None)
+    return replace(line, before=means[0], after=means[1], reason=READ_BY_ONE)
 
 
 def _rate_line(before: _Profiles, after: _Profiles, line: Metric) -> Metric:
@@ -98,10 +126,22 @@ def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:
 
 
 def _tolerance(before: _Profiles, after: _Profiles, line: Metric) -> float:
-    """Growth per call that is none in one run is no difference between two."""
-    return max(
+    """Growth per call that is none in one run is no difference between two.
+
+    Two allocators round the same blocks up to other sizes: of the live heap so much is none either.
+    """
+    tolerance = max(
         tolerance_of(line.name, line.unit, each.calls_per_sample) for each in (*before, *after)
     )
+    if line.name != LIVE_HEAP or len(set(map(_allocator, (*before, *after))) - {""}) < 2:
+        return tolerance
+    rates = [each.courses[line.name].headline or 0.0 for each in (*before, *after)]
+    return tolerance + ROUNDING_SHARE * max(map(abs, rates))
+
+
+def _allocator(of: Profile) -> str:
+    """What served malloc, by its name alone; empty: not recorded."""
+    return allocator_of({ALLOCATOR: of.facts[ALLOCATOR][0]} if ALLOCATOR in of.facts else {})
 
 
 def _over_repeats(
@@ -161,6 +201,15 @@ def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         line = replace(line, reason=reason, difference=None, would_show=None)
         line = replace(line, conclusion=Conclusion.INCONCLUSIVE)
     yield line
+
+
+def _peak_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
+    """The highest RSS, where all runs have read it."""
+    sides = [[each.peak_rss for each in side] for side in (before, after)]
+    if any(value is None for side in sides for value in side):
+        return
+    line = Metric(PEAK_RSS, short_title(PEAK_RSS), Unit.BYTES, *_NOTHING_YET)
+    yield _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
 
 
 def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:

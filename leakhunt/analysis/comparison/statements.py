@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from leakhunt.amounts import Amount, Rate
+from leakhunt.analysis.comparison.metrics import READ_BY_ONE
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric, Mismatch, Pair
+from leakhunt.model.plan import Work
 from leakhunt.model.report import Difference
 from leakhunt.model.run import Ending
-from leakhunt.model.series import RSS, SeriesRole, judged_series, live_bytes
+from leakhunt.model.series import LIVE_HEAP, PEAK_RSS, RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
 _DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
@@ -53,9 +55,9 @@ def difference_of(mismatch: Mismatch) -> Message:
     )
 
 
-def quantity(line: Metric, amount: float) -> Amount | Rate:
-    """An amount of this line with its unit, per call where it is; not for ``time``."""
-    return Amount(amount) if line.name == RSS_TOTAL else Rate(amount, line.unit)
+def quantity(line: Metric, amount: float, work: Work) -> Amount | Rate:
+    """An amount of this line with its unit, per call or request; not for ``time``."""
+    return Amount(amount) if line.name in (RSS_TOTAL, PEAK_RSS) else Rate(amount, line.unit, work)
 
 
 def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
@@ -81,7 +83,12 @@ def _memory(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:
     if retained:
         yield _grows(pair, retained)
     if not live and not retained:
-        yield _no_difference(by_name)
+        yield _no_difference(by_name, pair.work)
+    heap = by_name.get(LIVE_HEAP)
+    if heap is not None and heap.reason == READ_BY_ONE:
+        yield message(
+            "comparison.heap-read-by-one", "{title}: {reason}", title=heap.title, reason=heap.reason
+        )
 
 
 def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:
@@ -89,55 +96,59 @@ def _grows(pair: Pair, lines: Sequence[Metric]) -> Message:
         "comparison.grows",
         "growth in {label}, {amounts}",
         label=pair.after_label,
-        amounts=_amounts(lines, pair.before_label),
+        amounts=_amounts(lines, pair.before_label, pair.work),
     )
 
 
-def _amounts(lines: Sequence[Metric], baseline: str) -> Text:
+def _amounts(lines: Sequence[Metric], baseline: str, work: Work) -> Text:
     """By how much these differ; the first says from what."""
     first, *others = lines
-    return joined([_than(first, baseline), *map(_amount, others)], " and ", "")
+    return joined(
+        [_than(first, baseline, work), *(_amount(line, work) for line in others)], " and ", ""
+    )
 
 
-def _than(line: Metric, baseline: str) -> Message:
+def _than(line: Metric, baseline: str, work: Work) -> Message:
     if line.conclusion is Conclusion.INCREASE:
         return message(
             "comparison.more-than",
             "{title}: {size} more than {before_label} (99 %: {low} to {high})",
             before_label=baseline,
-            **_figures(line),
+            **_figures(line, work),
         )
     return message(
         "comparison.less-than",
         "{title}: {size} less than {before_label} (99 %: {low} to {high})",
         before_label=baseline,
-        **_figures(line),
+        **_figures(line, work),
     )
 
 
-def _amount(line: Metric) -> Message:
+def _amount(line: Metric, work: Work) -> Message:
     if line.conclusion is Conclusion.INCREASE:
         return message(
-            "comparison.more", "{title}: {size} more (99 %: {low} to {high})", **_figures(line)
+            "comparison.more",
+            "{title}: {size} more (99 %: {low} to {high})",
+            **_figures(line, work),
         )
     return message(
-        "comparison.less", "{title}: {size} less (99 %: {low} to {high})", **_figures(line)
+        "comparison.less", "{title}: {size} less (99 %: {low} to {high})", **_figures(line, work)
     )
 
 
-def _figures(line: Metric) -> dict[str, object]:
+def _figures(line: Metric, work: Work) -> dict[str, object]:
     """The values of a statement on one difference, without signs."""
     assert line.difference is not None
     low, high = sorted(abs(end) for end in (line.difference.low, line.difference.high))
     return {
-        "size": quantity(line, abs(line.difference.estimate)),
+        "size": quantity(line, abs(line.difference.estimate), work),
         "title": line.title,
-        "low": quantity(line, low),
-        "high": quantity(line, high),
+        "low": quantity(line, low, work),
+        "high": quantity(line, high, work),
     }
 
 
-def _no_difference(by_name: Mapping[str, Metric]) -> Message:
+def _no_difference(by_name: Mapping[str, Metric], work: Work) -> Message:
     found = [
         by_name[name]
         for name in (*(facts.name for facts in live_bytes()), RSS)
@@ -148,7 +159,7 @@ def _no_difference(by_name: Mapping[str, Metric]) -> Message:
             message(
                 "comparison.detection-limit",
                 "{amount} of {title}",
-                amount=quantity(line, line.would_show or 0.0),
+                amount=quantity(line, line.would_show or 0.0, work),
                 title=line.title,
             )
             for line in found[:_MOST_LIMITS]

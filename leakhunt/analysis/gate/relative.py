@@ -8,11 +8,13 @@ from functools import partial
 
 from leakhunt.analysis.comparison.statements import quantity
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
+from leakhunt.analysis.gate.peak import more_peak
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
+from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import RSS, Unit, leak_series, live_memory
+from leakhunt.model.series import PEAK_RSS, RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
 from leakhunt.text.message import Message, message
 
@@ -54,12 +56,16 @@ def more(
             )
         )
         return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, reason)
+    if budget.series == PEAK_RSS:
+        return more_peak(entries, budget, line)
     return _by_line(entries, budget, unit, line)
 
 
 def _line_name(budget: Budget) -> str:
     if budget.series == SECONDS_PER_CALL:
         return TIME
+    if budget.series == PEAK_RSS:
+        return PEAK_RSS
     if budget.extent is Extent.RUN:
         return RSS_TOTAL if budget.series == RSS else ""
     return budget.series
@@ -94,7 +100,7 @@ def _by_bounds(
     estimate, low, high = (scale(each) for each in astuple(line.difference))
     seen = scale(line.would_show) if line.would_show is not None else None
     answer = answer_between(low, high, budget.amount)
-    told = _summary(line)
+    told = _summary(line, entries[0].run.plan.work)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
         if answer is GateAnswer.INCONCLUSIVE:
@@ -129,7 +135,7 @@ def _more_time(budget: Budget, line: Metric) -> Callable[[float], float]:
     return lambda ratio: before * (ratio - 1.0)
 
 
-def _summary(line: Metric) -> Message:
+def _summary(line: Metric, work: Work) -> Message:
     difference = line.difference
     assert difference is not None
     if line.name == TIME:
@@ -143,9 +149,9 @@ def _summary(line: Metric) -> Message:
     return message(
         "gate.more",
         "{estimate} more than the baseline (99 %: {low} to {high})",
-        estimate=quantity(line, difference.estimate),
-        low=quantity(line, difference.low),
-        high=quantity(line, difference.high),
+        estimate=quantity(line, difference.estimate, work),
+        low=quantity(line, difference.low, work),
+        high=quantity(line, difference.high, work),
     )
 
 

@@ -11,9 +11,9 @@ from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import LIVE_HEAP, RSS, live_memory
+from leakhunt.model.series import LIVE_HEAP, PYTHON_BLOCKS, RSS, live_memory
 from leakhunt.model.verdict import Status, Trend
-from leakhunt.text.message import Message, message
+from leakhunt.text.message import Message, Text, message
 
 # Growth in RSS of which no heap and no arena accounts for this share is mapped outside of both.
 _OUTSIDE_SHARE = 0.5
@@ -46,10 +46,20 @@ def growth_outside(run: Run) -> int | None:
     return grown[RSS] - max(grown[LIVE_HEAP], 0) - max(grown["python_arenas"], 0)
 
 
+def heap_unread(run: Run) -> Text | None:
+    """Why the process that was measured does not tell its live heap; None: it does.
+
+    What RSS grows by cannot be set against it then: nothing follows from their difference. Of a
+    service seen from outside nothing live is told, which is another matter.
+    """
+    return run.unavailable.get(LIVE_HEAP) if PYTHON_BLOCKS in run.samples else None
+
+
 def is_outside(run: Run, trends: Mapping[str, Trend]) -> bool:
+    """Whether most of RSS's growth is mapped outside of every heap that is known."""
     growth = growth_outside(run)
     rss = trends[RSS]
-    if growth is None or rss.rate is None:
+    if growth is None or rss.rate is None or heap_unread(run) is not None:
         return False
     return growth > _OUTSIDE_SHARE * rss.rate * calls_judged(run)
 

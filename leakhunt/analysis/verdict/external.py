@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from leakhunt.analysis.verdict.forecast import forecast
-from leakhunt.analysis.verdict.statements import bounds, growths, time_to_limit, undecided
+from leakhunt.analysis.verdict.statements import bounds, growths, undecided
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, CUDA_PROCESS, RSS
@@ -63,11 +62,8 @@ def _growing(run: Run, trends: Mapping[str, Trend], growing: list[Trend]) -> Ver
             listen=_LISTEN,
         ),
     ]
-    ahead = forecast(run, trends)
-    if ahead is not None:
-        statements.append(time_to_limit(ahead, run.plan.work))
     sentence = sentences(statements)
-    return Verdict(Status.INCONCLUSIVE, Kind.OUTSIDE_GROWTH, (), sentence, trends, forecast=ahead)
+    return Verdict(Status.INCONCLUSIVE, Kind.OUTSIDE_GROWTH, (), sentence, trends)
 
 
 def _unsure(trends: Mapping[str, Trend], unsure: list[Trend]) -> Verdict:

@@ -24,24 +24,27 @@ from leakhunt.analysis.verdict.cross_checks import (
     contradictions,
     gain,
     growth_outside,
+    heap_unread,
     is_outside,
     mapping_evidence,
 )
 from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
-from leakhunt.analysis.verdict.forecast import forecast
+from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
+from leakhunt.analysis.verdict.spike import spike_statements
 from leakhunt.analysis.verdict.statements import (
     LEADS,
     bounds,
     ending,
+    growth,
     growths,
-    time_to_limit,
     undecided,
 )
 from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -94,7 +97,9 @@ def judge(run: Run, power: bool = True) -> Verdict:
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
         nothing = message("verdict.nothing_measured", "Not measured")
-        return _inconclusive(trends, [nothing, *ending(run)])
+        spike = spike_statements(run, trends)
+        verdict = _inconclusive(trends, [*(spike or [nothing]), *ending(run)])
+        return replace(verdict, kind=Kind.SPIKE) if spike else verdict
     verdict = _leak(run, trends) or _not_a_leak(run, trends)
     statements = [verdict.sentence, *load_statements(run, load_summary(run)), *ending(run)]
     if run.outcome.ending is Ending.KILLED and (_was_growing(trends) or _filled_its_room(run)):
@@ -103,7 +108,13 @@ def judge(run: Run, power: bool = True) -> Verdict:
         )
         verdict = replace(verdict, kind=Kind.KILLED, also=also)
         statements.insert(0, message("verdict.killed_growing", "Killed while growing"))
-    return replace(verdict, sentence=sentences(statements))
+    elif spike := spike_statements(run, trends):
+        also = tuple(
+            kind for kind in (verdict.kind, *verdict.also) if kind is not Kind.INCONCLUSIVE
+        )
+        verdict = replace(verdict, kind=Kind.SPIKE, also=also)
+        statements = [*spike, *statements]
+    return with_forecast(run, replace(verdict, sentence=sentences(statements)))
 
 
 def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
@@ -161,9 +172,6 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
         statements.append(growths(outside, run.plan.work))
-    ahead = forecast(run, trends)
-    if ahead is not None:
-        statements.append(time_to_limit(ahead, run.plan.work))
     slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if slowest:
         statements.append(
@@ -174,7 +182,7 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
             )
         )
     sentence = sentences(statements)
-    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends, forecast=ahead)
+    return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends)
 
 
 def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
@@ -252,9 +260,12 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     live = [trends[name] for name in leak_series() if name in trends]
     unsure = [trend for trend in live if trend.status is Status.INCONCLUSIVE]
     rss = trends.get(RSS)
+    why = heap_unread(run)
+    if rss is not None and rss.status is Status.LEAK and why is not None:
+        return _live_or_retained(trends, rss, why, run.plan.work)
     if rss is not None and rss.status is not Status.NO_LEAK and not unsure:
-        growth = growth_outside(run)
-        if growth is None or growth > rss.tolerance * calls_judged(run):
+        outside = growth_outside(run)
+        if outside is None or outside > rss.tolerance * calls_judged(run):
             unsure = [rss]
     if memory and not unsure:
         return None
@@ -267,15 +278,40 @@ def _unclear(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     return _inconclusive(trends, [undecided(unsure), *contradictions(run, trends)], needed)
 
 
+def _live_or_retained(trends: Mapping[str, Trend], rss: Trend, why: Text, work: Work) -> Verdict:
+    """RSS grows for certain, and nobody can say whether what it grows by is in use."""
+    reason = message(
+        "verdict.live_or_retained",
+        "live or retained cannot be told: {why}",
+        why=why,
+    )
+    told = message(
+        "verdict.rss_grows_heap_unread",
+        "Inconclusive: {growth}; {reason}",
+        growth=growth(rss, work),
+        reason=reason,
+    )
+    undecided_rss = replace(rss, status=Status.INCONCLUSIVE, reason=reason)
+    return _inconclusive({**trends, RSS: undecided_rss}, [told])
+
+
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     kinds = list(_clean_kinds(run, trends)) or [Kind.CLEAN]
-    most = bounds([trends[name] for name in live_memory() if name in trends], run.plan.work)
+    why = heap_unread(run)
+    # Where the live heap is not read, RSS is what bounds it.
+    bounding = (*live_memory(), *((RSS,) if why else ()))
+    most = bounds([trends[name] for name in bounding if name in trends], run.plan.work)
+    unread = (
+        [message("verdict.heap_unread", "Live heap not measured: {why}", why=why)] if why else []
+    )
     lead = (
         message("verdict.no_leak", "No leak")
         if kinds[0] is Kind.CLEAN
         else message("verdict.no_leak_but", "No leak ({kinds})", kinds=tuple(kinds))
     )
-    sentence = sentences([lead, most, *(contradictions(run, trends) or _retained(run, kinds))])
+    sentence = sentences(
+        [lead, most, *unread, *(contradictions(run, trends) or _retained(run, kinds))]
+    )
     retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
         name: replace(trend, shape=Shape.RETENTION) if retained.get(name) in kinds else trend
@@ -286,7 +322,7 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
 
 def _retained(run: Run, kinds: Sequence[Kind]) -> list[Text]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
-    if Kind.ALLOCATOR_RETENTION not in kinds:
+    if Kind.ALLOCATOR_RETENTION not in kinds or heap_unread(run) is not None:
         return []
     live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
     grown = gain(run, RSS, "end")
@@ -307,9 +343,9 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
     retained = gain(run, RSS, "emptied") - gain(run, RSS, "trimmed")
     rss = trends.get(RSS)
-    if max(retained, gain(run, RSS, "end") - live) > _RETAINED_BYTES or (
-        rss is not None and rss.status is Status.LEAK
-    ):
+    if heap_unread(run) is None:  # else what is retained is what a trim gives back, no more
+        retained = max(retained, gain(run, RSS, "end") - live)
+    if retained > _RETAINED_BYTES or (rss is not None and rss.status is Status.LEAK):
         yield Kind.ALLOCATOR_RETENTION
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE

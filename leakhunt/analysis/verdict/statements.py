@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from leakhunt.amounts import Amount, Count, Rate, Seconds
+from leakhunt.amounts import Amount, Count, Rate
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import RSS, SERIES, short_title
-from leakhunt.model.verdict import Forecast, Trend
-from leakhunt.text.message import Message, Text, joined, message, word
+from leakhunt.model.verdict import Trend
+from leakhunt.text.message import Message, Text, joined, message
 
 # What a verdict of a leak begins with: where it is.
 LEADS = {
@@ -126,37 +126,6 @@ def bound(trend: Trend, work: Work) -> Message:
         title=title,
         upper_bound=most,
         detection_limit=Rate(trend.detection_limit, trend.unit, work),
-    )
-
-
-def time_to_limit(ahead: Forecast, work: Work) -> Message:
-    """``The memory limit (2.00 GiB) lasts about 500 calls (480 to 530)``."""
-    reached = message(
-        "verdict.limit_reached",
-        "{limit} ({room}) lasts {calls_ahead}",
-        limit=word(ahead.limit),
-        room=Amount(ahead.limit_bytes),
-        calls_ahead=_calls_ahead(ahead, work),
-    )
-    if ahead.seconds is None:
-        return reached
-    return message(
-        "verdict.limit_reached_at_pace",
-        "{reached}, {seconds}",
-        reached=reached,
-        seconds=Seconds(ahead.seconds),
-    )
-
-
-def _calls_ahead(ahead: Forecast, work: Work) -> Message:
-    values = {"calls": Count(ahead.calls, work), "soonest": ahead.calls_soonest}
-    if ahead.calls_latest is None:
-        return message("verdict.calls_ahead_open", "about {calls} ({soonest:,} to never)", **values)
-    return message(
-        "verdict.calls_ahead",
-        "about {calls} ({soonest:,} to {latest:,})",
-        latest=ahead.calls_latest,
-        **values,
     )
 
 

@@ -25,7 +25,7 @@ from leakhunt.runner.supervisor import Progress
 from leakhunt.storage import run_file
 from leakhunt.storage.follow import Tail
 from leakhunt.storage.run_writer import DiskFull
-from leakhunt.text.language import tr
+from leakhunt.text.message import message, word
 from leakhunt.worker.calling import EventLoop, UserModule
 from leakhunt.worker.protocol import Order
 
@@ -89,9 +89,10 @@ def _refuse_a_running_loop() -> None:
     except RuntimeError:
         return
     raise UsageError(
-        tr(
+        message(
+            "in-process.loop-running",
             "an event loop is already running, as in a notebook. Measure the coroutine"
-            " function from a module, in its own process"
+            " function from a module, in its own process",
         )
     )
 
@@ -135,10 +136,11 @@ class _Here:
             raise
         except DiskFull as error:
             raise CannotWrite(
-                tr(
+                message(
+                    "file.cannot-write",
                     "{file}: {strerror}. Free some space, or choose another name",
                     file=order.run_file,
-                    strerror=tr(str(error)),
+                    strerror=word(str(error)),
                 )
             ) from error
         except (KeyboardInterrupt, SystemExit, Exception):  # noqa: S110 - the run file tells it

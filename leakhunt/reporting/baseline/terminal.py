@@ -60,7 +60,8 @@ def _change(change: BaselineChange) -> Iterator[Table | Text]:
     if change.is_new:
         yield visible_line(Text(tr("{name}: new, not in the baseline", name=name)))
         return
-    yield lines_table(name, (tr("baseline"), tr("now")), change.lines)
+    work = change.variant.profiles[0].work
+    yield lines_table(name, (tr("baseline"), tr("now")), change.lines, work)
     if change.refusing:
         facts = tr("; ").join(map(fact_line, change.refusing))
         told = tr("not comparable with the baseline: {facts}", facts=facts)

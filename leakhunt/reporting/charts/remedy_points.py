@@ -18,18 +18,20 @@ class BoardPoint:
     `saved` is in bytes per call, of live memory where it is seen; `time_ratio` the time of a call
     as a multiple of what it was. For a remedy both are 95 % intervals over its rounds; for a
     variant the bounds of `saved` are those of two trends (99 % each), of the ratio the quartiles.
-    `differs`: whether the results are others; None where they were not compared.
+    `differs`: whether the results are others; None where they were not compared. `rounding`: so
+    much may two allocators be apart that count the same blocks.
     """
 
     name: str
     saved: Interval
     time_ratio: Interval
     differs: bool | None
+    rounding: float = 0.0
 
     @property
     def saves(self) -> bool:
         """Whether anything that shows is saved."""
-        return self.saved.low > 0
+        return self.saved.low > self.rounding
 
 
 def board(report: Report) -> tuple[BoardPoint, ...]:
@@ -39,11 +41,14 @@ def board(report: Report) -> tuple[BoardPoint, ...]:
 
 def _trials(report: Report) -> Iterator[BoardPoint]:
     for trial in report.trials:
+        if trial.saved is None:  # what it saves is not known: it has no place on the board
+            continue
         yield BoardPoint(
             name=f"{trial.variant}: {trial.remedy}",
             saved=trial.saved,
             time_ratio=trial.time_ratio,
             differs=trial.differing > 0 if trial.compared else None,
+            rounding=trial.rounding,
         )
 
 

@@ -19,6 +19,7 @@ from leakhunt.reporting.claims.tables import (
     verdict_cell,
 )
 from leakhunt.reporting.formats.jinja import template
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 
@@ -38,7 +39,7 @@ def render(report: ClaimsReport) -> bytes:
         pages=pages,
         **claim_words(),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)
 
 
 def claim_words() -> dict[str, object]:

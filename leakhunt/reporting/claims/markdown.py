@@ -21,12 +21,13 @@ from leakhunt.reporting.claims.tables import (
     verdict_cell,
 )
 from leakhunt.reporting.formats.markdown_escape import code, escaped, inside_html, table
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 
 def render(report: ClaimsReport) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(report)) + "\n")
 
 
 def _lines(report: ClaimsReport) -> Iterator[str]:

@@ -23,6 +23,7 @@ from leakhunt.reporting.comparison.tables import (
     title,
 )
 from leakhunt.reporting.formats.jinja import template
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 
@@ -49,4 +50,4 @@ def render(comparison: Comparison) -> bytes:
         not_hunted=not_hunted,
         how_it_is_read=tr(HOW_IT_IS_READ),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)

@@ -25,12 +25,13 @@ from leakhunt.reporting.comparison.tables import (
     title,
 )
 from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, table
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(comparison)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(comparison)) + "\n")
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:
@@ -72,7 +73,10 @@ def _details(pair: Pair) -> Iterator[str]:
     yield from table(headings(pair), rows(pair))
     if pair.suspects:
         yield ""
-        yield from table(tuple(map(tr, SUSPECT_HEADINGS)), map(suspect_row, pair.suspects))
+        yield from table(
+            tuple(map(tr, SUSPECT_HEADINGS)),
+            (suspect_row(change, pair.work) for change in pair.suspects),
+        )
     for line in (not_hunted(pair), basis(pair)):
         if line:
             yield ""

@@ -21,7 +21,7 @@ def card(comparison: Comparison) -> str:
             (pair.name, pair.before_label, pair.after_label, tr("difference"), tr("conclusion")),
             [
                 (
-                    short_line_title(line),
+                    short_line_title(line, pair.work),
                     *amounts(line),
                     short_difference_cell(line),
                     short_conclusion_cell(line),

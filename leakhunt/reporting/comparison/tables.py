@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leakhunt.amounts import format_bytes, format_rate, format_seconds
+from leakhunt.amounts import format_bytes, format_interval, format_rate, format_seconds
 from leakhunt.model.comparison import (
     RSS_TOTAL,
     TIME,
@@ -16,7 +16,8 @@ from leakhunt.model.comparison import (
     SuspectChange,
     VerdictCount,
 )
-from leakhunt.model.series import Unit
+from leakhunt.model.plan import Work
+from leakhunt.model.series import PEAK_RSS, Unit
 from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
@@ -41,6 +42,8 @@ _TIME_WORDS = {
 }
 # Less is rounded to nothing, not to less than nothing.
 _LEAST_BYTES = 0.05
+_PER = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
+_SHORT_PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
 SUSPECT_HEADINGS = (mark("suspect"), "", mark("before"), mark("after"), mark("fingerprint"))
 HOW_IT_IS_READ = mark(
     "Differences: after minus before, per call, over the measured calls of both. 99 %"
@@ -83,7 +86,7 @@ def headings(pair: Pair) -> tuple[str, ...]:
 def rows(pair: Pair) -> list[tuple[str, ...]]:
     """One row a figure, under `headings`; then the verdicts and the results."""
     told: list[tuple[str, ...]] = [
-        (line_title(line), *amounts(line), difference_cell(line), conclusion_cell(line))
+        (line_title(line, pair.work), *amounts(line), difference_cell(line), conclusion_cell(line))
         for line in pair.lines
     ]
     verdicts = [verdict_cell(each) for each in pair.verdicts]
@@ -104,20 +107,18 @@ def verdict_cell(verdicts: Sequence[VerdictCount]) -> str:
     )
 
 
-def line_title(line: Metric) -> str:
-    """``live heap per call``."""
-    return (
-        str(line.title)
-        if line.name in (TIME, RSS_TOTAL)
-        else tr("{title} per call", title=line.title)
-    )
-
-
-def short_line_title(line: Metric) -> str:
-    """``live heap/call``, for narrow places."""
-    if line.name in (TIME, RSS_TOTAL):
+def line_title(line: Metric, work: Work) -> str:
+    """``live heap per call``, of a soak ``live heap per request``."""
+    if line.name in (TIME, RSS_TOTAL, PEAK_RSS):
         return str(line.title)
-    return tr("{title}/call", title=line.title)
+    return tr(_PER[work], title=line.title)
+
+
+def short_line_title(line: Metric, work: Work) -> str:
+    """``live heap/call``, for narrow places."""
+    if line.name in (TIME, RSS_TOTAL, PEAK_RSS):
+        return str(line.title)
+    return tr(_SHORT_PER[work], title=line.title)
 
 
 def amounts(line: Metric) -> tuple[str, str]:
@@ -136,7 +137,7 @@ def _amount(line: Metric, value: float | None) -> str:
 
 
 def difference_cell(line: Metric) -> str:
-    """``-58.4 KiB [-58.5 KiB, -58.3 KiB]``, or a ratio."""
+    """``-58.4 [-58.5, -58.3] KiB``, or a ratio."""
     if line.difference is None:
         return NOTHING
     told = (line.difference.estimate, line.difference.low, line.difference.high)
@@ -144,7 +145,7 @@ def difference_cell(line: Metric) -> str:
         estimate, low, high = (f"{each:.3g}" for each in told)
         return f"{estimate} × [{low}, {high}]"
     estimate, low, high = (_signed(line, each) for each in told)
-    return f"{estimate} [{low}, {high}]"
+    return format_interval(estimate, low, high)
 
 
 def short_difference_cell(line: Metric) -> str:
@@ -244,19 +245,19 @@ def basis(pair: Pair) -> str:
     return tr("{counts}. {told}", counts=counts, told=told) if told else counts + tr(".")
 
 
-def suspect_row(change: SuspectChange) -> tuple[str, ...]:
+def suspect_row(change: SuspectChange, work: Work) -> tuple[str, ...]:
     """A suspect under `SUSPECT_HEADINGS`."""
     return (
         str(change.suspect.title),
         tr(change.fate),
-        _retained(change.before),
-        _retained(change.after),
+        _retained(change.before, work),
+        _retained(change.after, work),
         change.suspect.fingerprint,
     )
 
 
-def _retained(amount: float | None) -> str:
-    return NOTHING if amount is None else format_rate(amount, Unit.BYTES)
+def _retained(amount: float | None, work: Work) -> str:
+    return NOTHING if amount is None else format_rate(amount, Unit.BYTES, work)
 
 
 def not_hunted(pair: Pair) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leakhunt.model.comparison import Comparison, Conclusion, Metric
+from leakhunt.model.plan import Work
 from leakhunt.reporting.comparison.differences import (
     alone_lines,
     refusal_box,
@@ -41,10 +42,11 @@ _STYLES = {
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """A table a pair, one row a figure."""
     for pair in comparison.pairs:
-        yield lines_table(pair.name, (pair.before_label, pair.after_label), pair.lines)
+        labels = (pair.before_label, pair.after_label)
+        yield lines_table(pair.name, labels, pair.lines, pair.work)
 
 
-def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Metric]) -> Table:
+def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Metric], work: Work) -> Table:
     """A table of these figures, with what both sides are called."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(Text(f"{visible(name)} ", "bold"), no_wrap=True)
@@ -55,7 +57,7 @@ def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Metric]) -> 
     table.add_column(tr("conclusion"), overflow="fold")
     for line in lines:
         table.add_row(
-            Text(short_line_title(line)),
+            Text(short_line_title(line, work)),
             *map(Text, amounts(line)),
             Text(short_difference_cell(line)),
             Text(short_conclusion_cell(line), _STYLES[line.conclusion]),
@@ -72,7 +74,7 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
     for pair in comparison.pairs:
         yield Text.assemble((f"{sign(pair, comparison.despite)} ", "bold"), str(pair.sentence))
         for change in pair.suspects:
-            name, fate, before, after, fingerprint = suspect_row(change)
+            name, fate, before, after, fingerprint = suspect_row(change, pair.work)
             yield Text(f"  {fate}{tr(': ')}{name} ({before} -> {after}) {fingerprint}")
         if told := not_hunted(pair):
             yield Text(f"  {told}", "dim")

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from leakhunt.reporting.formats.as_json import as_json
+from leakhunt.text.controls import json_text_bytes
 
 
 def urn(name: str, format_: int) -> str:
@@ -21,5 +22,4 @@ def json_bytes(head: dict[str, Any], file: Any) -> bytes:
     """UTF-8 JSON: first `head`, then the fields of the dataclass `file` in their order."""
     document = head | as_json(file)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    # What no UTF-8 can hold (a file name of other bytes) becomes JSON's own escape.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return json_text_bytes(text) + b"\n"

@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 
-# What would steer the terminal that shows the file, or turn the direction of its text.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+from leakhunt.text.controls import STEERING
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
 
 
@@ -40,4 +40,4 @@ def code(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """`text` on one line, with a question mark for each character that steers."""
-    return _CONTROLS.sub("?", " ".join(text.split()))
+    return STEERING.sub("?", " ".join(text.split()))

@@ -36,7 +36,9 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
+from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import Card, card
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def render(gated: GateResult) -> bytes:
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
         sentences=list(_sentences(gated, told)),
     )
-    return page.encode("utf-8", "backslashreplace") + b"\n"
+    return text_bytes(page) + b"\n"
 
 
 def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
@@ -192,3 +194,5 @@ def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"{variant.name}{tr(': ')}{entry.verdict.sentence}"
+            if told := limit_line(entry.verdict):
+                yield f"{variant.name}{tr(': ')}{told}"

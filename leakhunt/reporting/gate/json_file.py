@@ -29,7 +29,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Outcome
-from leakhunt.model.verdict import Status, Trend
+from leakhunt.model.verdict import KillForecast, Status, Trend
 from leakhunt.reporting.formats.json_document import json_bytes, urn
 from leakhunt.reporting.gate.rows import finite
 from leakhunt.text.message import Text
@@ -88,6 +88,7 @@ class GateJsonRun:
     status: Status
     kind: Kind
     sentence: Text
+    forecast: KillForecast | None
     calls_done: int
     outcome: Outcome
     trends: Mapping[str, Trend]
@@ -197,6 +198,7 @@ def _run(entry: JudgedRun) -> GateJsonRun:
         status=verdict.status,
         kind=verdict.kind,
         sentence=verdict.sentence,
+        forecast=verdict.forecast,
         calls_done=run.calls_done,
         outcome=run.outcome,
         trends=verdict.trends,

@@ -77,5 +77,5 @@ def _summary(row: GateRow) -> str:
     lines += list(filter(None, (mismatch_line(variant), attempts(variant))))
     for number, suspect in enumerate(variant.suspects, 1):
         lines.append(f"{number}. {suspect_line(suspect, variant)} [{suspect.fingerprint}]")
-        lines += [f"   held by: {' -> '.join(suspect.chain)}"] if suspect.chain else []
+        lines += [f"   reference chain: {' -> '.join(suspect.chain)}"] if suspect.chain else []
     return "\n".join(lines)

@@ -38,7 +38,9 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
+from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import keeps
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 # The width of a curve in the table, in characters.
@@ -47,7 +49,7 @@ _BARS = 16
 
 def render(gated: GateResult) -> bytes:
     """UTF-8 GitHub-flavoured Markdown, which GitLab reads as well."""
-    return ("\n".join(_lines(gated)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(gated)) + "\n")
 
 
 def _lines(gated: GateResult) -> Iterator[str]:
@@ -130,7 +132,7 @@ def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[
         source = f": {code(frame.source)}" if frame.source else ""
         yield f"   - {tr('from')}{tr(': ')}{code(str(frame))}{source}"
     if suspect.chain:
-        yield f"   - {tr('held by')}{tr(': ')}{code(' -> '.join(suspect.chain))}"
+        yield f"   - {tr('reference chain')}{tr(': ')}{code(' -> '.join(suspect.chain))}"
     if suspect.cause is not None:
         yield f"   - {tr('reason')}{tr(': ')}{escaped(tr(suspect.cause.reason))}"
         yield f"   - {tr('fix')}{tr(': ')}{escaped(tr(suspect.cause.remedy.text))}"
@@ -183,6 +185,8 @@ def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"- {escaped(variant.name)}{tr(': ')}{escaped(str(entry.verdict.sentence))}"
+            if told := limit_line(entry.verdict):
+                yield f"- {escaped(variant.name)}{tr(': ')}{escaped(told)}"
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

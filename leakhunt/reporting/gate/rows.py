@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
-    WORDS,
     BudgetResult,
     Extent,
     GateAnswer,
@@ -22,6 +21,7 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.run import Ending
+from leakhunt.model.series import PEAK_RSS
 from leakhunt.reporting.gate.suspects import work_of
 from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import mark, tr
@@ -33,12 +33,6 @@ SIGNS = {
     GateAnswer.NOT_MEASURED: "×",
     GateAnswer.INCONCLUSIVE: "?",
     GateAnswer.WITHIN_BUDGET: "●",
-}
-_OVERALL = {
-    GateAnswer.OVER_BUDGET: mark("over budget"),
-    GateAnswer.NOT_MEASURED: mark("not measured"),
-    GateAnswer.INCONCLUSIVE: mark("inconclusive"),
-    GateAnswer.WITHIN_BUDGET: mark("within budget"),
 }
 _COUNTED = {
     GateAnswer.OVER_BUDGET: mark("{count} over budget"),
@@ -115,11 +109,11 @@ def _graver(answer: GateAnswer) -> int:
 
 def word(answer: GateAnswer) -> str:
     """``within budget``, ``over budget``, ``inconclusive``, ``not measured``."""
-    return tr(WORDS[answer])
+    return str(answer)
 
 
 def measured(row: GateRow) -> str:
-    """``1.02 KiB/call [1.01 KiB, 1.03 KiB]``, or a dash where there is no figure.
+    """``1.02 [1.01, 1.03] KiB/call``, or a dash where there is no figure.
 
     What was read and not estimated has no interval.
     """
@@ -129,7 +123,7 @@ def measured(row: GateRow) -> str:
     told, low, high = _amount(row, check, estimate), finite(check.low), finite(check.high)
     if low is None or high is None or low == high:
         return told
-    return f"{told} [{_bare(check, low)}, {_bare(check, high)}]"
+    return format_interval(told, _bare(check, low), _bare(check, high))
 
 
 def power(row: GateRow) -> str:
@@ -195,7 +189,7 @@ def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
     """A figure in the unit of the budget, with what it is counted over."""
     if check.budget.extent is Extent.CALL and check.budget.series != SECONDS_PER_CALL:
         return _signed(check, value, format_rate(value, check.unit, work_of(row.variant)))
-    if check.budget.extent is Extent.RUN:
+    if check.budget.extent is Extent.RUN and check.budget.series != PEAK_RSS:
         return tr("{amount} in total", amount=_bare(check, value))
     return _bare(check, value)
 
@@ -216,7 +210,7 @@ def _signed(check: BudgetResult, value: float, amount: str) -> str:
 
 def overall(gated: GateResult) -> str:
     """``over budget``: the answer for all in words."""
-    return tr(_OVERALL[gated.answer])
+    return str(gated.answer)
 
 
 def counts(gated: GateResult) -> str:

@@ -24,6 +24,7 @@ from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
 from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import headline_series, shown_series
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 _MOST_CHARACTERS = 300
@@ -236,4 +237,4 @@ def when(contents: Contents) -> str:
 def _page(**texts: object) -> bytes:
 
     page = template("index.html.j2").render(**texts)
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)

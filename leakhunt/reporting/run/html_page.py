@@ -15,6 +15,7 @@ from leakhunt.amounts import format_bytes
 from leakhunt.model.report import JudgedRun, Ledger, Report
 from leakhunt.reporting.charts.curves import curves_element
 from leakhunt.reporting.charts.ledger import no_ledger
+from leakhunt.reporting.charts.peaks import peaks_element
 from leakhunt.reporting.charts.plot_data import POINTS, plot_data
 from leakhunt.reporting.charts.remedies import remedies_element
 from leakhunt.reporting.charts.sparkline import picture, sparkline
@@ -22,11 +23,14 @@ from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
 from leakhunt.reporting.formats.jinja import markup, template
 from leakhunt.reporting.run.tables import (
-    SIGNS,
+    colour,
     headings,
+    limit_line,
     remedies,
     row,
+    sign,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     calls_fact,
     first_facts,
@@ -36,6 +40,7 @@ from leakhunt.reporting.shared.facts import (
 from leakhunt.reporting.shared.headline import NOISE_HEADINGS, headline, noise, summary
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.shared.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
+from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -45,6 +50,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
@@ -90,7 +96,9 @@ def render(report: Report) -> bytes:
         facts=first_facts(report),
         device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
         versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
-        signs=SIGNS,
+        sign=sign,
+        colour=colour,
+        limit_line=limit_line,
         plots=plots,
         words=words,
         texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},
@@ -117,7 +125,14 @@ def render(report: Report) -> bytes:
         board=Markup(remedies_element(report)) if trials or compared else "",  # noqa: S704
         trial_headings=tuple(map(tr, TRIAL_HEADINGS)),
         trials=trials,
+        allocator_headings=tuple(map(tr, ALLOCATOR_HEADINGS)),
+        allocator_rows=allocator_rows,
         remedies=compared,
+        peaks=[(e.variant, list(peak_lines(e))) for e in report.entries if e.peak is not None],
+        # As the other figures.
+        peak_figure=Markup(peaks_element(report)),  # noqa: S704
+        limit_headings=tuple(map(tr, LIMIT_HEADINGS)),
+        limit_rows=limit_rows(report),
         bars=bars,
         no_ledger=no_ledger,
         plan_facts=plan_facts,
@@ -131,7 +146,7 @@ def render(report: Report) -> bytes:
         how_claims_are_read=tr(HOW_IT_IS_READ),
         **claim_words(),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return text_bytes(page)
 
 
 def _json(data: Mapping[str, Any]) -> str:

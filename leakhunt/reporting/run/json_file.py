@@ -14,6 +14,11 @@ Format history
         called retained. Renamed: a trend's detection_limit, a run's load_summary with
         throughput_first_third, throughput_last_third and median_seconds, an attribution's
         blind_spots, a trial's pairs.
+    7 (2026-11): every verdict has a forecast: outlook, series, used_bytes, headroom_bytes, models,
+        warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
+        before, after and saved of a trial are null where an allocator does not tell what is in use
+        (its unread says why); its rounding; allocators, the boards
+        of those that were tried.
 """
 
 from __future__ import annotations
@@ -22,18 +27,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.model.attribution import Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
+from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
 from leakhunt.model.run import Outcome, Phase, Reading
-from leakhunt.model.verdict import Forecast, Status, Trend
+from leakhunt.model.verdict import KillForecast, Status, Trend
 from leakhunt.reporting.formats.json_document import json_bytes, urn
 from leakhunt.text.language import ENGLISH, speaking
 from leakhunt.text.message import Joined, Message, Text
 
-FORMAT = 6
+FORMAT = 7
 SCHEMA = urn("report", FORMAT)
 
 
@@ -47,7 +53,7 @@ class ReportJsonRun:
     also: tuple[Kind, ...]
     sentence: Text
     calls_needed: int | None
-    forecast: Forecast | None
+    forecast: KillForecast | None
     calls_done: int
     outcome: Outcome
     trends: Mapping[str, Trend]
@@ -57,6 +63,8 @@ class ReportJsonRun:
     attribution: Attribution | None
     ceiling: Ceiling | None
     load_summary: LoadSummary | None
+    peak: Peak | None
+    recommended_limit: RecommendedLimit | None
     readings: tuple[Reading, ...]
     plan: Plan
     phases: tuple[Phase, ...]
@@ -79,6 +87,7 @@ class ReportJson:
     runs: tuple[ReportJsonRun, ...]
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
+    allocators: tuple[AllocatorBoard, ...]
 
 
 def render(report: Report) -> bytes:
@@ -91,6 +100,7 @@ def render(report: Report) -> bytes:
             tuple(map(_run, report.entries)),
             report.trials,
             report.claims,
+            report.allocators,
         )
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 
@@ -114,6 +124,8 @@ def _run(entry: JudgedRun) -> ReportJsonRun:
         attribution=entry.attribution,
         ceiling=entry.ceiling,
         load_summary=entry.load_summary,
+        peak=entry.peak,
+        recommended_limit=entry.recommended_limit,
         readings=run.readings,
         plan=run.plan,
         phases=run.phases,

@@ -17,7 +17,7 @@ from leakhunt.model.run import Ending, Run
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.series_values import seconds_passed
 from leakhunt.reporting.formats.junit_elements import count, document, element
-from leakhunt.reporting.run.tables import verdict_cell
+from leakhunt.reporting.run.tables import limit_line, verdict_cell
 from leakhunt.reporting.shared.suspects import cards, closing_lines
 
 # Readers know a time without a zone, and no fractions.
@@ -84,7 +84,7 @@ def _case(entry: JudgedRun, turn: int) -> Element:
     if answer is not None:
         case.append(answer)
     told = f"{verdict_cell(entry)} after {run.calls_done} {run.plan.work}s."
-    told += f" {entry.verdict.sentence}"
+    told += f" {entry.verdict.sentence} {limit_line(entry.verdict)}".rstrip()
     case.append(element("system-out", told))
     return case
 
@@ -123,11 +123,12 @@ def _finding_out(plan: Plan) -> str:
 
 def _summary(entry: JudgedRun) -> str:
     """The sentence and the suspects, or how to find them."""
-    lines = [str(entry.verdict.sentence)]
+    lines = [str(entry.verdict.sentence), limit_line(entry.verdict)]
+    lines = [line for line in lines if line]
     for card in cards(entry):
         lines.append(f"{card.number}. {card.title}: {card.keeps}")
         lines += [f"   {name}: {text}" for name, text in card.facts]
-        lines += [f"   held by: {' -> '.join(card.chain)}"] if card.chain else []
+        lines += [f"   reference chain: {' -> '.join(card.chain)}"] if card.chain else []
     lines += closing_lines(entry)
     if entry.attribution is None and entry.verdict.status is Status.LEAK:
         lines.append(f"To find the leak suspects: {_finding_out(entry.run.plan)}")

@@ -17,19 +17,22 @@ from leakhunt.reporting.formats.markdown_escape import inside_html as _html
 from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
-    SIGNS,
     cost_cell,
     headings,
     last_cell,
+    limit_line,
     remedies,
     row,
+    sign,
     verdict_cell,
 )
+from leakhunt.reporting.shared.allocators import ALLOCATOR_HEADINGS, allocator_rows
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.headline import headline, summary
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
+from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -39,6 +42,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
+from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
@@ -52,7 +56,7 @@ _BARS = 16
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return ("\n".join(_lines(report)) + "\n").encode("utf-8", "backslashreplace")
+    return text_bytes("\n".join(_lines(report)) + "\n")
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -67,6 +71,9 @@ def _lines(report: Report) -> Iterator[str]:
         for card in cards(entry)[:1]:
             told = f"{card.title}{tr(', ')}{card.keeps}"
             yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(told)}"
+    for entry in report.entries:
+        if entry.verdict.warns:
+            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(limit_line(entry.verdict))}"
     for name, text in first_facts(report):
         yield f"- {_escaped(name)}{tr(': ')}{_escaped(text)}"
     yield ""
@@ -102,11 +109,15 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
-        sign = SIGNS[entry.verdict.status]
         sentence = _escaped(str(entry.verdict.sentence))
-        yield f"- {sign} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        yield f"- {sign(entry.verdict)} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
+        if told := limit_line(entry.verdict):
+            yield f"  - {_escaped(told)}"
+        for line in peak_lines(entry):
+            yield f"  - {_escaped(line)}"
     yield ""
     yield from _table(headings(report), (row(entry, report) for entry in report.entries))
+    yield from _limits(report)
     yield from _load(report)
     yield from _remedies(report)
     for entry in report.entries:
@@ -114,9 +125,21 @@ def _details(report: Report) -> Iterator[str]:
     if report.trials:
         yield ""
         yield from _table(tuple(map(tr, TRIAL_HEADINGS)), map(trial_row, report.trials))
+    for board in report.allocators:
+        yield ""
+        yield from _table(tuple(map(tr, ALLOCATOR_HEADINGS)), allocator_rows(board))
+        yield ""
+        yield _escaped(str(board.sentence))
     yield from claim_details(report.claims, {})
     for entry in report.entries:
         yield from _ledger(entry)
+
+
+def _limits(report: Report) -> Iterator[str]:
+    rows = limit_rows(report)
+    if rows:
+        yield ""
+        yield from _table(tuple(map(tr, LIMIT_HEADINGS)), rows)
 
 
 def _load(report: Report) -> Iterator[str]:
@@ -160,7 +183,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
             keeps=_escaped(card.keeps),
         )
         if card.chain:
-            yield f"   - {tr('held by')}{tr(': ')}{_code(' -> '.join(card.chain))}"
+            yield f"   - {tr('reference chain')}{tr(': ')}{_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
             yield f"   - {_escaped(name)}{tr(': ')}{_escaped(text)}"
     if found:

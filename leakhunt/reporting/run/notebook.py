@@ -14,7 +14,8 @@ from leakhunt.model.verdict import Trend, Verdict
 from leakhunt.reporting.charts.thinning import decimated
 from leakhunt.reporting.formats.xml_escape import xml_text
 from leakhunt.reporting.run.tables import (
-    SIGNS,
+    limit_line,
+    sign,
     trend_cell,
 )
 from leakhunt.reporting.shared.headline import main_series
@@ -40,7 +41,7 @@ def card(run: Run, verdict: Verdict | None) -> str:
     shown = main_series(run, verdict)
     parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
-        parts.append(_text(str(verdict.sentence)))
+        parts += [_text(str(verdict.sentence)), _text(limit_line(verdict))]
     if shown and run.samples_done:
         parts.append(
             _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)
@@ -67,11 +68,11 @@ def _answer(run: Run, verdict: Verdict | None) -> str:
             calls_done=run.calls_done,
         )
         return _text(told)
-    return f"{SIGNS[verdict.status]} {_text(tr(verdict.kind))}"
+    return f"{sign(verdict)} {_text(tr(verdict.kind))}"
 
 
 def _rate(series: str, trend: Trend | None, work: Work) -> str:
-    """``live heap per call: 64.1 KiB [63.2 KiB, 65.0 KiB]``."""
+    """``live heap per call: 64.1 [63.2, 65.0] KiB``."""
     if trend is None or trend.rate is None:
         return ""
     return _text(

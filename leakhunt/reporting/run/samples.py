@@ -17,6 +17,7 @@ from typing import Any
 from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.model.series import Series
+from leakhunt.text.controls import written_out
 
 KEYS = ("run", "scenario", "variant", "sample", "call", "judged")
 # A series of a foreign run file may be called as one of them.
@@ -42,32 +43,34 @@ def column(name: str, keys: Iterable[str] = KEYS) -> str:
 
 
 def samples_csv(report: Report) -> bytes:
-    """UTF-8 with a line of names; ``true`` and ``false``; a million samples: 3 s, 80 MiB.
+    r"""UTF-8 with a line of names; ``true`` and ``false``; a million samples: 3 s, 80 MiB.
 
-    A name that a spreadsheet would calculate has an apostrophe before it.
+    A name that a spreadsheet would calculate has an apostrophe before it; control characters are
+    written out (``\x1b``).
     """
     names = series_of(entry.run for entry in report.entries)
     stream = io.BytesIO()
     # The lines end as RFC 4180 has it, so that a lone carriage return in a name is quoted too.
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(text)
-    writer.writerow([*KEYS, *map(column, names)])
+    writer.writerow([*KEYS, *(_cell(column(name)) for name in names)])
     for number, entry in enumerate(report.entries):
         writer.writerows(_rows(number, entry.run, names))
     text.flush()
     return stream.getvalue()
 
 
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _cell(text: str) -> str:
+    """A text from outside: no formula, and nothing that steers what shows it."""
+    return written_out(f"'{text}" if text.startswith(_FORMULA) else text)
 
 
 def _rows(number: int, run: Run, names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     values = (run.samples.get(name, repeat("")) for name in names)
     return zip(
         repeat(number),
-        repeat(_no_formula(run.plan.scenario)),
-        repeat(_no_formula(run.plan.variant)),
+        repeat(_cell(run.plan.scenario)),
+        repeat(_cell(run.plan.variant)),
         range(run.samples_done),
         run.calls,
         chain(repeat("false", run.judged_from), repeat("true")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leakhunt.amounts import format_amount, format_rate, format_seconds
+from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Cost, Difference, JudgedRun, Report
 from leakhunt.model.run import Ending
@@ -19,7 +19,7 @@ from leakhunt.model.series import (
     displayed,
     short_title,
 )
-from leakhunt.model.verdict import Status, Trend
+from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.charts.remedy_points import saved_series
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
@@ -31,6 +31,9 @@ SIGNS: Mapping[Status, str] = {
     Status.NO_LEAK: "●",
     Status.INCONCLUSIVE: "?",
 }
+# No leak, but memory that fills the limit all the same.
+WARNING_SIGN = "!"
+WARNING = "warning"
 _RATE = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
 _REST = {
     Work.CALL: (mark("time per call"), mark("results"), mark("ended")),
@@ -72,11 +75,28 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def verdict_cell(entry: JudgedRun) -> str:
     """``▲ leak in Python``."""
-    return f"{SIGNS[entry.verdict.status]} {tr(entry.verdict.kind)}"
+    return f"{sign(entry.verdict)} {tr(entry.verdict.kind)}"
+
+
+def sign(verdict: Verdict) -> str:
+    """What stands before a verdict: that of its status, or a warning."""
+    return WARNING_SIGN if verdict.warns else SIGNS[verdict.status]
+
+
+def colour(verdict: Verdict) -> str:
+    """The class that a page colours a verdict by."""
+    return WARNING if verdict.warns else str(verdict.status)
+
+
+def limit_line(verdict: Verdict) -> str:
+    """Whether the process is killed, as a line of its own; empty where nothing was foreseen."""
+    if verdict.forecast is None:
+        return ""
+    return tr("Time to limit: {sentence}", sentence=verdict.forecast.sentence)
 
 
 def trend_cell(trend: Trend | None) -> str:
-    """``64.1 KiB [63.2 KiB, 65.0 KiB]``, or why there is no figure."""
+    """``64.1 [63.2, 65.0] KiB``, or why there is no figure."""
     if trend is None:
         return tr("not read")
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
@@ -84,7 +104,7 @@ def trend_cell(trend: Trend | None) -> str:
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     if trend.unit is Unit.BLOCKS:
         return f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
-    return f"{format_amount(trend.rate, trend.unit)} [{low}, {high}]"
+    return format_interval(format_amount(trend.rate, trend.unit), low, high)
 
 
 def cost_cell(cost: Cost | None) -> str:

@@ -10,21 +10,27 @@ from rich.text import Text
 
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Work
-from leakhunt.model.report import Report
+from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.series import ANONYMOUS, RSS, SeriesDisplay, displayed
-from leakhunt.model.verdict import Status, Trend
+from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
     NOTHING,
-    SIGNS,
     cost_cell,
     last_cell,
+    limit_line,
+    sign,
     verdict_cell,
+)
+from leakhunt.reporting.shared.allocators import (
+    NARROW_HEADINGS,
+    narrow_rows,
 )
 from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.load_table import work_of
+from leakhunt.reporting.shared.peaks import short_peak_lines
 from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.text.language import mark, tr
 
@@ -33,6 +39,7 @@ _STYLES = {
     Status.NO_LEAK: "green",
     Status.INCONCLUSIVE: "magenta",
 }
+_WARNING = "bold yellow"
 _PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
 
 
@@ -59,7 +66,7 @@ def summary_table(report: Report) -> Table:
         trends = entry.verdict.trends
         table.add_row(
             Text(visible(entry.variant), "bold"),
-            Text(verdict_cell(entry), _STYLES[entry.verdict.status]),
+            Text(verdict_cell(entry), _style(entry.verdict)),
             *(Text(_rate(trends.get(name))) for name in rates),
             Text(cost_cell(entry.cost)),
             Text(last_cell(entry, report)),
@@ -67,10 +74,38 @@ def summary_table(report: Report) -> Table:
     return table
 
 
+def allocator_tables(report: Report) -> Iterator[Table | Text]:
+    """The allocators that were tried, a table and a sentence for each variant."""
+    for board in report.allocators:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, heading in enumerate(NARROW_HEADINGS):
+            table.add_column(tr(heading), justify="right" if place else "left", no_wrap=True)
+        for place, cells in enumerate(narrow_rows(board)):
+            style = "bold" if place == board.recommended else ""
+            table.add_row(*(Text(visible(cell), style) for cell in cells))
+        yield table
+        yield visible_line(Text.assemble(("= ", "bold"), str(board.sentence)))
+
+
 def _rate(trend: Trend | None) -> str:
     if trend is None or trend.rate is None:
         return NOTHING
     return format_amount(trend.rate, trend.unit)
+
+
+def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:
+    """The verdict, and below it whether the process is killed."""
+    verdict, style = entry.verdict, _style(entry.verdict)
+    named = (f"{sign(verdict)} {entry.variant}{tr(': ')}", style)
+    yield Text.assemble(named, str(verdict.sentence))
+    if told := limit_line(verdict):
+        yield Text(f"  {told}", _WARNING if verdict.warns else "")
+    for line in short_peak_lines(entry):
+        yield Text(f"  {line}")
+
+
+def _style(verdict: Verdict) -> str:
+    return _WARNING if verdict.warns else _STYLES[verdict.status]
 
 
 def visible_line(line: Text) -> Text:
@@ -90,8 +125,8 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
             yield Text.assemble((f"? {entry.variant}{tr(': ')}", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
-            chain = [(tr("held by"), " -> ".join(card.chain))] if card.chain else []
-            for name, text in ((tr("keeps"), card.keeps), *chain, *card.facts):
+            chain = [(tr("reference chain"), " -> ".join(card.chain))] if card.chain else []
+            for name, text in ((tr("retains"), card.keeps), *chain, *card.facts):
                 yield Text.assemble((f"     {name}{tr(': ')}", "dim"), text)
         for line, grown, runs, source in line_rows(entry):
             yield Text(f"  {grown:>14}  {runs:>5} x  {line}: {source}")
@@ -103,15 +138,6 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
 
 def verdict_lines(report: Report) -> list[Text]:
     """A sentence a variant, then the facts about the inputs. Never read as markup."""
-    lines = [
-        Text.assemble(
-            (
-                f"{SIGNS[entry.verdict.status]} {entry.variant}{tr(': ')}",
-                _STYLES[entry.verdict.status],
-            ),
-            str(entry.verdict.sentence),
-        )
-        for entry in report.entries
-    ]
+    lines = [line for entry in report.entries for line in _verdict_lines(entry)]
     lines += [Text(f"{name}{tr(': ')}{text}", "dim") for name, text in first_facts(report)]
     return [visible_line(line) for line in lines]

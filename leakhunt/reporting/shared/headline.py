@@ -34,6 +34,10 @@ def summary(report: Report) -> str:
         if names:
             each = tr(", ").join(_often(name, count) for name, count in names.items())
             told.append(tr("{kind}: {told}.", kind=tr(words), told=each))
+    filling = Counter(e.variant for e in report.entries if e.verdict.warns)
+    if filling:
+        each = tr(", ").join(_often(name, count) for name, count in filling.items())
+        told.append(tr("{kind}: {told}.", kind=tr("Memory fills the limit"), told=each))
     return " ".join(told) or tr("Not measured.")
 
 

@@ -45,6 +45,10 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
             " to the growth; memory that no probe accounts for is unexplained."
         ),
         "sampled": mark("Calls: {told}."),
+        "peaks": mark(
+            "The peak of a call is measured over live memory, in a few calls after the run, before"
+            " each of which malloc returns what it retains. Intervals: 99 %."
+        ),
         "method": mark(
             "Each variant runs in a fresh process, not traced, with readings after each call."
             " At the end: full readings before and after <code>gc.collect()</code>, after"
@@ -75,6 +79,10 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
             " up to the growth; memory that no probe accounts for is unexplained."
         ),
         "sampled": mark("Requests: {told}."),
+        "peaks": mark(
+            "The peak is the highest RSS between two samples, summed over the processes, with the"
+            " requests of all users in flight."
+        ),
         "method": mark(
             "Each service runs in its own processes, not traced, under load. External metrics"
             " come from the kernel, for all processes, with requests in flight; only the lower"

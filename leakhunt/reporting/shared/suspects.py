@@ -188,7 +188,10 @@ def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
 def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
     """A remedy that was tried, under `TRIAL_HEADINGS`."""
     ratio = trial.time_ratio
-    saved = _rate_interval(trial.saved) if trial.saved.low > 0 else tr("not significant")
+    if trial.saved is None:
+        saved = tr("not measured")
+    else:
+        saved = _rate_interval(trial.saved) if trial.saves else tr("not significant")
     rss = trial.saved_rss_bytes
     less = (
         tr("{estimate} less", estimate=format_bytes(rss.estimate))
@@ -208,7 +211,7 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
     return (
         f"{trial.variant}: {trial.remedy}",
         saved,
-        format_rate(trial.before, Unit.BYTES),
+        tr("not measured") if trial.before is None else format_rate(trial.before, Unit.BYTES),
         less,
         tr(
             "{estimate:.2f} × ({low:.2f} to {high:.2f})",

@@ -60,7 +60,8 @@ def large_malloc_lost(state: State, item: int) -> None:
 @variant(
     expect="mapping growth outside malloc and Python",
     rate=65536,
-    culprit="mmap.mmap(-1",
+    culprit="State.kept",
+    cause="unbounded-list",
 )
 def mmap_kept(state: State, item: int) -> None:
     """A raw mapping of 64 KiB per call, filled and kept."""

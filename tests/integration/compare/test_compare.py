@@ -35,7 +35,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = place / f"version-{name}"
         folder.mkdir()
         (folder / "service.py").write_text(SERVICE.format(size=size))
-        words = ["run", folder / "service.py", "--calls", 300, "--out", place / name, *more]
+        words = ["run", folder / "service.py", "--calls", 300]
+        words += ["--format=json", "--out", place / name, *more]
         command_line(words, place).check_returncode()
     return place
 

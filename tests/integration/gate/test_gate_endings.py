@@ -87,7 +87,7 @@ def test_an_interrupt_of_two_at_a_time_keeps_what_came_later(start: Start, tmp_p
     text = SCENARIO.replace("    bytes(4096)", "    __import__('time').sleep(0.5)")
     made = project(tmp_path / "made", QUICK, made=text)
     process = start(made, "--jobs", 2)
-    watched = made / "out" / "made" / f"leaky.under-tracemalloc{run_file.SUFFIX}"
+    watched = made / "out" / "made" / f"leaky.under-memray{run_file.SUFFIX}"
     wait_until(lambda: watched.exists() and b'"footer"' in watched.read_bytes(), process)
     process.send_signal(signal.SIGINT)
     ended(process)
@@ -98,11 +98,11 @@ def test_an_interrupt_of_two_at_a_time_keeps_what_came_later(start: Start, tmp_p
 
 
 def test_an_interrupt_of_the_hunt_leaves_the_answer(start: Start, tmp_path: Path) -> None:
-    traced = "__import__('tracemalloc').is_tracing() and __import__('time').sleep(0.5)"
+    traced = "'memray' in __import__('sys').modules and __import__('time').sleep(0.5)"
     text = body(f"KEPT.append(bytearray(4096)); {traced}")
     made = project(tmp_path / "made", QUICK, made=text)
     process = start(made)
-    watched = made / "out" / "made" / f"naive.under-tracemalloc{run_file.SUFFIX}"
+    watched = made / "out" / "made" / f"naive.under-memray{run_file.SUFFIX}"
     wait_until(lambda: samples_in(watched) > 1, process)
     process.send_signal(signal.SIGINT)
     ended(process)

@@ -60,7 +60,7 @@ def test_a_clean_run_ends_at_the_first_look_that_may_say_so(
 def test_garbage_that_matters_is_collected_before_each_reading_and_the_price_is_told(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    leakhunt("run", write_scenario(GARBAGE), "--out", "out")
+    leakhunt("run", write_scenario(GARBAGE), "--format=json,html", "--out", "out")
     run = only_run(tmp_path / "out")
     assert run.collects
     assert judge(run).kind is Kind.GARBAGE
@@ -72,7 +72,8 @@ def test_a_number_of_calls_is_kept_to_in_batches(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
     leakhunt(
-        "run", write_scenario(TINY), "--calls", "20000", "--calls-per-sample", "100", "--out", "out"
+        *("run", write_scenario(TINY), "--calls", "20000", "--calls-per-sample", "100"),
+        *("--format=md", "--out", "out"),
     )
     run = only_run(tmp_path / "out")
     assert (run.calls_done, run.samples_done, run.calls_per_sample) == (20_000, 200, 100)
@@ -86,7 +87,7 @@ def test_what_is_inconclusive_says_how_many_calls_more_and_resolving_takes_them(
     leakhunt: Leakhunt, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
     file = write_scenario(SLOW_CACHE)
-    words = ("--calls-per-sample", "1", "--collect", "never")
+    words = ("--calls-per-sample", "1", "--collect", "never", "--format=json")
     short = leakhunt("run", file, *words, "--out", "short")
     run = only_run(tmp_path / "short")
     assert judge(run).status is Status.INCONCLUSIVE

@@ -46,7 +46,8 @@ def test_a_call_that_ends_the_worker_leaves_the_samples_before_it(
     exit_code: int,
 ) -> None:
     file = write_scenario(variant(line))
-    done = leakhunt("run", file, "--calls", 9, "--timeout", 2, "--out", "out")
+    words = ("--calls", 9, "--timeout", 2, "--format=html", "--out", "out")
+    done = leakhunt("run", file, *words)
     run = only_run(tmp_path / "out")
     assert (run.outcome.ending, run.calls_done) == (ending, 5)
     assert reason in str(run.outcome.reason)

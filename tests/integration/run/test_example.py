@@ -44,6 +44,7 @@ def test_the_hunt_shows_what_the_readme_says() -> None:
     assert entry.ceiling.found_bytes == pytest.approx(entry.ceiling.predicted_bytes, rel=0.25)
     tried = {trial.remedy: trial for trial in report.trials}
     caches, padding = tried["ideep-computation-cache"], tried["variant:fixed-shape"]
+    assert caches.saved is not None and caches.before is not None
     assert caches.saved.low > 0.95 * caches.before
     assert (caches.differing, padding.differing) == (0, 681)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Leakhunt, WriteScenario, only_run
+from conftest import CONTROLS, Leakhunt, WriteScenario, only_run, steering_in
 
 from leakhunt.model.gate import GateAnswer
 from leakhunt.model.run import Ending
@@ -121,6 +121,46 @@ def test_a_full_output_is_told_in_one_line_and_is_no_answer_of_the_gate(
 @pytest.mark.parametrize("size", ["0", "99999999999999 TiB"])
 def test_a_memory_limit_that_is_none_is_refused_in_one_line(leakhunt: Leakhunt, size: str) -> None:
     one_line(leakhunt("run", "null", "--calls", 3, "--memory-limit", size), 2)
+
+
+def test_no_text_of_a_scenario_steers_the_terminal_or_a_file(
+    write_scenario: WriteScenario, leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    """In its output, its options, its results, and in what it raises."""
+    body = f"""
+OPTIONS = {{"word": ("x", (), "A word.")}}
+TEXT = {CONTROLS!r}
+
+def prepare(context):
+    return {{"fact" + TEXT: TEXT}}
+
+@variant
+def naive(state, item):
+    "Summary \\x1b[31m."
+    os.write(1, TEXT.encode("utf-8", "surrogatepass"))
+    os.write(2, TEXT.encode("utf-8", "surrogatepass"))
+    if item == 5:
+        raise ValueError("ended" + TEXT)
+    return TEXT
+
+def summarize(state, result):
+    return result
+"""
+    words = ("--option", f"word={CONTROLS.replace(chr(0), '').encode(errors='ignore').decode()}")
+    formats = ("--format", "html,md,json,svg,junit,csv")
+    made = write_scenario(body)
+    done = leakhunt(
+        "run", made, *words, *formats, "--calls", 20, "--out", "out", errors="surrogateescape"
+    )
+    assert done.returncode == 8, done.stderr
+    assert "ended" in done.stdout
+    told: list[str] = [done.stdout, done.stderr]
+    told += [leakhunt("list", made).stdout, leakhunt("report", "out").stdout]
+    files = [file for file in (tmp_path / "out").iterdir() if file.suffix not in (".log", ".png")]
+    assert {file.suffix for file in files} >= {".jsonl", ".html", ".md", ".csv", ".xml", ".svg"}
+    told += [file.read_text(encoding="utf-8") for file in files if file.suffix != ".csv"]
+    assert not any(map(steering_in, told))
+    assert steering_in((tmp_path / "out" / "samples.csv").read_bytes()) <= {"\r"}
 
 
 def test_one_damaged_run_file_does_not_cost_the_report_of_the_others(

@@ -24,6 +24,8 @@ ENDS = STEPS + "    item == 60 and os.kill(os.getpid(), 9)\n"
 BRAILLE = re.compile("[\u2801-\u28ff]")
 STYLES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 RATE = re.compile(r"live heap .* MiB, \+.* since the warm-up, \+8\d\.\d KiB/call so far")
+# Whose reports nobody looks at.
+LIVE = ("--live", "--format=json", "--out", "out")
 HIDDEN_CURSOR = "\x1b[?25l"
 OTHER_SCREEN = "\x1b[?1049h"
 
@@ -130,7 +132,7 @@ def test_the_curve_grows_and_the_usual_summary_follows(
 def test_a_terminal_made_narrow_while_it_runs_has_frames_that_fit(
     terminal: Open, write_scenario: WriteScenario
 ) -> None:
-    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, "--live", "--out", "out")
+    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, *LIVE)
     made.read_until(lambda shown: "RSS" in last_frame(shown))
     made.resize(50, 20)
     made.read_until(lambda shown: is_one_panel(last_frame(shown)))
@@ -151,7 +153,7 @@ def is_one_panel(frame: str) -> bool:
 def test_ctrl_c_ends_and_reports(
     terminal: Open, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, "--live", "--out", "out")
+    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, *LIVE)
     made.read_until(is_drawn)
     made.type(b"\x03")
     assert made.exit_code() == 130
@@ -174,7 +176,7 @@ def test_a_killed_worker_is_told_in_the_frame_and_the_summary_follows(
 def test_kill_nine_of_the_command_leaves_the_cursor_and_the_screen(
     terminal: Open, write_scenario: WriteScenario
 ) -> None:
-    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, "--live", "--out", "out")
+    made = terminal("run", write_scenario(STEPS), "--calls", 90_000, *LIVE)
     made.read_until(is_drawn)
     made.kill()
     assert made.exit_code() == -signal.SIGKILL
@@ -185,8 +187,7 @@ def test_a_hunt_draws_its_further_runs_beside_the_measured_one(
     terminal: Open, write_scenario: WriteScenario
 ) -> None:
     made = terminal(
-        "hunt", write_scenario(STEPS), "--calls", 120, "--with", "resources", "--live",
-        "--out", "out",
+        "hunt", write_scenario(STEPS), "--calls", 120, "--with", "resources", *LIVE
     )  # fmt: skip
     assert made.exit_code() == 0
     shown = STYLES.sub("", made.shown)

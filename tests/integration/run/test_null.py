@@ -52,5 +52,5 @@ def test_doing_nothing_passes_the_gate_at_nothing(null_run: Path, leakhunt: Leak
 def null_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one run of the null scenario, default probes and calls."""
     out = tmp_path_factory.mktemp("null") / "out"
-    command_line(["run", "null", "--out", out], out.parent).check_returncode()
+    command_line(["run", "null", "--format=json", "--out", out], out.parent).check_returncode()
     return out

@@ -33,7 +33,9 @@ def package(tmp_path: Path) -> Path:
 
 def test_a_plain_function_is_measured_and_hunted(leakhunt: Leakhunt, tmp_path: Path) -> None:
     (tmp_path / "my_service.py").write_text(PLAIN)
-    done = leakhunt("hunt", "my_service.py:handle", "--calls", "400", "--out", "out")
+    done = leakhunt(
+        "hunt", "my_service.py:handle", "--calls", "400", "--format=json", "--out", "out"
+    )
     assert done.returncode == 0, done.stderr
     assert "leak in Python" in done.stdout
     assert "SEEN.append(bytes(1000))" in done.stdout
@@ -55,11 +57,11 @@ def test_a_module_that_cannot_be_imported_is_told_with_its_place(
     leakhunt: Leakhunt, tmp_path: Path
 ) -> None:
     (tmp_path / "my_service.py").write_text("import no_such_thing\n" + PLAIN)
-    done = leakhunt("run", "my_service.py:handle", "--calls", "8", "--out", "out")
+    done = leakhunt("run", "my_service.py:handle", "--calls", "8", "--format=json", "--out", "out")
     assert done.returncode == 8
     assert "No module named 'no_such_thing' (my_service.py:1)" in done.stdout
     (tmp_path / "my_service.py").write_text(PLAIN + "raise SystemExit(3)\n")
-    done = leakhunt("run", "my_service.py:handle", "--calls", "8", "--out", "ends")
+    done = leakhunt("run", "my_service.py:handle", "--calls", "8", "--format=json", "--out", "ends")
     assert "my_service.py: importing it calls sys.exit(3)" in done.stdout
 
 
@@ -76,7 +78,7 @@ def test_a_policy_names_functions_as_variants(leakhunt: Leakhunt, tmp_path: Path
         'repeats = 1\nretries = 0\n[scenarios."my_service.py"]\nvariants = ["handle", "idle"]\n'
         'calls = 300\n[scenarios."my_service.py".budgets]\nlive_heap = "100 B/call"\n'
     )
-    done = leakhunt("gate", "--out", "out")
+    done = leakhunt("gate", "--format=json", "--out", "out")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "my-service:handle" in done.stdout
     policy = (tmp_path / "leakhunt.toml").read_text().replace('"idle"', '"idel"')

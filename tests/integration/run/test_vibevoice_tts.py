@@ -205,6 +205,7 @@ def test_the_command_line_runs_it_and_says_what_the_weights_are(
         2,
         "--calls",
         3,
+        "--format=json",
         "--out",
         "out",
     )

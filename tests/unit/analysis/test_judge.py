@@ -14,7 +14,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Outcome, Reading
-from leakhunt.model.verdict import Shape, Status
+from leakhunt.model.verdict import Outlook, Shape, Status
 from leakhunt.reporting.run.json_file import render
 from leakhunt.text.language import speaking
 from leakhunt.text.message import to_json
@@ -333,13 +333,16 @@ def test_the_calls_to_out_of_memory_have_an_interval(make_run: MakeRun) -> None:
     ahead = judge(run).forecast
     assert ahead is not None
     assert (ahead.limit, ahead.calls) == ("the limit (cgroup v2)", 500 - (CALLS - 1))
-    assert ahead.calls_latest is not None
+    assert ahead.calls_latest is not None and ahead.calls_soonest is not None
+    assert ahead.calls is not None
     assert ahead.calls_soonest <= ahead.calls <= ahead.calls_latest
     assert ahead.seconds == pytest.approx(ahead.calls * 0.002)
 
 
 def test_a_clean_run_meets_no_limit(make_run: MakeRun) -> None:
-    assert judge(make_run(limits={"x": BASE}, live_heap=flat(), rss=flat())).forecast is None
+    run = make_run(limits={"x": BASE + MIB}, live_heap=flat(), rss=flat())
+    ahead = judge(run).forecast
+    assert ahead is not None and ahead.outlook is Outlook.NOT_WITHIN
 
 
 def test_a_verdict_is_judged_once_and_said_in_any_language(make_run: MakeRun) -> None:
@@ -362,10 +365,11 @@ def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> N
     assert document == render(report)
     (told,) = json.loads(document)["runs"]
     assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
-    leak, grown, *_, limit, warm_up = told["sentence"]["parts"]
+    leak, grown, *_, warm_up = told["sentence"]["parts"]
+    (limit,) = told["forecast"]["sentence"]["parts"]
     assert [leak["message"], limit["message"], warm_up["message"]] == [
         "verdict.leak_in_native_code",
-        "verdict.limit_reached",
+        "kill.with_series",
         "verdict.or_slow_warm_up",
     ]
     (growth,) = grown["parts"]

@@ -9,16 +9,18 @@ from itertools import accumulate, pairwise
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.analysis.attribution.windows import (
+    DEAR_HEAP_CALLS,
     FEWEST_CALLS,
+    HEAP_CALLS,
     MOST_CALLS,
     instrumented_plan,
     next_stretch,
     prime_from,
     stretches,
 )
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import MEMRAY_STRETCHES, Instrument
 from leakhunt.model.run import Phase, Purpose
 
 MARKS = (200, 210, 222, 237)
@@ -96,13 +98,47 @@ def test_primes() -> None:
     ]  # fmt: skip
 
 
-def test_a_run_is_watched_over_its_own_last_calls(make_run: MakeRun) -> None:
+def test_memray_watches_few_calls_where_it_grows_as_it_did_when_judged(make_run: MakeRun) -> None:
     run = make_run(live_heap=[1000 * call for call in range(250)])
     plan = instrumented_plan(run, Instrument.MEMRAY)
     assert plan.instrument is Instrument.MEMRAY
-    assert plan.calls == 250 and plan.warmup is not None
-    assert plan.calls - plan.warmup >= FEWEST_CALLS
+    assert (plan.warmup, plan.calls) == (60, 60 + HEAP_CALLS)
     assert not plan.is_measured
+
+
+def test_what_fills_first_is_not_watched_but_what_comes_after(make_run: MakeRun) -> None:
+    fills = [min(call, 120) * 20_000 + 1000 * call for call in range(600)]
+    plan = instrumented_plan(make_run(live_heap=fills), Instrument.MEMRAY)
+    assert plan.warmup == 250
+
+
+def test_dear_calls_are_watched_in_few(make_run: MakeRun) -> None:
+    growth = [1000 * call for call in range(250)]
+    dear = make_run(live_heap=growth, duration=[500_000_000] * 250)
+    plan = instrumented_plan(dear, Instrument.MEMRAY)
+    assert plan.calls is not None and plan.warmup is not None
+    assert plan.calls - plan.warmup == DEAR_HEAP_CALLS
+    ends = stretches(plan.warmup, plan.calls, Instrument.MEMRAY)
+    assert [later - earlier for earlier, later in pairwise(ends)] == [5, 7, 20, 5]
+
+
+def test_memrays_stretches_are_of_different_lengths_before_the_last() -> None:
+    for watched in (DEAR_HEAP_CALLS, HEAP_CALLS, 251, 1009):
+        ends = stretches(60, 60 + watched, Instrument.MEMRAY)
+        lengths = [later - earlier for earlier, later in pairwise(ends)]
+        assert len(lengths) == MEMRAY_STRETCHES + 1
+        assert len(set(lengths[:-1])) == MEMRAY_STRETCHES
+        assert min(lengths) >= 5
+
+
+def test_what_replaces_older_things_does_not_last() -> None:
+    calls = (0, 7, 18, 90)
+    assert lasting(calls, (0, 7, 18, 90)) == RetainedPerCall(1, exact=True)
+    # A full cache of 30 entries: each call makes one, and as many go.
+    assert lasting(calls, (0, 7, 18, 48)) is None
+    # One call in three, at random.
+    seldom = lasting(calls, (0, 2, 6, 29))
+    assert seldom is not None and not seldom.exact
 
 
 def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
@@ -127,9 +163,9 @@ def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
         assert prime_from(watched) == watched
 
 
-def test_of_many_short_calls_five_thousand_come_before_the_watched_ones(make_run: MakeRun) -> None:
+def test_what_begins_late_is_watched_late(make_run: MakeRun) -> None:
     early = make_run(live_heap=[1000 * call for call in range(9000)])
-    assert instrumented_plan(early, Instrument.MEMRAY).warmup == 5000
+    assert instrumented_plan(early, Instrument.MEMRAY).warmup == 60
     late = [0] * 7000 + [1000 * call for call in range(2000)]
     plan = instrumented_plan(make_run(live_heap=late), Instrument.MEMRAY)
     assert plan.warmup is not None and plan.warmup > 8000
@@ -137,7 +173,7 @@ def test_of_many_short_calls_five_thousand_come_before_the_watched_ones(make_run
 
 def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> None:
     plan = instrumented_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
-    assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 1, 1)
+    assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 2, 2)
 
 
 def test_the_worker_is_led_through_the_calls_before_and_every_stretch(make_run: MakeRun) -> None:

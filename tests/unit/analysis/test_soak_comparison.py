@@ -13,6 +13,7 @@ from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.report import assemble
 from leakhunt.model.comparison import Comparison, Conclusion, Matter, Side
 from leakhunt.model.run import Run
+from leakhunt.reporting.comparison.tables import rows
 
 
 def compared(before: Run, after: Run) -> Comparison:
@@ -71,8 +72,15 @@ def test_a_soak_that_keeps_less_is_said_to_whatever_its_distances() -> None:
     """One took three times as many requests, so its samples stand further apart."""
     before = soak(Made(kept=40_000, in_flight=100_000, inside=False))
     after = soak(Made(kept=10_000, in_flight=100_000, inside=False, doublings=2, seed=5))
+    comparison = compared(before, after)
     line = lines(before, after)["anonymous"]
     assert line.conclusion is Conclusion.DECREASE
+    (pair,) = comparison.pairs
+    assert "KiB/request less than before" in str(pair.sentence)
+    assert "/call" not in str(pair.sentence)
+    titles = [row[0] for row in rows(pair)]
+    assert "anonymous memory per request" in titles
+    assert not any("per call" in title for title in titles if title != "time per call")
     assert line.difference.estimate == pytest.approx(-33_000, rel=0.05)
 
 

@@ -91,7 +91,7 @@ def test_a_limit_is_met_in_seconds_that_pass_not_in_those_of_all_requests_togeth
     """Four users at once: 50 requests per second, each of 80 ms."""
     run = soak(replace(GROWING, milliseconds=80.0))
     ahead = judge(run).forecast
-    assert ahead is not None and ahead.seconds is not None
+    assert ahead is not None and ahead.seconds is not None and ahead.calls is not None
     assert ahead.seconds / ahead.calls == pytest.approx(0.020, rel=0.05)
     room = run.limits["the memory limit"] - run.samples["pss"][-1]
     assert ahead.calls == pytest.approx(room / (1.1 * KEPT), rel=0.02)

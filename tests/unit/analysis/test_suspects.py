@@ -101,7 +101,7 @@ def test_the_page_shows_the_suspect_its_chain_and_its_remedy_escaped(report: Rep
 
 def test_markdown_folds_the_suspects_and_keeps_its_tables(report: Report) -> None:
     text = markdown.render(report).decode()
-    assert "<script>" not in text.replace("`", "").split("held by")[0]
+    assert "<script>" not in text.replace("`", "").split("reference chain")[0]
     assert "Leak suspects: naive" in text
     assert "\\| \\[bold\\]" in text
     widths = {row.count("|") - row.count("\\|") for row in text.splitlines() if "1.50 ×" in row}
@@ -126,7 +126,7 @@ def test_the_terminal_reads_nothing_as_markup(report: Report) -> None:
         console.print(line)
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    assert f"held by: State.kept -> {HOSTILE}" in text
+    assert f"reference chain: State.kept -> {HOSTILE}" in text
     assert "naive with it: saves." in text
     assert "2.93 KiB/call" in text
 

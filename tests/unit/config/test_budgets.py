@@ -10,6 +10,7 @@ from leakhunt.errors import UsageError
 from leakhunt.model.gate import Budget, Extent
 from leakhunt.model.policy import budgeted, merged_budgets
 from leakhunt.model.series import Unit
+from leakhunt.text.language import speaking
 
 KIB, MIB = 1 << 10, 1 << 20
 TIME = "seconds_per_call"
@@ -203,3 +204,13 @@ def test_amounts_and_times_are_read_or_none() -> None:
     assert amount_in(Unit.BLOCKS, "4 KiB") is None
     assert amount_in(Unit.COUNT, "x") is None
     assert seconds_in("2 min") is None
+
+
+def test_an_error_is_said_in_the_language_in_which_it_is_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_budget("live_heap", "much")
+    english = str(caught.value)
+    assert english.startswith("live_heap: invalid value 'much'. Examples: ")
+    with speaking("zh"):
+        assert str(caught.value).startswith("live_heap：无效的值 'much'。示例：")
+    assert str(caught.value) == english

@@ -200,7 +200,7 @@ def test_a_damaged_pyproject_that_was_meant_as_a_policy_is_one(text: str, is_mea
 
 def test_a_variants_budgets_go_over_the_scenarios_over_the_files() -> None:
     policy = read(WHOLE)
-    vad = policy.of("fsmn-vad")
+    vad = policy.of("fsmn-vad", "any")
     told = {budget.text for budget in vad.budgets_of("naive")}
     assert told == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
     told = {budget.text for budget in vad.budgets_of("tensors-few")}
@@ -221,8 +221,27 @@ def test_a_variants_budgets_go_over_the_scenarios_over_the_files() -> None:
 def test_a_run_file_finds_its_policy_by_the_name_of_its_scenario(target: str, name: str) -> None:
     policy = read(f"[scenarios.'{target}']\ncalls = 5\n")
     assert policy.scenarios[0].name == name
-    assert policy.of(name).calls == 5
-    assert policy.of("another") == policy.everywhere
+    assert policy.of(name, "any").calls == 5
+    assert policy.of("another", "any") == policy.everywhere
+
+
+def test_functions_of_one_file_may_have_a_policy_each() -> None:
+    policy = read(
+        "[scenarios.'app.py:handle']\nbudgets = { rss = '1 MiB total' }\n"
+        "[scenarios.'app.py:parse,load']\ncalls = 7\n"
+        "[scenarios.'package.module:handle']\ncalls = 8\n"
+    )
+    assert [(each.place, each.name, each.variants) for each in policy.scenarios] == [
+        ("app.py", "app", ("handle",)),
+        ("app.py", "app", ("parse", "load")),
+        ("package.module", "package.module", ("handle",)),
+    ]
+    assert [budget.text for budget in policy.of("app", "handle").budgets_of("handle")] == [
+        "1 MiB total"
+    ]
+    assert (policy.of("app", "handle").calls, policy.of("app", "load").calls) == (None, 7)
+    assert policy.of("package.module", "handle").calls == 8
+    assert policy.of("app", "another") == policy.everywhere
 
 
 def test_what_is_accepted_in_a_scenario_goes_before_what_is_everywhere() -> None:
@@ -386,22 +405,42 @@ ACCEPT = '[[accept]]\nfingerprint = "0123456789ab"\nreason = "r"\nuntil = 2027-0
         (
             "[scenarios]\n'' = {}\n",
             2,
-            "'': scenario not found. Use a built-in name or a file path, and list variants as",
+            "'': scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
         ),
         (
             "[scenarios]\n'scenario.py' = {}\n",
             2,
-            "'scenario.py': scenario not found. Use a built-in name or a file path, and list",
+            "'scenario.py': scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
         ),
         (
             "[scenarios]\n'../scenario.py' = {}\n",
             2,
-            "'../scenario.py': scenario not found. Use a built-in name or a file path, and list",
+            "'../scenario.py': scenario not found. Use NAME, FILE, FILE:FUNCTION or",
         ),
         (
-            "[scenarios.'x:naive']\n",
+            "[scenarios.'x.py:']\n",
             1,
-            "'x:naive': scenario not found. Use a built-in name or a file path, and list",
+            "'x.py:': scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
+        ),
+        (
+            "[scenarios.'a:b:c']\n",
+            1,
+            "'a:b:c': scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
+        ),
+        (
+            "[scenarios.'x.py:f']\nvariants = ['g']\n",
+            2,
+            "'x.py:f' names its variants already. Remove variants",
+        ),
+        (
+            "[scenarios.'x.py:f']\n[scenarios.'x.py:g,f']\n",
+            2,
+            "'x.py:g,f' has the same name as 'x.py:f'. Remove one of them",
+        ),
+        (
+            "[scenarios.'x.py:f']\n[scenarios.'x.py']\n",
+            2,
+            "'x.py' has the same name as 'x.py:f'. Remove one of them",
         ),
         (
             '[scenarios."a\\nb"]\ncalls = 0\n',
@@ -657,6 +696,8 @@ GOOD = ["'0/call'", "'2 KiB / call'", "'+ 1.5 total'", "0", "0.5", "['1/call', '
 BAD = ["'x'", "'1'", "-1", "true", "'-1/call'", "'1/s'", "'1 K/call'", "'5 %'", "[]", "['x']",
        "{}", "'1total'", "'5 ms'"]  # fmt: skip
 GOOD_TIMES = ["'50 ms'", "'+5us'", "'1 \u00b5s/call'", "'+ 20 %'", "'+7.5%'", "0.05"]
+GOOD_PEAKS = ["'2 GiB'", "'+50MiB'", "'+ 10 %'", "1000000", "['2 GiB', '+10 %']"]
+BAD_PEAKS = ["'2 KiB/call'", "'2 GiB total'", "'10 %'", "0", "'x'", "'5 ms'", "[]"]
 BAD_TIMES = ["'50'", "'20 %'", "'1 total'", "'1 min'", "0", "'+x %'", "'1 ms total'"]
 
 
@@ -670,6 +711,8 @@ BAD_TIMES = ["'50'", "'20 %'", "'1 total'", "'1 min'", "0", "'+x %'", "'1 ms tot
         *(("threads", value, False) for value in BAD),
         *(("seconds_per_call", value, True) for value in GOOD_TIMES),
         *(("seconds_per_call", value, False) for value in BAD_TIMES),
+        *(("peak_rss", value, True) for value in GOOD_PEAKS),
+        *(("peak_rss", value, False) for value in BAD_PEAKS),
     ],
 )
 def test_the_schema_and_the_reader_agree_on_budgets(series: str, value: str, is_one: bool) -> None:

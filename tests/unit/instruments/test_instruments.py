@@ -15,16 +15,22 @@ import tracemalloc
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leakhunt.analysis.attribution.per_call_rule import retained
+from leakhunt.analysis.attribution.clusters import clusters
+from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting
 from leakhunt.errors import MissingRequirement
-from leakhunt.instruments import ActiveInstrument, InstrumentedRun, instrument_for
+from leakhunt.instruments import (
+    ActiveInstrument,
+    InstrumentedRun,
+    instrument_for,
+    reference_chains,
+)
 from leakhunt.instruments.cuda_heap import live_blocks
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.object_facts import native_bytes
@@ -46,8 +52,25 @@ class State:
         self.deep = types.SimpleNamespace(inner={"jobs": deque[Any]()})
 
 
+def nearby(each: Any) -> list[Any]:
+    """What an object refers to, but not what other modules hold: pytest's process is full of it.
+
+    A search through all of it takes ten times as long while tracemalloc traces. Hunts of real
+    processes go through all there is.
+    """
+    module = sys.modules[__name__]
+    ours = (module, vars(module))
+    if type(each) in (types.ModuleType, types.FrameType) or (
+        type(each) is dict and "__builtins__" in each
+    ):
+        return gc.get_referents(each) if any(each is one for one in ours) else []
+    return gc.get_referents(each)
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstrument]]:
+def start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Instrument, State], ActiveInstrument]]:
     def make(instrument: Instrument, state: State) -> ActiveInstrument:
         return instrument_for(
             InstrumentedRun(
@@ -61,6 +84,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstru
 
     # What pytest and the tests before have left is none of the instruments' business, and slow.
     gc.freeze()
+    collector = types.SimpleNamespace(**vars(gc) | {"get_referents": nearby})
+    monkeypatch.setattr(reference_chains, "gc", collector)
     yield make
     gc.unfreeze()
     tracemalloc.stop()
@@ -69,16 +94,20 @@ def start(tmp_path: Path) -> Iterator[Callable[[Instrument, State], ActiveInstru
 Call = Callable[[State, int], Any]
 
 
-def hunted(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
+def hunted(
+    active: ActiveInstrument, state: State, call: Call, marks: Sequence[int] = MARKS
+) -> list[Finding]:
     """The findings on `call`, in a thread: pytest's own stack would make every trace a deep one."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_hunted, active, state, call).result()
+        return pool.submit(_hunted, active, state, call, marks).result()
 
 
-def _hunted(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
+def _hunted(
+    active: ActiveInstrument, state: State, call: Call, marks: Sequence[int]
+) -> list[Finding]:
     called = active.start(call)
     done = 0
-    for mark in MARKS:
+    for mark in marks:
         while done < mark:
             called(state, done)
             done += 1
@@ -325,12 +354,48 @@ def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstru
         bytearray(200_000)
 
     found = hunted(start(Instrument.MEMRAY, state), state, call)
-    largest = max(found, key=lambda each: each.sizes[-1] - each.sizes[0])
-    stays = retained(largest.calls, largest.counts)  # the list's own array may be among them
-    assert stays is not None and stays.per_call == pytest.approx(1, abs=0.05)
+    sites = [each for each in found if each.sort is FindingKind.SITE]
+    largest = max(sites, key=lambda each: each.sizes[-1] - each.sizes[0])
+    stays = lasting(largest.calls, largest.counts)
+    assert stays == RetainedPerCall(1, exact=True)
     own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
     assert own.source == "s.kept.append(bytearray(100_000))"
     assert not any("200_000" in frame.source for each in found for frame in each.stack)
+
+
+def test_memray_tells_the_container_and_the_sites_that_feed_it(
+    start: Callable[..., ActiveInstrument],
+) -> None:
+    state = State()
+
+    def call(s: State, i: int) -> None:
+        s.kept.append(made(i))
+
+    def made(i: int) -> list[bytearray]:
+        return [bytearray(500)]
+
+    found = hunted(start(Instrument.MEMRAY, state), state, call, (*MARKS, 84))
+    (suspect,) = (each for each in clusters(found, mappings=False) if each.bytes_per_call > 500)
+    assert suspect.lead.chain == ("State.kept", "list", "list")
+    assert suspect.retained == RetainedPerCall(1, exact=True)
+    assert suspect.where is not None and suspect.where.source == "return [bytearray(500)]"
+    # The list, its array, the bytearray and its bytes.
+    assert sum(per_call for _, per_call in suspect.sites) == 4
+    assert 500 + 100 < suspect.bytes_per_call < 500 + 250
+
+
+def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstrument]) -> None:
+    @functools.lru_cache(maxsize=5000)
+    def look(key: int) -> bytearray:
+        return bytearray(700)
+
+    state = State()
+    state.kept = [look]
+    found = hunted(start(Instrument.MEMRAY, state), state, lambda s, i: look(i), (*MARKS, 84))
+    (cache,) = (each for each in found if "most_items" in each.facts)
+    assert cache.facts["most_items"] == 5000
+    assert "bytearray" in cache.chain[-1]
+    assert cache.keeps
 
 
 def test_memray_says_that_the_disk_was_full(
@@ -339,7 +404,8 @@ def test_memray_says_that_the_disk_was_full(
     monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
     state = State()
     native = start(Instrument.MEMRAY, state)
-    assert hunted(native, state, lambda s, i: s.kept.append(bytearray(5000))) == []
+    found = hunted(native, state, lambda s, i: s.kept.append(bytearray(5000)))
+    assert FindingKind.SITE not in {each.sort for each in found}
     (caveat,) = native.caveats
     assert str(caveat) == "memray stopped after call 40: the disk is full"
 

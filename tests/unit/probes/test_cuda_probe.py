@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from leakhunt.probes import choose
+from leakhunt.probes import PeakProbe, choose
+from leakhunt.probes.allocator import serving
 
 
 def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,20 +18,31 @@ def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.Mo
         "active_bytes.all.current": 20,
         "allocated_bytes.all.peak": 99,
     }
-    cuda = SimpleNamespace(init=lambda: None, memory_stats=lambda: readings)
+    resets: list[int] = []
+    cuda = SimpleNamespace(
+        init=lambda: None,
+        memory_stats=lambda: readings,
+        reset_peak_memory_stats=lambda: resets.append(1),
+    )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     chosen = choose("cuda")
     names = [series.name for series in chosen.series]
     into = array("q", [0]) * len(names)
-    chosen.kinds[-1]().read(into, len(names) - 3)
+    probe = chosen.kinds[-1]()
+    probe.read(into, len(names) - 4)
+    assert isinstance(probe, PeakProbe)
+    probe.reset()
     found = dict(zip(names, into, strict=True))
     assert found["cuda_allocated"] == 10
     assert found["cuda_reserved"] == 30
     assert found["cuda_active"] == 20
+    assert (found["peak_cuda"], len(resets)) == (99, 1)
 
 
 def test_a_probe_that_cannot_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("psutil.heap_info")
+    serving.cache_clear()
     chosen = choose("cpu")
+    serving.cache_clear()
     assert "live_heap" not in {series.name for series in chosen.series}
     assert "mallinfo2" in str(chosen.unavailable["live_heap"])

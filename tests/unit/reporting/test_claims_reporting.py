@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE, MakeRun
+from conftest import HOSTILE, MakeRun, steering_in
 from made_claims import claims_report, made_claims
 from page_parts import parsed
 from rich.console import Console
@@ -117,6 +117,7 @@ def test_hostile_texts_are_shown_as_they_are(both: Evidence) -> None:
     assert "\x1b" not in shown
     assert "[bold]" in shown
     json.loads(rendered("json", hostile))
+    assert not any(map(steering_in, (page, told, shown, rendered("json", hostile))))
 
 
 def test_a_report_without_runs_or_scenarios_is_one(both: Evidence) -> None:

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from conftest import MakeRun
+from conftest import CONTROLS, MakeRun, steering_in
 from jsonschema import Draft202012Validator
 from rich.console import Console
 from schema_types import faults, schema
@@ -28,7 +28,7 @@ from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_
 from leakhunt.reporting.registry import COMPARISON_RENDERERS, Renderer
 from leakhunt.text.language import speaking
 
-HOSTILE = "<script>alert(1)</script>|`[bold]$x^2$\"'& 中文"
+HOSTILE = f"<script>alert(1)</script>|`[bold]$x^2$\"'& 中文{CONTROLS}"
 MIB = 1 << 20
 CALLS = 240
 
@@ -150,6 +150,8 @@ def test_texts_from_outside_cannot_become_markup(comparisons: Mapping[str, Compa
     markdown = text_of("compare.md", comparisons["hostile"])
     assert re.search(r"(?<!\\)<(?!/?details|/?summary)", markdown) is None
     assert "[bold]" in on_terminal(comparisons["hostile"])
+    told = (page, markdown, on_terminal(comparisons["hostile"]))
+    assert not any(map(steering_in, (*told, text_of("compare.json", comparisons["hostile"]))))
 
 
 def test_the_page_asks_for_nothing_from_anywhere(comparisons: Mapping[str, Comparison]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from conftest import HOSTILE, MakeRun, hostile_run, write_run
+from conftest import HOSTILE, MakeRun, hostile_run, steering_in, write_run
 from pyarrow import parquet
 
 from leakhunt.analysis.report import assemble
@@ -23,6 +23,7 @@ from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.samples import KEYS, samples_csv, samples_parquet
+from leakhunt.text.controls import written_out
 
 # What is written where nothing is asked for.
 FOUR = ("html", "png", "md", "json")
@@ -168,9 +169,13 @@ def test_no_measured_run_leaves_the_keys_alone() -> None:
 def test_hostile_names_stay_in_their_cell(make_run: MakeRun) -> None:
     report = report_on(hostile_run(make_run(rss=[1, 2])))
     held = HOSTILE.encode("utf-8", "backslashreplace").decode()
-    text = io.TextIOWrapper(io.BytesIO(samples_csv(report)), "utf-8", newline="")
+    content = samples_csv(report)
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
     _, *rows = csv.reader(text)
-    assert [row[1:3] for row in rows] == [[held, held]] * 2
+    shown = written_out(HOSTILE)
+    assert [row[1:3] for row in rows] == [[shown, shown]] * 2
+    assert "\\x00\\x1b[31m\\ud800 内存泄漏\\x0d\n=1+1\\x00\\x01" in shown
+    assert steering_in(content) <= {"\r"}  # of the line ends
     assert list(parquet_frame(report)["variant"]) == [held] * 2
 
 

@@ -126,7 +126,7 @@ def test_an_annotation_is_at_the_line_that_leaks(gates: Mapping[str, GateResult]
     first, second, third, notice = annotation_lines(gates["usual"], REPOSITORY)
     assert first == (
         "::error file=app/serve.py,line=12,title=leakhunt%3A fsmn-vad%3Anaive::over budget:"
-        " live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2 KiB/call; detection limit 1.20"
+        " live_heap 4.01 [4.00, 4.02] KiB/call, budget 2 KiB/call; detection limit 1.20"
         " KiB/call (95 %25 power)%0Aserve.KEPT (list) retains 1.03 KiB/call, 100%25 of the growth,"
         " at handle (app/serve.py:12)"
     )

@@ -142,12 +142,12 @@ def test_a_gate_of_nothing_has_a_row_that_says_so(gates: Mapping[str, GateResult
 
 def test_figures_are_told_with_the_unit_of_the_budget(gates: Mapping[str, GateResult]) -> None:
     over, _, _, _, total = rows(gates["usual"])
-    assert measured(over) == "4.01 KiB/call [4.00 KiB, 4.02 KiB]"
+    assert measured(over) == "4.01 [4.00, 4.02] KiB/call"
     assert power(over) == "1.20 KiB/call"
-    assert measured(total) == "0 B in total [0 B, 12 B]"
+    assert measured(total) == "0 [0, 12] B in total"
     share, seconds = rows(gates["time"])
-    assert measured(share) == "+3.1 % [+1 %, +5.2 %]"
-    assert measured(seconds) == "20 ms [18 ms, 22 ms]"
+    assert measured(share) == "+3.1 [+1, +5.2] %"
+    assert measured(seconds) == "20 [18, 22] ms"
 
 
 def test_what_is_on_top_of_a_baseline_has_its_sign() -> None:
@@ -158,7 +158,7 @@ def test_what_is_on_top_of_a_baseline_has_its_sign() -> None:
         high=12.0,
     )
     row = the_row(gated(variant(checks=(more,))))
-    assert measured(row) == "+5 B/call [-7 B, +12 B]"
+    assert measured(row) == "+5 [-7, +12] B/call"
 
 
 @pytest.mark.parametrize("value", [None, float("inf"), float("nan")])
@@ -225,7 +225,7 @@ def test_a_pipe_gets_a_sentence_a_line_and_the_answer_for_all_last(
 ) -> None:
     lines = printed(gates["usual"])
     assert lines[0] == (
-        "over budget fsmn-vad:naive  live_heap 4.01 KiB/call [4.00 KiB, 4.02 KiB], budget 2"
+        "over budget fsmn-vad:naive  live_heap 4.01 [4.00, 4.02] KiB/call, budget 2"
         " KiB/call; detection limit 1.20 KiB/call (95 % power)"
     )
     assert lines[1] == "not measured fsmn-vad:streaming  funasr is missing"
@@ -343,7 +343,7 @@ def test_the_summary_says_who_keeps_the_memory_and_what_comes_next(
     text = markdown(gates["usual"])
     assert text.startswith("## leakhunt: ▲ over budget\n\n**1 over budget, 1 not measured,")
     assert "   - from: `handle (app/serve.py:12)`: `KEPT.append(bytes(1024))`" in text
-    assert "   - held by: `module serve -> KEPT`" in text
+    assert "   - reference chain: `module serve -> KEPT`" in text
     assert "- see the curves: `leakhunt report out`" in text
     assert "▁▁▂▂▃▃▄▄▅▅▆▆▇▇██" in text
     assert "leakhunt hunt" not in text
@@ -445,3 +445,12 @@ def test_json_holds_no_character_that_is_none(
     if format_name != "json":
         assert not re.search(r"\\ud8|\\u00|\\r", text)
     assert HOSTILE[:25] in text
+
+
+def test_an_answer_is_printed_as_its_word() -> None:
+    assert [f"{answer}" for answer in GateAnswer] == [
+        "within budget", "over budget", "inconclusive", "not measured",
+    ]  # fmt: skip
+    with speaking("zh"):
+        assert str(GateAnswer.OVER_BUDGET) == "超出预算"
+    assert json.dumps(GateAnswer.OVER_BUDGET) == "1" == f"{GateAnswer.OVER_BUDGET:d}"

@@ -148,7 +148,7 @@ def test_the_page_shows_verdict_ledger_and_price(reports: dict[str, Report]) -> 
     for shown in (
         "naive: leak in native code",
         "fixed-shape: inconclusive",
-        "64.0 KiB [64.0 KiB, 64.0 KiB]",
+        "64.0 [64.0, 64.0] KiB",
         "64.0 KiB/call of live heap, 100 %",
         "differ in 1 of 2 calls",
         "freed memory retained by malloc",

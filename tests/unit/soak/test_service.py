@@ -7,6 +7,8 @@ import random
 import re
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -255,7 +257,7 @@ def test_a_process_answers_for_itself(caplog: pytest.LogCaptureFixture) -> None:
         names = [series.name for series in within.series()]
         assert "python_blocks" in names
         assert unavailable(within.series()).keys() <= {
-            "cuda_allocated", "cuda_reserved", "cuda_active",
+            "cuda_allocated", "cuda_reserved", "cuda_active", "peak_cuda",
         }  # fmt: skip
         first, second = within.ask("numbers"), within.ask("numbers")
         assert abs(second["python_blocks"] - first["python_blocks"]) < 200
@@ -383,3 +385,13 @@ def test_a_pause_waits_for_requests_in_flight_but_not_for_long(
         assert (waited is not None) is is_quiet
         assert waited is None or waited >= 0.1
     assert not counters.pause_requested
+
+
+def test_the_old_name_of_the_agent_works_and_warns_where_it_is_imported() -> None:
+    code = "from leakhunt import agent, inside\nprint(inside.listen is agent.listen)"
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
+    assert done.stderr.count("DeprecationWarning: leakhunt.inside is now leakhunt.agent") == 1
+    assert done.stderr.startswith("<string>:1: ")

@@ -1,0 +1,1 @@
+"""What calls take at their height, and the memory limit that allows for it."""

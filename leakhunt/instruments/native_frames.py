@@ -1,0 +1,137 @@
+"""Which shared object a native frame is in: memray names functions, and source lines it knows.
+
+memray resolves an address by symbols and debug information, and tells what has neither as unknown.
+The address itself is only in the capture file, which memray writes out as text.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, partial
+from itertools import groupby, takewhile
+from pathlib import Path
+
+# How memray tells a function or a file that it does not know.
+UNKNOWN = "<unknown>"
+_DUMP = "import sys; from memray._memray import dump_all_records as dump; dump(sys.argv[1])"
+_PATIENCE_SECONDS = 120.0
+# The section with the source lines of a shared object; its name stands at the end of the file.
+_LINES = b".debug_line"
+_LONGEST_NAMES = 1 << 16
+# What evaluates Python code, in whose place a stack of both languages has the Python frame.
+_EVALUATES = ("_PyEval_EvalFrameDefault", "_TAIL_CALL_")
+# Function, file and line.
+NativeFrame = tuple[str, str, int]
+
+
+class SharedObjects:
+    """The shared objects of the native frames of one capture file."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._frames: list[tuple[int, int]] = []
+        spans: dict[int, tuple[int, str]] = {}
+        file, base = "", 0
+        for line in lines:
+            kind, *words = line.split(" ")
+            if kind == "NATIVE_TRACE_INDEX":
+                self._frames.append((_number(words[0]), int(words[1].partition("=")[2])))
+            elif kind == "SEGMENT_HEADER":
+                file = line.partition("filename=")[2].rpartition(" num_segments=")[0]
+                base = _number(words[-1])
+            elif kind == "SEGMENT" and words[0] != "(nil)":
+                start = base + int(words[0], 16)
+                spans[start] = (start + int(words[1], 16), file)
+            elif kind == "SEGMENT":
+                spans[base] = (base + int(words[1], 16), file)
+        self._starts = sorted(spans)
+        self._spans = [spans[start] for start in self._starts]
+
+    def of_stack(self, stack_id: int, native: Sequence[NativeFrame]) -> list[str]:
+        """The object of each frame of a native stack, the innermost first; empty: not known.
+
+        Debug information makes several frames of an address, where functions are inlined. Without,
+        an address is one frame, whose file is not known: stretches of these are told one by one,
+        from the innermost on, for as long as they agree.
+        """
+        found = [""] * len(native)
+        at = 0
+        stretches = groupby(self._objects(stack_id), key=lambda name: not has_lines(name))
+        for is_plain, names in stretches:
+            length = sum(1 for _ in takewhile(partial(_is_plain, is_plain), native[at:]))
+            if is_plain:
+                objects = list(names)
+                if len(objects) != length:
+                    break
+                found[at : at + length] = objects
+            at += length
+        return found
+
+    def _objects(self, stack_id: int) -> Iterator[str]:
+        while 0 < stack_id <= len(self._frames):
+            address, stack_id = self._frames[stack_id - 1]
+            at = bisect_right(self._starts, address) - 1
+            yield self._spans[at][1] if at >= 0 and address <= self._spans[at][0] else ""
+
+
+def shared_objects(capture: Path) -> SharedObjects:
+    """Those of a capture file; none where memray cannot write it out."""
+    try:
+        told = subprocess.run(
+            [sys.executable, "-c", _DUMP, str(capture)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return SharedObjects(())
+    return SharedObjects(told.stdout.decode("utf-8", "replace").splitlines())
+
+
+def with_objects(
+    stack: Sequence[NativeFrame], native: Sequence[NativeFrame], objects: Sequence[str]
+) -> list[tuple[NativeFrame, str]]:
+    """The frames of a stack of both languages, each with its shared object, if that is known.
+
+    The stack has the native frames in their order, but those that evaluate Python code.
+    """
+    found, at = [], 0
+    for frame in stack:
+        while at < len(native) and native[at] != frame and native[at][0].startswith(_EVALUATES):
+            at += 1
+        if at < len(native) and native[at] == frame:
+            found.append((frame, objects[at]))
+            at += 1
+        else:
+            found.append((frame, ""))
+    return found
+
+
+@cache
+def has_lines(file: str) -> bool:
+    """Whether a shared object has debug information, by the names of its sections."""
+    try:
+        with Path(file).open("rb") as opened:
+            opened.seek(40)
+            table = int.from_bytes(opened.read(8), sys.byteorder)
+            opened.seek(58)
+            each, number, names = (int.from_bytes(opened.read(2), sys.byteorder) for _ in range(3))
+            opened.seek(table + names * each + 24)
+            start = int.from_bytes(opened.read(8), sys.byteorder)
+            length = int.from_bytes(opened.read(8), sys.byteorder)
+            opened.seek(start)
+            return number > 0 and _LINES in opened.read(min(length, _LONGEST_NAMES))
+    except OSError:
+        return False
+
+
+def _is_plain(wanted: bool, frame: NativeFrame) -> bool:
+    return (frame[1] == UNKNOWN) is wanted
+
+
+def _number(word: str) -> int:
+    return int(word.partition("=")[2], 16)

@@ -1,0 +1,116 @@
+"""Native frames: the shared object of each, with and without symbols."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leakhunt.instruments.frames import Places
+from leakhunt.instruments.native_frames import (
+    UNKNOWN,
+    SharedObjects,
+    has_lines,
+    shared_objects,
+    with_objects,
+)
+from leakhunt.model.attribution import STRIPPED, Origin
+
+SOURCE = """
+#include <stdlib.h>
+static __attribute__((noinline)) void *hidden(size_t size) {
+    volatile char *made = malloc(size);
+    made[0] = 1;
+    return (void *)made;
+}
+__attribute__((noinline)) void *keeps(size_t size) {
+    char *made = hidden(size);
+    made[1] = 1;
+    return made;
+}
+"""
+
+
+def built(folder: Path, *options: str) -> Path:
+    (folder / "made.c").write_text(SOURCE)
+    library = folder / "_made.so"
+    words = ["gcc", "-shared", "-fPIC", "-O1", "-fno-optimize-sibling-calls", *options]
+    subprocess.run([*words, "made.c", "-o", library.name], cwd=folder, check=True)
+    return library
+
+
+def traced(library: Path, capture: Path) -> list[str]:
+    """The frames of what the library allocates, as attribution has them."""
+    import memray
+
+    keeps = ctypes.CDLL(str(library)).keeps
+    keeps.argtypes, keeps.restype = [ctypes.c_size_t], ctypes.c_void_p
+    with memray.Tracker(
+        destination=memray.FileDestination(capture, overwrite=True, compress_on_exit=False),
+        native_traces=True,
+        file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
+    ):
+        for _ in range(7):
+            keeps(12_345)
+    with memray.FileReader(capture) as reader:
+        records = reader.get_leaked_allocation_records(merge_threads=True)
+        (record,) = (each for each in records if each.size == 7 * 12_345)
+        native = record.native_stack_trace()
+        objects = shared_objects(capture).of_stack(record.native_stack_id, native)
+        stack = with_objects(record.hybrid_stack_trace(), native, objects)
+    return [str(frame) for frame in Places(__file__).hybrid(stack)]
+
+
+@pytest.mark.parametrize("options", [("-s",), (), ("-g",)], ids=["stripped", "symbols", "lines"])
+def test_a_native_frame_is_told_with_its_shared_object(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    pytest.importorskip("memray")
+    library = built(tmp_path, *options)
+    assert has_lines(str(library)) is (options == ("-g",))
+    frames = traced(library, tmp_path / "capture.bin")
+    told = {
+        ("-s",): ["_made.so (stripped)", "keeps (_made.so)"],
+        (): ["hidden (_made.so)", "keeps (_made.so)"],
+        ("-g",): ["hidden (made.c:4)", "keeps (made.c:9)"],
+    }
+    assert frames[:2] == told[options]
+    assert any("test_native_frames.py" in frame for frame in frames)
+    assert not any(UNKNOWN in frame for frame in frames)
+
+
+def test_frames_are_told_for_as_long_as_the_addresses_agree() -> None:
+    library = "/made/_made.so"
+    dump = [
+        "NATIVE_TRACE_INDEX ip=0x5010 index=0",
+        "NATIVE_TRACE_INDEX ip=0x1010 index=1",
+        f"SEGMENT_HEADER filename={library} num_segments=2 addr=0x1000",
+        "SEGMENT (nil) 20",
+        "SEGMENT 0x100 20",
+    ]
+    objects = SharedObjects(dump)
+    inner, outer = (UNKNOWN, UNKNOWN, 0), ("main", UNKNOWN, 0)
+    assert objects.of_stack(2, [inner, outer]) == [library, ""]
+    assert objects.of_stack(2, [inner, outer, outer]) == ["", "", ""]
+    assert objects.of_stack(9, [inner]) == [""]
+
+
+def test_frames_that_evaluate_python_are_replaced_by_pythons() -> None:
+    native = [("keeps", UNKNOWN, 0), ("_PyEval_EvalFrameDefault", UNKNOWN, 0), ("main", "a.c", 3)]
+    stack = [("keeps", UNKNOWN, 0), ("handle", "/app/a.py", 7), ("main", "a.c", 3)]
+    found = with_objects(stack, native, ["one.so", "two.so", "three"])
+    assert [name for _, name in found] == ["one.so", "", "three"]
+
+
+def test_the_interpreters_own_frames_are_left_out_without_debug_information() -> None:
+    places = Places(__file__)
+    python = str(Path(sys.executable).resolve())
+    for interpreter in (python, "/usr/lib/libpython3.12.so.1.0"):
+        assert places.frame(UNKNOWN, 0, "PyObject_Malloc", interpreter) is None
+    unknown = places.frame(UNKNOWN, 0, UNKNOWN, "/x/site-packages/a/_a.cpython-311.so")
+    assert unknown is not None
+    assert (unknown.file, unknown.function, unknown.line) == ("_a.cpython-311.so", STRIPPED, 0)
+    assert (str(unknown), unknown.origin) == ("_a.cpython-311.so (stripped)", Origin.LIBRARY)

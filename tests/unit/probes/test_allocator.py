@@ -1,0 +1,163 @@
+"""Each allocator is found in the process, says what is in use, and reads a null run as nothing."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leakhunt.environment import installed_allocators
+from leakhunt.model.allocators import PYTHON_ALLOCATOR, allocator_of, described
+from leakhunt.probes.allocator import mapped_allocator, python_allocator, serving
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="symbols are looked up on Linux only")
+BLOCKS = 1000
+BLOCK_BYTES = 4096
+NULL_READINGS = 2000
+
+# Says of itself: its allocator; what so many blocks come to, and are again once they are freed; and
+# how far readings of nothing are apart.
+SPEAKER = f"""
+import ctypes, gc, json
+from array import array
+from leakhunt.probes.allocator import serving, python_allocator
+found = serving()
+told = {{"name": str(found), "python": python_allocator(), "why": str(found.unavailable or "")}}
+if found.live_bytes:
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    blocks = array("q", [0] * {BLOCKS})
+    before = found.live_bytes()
+    for at in range({BLOCKS}):
+        blocks[at] = library.malloc({BLOCK_BYTES})
+    told["taken"] = found.live_bytes() - before
+    for block in blocks:
+        library.free(block)
+    told["left"] = found.live_bytes() - before
+    null = array("q", [0] * {NULL_READINGS})
+    for _ in range(2):
+        gc.collect()
+        for at in range({NULL_READINGS}):
+            null[at] = found.live_bytes()
+    told["noise"] = max(null) - min(null)
+found.trim()
+print(json.dumps(told))
+"""
+
+# The Debian package of each.
+PACKAGES = {
+    "jemalloc": "libjemalloc2",
+    "tcmalloc": "libtcmalloc-minimal4",
+    "mimalloc": "libmimalloc2.0",
+}
+
+
+def preloaded(name: str) -> str:
+    """The allocator's library; the test that needs it is skipped where it is not installed."""
+    library = installed_allocators().get(name)
+    if library is None:
+        pytest.skip(f"{name} is not installed (Debian: apt-get install {PACKAGES[name]})")
+    return library
+
+
+def told_by(preload: str = "", **variables: str) -> dict[str, str | int]:
+    """What a Python says of its allocator that was started with this library and variables."""
+    environment = {**os.environ, "LD_PRELOAD": preload, **variables}
+    command = [sys.executable, "-P", "-c", SPEAKER]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    told: dict[str, str | int] = json.loads(ended.stdout)
+    return told
+
+
+@ON_LINUX
+def test_the_c_librarys_own_malloc_is_named_and_reads_nothing_of_a_null_run() -> None:
+    told = told_by()
+    assert str(told["name"]).partition(" ")[0] in ("glibc", "musl")
+    assert str(told["name"]).endswith("(C library)")
+    if "taken" in told:
+        assert told["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
+        assert told["noise"] == 0
+
+
+@ON_LINUX
+@pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
+def test_an_allocator_that_was_preloaded_says_what_is_in_use(name: str) -> None:
+    told = told_by(preloaded(name))
+    assert str(told["name"]).startswith(f"{name} ")
+    assert str(told["name"]).endswith("(preloaded)")
+    assert any(letter.isdigit() for letter in str(told["name"])), "its version is told"
+    assert told["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
+    assert abs(int(told["left"])) < BLOCK_BYTES * 2
+    assert told["noise"] == 0
+
+
+@ON_LINUX
+def test_mimalloc_says_why_it_does_not_tell_what_is_in_use() -> None:
+    told = told_by(preloaded("mimalloc"))
+    assert str(told["name"]).startswith("mimalloc ")
+    assert str(told["name"]).endswith("(preloaded)")
+    assert "taken" not in told
+    assert "mimalloc" in str(told["why"])
+
+
+@ON_LINUX
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_an_allocator_nobody_knows_goes_by_its_file_and_reads_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "own.c"
+    source.write_text(
+        "#include <stddef.h>\nextern void *__libc_malloc(size_t);\n"
+        "void *malloc(size_t size) { return __libc_malloc(size); }\n"
+    )
+    library = tmp_path / "libown.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    told = told_by(str(library))
+    assert told["name"] == "libown.so (preloaded)"
+    assert "taken" not in told, "psutil would read the C library's heap, which serves nobody"
+    assert "libown.so" in str(told["why"])
+
+
+@ON_LINUX
+def test_a_preload_that_is_no_allocator_changes_nothing() -> None:
+    library = ctypes.util.find_library("z")
+    if library is None:
+        pytest.skip("libz is not installed (Debian: apt-get install zlib1g)")
+    assert told_by(library)["name"] == told_by()["name"]
+
+
+def test_pymalloc_that_is_switched_off_is_told() -> None:
+    assert told_by()["python"] == python_allocator()
+    assert told_by(PYTHONMALLOC="malloc")["python"] in ("malloc", "mimalloc (free-threaded)")
+
+
+@ON_LINUX
+@pytest.mark.parametrize("name", ["", "jemalloc", "tcmalloc", "mimalloc"])
+def test_another_process_is_known_by_the_files_it_maps(name: str) -> None:
+    environment = {**os.environ, "LD_PRELOAD": preloaded(name) if name else ""}
+    waits = "import sys; print('here', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", waits],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = mapped_allocator(process.pid)
+        process.communicate()
+    own = allocator_of({"allocator": str(serving())})
+    assert found == (f"{name} (preloaded)" if name else f"{own} (C library)")
+
+
+def test_the_name_of_an_allocator_stands_first_in_its_fact() -> None:
+    fact = described("jemalloc", "5.3.0", "preloaded")
+    assert fact == "jemalloc 5.3.0 (preloaded)"
+    assert allocator_of({"allocator": fact, PYTHON_ALLOCATOR: "pymalloc"}) == "jemalloc"
+    assert allocator_of({}) == ""

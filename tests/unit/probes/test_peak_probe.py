@@ -1,0 +1,85 @@
+"""The peak of RSS is read and set back, costs little, and the process's own is not lost."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+
+import pytest
+
+from leakhunt.model.series import PEAK_RSS, RSS
+from leakhunt.probes import PeakProbe, choose, peaks
+from leakhunt.probes.peaks import PeakRssProbe, dear_series, highest_before_reset
+from leakhunt.worker.readings import full_reading
+
+pytestmark = pytest.mark.skipif(
+    PeakRssProbe.unavailable() is not None, reason="the peak RSS cannot be reset here"
+)
+MIB = 1 << 20
+_NEAR = 2 * MIB
+
+
+@pytest.fixture
+def probe() -> Iterator[PeakRssProbe]:
+    made = PeakRssProbe()
+    yield made
+    made.close()
+
+
+def touched(size: int) -> None:
+    """Take so many bytes for a moment."""
+    block = bytearray(size)
+    block[::4096] = b"x" * len(block[::4096])
+    del block
+
+
+def test_a_gulp_between_two_readings_is_seen_and_then_forgotten(probe: PeakRssProbe) -> None:
+    into = array("q", [0, 0])
+    assert isinstance(probe, PeakProbe)
+    probe.reset()
+    probe.read(into, 0)
+    before = into[0]
+    touched(64 * MIB)
+    probe.read(into, 0)
+    assert abs(into[0] - before - 64 * MIB) < _NEAR
+    probe.reset()
+    probe.read(into, 1)
+    assert into[1] - before < _NEAR
+
+
+def test_the_peak_of_the_process_s_life_outlives_a_reset(probe: PeakRssProbe) -> None:
+    into = array("q", [0])
+    touched(64 * MIB)
+    probe.read(into, 0)
+    probe.reset()
+    reading = full_reading("end")
+    assert reading.values["rss_peak"] >= into[0] == highest_before_reset()
+    assert reading.values[RSS] < into[0] - 32 * MIB
+
+
+def test_reading_and_resetting_leaves_no_block(probe: PeakRssProbe) -> None:
+    into = array("q", [0])
+    counts = array("q", [0] * 50)
+    for number in range(50):
+        probe.reset()
+        probe.read(into, 0)
+        counts[number] = sys.getallocatedblocks()
+    assert max(counts[10:]) - min(counts[10:]) <= 1
+
+
+def test_where_it_is_dear_it_is_switched_off_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peaks, "_cost", lambda: 0.002)
+    dear_series.cache_clear()
+    try:
+        dear = dear_series()
+        assert "2,000 µs per sample" in str(dear[PEAK_RSS])
+        chosen = choose("cpu")
+        assert PEAK_RSS not in {series.name for series in chosen.series}
+        assert chosen.unavailable[PEAK_RSS] == dear[PEAK_RSS]
+    finally:
+        dear_series.cache_clear()
+
+
+def test_on_this_machine_it_is_read() -> None:
+    assert PEAK_RSS in {series.name for series in choose("cpu").series}
