@@ -102,7 +102,7 @@ def whole_reading(step: str) -> Reading:
 
 def full_reading(step: str) -> Reading:
     """Everything that costs too much to read at every call; what cannot be read is absent."""
-    values = {**_kernel_values(), **_pymalloc_values()}
+    values = {"clock_ns": time.monotonic_ns(), **_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks") and (blocks := sys.getallocatedblocks()):
         values[PYTHON_BLOCKS] = blocks  # 0: pymalloc is switched off
     live_bytes = serving().live_bytes
