@@ -76,6 +76,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     limit: int | str | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
+    jobs: int = 1,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -105,6 +106,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
             report says when it would be reached.
         timeout: a worker without a new sample for so many seconds has hung.
         hunt: where something grows, run it again under an instrument that names what keeps it.
+        jobs: variants that are measured at the same time; bytes stay as they are, times do not.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
             of a call.
@@ -140,7 +142,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     )
     renderers = _renderers(formats, told)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out), hunt=hunt)
+        return running.run(request, renderers, told, out=_path(out), hunt=hunt, jobs=jobs)
     if not callable(target) or variants:
         raise UsageError(
             message(
