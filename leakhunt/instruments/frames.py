@@ -12,6 +12,7 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
+from leakhunt.instruments.distributions import distribution_of
 from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
 from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
@@ -84,11 +85,11 @@ class Places:
         for mark in (*(f"{folder}/" for folder in _INSTALLED), *_PACKAGES):
             if mark in file:
                 return file.rpartition(mark)[2], Origin.LIBRARY
-        if file.startswith(_FROZEN):
-            return file, Origin.INTERPRETER
         for folder in _STDLIB:
-            if file.startswith(folder + "/"):
-                return file[len(folder) + 1 :], Origin.INTERPRETER
+            if file.startswith((folder + "/", _FROZEN)):
+                return file.removeprefix(folder + "/"), Origin.INTERPRETER
+        if distribution_of(file) is not None:
+            return "/".join(Path(file).parts[-2:]), Origin.LIBRARY
         if file.startswith(self._folder + "/"):
             return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
         return "/".join(Path(file).parts[-2:]), Origin.YOURS

@@ -18,6 +18,7 @@ from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
+from leakhunt.instruments.distributions import distribution_of
 from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.native_frames import (
     NativeFrame,
@@ -158,6 +159,8 @@ class BothHeaps:
             tracemalloc.stop()
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
+            stack, distribution = told[key]
+            facts = {"distribution": distribution} if distribution else {}
             yield Finding(
                 instrument=Instrument.MEMRAY,
                 sort=FindingKind.SITE,
@@ -165,9 +168,9 @@ class BothHeaps:
                 calls=tuple(marks),
                 counts=_added_up(site.counts[: len(marks) - 1]),
                 sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=told[key],
+                stack=stack,
                 key=keys[key],
-                facts={"apart": True},
+                facts={"apart": True, **facts},
             )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
@@ -197,8 +200,11 @@ class BothHeaps:
 
     def _told(
         self, sites: Mapping[_StackKey, _Site], last: int
-    ) -> Mapping[_StackKey, tuple[Frame, ...]]:
-        """The stacks, with the shared objects of their native frames: all of the last stretch."""
+    ) -> Mapping[_StackKey, tuple[tuple[Frame, ...], str]]:
+        """The stacks, with the shared objects of their native frames: all of the last stretch.
+
+        Beside each, of which distribution the innermost of these shared objects is.
+        """
         unknown = any(_has_unknown(stack) for _, stack in sites)
         objects = shared_objects(self._file(last)) if unknown else SharedObjects(())
         told = {}
@@ -206,7 +212,9 @@ class BothHeaps:
             _, stack = key
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
-            told[key] = self._places.hybrid(with_objects(stack, native, named))
+            found = (distribution_of(name) for name in named if name)
+            owner = next((each for each in found if each is not None), ())
+            told[key] = self._places.hybrid(with_objects(stack, native, named)), " ".join(owner)
         return told
 
 

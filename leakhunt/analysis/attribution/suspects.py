@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from leakhunt.amounts import Amount, Rate
-from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, own_frame
+from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
 from leakhunt.analysis.attribution.known_causes import (
     catalogue,
     entries_per_call,
@@ -34,10 +34,10 @@ def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspe
     """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls."""
     cause = cluster.cause or known_cause(cluster.findings, catalogue())
     where = cluster.where
-    stack = _stack(cluster)
+    stack = stack_of(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
     is_memory = cluster.lead.sort is not FindingKind.RESOURCE
-    ends = _end(cluster, cause)
+    ends = end_of(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
     return Suspect(
@@ -60,7 +60,7 @@ def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspe
     )
 
 
-def _end(cluster: Cluster, cause: Cause | None) -> float | None:
+def end_of(cluster: Cluster, cause: Cause | None) -> float | None:
     """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
     most = cluster.lead.facts.get("most_items")
     if most is not None and cluster.lead.sort is FindingKind.CONTAINER:
@@ -73,7 +73,8 @@ def _end(cluster: Cluster, cause: Cause | None) -> float | None:
     return cause.bound.entries / entries if entries > 0 else None
 
 
-def _stack(cluster: Cluster) -> tuple[Frame, ...]:
+def stack_of(cluster: Cluster) -> tuple[Frame, ...]:
+    """Where it comes from: of what leads, else of the largest site."""
     stacks = (cluster.lead.stack, *(site.stack for site, _ in cluster.sites))
     return next((stack for stack in stacks if stack), ())
 
@@ -128,7 +129,7 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
         return " -> ".join(lead.chain)
     if lead.stack:
         frame = frame_of(lead.stack, cause) if cause is not None else None
-        return _shortened(str(frame or lead.stack[0]))
+        return _shortened(str(frame or named_frame(lead.stack)))
     return word(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
 
 
@@ -152,6 +153,12 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             blocks=Amount(blocks, Unit.BLOCKS),
             rate=Rate(size / calls),
             stacks=stacks,
+        )
+    if lead.facts.get("distribution"):
+        yield message(
+            "attribution.distribution",
+            "allocated by an extension of {distribution}",
+            distribution=lead.facts["distribution"],
         )
     if lead.facts.get("native_bytes"):
         yield message(
