@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import sys
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,10 @@ from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
+from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of
 from leakhunt.instruments.frames import is_of_the_loop
+from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -28,7 +31,14 @@ from leakhunt.instruments.native_frames import (
 )
 from leakhunt.instruments.objects import Objects
 from leakhunt.instruments.python_heap import FRAMES, is_own
-from leakhunt.model.attribution import MEMRAY_STRETCHES, Finding, FindingKind, Frame, Instrument
+from leakhunt.model.attribution import (
+    MEMRAY_STRETCHES,
+    Finding,
+    FindingKind,
+    Frame,
+    Instrument,
+    Origin,
+)
 from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
@@ -81,9 +91,11 @@ class BothHeaps:
         self._places = run.places
         self._capture = run.capture
         self._objects = Objects(run)
+        self._lost = LostReferences()
         self._calls: list[int] = []
         self._tracker: Any = None
         self._is_over = False
+        self._ends: list[int] = []
         self._failures: list[Text] = []
 
     @property
@@ -93,7 +105,7 @@ class BothHeaps:
 
     def start(self, call: Call) -> Call:
         """Nothing to start: the first stretch begins at the first mark."""
-        return call
+        return self._lost.wrapped(call)
 
     def mark(self, calls: int) -> None:
         """End a stretch, look at the objects, and begin the next stretch.
@@ -108,6 +120,8 @@ class BothHeaps:
         if len(self._calls) > MEMRAY_STRETCHES:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
+            self._lost.is_on = self._ends == []
+            self._ends.append(calls)
         elif not self._is_over:
             self._start(calls)
 
@@ -155,6 +169,7 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
+        yield from self._lost_ones(feeding)
         if tracemalloc.is_tracing():
             tracemalloc.stop()
         told = self._told(sites, len(marks) - 2)
@@ -171,6 +186,27 @@ class BothHeaps:
                 stack=stack,
                 key=keys[key],
                 facts={"apart": True, **facts},
+            )
+
+    def _lost_ones(self, feeding: _Feeding) -> Iterator[Finding]:
+        """Objects to which a C function kept a reference, in every call of the last stretch."""
+        for each in self._lost.found():
+            calls = len(each.calls)
+            traceback = object_traceback(each.example)
+            file = getattr(sys.modules.get(str(each.function.__module__)), "__file__", None) or ""
+            distribution = distribution_of(file)
+            caller = self._places.frame(each.file, each.line, each.caller)
+            function = Frame(file.rpartition("/")[2], 0, name_of(each.function), "", Origin.LIBRARY)
+            yield Finding(
+                instrument=Instrument.MEMRAY,
+                sort=FindingKind.LOST,
+                what=each.kind,
+                calls=(self._ends[0], self._ends[0] + calls),
+                counts=(0, each.number),
+                sizes=(0, calls * sys.getsizeof(each.example)),
+                stack=(function, caller) if caller is not None else (function,),
+                keeps=tuple(feeding.sites(traceback)) if traceback else (),
+                facts={"distribution": " ".join(distribution)} if distribution else {},
             )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:

@@ -141,7 +141,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
     growing = [
         (finding, rate)
         for finding in findings
-        if finding.sort is FindingKind.CONTAINER
+        if finding.sort in (FindingKind.CONTAINER, FindingKind.LOST)
         and "weak" not in finding.facts
         and (rate := retained(finding.calls, finding.counts)) is not None
     ]
@@ -151,7 +151,10 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
     def size(entry: tuple[Finding, RetainedPerCall]) -> float:
         return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
 
-    for finding, rate in sorted(growing, key=lambda entry: -size(entry)):
+    def order(entry: tuple[Finding, RetainedPerCall]) -> tuple[bool, float]:
+        return entry[0].sort is FindingKind.CONTAINER, -size(entry)
+
+    for finding, rate in sorted(growing, key=order):
         claimed = [
             sites[key]
             for key in finding.keeps

@@ -154,6 +154,14 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             rate=Rate(size / calls),
             stacks=stacks,
         )
+    if lead.sort is FindingKind.LOST:
+        yield message(
+            "attribution.lost",
+            "lost reference: after each call of {function} an object of type {what} has one more"
+            " reference, and no object refers to it",
+            function=lead.stack[0].function,
+            what=lead.what,
+        )
     if lead.facts.get("distribution"):
         yield message(
             "attribution.distribution",
@@ -233,6 +241,8 @@ def _noun(lead: Finding, n: int) -> Message:
     """What a finding counts, in the form that goes with the number `n`."""
     if lead.sort is FindingKind.CONTAINER:
         return plural_message("attribution.items", "item", "items", n)
+    if lead.sort is FindingKind.LOST:
+        return plural_message("attribution.lost-references", "reference", "references", n)
     if lead.sort is FindingKind.GRAPH:
         return plural_message(
             "attribution.graph-nodes",
