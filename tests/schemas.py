@@ -25,7 +25,7 @@ from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
 from leakhunt.model.run import Outcome, Phase, Reading
-from leakhunt.model.series import SERIES, Series, Unit
+from leakhunt.model.series import PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
@@ -235,7 +235,7 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
+    "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip
@@ -336,6 +336,8 @@ _TIME = (
     r"|\+\s*\d+(\.\d+)?\s*%)\s*$"
 )
 
+_PEAK = rf"^\s*(\+?\s*{_SIZE}|\+\s*\d+(\.\d+)?\s*%)\s*$"
+
 
 def _policy() -> dict[str, Any]:
     default = ScenarioPolicy("", "")
@@ -386,6 +388,7 @@ def _policy() -> dict[str, Any]:
             "Budgets": _budgets(),
             **{name: _budget(name, pattern) for name, pattern in _BUDGETS.values()},
             "TimeBudget": _budget("TimeBudget", _TIME, "exclusiveMinimum"),
+            "PeakBudget": _budget("PeakBudget", _PEAK, "exclusiveMinimum"),
             "PolicyAcceptance": {
                 **_keys("PolicyAcceptance", policy_file.ACCEPT_KEYS, acceptance),
                 "required": ["fingerprint", "reason", "until"],
@@ -413,6 +416,8 @@ def _budgets() -> dict[str, Any]:
     for name in budgeted():
         if name == SECONDS_PER_CALL:
             title, definition = "time of a call", "TimeBudget"
+        elif name == PEAK_RSS:
+            title, definition = "highest RSS of a run", "PeakBudget"
         else:
             title, definition = SERIES[name].title, _BUDGETS[SERIES[name].unit][0]
         described = f"Budget for {name}: {title}."

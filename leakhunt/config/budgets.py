@@ -7,6 +7,8 @@
 ``"+1 KiB/call"``           so much more than the baseline has; ``total`` as well
 ``"50 ms"``, ``0.05``       for ``seconds_per_call``: a call's time
 ``"+5 ms"``, ``"+20 %"``    for ``seconds_per_call``: more than the baseline's time
+``"2 GiB"``                 for ``peak_rss``: the highest RSS of a run
+``"+50 MiB"``, ``"+10 %"``  for ``peak_rss``: more than the baseline's
 ==========================  ======================================================
 """
 
@@ -20,7 +22,7 @@ from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
 from leakhunt.model.policy import budgeted
-from leakhunt.model.series import SERIES, Unit
+from leakhunt.model.series import PEAK_RSS, SERIES, Unit
 from leakhunt.text.language import mark
 from leakhunt.text.message import message, word
 from leakhunt.text.suggest import hint
@@ -34,6 +36,7 @@ _EXAMPLES = {
     Unit.COUNT: mark("0, '0.1/call', '2 total' or '+0.1/call'"),
     Unit.NANOSECONDS: mark("'50 ms', '+5 ms' or '+20 %'"),
 }
+_PEAK_EXAMPLES = mark("'2 GiB', '+50 MiB' or '+10 %'")
 
 
 def parse_budget(series: str, value: object) -> Budget:
@@ -59,7 +62,7 @@ def parse_budget(series: str, value: object) -> Budget:
     else:
         raise _refused(series, value)
     # No call takes no time, so that this would be kept by none.
-    is_possible = budget.more or budget.amount > 0 or series != SECONDS_PER_CALL
+    is_possible = budget.more or budget.amount > 0 or series not in (SECONDS_PER_CALL, PEAK_RSS)
     if not isfinite(budget.amount) or budget.amount < 0 or not is_possible:
         raise _refused(series, value)
     return budget
@@ -98,7 +101,8 @@ def _counted(series: str, number: float) -> Budget:
         amount = float(number)
     except OverflowError:
         raise _refused(series, number) from None
-    return Budget(series, amount, Extent.CALL, more=False, text=str(number))
+    extent = Extent.RUN if series == PEAK_RSS else Extent.CALL
+    return Budget(series, amount, extent, more=False, text=str(number))
 
 
 def _written(series: str, value: str) -> Budget:
@@ -119,6 +123,8 @@ def _written(series: str, value: str) -> Budget:
 def _extent(series: str, text: str) -> tuple[str, Extent]:
     """The amount of a budget as written, and what it is counted over."""
     amount, slash, per = text.partition("/")
+    if series == PEAK_RSS:
+        return text, Extent.RUN
     if slash and per.strip() in list(Work):
         return amount, Extent.CALL
     total = _IN_TOTAL.fullmatch(text)
@@ -131,7 +137,7 @@ def _extent(series: str, text: str) -> tuple[str, Extent]:
 
 def _share(series: str, text: str) -> float:
     match = _SHARE.fullmatch(text)
-    if series != SECONDS_PER_CALL:
+    if series not in (SECONDS_PER_CALL, PEAK_RSS):
         raise UsageError(
             message(
                 "budget.percentage-of-growth",
@@ -158,6 +164,6 @@ def _refused(series: str, value: object) -> UsageError:
             "{series}: invalid value {value}. Examples: {examples}",
             series=series,
             value=shown(value),
-            examples=word(_EXAMPLES[_unit(series)]),
+            examples=word(_PEAK_EXAMPLES if series == PEAK_RSS else _EXAMPLES[_unit(series)]),
         )
     )

@@ -11,6 +11,7 @@
     [tool.leakhunt.budgets]                    # of every scenario, unless it has its own
     live_heap = "2 KiB/call"                   # how they are written: `leakhunt.config.budgets`
     rss = ["4 KiB/call", "50 MiB total"]
+    peak_rss = ["2 GiB", "+10 %"]              # highest RSS of a run
 
     [tool.leakhunt.scenarios.fsmn-vad]         # a built-in one; or scenarios."my_service.py",
                                                # "my_service.py:handle", "package.module:handle"

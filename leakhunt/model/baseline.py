@@ -64,7 +64,7 @@ class Profile:
 
     `calls` are those that the samples behind the figures come after, None where they stand at no
     even distance; `judged` counts the run's judged samples. `rss_growth` is in bytes, from before
-    the first call to after the last.
+    the first call to after the last; `peak_rss` the highest RSS.
     """
 
     facts: Facts
@@ -77,6 +77,7 @@ class Profile:
     courses: Mapping[str, GrowthCourse]
     rss_growth: float | None
     times: Times | None
+    peak_rss: float | None = None
 
     def pairs_with(self, other: Profile) -> bool:
         """Whether both are about the same calls, read in the same way."""

@@ -24,10 +24,12 @@ Who wants more marks variants in a file (or a folder with a ``scenario.py`` and 
 
 Further optional functions: ``teardown(state)``; ``summarize(state, result)``, a JSON value by which
 a call's result is compared with the reference's; ``audio_seconds(state, item)``, how much audio an
-input is, so that curves can be drawn by minutes of audio; ``prepare(context)``, run once in a
-process of its own before all variants, which may leave files in ``context.scratch`` and returns
-facts (text by name) for the header of every run. In a file without ``@variant`` such a name may
-well be something else: there a function counts only if its parameters are named as here.
+input is, so that curves can be drawn by minutes of audio; ``input_size(state, item)``, how big an
+input is in any other unit (a whole number; ``INPUT_UNIT = "token"`` names the unit), so that the
+peak of a call is told by it: of bytes, texts and arrays it is known without; ``prepare(context)``,
+run once in a process of its own before all variants, which may leave files in ``context.scratch``
+and returns facts (text by name) for the header of every run. In a file without ``@variant`` such a
+name may well be something else: there a function counts only if its parameters are named as here.
 
 Coroutine functions are awaited, all in one event loop; generator functions run to their end.
 

@@ -22,7 +22,7 @@ from leakhunt.model.baseline import (
 )
 from leakhunt.model.comparison import NOT_RECORDED, Matter, absent
 from leakhunt.model.plan import Work
-from leakhunt.model.series import compared_series
+from leakhunt.model.series import PEAK_RSS, compared_series
 from leakhunt.storage.baseline_fields import Fields, is_number, list_of_texts
 from leakhunt.storage.baseline_writer import BLOCKS, CHECKSUM, FACTS, FORMAT, checksum
 from leakhunt.text.message import message
@@ -30,7 +30,7 @@ from leakhunt.toml_file import Table, read_table
 
 _KEYS = (
     "format", "scenario", "variant", "verdict", "measured", "environment", *FACTS, "calls",
-    "rss_total", "time", CHECKSUM,
+    "rss_total", PEAK_RSS, "time", CHECKSUM,
 )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ class _Document:
             for facts in compared_series()
             if facts.name in self.table.items
         }
-        totals = self._totals(count)
+        totals, peaks = self._of_runs("rss_total", count), self._of_runs(PEAK_RSS, count)
         times = self._times(count)
         return tuple(
             Profile(
@@ -193,6 +193,7 @@ class _Document:
                 courses={series: each[number] for series, each in courses.items()},
                 rss_growth=totals[number],
                 times=times[number],
+                peak_rss=peaks[number],
             )
             for number, facts in enumerate(self._facts(count, environment))
         )
@@ -214,17 +215,17 @@ class _Document:
             for rate, after_gc in zip(rates, rates_after_gc, strict=True)
         ]
 
-    def _totals(self, count: int) -> list[float | None]:
+    def _of_runs(self, key: str, count: int) -> list[float | None]:
         """As many as were read; which run is without one does not matter."""
-        value = self.table.items.get("rss_total", [])
+        value = self.table.items.get(key, [])
         if not isinstance(value, list) or len(value) > count or not all(map(is_number, value)):
             self.table.bad(
                 message(
                     "baseline.expected-list-numbers",
                     "{key}: expected a list of numbers",
-                    key="rss_total",
+                    key=key,
                 ),
-                "rss_total",
+                key,
             )
         return [*map(float, value), *[None] * (count - len(value))]
 

@@ -2,7 +2,8 @@
 
 Format history
     1 (2026-11): format, scenario, variant, verdict, measured, environment, what is known of the
-        inputs, memory, machine and versions, calls, the series, rss_total, time, checksum.
+        inputs, memory, machine and versions, calls, the series, rss_total, time, checksum; later
+        peak_rss as well, which may be missing.
 
 The last line is a checksum of the lines above. So a file that is cut off is noticed, and so are
 figures of two measurements that were mixed, by hand or by a merge: two branches that renew the same
@@ -20,7 +21,7 @@ from statistics import fmean
 
 from leakhunt.model.baseline import PYTHON, BaselineVariant, GrowthCourse, Profile
 from leakhunt.model.comparison import Matter, absent
-from leakhunt.model.series import Unit, compared_series
+from leakhunt.model.series import PEAK_RSS, Unit, compared_series
 
 FORMAT = 1
 CHECKSUM = "checksum"
@@ -82,6 +83,9 @@ def _lines(variant: BaselineVariant) -> Iterator[str]:
     totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
         yield f"rss_total = {_list(_number(total, 0) for total in totals)}"
+    peaks = [each.peak_rss for each in variant.profiles if each.peak_rss is not None]
+    if len(peaks) == len(variant.profiles):
+        yield f"{PEAK_RSS} = {_list(_number(peak, 0) for peak in peaks)}"
     yield from _time(variant.profiles)
 
 

@@ -21,6 +21,7 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import (
     DURATION,
     LIVE_HEAP,
+    PEAK_RSS,
     SERIES,
     SeriesRole,
     Unit,
@@ -64,6 +65,7 @@ def lines_of(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         if all(courses) and (leaks or facts.role is not SeriesRole.RESOURCE):
             yield _rate_line(before, after, line)
     yield from _total_line(before, after)
+    yield from _peak_line(before, after)
     yield from _time_line(before, after)
 
 
@@ -199,6 +201,15 @@ def _total_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         line = replace(line, reason=reason, difference=None, would_show=None)
         line = replace(line, conclusion=Conclusion.INCONCLUSIVE)
     yield line
+
+
+def _peak_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
+    """The highest RSS, where all runs have read it."""
+    sides = [[each.peak_rss for each in side] for side in (before, after)]
+    if any(value is None for side in sides for value in side):
+        return
+    line = Metric(PEAK_RSS, short_title(PEAK_RSS), Unit.BYTES, *_NOTHING_YET)
+    yield _over_repeats(line, sides, _RSS_TOLERANCE_BYTES)
 
 
 def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:

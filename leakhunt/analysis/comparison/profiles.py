@@ -78,6 +78,7 @@ def _profile(
         },
         rss_growth=_rss_growth(run),
         times=spent(run) if DURATION in run.samples else None,
+        peak_rss=float(entry.peak.highest_bytes) if entry.peak is not None else None,
     )
 
 

@@ -11,7 +11,7 @@ from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Fate, Metric,
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Difference
 from leakhunt.model.run import Ending
-from leakhunt.model.series import LIVE_HEAP, RSS, SeriesRole, judged_series, live_bytes
+from leakhunt.model.series import LIVE_HEAP, PEAK_RSS, RSS, SeriesRole, judged_series, live_bytes
 from leakhunt.text.message import Message, Text, joined, message
 
 _DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
@@ -57,7 +57,7 @@ def difference_of(mismatch: Mismatch) -> Message:
 
 def quantity(line: Metric, amount: float, work: Work) -> Amount | Rate:
     """An amount of this line with its unit, per call or request; not for ``time``."""
-    return Amount(amount) if line.name == RSS_TOTAL else Rate(amount, line.unit, work)
+    return Amount(amount) if line.name in (RSS_TOTAL, PEAK_RSS) else Rate(amount, line.unit, work)
 
 
 def _parts(pair: Pair, by_name: Mapping[str, Metric]) -> Iterator[Text]:

@@ -62,7 +62,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Growth per call."""
     run, trend = entry.run, entry.verdict.trends.get(budget.series)
     if trend is None or not run.samples_done:
-        return _unseen(entry, budget)
+        return unseen(entry, budget)
     high = _bound(trend)
     if trend.rate is None or trend.rate_low is None or high is None:
         told = with_ending(str(trend.reason), run)
@@ -134,7 +134,7 @@ def no_sample(run: Run) -> Text:
     return message("gate.no-sample", "no sample: {reason}", reason=run.outcome.reason)
 
 
-def _unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
+def unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """A series that was not read, or a run that read nothing."""
     run, series = entry.run, budget.series
     if not run.samples_done:
@@ -168,7 +168,7 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Growth over a whole run, from before the first call to after the last."""
     run = entry.run
     if not run.samples_done or budget.series not in run.samples:
-        return _unseen(entry, budget)
+        return unseen(entry, budget)
     unit = unit_in(entry, budget.series)
     grown = _growth(run, budget.series)
     reason: Text = message(

@@ -8,12 +8,13 @@ from functools import partial
 
 from leakhunt.analysis.comparison.statements import quantity
 from leakhunt.analysis.gate.absolute import answer_between, no_sample, unit_in, with_ending
+from leakhunt.analysis.gate.peak import more_peak
 from leakhunt.model.comparison import RSS_TOTAL, TIME, Conclusion, Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import RSS, Unit, leak_series, live_memory
+from leakhunt.model.series import PEAK_RSS, RSS, Unit, leak_series, live_memory
 from leakhunt.model.verdict import Status
 from leakhunt.text.message import Message, message
 
@@ -55,12 +56,16 @@ def more(
             )
         )
         return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, reason)
+    if budget.series == PEAK_RSS:
+        return more_peak(entries, budget, line)
     return _by_line(entries, budget, unit, line)
 
 
 def _line_name(budget: Budget) -> str:
     if budget.series == SECONDS_PER_CALL:
         return TIME
+    if budget.series == PEAK_RSS:
+        return PEAK_RSS
     if budget.extent is Extent.RUN:
         return RSS_TOTAL if budget.series == RSS else ""
     return budget.series

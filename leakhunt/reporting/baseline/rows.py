@@ -9,7 +9,7 @@ from statistics import fmean
 
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
 from leakhunt.model.baseline import BaselineVariant
-from leakhunt.model.series import Unit, compared_series
+from leakhunt.model.series import PEAK_RSS, SERIES, Unit, compared_series
 from leakhunt.text.language import ntr, tr
 
 # Of a date and time as a run file has it, the date.
@@ -65,6 +65,9 @@ def _figures(variant: BaselineVariant) -> Iterator[tuple[str, str]]:
     totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
         yield tr("RSS in a run"), _amounts([format_bytes(total) for total in _spread(totals)])
+    peaks = [each.peak_rss for each in variant.profiles if each.peak_rss is not None]
+    if peaks:
+        yield tr(SERIES[PEAK_RSS].short_title), _amounts(list(map(format_bytes, _spread(peaks))))
     times = [each.times.seconds for each in variant.profiles if each.times is not None]
     seconds = [each for each in times if each is not None]
     if seconds:

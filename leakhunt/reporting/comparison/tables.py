@@ -17,7 +17,7 @@ from leakhunt.model.comparison import (
     VerdictCount,
 )
 from leakhunt.model.plan import Work
-from leakhunt.model.series import Unit
+from leakhunt.model.series import PEAK_RSS, Unit
 from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
@@ -109,14 +109,14 @@ def verdict_cell(verdicts: Sequence[VerdictCount]) -> str:
 
 def line_title(line: Metric, work: Work) -> str:
     """``live heap per call``, of a soak ``live heap per request``."""
-    if line.name in (TIME, RSS_TOTAL):
+    if line.name in (TIME, RSS_TOTAL, PEAK_RSS):
         return str(line.title)
     return tr(_PER[work], title=line.title)
 
 
 def short_line_title(line: Metric, work: Work) -> str:
     """``live heap/call``, for narrow places."""
-    if line.name in (TIME, RSS_TOTAL):
+    if line.name in (TIME, RSS_TOTAL, PEAK_RSS):
         return str(line.title)
     return tr(_SHORT_PER[work], title=line.title)
 

@@ -21,6 +21,7 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.run import Ending
+from leakhunt.model.series import PEAK_RSS
 from leakhunt.reporting.gate.suspects import work_of
 from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import mark, tr
@@ -188,7 +189,7 @@ def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
     """A figure in the unit of the budget, with what it is counted over."""
     if check.budget.extent is Extent.CALL and check.budget.series != SECONDS_PER_CALL:
         return _signed(check, value, format_rate(value, check.unit, work_of(row.variant)))
-    if check.budget.extent is Extent.RUN:
+    if check.budget.extent is Extent.RUN and check.budget.series != PEAK_RSS:
         return tr("{amount} in total", amount=_bare(check, value))
     return _bare(check, value)
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer, GateResult
-from leakhunt.model.series import short_title
+from leakhunt.model.series import PEAK_RSS, short_title
 from leakhunt.reporting.formats.markdown_escape import escaped
 from leakhunt.reporting.formats.terminal_escape import one_line
 from leakhunt.reporting.gate.ids import (
@@ -182,6 +182,12 @@ def _described(name: str) -> tuple[str, str, str]:
             "A call takes longer than its budget",
             "The time per call is above the budget in the policy.",
             "Compare the versions with leakhunt compare.",
+        )
+    if series == PEAK_RSS:
+        return (
+            "The highest RSS is above its budget",
+            "A call takes RSS above the budget in the policy at its height.",
+            "The report of leakhunt run shows the peak by input size.",
         )
     return (
         f"Growth of {short_title(series)} above budget",

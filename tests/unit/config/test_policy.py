@@ -696,6 +696,8 @@ GOOD = ["'0/call'", "'2 KiB / call'", "'+ 1.5 total'", "0", "0.5", "['1/call', '
 BAD = ["'x'", "'1'", "-1", "true", "'-1/call'", "'1/s'", "'1 K/call'", "'5 %'", "[]", "['x']",
        "{}", "'1total'", "'5 ms'"]  # fmt: skip
 GOOD_TIMES = ["'50 ms'", "'+5us'", "'1 \u00b5s/call'", "'+ 20 %'", "'+7.5%'", "0.05"]
+GOOD_PEAKS = ["'2 GiB'", "'+50MiB'", "'+ 10 %'", "1000000", "['2 GiB', '+10 %']"]
+BAD_PEAKS = ["'2 KiB/call'", "'2 GiB total'", "'10 %'", "0", "'x'", "'5 ms'", "[]"]
 BAD_TIMES = ["'50'", "'20 %'", "'1 total'", "'1 min'", "0", "'+x %'", "'1 ms total'"]
 
 
@@ -709,6 +711,8 @@ BAD_TIMES = ["'50'", "'20 %'", "'1 total'", "'1 min'", "0", "'+x %'", "'1 ms tot
         *(("threads", value, False) for value in BAD),
         *(("seconds_per_call", value, True) for value in GOOD_TIMES),
         *(("seconds_per_call", value, False) for value in BAD_TIMES),
+        *(("peak_rss", value, True) for value in GOOD_PEAKS),
+        *(("peak_rss", value, False) for value in BAD_PEAKS),
     ],
 )
 def test_the_schema_and_the_reader_agree_on_budgets(series: str, value: str, is_one: bool) -> None:
