@@ -65,6 +65,7 @@ class LostReferences:
     def _watched(self, call: Call, state: Any, item: Any) -> Any:
         watch = _Watch(item, state)
         before = sys.getprofile()
+        watch.begin()
         sys.setprofile(watch.profile)
         try:
             result = call(state, item)
@@ -85,11 +86,15 @@ class _Watch:
 
     def __init__(self, item: Any, state: Any) -> None:
         self._watched = list(_hanging_on(item, state))
-        self._first = self._count()
+        self._first: list[int] = []
         self._counts: list[int] = []
         self._c_calls = 0
         # By the position of the object: the last C function after which its count was higher.
         self._raised: dict[int, tuple[Any, str, int, str]] = {}
+
+    def begin(self) -> None:
+        """Count before the call, by the caller that will ask after it: it refers to the input."""
+        self._first = self._count()
 
     def _count(self) -> list[int]:
         return list(map(sys.getrefcount, self._watched))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import importlib.util
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,6 +64,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
+@pytest.fixture(autouse=True)
+def without_pytests_objects() -> Iterator[None]:
+    """What pytest and the tests before have left is searched otherwise, and slow."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def looked_at(call: Any, make_input: Any, calls: int = 5) -> LostReferences:
     lost = LostReferences()
     called = lost.wrapped(call)
@@ -80,6 +91,14 @@ def test_the_function_that_loses_what_hangs_on_the_input_is_named(made: ModuleTy
     assert [(name_of(each.function), each.kind, each.number) for each in found] == [
         ("_loses.loses", "bytearray", 5)
     ]
+
+
+def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
+    found = looked_at(lambda s, item: made.loses(item), request).found()
+    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+        ("_loses.loses", "dict", 5)
+    ]
+    assert looked_at(lambda s, item: len(item), request).found() == []
 
 
 def test_what_is_kept_where_everybody_sees_it_is_not_lost(made: ModuleType) -> None:
@@ -104,6 +123,11 @@ def test_what_is_lost_now_and_then_is_not_told(made: ModuleType) -> None:
 
 
 def findings_of(made_call: Any, tmp_path: Path) -> Any:
+    with ThreadPoolExecutor(1) as pool:  # pytest's own stack would make every trace a deep one
+        return pool.submit(_findings_of, made_call, tmp_path).result()
+
+
+def _findings_of(made_call: Any, tmp_path: Path) -> Any:
     active = instrument_for(
         InstrumentedRun(
             instrument=Instrument.MEMRAY,
@@ -127,6 +151,7 @@ def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
 ) -> None:
     pytest.importorskip("memray")
     found = findings_of(lambda s, item: made.loses(item["body"][0]), tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == ["bytearray"]
     first = max(clusters(found, mappings=False), key=lambda each: each.bytes_per_call)
     assert first.lead.sort is FindingKind.LOST
     assert first.lead.what == "bytearray"
