@@ -44,7 +44,7 @@ class Places:
 
         A native one is told with the `shared_object` that it is in, if its source is not known.
         """
-        if not (file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)):
+        if not is_python(file):
             return self._native(function, file, line, shared_object)
         name, origin = self._named(file)
         if origin is None:
@@ -109,6 +109,11 @@ class Places:
     def _origin_of_object(self, file: str) -> Origin:
         of_stdlib = any(file.startswith(f"{folder}/lib-dynload/") for folder in _STDLIB)
         return Origin.INTERPRETER if of_stdlib else Origin.LIBRARY
+
+
+def is_python(file: str) -> bool:
+    """Whether a file, as a stack of both languages has it, is Python's."""
+    return file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)
 
 
 def is_of_the_loop(file: str) -> bool:

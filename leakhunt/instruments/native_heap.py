@@ -14,6 +14,7 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of
-from leakhunt.instruments.frames import is_of_the_loop
+from leakhunt.instruments.frames import is_of_the_loop, is_python
 from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
@@ -220,7 +221,7 @@ class BothHeaps:
             records.sort(key=lambda record: -record.size)
             for record in records[:_MOST_STACKS]:
                 stack = tuple(record.hybrid_stack_trace())
-                lines = tuple(_lines(record.stack_trace()))
+                lines = tuple(_lines(stack))
                 if any(function.startswith(_ARENAS) for function, _, _ in stack[:8]) or (
                     lines and is_own(lines[0][0])
                 ):
@@ -272,7 +273,9 @@ class _Feeding:
 
 
 def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
-    return _cut((file, line) for _, file, line in stack[:FRAMES])
+    """Those of Python: memray's own Python stacks lack what is no deeper than its start."""
+    python = ((file, line) for _, file, line in stack if is_python(file))
+    return _cut(islice(python, FRAMES))
 
 
 def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
