@@ -98,14 +98,17 @@ def arenas_resident(regions_now: Sequence[Region]) -> int:
 def _of_heap(region: Region, after: Region | None) -> int:
     """Resident bytes of the heap of an arena that this region ends with; 0: it is none.
 
-    Another mapping right before it may have been merged with it.
+    Another mapping right before it may have been merged with it; so may the guard of a stack with
+    what is not in use of it.
     """
     start = (region.end - 1) // _HEAP_BYTES * _HEAP_BYTES
     is_whole = region.end == start + _HEAP_BYTES
-    rest = after is not None and after.rights == _NO_RIGHT
-    is_heap = rest and after is not None and (after.start, after.end) == (
-        region.end, start + _HEAP_BYTES
-    )  # fmt: skip
+    is_heap = (
+        after is not None
+        and after.rights == _NO_RIGHT
+        and after.start == region.end
+        and after.end >= start + _HEAP_BYTES
+    )
     if start < region.start or not (is_heap or (is_whole and start == region.start)):
         return 0
     return min(region.resident, region.end - start)
@@ -115,16 +118,17 @@ def stacks_resident(regions_now: Sequence[Region]) -> int:
     """Resident bytes of the threads' stacks: what lies right above a guard of one page."""
     resident = 0
     for before, region in zip((None, *regions_now[:-1]), regions_now, strict=True):
-        if region.name == "[stack]" or (
-            before is not None
-            and region.rights == _WRITABLE
-            and not region.name
-            and before.rights == _NO_RIGHT
-            and before.end == region.start
-            and before.end - before.start == _PAGE_BYTES
-        ):
+        if region.name == "[stack]" or (before is not None and _is_stack(before, region)):
             resident += region.resident
     return resident
+
+
+def _is_stack(before: Region, region: Region) -> bool:
+    """Whether there is a guard of one page right below; it may be merged with the end of a heap."""
+    if region.rights != _WRITABLE or region.name or before.rights != _NO_RIGHT:
+        return False
+    is_guard = before.end - before.start == _PAGE_BYTES or before.end % _HEAP_BYTES == _PAGE_BYTES
+    return is_guard and before.end == region.start
 
 
 def _malloc_info() -> str:

@@ -38,6 +38,15 @@ def test_what_was_merged_with_a_heap_from_below_is_none_of_it() -> None:
     assert arenas_resident([both, rest]) == 2 * MIB
 
 
+def test_a_guard_that_was_merged_with_the_end_of_a_heap_hides_neither() -> None:
+    at = 3 * HEAP
+    heap = Region(at, at + 5 * MIB, "rw-p", "", 4 * MIB)
+    rest_and_guard = Region(at + 5 * MIB, at + HEAP + 4 * KIB, "---p", "")
+    stack = Region(at + HEAP + 4 * KIB, at + HEAP + 8 * MIB, "rw-p", "", 40 * KIB)
+    assert arenas_resident([heap, rest_and_guard, stack]) == 4 * MIB
+    assert stacks_resident([heap, rest_and_guard, stack]) == 40 * KIB
+
+
 def test_the_heap_of_brk_is_the_main_arena() -> None:
     assert arenas_resident([Region(4096, 8192, "rw-p", "[heap]", 4096)]) == 4096
 
