@@ -117,3 +117,36 @@ def test_a_reading_leaves_nothing_behind() -> None:
     for _ in range(200):
         made_of()
     assert abs(read() - before) < 64 * KIB
+
+
+@ON_GLIBC
+def test_full_heaps_of_threads_arenas_are_counted_however_they_are_merged() -> None:
+    """Two hundred megabytes of one thread are three full heaps and one that is not."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    blocks: list[int] = []
+    stop, full = threading.Event(), threading.Event()
+
+    def fill() -> None:
+        for _ in range(1700):
+            blocks.append(library.malloc(120_000))
+            ctypes.memset(blocks[-1], 1, 120_000)
+        full.set()
+        stop.wait()
+
+    before = whole_reading("trimmed").values
+    thread = threading.Thread(target=fill)
+    thread.start()
+    full.wait()
+    after = whole_reading("trimmed").values
+    for block in blocks:
+        library.free(block)
+    stop.set()
+    thread.join()
+    serving().trim()
+    live = after["live_heap"] - before["live_heap"]
+    held = after["malloc_resident"] - before["malloc_resident"]
+    assert live > 190 * MIB
+    assert held == pytest.approx(live, rel=0.03)
