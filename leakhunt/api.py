@@ -73,6 +73,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     in_process: bool = False,
     out: PathLike | None = None,
@@ -99,6 +100,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
@@ -130,6 +132,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     renderers = _renderers(formats, told)
@@ -174,6 +177,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -206,6 +210,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         out: a new or empty folder for run files and the report, as for `run`.
         formats: the files of the report; None: none but run files.
@@ -229,6 +234,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
