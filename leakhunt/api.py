@@ -45,7 +45,7 @@ from leakhunt.engine.soak import SoakResult
 from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
 from leakhunt.model.baseline import Baseline
-from leakhunt.model.options import PAIRS, SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
+from leakhunt.model.options import BUDGET_SECONDS, PAIRS, SERVICE_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 from leakhunt.model.scenario import Scenario
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.scenario import find
@@ -67,6 +67,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     calls_per_sample: int | None = None,
     collect: str = "auto",
     resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
     device: str = "auto",
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
@@ -75,6 +76,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     limit: int | str | None = None,
     concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
+    hunt: bool = True,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -93,6 +95,8 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         collect: whether ``gc.collect()`` comes before each reading: ``auto``, ``always``,
             ``never``.
         resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
         device: ``cpu``, ``cuda``, or ``auto``.
         options: the scenario's own, by name.
         threads: of numeric libraries; None: the cores there are.
@@ -102,6 +106,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
             report says when it would be reached.
         concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
+        hunt: where something grows, run it again under an instrument that names what keeps it.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
             of a call.
@@ -126,6 +131,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample=calls_per_sample,
         collect=collect,
         resolve=resolve,
+        budget=budget,
         device=device,
         options=options or {},
         threads=threads,
@@ -137,7 +143,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     )
     renderers = _renderers(formats, told)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out))
+        return running.run(request, renderers, told, out=_path(out), hunt=hunt)
     if not callable(target) or variants:
         raise UsageError(
             message(
@@ -154,7 +160,8 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         )
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
-    return running.run_as(settings, renderers, told, out=_path(out), executor=InProcess(target))
+    here = InProcess(target)
+    return running.run_as(settings, renderers, told, out=_path(out), executor=here, hunt=False)
 
 
 @checks_arguments
@@ -171,6 +178,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     calls_per_sample: int | None = None,
     collect: str = "auto",
     resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
     device: str = "auto",
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
@@ -203,6 +211,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample: memory is read after so many calls.
         collect: whether ``gc.collect()`` comes before each reading, as for `run`.
         resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
         device: ``cpu``, ``cuda``, or ``auto``.
         options: the scenario's own, by name.
         threads: of numeric libraries; None: the cores there are.
@@ -228,6 +238,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         calls_per_sample=calls_per_sample,
         collect=collect,
         resolve=resolve,
+        budget=budget,
         device=device,
         options=options or {},
         threads=threads,

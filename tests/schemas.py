@@ -235,7 +235,7 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
+    "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip

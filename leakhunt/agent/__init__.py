@@ -134,7 +134,7 @@ def _answers() -> dict[str, Callable[..., Any]]:
 
     def trimmed() -> Mapping[str, int]:
         readings.trim_malloc()
-        return readings.full_reading("trimmed").values
+        return readings.whole_reading("trimmed").values
 
     active = _InstrumentInService()
     return {

@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from leakhunt.analysis.attribution.allocator_board import allocator_boards
-from leakhunt.analysis.attribution.attribute import attribute, bounded
+from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import ceiling
+from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
@@ -18,6 +20,7 @@ from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Attribution, Ceiling
+from leakhunt.model.options import BUDGET_SECONDS
 from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
@@ -55,10 +58,11 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         (each for each in same if each.plan.instrument is not None),
         key=lambda each: each.started_at,
     )
-    told = attribute(run, verdict, watched) if watched else None
+    grown, verdict_then = growing_part(run, verdict) or (run, verdict)
+    told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
     past = _ceiling(run, told, runs)
     if told is not None:
-        verdict = _bounded(run, verdict, told, past)
+        verdict = _joined(run, verdict, told, past)
     height = peak(run)
     return JudgedRun(
         run=run,
@@ -74,16 +78,16 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     )
 
 
-def _bounded(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
-    """The verdict on a run whose growth may be that of a bounded cache, with its forecast then."""
-    judged = bounded(verdict, told, past)
-    if judged is verdict:
-        return verdict
+def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+    """The verdict on a run whose growth was looked into, with its forecast then."""
+    judged = joined_verdict(run, verdict, told, past)
+    if (judged.status, judged.kind) == (verdict.status, verdict.kind):
+        return judged
     return with_forecast(run, judged, levels_after=told.ceiling_calls)
 
 
 def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
-    """What `hunt` was asked for beside the measured runs; None: it was no hunt."""
+    """What `hunt` was asked for beside the measured runs; None: `run` does it."""
     if all(plan.is_measured for plan in plans):
         return None
     tried = [plan for plan in plans if plan.remedy]
@@ -92,7 +96,8 @@ def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
         words.append(f"--pairs={max(plan.round for plan in tried)}")
     if any(plan.role is Role.CEILING for plan in plans):
         words.append("--until-ceiling")
-    return words
+    # Without any of these, `run` does the same, if it hunts at all.
+    return words or (None if plans[0].budget_seconds is not None else [])
 
 
 def _ceiling(run: Run, attribution: Attribution | None, runs: Sequence[Run]) -> Ceiling | None:
@@ -145,6 +150,8 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
         words += ["--collect", plan.collect]
     if plan.resolve:
         words.append("--resolve")
+    if plan.budget_seconds not in (None, BUDGET_SECONDS):
+        words += ["--budget", f"{plan.budget_seconds:g}"]
     words += ["--seed", str(plan.seed)]
     words += ["--threads", str(plan.threads), "--device", plan.device]
     return shlex.join([*words, *_setting_words(plan)])

@@ -11,7 +11,7 @@ import click
 from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
 from leakhunt.engine.settings import RunRequest, given_options
-from leakhunt.model.options import COLLECT, DEVICES, TIMEOUT_SECONDS
+from leakhunt.model.options import BUDGET_SECONDS, COLLECT, DEVICES, TIMEOUT_SECONDS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -40,6 +40,14 @@ _OPTIONS = (
     ),
     click.option(
         "--resolve", is_flag=True, help="Extend the run while the verdict is inconclusive"
+    ),
+    click.option(
+        "--budget",
+        type=click.FloatRange(min=0),
+        default=BUDGET_SECONDS,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time for the calls of a variant where memory grows: a bounded cache levels off",
     ),
     click.option(
         "--device",

@@ -16,20 +16,27 @@ from leakhunt.reporting.registry import RunRenderer
 
 @click.command("run", cls=Verb)
 @measuring_options
+@click.option(
+    "--no-hunt", is_flag=True, help="Do not run again to find out who keeps memory that grows"
+)
 def command(
     target: str,
     out: Path | None,
     renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
+    no_hunt: bool,
     **given: Any,
 ) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.
+
+    Where memory grows, the calls go on until a bounded cache would have filled, and the variant
+    runs again under an instrument to name what keeps it.
 
     NAME_OR_FILE is a built-in scenario ('leakhunt list') or the path of your own file.
     """
     from leakhunt.engine.run import run
 
     with display.open() as events:
-        result = run(run_request(target, **given), renderers, events, out=out)
+        result = run(run_request(target, **given), renderers, events, out=out, hunt=not no_hunt)
     print_report(result.report, result.files)
     return result.exit_code

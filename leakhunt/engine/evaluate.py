@@ -16,13 +16,13 @@ from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
 from leakhunt.engine.events import SILENT, Events, RunStart
-from leakhunt.engine.hunt import under_instruments
+from leakhunt.engine.explain import under_instruments
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
-from leakhunt.model.options import Sampling, Settings
+from leakhunt.model.options import BUDGET_SECONDS, Sampling, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.scenario import Scenario, Variant
@@ -191,7 +191,7 @@ def _settings(found: Scenario, variants: tuple[Variant, ...]) -> Settings:
         scenario=found,
         variants=variants,
         named=True,
-        sampling=Sampling(None, None, None, "auto", resolve=False),
+        sampling=Sampling(None, None, None, "auto", False, BUDGET_SECONDS),
         seed=0,
         threads=1,
         device="cuda" if found.devices == ("cuda",) else "cpu",

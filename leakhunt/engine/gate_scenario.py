@@ -14,6 +14,7 @@ from threading import Event
 
 from leakhunt.analysis.gate.decide import not_measured
 from leakhunt.engine.events import Events, RunStart
+from leakhunt.engine.explain import Carrier, usable_on
 from leakhunt.engine.gate_plan import Job
 from leakhunt.engine.gate_variant import (
     BaselineComparison,
@@ -22,7 +23,6 @@ from leakhunt.engine.gate_variant import (
     HuntInterrupted,
     without_baseline,
 )
-from leakhunt.engine.hunt import Carrier, usable_on
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, make, prepared_scenario
 from leakhunt.engine.settings import plan_of

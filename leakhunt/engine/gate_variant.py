@@ -16,7 +16,7 @@ from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
-from leakhunt.engine.hunt import Carrier, under_instruments
+from leakhunt.engine.explain import Carrier, under_instruments
 from leakhunt.engine.interleave import interleaved
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.comparison import Side

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
+from leakhunt.engine.explain import explained
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
@@ -61,8 +63,11 @@ def run(
     *,
     out: Path | None = None,
     executor: Executor = LOCAL,
+    hunt: bool = True,
 ) -> RunResult:
     """Measure the variants of a scenario, one fresh process each, and report on them.
+
+    Where something grows, `hunt` runs the variant again to find out who keeps it.
 
     Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
     ``reports``. An interrupt ends it early; what was measured by then is reported.
@@ -72,7 +77,8 @@ def run(
             not take the results.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
-    return run_as(settings_of(request), renderers, events, out=out, executor=executor)
+    settings = settings_of(request)
+    return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt)
 
 
 def run_as(
@@ -82,12 +88,21 @@ def run_as(
     *,
     out: Path | None = None,
     executor: Executor = LOCAL,
+    hunt: bool = True,
 ) -> RunResult:
     """The same for settings that are checked already."""
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
         runs = measure_variants(prepared)
-    return result_of(folder, runs, runs, renderers)
+        measured = tuple(runs)
+        hunted = measured if hunt else ()
+        # Variants of a scenario have the same caches: one that has filled is looked into once.
+        further = (explained(prepared, each, also_filled=each is runs[0]) for each in hunted)
+        for each in chain.from_iterable(further):
+            runs.append(each)
+            if each.is_interrupted:
+                break
+    return result_of(folder, runs, measured, renderers)
 
 
 def measure_variants(prepared: Session) -> list[Run]:
@@ -97,14 +112,9 @@ def measure_variants(prepared: Session) -> list[Run]:
     for variant in prepared.variants:
         plan = plan_of(prepared.settings, variant, prepared.workplace.device)
         runs.append(prepared.carry_out(plan, variant.name, group))
-        if is_interrupted(runs[-1]):
+        if runs[-1].is_interrupted:
             break
     return runs
-
-
-def is_interrupted(run: Run) -> bool:
-    """Whether the user ended it."""
-    return run.outcome.ending is Ending.INTERRUPTED
 
 
 def result_of(

@@ -40,11 +40,11 @@ class RunRequest:
 
     `target` is ``NAME_OR_FILE[:VARIANT,...]``. `calls` None: as many as the verdict needs, and with
     `resolve` until it is no longer inconclusive; the first `warmup` of them are not judged (None: a
-    quarter). `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new
-    sample for `timeout` seconds has hung. `limit`
-    (bytes or a size) is the memory of a container to come: nothing enforces it, and the report says
-    when it would be reached. The memory limit that is recommended allows for `concurrency` calls at
-    the same time (None: one).
+    quarter). Where something grows, the calls of a variant go on for `budget` seconds.
+    `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new sample for
+    `timeout` seconds has hung. `limit` (bytes or a size) is the memory of a container to come:
+    nothing enforces it, and the report says when it would be reached. The memory limit that is
+    recommended allows for `concurrency` calls at the same time (None: one).
     """
 
     target: str
@@ -54,6 +54,7 @@ class RunRequest:
     calls_per_sample: int | None = None
     collect: str = "auto"
     resolve: bool = False
+    budget: float = defaults.BUDGET_SECONDS
     device: str = "auto"
     options: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
@@ -94,6 +95,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
             request.calls_per_sample,
             request.collect,
             request.resolve,
+            request.budget,
         ),
         seed=request.seed,
         threads=request.threads or available_cores(),
@@ -116,6 +118,14 @@ def _refuse_wrong_values(request: RunRequest) -> None:
                 "argument.timeout",
                 "--timeout {timeout}: expected a number of seconds",
                 timeout=request.timeout,
+            )
+        )
+    if not isfinite(request.budget) or request.budget < 0:
+        raise UsageError(
+            message(
+                "argument.budget",
+                "--budget {budget}: expected seconds, 0 or more",
+                budget=request.budget,
             )
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
@@ -147,7 +157,12 @@ def _refuse_wrong_values(request: RunRequest) -> None:
 
 
 def sampling_of(
-    calls: int | None, warmup: int | None, each: int | None, collect: str, resolve: bool
+    calls: int | None,
+    warmup: int | None,
+    each: int | None,
+    collect: str,
+    resolve: bool,
+    budget: float = defaults.BUDGET_SECONDS,
 ) -> Sampling:
     """How many calls, and how they are sampled.
 
@@ -162,7 +177,7 @@ def sampling_of(
                     "--warmup needs --calls (without --calls, warm-up ends by itself)",
                 )
             )
-        return Sampling(None, None, each, collect, resolve)
+        return Sampling(None, None, each, collect, resolve, budget or None)
     if resolve:
         raise UsageError(
             message(

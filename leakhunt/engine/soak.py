@@ -10,7 +10,7 @@ from pathlib import Path
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.load_summary import mostly_failed
 from leakhunt.engine.events import SILENT, Events, RunStart
-from leakhunt.engine.hunt import under_instruments
+from leakhunt.engine.explain import under_instruments
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.run import RunResult, exit_code
 from leakhunt.engine.soak_request import SoakEffort, SoakRequest, effort_of

@@ -161,6 +161,11 @@ class Cause:
     shows: tuple[str, ...] = ()
     bound: Bound | None = None
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether what it is the cause of ends."""
+        return self.bound is not None or "most_items" in self.facts
+
 
 @dataclass(frozen=True, slots=True)
 class Suspect:

@@ -11,6 +11,8 @@ from leakhunt.model.scenario import Scenario, Variant
 TIMEOUT_SECONDS = 600.0
 # A service that is not ready, or answers nothing, for so many seconds has hung.
 SERVICE_TIMEOUT_SECONDS = 120.0
+# Calls of a variant go on for so many seconds where something grows.
+BUDGET_SECONDS = 60.0
 # The part of a fixed number of calls that is warm-up and not judged.
 WARM_UP_SHARE = 0.25
 # Runs of a remedy, or of another revision: so many before and as many after.
@@ -31,6 +33,7 @@ class Sampling:
     calls_per_sample: int | None
     collect: str
     resolve: bool
+    budget_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

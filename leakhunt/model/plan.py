@@ -55,7 +55,8 @@ class Plan:
     `calls` is a number that is kept to, of which the first `warmup` are not judged; None: as many
     as the verdict needs, and with `resolve` until it is no longer inconclusive. `calls_per_sample`
     is None where it is chosen by how long a call takes; `collect` says whether a full collection
-    comes before each reading: ``always``, ``never`` or ``auto``.
+    comes before each reading: ``always``, ``never`` or ``auto``. Where something grows, the calls
+    go on for `budget_seconds`; None: they do not.
 
     `source` is how the scenario is named on the command line: a built-in one's name, or a file's
     name without its folders, which are nobody else's business. `instrument` is what watches the
@@ -82,6 +83,7 @@ class Plan:
     calls_per_sample: int | None = 1
     collect: str = "never"
     resolve: bool = False
+    budget_seconds: float | None = None
     memory_limit_bytes: int | None = None
     timeout_seconds: float | None = None
     instrument: Instrument | None = None

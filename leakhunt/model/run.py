@@ -159,6 +159,11 @@ class Run:
         """Whether the load was held for each of the judged readings from inside."""
         return bool(self.phases) and self.phases[-1].pauses
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the user ended it."""
+        return self.outcome.ending is Ending.INTERRUPTED
+
     def reading(self, step: str) -> Reading | None:
         """The full reading of that step, if the worker lived to take it."""
         return next((reading for reading in self.readings if reading.step == step), None)

@@ -43,9 +43,10 @@ class Trend:
     `rate_low` and `rate_high` are one-sided 99 % bounds. `upper_bound` is what a leak can be at
     most ("no leak above"), at the stricter level that interim checks require. `detection_limit` is
     the leak that this series finds with 95 % power. `slowest_warm_up`: a leak's curve may also be a
-    warm-up whose time constant is above that number of calls. `calls_needed`: further calls until
-    the verdict, where the status is inconclusive. All of them are None when there are too few
-    samples. `net` is last less first sample.
+    warm-up whose time constant is above that number of calls. `level_after`: a series that is no
+    leak rose for so many calls of the judged part, and was level from there on. `calls_needed`:
+    further calls until the verdict, where the status is inconclusive. All of them are None when
+    there are too few samples. `net` is last less first sample.
     """
 
     series: str
@@ -63,6 +64,7 @@ class Trend:
     calls_needed: int | None
     reason: Text
     slowest_warm_up: float | None = None
+    level_after: float | None = None
 
     @property
     def rises_undecided(self) -> bool:

@@ -75,7 +75,8 @@ class Allocator:
 
     `name` is one of `leakhunt.model.allocators`, or the file's of one that is not known there;
     `source` says how it got here. `live_bytes` reads the bytes in use; where it is None,
-    `unavailable` says why. `trim` hands back to the system what is free.
+    `unavailable` says why. `trim` hands back to the system what is free. `held_bytes` reads what
+    it holds of resident memory, in use or not; None: it does not say.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Allocator:
     live_bytes: Callable[[], int] | None
     unavailable: Text | None
     trim: Callable[[], None]
+    held_bytes: Callable[[], int] | None = None
 
     def __str__(self) -> str:
         return described(self.name, self.version, self.source)
@@ -234,7 +236,9 @@ def _jemalloc(library: ctypes.CDLL, source: str) -> Allocator:
             "malloc is served by jemalloc, built without statistics (--disable-stats)",
         )
         return Allocator(JEMALLOC, version, source, None, why, control.purge)
-    return Allocator(JEMALLOC, version, source, _AllocatedOfJemalloc(control), None, control.purge)
+    read = _StatisticOfJemalloc(control, b"stats.allocated")
+    held = _StatisticOfJemalloc(control, b"stats.resident")
+    return Allocator(JEMALLOC, version, source, read, None, control.purge, held)
 
 
 class _Control:
@@ -277,13 +281,13 @@ class _Control:
         return (ctypes.c_size_t * length.value)(*found[: length.value])
 
 
-class _AllocatedOfJemalloc:
-    """Reads the bytes in use. All it needs is made once: a reading leaves nothing behind."""
+class _StatisticOfJemalloc:
+    """Reads a number of bytes. All it needs is made once: a reading leaves nothing behind."""
 
-    def __init__(self, control: _Control) -> None:
+    def __init__(self, control: _Control, name: bytes) -> None:
         self._call = control.call
-        self._flush, self._epoch, self._allocated = map(
-            control.mib, (b"thread.tcache.flush", b"epoch", b"stats.allocated")
+        self._flush, self._epoch, self._statistic = map(
+            control.mib, (b"thread.tcache.flush", b"epoch", name)
         )
         self._one, self._size = ctypes.c_uint64(1), ctypes.c_size_t(8)
         self._value = ctypes.c_size_t()
@@ -294,7 +298,7 @@ class _AllocatedOfJemalloc:
     def __call__(self) -> int:
         self._call(self._flush, None, None, None, 0)
         self._call(self._epoch, None, None, self._one_at, 8)
-        self._call(self._allocated, self._value_at, self._size_at, None, 0)
+        self._call(self._statistic, self._value_at, self._size_at, None, 0)
         return self._value.value
 
 
@@ -313,11 +317,14 @@ def _tcmalloc(library: ctypes.CDLL, source: str) -> Allocator:
     value = ctypes.c_size_t()
     at = ctypes.addressof(value)
 
-    def read() -> int:
-        ask(b"generic.current_allocated_bytes", at)
+    def read(name: bytes = b"generic.current_allocated_bytes") -> int:
+        ask(name, at)
         return value.value
 
-    return Allocator(TCMALLOC, version, source, read, None, hand_back)
+    def held() -> int:
+        return read(b"generic.heap_size") - read(b"tcmalloc.pageheap_unmapped_bytes")
+
+    return Allocator(TCMALLOC, version, source, read, None, hand_back, held)
 
 
 def _mimalloc(library: ctypes.CDLL, source: str) -> Allocator:
@@ -328,10 +335,17 @@ def _mimalloc(library: ctypes.CDLL, source: str) -> Allocator:
     """
     number = str(library.mi_version())
     library.mi_collect.argtypes = [ctypes.c_bool]
+    library.mi_process_info.argtypes = [ctypes.c_void_p] * 8
+    commit = ctypes.c_size_t()
+    places = (*[None] * 5, ctypes.addressof(commit), None, None)
+
+    def held() -> int:
+        library.mi_process_info(*places)
+        return commit.value
+
     why = message(
         "probe.mimalloc-counts-nothing",
         "malloc is served by mimalloc, whose release builds do not count the bytes in use",
     )
-    return Allocator(
-        MIMALLOC, ".".join(number), source, None, why, lambda: library.mi_collect(True)
-    )
+    trim = functools.partial(library.mi_collect, True)
+    return Allocator(MIMALLOC, ".".join(number), source, None, why, trim, held)

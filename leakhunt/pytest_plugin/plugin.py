@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from leakhunt import __version__
+from leakhunt.engine.explain import Carrier, usable_on
 from leakhunt.engine.gate_variant import Gate, GateEffort, HuntInterrupted
-from leakhunt.engine.hunt import Carrier, usable_on
 from leakhunt.errors import LeakhuntError
 from leakhunt.model.gate import GateAnswer, Terms
 from leakhunt.pytest_plugin import MARK, PROPERTY

@@ -31,6 +31,8 @@ from leakhunt.worker.loop import Body
 from leakhunt.worker.protocol import Order, TestItem
 
 _SEED = 0
+# A test's body goes on for so long where something grows: tests are many.
+_BUDGET_SECONDS = 10.0
 # What finds the body of a test, in the worker.
 _PROVIDER = "leakhunt.pytest_plugin.worker:run"
 # Of a file's name, so much tells the test to people; a digest tells it for sure.
@@ -59,6 +61,7 @@ def plan_for(item: pytest.Item, options: TestOptions, turn: int | None) -> Plan:
         calls_per_sample=None if options.calls is None else 1,
         collect="auto" if options.calls is None else "never",
         timeout_seconds=options.timeout_seconds,
+        budget_seconds=None if options.calls is not None else _BUDGET_SECONDS,
     )
 
 

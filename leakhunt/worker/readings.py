@@ -29,6 +29,7 @@ from leakhunt.model.series import (
 )
 from leakhunt.probes.allocator import serving
 from leakhunt.probes.peaks import highest_before_reset
+from leakhunt.worker.address_space import made_of, regions
 
 # The highest RSS of the process's life.
 PEAK = "rss_peak"
@@ -54,7 +55,7 @@ def start_reading() -> Reading:
     """Collect, trim, and read: what is there before the first call."""
     gc.collect()
     trim_malloc()
-    return full_reading("start")
+    return whole_reading("start")
 
 
 def collected_reading() -> Reading:
@@ -77,7 +78,7 @@ def settle(last_reading: tuple[Reading, Reading]) -> Iterator[Reading]:
     empty_framework_caches()
     yield full_reading("emptied")
     trim_malloc()
-    yield full_reading("trimmed")
+    yield whole_reading("trimmed")
 
 
 def mappings() -> dict[str, tuple[int, int]]:
@@ -86,28 +87,22 @@ def mappings() -> dict[str, tuple[int, int]]:
     Files go by their names without folders, anonymous memory by its permissions.
     """
     found: dict[str, tuple[int, int]] = {}
-    kind = ""
-    try:
-        lines = open("/proc/self/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
-    except OSError:
-        return {}
-    with lines:
-        for line in lines:
-            words = line.split()
-            if not words[0].endswith(":"):
-                name = " ".join(words[5:]).rpartition("/")[2]
-                kind = name or f"anonymous {words[1]}"
-                count, size = found.get(kind, (0, 0))
-                found[kind] = (count + 1, size)
-            elif words[0] == "Rss:":
-                count, size = found[kind]
-                found[kind] = (count, size + int(words[1]) * 1024)
+    for region in regions():
+        kind = region.name.rpartition("/")[2] or f"anonymous {region.rights}"
+        count, size = found.get(kind, (0, 0))
+        found[kind] = (count + 1, size + region.resident)
     return found
+
+
+def whole_reading(step: str) -> Reading:
+    """A full reading, and what resident memory is made of: milliseconds where it is many pieces."""
+    reading = full_reading(step)
+    return replace(reading, values={**reading.values, **made_of()})
 
 
 def full_reading(step: str) -> Reading:
     """Everything that costs too much to read at every call; what cannot be read is absent."""
-    values = {**_kernel_values(), **_pymalloc_values()}
+    values = {"clock_ns": time.monotonic_ns(), **_kernel_values(), **_pymalloc_values()}
     if hasattr(sys, "getallocatedblocks") and (blocks := sys.getallocatedblocks()):
         values[PYTHON_BLOCKS] = blocks  # 0: pymalloc is switched off
     live_bytes = serving().live_bytes

@@ -20,7 +20,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from array import array
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,30 +79,29 @@ class Measured:
 
 
 BOUNDS = {
-    "leak-zoo-caches:schemas-by-object": Bound(1024, 1024, 6.1),
-    "leak-zoo-caches:builders-by-frame": Bound(1024, 1024, 20.4),
-    "leak-zoo-caches:statements-pruned": Bound(750, 750, 10),
-    "leak-zoo-caches:glyphs-at-random": Bound(1500, 3700, 4.5),
+    "leak-zoo-caches:schemas-by-object": Bound(1024, 1024, 6.5),
+    "leak-zoo-caches:builders-by-frame": Bound(1024, 1024, 21.7),
+    "leak-zoo-caches:statements-pruned": Bound(750, 750, 10.4),
+    "leak-zoo-caches:glyphs-at-random": Bound(1500, 3700, 4.6),
     "leak-zoo-caches:words-by-frequency": Bound(300, 1700, 4.6),
     "leak-zoo-caches:method-with-known-products": Bound(700, 700, 2.5),
-    "leak-zoo-caches:half-is-dropped": Bound(800, 800, 3.1),
+    "leak-zoo-caches:half-is-dropped": Bound(800, 800, 2.9),
     "leak-zoo-caches:ordered-dict-as-lru": Bound(900, 1100, 4.5),
     "leak-zoo-caches:last-requests": Bound(1200, 1200, 2.8),
     "leak-zoo-caches:random-victim": Bound(700, 700, 4.1),
-    "leak-zoo-caches:two-generations": Bound(800, 800, 6.2),
+    "leak-zoo-caches:two-generations": Bound(800, 800, 5.6),
     "leak-zoo-caches:lru-of-all-sizes": Bound(600, 600, 14.8, 0.06),
     "leak-zoo-caches:lru-by-bytes": Bound(820, 850, 8.2),
     "leak-zoo-caches:expire-after-calls": Bound(1050, 1050, 3.3),
-    "leak-zoo-caches:weak-values": Bound(500, 510, 1.6),
+    "leak-zoo-caches:weak-values": Bound(500, 1400, 1.6),
     "leak-zoo-caches:buffers-by-shape": Bound(900, 900, 4.4),
     "leak-zoo-caches:ring-of-batches": Bound(256, 256, 15.7),
     "leak-zoo-caches:vocabulary-interned": Bound(1800, 1800, 1.1),
     "leak-zoo-caches:longest-so-far": Bound(1, 900, 0.5),
     "leak-zoo-caches:buffers-of-threads": Bound(48, 384, 9.4),
-    "leak-zoo-caches-standard-library:patterns-compiled": Bound(512, 512, 0.5),
+    "leak-zoo-caches-standard-library:patterns-compiled": Bound(512, 700, 0.47),
     "leak-zoo-caches-standard-library:globs-compiled": Bound(1500, 1500, 1.3),
-    "leak-zoo-caches-standard-library:struct-formats": Bound(100, 100, 0.05),
-    "leak-zoo-caches-standard-library:urls-split": Bound(128, 130, 0.37),
+    "leak-zoo-caches-standard-library:urls-split": Bound(128, 190, 0.32),
     "leak-zoo-caches-standard-library:sqlite-statements": Bound(600, 600, 1.55),
     "leak-zoo-caches-standard-library:sqlite-pages": Bound(1500, 2100, 6.2),
     "leak-zoo-caches-standard-library:loggers-of-tenants": Bound(800, 800, 0.9),
@@ -114,27 +115,26 @@ BOUNDS = {
     "leak-zoo-caches-libraries:cachetools-by-size": Bound(970, 1000, 6.4),
     "leak-zoo-caches-libraries:jinja-lru": Bound(1500, 1500, 3.4),
     "leak-zoo-caches-libraries:jinja-templates": Bound(200, 220, 1.1, 0.03),
-    "leak-zoo-caches-libraries:texts-measured": Bound(4096, 2048, 2),
-    "leak-zoo-caches-libraries:formulas-drawn": Bound(50, 50, 0.5),
+    "leak-zoo-caches-libraries:texts-measured": Bound(4096, 2048, 4.1),
     "leak-zoo-caches-libraries:glyphs-drawn": Bound(1000, 3000, 1.6),
-    "leak-zoo-caches-libraries:fonts-found": Bound(1024, 1024, 2.1),
-    "leak-zoo-caches-libraries:colours-parsed": Bound(1024, 1024, 0.45),
-    "leak-zoo-caches-libraries:lexers-loaded": Bound(580, 2350, 34),
-    "leak-zoo-caches-libraries:locales-loaded": Bound(40, 200, 22),
+    "leak-zoo-caches-libraries:fonts-found": Bound(1024, 1024, 1.9),
+    "leak-zoo-caches-libraries:colours-parsed": Bound(1024, 1450, 0.49),
+    "leak-zoo-caches-libraries:lexers-loaded": Bound(580, 2350, 32),
+    "leak-zoo-caches-libraries:locales-loaded": Bound(40, 200, 20.7),
     "leak-zoo-caches-models:convolutions-by-length": Bound(2048, 2100, 36),
     "leak-zoo-caches-models:convolutions-of-some-lengths": Bound(800, 2100, 22),
     "leak-zoo-caches-models:positions-by-length": Bound(500, 500, 7.9),
     "leak-zoo-caches-models:windows-by-rate": Bound(120, 120, 4.7),
     "leak-zoo-caches-models:attention-with-a-window": Bound(500, 500, 2.2),
     "leak-zoo-caches-models:words-tokenized": Bound(10000, 500, 5.8),
-    "leak-zoo-caches-models:expressions-simplified": Bound(1000, 1100, 5),
-    "leak-zoo-caches-web:pools-by-host": Bound(300, 300, 1.55),
-    "leak-zoo-caches-web:sessions-by-tenant": Bound(250, 250, 1.9),
-    "leak-zoo-caches-web:connections-to-a-server": Bound(40, 400, 1.4),
-    "leak-zoo-caches-web:strings-of-json": Bound(16384, 450, 1.8),
-    "leak-zoo-caches-web:keys-of-json": Bound(2048, 500, 0.2),
-    "leak-zoo-caches-web:validators-by-type": Bound(128, 130, 3.7),
-    "leak-zoo-caches-web:routes-by-path": Bound(900, 900, 1.55),
+    "leak-zoo-caches-models:expressions-simplified": Bound(1000, 1000, 4.8),
+    "leak-zoo-caches-web:pools-by-host": Bound(300, 300, 1.5),
+    "leak-zoo-caches-web:sessions-by-tenant": Bound(250, 250, 1.7),
+    "leak-zoo-caches-web:connections-to-a-server": Bound(40, 400, 1.2, 0.03),
+    "leak-zoo-caches-web:strings-of-json": Bound(16384, 450, 1.5),
+    "leak-zoo-caches-web:keys-of-json": Bound(2048, 550, 0.17, 0.05),
+    "leak-zoo-caches-web:validators-by-type": Bound(128, 130, 4),
+    "leak-zoo-caches-web:routes-by-path": Bound(900, 900, 1.45),
     "leak-zoo-caches-web:addresses-taken-apart": Bound(1500, 1500, 3.6),
     "leak-zoo-caches-leaking:handles-freed": Bound(200, 200, 1.6),
 }
@@ -187,16 +187,18 @@ def readings(workload: str, calls: int) -> list[tuple[int, int]]:
         context = Context(variant, None, 0, 1, "cpu", {}, Path(folder), Path(folder))
         state = module.setup(context)
         call = getattr(module, function)
-        start = live_bytes()
-        wanted = {round(calls * (place + 1) / READINGS) for place in range(READINGS)}
-        taken: list[tuple[int, int]] = []
+        places = [round(calls * (place + 1) / READINGS) for place in range(READINGS)]
+        held = array("q", bytes(8 * READINGS))  # made before the start: it would be counted too
+        live_bytes()
+        start, place = live_bytes(), 0
         for number in range(calls):
             call(state, number)
-            if number + 1 in wanted:
-                taken.append((number + 1, live_bytes() - start))
+            if number + 1 == places[place]:
+                held[place] = live_bytes() - start
+                place += 1
         if hasattr(module, "teardown"):
             module.teardown(state)
-    return taken
+    return list(zip(places, held, strict=True))
 
 
 def measured(workload: str, calls: int, taken: Sequence[tuple[int, int]]) -> Measured:
@@ -251,6 +253,7 @@ def main() -> int:
     """Measure all of them and write the table, or those that are named and write nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workloads", nargs="*")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--one", action="store_true", help="in this process, told as JSON")
     asked = parser.parse_args()
     if asked.one:
@@ -261,17 +264,17 @@ def main() -> int:
         os._exit(0)  # threads of a workload would keep the process
     rates = dict(workloads())
     table, failed = [], 0
-    for workload in asked.workloads or rates:
-        each = in_a_process(workload)
-        fault = wrong(each, rates[workload])
-        failed += bool(fault)
-        print(
-            f"{workload}: {each.ceiling_bytes / 2**20:.3g} MiB after {each.full_after}"
-            f" calls, then {each.bytes_per_call:+.2f} B/call {fault}",
-            flush=True,
-        )
-        table.append({**asdict(each), "leaks": bool(rates[workload])})
-    if not asked.workloads and not failed:
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for each in pool.map(in_a_process, asked.workloads or rates):
+            fault = wrong(each, rates[each.workload])
+            failed += bool(fault)
+            print(
+                f"{each.workload}: {each.ceiling_bytes / 2**20:.3g} MiB after {each.full_after}"
+                f" calls, then {each.bytes_per_call:+.2f} B/call {fault}",
+                flush=True,
+            )
+            table.append({**asdict(each), "leaks": bool(rates[each.workload])})
+    if not asked.workloads:
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "leakhunt": __version__,

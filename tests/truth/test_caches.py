@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from cache_bounds import BOUNDS, LEAKING, Measured, in_a_process, workloads, wrong
+from cache_bounds import BOUNDS, DATA, LEAKING, Measured, in_a_process, workloads, wrong
 
 RATES = dict(workloads())
 CLEAN = [workload for workload, rate in RATES.items() if not rate]
@@ -27,6 +29,15 @@ def test_every_cache_says_where_it_ends_and_every_twin_how_fast_it_leaks() -> No
     assert len(TWINS) >= 8
     for workload, bound in BOUNDS.items():
         assert 50 <= bound.calls <= 4000, workload
+
+
+def test_the_committed_bounds_cover_the_caches_and_are_as_said() -> None:
+    rows = json.loads(DATA.read_bytes())["workloads"]
+    assert {row["workload"]: row.pop("leaks") for row in rows} == {
+        workload: bool(rate) for workload, rate in RATES.items()
+    }
+    faults = {row["workload"]: wrong(Measured(**row), RATES[row["workload"]]) for row in rows}
+    assert not {workload: fault for workload, fault in faults.items() if fault}
 
 
 @pytest.mark.parametrize("workload", BRIEF)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from leakhunt.amounts import Amount, Rate
+from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
-from leakhunt.analysis.attribution.known_causes import catalogue, title_of
+from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.attribution.suspects import suspect_of
-from leakhunt.analysis.verdict.after_gc import remains
+from leakhunt.analysis.verdict.after_gc import collected_points, remains
+from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.model.attribution import (
     Attribution,
     Cause,
-    Ceiling,
     Finding,
     FindingKind,
     Instrument,
@@ -27,7 +27,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.text.message import Message, Text, joined, message, sentences
+from leakhunt.text.message import Text, message
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -74,15 +74,14 @@ BLIND_TO = {
     ),
 }
 
-_MEASURED = message("attribution.ceiling-measured", "verified by a run past the ceiling")
-_PROJECTED = message("attribution.ceiling-projected", "projected from the number of entries")
 
-
-def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attribution:
+def attribute(
+    run: Run, verdict: Verdict, instrumented: Sequence[Run], *, has_filled: bool = False
+) -> Attribution:
     """Whom the findings of `instrumented`, runs of the same plan under instruments, make suspect.
 
     No suspects where the measured `run` does not grow: what an instrument finds then only replaces
-    something else.
+    something else. `has_filled`: `run` is the part in which a cache filled that was level later.
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
@@ -91,7 +90,7 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
     blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
-    if not is_growing(verdict):
+    if not (is_growing(verdict) or has_dear_calls(run)):
         return Attribution(
             suspects=(),
             growth=None,
@@ -111,7 +110,10 @@ def attribute(run: Run, verdict: Verdict, instrumented: Sequence[Run]) -> Attrib
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
-    suspects = [suspect_of(each, growth, run.calls_done) for each in ranked[:MOST_SUSPECTS]]
+    suspects = [
+        suspect_of(each, growth, run.calls_done, has_filled=has_filled)
+        for each in ranked[:MOST_SUSPECTS]
+    ]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
     attribution = Attribution(
         suspects=tuple(suspects),
@@ -136,51 +138,6 @@ def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
         calls = each.calls[-1] - each.calls[0]
         grown, runs = each.sizes[-1] - each.sizes[0], each.counts[-1] - each.counts[0]
         yield LineGrowth(each.stack[0], grown / calls, runs / calls)
-
-
-def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
-    """The verdict on a run whose growth is that of caches that end: no leak, but a ceiling.
-
-    A run `past` the ceiling decides, if there is one. Without, memory must suffice for it.
-    """
-    size, calls = attribution.ceiling_bytes, attribution.ceiling_calls
-    if size is None or calls is None:
-        return verdict
-    if past is not None and not past.is_level:
-        return verdict
-    if past is None and (not attribution.bounded or _ends_before(verdict, calls)):
-        return verdict
-    ceiling_reached = message(
-        "attribution.bounded",
-        "Bounded cache, ceiling about {size} after about {ceiling_calls:,} calls ({known}):"
-        " {names}",
-        size=Amount(past.found_bytes if past else size),
-        ceiling_calls=calls,
-        known=_MEASURED if past else _PROJECTED,
-        names=joined(_causes(attribution.suspects), " and ", ""),
-    )
-    until_then = message(
-        "attribution.until-bounded",
-        "Until then live memory grows by {grows}",
-        grows=Rate(attribution.growth or 0.0),
-    )
-    return replace(
-        verdict,
-        status=Status.NO_LEAK,
-        kind=Kind.BOUNDED_CACHE,
-        also=tuple(kind for kind in verdict.also if not kind.is_leak),
-        sentence=sentences([ceiling_reached, until_then]),
-    )
-
-
-def _ends_before(verdict: Verdict, calls: int) -> bool:
-    """Whether the memory is used up before so many calls."""
-    return verdict.forecast is not None and verdict.forecast.comes_within(calls)
-
-
-def _causes(suspects: Sequence[Suspect]) -> list[Message]:
-    """The names of the known causes of these, each once."""
-    return list(dict.fromkeys(title_of(suspect.cause) for suspect in suspects if suspect.cause))
 
 
 def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
@@ -216,6 +173,8 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     The live heap, the live bytes of pymalloc, CUDA's allocated bytes; RSS for mappings, and where
     the live heap cannot be read.
     """
+    if has_dear_calls(run):
+        return _growth_of_few_calls(run)
     total = 0.0
     for name in (LIVE_HEAP, CUDA_ALLOCATED):
         trend = verdict.trends.get(name)
@@ -231,6 +190,16 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
         total += max(verdict.trends[RSS].rate or 0.0, 0.0)
     least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
     return total if total > least else None
+
+
+def _growth_of_few_calls(run: Run) -> float | None:
+    """The bytes per call between the last two collections, of a run too short for a trend."""
+    total = 0.0
+    for name in (LIVE_HEAP, PYTHON_LIVE, CUDA_ALLOCATED):
+        points = sorted(set(collected_points(run, name, first_sample=1)))
+        if len(points) >= 2 and (calls := points[-1][0] - points[-2][0]) > 0:
+            total += max((points[-1][1] - points[-2][1]) / calls, 0.0)
+    return total if total > tolerance_of(LIVE_HEAP, Unit.BYTES, 1) else None
 
 
 def is_explained(attribution: Attribution) -> bool:

@@ -30,9 +30,16 @@ from leakhunt.text.message import Message, Text, message, plural_message, word
 _PAST_THE_END = 2
 
 
-def suspect_of(cluster: Cluster, growth: float | None, calls_done: int) -> Suspect:
-    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls."""
+def suspect_of(
+    cluster: Cluster, growth: float | None, calls_done: int, *, has_filled: bool = False
+) -> Suspect:
+    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
+
+    `has_filled`: it grew no more afterwards, so that no cause of endless growth is its own.
+    """
     cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    if has_filled and cause is not None and not cause.is_bounded:
+        cause = None
     where = cluster.where
     stack = _stack(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)

@@ -19,6 +19,9 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
+# Few calls that are dear: so many that are not watched, and the windows of the others.
+_UNWATCHED = 8
+_EXACT_WINDOWS = (5, 7, 11)
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
 # Calls before the watched ones, in which caches turn over: the fewest from which on it grows
@@ -67,6 +70,19 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
     )
 
 
+def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
+    """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
+    return replace(
+        run.plan,
+        calls=_UNWATCHED + sum(_EXACT_WINDOWS),
+        warmup=_UNWATCHED,
+        calls_per_sample=1,
+        collect="never",
+        resolve=False,
+        instrument=instrument,
+    )
+
+
 def next_stretch(run: Run) -> Phase | None:
     """What a worker under an instrument does next; None: it tells what it found.
 
@@ -94,7 +110,9 @@ def next_stretch(run: Run) -> Phase | None:
 def stretches(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
     """The calls after which each stretch of the watched calls ends, the start included."""
     watched = calls - before
-    if instrument is Instrument.MEMRAY:
+    if watched == sum(_EXACT_WINDOWS):
+        lengths = [*_EXACT_WINDOWS]
+    elif instrument is Instrument.MEMRAY:
         lengths = _heap_stretches(watched)
     else:
         lengths = [max(round(share * watched), 1) for share in _STRETCHES[:-1]]

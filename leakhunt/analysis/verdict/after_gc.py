@@ -21,6 +21,10 @@ from leakhunt.text.message import Text, joined, message
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
 _FEWEST_POINTS = 3
+# What collections left is level if they left nothing in so much of the judged calls, at the end,
+# after they had left something so often: rare events are not over because none came for a while.
+_LEVEL_SHARE = 0.5
+_FEWEST_GROWING_PIECES = 3
 # Growth in every one of so many stretches between looks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
@@ -37,6 +41,12 @@ class Remains:
     rate: float
     pieces: tuple[float, ...]
     spans: tuple[int, ...]
+
+    def since(self, first: int) -> Remains:
+        """From the piece `first` on."""
+        pieces, spans = self.pieces[first:], self.spans[first:]
+        grown = sum(piece * span for piece, span in zip(pieces, spans, strict=True))
+        return Remains(grown / sum(spans), pieces, spans)
 
 
 def remains(run: Run, name: str, first_sample: int | None = None) -> Remains | None:
@@ -92,6 +102,16 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
             rate=rate,
         )
         return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
+    after = _level_after(left, trend.tolerance) if garbage_matters(run) else None
+    if after is not None:
+        rest = left.since(after)
+        reason = message(
+            "verdict.left_nothing_more",
+            "{rate} after gc.collect() since it is level",
+            rate=Rate(rest.rate, trend.unit, run.plan.work),
+        )
+        level = _by_collections(trend, rest, Status.NO_LEAK, Shape.FILLING_CACHE, reason)
+        return replace(level, level_after=sum(left.spans[:after]))
     if trend.status is Status.LEAK:
         return trend if run.collects else _leak_without_garbage(trend, left, rate)
     if not _is_steady(left, trend.tolerance):
@@ -102,6 +122,15 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
         rate=rate,
     )
     return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, reason)
+
+
+def _level_after(left: Remains, tolerance: float) -> int | None:
+    """The piece from which on nothing is left any more, if that is long enough; else None."""
+    growing = [number for number, piece in enumerate(left.pieces) if piece > tolerance]
+    if len(growing) < _FEWEST_GROWING_PIECES or growing[-1] == len(left.pieces) - 1:
+        return None
+    after = growing[-1] + 1
+    return after if sum(left.spans[after:]) >= _LEVEL_SHARE * sum(left.spans) else None
 
 
 def _leak_without_garbage(trend: Trend, left: Remains, rate: Rate) -> Trend:

@@ -172,17 +172,25 @@ def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
     if outside := _grows_outside(run, trends):
         kinds.append(Kind.OUTSIDE_GROWTH)
         statements.append(growths(outside, run.plan.work))
-    slowest = max((trend.slowest_warm_up or 0 for trend in live), default=0)
-    if slowest:
+    horizon = max((trend.slowest_warm_up or 0 for trend in live), default=0)
+    if horizon:
         statements.append(
             message(
-                "verdict.or_slow_warm_up",
-                "Not warm-up, unless its time constant exceeds {slowest}",
-                slowest=Count(slowest, run.plan.work),
+                "verdict.horizon",
+                "Growth outlasts {calls}; a cache of up to {entries:,} entries would have filled",
+                calls=Count(run.calls_done, run.plan.work),
+                entries=_rounded(horizon),
             )
         )
     sentence = sentences(statements)
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends)
+
+
+def _rounded(number: float) -> int:
+    """To two digits: a horizon is no more exact."""
+    digits = max(len(str(int(number))) - 2, 0)
+    least: int = 10**digits
+    return int(number / least) * least
 
 
 def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
@@ -310,7 +318,13 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         else message("verdict.no_leak_but", "No leak ({kinds})", kinds=tuple(kinds))
     )
     sentence = sentences(
-        [lead, most, *unread, *(contradictions(run, trends) or _retained(run, kinds))]
+        [
+            lead,
+            *_level(run, trends),
+            most,
+            *unread,
+            *(contradictions(run, trends) or _retained(run, kinds)),
+        ]
     )
     retained = {RSS: Kind.ALLOCATOR_RETENTION, CUDA_RESERVED: Kind.CUDA_RETENTION}
     shown = {
@@ -320,11 +334,38 @@ def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     return Verdict(Status.NO_LEAK, kinds[0], tuple(kinds[1:]), sentence, shown)
 
 
+def _level(run: Run, trends: Mapping[str, Trend]) -> list[Text]:
+    """Since when it is level, where live memory rose by as much as a cache is."""
+    live = live_growth(run)
+    if live <= _CACHE_BYTES or (after := level_after(trends)) is None:
+        return []
+    first = run.calls[run.judged_from - 1] if run.judged_from else 0
+    return [
+        message(
+            "verdict.level_since",
+            "Level since about {calls}, {size} above the start",
+            calls=Count(first + after, run.plan.work),
+            size=Amount(live),
+        )
+    ]
+
+
+def level_after(trends: Mapping[str, Trend]) -> float | None:
+    """Calls of the judged part until all live memory was level; None: none of it rose."""
+    live = (trends[name] for name in live_memory() if name in trends)
+    return max((each.level_after for each in live if each.level_after is not None), default=None)
+
+
+def live_growth(run: Run) -> int:
+    """Live bytes above the start, after a collection at the end; 0 where that was not read."""
+    return gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
+
+
 def _retained(run: Run, kinds: Sequence[Kind]) -> list[Text]:
     """How much of RSS is kept though it is free, where that is what there is to say."""
     if Kind.ALLOCATOR_RETENTION not in kinds or heap_unread(run) is not None:
         return []
-    live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
+    live = live_growth(run)
     grown = gain(run, RSS, "end")
     return [
         message(
@@ -340,7 +381,7 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     reserved = trends.get(CUDA_RESERVED)
     if reserved is not None and reserved.status is not Status.NO_LEAK:
         yield Kind.CUDA_RETENTION
-    live = gain(run, LIVE_HEAP, "trimmed") + gain(run, PYTHON_LIVE, "trimmed")
+    live = live_growth(run)
     retained = gain(run, RSS, "emptied") - gain(run, RSS, "trimmed")
     rss = trends.get(RSS)
     if heap_unread(run) is None:  # else what is retained is what a trim gives back, no more

@@ -45,6 +45,32 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.kept_by_malloc", "freed memory retained by malloc"),
         message("verdict.ledger.kept_by_malloc.what", "returned to the system by malloc_trim"),
     ),
+    "pinned": (
+        message("verdict.ledger.pinned", "freed memory pinned by live blocks"),
+        message(
+            "verdict.ledger.pinned.what",
+            "free blocks in malloc's arenas that malloc_trim cannot return: live blocks share their"
+            " pages",
+        ),
+    ),
+    "held_unread": (
+        message("verdict.ledger.held_unread", "memory of malloc"),
+        message(
+            "verdict.ledger.held_unread.what",
+            "live or retained: this allocator does not report the bytes in use",
+        ),
+    ),
+    "library_pools": (
+        message("verdict.ledger.library_pools", "pools of libraries"),
+        message(
+            "verdict.ledger.library_pools.what",
+            "in use in libraries with an allocator of their own (pyarrow)",
+        ),
+    ),
+    "thread_stacks": (
+        message("verdict.ledger.thread_stacks", "thread stacks"),
+        message("verdict.ledger.thread_stacks.what", "pages of the stacks of all threads"),
+    ),
     "kept_by_python": (
         message("verdict.ledger.kept_by_python", "freed memory retained by Python"),
         message(
@@ -78,7 +104,7 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.unexplained", "unattributed growth"),
         message(
             "verdict.ledger.unexplained.what",
-            "raw mmap, thread stacks, pages that malloc could not trim, and double counting",
+            "raw mmap, memory of malloc that was never touched, and double counting",
         ),
     ),
 }
@@ -152,10 +178,36 @@ def _settled_lines(
             - python_garbage,
         ),
         _line("file_backed", _gain(start, end, "rss_file") + _gain(start, end, "rss_shared")),
+        *_by_region(start, trimmed),
     ]
     if CUDA_RESERVED in end:
         lines.append(_line("framework_cache", framework))
     return lines
+
+
+def _by_region(start: Mapping[str, int], trimmed: Mapping[str, int]) -> list[LedgerLine]:
+    """What malloc holds though it is free, what libraries have, and stacks; as far as it was read.
+
+    Where malloc tells what is in use, the rest of its resident memory after a trim is pinned.
+    """
+    lines = []
+    ends = (start, trimmed)
+    if all("malloc_resident" in values for values in ends):
+        if all(LIVE_HEAP in values for values in ends):
+            lines.append(_line("pinned", _pinned(trimmed) - _pinned(start)))
+        else:
+            lines.append(_line("held_unread", _gain(start, trimmed, "malloc_resident")))
+    for name in ("library_pools", "thread_stacks"):
+        if name in trimmed:
+            lines.append(_line(name, _gain(start, trimmed, name)))
+    return lines
+
+
+def _pinned(values: Mapping[str, int]) -> int:
+    """Resident bytes of malloc that are not in use; not more than it says are free."""
+    in_use = values[LIVE_HEAP] - values.get("malloc_mapped", 0)
+    free = max(values["malloc_resident"] - in_use, 0)
+    return min(free, values.get("malloc_free", free))
 
 
 def _from_samples(run: Run, start: Mapping[str, int]) -> Ledger:

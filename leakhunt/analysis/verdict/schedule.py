@@ -13,6 +13,12 @@ from math import ceil
 from statistics import median
 
 from leakhunt.analysis.verdict.after_gc import garbage_matters
+from leakhunt.analysis.verdict.effort import (
+    DEAR_CALLS,
+    FIRST_SAMPLES,
+    affordable_samples,
+    has_dear_calls,
+)
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
 from leakhunt.model.plan import Plan
@@ -22,7 +28,7 @@ from leakhunt.model.verdict import Status
 
 # Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
 # free lists take 80 to 160 calls to fill.
-WARM_UP_STEP = 20
+WARM_UP_STEP = FIRST_SAMPLES
 MOST_WARM_UP_STEPS = 5
 # A clean verdict is not given before this look: a leak may start late.
 EARLIEST_CLEAN = LOOKS[2]
@@ -36,6 +42,9 @@ MOST_CALLS_PER_SAMPLE = 1000
 SAMPLE_GROWTH_BYTES = 64 << 10
 # A collection before each reading may cost as much as the calls, or this much in any case.
 CHEAP_COLLECTION_NANOSECONDS = 20_000_000
+# Growth is called a leak after so many calls, if they fit into the budget: caches of half as many
+# entries would have filled.
+HORIZON_CALLS = 10_000
 # In a run of a fixed number of calls: the look before the last one.
 _FORCED_LOOK_SHARE = 1 / LOOK_RATIO
 
@@ -76,6 +85,10 @@ def _fixed_phase(run: Run) -> Phase | None:
 def _adaptive_phase(run: Run) -> Phase | None:
     each = run.plan.calls_per_sample or _calls_per_sample(run)
     last = run.phases[-1] if run.phases else None
+    if has_dear_calls(run):
+        left = DEAR_CALLS - run.samples_done
+        collects = run.plan.collect == "always"
+        return Phase(run.samples_done, left, Purpose.JUDGED, 1, collects) if left > 0 else None
     if last is None or (last.purpose is Purpose.WARM_UP and not _is_warm(run, each)):
         return Phase(
             run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, run.plan.collect == "always"
@@ -83,16 +96,35 @@ def _adaptive_phase(run: Run) -> Phase | None:
     if last.purpose is Purpose.WARM_UP:
         return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, _shall_collect(run))
     judged = run.samples_done - run.judged_from
-    if judged >= LOOKS[1] and decided(run, judged):
-        return None
-    following = next((look for look in LOOKS if look > judged), None)
-    if following is None and run.plan.resolve and judged < MOST_SAMPLES:
-        following = min(ceil(judged * LOOK_RATIO), MOST_SAMPLES)
+    following = _following_look(run, judged)
     if following is None:
         return None
     return Phase(
         run.samples_done, following - judged, Purpose.JUDGED, last.calls_per_sample, last.collects
     )
+
+
+def _following_look(run: Run, judged: int) -> int | None:
+    """How many samples will be judged at the next interim check; None: it has seen enough.
+
+    Growth is looked at again until the horizon; what is open still as long as the budget lasts.
+    """
+    if judged < LOOKS[1]:
+        return next(look for look in LOOKS if look > judged)
+    status = judge(run, power=False).status
+    further = min(ceil(judged * LOOK_RATIO), MOST_SAMPLES)
+    if status is Status.NO_LEAK and judged >= EARLIEST_CLEAN:
+        return None
+    if status is Status.LEAK:
+        calls = HORIZON_CALLS - run.calls_done
+        horizon = judged + ceil(max(calls, 0) / run.calls_per_sample)
+        further = min(further, horizon)
+    elif judged < LOOKS[-1]:
+        return next(look for look in LOOKS if look > judged)
+    elif run.plan.resolve:
+        return further if further > judged else None
+    affordable = min(further, judged + affordable_samples(run))
+    return affordable if affordable >= judged + WARM_UP_STEP else None
 
 
 def decided(run: Run, judged: int) -> bool:

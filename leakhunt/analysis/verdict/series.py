@@ -66,6 +66,13 @@ _HALVINGS = 9
 # blocks: calibrated on simulated curves of seven kinds of noise (`tests/truth`).
 _POWER_MARGIN = 3.0
 _MOST_TIMES_LONGER = 100
+# Where all but the first quarter is not level, these parts from the start on may be what filled:
+# the rest is judged alone. What rose in so few events that none came in the rest by chance, at this
+# level, is not over.
+_FILLED_SHARES = (1 / 3, 1 / 2)
+_MISSING_BY_CHANCE = 0.005
+# It is level from where the floor is this near to what it ends at.
+_LEVEL_SHARE = 0.95
 # Why growth is no leak.
 _NOT_CERTAIN = message("verdict.growth_not_certain", "lower bound below the tolerance")
 _ONE_STEP = message("verdict.growth_one_step", "most of the growth is one step")
@@ -216,10 +223,14 @@ class _Judgement:
 
     def trend(self, name: str, net: float | None, power: bool) -> Trend:
         sight = interim_check(self.heights, self.tolerance, self.alpha)
-        fine, width = fine_floors(self.heights[self._discarded() :])
-        block = width * FINE_BLOCKS / BLOCKS
-        bound = theil_sen(floors(fine), block, min(CLEAN_ALPHA, self.alpha)).high
+        first = self._discarded()
+        bound = self._bound(first)
         status = self._status(sight, bound)
+        if status is Status.INCONCLUSIVE and (filled := self._filled()) is not None:
+            first, bound = filled, self._bound(filled)
+            status = self._status(sight, bound)
+            sight = Sight(self._slope(first), _NOT_CERTAIN)
+        fine, width = fine_floors(self.heights[first:])
         wanted = power and status is not Status.LEAK
         detection_limit = self._detection_limit(fine, width) if wanted else None
         needed = self._samples_needed(sight, bound) if status is Status.INCONCLUSIVE else None
@@ -240,7 +251,39 @@ class _Judgement:
             calls_needed=None if needed is None else round(needed * calls),
             reason=self._reason(sight, status, bound, needed),
             slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
+            level_after=self._level_after(first) if status is Status.NO_LEAK else None,
         )
+
+    def _slope(self, first: int) -> Slope:
+        fine, width = fine_floors(self.heights[first:])
+        return theil_sen(floors(fine), width * FINE_BLOCKS / BLOCKS, self.alpha)
+
+    def _bound(self, first: int) -> float:
+        """What the samples from `first` on can grow by at most."""
+        fine, width = fine_floors(self.heights[first:])
+        block = width * FINE_BLOCKS / BLOCKS
+        return theil_sen(floors(fine), block, min(CLEAN_ALPHA, self.alpha)).high
+
+    def _filled(self) -> int | None:
+        """The sample from which on it is level, though it rose for longer than a warm-up."""
+        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
+        for share in _FILLED_SHARES if len(self.heights) >= FEWEST_FOR_CLEAN else ():
+            first = int(len(self.heights) * share)
+            if self._bound(first) > self.tolerance:
+                continue
+            if share ** _events(np.diff(lasting[: first + 1])) <= _MISSING_BY_CHANCE:
+                return first
+        return None
+
+    def _level_after(self, first: int) -> float | None:
+        """Calls until it was level; None: it did not rise by anything that can be seen."""
+        level = float(np.median(self.heights[first:]))
+        noise = 3 * float(np.std(self.heights[first:]))
+        if level <= max(noise, self.tolerance * FEWEST_SAMPLES):
+            return None
+        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
+        end = float(np.median(lasting[first:]))
+        return int(np.argmax(lasting >= _LEVEL_SHARE * end)) * self.calls_per_sample
 
     def _discarded(self) -> int:
         return int(len(self.heights) * DISCARDED_SHARE)
@@ -334,6 +377,12 @@ class _Judgement:
             most=most,
             needed=more,
         )
+
+
+def _events(rises: Floats) -> float:
+    """How many equal events would make `rises` as uneven as they are; 0 where nothing rose."""
+    squares = float((rises**2).sum())
+    return float(rises.sum()) ** 2 / squares if squares else 0.0
 
 
 def _orders(noise: Floats) -> Iterator[Floats]:

@@ -427,3 +427,40 @@ def test_it_is_compared_in_no_language_and_said_in_any(leaking: Callable[..., Ru
     assert (again.lines, again.mismatches) == (pair.lines, pair.mismatches)
     assert "种子" in sentence and "seed" not in sentence
     assert title == "存活堆"
+
+
+def under(run: Run, allocator: str) -> Run:
+    """The run, with what served malloc."""
+    return replace(run, environment={"allocator": f"{allocator} 1.0 (preloaded)"})
+
+
+def test_two_allocators_are_not_compared_by_themselves(leaking: Callable[..., Run]) -> None:
+    before, after = under(leaking(4112), "glibc"), under(leaking(4096, seed=1), "jemalloc")
+    pair = only(compared(side("a", before), side("b", after)))
+    assert "allocator" in {each.fact for each in pair.refusing}
+    assert line(pair, "live_heap").conclusion is Conclusion.NOT_COMPARABLE
+
+
+def test_what_two_allocators_round_is_no_difference(leaking: Callable[..., Run]) -> None:
+    """Both sides tell what is in use, each in sizes of its own: the same leak, a tenth apart."""
+    before, after = leaking(4096), leaking(3700, seed=1, noise=10.0)
+    one = [side("a", under(before, "glibc")), side("b", under(after, "glibc"))]
+    assert line(only(compared(*one, despite=True)), "live_heap").conclusion is Conclusion.DECREASE
+    two = [side("a", under(before, "glibc")), side("b", under(after, "jemalloc"))]
+    found = line(only(compared(*two, despite=True)), "live_heap")
+    assert found.conclusion is Conclusion.NO_DIFFERENCE
+    fixed = under(leaking(0, seed=1), "jemalloc")
+    found = line(only(compared(two[0], side("b", fixed), despite=True)), "live_heap")
+    assert found.conclusion is Conclusion.DECREASE, "a leak that is gone is gone under any"
+
+
+def test_a_heap_that_one_side_does_not_tell_is_not_compared(leaking: Callable[..., Run]) -> None:
+    before, after = under(leaking(4096), "glibc"), under(leaking(4096, seed=1), "mimalloc")
+    samples = {name: each for name, each in after.samples.items() if name != "live_heap"}
+    series = tuple(each for each in after.series if each.name != "live_heap")
+    silent = replace(after, samples=samples, series=series, unavailable={"live_heap": "why"})
+    pair = only(compared(side("a", before), side("b", silent), despite=True))
+    found = line(pair, "live_heap")
+    assert found.conclusion is Conclusion.INCONCLUSIVE
+    assert found.before is not None and found.after is None
+    assert "does not report the bytes in use" in str(pair.sentence)

@@ -365,12 +365,12 @@ def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> N
     assert document == render(report)
     (told,) = json.loads(document)["runs"]
     assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
-    leak, grown, *_, warm_up = told["sentence"]["parts"]
+    leak, grown, *_, horizon = told["sentence"]["parts"]
     (limit,) = told["forecast"]["sentence"]["parts"]
-    assert [leak["message"], limit["message"], warm_up["message"]] == [
+    assert [leak["message"], limit["message"], horizon["message"]] == [
         "verdict.leak_in_native_code",
         "kill.with_series",
-        "verdict.or_slow_warm_up",
+        "verdict.horizon",
     ]
     (growth,) = grown["parts"]
     assert growth["values"]["rate"] == {"value": 4 * KIB, "unit": "bytes", "per": "call"}

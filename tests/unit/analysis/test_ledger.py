@@ -75,3 +75,44 @@ def test_a_killed_worker_leaves_an_incomplete_ledger(make_run: MakeRun) -> None:
 
 def test_there_is_no_ledger_without_samples(make_run: MakeRun) -> None:
     assert ledger(make_run(readings={"start": {"rss": 1}})) is None
+
+
+def test_what_is_freed_and_pinned_is_resident_memory_of_malloc_that_is_not_in_use(
+    make_run: MakeRun,
+) -> None:
+    start = {
+        "rss": 100 * MIB, "live_heap": 50 * MIB, "malloc_mapped": 10 * MIB,
+        "malloc_resident": 41 * MIB, "malloc_free": 2 * MIB, "thread_stacks": MIB,
+    }  # fmt: skip
+    end = {
+        "rss": 130 * MIB, "live_heap": 62 * MIB, "malloc_mapped": 12 * MIB,
+        "malloc_resident": 60 * MIB, "malloc_free": 30 * MIB, "thread_stacks": 3 * MIB,
+        "library_pools": 4 * MIB,
+    }  # fmt: skip
+    readings = {"start": start, **dict.fromkeys(STEPS[1:], end)}
+    sizes = sizes_of(make_run, readings)
+    assert sizes["live_native"] == 12
+    assert sizes["pinned"] == 9, "60 less 50 in use, and 1 at the start"
+    assert (sizes["thread_stacks"], sizes["library_pools"]) == (2, 4)
+    assert sizes["unexplained"] == 30 - 12 - 9 - 2 - 4
+    few = {**end, "malloc_free": 7 * MIB}
+    readings = {"start": start, **dict.fromkeys(STEPS[1:], few)}
+    assert sizes_of(make_run, readings)["pinned"] == 6, "not more than malloc says is free"
+
+
+def test_what_an_allocator_holds_that_does_not_tell_is_neither_live_nor_retained(
+    make_run: MakeRun,
+) -> None:
+    start = {"rss": 100 * MIB, "malloc_resident": 40 * MIB}
+    end = {"rss": 130 * MIB, "malloc_resident": 65 * MIB}
+    sizes = sizes_of(make_run, {"start": start, **dict.fromkeys(STEPS[1:], end)})
+    assert sizes["held_unread"] == 25
+    assert "pinned" not in sizes
+    assert sizes["unexplained"] == 5
+
+
+def sizes_of(make_run: MakeRun, readings: dict[str, dict[str, int]]) -> dict[str, float]:
+    """The lines of the ledger, in MiB."""
+    made = ledger(make_run(readings=readings, rss=[130 * MIB]))
+    assert made is not None
+    return {line.name: line.size_bytes / MIB for line in made.lines}

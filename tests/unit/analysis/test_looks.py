@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from conftest import plan
 
+from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
+    HORIZON_CALLS,
     MOST_SAMPLES,
     MOST_WARM_UP_STEPS,
     WARM_UP_STEP,
@@ -35,6 +37,7 @@ def played(
     call_ns: int = 5 * MILLISECONDS,
     garbage: int = 0,
     collect_ns: int = MILLISECONDS,
+    rss: bool = False,
     **changes: Any,
 ) -> Run:
     """A run as a worker would leave it whose live heap after n calls is `curve(n)`."""
@@ -45,10 +48,12 @@ def played(
         series=(
             Series("live_heap", Unit.BYTES, "live heap", ""),
             Series("duration", Unit.NANOSECONDS, "time", ""),
+            *([Series("rss", Unit.BYTES, "RSS", "")] if rss else []),
         ),
-        samples={"live_heap": array("q"), "duration": array("q")},
+        samples={"live_heap": array("q"), "duration": array("q")}
+        | ({"rss": array("q")} if rss else {}),
         calls=array("q"),
-        readings=(Reading("start", {"live_heap": curve(0)}, 0),),
+        readings=(Reading("start", {"live_heap": curve(0), "clock_ns": 0}, 0),),
     )
     for _ in range(60):
         phase = next_phase(run)
@@ -67,16 +72,20 @@ def _taken(
         calls.append((calls[-1] if calls else 0) + phase.calls_per_sample)
         heap.append(curve(calls[-1]))
         times.append(call_ns * phase.calls_per_sample)
-    live = curve(calls[-1])
+    live, spent = curve(calls[-1]), sum(times)
     return replace(
         run,
-        samples={"live_heap": heap, "duration": times},
+        samples={name: times if name == "duration" else heap for name in run.samples},
         calls=calls,
         phases=(*run.phases, phase),
         readings=(
             *run.readings,
-            Reading("look", {"live_heap": live + garbage}, len(calls)),
-            Reading("look_collected", {"live_heap": live, "collect_ns": collect_ns}, len(calls)),
+            Reading("look", {"live_heap": live + garbage, "clock_ns": spent}, len(calls)),
+            Reading(
+                "look_collected",
+                {"live_heap": live, "collect_ns": collect_ns, "clock_ns": spent},
+                len(calls),
+            ),
         ),
     )
 
@@ -91,6 +100,11 @@ def leaking(call: int) -> int:
 
 def filling(call: int) -> int:
     return round((20 << 20) * (1 - exp(-call / 150)))
+
+
+def cache(entries: int) -> Curve:
+    """A cache of so many entries of 20 KiB, one more at each call."""
+    return lambda call: (1 << 20) + (20 << 10) * min(call, entries)
 
 
 def judged_samples(run: Run) -> int:
@@ -169,3 +183,56 @@ def test_it_collects_before_each_reading_where_garbage_matters_and_it_is_cheap(
 @pytest.mark.parametrize(("word", "collects"), [("always", True), ("never", False)])
 def test_collecting_can_be_asked_for_and_refused(word: str, collects: bool) -> None:
     assert played(flat, garbage=200 << 10, collect=word).collects is collects
+
+
+def test_growth_is_followed_to_the_horizon_before_it_is_called_a_leak() -> None:
+    run = played(leaking, budget_seconds=60.0)
+    assert run.calls_done == HORIZON_CALLS
+    assert judge(run).status is Status.LEAK
+    assert "a cache of up to 5,500 entries would have filled" in str(judge(run).sentence)
+
+
+def test_growth_is_followed_no_longer_than_the_budget() -> None:
+    run = played(leaking, call_ns=40 * MILLISECONDS, budget_seconds=60.0)
+    assert 1400 < run.calls_done <= 1500
+    assert judge(run).status is Status.LEAK
+
+
+def test_growth_is_followed_no_further_than_memory_is_to_spare() -> None:
+    run = played(lambda call: call << 20, budget_seconds=60.0, rss=True)
+    assert judged_samples(run) < 2000
+    assert judge(run).status is Status.LEAK
+
+
+@pytest.mark.parametrize("entries", [150, 500, 1024, 3000])
+def test_a_cache_is_run_past_until_it_is_level(entries: int) -> None:
+    run = played(cache(entries), budget_seconds=60.0)
+    verdict = judge(run)
+    assert verdict.status is Status.NO_LEAK
+    assert entries < run.calls_done <= max(4 * entries, 1000)
+    after = verdict.trends["live_heap"].level_after
+    assert after is not None
+    assert run.calls[run.judged_from] + after == pytest.approx(entries, rel=0.06, abs=10)
+
+
+@pytest.mark.parametrize("calls", [1700, 2000, 2500, 3500])
+def test_a_forced_run_past_a_ceiling_is_no_leak(calls: int) -> None:
+    run = played(cache(1024), calls=calls, warmup=calls // 4, calls_per_sample=1, collect="never")
+    assert judge(run).status is Status.NO_LEAK
+
+
+def test_events_that_did_not_come_for_a_while_are_not_over() -> None:
+    steps = (90, 180)  # rarer than the interim checks are apart
+    run = played(lambda call: (1 << 20) * (1 + sum(call >= at for at in steps)), calls=400,
+                 warmup=50, calls_per_sample=1, collect="never")  # fmt: skip
+    assert judge(run).status is not Status.LEAK
+    assert judge(run).trends["live_heap"].level_after in (None, 0)
+
+
+def test_calls_that_are_dear_are_few() -> None:
+    run = played(leaking, call_ns=2000 * MILLISECONDS, budget_seconds=60.0)
+    assert run.calls_done == DEAR_CALLS
+    assert has_dear_calls(run)
+    assert judge(run).status is Status.INCONCLUSIVE
+    assert not has_dear_calls(played(flat, call_ns=100 * MILLISECONDS, budget_seconds=60.0))
+    assert not has_dear_calls(played(flat, call_ns=2000 * MILLISECONDS))

@@ -110,7 +110,7 @@ def test_markdown_folds_the_suspects_and_keeps_its_tables(report: Report) -> Non
 
 def test_json_has_everything_in_bytes(report: Report) -> None:
     document = json.loads(json_file.render(report))
-    assert document["format"] == 6
+    assert document["format"] == 7
     (run,) = document["runs"]
     (suspect,) = run["attribution"]["suspects"]
     assert suspect["bytes_per_call"] == 34_000.0

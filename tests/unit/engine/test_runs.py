@@ -12,13 +12,14 @@ from conftest import WriteScenario
 
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
-from leakhunt.engine.hunt import HuntRequest, hunt, under_instruments
+from leakhunt.engine.explain import under_instruments
+from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.interleave import interleaved
 from leakhunt.engine.run import RunResult, run
 from leakhunt.engine.settings import RunRequest, settings_of
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError, UsageError
 from leakhunt.model.attribution import Instrument
-from leakhunt.model.options import TIMEOUT_SECONDS, Settings
+from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.model.verdict import Status
@@ -124,10 +125,15 @@ def target(write_scenario: WriteScenario) -> str:
 
 
 def measured(
-    target: str, tmp_path: Path, script: Scripted, events: Events | None = None
+    target: str,
+    tmp_path: Path,
+    script: Scripted,
+    events: Events | None = None,
+    hunt: bool = False,
 ) -> RunResult:
     request = RunRequest(target, calls=200)
-    return run(request, (), events or Silent(), out=tmp_path / "out", executor=script)
+    out, told = tmp_path / "out", events or Silent()
+    return run(request, (), told, out=out, executor=script, hunt=hunt)
 
 
 def test_what_was_measured_comes_back_and_nothing_is_printed(
@@ -157,6 +163,19 @@ def test_what_was_measured_comes_back_and_nothing_is_printed(
         result.verdict("other")
     with pytest.raises(UsageError, match="naive, fixed"):
         result.verdict()
+
+
+def test_what_grows_runs_again_under_the_instrument_that_sees_it(
+    target: str, tmp_path: Path
+) -> None:
+    script = Scripted({"naive": 40_960})
+    result = measured(target, tmp_path, script, hunt=True)
+    names = [name for name, _ in script.plans]
+    assert names[:3] == ["naive", "fixed", "naive.under-memray"]
+    assert not any(name.startswith("fixed.") for name in names)
+    assert len(result.report.entries) == 2
+    attribution = result.report.entries[0].attribution
+    assert attribution is not None and Instrument.MEMRAY in attribution.instruments
 
 
 def test_an_interrupt_ends_it_and_keeps_what_was_measured(target: str, tmp_path: Path) -> None:
@@ -223,6 +242,8 @@ def test_a_hunt_uses_the_instruments_that_are_wanted_in_that_order(
         ({"calls": 10, "resolve": True}, "--resolve"),
         ({"calls": 10, "calls_per_sample": 3}, "multiple"),
         ({"options": {"colour": "red"}}, "colour"),
+        ({"budget": -1.0}, "--budget -1.0"),
+        ({"budget": float("nan")}, "--budget nan"),
         ({"memory_limit": "much"}, "much"),
     ],
 )
@@ -238,6 +259,9 @@ def test_a_request_has_the_defaults_of_the_command_line(target: str) -> None:
     assert settings.timeout_seconds == TIMEOUT_SECONDS
     assert settings.memory_limit_bytes == 2 << 30
     assert (settings.sampling.calls, settings.sampling.collect) == (None, "auto")
+    assert settings.sampling.budget_seconds == BUDGET_SECONDS
+    assert settings_of(RunRequest(target, budget=0)).sampling.budget_seconds is None
+    assert settings_of(RunRequest(target, calls=50)).sampling.budget_seconds is None
     assert settings_of(RunRequest(target, memory_limit=5)).memory_limit_bytes == 5
 
 

@@ -147,14 +147,14 @@ def keys_kept_beside_the_cache(state: State, item: int) -> None:
     schema(key)
 
 
-@variant(expect="leak in Python", rate=2129, culprit="Statements.plans", cause="unbounded-dict")
+@variant(expect="leak in Python", rate=2129, culprit="statements.plans", cause="unbounded-dict")
 def plans_not_pruned(state: State, item: int) -> None:
     """A dict of statements that is pruned, and their plans, which are not."""
     work()
     state.statements.compile(f"select {item}")
 
 
-@variant(expect="leak in Python", rate=3207, culprit="Expiring.heap", cause="unbounded-list")
+@variant(expect="leak in Python", rate=3207, culprit="expiring.heap", cause="unbounded-list")
 def expired_but_in_the_heap(state: State, item: int) -> None:
     """Entries expire after 400 calls, and stay in the heap of what is to expire."""
     work()
@@ -175,7 +175,7 @@ def bounded_for_each_tenant(state: State, item: int) -> None:
     state.tenants.setdefault(item // 20, Tenant()).add(item)
 
 
-@variant(expect="leak in Python", rate=2143, culprit="Generations.history", cause="unbounded-list")
+@variant(expect="leak in Python", rate=2143, culprit="generations.history", cause="unbounded-list")
 def generations_kept(state: State, item: int) -> None:
     """Generations of 100 entries, of which the older ones stay in a list."""
     work()

@@ -1,0 +1,43 @@
+"""The part of a run in which a cache filled, where the run went on until it was level. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leakhunt.analysis.attribution.attribute import is_growing
+from leakhunt.analysis.verdict.judge import judge, level_after, live_growth
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Status, Verdict
+
+# A cache of fewer bytes is not worth another run.
+LEAST_FILLED_BYTES = 4 << 20
+# So much of the calls until it was level is looked at: it fills more slowly towards the end.
+_FILLING_SHARE = 0.5
+
+
+def growing_part(run: Run, verdict: Verdict) -> tuple[Run, Verdict] | None:
+    """The calls of `run` in which it filled, and the verdict on those; None: nothing did."""
+    if verdict.status is not Status.NO_LEAK or run.plan.load is not None:
+        return None
+    after = level_after(verdict.trends)
+    if after is None or live_growth(run) < LEAST_FILLED_BYTES:
+        return None
+    part = _until(run, run.judged_from + int(after * _FILLING_SHARE / run.calls_per_sample))
+    then = judge(part, power=False)
+    return (part, then) if is_growing(then) else None
+
+
+def _until(run: Run, samples: int) -> Run:
+    """`run` as it was after so many samples."""
+    return replace(
+        run,
+        samples={name: values[:samples] for name, values in run.samples.items()},
+        calls=run.calls[:samples],
+        phases=tuple(each for each in run.phases if each.first_sample < samples),
+        readings=tuple(
+            each for each in run.readings if each.sample <= samples and each.step in _ON_THE_WAY
+        ),
+    )
+
+
+_ON_THE_WAY = ("start", "look", "look_collected")

@@ -1,0 +1,167 @@
+"""A measured run again, to see who keeps what grows: under instruments, and past a ceiling.
+
+`under_instruments` is the only loop that hunts: of scenarios, of what is gated, of tests, of soaks
+and of workloads of known truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+
+from leakhunt.analysis.attribution.attribute import attribute, is_growing
+from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
+from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.instrument_choice import next_instrument
+from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
+from leakhunt.analysis.verdict import judge
+from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.engine.session import Session
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.plan import Plan
+from leakhunt.model.run import Run
+from leakhunt.model.verdict import Verdict
+from leakhunt.text.message import Message, message
+
+# A run past a ceiling that would be longer is not begun: where it was asked for, and elsewhere.
+MOST_CEILING_CALLS = 200_000
+MOST_CEILING_HOURS = 4.0
+# What counts allocations of few calls exactly, the first that is usable.
+_EXACT = (Instrument.CUDA, Instrument.MEMRAY, Instrument.TRACEMALLOC)
+
+# Carries out a plan into the run file of that name, and gives the run.
+Carrier = Callable[[Plan, str], Run]
+
+
+def under_instruments(
+    run: Run,
+    verdict: Verdict,
+    carry: Carrier,
+    *,
+    prefix: str = "",
+    usable: Collection[Instrument] = tuple(Instrument),
+    wanted: Sequence[Instrument] = (),
+    plan_under: Callable[[Run, Instrument], Plan] = instrumented_plan,
+) -> Iterator[Run]:
+    """The same work again under one instrument after the other, until the growth is explained.
+
+    Each run is given as it ends, so that who goes on may stop between two; one that was interrupted
+    is the last. None comes where nothing grows, unless instruments are `wanted`: then those, in
+    that order. `prefix` comes before the instrument in the names of the run files; default:
+    ``VARIANT.under-``. `plan_under` is what a run under an instrument does.
+    """
+    prefix = prefix or f"{run.plan.variant}.under-"
+    done: list[Run] = []
+    while True:
+        instrument = (
+            next(iter(wanted[len(done) :]), None)
+            if wanted
+            else next_instrument(run, verdict, done, usable)
+        )
+        if instrument is None:
+            return
+        done.append(carry(plan_under(run, instrument), f"{prefix}{instrument}"))
+        yield done[-1]
+        if done[-1].is_interrupted:
+            return
+
+
+def usable_on(device: str) -> tuple[Instrument, ...]:
+    """The instruments that can be used here, of a run on that device."""
+    return tuple(each for each in Instrument if why_not(each, device) is None)
+
+
+def why_not(instrument: Instrument, device: str) -> Message | None:
+    """Why an instrument cannot be used here, and what to do; None: it can."""
+    if instrument is Instrument.MEMRAY and find_spec("memray") is None:
+        return message(
+            "instrument.memray-missing",
+            "memray is not installed (Linux and macOS only). Install with: pip install memray",
+        )
+    if instrument is Instrument.CUDA and device != "cuda":
+        return message(
+            "instrument.no-cuda",
+            "the scenario runs on {device} here; use --device cuda on a machine with a GPU",
+            device=device,
+        )
+    return None
+
+
+def explained(
+    prepared: Session,
+    run: Run,
+    wanted: Sequence[Instrument] = (),
+    *,
+    until_ceiling: bool = False,
+    also_filled: bool = True,
+) -> Iterator[Run]:
+    """A measured variant again: under instruments, and past the ceiling of its cache.
+
+    Nothing where nothing grows, unless instruments are `wanted`; `also_filled`: a cache that has
+    filled is looked into as well. The run past a ceiling comes where the budget of the plan allows
+    it, or if it is asked for by `until_ceiling`.
+    """
+    verdict = judge(run)
+    grown, verdict_then = growing_part(run, verdict) or (run, verdict)
+    if not run.calls_done or not (wanted or _is_open(run, verdict, grown, also_filled)):
+        return
+    variant = run.plan.variant
+    usable = usable_on(run.plan.device)
+    group = tuple(f"{variant}.under-{each}" for each in Instrument)
+    found: list[Run] = []
+    carry = partial(prepared.carry_out, group=group)
+    plan_under = instrumented_plan
+    if has_dear_calls(run):
+        plan_under = exact_counts_plan
+        wanted = wanted or [each for each in _EXACT if each in usable][:1]
+    for each in under_instruments(
+        grown, verdict_then, carry, usable=usable, wanted=wanted, plan_under=plan_under
+    ):
+        found.append(each)
+        yield each
+    attribution = attribute(grown, verdict_then, found, has_filled=grown is not run)
+    if attribution.ceiling_calls is None or (grown is not run and not until_ceiling):
+        return
+    too_far = _too_far(run, verdict, attribution.ceiling_calls, until_ceiling)
+    if too_far is None:
+        plan = ceiling_plan(run.plan, attribution.ceiling_calls)
+        yield prepared.carry_out(plan, f"{variant}.until-ceiling")
+    elif until_ceiling:
+        prepared.events.noted(
+            message(
+                "hunt.not-until-ceiling",
+                "{variant}: ceiling not verified: {too_far}",
+                variant=variant,
+                too_far=too_far,
+            )
+        )
+
+
+def _is_open(run: Run, verdict: Verdict, grown: Run, also_filled: bool) -> bool:
+    """Whether there is growth to be explained."""
+    if grown is not run:
+        return also_filled
+    return is_growing(verdict) or has_dear_calls(run)
+
+
+def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:
+    """Why a ceiling cannot be verified by a run past it; None: it can."""
+    if verdict.forecast is not None and verdict.forecast.comes_within(ceiling_calls):
+        return message(
+            "hunt.ceiling-after-memory",
+            "the ceiling is {ceiling_calls:,} calls away, and memory runs out before",
+            ceiling_calls=ceiling_calls,
+        )
+    spent = cost(run, None)
+    seconds = ceiling_calls * CEILING_LENGTH * (spent.median_seconds if spent else 0.0)
+    most = MOST_CEILING_HOURS * 3600 if until_ceiling else run.plan.budget_seconds or 0.0
+    if ceiling_calls > MOST_CEILING_CALLS or seconds > most:
+        return message(
+            "hunt.ceiling-too-late",
+            "the ceiling is {ceiling_calls:,} calls away, about {hours:,.1f} hours",
+            ceiling_calls=ceiling_calls,
+            hours=seconds / 3600,
+        )
+    return None

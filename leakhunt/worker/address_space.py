@@ -1,0 +1,158 @@
+"""What the process's resident memory is made of, region by region. Linux only; elsewhere nothing.
+
+Malloc's own arenas, thread stacks and the pools of libraries, so that what is freed and pinned
+(free blocks between live ones, which no trim gives back) can be told from what nobody accounts for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from leakhunt.model.allocators import GLIBC
+from leakhunt.probes.allocator import serving
+
+# glibc's heaps of further arenas begin at multiples of this (HEAP_MAX_SIZE of 64-bit systems), and
+# what is not in use of one is mapped without any right.
+_HEAP_BYTES = 64 << 20
+_WRITABLE, _NO_RIGHT = "rw-p", "---p"
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+# The totals of all arenas come last in what malloc_info writes.
+_TOTAL = re.compile(r'<total type="(?:fast|rest)" count="\d+" size="(\d+)"/>')
+_ARENA = re.compile(r"<heap nr=")
+
+
+@dataclass(slots=True)
+class Region:
+    """A mapping of this process: from `start` to `end`, with the resident bytes of it."""
+
+    start: int
+    end: int
+    rights: str
+    name: str
+    resident: int = 0
+
+
+def regions() -> list[Region]:
+    """The mappings in order; none where the system does not list them."""
+    found: list[Region] = []
+    try:
+        lines = open("/proc/self/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
+    except OSError:
+        return found
+    with lines:
+        for line in lines:
+            words = line.split(maxsplit=5)
+            if not words[0].endswith(":"):
+                start, _, end = words[0].partition("-")
+                name = words[5].strip() if len(words) > 5 else ""
+                found.append(Region(int(start, 16), int(end, 16), words[1], name))
+            elif words[0] == "Rss:":
+                found[-1].resident = int(words[1]) * 1024
+    return found
+
+
+def made_of() -> dict[str, int]:
+    """Values for a full reading, in bytes (arenas: a count); what cannot be told is absent."""
+    values = dict(_of_allocator(regions_now := regions()))
+    if regions_now:
+        values["thread_stacks"] = stacks_resident(regions_now)
+    return values | _pools()
+
+
+def _of_allocator(regions_now: Sequence[Region]) -> Iterator[tuple[str, int]]:
+    """What malloc holds of resident memory, and in which state."""
+    allocator = serving()
+    if allocator.held_bytes is not None:
+        yield "malloc_resident", allocator.held_bytes()
+        return
+    if allocator.name != GLIBC or not regions_now:
+        return
+    yield "malloc_resident", arenas_resident(regions_now)
+    if hasattr(psutil, "heap_info"):
+        yield "malloc_mapped", psutil.heap_info().mmap_used
+    told = _malloc_info()
+    if told:
+        yield "malloc_free", sum(map(int, _TOTAL.findall(told)[-2:]))
+        yield "malloc_arenas", len(_ARENA.findall(told))
+
+
+def arenas_resident(regions_now: Sequence[Region]) -> int:
+    """Resident bytes of glibc's arenas: the heap that brk moves, and the heaps of the others."""
+    resident = 0
+    for region, after in zip(regions_now, (*regions_now[1:], None), strict=True):
+        if region.name == "[heap]":
+            resident += region.resident
+        elif region.rights == _WRITABLE and not region.name:
+            resident += _of_heap(region, after)
+    return resident
+
+
+def _of_heap(region: Region, after: Region | None) -> int:
+    """Resident bytes of the heap of an arena that this region ends with; 0: it is none.
+
+    Another mapping right before it may have been merged with it.
+    """
+    start = (region.end - 1) // _HEAP_BYTES * _HEAP_BYTES
+    is_whole = region.end == start + _HEAP_BYTES
+    rest = after is not None and after.rights == _NO_RIGHT
+    is_heap = rest and after is not None and (after.start, after.end) == (
+        region.end, start + _HEAP_BYTES
+    )  # fmt: skip
+    if start < region.start or not (is_heap or (is_whole and start == region.start)):
+        return 0
+    return min(region.resident, region.end - start)
+
+
+def stacks_resident(regions_now: Sequence[Region]) -> int:
+    """Resident bytes of the threads' stacks: what lies right above a guard of one page."""
+    resident = 0
+    for before, region in zip((None, *regions_now[:-1]), regions_now, strict=True):
+        if region.name == "[stack]" or (
+            before is not None
+            and region.rights == _WRITABLE
+            and not region.name
+            and before.rights == _NO_RIGHT
+            and before.end == region.start
+            and before.end - before.start == _PAGE_BYTES
+        ):
+            resident += region.resident
+    return resident
+
+
+def _malloc_info() -> str:
+    """What ``malloc_info`` writes of all arenas, written into memory; empty without it."""
+    library = ctypes.CDLL(None)
+    if not all(hasattr(library, name) for name in ("malloc_info", "open_memstream")):
+        return ""
+    library.open_memstream.restype = ctypes.c_void_p
+    library.open_memstream.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    library.fclose.argtypes = [ctypes.c_void_p]
+    library.free.argtypes = [ctypes.c_void_p]
+    text, size = ctypes.c_void_p(), ctypes.c_size_t()
+    stream = library.open_memstream(ctypes.byref(text), ctypes.byref(size))
+    if not stream:
+        return ""
+    library.malloc_info(0, stream)
+    library.fclose(stream)
+    try:
+        return ctypes.string_at(text, size.value).decode("ascii", "replace")
+    finally:
+        library.free(text)
+
+
+def _pools() -> dict[str, int]:
+    """Bytes in use of libraries that have an allocator of their own, if they are loaded."""
+    arrow: Any = sys.modules.get("pyarrow")
+    pool = getattr(arrow, "default_memory_pool", None)
+    if pool is None or pool().backend_name == "system":  # then malloc has it
+        return {}
+    return {"library_pools": pool().bytes_allocated()}
