@@ -203,7 +203,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
             ``objgraph``, ``cuda``, ``resources``, ``lines``; default: those that see what grows.
         remedies: tried before and after, interleaved: ``NAME=VALUE,...`` (environment),
-            ``option:NAME=VALUE``, ``variant:NAME``, or the id of a known cause.
+            ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and those
+            that are installed, in ``result.report.allocators``), or the id of a known cause.
         pairs: of a remedy, so many pairs of runs; 2 or more.
         until_ceiling: verify a bounded cache by a run past its ceiling.
         calls: so many per variant; None: as many as the verdict needs.
