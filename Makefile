@@ -56,6 +56,8 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/forecast_table.py
 	$(BIN)/python tests/truth/allocator_zoo.py --repeats 2
 	$(BIN)/python tests/truth/gate_runs.py
+	$(BIN)/python tests/truth/limit_runs.py
+	$(BIN)/python tests/truth/peak_runs.py
 	$(BIN)/python tests/truth/tables.py
 
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.

@@ -74,6 +74,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
     in_process: bool = False,
@@ -103,6 +104,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         hunt: where something grows, run it again under an instrument that names what keeps it.
         in_process: call the function `target` in this process, which may be any callable. Nothing
@@ -136,6 +138,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     renderers = _renderers(formats, told)
@@ -182,6 +185,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -217,6 +221,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         out: a new or empty folder for run files and the report, as for `run`.
         formats: the files of the report; None: none but run files.
@@ -241,6 +246,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
