@@ -147,8 +147,9 @@ def _is_heap(memory: int, at: int) -> bool:
         arena, before, size, usable = _HEAD.unpack(os.pread(memory, _HEAD.size, at))
     except (OSError, struct.error):
         return False
-    in_a_heap = 0 < arena % _HEAP_BYTES < _PAGE_BYTES
-    return in_a_heap and before % _HEAP_BYTES == 0 and size == usable == _HEAP_BYTES
+    in_a_heap: bool = 0 < arena % _HEAP_BYTES < _PAGE_BYTES
+    is_full: bool = before % _HEAP_BYTES == 0 and size == usable == _HEAP_BYTES
+    return in_a_heap and is_full
 
 
 def _present(start: int, end: int) -> int:
