@@ -142,14 +142,17 @@ def merged_resident(regions_now: Sequence[Region]) -> int:
 
 
 def _is_heap(memory: int, at: int) -> bool:
-    """Whether a full heap of an arena begins there: its arena, the heap before it, its sizes."""
+    """Whether the heap of an arena begins there, all of it mapped, though it may have shrunk since.
+
+    Its head has its arena, the heap before it, its size and how much of it was ever made usable.
+    """
     try:
         arena, before, size, usable = _HEAD.unpack(os.pread(memory, _HEAD.size, at))
     except (OSError, struct.error):
         return False
     in_a_heap: bool = 0 < arena % _HEAP_BYTES < _PAGE_BYTES
-    is_full: bool = before % _HEAP_BYTES == 0 and size == usable == _HEAP_BYTES
-    return in_a_heap and is_full
+    is_mapped: bool = before % _HEAP_BYTES == 0 and 0 < size <= usable == _HEAP_BYTES
+    return in_a_heap and is_mapped
 
 
 def _present(start: int, end: int) -> int:
