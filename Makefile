@@ -53,8 +53,11 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/cache_runs.py --repeats 2 --jobs 2
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
+	$(BIN)/python tests/truth/forecast_table.py
 	$(BIN)/python tests/truth/allocator_zoo.py --repeats 2
 	$(BIN)/python tests/truth/gate_runs.py
+	$(BIN)/python tests/truth/limit_runs.py
+	$(BIN)/python tests/truth/peak_runs.py
 	$(BIN)/python tests/truth/tables.py
 
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.

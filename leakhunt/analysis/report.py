@@ -183,6 +183,8 @@ def _setting_words(plan: Plan) -> Iterator[str]:
         yield from ("--limit", str(plan.limit_bytes))
     if plan.memory_limit_bytes is not None:
         yield from ("--memory-limit", str(plan.memory_limit_bytes))
+    if plan.concurrency is not None:
+        yield from ("--concurrency", str(plan.concurrency))
     if plan.timeout_seconds is not None:
         yield from ("--timeout", f"{plan.timeout_seconds:g}")
 

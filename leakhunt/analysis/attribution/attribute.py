@@ -154,17 +154,25 @@ def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
 
 def is_growing(verdict: Verdict) -> bool:
     """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
-    return verdict.status is Status.LEAK or any(
-        trend.rises_undecided for trend in verdict.trends.values()
+    return (
+        verdict.status is Status.LEAK
+        or rss_alone(verdict) is not None
+        or any(trend.rises_undecided for trend in verdict.trends.values())
     )
 
 
 def rss_alone(verdict: Verdict) -> Trend | None:
-    """RSS, where it rises and the process that was measured does not tell its live heap."""
-    if LIVE_HEAP in verdict.trends or PYTHON_BLOCKS not in verdict.trends:
+    """RSS, where it rises and the process that was measured does not tell its live heap.
+
+    Of itself it does grow for certain; what is not decided is whether that is in use.
+    """
+    trends = verdict.trends
+    if LIVE_HEAP in trends or PYTHON_BLOCKS not in trends:
         return None
-    rss = verdict.trends.get(RSS)
-    return rss if rss is not None and rss.rises_undecided else None
+    rss = trends.get(RSS)
+    if rss is None or verdict.status is not Status.INCONCLUSIVE:
+        return None
+    return rss if rss.status is Status.LEAK or rss.rises_undecided else None
 
 
 def growth_per_call(run: Run, verdict: Verdict) -> float | None:

@@ -30,8 +30,10 @@ _TIME_CONSTANTS = (0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
 # Two-sided: the interval has 90 %, and a fit is ruled out by what lies outside of 99 %.
 _CONFIDENCE = 0.90
 _RULED_OUT = 0.99
-# ... and by missing the last third by so many times as much as the one that foresees it best.
-_FAR_WORSE = 5.0
+# ... by so much more than what the one misses that foresees it best; and whatever is off by so many
+# times as much.
+_WORSE = 2.5
+_FAR_WORSE = 10.0
 # Neighbouring stretches are at most so much alike: beyond, no interval is left.
 _MOST_ALIKE = 0.9
 # From here on what is left over of a line wanders: steps that stay, and no noise around it.
@@ -129,8 +131,12 @@ def fits(calls: Sequence[int], values: Sequence[int]) -> Fits | None:
     where = np.array([along[piece].mean() for piece in pieces])
     level = np.array([np.median(heights[piece]) for piece in pieces])
     found = [_Candidate(model, tau, where, level, along) for model, tau in _models(along)]
-    allowed = sorted((each for each in found if each.foresees), key=lambda each: each.missed)
-    allowed = [each for each in allowed if each.missed <= _FAR_WORSE * (allowed[0].missed + 1.0)]
+    ranked = sorted(found, key=lambda each: each.missed)
+    best = next((each for each in ranked if each.foresees), ranked[0])
+    near, far = _WORSE * best.missed, _FAR_WORSE * (best.missed + best.spread)
+    allowed = [each for each in ranked if each.missed <= (far if each.foresees else near)]
+    if not any(each.foresees for each in found):
+        allowed = []
     if not allowed:
         third = len(where) - round(len(where) * _FITTED_SHARE) + 1
         allowed = [_Candidate(Model.RECENT, inf, where[-third:], level[-third:], along)]

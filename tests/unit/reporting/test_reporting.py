@@ -215,7 +215,7 @@ def test_every_row_of_the_markdown_table_has_as_many_cells_as_its_head(
 def test_the_json_report_carries_the_figures(reports: dict[str, Report]) -> None:
     document = json.loads(text_of("report.json", reports["usual"]))
     naive = document["runs"][0]
-    assert document["format"] == 6
+    assert document["format"] == 7
     assert naive["trends"]["live_heap"]["rate"] == 64 << 10
     assert sum(line["size_bytes"] for line in naive["ledger"]["lines"]) == 40 * MIB
 

@@ -84,7 +84,7 @@ def test_what_is_shown_first_follows_the_verdict(make_run: MakeRun) -> None:
     assert main_series(cuda, verdict) == "cuda_allocated"
     (listed,) = contents_of_report(render_json(assemble([cuda], "test"))).variants
     assert listed.rate.startswith("CUDA allocated 2.00 MiB/call")
-    assert "CUDA allocated per call: 2.00 MiB" in card(cuda, verdict)
+    assert "CUDA allocated per call: 2.00 [" in card(cuda, verdict)
     opened = make_run(live_heap=heap, descriptors=list(range(300)))
     assert "descriptors: 0" in card(opened, judge(opened))
     assert shown_series("clean", {"rss", "live_heap"}, ()) == "live_heap"
