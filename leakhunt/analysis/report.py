@@ -69,10 +69,12 @@ def _judged(
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
     told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
     past = _ceiling(run, told, runs)
+    full = _full_bytes(told, past)
     if told is not None:
         verdict = _joined(run, verdict, told, past)
-    elif first is not None:
-        verdict = _as_the_first(run, verdict, first)
+    elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
+        verdict = alike
+        full = _full_bytes(first.attribution, first.ceiling)
     height = peak(run)
     return JudgedRun(
         run=run,
@@ -84,7 +86,7 @@ def _judged(
         ceiling=past,
         load_summary=load_summary(run),
         peak=height,
-        recommended_limit=recommended_limit(run, verdict, height, _full_bytes(told, past)),
+        recommended_limit=recommended_limit(run, verdict, height, full),
     )
 
 
@@ -96,13 +98,13 @@ def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None)
     return with_forecast(run, judged, levels_after=told.ceiling_calls)
 
 
-def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict:
-    """The verdict on a run that was not looked into, where it grows as the first does."""
+def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict | None:
+    """The verdict on a run that was not looked into, if it grows as the first does."""
     if first.attribution is None or not is_growing(verdict):
-        return verdict
+        return None
     apart = growth_apart(run, first.run)
     if apart is None:
-        return verdict
+        return None
     alike = message(
         "attribution.grows-alike",
         "Same growth as {variant}, call by call (difference at most {rate}), whose causes were"

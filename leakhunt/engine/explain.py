@@ -100,9 +100,9 @@ def explained(
 ) -> Iterator[Run]:
     """A measured variant again: under instruments, and past the ceiling of its cache.
 
-    Nothing where nothing grows, unless instruments are `wanted`; nor where a `first` variant was
-    looked into, and this one grows as that does, or has a cache that has filled. The run past a ceiling comes where the budget of the plan allows
-    it, or if it is asked for by `until_ceiling`.
+    Nothing where nothing grows, unless instruments are `wanted`; nor where a `first` variant
+    was looked into, and this one grows as that does, or has a cache that has filled. The run past a
+    ceiling comes where the budget of the plan allows it, or if `until_ceiling` asks for it.
     """
     verdict = judge(run)
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)

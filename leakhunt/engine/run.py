@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -17,7 +17,8 @@ from leakhunt.engine.explain import explained
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
-from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
+from leakhunt.environment import available_cores
+from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.options import Settings
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
@@ -25,6 +26,7 @@ from leakhunt.model.scenario import Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def run(
                 name="jobs", value=jobs, least=1,
             )
         )  # fmt: skip
+    if jobs > 1 and request.threads is None:
+        request = replace(request, threads=max(available_cores() // jobs, 1))
     settings = settings_of(request)
     return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt, jobs=jobs)
 

@@ -121,9 +121,10 @@ class Stretch:
 class Clips:
     """The inputs of a run, one file per call.
 
-    `lengths` is one of `VARIED_SECONDS` (a length of its own for every call), one of `ONE_LENGTH_SECONDS` (the
-    same stretch of sound each time, shorter where the recording is) or ``as-recorded`` (the user's
-    files as they are, in turn). `seconds` is how long the clip is that `file` gave last.
+    `lengths` is one of `VARIED_SECONDS` (a length of its own for every call), one of
+    `ONE_LENGTH_SECONDS` (the same stretch of sound each time, shorter where the recording is) or
+    ``as-recorded`` (the user's files as they are, in turn). `seconds` is how long the clip is that
+    `file` gave last.
     """
 
     def __init__(self, files: Sequence[Path], lengths: str, seed: int, folder: Path) -> None:

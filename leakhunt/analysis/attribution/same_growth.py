@@ -36,37 +36,37 @@ def growth_apart(run: Run, other: Run) -> float | None:
     """
     if not same_inputs(run.plan, other.plan) or run.calls_per_sample != other.calls_per_sample:
         return None
-    most = 0.0
+    bounds = []
     for name in leak_series():
         if (name in run.samples) != (name in other.samples):
             return None
-        if name not in run.samples:
-            continue
-        bound = _bound(run, other, name)
-        if bound is None:
-            return None
-        most = max(most, bound if SERIES[name].unit is Unit.BYTES else 0.0)
-    return most
+        if name in run.samples:
+            bounds.append(_bound(run, other, name))
+    return None if None in bounds else max((each for each in bounds if each is not None), default=0)
 
 
 def _bound(run: Run, other: Run, name: str) -> float | None:
-    """What the difference of a series grows by at most, either way; None: it may be more."""
+    """What the difference of a series grows by at most, either way; None: they may be apart.
+
+    Bytes have to be alike for certain; what else is counted must not be apart for certain, and its
+    bound is 0.
+    """
     first = max(run.judged_from, other.judged_from)
     end = min(run.samples_done, other.samples_done)
-    if list(run.calls[first:end]) != list(other.calls[first:end]) or end <= first:
+    if end <= first or list(run.calls[first:end]) != list(other.calls[first:end]):
         return None
-    unit = next(each.unit for each in run.series if each.name == name)
+    unit = SERIES[name].unit
     theirs = np.asarray(other.samples[name][first:end], dtype=float)
     apart: Floats = np.asarray(run.samples[name][first:end], dtype=float) - theirs
     each = run.calls_per_sample
     rate = abs(float(theirs[-1] - theirs[0])) / ((end - first) * each)
     tolerance = max(tolerance_of(name, unit, each), _LEAST_SHARE * rate)
-    bounds = []
-    for difference in (apart, -apart):
-        trend = judge_series(
-            difference, unit=unit, tolerance=tolerance, calls_per_sample=each, power=False
-        )
-        if trend.status is not Status.NO_LEAK or trend.upper_bound is None:
-            return None
-        bounds.append(trend.upper_bound)
-    return max(bounds)
+    trends = [
+        judge_series(sign, unit=unit, tolerance=tolerance, calls_per_sample=each, power=False)
+        for sign in (apart, -apart)
+    ]
+    if unit is not Unit.BYTES:
+        return None if any(trend.status is Status.LEAK for trend in trends) else 0.0
+    if any(trend.status is not Status.NO_LEAK for trend in trends):
+        return None
+    return max(trend.upper_bound or 0.0 for trend in trends)
