@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-all lint gate bench truth translations schemas clean
 
 demo: $(STAMP)
-	$(BIN)/leakhunt run fsmn-vad
+	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2
 
 # Threads of OpenMP wait without turning: tests that use torch side by side get along on few cores.
 # In the order of the files: those with many short tests, which come last, fill up what the long leave.
@@ -56,6 +56,8 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/forecast_table.py
 	$(BIN)/python tests/truth/allocator_zoo.py --repeats 2
 	$(BIN)/python tests/truth/gate_runs.py
+	$(BIN)/python tests/truth/limit_runs.py
+	$(BIN)/python tests/truth/peak_runs.py
 	$(BIN)/python tests/truth/tables.py
 
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.

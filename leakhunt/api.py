@@ -74,8 +74,10 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
+    jobs: int = 1,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -103,8 +105,10 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         hunt: where something grows, run it again under an instrument that names what keeps it.
+        jobs: variants that are measured at the same time; bytes stay as they are, times do not.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
             of a call.
@@ -136,11 +140,12 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     renderers = _renderers(formats, told)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out), hunt=hunt)
+        return running.run(request, renderers, told, out=_path(out), hunt=hunt, jobs=jobs)
     if not callable(target) or variants:
         raise UsageError(
             message(
@@ -182,6 +187,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = 0,
     memory_limit: int | str | None = None,
     limit: int | str | None = None,
+    concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -199,7 +205,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
             ``objgraph``, ``cuda``, ``resources``, ``lines``; default: those that see what grows.
         remedies: tried before and after, interleaved: ``NAME=VALUE,...`` (environment),
-            ``option:NAME=VALUE``, ``variant:NAME``, or the id of a known cause.
+            ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and those
+            that are installed, in ``result.report.allocators``), or the id of a known cause.
         pairs: of a remedy, so many pairs of runs; 2 or more.
         until_ceiling: verify a bounded cache by a run past its ceiling.
         calls: so many per variant; None: as many as the verdict needs.
@@ -216,6 +223,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
         limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
             report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         out: a new or empty folder for run files and the report, as for `run`.
         formats: the files of the report; None: none but run files.
@@ -240,6 +248,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         memory_limit=memory_limit,
         limit=limit,
+        concurrency=concurrency,
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)

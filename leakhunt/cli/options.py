@@ -86,6 +86,11 @@ _OPTIONS = (
         help="Memory limit to forecast against, not enforced, such as '2 GiB'",
     ),
     click.option(
+        "--concurrency",
+        type=click.IntRange(min=1),
+        help="Calls at the same time, for the recommended memory limit [default: 1]",
+    ),
+    click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=TIMEOUT_SECONDS,

@@ -17,7 +17,8 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
          "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
-         "leave-running", "resume", "policy", "scenario", "against", "against-python", "jobs",
+         "concurrency", "leave-running", "resume", "policy", "scenario", "against",
+         "against-python", "jobs",
          "id", "list", "label")
     ),
     "How long": frozenset(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import Event
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
@@ -14,13 +17,16 @@ from leakhunt.engine.explain import explained
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
-from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
+from leakhunt.environment import available_cores
+from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.options import Settings
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.scenario import Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,12 @@ def run(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
+    jobs: int = 1,
 ) -> RunResult:
     """Measure the variants of a scenario, one fresh process each, and report on them.
 
-    Where something grows, `hunt` runs the variant again to find out who keeps it.
+    Where something grows, `hunt` runs the variant again to find out who keeps it. `jobs` variants
+    are measured at the same time: bytes stay as they are, times do not.
 
     Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
     ``reports``. An interrupt ends it early; what was measured by then is reported.
@@ -77,8 +85,17 @@ def run(
             not take the results.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
+    if jobs < 1:
+        raise UsageError(
+            message(
+                "argument.too-small", "{name}={value}: expected {least} or more",
+                name="jobs", value=jobs, least=1,
+            )
+        )  # fmt: skip
+    if jobs > 1 and request.threads is None:
+        request = replace(request, threads=max(available_cores() // jobs, 1))
     settings = settings_of(request)
-    return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt)
+    return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt, jobs=jobs)
 
 
 def run_as(
@@ -89,15 +106,19 @@ def run_as(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
+    jobs: int = 1,
 ) -> RunResult:
     """The same for settings that are checked already."""
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
-        runs = measure_variants(prepared)
+        runs = measure_variants(prepared, jobs)
         measured = tuple(runs)
         hunted = measured if hunt else ()
-        # Variants of a scenario have the same caches: one that has filled is looked into once.
-        further = (explained(prepared, each, also_filled=each is runs[0]) for each in hunted)
+        # Variants of a scenario have the same caches, and often the same growth: once is enough.
+        further = (
+            explained(prepared, each, first=measured[0] if each is not measured[0] else None)
+            for each in hunted
+        )
         for each in chain.from_iterable(further):
             runs.append(each)
             if each.is_interrupted:
@@ -105,16 +126,33 @@ def run_as(
     return result_of(folder, runs, measured, renderers)
 
 
-def measure_variants(prepared: Session) -> list[Run]:
-    """Measure every variant of a session, until one is interrupted."""
+def measure_variants(prepared: Session, jobs: int = 1) -> list[Run]:
+    """Measure every variant of a session, `jobs` at the same time, until one is interrupted."""
     group = tuple(each.name for each in prepared.variants)
-    runs: list[Run] = []
-    for variant in prepared.variants:
+    stop = Event()
+
+    def measured(variant: Variant) -> Run | None:
+        if stop.is_set():
+            return None
         plan = plan_of(prepared.settings, variant, prepared.workplace.device)
-        runs.append(prepared.carry_out(plan, variant.name, group))
-        if runs[-1].is_interrupted:
-            break
-    return runs
+        run = prepared.carry_out(plan, variant.name, group, stop)
+        if run.is_interrupted:
+            stop.set()
+        return run
+
+    if jobs == 1:
+        runs = [measured(each) for each in prepared.variants]
+        return [run for run in runs if run is not None]
+    with ThreadPoolExecutor(jobs) as pool:
+        # Each in a context of its own, which has the language.
+        ahead = [pool.submit(copy_context().run, measured, each) for each in prepared.variants]
+        try:
+            wait(ahead, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            stop.set()
+        if any(each.done() and each.exception() is not None for each in ahead):
+            stop.set()
+        return [run for each in ahead if (run := each.result()) is not None]
 
 
 def result_of(

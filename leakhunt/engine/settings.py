@@ -43,7 +43,8 @@ class RunRequest:
     quarter). Where something grows, the calls of a variant go on for `budget` seconds.
     `memory_limit` is bytes or a size such as ``"2 GiB"``; a worker that takes no new sample for
     `timeout` seconds has hung. `limit` (bytes or a size) is the memory of a container to come:
-    nothing enforces it, and the report says when it would be reached.
+    nothing enforces it, and the report says when it would be reached. The memory limit that is
+    recommended allows for `concurrency` calls at the same time (None: one).
     """
 
     target: str
@@ -61,6 +62,7 @@ class RunRequest:
     memory_limit: int | str | None = None
     timeout: float = defaults.TIMEOUT_SECONDS
     limit: int | str | None = None
+    concurrency: int | None = None
 
 
 def settings_of(request: RunRequest) -> Settings:
@@ -88,7 +90,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         variants=variants,
         named=len(variants) < len(found.variants),
         sampling=sampling_of(
-            request.calls or found.default_calls,
+            request.calls or (None if request.resolve else found.default_calls),
             request.warmup,
             request.calls_per_sample,
             request.collect,
@@ -102,6 +104,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         memory_limit_bytes=parse_size(limit) if isinstance(limit, str) else limit,
         timeout_seconds=request.timeout,
         limit_bytes=limit_bytes(request.limit),
+        concurrency=request.concurrency,
     )
     refuse_what_cannot_be(settings)
     return settings
@@ -126,7 +129,8 @@ def _refuse_wrong_values(request: RunRequest) -> None:
             )
         )
     for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
-                        ("seed", 0), ("memory_limit", 0), ("limit", 0)):  # fmt: skip
+                        ("seed", 0), ("memory_limit", 0), ("limit", 0),
+                        ("concurrency", 1)):  # fmt: skip
         value = getattr(request, name)
         if isinstance(value, int | float) and value < least:
             raise UsageError(
@@ -201,7 +205,8 @@ def sampling_of(
                 calls=calls,
             )
         )
-    return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
+    collect = "always" if collect == "always" else "never"
+    return Sampling(calls, unjudged, each, collect, resolve, budget or None)
 
 
 def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:
@@ -279,6 +284,7 @@ def plan_of(settings: Settings, variant: Variant, device: str) -> Plan:
         memory_limit_bytes=settings.memory_limit_bytes,
         timeout_seconds=settings.timeout_seconds,
         limit_bytes=settings.limit_bytes,
+        concurrency=settings.concurrency,
     )
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
+from leakhunt.instruments.distributions import distribution_of
 from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
 from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
@@ -43,7 +44,7 @@ class Places:
 
         A native one is told with the `shared_object` that it is in, if its source is not known.
         """
-        if not (file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)):
+        if not is_python(file):
             return self._native(function, file, line, shared_object)
         name, origin = self._named(file)
         if origin is None:
@@ -84,11 +85,11 @@ class Places:
         for mark in (*(f"{folder}/" for folder in _INSTALLED), *_PACKAGES):
             if mark in file:
                 return file.rpartition(mark)[2], Origin.LIBRARY
-        if file.startswith(_FROZEN):
-            return file, Origin.INTERPRETER
         for folder in _STDLIB:
-            if file.startswith(folder + "/"):
-                return file[len(folder) + 1 :], Origin.INTERPRETER
+            if file.startswith((folder + "/", _FROZEN)):
+                return file.removeprefix(folder + "/"), Origin.INTERPRETER
+        if distribution_of(file) is not None:
+            return "/".join(Path(file).parts[-2:]), Origin.LIBRARY
         if file.startswith(self._folder + "/"):
             return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
         return "/".join(Path(file).parts[-2:]), Origin.YOURS
@@ -108,6 +109,11 @@ class Places:
     def _origin_of_object(self, file: str) -> Origin:
         of_stdlib = any(file.startswith(f"{folder}/lib-dynload/") for folder in _STDLIB)
         return Origin.INTERPRETER if of_stdlib else Origin.LIBRARY
+
+
+def is_python(file: str) -> bool:
+    """Whether a file, as a stack of both languages has it, is Python's."""
+    return file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)
 
 
 def is_of_the_loop(file: str) -> bool:

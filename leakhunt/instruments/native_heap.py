@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import gc
 import shutil
+import sys
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
-from leakhunt.instruments.frames import is_of_the_loop
+from leakhunt.instruments.containers import object_traceback
+from leakhunt.instruments.distributions import distribution_of
+from leakhunt.instruments.frames import is_of_the_loop, is_python
+from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -27,7 +32,14 @@ from leakhunt.instruments.native_frames import (
 )
 from leakhunt.instruments.objects import Objects
 from leakhunt.instruments.python_heap import FRAMES, is_own
-from leakhunt.model.attribution import MEMRAY_STRETCHES, Finding, FindingKind, Frame, Instrument
+from leakhunt.model.attribution import (
+    MEMRAY_STRETCHES,
+    Finding,
+    FindingKind,
+    Frame,
+    Instrument,
+    Origin,
+)
 from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
@@ -80,9 +92,11 @@ class BothHeaps:
         self._places = run.places
         self._capture = run.capture
         self._objects = Objects(run)
+        self._lost = LostReferences()
         self._calls: list[int] = []
         self._tracker: Any = None
         self._is_over = False
+        self._ends: list[int] = []
         self._failures: list[Text] = []
 
     @property
@@ -92,7 +106,7 @@ class BothHeaps:
 
     def start(self, call: Call) -> Call:
         """Nothing to start: the first stretch begins at the first mark."""
-        return call
+        return self._lost.wrapped(call)
 
     def mark(self, calls: int) -> None:
         """End a stretch, look at the objects, and begin the next stretch.
@@ -107,6 +121,8 @@ class BothHeaps:
         if len(self._calls) > MEMRAY_STRETCHES:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
+            self._lost.is_on = self._ends == []
+            self._ends.append(calls)
         elif not self._is_over:
             self._start(calls)
 
@@ -154,10 +170,13 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
+        yield from self._lost_ones(feeding)
         if tracemalloc.is_tracing():
             tracemalloc.stop()
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
+            stack, distribution = told[key]
+            facts = {"distribution": distribution} if distribution else {}
             yield Finding(
                 instrument=Instrument.MEMRAY,
                 sort=FindingKind.SITE,
@@ -165,9 +184,30 @@ class BothHeaps:
                 calls=tuple(marks),
                 counts=_added_up(site.counts[: len(marks) - 1]),
                 sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=told[key],
+                stack=stack,
                 key=keys[key],
-                facts={"apart": True},
+                facts={"apart": True, **facts},
+            )
+
+    def _lost_ones(self, feeding: _Feeding) -> Iterator[Finding]:
+        """Objects to which a C function kept a reference, in every call of the last stretch."""
+        for each in self._lost.found():
+            calls = len(each.calls)
+            traceback = object_traceback(each.example)
+            file = getattr(sys.modules.get(str(each.function.__module__)), "__file__", None) or ""
+            distribution = distribution_of(file)
+            caller = self._places.frame(each.file, each.line, each.caller)
+            function = Frame(file.rpartition("/")[2], 0, name_of(each.function), "", Origin.LIBRARY)
+            yield Finding(
+                instrument=Instrument.MEMRAY,
+                sort=FindingKind.LOST,
+                what=each.kind,
+                calls=(self._ends[0], self._ends[0] + calls),
+                counts=(0, each.number),
+                sizes=(0, calls * sys.getsizeof(each.example)),
+                stack=(function, caller) if caller is not None else (function,),
+                keeps=tuple(feeding.sites(traceback)) if traceback else (),
+                facts={"distribution": " ".join(distribution)} if distribution else {},
             )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
@@ -181,7 +221,7 @@ class BothHeaps:
             records.sort(key=lambda record: -record.size)
             for record in records[:_MOST_STACKS]:
                 stack = tuple(record.hybrid_stack_trace())
-                lines = tuple(_lines(record.stack_trace()))
+                lines = tuple(_lines(stack))
                 if any(function.startswith(_ARENAS) for function, _, _ in stack[:8]) or (
                     lines and is_own(lines[0][0])
                 ):
@@ -197,8 +237,11 @@ class BothHeaps:
 
     def _told(
         self, sites: Mapping[_StackKey, _Site], last: int
-    ) -> Mapping[_StackKey, tuple[Frame, ...]]:
-        """The stacks, with the shared objects of their native frames: all of the last stretch."""
+    ) -> Mapping[_StackKey, tuple[tuple[Frame, ...], str]]:
+        """The stacks, with the shared objects of their native frames: all of the last stretch.
+
+        Beside each, of which distribution the innermost of these shared objects is.
+        """
         unknown = any(_has_unknown(stack) for _, stack in sites)
         objects = shared_objects(self._file(last)) if unknown else SharedObjects(())
         told = {}
@@ -206,7 +249,9 @@ class BothHeaps:
             _, stack = key
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
-            told[key] = self._places.hybrid(with_objects(stack, native, named))
+            found = (distribution_of(name) for name in named if name)
+            owner = next((each for each in found if each is not None), ())
+            told[key] = self._places.hybrid(with_objects(stack, native, named)), " ".join(owner)
         return told
 
 
@@ -228,7 +273,9 @@ class _Feeding:
 
 
 def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
-    return _cut((file, line) for _, file, line in stack[:FRAMES])
+    """Those of Python: memray's own Python stacks lack what is no deeper than its start."""
+    python = ((file, line) for _, file, line in stack if is_python(file))
+    return _cut(islice(python, FRAMES))
 
 
 def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:

@@ -221,7 +221,7 @@ class Objects:
         queue = deque((*item, *own))
         while queue and len(seen) < MOST_REACHED:
             each = queue.popleft()
-            if id(each) in seen or (_is_everybodys(each) and not _is_among(each, (*item, *own))):
+            if id(each) in seen or (is_everybodys(each) and not _is_among(each, (*item, *own))):
                 continue
             seen.add(id(each))
             yield each
@@ -272,7 +272,7 @@ def _is_among(each: Any, some: Iterable[Any]) -> bool:
     return any(each is one for one in some)
 
 
-def _is_everybodys(each: Any) -> bool:
+def is_everybodys(each: Any) -> bool:
     """Modules, classes and what a module defines are kept by all, not by one item."""
     return issubclass(type(each), types.ModuleType | type) or (
         type(each) is dict and "__builtins__" in each

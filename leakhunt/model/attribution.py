@@ -40,6 +40,7 @@ class FindingKind(StrEnum):
     GRAPH = "graph"
     RESOURCE = "resource"
     LINE = "line"
+    LOST = "lost"
 
 
 class Origin(StrEnum):

@@ -42,7 +42,7 @@ class Settings:
 
     `named`: the variants were asked for by their names. `device` is ``cpu``, ``cuda`` or ``auto``.
     A worker that has no new sample for `timeout_seconds` has hung. `limit_bytes` is the
-    memory of a container to come, which nothing enforces.
+    memory of a container to come, which nothing enforces. `concurrency`: calls at the same time.
     """
 
     scenario: Scenario
@@ -56,3 +56,4 @@ class Settings:
     memory_limit_bytes: int | None
     timeout_seconds: float
     limit_bytes: int | None = None
+    concurrency: int | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from leakhunt.probes.allocator import serving
 _HEAP_BYTES = 64 << 20
 _WRITABLE, _NO_RIGHT = "rw-p", "---p"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+# ar_ptr, prev, size, mprotect_size.
+_HEAD = struct.Struct("QQQQ")
 # The totals of all arenas come last in what malloc_info writes.
 _TOTAL = re.compile(r'<total type="(?:fast|rest)" count="\d+" size="(\d+)"/>')
 _ARENA = re.compile(r"<heap nr=")
@@ -75,7 +78,7 @@ def _of_allocator(regions_now: Sequence[Region]) -> Iterator[tuple[str, int]]:
         return
     if allocator.name != GLIBC or not regions_now:
         return
-    yield "malloc_resident", arenas_resident(regions_now)
+    yield "malloc_resident", arenas_resident(regions_now) + merged_resident(regions_now)
     if hasattr(psutil, "heap_info"):
         yield "malloc_mapped", psutil.heap_info().mmap_used
     told = _malloc_info()
@@ -98,33 +101,88 @@ def arenas_resident(regions_now: Sequence[Region]) -> int:
 def _of_heap(region: Region, after: Region | None) -> int:
     """Resident bytes of the heap of an arena that this region ends with; 0: it is none.
 
-    Another mapping right before it may have been merged with it.
+    Another mapping right before it may have been merged with it; so may the guard of a stack with
+    what is not in use of it.
     """
     start = (region.end - 1) // _HEAP_BYTES * _HEAP_BYTES
     is_whole = region.end == start + _HEAP_BYTES
-    rest = after is not None and after.rights == _NO_RIGHT
-    is_heap = rest and after is not None and (after.start, after.end) == (
-        region.end, start + _HEAP_BYTES
-    )  # fmt: skip
+    is_heap = (
+        after is not None
+        and after.rights == _NO_RIGHT
+        and after.start == region.end
+        and after.end >= start + _HEAP_BYTES
+    )
     if start < region.start or not (is_heap or (is_whole and start == region.start)):
         return 0
     return min(region.resident, region.end - start)
+
+
+def merged_resident(regions_now: Sequence[Region]) -> int:
+    """Resident bytes of heaps that are within a mapping: full ones, merged with what is above.
+
+    They are known by their head (heap_info of glibc's arena.c), and counted page by page.
+    """
+    resident = 0
+    try:
+        memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        for region in regions_now:
+            if region.rights != _WRITABLE or region.name:
+                continue
+            first = -(-region.start // _HEAP_BYTES) * _HEAP_BYTES
+            for at in range(first, region.end - _HEAP_BYTES + 1, _HEAP_BYTES):
+                whole = (region.start, region.end) == (at, at + _HEAP_BYTES)
+                if not whole and _is_heap(memory, at):
+                    resident += _present(at, at + _HEAP_BYTES)
+    finally:
+        os.close(memory)
+    return resident
+
+
+def _is_heap(memory: int, at: int) -> bool:
+    """Whether the heap of an arena begins there, all of it mapped, though it may have shrunk since.
+
+    Its head has its arena, the heap before it, its size and how much of it was ever made usable.
+    """
+    try:
+        arena, before, size, usable = _HEAD.unpack(os.pread(memory, _HEAD.size, at))
+    except (OSError, struct.error):
+        return False
+    in_a_heap: bool = 0 < arena % _HEAP_BYTES < _PAGE_BYTES
+    is_mapped: bool = before % _HEAP_BYTES == 0 and 0 < size <= usable == _HEAP_BYTES
+    return in_a_heap and is_mapped
+
+
+def _present(start: int, end: int) -> int:
+    """Resident bytes between two addresses, by the top bit of each page's entry."""
+    try:
+        table = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        pages = os.pread(table, (end - start) // _PAGE_BYTES * 8, start // _PAGE_BYTES * 8)
+    finally:
+        os.close(table)
+    return len(pages[7::8].translate(None, bytes(range(128)))) * _PAGE_BYTES
 
 
 def stacks_resident(regions_now: Sequence[Region]) -> int:
     """Resident bytes of the threads' stacks: what lies right above a guard of one page."""
     resident = 0
     for before, region in zip((None, *regions_now[:-1]), regions_now, strict=True):
-        if region.name == "[stack]" or (
-            before is not None
-            and region.rights == _WRITABLE
-            and not region.name
-            and before.rights == _NO_RIGHT
-            and before.end == region.start
-            and before.end - before.start == _PAGE_BYTES
-        ):
+        if region.name == "[stack]" or (before is not None and _is_stack(before, region)):
             resident += region.resident
     return resident
+
+
+def _is_stack(before: Region, region: Region) -> bool:
+    """Whether there is a guard of one page right below; it may be merged with the end of a heap."""
+    if region.rights != _WRITABLE or region.name or before.rights != _NO_RIGHT:
+        return False
+    is_guard = before.end - before.start == _PAGE_BYTES or before.end % _HEAP_BYTES == _PAGE_BYTES
+    return is_guard and before.end == region.start
 
 
 def _malloc_info() -> str:

@@ -18,9 +18,9 @@ from leakhunt.probes.process import RssProbe
 from leakhunt.worker.readings import trim_malloc
 
 _MOST_CALLS = 24
-_FEWEST_CALLS = 6
+_FEWEST_CALLS = 8
 # After the fewest calls it ends when so much time has passed, and before them after the longer one.
-_SECONDS = 3.0
+_SECONDS = 4.0
 _MOST_SECONDS = 20.0
 
 

@@ -38,6 +38,8 @@ _LEAST_SHARE = 0.01
 _LEAST_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
+# Beside those, so much that is not the same at every call may be chance.
+_CHANCE_SHARE = 0.05
 MOST_SUSPECTS = 8
 # From here on the sentence says that the suspects come to more than the growth.
 _TOO_MUCH = 1.25
@@ -154,17 +156,25 @@ def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
 
 def is_growing(verdict: Verdict) -> bool:
     """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
-    return verdict.status is Status.LEAK or any(
-        trend.rises_undecided for trend in verdict.trends.values()
+    return (
+        verdict.status is Status.LEAK
+        or rss_alone(verdict) is not None
+        or any(trend.rises_undecided for trend in verdict.trends.values())
     )
 
 
 def rss_alone(verdict: Verdict) -> Trend | None:
-    """RSS, where it rises and the process that was measured does not tell its live heap."""
-    if LIVE_HEAP in verdict.trends or PYTHON_BLOCKS not in verdict.trends:
+    """RSS, where it rises and the process that was measured does not tell its live heap.
+
+    Of itself it does grow for certain; what is not decided is whether that is in use.
+    """
+    trends = verdict.trends
+    if LIVE_HEAP in trends or PYTHON_BLOCKS not in trends:
         return None
-    rss = verdict.trends.get(RSS)
-    return rss if rss is not None and rss.rises_undecided else None
+    rss = trends.get(RSS)
+    if rss is None or verdict.status is not Status.INCONCLUSIVE:
+        return None
+    return rss if rss.status is Status.LEAK or rss.rises_undecided else None
 
 
 def growth_per_call(run: Run, verdict: Verdict) -> float | None:
@@ -242,12 +252,17 @@ def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
 
 
 def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
-    """Whether bounded caches explain (nearly) all, and nothing else is suspect."""
+    """Whether bounded caches explain (nearly) all, and nothing else stays of every call."""
     ends = [suspect for suspect in suspects if suspect.ceiling_bytes is not None]
     others = [suspect for suspect in suspects if suspect.ceiling_bytes is None]
-    if not ends or others or growth is None:
+    if not ends or growth is None or any(_stays(each, growth) for each in others):
         return False
     return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
+
+
+def _stays(suspect: Suspect, growth: float) -> bool:
+    """Whether a suspect without an end is more than what comes and goes while others watch."""
+    return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
 
 
 def _sentence(found: Attribution, work: Work) -> Text:

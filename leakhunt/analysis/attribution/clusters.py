@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
-from leakhunt.model.attribution import Cause, Finding, FindingKind, Frame, Instrument, Origin
+from leakhunt.model.attribution import (
+    STRIPPED,
+    Cause,
+    Finding,
+    FindingKind,
+    Frame,
+    Instrument,
+    Origin,
+)
 
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
@@ -80,12 +88,18 @@ def own_frame(stack: Sequence[Frame]) -> Frame | None:
 
 def holder_frame(stack: Sequence[Frame]) -> Frame | None:
     """The deepest frame of a library that does not only hand memory out."""
-    for frame in stack:
+    for at, frame in enumerate(stack):
         if frame.origin is Origin.YOURS:
             return None
         if frame.origin is Origin.LIBRARY and not frame.function.startswith(_ALLOCATORS):
-            return frame
+            return named_frame(stack[at:])
     return None
+
+
+def named_frame(stack: Sequence[Frame]) -> Frame:
+    """The first frame; where its shared object has no name for it, the next that it names."""
+    inside = takewhile(lambda frame: frame.file == stack[0].file, stack)
+    return next((frame for frame in inside if frame.function != STRIPPED), stack[0])
 
 
 def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
@@ -127,7 +141,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
     growing = [
         (finding, rate)
         for finding in findings
-        if finding.sort is FindingKind.CONTAINER
+        if finding.sort in (FindingKind.CONTAINER, FindingKind.LOST)
         and "weak" not in finding.facts
         and (rate := retained(finding.calls, finding.counts)) is not None
     ]
@@ -137,7 +151,10 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
     def size(entry: tuple[Finding, RetainedPerCall]) -> float:
         return sum(sites[key].bytes_per_call for key in entry[0].keeps if key in sites)
 
-    for finding, rate in sorted(growing, key=lambda entry: -size(entry)):
+    def order(entry: tuple[Finding, RetainedPerCall]) -> tuple[bool, float]:
+        return entry[0].sort is FindingKind.CONTAINER, -size(entry)
+
+    for finding, rate in sorted(growing, key=order):
         claimed = [
             sites[key]
             for key in finding.keeps

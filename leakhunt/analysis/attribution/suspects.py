@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from leakhunt.amounts import Amount, Rate
-from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, own_frame
+from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
 from leakhunt.analysis.attribution.known_causes import (
     catalogue,
     entries_per_call,
@@ -41,10 +41,10 @@ def suspect_of(
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     where = cluster.where
-    stack = _stack(cluster)
+    stack = stack_of(cluster)
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
     is_memory = cluster.lead.sort is not FindingKind.RESOURCE
-    ends = _end(cluster, cause)
+    ends = end_of(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
     return Suspect(
@@ -67,7 +67,7 @@ def suspect_of(
     )
 
 
-def _end(cluster: Cluster, cause: Cause | None) -> float | None:
+def end_of(cluster: Cluster, cause: Cause | None) -> float | None:
     """After how many calls a bounded cache is full, from empty; None: it has no known bound."""
     most = cluster.lead.facts.get("most_items")
     if most is not None and cluster.lead.sort is FindingKind.CONTAINER:
@@ -80,7 +80,8 @@ def _end(cluster: Cluster, cause: Cause | None) -> float | None:
     return cause.bound.entries / entries if entries > 0 else None
 
 
-def _stack(cluster: Cluster) -> tuple[Frame, ...]:
+def stack_of(cluster: Cluster) -> tuple[Frame, ...]:
+    """Where it comes from: of what leads, else of the largest site."""
     stacks = (cluster.lead.stack, *(site.stack for site, _ in cluster.sites))
     return next((stack for stack in stacks if stack), ())
 
@@ -135,7 +136,7 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
         return " -> ".join(lead.chain)
     if lead.stack:
         frame = frame_of(lead.stack, cause) if cause is not None else None
-        return _shortened(str(frame or lead.stack[0]))
+        return _shortened(str(frame or named_frame(lead.stack)))
     return word(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
 
 
@@ -159,6 +160,20 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             blocks=Amount(blocks, Unit.BLOCKS),
             rate=Rate(size / calls),
             stacks=stacks,
+        )
+    if lead.sort is FindingKind.LOST:
+        yield message(
+            "attribution.lost",
+            "lost reference: after each call of {function} an object of type {what} has one more"
+            " reference, and no object refers to it",
+            function=lead.stack[0].function,
+            what=lead.what,
+        )
+    if lead.facts.get("distribution"):
+        yield message(
+            "attribution.distribution",
+            "allocated by an extension of {distribution}",
+            distribution=lead.facts["distribution"],
         )
     if lead.facts.get("native_bytes"):
         yield message(
@@ -233,6 +248,8 @@ def _noun(lead: Finding, n: int) -> Message:
     """What a finding counts, in the form that goes with the number `n`."""
     if lead.sort is FindingKind.CONTAINER:
         return plural_message("attribution.items", "item", "items", n)
+    if lead.sort is FindingKind.LOST:
+        return plural_message("attribution.lost-references", "reference", "references", n)
     if lead.sort is FindingKind.GRAPH:
         return plural_message(
             "attribution.graph-nodes",

@@ -299,8 +299,7 @@ def _live_or_retained(trends: Mapping[str, Trend], rss: Trend, why: Text, work: 
         growth=growth(rss, work),
         reason=reason,
     )
-    undecided_rss = replace(rss, status=Status.INCONCLUSIVE, reason=reason)
-    return _inconclusive({**trends, RSS: undecided_rss}, [told])
+    return _inconclusive(trends, [told])
 
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:

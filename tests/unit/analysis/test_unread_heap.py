@@ -8,8 +8,11 @@ from conftest import MakeRun
 
 from leakhunt.analysis.attribution.attribute import growth_per_call, is_growing
 from leakhunt.analysis.attribution.instrument_choice import instruments_for
+from leakhunt.analysis.gate.absolute import rate
+from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import Instrument
+from leakhunt.model.gate import Budget, Extent, GateAnswer
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
@@ -41,6 +44,22 @@ def test_growth_of_rss_is_undecided_and_says_why(make_run: MakeRun) -> None:
     assert verdict.kind is Kind.INCONCLUSIVE
     assert str(verdict.sentence).startswith("Inconclusive: RSS grows by 4.00 KiB/call")
     assert f"live or retained cannot be told: {WHY}" in str(verdict.sentence)
+
+
+def test_that_rss_itself_grows_is_known_all_the_same(make_run: MakeRun) -> None:
+    """A budget of RSS is about RSS, whatever it is kept for."""
+    entry = assemble([run_without_heap(make_run, 4096)], "test").entries[0]
+    assert entry.verdict.trends["rss"].status is Status.LEAK
+    budget = Budget("rss", 100.0, Extent.CALL, more=False, text="100/call")
+    over = rate(entry, budget)
+    assert over.answer is GateAnswer.OVER_BUDGET
+
+
+def test_without_pymalloc_nothing_is_concluded_either(make_run: MakeRun) -> None:
+    run = run_without_heap(make_run, 4096)
+    samples = {"rss": run.samples["rss"]}
+    blind = replace(run, samples=samples, series=run.series[:1])
+    assert judge(blind).kind is Kind.INCONCLUSIVE
 
 
 def test_with_a_heap_that_is_read_and_flat_the_same_growth_is_mapped(make_run: MakeRun) -> None:

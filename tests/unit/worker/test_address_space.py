@@ -38,6 +38,15 @@ def test_what_was_merged_with_a_heap_from_below_is_none_of_it() -> None:
     assert arenas_resident([both, rest]) == 2 * MIB
 
 
+def test_a_guard_that_was_merged_with_the_end_of_a_heap_hides_neither() -> None:
+    at = 3 * HEAP
+    heap = Region(at, at + 5 * MIB, "rw-p", "", 4 * MIB)
+    rest_and_guard = Region(at + 5 * MIB, at + HEAP + 4 * KIB, "---p", "")
+    stack = Region(at + HEAP + 4 * KIB, at + HEAP + 8 * MIB, "rw-p", "", 40 * KIB)
+    assert arenas_resident([heap, rest_and_guard, stack]) == 4 * MIB
+    assert stacks_resident([heap, rest_and_guard, stack]) == 40 * KIB
+
+
 def test_the_heap_of_brk_is_the_main_arena() -> None:
     assert arenas_resident([Region(4096, 8192, "rw-p", "[heap]", 4096)]) == 4096
 
@@ -108,3 +117,36 @@ def test_a_reading_leaves_nothing_behind() -> None:
     for _ in range(200):
         made_of()
     assert abs(read() - before) < 64 * KIB
+
+
+@ON_GLIBC
+def test_full_heaps_of_threads_arenas_are_counted_however_they_are_merged() -> None:
+    """Two hundred megabytes of one thread are three full heaps and one that is not."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    blocks: list[int] = []
+    stop, full = threading.Event(), threading.Event()
+
+    def fill() -> None:
+        for _ in range(1700):
+            blocks.append(library.malloc(120_000))
+            ctypes.memset(blocks[-1], 1, 120_000)
+        full.set()
+        stop.wait()
+
+    before = whole_reading("trimmed").values
+    thread = threading.Thread(target=fill)
+    thread.start()
+    full.wait()
+    after = whole_reading("trimmed").values
+    for block in blocks:
+        library.free(block)
+    stop.set()
+    thread.join()
+    serving().trim()
+    live = after["live_heap"] - before["live_heap"]
+    held = after["malloc_resident"] - before["malloc_resident"]
+    assert live > 190 * MIB
+    assert held == pytest.approx(live, rel=0.03)

@@ -1,0 +1,158 @@
+"""References that a C function took and never gave back: seen by reference counts around it.
+
+What the caller hands to a C function is allocated by the caller: only the counts of references
+point at the function. They are read before and after each C call of a few calls; what is still
+higher when the call is over, and is no object's reference, is lost.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from leakhunt.instruments import Call
+from leakhunt.instruments.objects import is_everybodys
+from leakhunt.instruments.reference_chains import type_name
+
+# What hangs on an input is followed so deep, and to so many objects.
+_LEVELS = 3
+_MOST_WATCHED = 60
+# C calls that are looked at in one call.
+_MOST_C_CALLS = 5_000
+# Their methods keep what they are given where everybody can see it.
+_CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
+
+
+@dataclass
+class Lost:
+    """Objects that a C function lost: how many in how many calls, the last of them as example."""
+
+    function: Any
+    file: str
+    line: int
+    caller: str
+    kind: str
+    number: int = 0
+    calls: set[int] = field(default_factory=set)
+    example: Any = None
+
+
+class LostReferences:
+    """Looks at calls while it is switched on."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._number = 0
+        self._found: dict[tuple[str, str, int, str], Lost] = {}
+
+    def wrapped(self, call: Call) -> Call:
+        """The call, looked at while it is switched on."""
+
+        def called(state: Any, item: Any) -> Any:
+            return self._watched(call, state, item) if self.is_on else call(state, item)
+
+        return called
+
+    def found(self) -> list[Lost]:
+        """What was lost in every call that was looked at."""
+        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+
+    def _watched(self, call: Call, state: Any, item: Any) -> Any:
+        watch = _Watch(item, state)
+        before = sys.getprofile()
+        watch.begin()
+        sys.setprofile(watch.profile)
+        try:
+            result = call(state, item)
+        finally:
+            sys.setprofile(before)
+        self._number += 1
+        for raised in watch.still_raised(result):
+            key = (name_of(raised.function), raised.file, raised.line, raised.kind)
+            known = self._found.setdefault(key, raised)
+            known.number += raised.number if known is not raised else 0
+            known.calls.add(self._number)
+            known.example = raised.example
+        return result
+
+
+class _Watch:
+    """The counts of one call."""
+
+    def __init__(self, item: Any, state: Any) -> None:
+        self._watched = list(_hanging_on(item, state))
+        self._first: list[int] = []
+        self._counts: list[int] = []
+        self._c_calls = 0
+        # By the position of the object: the last C function after which its count was higher.
+        self._raised: dict[int, tuple[Any, str, int, str]] = {}
+
+    def begin(self) -> None:
+        """Count before the call, by the caller that will ask after it: it refers to the input."""
+        self._first = self._count()
+
+    def _count(self) -> list[int]:
+        return list(map(sys.getrefcount, self._watched))
+
+    def profile(self, frame: FrameType, event: str, function: Any) -> None:
+        """Compare around each C call."""
+        if event == "c_call":
+            self._c_calls += 1
+            self._counts = self._count()
+        elif event == "c_return" and self._counts and self._c_calls <= _MOST_C_CALLS:
+            if not isinstance(getattr(function, "__self__", None), _CONTAINERS):
+                self._compare(frame, function)
+            self._counts = []
+
+    def _compare(self, frame: FrameType, function: Any) -> None:
+        for at, (before, after) in enumerate(zip(self._counts, self._count(), strict=True)):
+            if after > before:
+                code = frame.f_code
+                self._raised[at] = (function, code.co_filename, frame.f_lineno, code.co_name)
+
+    def still_raised(self, result: Any) -> Iterator[Lost]:
+        """What is higher at the end of the call, and not because another object refers to it.
+
+        Nor because it is what the call returned.
+        """
+        counts = self._count()
+        for at, (function, file, line, caller) in self._raised.items():
+            left = counts[at] - self._first[at] - (self._watched[at] is result)
+            if left > 0 and left > self._new_referrers(at):
+                each = self._watched[at]
+                yield Lost(function, file, line, caller, type_name(each), left, example=each)
+
+    def _new_referrers(self, at: int) -> int:
+        """How many objects that the collector knows refer to it, beside what did before."""
+        each = self._watched[at]
+        referrers = [one for one in gc.get_referrers(each) if one is not self._watched]
+        known = {id(one) for one in self._watched}
+        return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
+
+
+def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
+    seen, level = {id(state)}, [item]
+    for _ in range(_LEVELS):
+        following = []
+        for each in level:
+            if id(each) in seen or is_everybodys(each) or each is None or type(each) in (int, bool):
+                continue
+            seen.add(id(each))
+            yield each
+            if len(seen) > _MOST_WATCHED:
+                return
+            following += gc.get_referents(each)
+        level = following
+
+
+def name_of(function: Any) -> str:
+    """``module.function`` of a C function."""
+    module = getattr(function, "__module__", None)
+    if module is None:
+        module = type(getattr(function, "__self__", None)).__module__
+    return f"{module}.{getattr(function, '__qualname__', '?')}"

@@ -1,0 +1,172 @@
+"""A C function that takes a reference and never gives it back, built here."""
+
+from __future__ import annotations
+
+import gc
+import importlib.machinery
+import importlib.util
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from leakhunt.analysis.attribution.clusters import clusters
+from leakhunt.instruments import InstrumentedRun, instrument_for
+from leakhunt.instruments.frames import Places
+from leakhunt.instruments.lost_references import LostReferences, name_of
+from leakhunt.model.attribution import FindingKind, Instrument, Origin
+
+SOURCE = """
+#include <Python.h>
+static PyObject *loses(PyObject *self, PyObject *given) {
+    Py_INCREF(given);
+    Py_RETURN_NONE;
+}
+static PyObject *returns(PyObject *self, PyObject *given) {
+    Py_INCREF(given);
+    return given;
+}
+static PyObject *makes(PyObject *self, PyObject *given) {
+    PyObject *made = PyBytes_FromStringAndSize(NULL, 2000);
+    (void)made;
+    Py_RETURN_NONE;
+}
+static PyMethodDef methods[] = {
+    {"loses", loses, METH_O, ""},
+    {"returns", returns, METH_O, ""},
+    {"makes", makes, METH_O, ""},
+    {NULL, NULL, 0, NULL},
+};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_loses", "", -1, methods};
+PyMODINIT_FUNC PyInit__loses(void) { return PyModule_Create(&module); }
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    folder = tmp_path_factory.mktemp("extension")
+    (folder / "loses.c").write_text(SOURCE)
+    include = sysconfig.get_path("include")
+    words = ["gcc", "-shared", "-fPIC", "-O1", "-g", f"-I{include}", "loses.c", "-o", "_loses.so"]
+    subprocess.run(words, cwd=folder, check=True)
+    loader = importlib.machinery.ExtensionFileLoader("_loses", str(folder / "_loses.so"))
+    spec = importlib.util.spec_from_loader("_loses", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules["_loses"] = module
+    return module
+
+
+@pytest.fixture(autouse=True)
+def without_pytests_objects() -> Iterator[None]:
+    """What pytest and the tests before have left is searched otherwise, and slow."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def looked_at(call: Any, make_input: Any, calls: int = 5) -> LostReferences:
+    lost = LostReferences()
+    called = lost.wrapped(call)
+    called(None, make_input())
+    lost.is_on = True
+    for _ in range(calls):
+        called(None, make_input())
+    return lost
+
+
+def request() -> dict[str, Any]:
+    return {"body": [bytearray(3000)]}
+
+
+def test_the_function_that_loses_what_hangs_on_the_input_is_named(made: ModuleType) -> None:
+    found = looked_at(lambda s, item: made.loses(item["body"][0]), request).found()
+    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+        ("_loses.loses", "bytearray", 5)
+    ]
+
+
+def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
+    found = looked_at(lambda s, item: made.loses(item), request).found()
+    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+        ("_loses.loses", "dict", 5)
+    ]
+    assert looked_at(lambda s, item: len(item), request).found() == []
+
+
+def test_what_is_kept_where_everybody_sees_it_is_not_lost(made: ModuleType) -> None:
+    kept: list[Any] = []
+
+    def call(state: Any, item: dict[str, Any]) -> Any:
+        kept.append(made.returns(item["body"]))
+        kept.append([item["body"][0]])
+        return made.returns(item["body"])
+
+    assert looked_at(call, request).found() == []
+
+
+def test_what_is_lost_now_and_then_is_not_told(made: ModuleType) -> None:
+    numbers = iter(range(100))
+
+    def call(state: Any, item: dict[str, Any]) -> None:
+        if next(numbers) % 2:
+            made.loses(item["body"])
+
+    assert looked_at(call, request).found() == []
+
+
+def findings_of(made_call: Any, tmp_path: Path) -> Any:
+    with ThreadPoolExecutor(1) as pool:  # pytest's own stack would make every trace a deep one
+        return pool.submit(_findings_of, made_call, tmp_path).result()
+
+
+def _findings_of(made_call: Any, tmp_path: Path) -> Any:
+    active = instrument_for(
+        InstrumentedRun(
+            instrument=Instrument.MEMRAY,
+            state=None,
+            module=sys.modules[__name__],
+            places=Places(__file__),
+            capture=tmp_path / "capture",
+        )
+    )
+    called, done = active.start(made_call), 0
+    for mark in (8, 13, 20, 31, 36):
+        while done < mark:
+            called(None, request())
+            done += 1
+        active.mark(done)
+    return list(active.findings())
+
+
+def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    found = findings_of(lambda s, item: made.loses(item["body"][0]), tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == ["bytearray"]
+    first = max(clusters(found, mappings=False), key=lambda each: each.bytes_per_call)
+    assert first.lead.sort is FindingKind.LOST
+    assert first.lead.what == "bytearray"
+    assert first.bytes_per_call > 3000
+    assert (first.lead.stack[0].function, first.lead.stack[0].origin) == (
+        "_loses.loses",
+        Origin.LIBRARY,
+    )
+
+
+def test_what_a_c_function_makes_and_loses_is_told_with_its_line(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    found = findings_of(lambda s, item: made.makes(item), tmp_path)
+    first = max(clusters(found, mappings=False), key=lambda each: each.bytes_per_call)
+    assert first.retained.per_call == 1 and first.retained.exact
+    assert str(first.lead.stack[0]) == "makes (loses.c:12)"
