@@ -20,6 +20,7 @@ from leakhunt.scenario.inputs import given_files
 
 RATE_HZ = 16_000
 # Clips of ever new lengths: short ones show the same as long ones, in less time.
+FRAME_SECONDS = 0.01
 VARIED_SECONDS = {"varied": (1.0, 10.0), "long-varied": (1.0, 40.0)}
 FIXED_SECONDS = 5.0
 # One length for all calls, by the word that asks for it.
@@ -165,8 +166,7 @@ class Clips:
             frames = min(round(self._one_length * sound.rate_hz), len(sound.data))
             generator = np.random.default_rng([self._seed, 2])
             return Stretch(0, int(generator.integers(len(sound.data) - frames + 1)), frames)
-        generator = np.random.default_rng([self._seed, 2, call])
-        return _varied(self._sounds, call, self._varied_seconds, generator)
+        return _varied(self._sounds, call, self._varied_seconds, self._seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +192,19 @@ def _varied(
     sounds: Sequence[_Sound],
     call: int,
     seconds: tuple[float, float],
-    generator: np.random.Generator,
+    seed: int,
 ) -> Stretch:
+    """A length of its own for every call, as long as there are any: the detector counts frames."""
+    generator = np.random.default_rng([seed, 2, call])
     source = call % len(sounds)
     sound = sounds[source]
     longest = min(seconds[1], sound.seconds)
     shortest = min(seconds[0], longest)
-    frames = round(generator.uniform(shortest, longest) * sound.rate_hz)
+    lengths = max(round((longest - shortest) / FRAME_SECONDS), 1)
+    turn, place = divmod(call // len(sounds), lengths)
+    length = np.random.default_rng([seed, 3, turn]).permutation(lengths)[place]
+    frames = min(
+        round((shortest + (length + 0.5) * FRAME_SECONDS) * sound.rate_hz), len(sound.data)
+    )
     first = int(generator.integers(len(sound.data) - frames + 1))
     return Stretch(source, first, frames)

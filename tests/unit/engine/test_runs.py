@@ -261,7 +261,7 @@ def test_a_request_has_the_defaults_of_the_command_line(target: str) -> None:
     assert (settings.sampling.calls, settings.sampling.collect) == (None, "auto")
     assert settings.sampling.budget_seconds == BUDGET_SECONDS
     assert settings_of(RunRequest(target, budget=0)).sampling.budget_seconds is None
-    assert settings_of(RunRequest(target, calls=50)).sampling.budget_seconds == BUDGET_SECONDS
+    assert settings_of(RunRequest(target, calls=50)).sampling.budget_seconds is None
     assert settings_of(RunRequest(target, memory_limit=5)).memory_limit_bytes == 5
 
 
