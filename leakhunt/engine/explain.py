@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from threading import Event
 
 from leakhunt.analysis.attribution.attribute import attribute, is_growing
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
@@ -97,12 +98,14 @@ def explained(
     *,
     until_ceiling: bool = False,
     first: Run | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Run]:
     """A measured variant again: under instruments, and past the ceiling of its cache.
 
     Nothing where nothing grows, unless instruments are `wanted`; nor where a `first` variant
     was looked into, and this one grows as that does, or has a cache that has filled. The run past a
     ceiling comes where the budget of the plan allows it, or if `until_ceiling` asks for it.
+    Once `stop` is set, a run ends as if the user had ended it.
     """
     verdict = judge(run)
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
@@ -112,7 +115,7 @@ def explained(
     usable = usable_on(run.plan.device)
     group = tuple(f"{variant}.under-{each}" for each in Instrument)
     found: list[Run] = []
-    carry = partial(prepared.carry_out, group=group)
+    carry = partial(prepared.carry_out, group=group, stop=stop)
     plan_under = instrumented_plan
     if has_dear_calls(run):
         plan_under = exact_counts_plan
@@ -128,7 +131,7 @@ def explained(
     too_far = _too_far(run, verdict, attribution.ceiling_calls, until_ceiling)
     if too_far is None:
         plan = ceiling_plan(run.plan, attribution.ceiling_calls)
-        yield prepared.carry_out(plan, f"{variant}.until-ceiling")
+        yield prepared.carry_out(plan, f"{variant}.until-ceiling", stop=stop)
     elif until_ceiling:
         prepared.events.noted(
             message(

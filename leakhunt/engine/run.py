@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,6 +12,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.explain import explained
+from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
@@ -111,48 +110,47 @@ def run_as(
     """The same for settings that are checked already."""
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
-        runs = measure_variants(prepared, jobs)
-        measured = tuple(runs)
-        hunted = measured if hunt else ()
+        groups = _measured(prepared, hunt, jobs)
+        measured = tuple(runs[0] for runs in groups)
+        runs = [run for group in groups for run in group]
         # Variants of a scenario have the same caches, and often the same growth: once is enough.
         further = (
-            explained(prepared, each, first=measured[0] if each is not measured[0] else None)
-            for each in hunted
+            explained(prepared, group[0], first=measured[0] if number else None)
+            for number, group in enumerate(groups)
+            if hunt and len(group) == 1
         )
-        for each in chain.from_iterable(further):
-            runs.append(each)
-            if each.is_interrupted:
-                break
+        if not any(run.is_interrupted for run in runs):
+            for each in chain.from_iterable(further):
+                runs.append(each)
+                if each.is_interrupted:
+                    break
     return result_of(folder, runs, measured, renderers)
 
 
-def measure_variants(prepared: Session, jobs: int = 1) -> list[Run]:
-    """Measure every variant of a session, `jobs` at the same time, until one is interrupted."""
+def _measured(prepared: Session, hunt: bool, jobs: int) -> list[list[Run]]:
+    """The runs of each variant: one, or of the first beside other jobs also what explains it."""
     group = tuple(each.name for each in prepared.variants)
     stop = Event()
 
-    def measured(variant: Variant) -> Run | None:
+    def work(variant: Variant) -> list[Run]:
         if stop.is_set():
-            return None
+            return []
         plan = plan_of(prepared.settings, variant, prepared.workplace.device)
-        run = prepared.carry_out(plan, variant.name, group, stop)
-        if run.is_interrupted:
+        runs = [prepared.carry_out(plan, variant.name, group, stop)]
+        if hunt and jobs > 1 and variant is prepared.variants[0]:
+            further = explained(prepared, runs[0], stop=stop)
+            while not runs[-1].is_interrupted and (each := next(further, None)) is not None:
+                runs.append(each)
+        if runs[-1].is_interrupted:
             stop.set()
-        return run
+        return runs
 
-    if jobs == 1:
-        runs = [measured(each) for each in prepared.variants]
-        return [run for run in runs if run is not None]
-    with ThreadPoolExecutor(jobs) as pool:
-        # Each in a context of its own, which has the language.
-        ahead = [pool.submit(copy_context().run, measured, each) for each in prepared.variants]
-        try:
-            wait(ahead, return_when=FIRST_EXCEPTION)
-        except KeyboardInterrupt:
-            stop.set()
-        if any(each.done() and each.exception() is not None for each in ahead):
-            stop.set()
-        return [run for each in ahead if (run := each.result()) is not None]
+    return [runs for runs in in_parallel(work, prepared.variants, jobs, stop) if runs]
+
+
+def measure_variants(prepared: Session) -> list[Run]:
+    """Measure every variant of a session, until one is interrupted."""
+    return [runs[0] for runs in _measured(prepared, hunt=False, jobs=1)]
 
 
 def result_of(

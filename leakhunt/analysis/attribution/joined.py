@@ -8,12 +8,11 @@ from dataclasses import replace
 from leakhunt.amounts import Amount, Count, Rate
 from leakhunt.analysis.attribution.known_causes import title_of
 from leakhunt.analysis.verdict.effort import COUNTED_CALLS, has_dear_calls
-from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.statements import LEADS
 from leakhunt.model.attribution import Attribution, Ceiling, Instrument, Suspect
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
-from leakhunt.model.series import LIVE_HEAP, Unit
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.message import Message, Text, joined, message, sentences
 
@@ -40,12 +39,7 @@ def _by_exact_counts(run: Run, verdict: Verdict, attribution: Attribution) -> Ve
     """
     if not attribution.instruments:
         return verdict
-    least = tolerance_of(LIVE_HEAP, Unit.BYTES, 1)
-    staying = [
-        each
-        for each in attribution.suspects
-        if each.exact and (each.bytes_per_call is None or each.bytes_per_call >= least)
-    ]
+    staying = [each for each in attribution.suspects if each.exact]
     evidence = message(
         "attribution.by-exact-counts",
         "Evidence: exact counts of {counted}, not the curve: calls are dear. --calls measures more",

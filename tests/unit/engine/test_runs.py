@@ -178,6 +178,27 @@ def test_what_grows_runs_again_under_the_instrument_that_sees_it(
     assert attribution is not None and Instrument.MEMRAY in attribution.instruments
 
 
+def test_several_variants_at_a_time_come_to_the_same(target: str, tmp_path: Path) -> None:
+    script = Scripted({"naive": 40_960, "fixed": 40_960})
+    request = RunRequest(target, calls=200)
+    result = run(request, out=tmp_path / "out", executor=script, jobs=2)
+    names = [name for name, _ in script.plans]
+    assert {"naive", "fixed", "naive.under-memray"} <= set(names)
+    assert not any(name.startswith("fixed.under") for name in names)  # it grows as naive does
+    assert [each.run.plan.variant for each in result.report.entries] == ["naive", "fixed"]
+    assert "Same growth as naive" in str(result.verdict("fixed").sentence)
+    with pytest.raises(UsageError, match="jobs=0"):
+        run(request, out=tmp_path / "none", executor=script, jobs=0)
+
+
+def test_nothing_is_looked_into_after_an_interrupt(target: str, tmp_path: Path) -> None:
+    stopped = Outcome(Ending.INTERRUPTED, "interrupted by the user")
+    script = Scripted({"naive": 40_960}, {"fixed": stopped})
+    result = measured(target, tmp_path, script, hunt=True)
+    assert result.interrupted
+    assert [name for name, _ in script.plans] == ["naive", "fixed"]
+
+
 def test_an_interrupt_ends_it_and_keeps_what_was_measured(target: str, tmp_path: Path) -> None:
     script = Scripted({}, {"naive": Outcome(Ending.INTERRUPTED, "interrupted by the user")})
     result = measured(target, tmp_path, script)
