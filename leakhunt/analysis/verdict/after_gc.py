@@ -21,11 +21,12 @@ from leakhunt.text.message import Text, joined, message
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
 _FEWEST_POINTS = 3
-# What collections left is level if they left nothing in so much of the judged calls, at the end.
-# Where it was more than blocks, they must have left something so often before: rare events are not
-# over because none came for a while.
+# What collections left is level if they left nothing in so much of the judged calls, at the end,
+# after they had left something so often: rare events are not over because none came for a while.
 _LEVEL_SHARE = 0.5
 _FEWEST_GROWING_PIECES = 3
+# The part of the tolerance that is clearly less than it.
+_CLEARLY_LESS = 0.5
 # Growth in every one of so many stretches between looks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
@@ -43,13 +44,13 @@ class Remains:
     pieces: tuple[float, ...]
     spans: tuple[int, ...]
 
-    def later_pieces(self, share: float) -> tuple[float, ...]:
-        """The last ones, as few as span this share of the calls."""
+    def later(self, share: float) -> Remains:
+        """From the last pieces on that span this share of the calls, as few as do."""
         first, calls = len(self.spans), 0
         while calls < share * sum(self.spans):
             first -= 1
             calls += self.spans[first]
-        return self.pieces[first:]
+        return self.since(first)
 
     def since(self, first: int) -> Remains:
         """From the piece `first` on."""
@@ -191,9 +192,14 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     if facts is None or not facts.in_bytes:
         return None
     left = remains(run, facts.in_bytes)
-    tolerance = default_tolerance(Unit.BYTES, run.calls_per_sample)
-    if left is None or max(left.later_pieces(_LEVEL_SHARE)) > tolerance:
+    if left is None:
         return None
+    tolerance = default_tolerance(Unit.BYTES, run.calls_per_sample)
+    if max(left.pieces) > tolerance:
+        # What was more while it warmed up has to be clearly less since.
+        left = left.later(_LEVEL_SHARE)
+        if max(left.pieces) > _CLEARLY_LESS * tolerance:
+            return None
     blocks = remains(run, trend.series) or left
     reason = message(
         "verdict.left_in_bytes",

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 import pytest
 from conftest import MakeRun
@@ -391,3 +392,24 @@ def test_every_statement_of_a_run_that_was_killed_is_a_part(make_run: MakeRun) -
         "verdict.ended_early",
         "verdict.rss_until_then",
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "status"),
+    [((300, 90, 60), Status.NO_LEAK), ((410, 310, 240), Status.INCONCLUSIVE)],
+    ids=["a warm-up", "little, but as much as ever"],
+)
+def test_blocks_that_warmed_up_are_clean_only_where_clearly_little_is_left_since(
+    make_run: MakeRun, left: tuple[int, ...], status: Status
+) -> None:
+    """`left` bytes per call between collections that are 100 calls apart."""
+    ends = [*accumulate((100 * each for each in left), initial=0)]
+    looks = [
+        Reading(
+            "look_collected", {"python_live": size, "python_blocks": size // 48}, 100 + 100 * at
+        )
+        for at, size in enumerate(ends)
+    ]
+    blocks = [10 * call for call in range(400)]  # with the garbage on top
+    run = make_run(looks, python_blocks=blocks, live_heap=[BASE] * 400)
+    assert judge(run).trends["python_blocks"].status is status
