@@ -30,7 +30,7 @@ def growing_part(run: Run, verdict: Verdict) -> tuple[Run, Verdict] | None:
 
 
 def _until(run: Run, samples: int) -> Run:
-    """`run` as it was after so many samples."""
+    """`run` as it was after that number of samples."""
     return replace(
         run,
         samples={name: values[:samples] for name, values in run.samples.items()},

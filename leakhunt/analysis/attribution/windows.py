@@ -19,7 +19,7 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
-# Few calls that are dear: so many that are not watched, and the windows of the others.
+# Few calls that are dear: the calls before the first window, and the windows.
 _UNWATCHED = 8
 _EXACT_WINDOWS = (5, 7, 11)
 # So many times as many calls come, watched but not counted, before those that are counted.
@@ -39,10 +39,10 @@ _STRETCHES = (0.27, 0.33, 0.40)
 _LONG_STRETCHES = (0.21, 0.25, 0.36)
 _FEWEST_IN_SHORT = 5
 _SHORT_PART = 13
-# From so many calls on, the short stretches are long enough for what leaks in some calls only.
+# From here on, the short stretches are long enough for what leaks in some calls only.
 _MANY_CALLS = 200
-# The calls that memray watches, where they are short and where they take their time; a call takes
-# up to so many times as long.
+# The calls that memray watches, where they are short and where they take their time; this is the
+# factor by which a call is slowed down, at most.
 HEAP_CALLS = 97
 DEAR_HEAP_CALLS = 37
 _SLOWED_BY = 12

@@ -18,10 +18,10 @@ FIRST_SAMPLES = 20
 MOST_GROWTH_BYTES = 1 << 30
 MOST_GROWTH_COUNT = 100
 _MOST_GROWTH_SHARE = 0.25
-# Of calls that are too dear for a trend so many are measured, and so many counted exactly.
+# Calls that are too slow for a trend: those that are measured, and those that are counted exactly.
 DEAR_CALLS = 29
 COUNTED_CALLS = 31
-# Counting exactly slows calls down several times: a trend is worth so many budgets.
+# Counting exactly slows calls down several times: a trend may take this multiple of the budget.
 _DEAR_BUDGETS = 3
 _NANOSECONDS = 1e9
 
