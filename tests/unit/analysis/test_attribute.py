@@ -533,3 +533,18 @@ def test_suspects_found_under_english_are_said_in_chinese(leaking: Run) -> None:
     with speaking("zh"):
         again = attributed(leaking, finding(size=3 * KIB))
     assert again == found
+
+
+@pytest.mark.parametrize(
+    ("per_call", "size", "bounded_still"),
+    [(0.4, 400, True), (0.4, 1500, False), (1, 80, False)],
+    ids=["little, and not of every call", "too much", "little, but of every call"],
+)
+def test_what_comes_and_goes_beside_caches_does_not_unbind_them(
+    make_run: MakeRun, per_call: float, size: int, bounded_still: bool
+) -> None:
+    run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)])
+    other = finding(per_call, size, stack=(MALLOC, MINE), key="9", instrument=Instrument.MEMRAY)
+    told = attributed(run, *caches(), other)
+    assert len(told.suspects) == 3
+    assert told.bounded is bounded_still

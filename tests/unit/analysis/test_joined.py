@@ -106,6 +106,26 @@ def test_a_variant_that_grows_as_the_first_has_its_causes(make_run: MakeRun) -> 
     assert [each.attribution is None for each in report.entries].count(True) == 2
 
 
+def test_the_limit_of_a_variant_has_the_ceiling_that_was_found_in_the_first(
+    make_run: MakeRun,
+) -> None:
+    heap = [40 * KIB * call for call in range(CALLS)]
+    rss = [50 * MIB + each for each in heap]
+    readings = {"start": {"rss": rss[0], "live_heap": 0}, "end": {"rss": rss[-1]}}
+    naive, other = (
+        make_run(readings, live_heap=heap, rss=rss, peak_rss=rss, plan_changes={"variant": name})
+        for name in ("naive", "other")
+    )
+    cache = finding(
+        size=0, sort=FindingKind.CONTAINER, what="dict", keeps=("5",), chain=("app.parse", "dict"),
+        facts={"most_items": 5000},
+    )  # fmt: skip
+    plan = replace(naive.plan, instrument=Instrument.TRACEMALLOC)
+    looked = replace(naive, plan=plan, findings=(finding(size=40 * KIB, key="5"), cache))
+    limits = [each.recommended_limit for each in assemble([naive, other, looked], "test").entries]
+    assert [limit and limit.ceiling_bytes for limit in limits] == [5000 * 40 * KIB] * 2
+
+
 def few(make_run: MakeRun, rate: int) -> Run:
     """A run of calls that are too dear for a trend: as many as are taken then."""
     heap = [rate * call for call in range(DEAR_CALLS)]
