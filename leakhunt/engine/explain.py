@@ -11,7 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from threading import Event
 
-from leakhunt.analysis.attribution.attribute import attribute, is_growing
+from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
@@ -149,7 +149,7 @@ def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
         return first is None
     if has_dear_calls(run):
         return True
-    return is_growing(verdict) and (first is None or growth_apart(run, first) is None)
+    return grows_visibly(run, verdict) and (first is None or growth_apart(run, first) is None)
 
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:

@@ -163,6 +163,20 @@ def is_growing(verdict: Verdict) -> bool:
     )
 
 
+def grows_visibly(run: Run, verdict: Verdict) -> bool:
+    """Whether growth is worth another run: not where only few bytes of Python blocks are left.
+
+    What is open then is whether it goes on, and not by how much.
+    """
+    if verdict.status is Status.LEAK or rss_alone(verdict) is not None:
+        return True
+    rising = {name for name, trend in verdict.trends.items() if trend.rises_undecided}
+    left = remains(run, PYTHON_LIVE)
+    if rising == {PYTHON_BLOCKS} and left is not None:
+        return left.pieces[-1] > tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
+    return bool(rising)
+
+
 def rss_alone(verdict: Verdict) -> Trend | None:
     """RSS, where it rises and the process that was measured does not tell its live heap.
 
