@@ -269,7 +269,7 @@ def _answers_in(
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
         budgets = policy.of(scenario, variant).budgets_of(variant)
-        terms = Terms(budgets, policy.accepted_in(scenario), _today())
+        terms = Terms(budgets, policy.accepted_in(scenario, variant), _today())
         yield answer_runs(runs, terms, GENERATOR, against)
 
 

@@ -414,6 +414,18 @@ def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
     assert unneeded_notes(terms(acceptance("aa", date(2026, 1, 1))), [clean]) == ()
 
 
+def test_an_acceptance_of_a_function_is_needed_by_that_function_alone(leaking_run: Run) -> None:
+    leaking = answered(leaking_run, [made_suspect("aa", 5000.0)])
+    other = replace(acceptance("aa"), variants=("another",))
+    own = replace(acceptance("aa"), variants=(leaking.variant,))
+    assert unneeded_notes(terms(own), [leaking]) == ()
+    (note,) = unneeded_notes(terms(other), [leaking])
+    assert "matches no suspect" in str(note)
+    expired = replace(other, until=date(2026, 11, 26))
+    (note,) = acceptance_notes(terms(expired), [leaking])
+    assert "no suspect matches it" in str(note)
+
+
 def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run) -> None:
     some = replace(acceptance("aa"), up_to=4000.0)
     told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
