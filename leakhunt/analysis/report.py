@@ -67,11 +67,13 @@ def _judged(
         key=lambda each: each.started_at,
     )
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
-    told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
-    past = _ceiling(run, told, runs)
-    full = _full_bytes(told, past)
-    if told is not None:
-        verdict = _joined(run, verdict, told, past)
+    attribution = (
+        attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
+    )
+    past = _ceiling(run, attribution, runs)
+    full = _full_bytes(attribution, past)
+    if attribution is not None:
+        verdict = _joined(run, verdict, attribution, past)
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
@@ -82,7 +84,7 @@ def _judged(
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
-        attribution=told,
+        attribution=attribution,
         ceiling=past,
         load_summary=load_summary(run),
         peak=height,
@@ -90,12 +92,12 @@ def _judged(
     )
 
 
-def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+def _joined(run: Run, verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
     """The verdict on a run whose growth was looked into, with its forecast then."""
-    judged = joined_verdict(run, verdict, told, past)
+    judged = joined_verdict(run, verdict, attribution, past)
     if (judged.status, judged.kind) == (verdict.status, verdict.kind):
         return judged
-    return with_forecast(run, judged, levels_after=told.ceiling_calls)
+    return with_forecast(run, judged, levels_after=attribution.ceiling_calls)
 
 
 def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict | None:

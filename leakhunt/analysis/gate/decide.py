@@ -39,13 +39,13 @@ def answer_on(
     """
     if not any(entry.run.samples_done for entry in entries):
         run = entries[0].run
-        told = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
-        return replace(told, entries=tuple(entries), attempts=attempts)
-    held = difference is not None and not difference.refusal
+        result = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
+        return replace(result, entries=tuple(entries), attempts=attempts)
+    is_compared = difference is not None and not difference.refusal
     budgets = terms.budgets
     # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
     # thing to keep, and none less.
-    if not held and not any(
+    if not is_compared and not any(
         has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets
     ):
         own = {budget.series for budget in budgets}
@@ -55,7 +55,7 @@ def answer_on(
     suspects = attribution.suspects if attribution is not None else ()
     accepted = tuple(_accepted(suspects, terms))
     checks = check_all(
-        entries, budgets, difference.lines if difference is not None and held else None
+        entries, budgets, difference.lines if difference is not None and is_compared else None
     )
     if attribution is not None and accepted:
         names = {suspect.fingerprint for suspect, _ in accepted}

@@ -128,12 +128,12 @@ def difference_cell(entry: JudgedRun) -> str:
         return NOTHING
     if not difference.differing:
         return tr("identical in {compared} calls", compared=difference.compared)
-    told = tr(
+    text = tr(
         "differ in {differing} of {compared} calls",
         differing=difference.differing,
         compared=difference.compared,
     )
-    return told + _amount_apart(difference)
+    return text + _amount_apart(difference)
 
 
 def short_difference_cell(entry: JudgedRun) -> str:
@@ -225,9 +225,9 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
         share = f"{tr(', ')}{100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
-        told = format_rate(saved, base.unit, work)
+        amount = format_rate(saved, base.unit, work)
         return tr(
-            "{saved} of {title}{share}", saved=told, title=short_title(base.series), share=share
+            "{saved} of {title}{share}", saved=amount, title=short_title(base.series), share=share
         )
     if trend.rate_low > base.rate_high:
         return tr(

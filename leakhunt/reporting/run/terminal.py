@@ -98,8 +98,8 @@ def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:
     verdict, style = entry.verdict, _style(entry.verdict)
     named = (f"{sign(verdict)} {entry.variant}{tr(': ')}", style)
     yield Text.assemble(named, str(verdict.sentence))
-    if told := limit_line(verdict):
-        yield Text(f"  {told}", _WARNING if verdict.warns else "")
+    if limit := limit_line(verdict):
+        yield Text(f"  {limit}", _WARNING if verdict.warns else "")
     for line in short_peak_lines(entry):
         yield Text(f"  {line}")
 

@@ -173,10 +173,10 @@ def test_a_damaged_pyproject_that_was_meant_as_a_policy_is_one(text: str, is_mea
 def test_a_variants_budgets_go_over_the_scenarios_over_the_files() -> None:
     policy = read(WHOLE)
     vad = policy.of("fsmn-vad", "any")
-    told = {budget.text for budget in vad.budgets_of("naive")}
-    assert told == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
-    told = {budget.text for budget in vad.budgets_of("tensors-few")}
-    assert told == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("naive")}
+    assert values == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("tensors-few")}
+    assert values == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         (
             "variants = ['naiv']",
@@ -276,9 +276,9 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
         ),
     ],
 )
-def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, told: str) -> None:
+def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, expected: str) -> None:
     (policy,) = read(f"\n[scenarios.x]\n{lines}\n").scenarios
-    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {told}")):
+    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {expected}")):
         policy.gated(VARIANTS)
 
 
