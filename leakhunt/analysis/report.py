@@ -14,6 +14,7 @@ from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.attribution.same_growth import growth_apart, same_inputs, same_work
+from leakhunt.analysis.conclusion import conclusion
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
@@ -51,7 +52,8 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     trials, boards = remedy_trials(runs), allocator_boards(runs)
-    return Report(title, tuple(entries), command, generator, trials, allocators=boards)
+    report = Report(title, tuple(entries), command, generator, trials, allocators=boards)
+    return replace(report, conclusion=conclusion(report))
 
 
 def _judged(

@@ -64,6 +64,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"**{_escaped(summary(report))}**"
     yield ""
+    for sentence in report.conclusion:
+        yield f"- {_escaped(str(sentence))}"
+    if report.conclusion:
+        yield ""
     titles = tuple(map(tr, (*_SHORT_HEADINGS, *_LAST_HEADINGS[work_of(report)])))
     yield from _table(titles, (_short_row(entry, report) for entry in report.entries))
     yield ""

@@ -20,7 +20,6 @@ from leakhunt.model.series import (
     short_title,
 )
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.reporting.charts.remedy_points import saved_series
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
 
@@ -203,7 +202,7 @@ def remedies(report: Report) -> tuple[RemedyRow, ...]:
     """One a variant other than the reference, where both can be compared."""
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return ()
-    read, work, series = report.entries[0].verdict.trends, work_of(report), saved_series(report)
+    read, work, series = report.entries[0].verdict.trends, work_of(report), report.saved_series
     return tuple(
         RemedyRow(
             entry.variant,
