@@ -129,7 +129,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
 
 def causes_for(environment: Mapping[str, str]) -> tuple[Cause, ...]:
     """The causes that come with leakhunt, as far as they concern what is installed there."""
-    versions = {
+    versions: dict[str, str] = {
         canonicalize_name(name): version for name, version in library_versions(environment).items()
     }
     return tuple(cause for cause in catalogue() if concerns(cause, versions))
