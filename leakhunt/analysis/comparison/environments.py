@@ -46,7 +46,7 @@ _HASH_SEED = "env PYTHONHASHSEED"
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
-_SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
+_CHECKSUM_OF = {"weights": "weights_sha256"}
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
 _CALLS_ARE = {
@@ -142,7 +142,7 @@ def _of_inputs(facts: Mapping[str, Text]) -> Iterator[tuple[str, tuple[str, Matt
     for name, value in facts.items():
         if name == LIMIT:
             continue
-        exact = _SAID_BY_CHECKSUM.get(name, "") in facts
+        exact = _CHECKSUM_OF.get(name, "") in facts
         about_inputs = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
         matter = Matter.INPUTS if about_inputs and not exact else Matter.SHOWN
         yield name, (english(value), Matter.MACHINE if name in _MACHINE else matter)

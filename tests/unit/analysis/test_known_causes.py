@@ -208,7 +208,7 @@ def test_an_entry_of_the_least_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("[[cause", "invalid TOML"),
         (ENTRY.replace('reason = "because"\n', ""), "cause made: missing reason"),
@@ -224,7 +224,7 @@ def test_an_entry_of_the_least_is_read() -> None:
     ],
     ids=["toml", "missing", "nothing", "pattern", "unknown", "sort", "bound", "twice"],
 )
-def test_a_bad_catalogue_is_one_clear_line(text: str, told: str) -> None:
-    with pytest.raises(BadFile, match=re.escape(told)) as raised:
+def test_a_bad_catalogue_is_one_clear_line(text: str, expected: str) -> None:
+    with pytest.raises(BadFile, match=re.escape(expected)) as raised:
         read_catalogue(text, "made.toml")
     assert str(raised.value).startswith("made.toml: ")

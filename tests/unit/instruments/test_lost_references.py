@@ -103,11 +103,11 @@ def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
 
 
 def test_what_is_kept_where_everybody_sees_it_is_not_lost(made: ModuleType) -> None:
-    kept: list[Any] = []
+    retained: list[Any] = []
 
     def call(state: Any, item: dict[str, Any]) -> Any:
-        kept.append(made.returns(item["body"]))
-        kept.append([item["body"][0]])
+        retained.append(made.returns(item["body"]))
+        retained.append([item["body"][0]])
         return made.returns(item["body"])
 
     assert looked_at(call, request).found() == []
