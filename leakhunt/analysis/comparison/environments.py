@@ -33,6 +33,7 @@ from leakhunt.model.comparison import (
     Mismatch,
     absent,
 )
+from leakhunt.model.libraries import LIBRARIES
 from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.run import Run
 from leakhunt.text.message import Message, Text, english, joined, read_back
@@ -158,7 +159,7 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
             yield name, (value, Matter.MEMORY)
         elif name in _MACHINE and value != _UNKNOWN:
             yield name, (value, Matter.MACHINE)
-        elif name == "python" or "commit" in name:
+        elif name in ("python", LIBRARIES) or "commit" in name:
             yield name, (value, Matter.SHOWN)
         elif name not in _MACHINE:
             yield f"{PACKAGE}{name}", (value, Matter.SHOWN)

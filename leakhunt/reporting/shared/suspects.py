@@ -83,6 +83,8 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
     yield tr("evidence"), tr("; ").join(map(str, suspect.evidence))
     if suspect.cause is not None:
         yield tr("reason"), tr(suspect.cause.reason)
+        if versions := [each for each in suspect.cause.distributions if set(each) & set("<>=")]:
+            yield tr("affected versions"), ", ".join(versions)
         yield tr("fix"), tr(suspect.cause.remedy.text)
         if plan is not None:
             yield tr("verify"), _verify(suspect.cause, plan)

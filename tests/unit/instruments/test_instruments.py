@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from leakhunt.analysis.attribution.clusters import clusters
+from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import (
@@ -375,7 +376,11 @@ def test_memray_tells_the_container_and_the_sites_that_feed_it(
         return [bytearray(500)]
 
     found = hunted(start(Instrument.MEMRAY, state), state, call, (*MARKS, 84))
-    (suspect,) = (each for each in clusters(found, mappings=False) if each.bytes_per_call > 500)
+    (suspect,) = (
+        each
+        for each in clusters(found, mappings=False, causes=catalogue())
+        if each.bytes_per_call > 500
+    )
     assert suspect.lead.chain == ("State.kept", "list", "list")
     assert suspect.retained == RetainedPerCall(1, exact=True)
     assert suspect.where is not None and suspect.where.source == "return [bytearray(500)]"
