@@ -7,7 +7,7 @@ from typing import Any
 
 # What the bounds of an interval are called in a text, and what stands between them in English.
 _PAIRS = (("low", "high"), ("least", "most"))
-_BOUND = re.compile(r"(-?[\d.,]+) ([^\d\s]\D*)")
+_BOUND = re.compile(r"([+-]?[\d.,]+) ([^\d\s]\D*)")
 
 
 def lower_bound(low: str, high: str) -> str:

@@ -18,6 +18,7 @@ from leakhunt.text.message import message, to_json
         ("57.2 KiB", "59.2 KiB", "57.2"),
         ("57.2 KiB/call", "59.2 KiB/call", "57.2"),
         ("-1.25 KiB", "1.25 KiB", "-1.25"),
+        ("+1 %", "+5.2 %", "+1"),
         ("1,024 calls", "2,048 calls", "1,024"),
         ("900 B", "1.20 KiB", "900 B"),
         ("0 B", "1.20 KiB", "0 B"),
