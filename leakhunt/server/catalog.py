@@ -120,7 +120,7 @@ class Shelf:
             raise NotHere(
                 message(
                     "serve.needs-extra",
-                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                    "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
                     extra=renderer.extra,
                 )
             )

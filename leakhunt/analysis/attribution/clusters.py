@@ -22,6 +22,8 @@ from leakhunt.model.attribution import (
     Origin,
 )
 
+# What memray calls the heap that a block is in.
+MAPPING, PYTHON_HEAP = "mapping", "Python"
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
@@ -61,7 +63,9 @@ class Cluster:
 
 
 @dataclass
-class _Site:
+class RetainedSite:
+    """A site of which blocks or bytes stay; `claimed`: a container holds them."""
+
     finding: Finding
     blocks: RetainedPerCall | None
     bytes_per_call: float
@@ -73,7 +77,7 @@ def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause
 
     `causes` are the known ones that come into question.
     """
-    sites = {site.finding.key: site for site in _retained_sites(findings)}
+    sites = {site.finding.key: site for site in retained_sites(findings)}
     found = list(_containers(findings, sites, causes))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
@@ -105,7 +109,8 @@ def named_frame(stack: Sequence[Frame]) -> Frame:
     return next((frame for frame in inside if frame.function != STRIPPED), stack[0])
 
 
-def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
+def retained_sites(findings: Iterable[Finding]) -> Iterator[RetainedSite]:
+    """The sites of which anything stays, by what was counted in every window."""
     for finding in findings:
         if finding.sort is not FindingKind.SITE:
             continue
@@ -113,7 +118,7 @@ def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
         blocks = stays(finding.calls, finding.counts)
         grown = stays(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
-            yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
+            yield RetainedSite(finding, blocks, _bytes_per_call(finding, blocks))
 
 
 def _bytes_per_call(site: Finding, blocks: RetainedPerCall | None) -> float:
@@ -139,7 +144,7 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
 
 
 def _containers(
-    findings: Sequence[Finding], sites: dict[str, _Site], causes: Sequence[Cause]
+    findings: Sequence[Finding], sites: dict[str, RetainedSite], causes: Sequence[Cause]
 ) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
@@ -160,13 +165,11 @@ def _containers(
         return entry[0].sort is FindingKind.CONTAINER, -size(entry)
 
     for finding, rate in sorted(growing, key=order):
-        claimed = [
-            sites[key]
-            for key in finding.keeps
-            if key in sites and not sites[key].claimed and not _is_cached(sites[key], causes)
-        ]
+        kept = [sites[key] for key in finding.keeps if key in sites]
+        claimed = [each for each in kept if not each.claimed and not _is_cached(each, causes)]
         if traced and not claimed:
             continue
+        shared = any(each.claimed for each in kept)
         slots = finding.facts.get("slot_bytes", 0)
         others = [site for key, site in sites.items() if key not in kept_by_any]
         for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
@@ -174,11 +177,12 @@ def _containers(
         # memray sees what the items have in native memory, too.
         by_memray = finding.instrument is Instrument.MEMRAY
         sees_all = by_memray and any(site.finding.what == "malloc" for site in claimed)
-        each = slots if sees_all else finding.facts.get("native_bytes", 0) + slots
-        yield _cluster(finding, rate, claimed, each * rate.per_call)
+        # Items that another container has as well were counted with that.
+        native = 0 if sees_all or shared else finding.facts.get("native_bytes", 0)
+        yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
 
 
-def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
+def _is_cached(site: RetainedSite, causes: Sequence[Cause]) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
@@ -187,8 +191,8 @@ def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
 
 
 def _nodes(
-    claimed: Sequence[_Site], others: Iterable[_Site], slots_per_call: float
-) -> Iterator[_Site]:
+    claimed: Sequence[RetainedSite], others: Iterable[RetainedSite], slots_per_call: float
+) -> Iterator[RetainedSite]:
     """The container's own nodes: from the lines that fill it, and within its bytes per item."""
     lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
     for site in others:
@@ -202,7 +206,7 @@ def _line(frame: Frame) -> tuple[str, str, str]:
 
 
 def _cluster(
-    lead: Finding, rate: RetainedPerCall, sites: Sequence[_Site], more: float = 0.0
+    lead: Finding, rate: RetainedPerCall, sites: Sequence[RetainedSite], more: float = 0.0
 ) -> Cluster:
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
@@ -228,9 +232,9 @@ def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
                 yield Cluster(finding, grown, grown.per_call)
 
 
-def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
+def _by_line(sites: Iterable[RetainedSite]) -> Iterator[Cluster]:
     """What no container claims, by the line of the user's code it comes from."""
-    lines: dict[tuple[str, str, str], list[_Site]] = {}
+    lines: dict[tuple[str, str, str], list[RetainedSite]] = {}
     for site in sites:
         if site.blocks is None:
             continue  # a buffer that grows, as the array behind a list does
@@ -271,9 +275,11 @@ def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
-def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> Iterator[Cluster]:
+def _native(
+    sites: Iterable[RetainedSite], mappings: bool, causes: Sequence[Cause]
+) -> Iterator[Cluster]:
     """Native sites by known cause, or by the user's line and what it called."""
-    groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
+    groups: dict[tuple[str, ...], tuple[Cause | None, list[RetainedSite]]] = {}
     for site in sites:
         if site.blocks is None:
             continue
@@ -281,7 +287,7 @@ def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> 
         key = (cause.id,) if cause is not None else _called(site.finding.stack)
         groups.setdefault(key, (cause, []))[1].append(site)
     for cause, together in groups.values():
-        heap = [site for site in together if site.finding.what != "mapping" or mappings]
+        heap = [site for site in together if site.finding.what != MAPPING or mappings]
         if not heap:
             continue
         largest = max(heap, key=lambda site: site.bytes_per_call)
@@ -324,6 +330,16 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if FindingKind.RESOURCE in (one.lead.sort, other.lead.sort):
         return False
-    if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
+    if (one.cause is None) != (other.cause is None) and not (_of_python(one) and _of_python(other)):
+        return False
+    if one.where is None or other.where is None:
         return False
     return _line(one.where) == _line(other.where)
+
+
+def _of_python(cluster: Cluster) -> bool:
+    """Whether blocks of Python's heap are among it: a known cause of them is that of the line."""
+    return any(
+        each.instrument is not Instrument.MEMRAY or each.what == PYTHON_HEAP
+        for each in cluster.findings
+    )
