@@ -104,7 +104,8 @@ def attribute(
             instruments=instruments,
             lines=lines,
         )
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    # Of few calls it is not known what they grow by.
+    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
     ranked = sorted(
         (each for each in _without_lines(found) if _matters(each, growth)),
