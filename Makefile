@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-all lint gate bench truth translations schemas clean
 
 demo: $(STAMP)
-	$(BIN)/leakhunt run fsmn-vad
+	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2 --budget 45
 
 # Threads of OpenMP wait without turning: tests that use torch side by side get along on few cores.
 # In the order of the files: those with many short tests, which come last, fill up what the long leave.

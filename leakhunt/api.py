@@ -77,6 +77,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
+    jobs: int = 1,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -107,6 +108,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
         timeout: a worker without a new sample for so many seconds has hung.
         hunt: where something grows, run it again under an instrument that names what keeps it.
+        jobs: variants that are measured at the same time; bytes stay as they are, times do not.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
             of a call.
@@ -143,7 +145,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     )
     renderers = _renderers(formats, told)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out), hunt=hunt)
+        return running.run(request, renderers, told, out=_path(out), hunt=hunt, jobs=jobs)
     if not callable(target) or variants:
         raise UsageError(
             message(

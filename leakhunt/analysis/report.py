@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.allocator_board import allocator_boards
-from leakhunt.analysis.attribution.attribute import attribute
+from leakhunt.analysis.attribution.attribute import attribute, is_growing
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
+from leakhunt.analysis.attribution.same_growth import growth_apart, same_inputs, same_work
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
@@ -25,7 +28,7 @@ from leakhunt.model.plan import Plan, PlannedLoad, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
-from leakhunt.text.message import joined
+from leakhunt.text.message import joined, message, sentences
 
 # As `PlannedLoad` names a service that ran already, its port, and requests of our own.
 _RAN_ALREADY = "pid "
@@ -42,18 +45,23 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     measured = [run for run in runs if run.plan.is_measured]
     reference = next((run for run in measured if run.plan.variant == run.plan.reference), None)
     ordered = sorted(measured, key=lambda run: (run is not reference, run.started_at))
-    entries = tuple(_judged(run, reference, runs) for run in ordered)
+    entries: list[JudgedRun] = []
+    for run in ordered:
+        entries.append(_judged(run, reference, runs, entries[0] if entries else None))
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     trials, boards = remedy_trials(runs), allocator_boards(runs)
-    return Report(title, entries, command, generator, trials, allocators=boards)
+    return Report(title, tuple(entries), command, generator, trials, allocators=boards)
 
 
-def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
-    comparable = reference is not None and _same_inputs(reference.plan, run.plan)
+def _judged(
+    run: Run, reference: Run | None, runs: Sequence[Run], first: JudgedRun | None
+) -> JudgedRun:
+    """The entry of a run; `first` is that of the first, whose causes may be its own."""
+    comparable = reference is not None and same_inputs(reference.plan, run.plan)
     base = reference if comparable else None
     verdict = judge(run)
-    same = [each for each in runs if _same_work(each.plan, run.plan)]
+    same = [each for each in runs if same_work(each.plan, run.plan)]
     watched = sorted(
         (each for each in same if each.plan.instrument is not None),
         key=lambda each: each.started_at,
@@ -61,8 +69,12 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
     told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
     past = _ceiling(run, told, runs)
+    full = _full_bytes(told, past)
     if told is not None:
         verdict = _joined(run, verdict, told, past)
+    elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
+        verdict = alike
+        full = _full_bytes(first.attribution, first.ceiling)
     height = peak(run)
     return JudgedRun(
         run=run,
@@ -74,7 +86,7 @@ def _judged(run: Run, reference: Run | None, runs: Sequence[Run]) -> JudgedRun:
         ceiling=past,
         load_summary=load_summary(run),
         peak=height,
-        recommended_limit=recommended_limit(run, verdict, height, _full_bytes(told, past)),
+        recommended_limit=recommended_limit(run, verdict, height, full),
     )
 
 
@@ -84,6 +96,24 @@ def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None)
     if (judged.status, judged.kind) == (verdict.status, verdict.kind):
         return judged
     return with_forecast(run, judged, levels_after=told.ceiling_calls)
+
+
+def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict | None:
+    """The verdict on a run that was not looked into, if it grows as the first does."""
+    if first.attribution is None or not is_growing(verdict):
+        return None
+    apart = growth_apart(run, first.run)
+    if apart is None:
+        return None
+    alike = message(
+        "attribution.grows-alike",
+        "Same growth as {variant}, call by call (difference at most {rate}), whose causes were"
+        " found",
+        variant=first.run.plan.variant,
+        rate=Rate(apart),
+    )
+    judged = _joined(run, verdict, first.attribution, first.ceiling)
+    return replace(judged, sentence=sentences([judged.sentence, alike]))
 
 
 def _hunt_words(plans: Sequence[Plan]) -> list[str] | None:
@@ -105,7 +135,7 @@ def _ceiling(run: Run, attribution: Attribution | None, runs: Sequence[Run]) -> 
     if attribution is None or attribution.ceiling_bytes is None:
         return None
     past = (each for each in runs if each.plan.role is Role.CEILING)
-    last = next((each for each in past if _same_work(each.plan, run.plan)), None)
+    last = next((each for each in past if same_work(each.plan, run.plan)), None)
     return ceiling(last, judge(last), attribution.ceiling_bytes) if last is not None else None
 
 
@@ -114,16 +144,6 @@ def _full_bytes(attribution: Attribution | None, past: Ceiling | None) -> float:
     if past is not None:
         return past.found_bytes
     return 0.0 if attribution is None else attribution.ceiling_bytes or 0.0
-
-
-def _same_work(one: Plan, other: Plan) -> bool:
-    return (one.variant, one.environment) == (other.variant, other.environment) and _same_inputs(
-        one, other
-    )
-
-
-def _same_inputs(one: Plan, other: Plan) -> bool:
-    return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
 
 
 def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:

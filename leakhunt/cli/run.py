@@ -17,6 +17,13 @@ from leakhunt.reporting.registry import RunRenderer
 @click.command("run", cls=Verb)
 @measuring_options
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Variants to measure at the same time: bytes stay exact, times do not",
+)
+@click.option(
     "--no-hunt", is_flag=True, help="Do not run again to find out who keeps memory that grows"
 )
 def command(
@@ -25,6 +32,7 @@ def command(
     renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
     no_hunt: bool,
+    jobs: int,
     **given: Any,
 ) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.
@@ -37,6 +45,8 @@ def command(
     from leakhunt.engine.run import run
 
     with display.open() as events:
-        result = run(run_request(target, **given), renderers, events, out=out, hunt=not no_hunt)
+        result = run(
+            run_request(target, **given), renderers, events, out=out, hunt=not no_hunt, jobs=jobs
+        )
     print_report(result.report, result.files)
     return result.exit_code

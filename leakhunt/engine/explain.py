@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from threading import Event
 
-from leakhunt.analysis.attribution.attribute import attribute, is_growing
+from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.few_calls import growing_resources
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
+from leakhunt.analysis.attribution.same_growth import growth_apart
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
@@ -96,23 +98,25 @@ def explained(
     wanted: Sequence[Instrument] = (),
     *,
     until_ceiling: bool = False,
-    also_filled: bool = True,
+    first: Run | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Run]:
     """A measured variant again: under instruments, and past the ceiling of its cache.
 
-    Nothing where nothing grows, unless instruments are `wanted`; `also_filled`: a cache that has
-    filled is looked into as well. The run past a ceiling comes where the budget of the plan allows
-    it, or if it is asked for by `until_ceiling`.
+    Nothing where nothing grows, unless instruments are `wanted`; nor where a `first` variant
+    was looked into, and this one grows as that does, or has a cache that has filled. The run past a
+    ceiling comes where the budget of the plan allows it, or if `until_ceiling` asks for it.
+    Once `stop` is set, a run ends as if the user had ended it.
     """
     verdict = judge(run)
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
-    if not run.calls_done or not (wanted or _is_open(run, verdict, grown, also_filled)):
+    if not run.calls_done or not (wanted or _is_open(run, verdict, grown, first)):
         return
     variant = run.plan.variant
     usable = usable_on(run.plan.device)
     group = tuple(f"{variant}.under-{each}" for each in Instrument)
     found: list[Run] = []
-    carry = partial(prepared.carry_out, group=group)
+    carry = partial(prepared.carry_out, group=group, stop=stop)
     plan_under = instrumented_plan
     if has_dear_calls(run):
         plan_under = exact_counts_plan
@@ -129,7 +133,7 @@ def explained(
     too_far = _too_far(run, verdict, attribution.ceiling_calls, until_ceiling)
     if too_far is None:
         plan = ceiling_plan(run.plan, attribution.ceiling_calls)
-        yield prepared.carry_out(plan, f"{variant}.until-ceiling")
+        yield prepared.carry_out(plan, f"{variant}.until-ceiling", stop=stop)
     elif until_ceiling:
         prepared.events.noted(
             message(
@@ -141,11 +145,13 @@ def explained(
         )
 
 
-def _is_open(run: Run, verdict: Verdict, grown: Run, also_filled: bool) -> bool:
-    """Whether there is growth to be explained."""
+def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
+    """Whether there is growth to be explained that the `first` run does not have."""
     if grown is not run:
-        return also_filled
-    return is_growing(verdict) or has_dear_calls(run)
+        return first is None
+    if has_dear_calls(run):
+        return True
+    return grows_visibly(run, verdict) and (first is None or growth_apart(run, first) is None)
 
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from leakhunt.engine.settings import sampling_of
 from leakhunt.environment import available_cores
 from leakhunt.errors import BadFile, UsageError
-from leakhunt.model.options import TIMEOUT_SECONDS, Settings
+from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS, Settings
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.scenario import find
 from leakhunt.text.message import message
@@ -152,7 +152,13 @@ def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
         variants=policy.gated(found.variants),
         named=False,
         sampling=sampling_of(
-            policy.calls or found.default_calls, policy.warmup, None, policy.collect, resolve=False
+            policy.calls or found.default_calls,
+            policy.warmup,
+            None,
+            policy.collect,
+            resolve=False,
+            # What is open is measured again, longer: that is the gate's own way.
+            budget=0 if policy.calls or found.default_calls else BUDGET_SECONDS,
         ),
         seed=policy.seed,
         threads=policy.threads or available_cores(),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from contextlib import ExitStack
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -23,6 +21,7 @@ from leakhunt.engine.gate_variant import (
     HuntInterrupted,
     without_baseline,
 )
+from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.revisions import Rival, make, prepared_scenario
 from leakhunt.engine.settings import plan_of
@@ -114,7 +113,7 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
         measured = _Measured(job, context, own)
         if context.rival is not None and not context.stop.is_set():
             measured = _with_rival(measured, context.rival, lasting)
-        answers = _in_parallel(measured.answer, fit, context)
+        answers = in_parallel(measured.answer, fit, context.jobs, context.stop)
         return _result(measured, fit, answers)
 
 
@@ -150,24 +149,6 @@ def _result(
             if answer.attempts and measured.is_new(variant)
         ),
     )
-
-
-def _in_parallel(
-    answer: Callable[[Variant], VariantResult], variants: Sequence[Variant], context: GateContext
-) -> list[VariantResult]:
-    """The answers in the order of the variants, some of them worked out at the same time."""
-    if context.jobs == 1:
-        return list(map(answer, variants))
-    with ThreadPoolExecutor(context.jobs) as pool:
-        # Each in a context of its own, which has the language.
-        answers = [pool.submit(copy_context().run, answer, each) for each in variants]
-        try:
-            wait(answers, return_when=FIRST_EXCEPTION)
-        except KeyboardInterrupt:
-            context.stop.set()
-        if any(each.done() and each.exception() is not None for each in answers):
-            context.stop.set()
-        return [each.result() for each in answers]
 
 
 @dataclass(frozen=True, slots=True)

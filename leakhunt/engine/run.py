@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import Event
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.explain import explained
+from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
-from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
+from leakhunt.environment import available_cores
+from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.options import Settings
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.scenario import Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
+from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,12 @@ def run(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
+    jobs: int = 1,
 ) -> RunResult:
     """Measure the variants of a scenario, one fresh process each, and report on them.
 
-    Where something grows, `hunt` runs the variant again to find out who keeps it.
+    Where something grows, `hunt` runs the variant again to find out who keeps it. `jobs` variants
+    are measured at the same time: bytes stay as they are, times do not.
 
     Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
     ``reports``. An interrupt ends it early; what was measured by then is reported.
@@ -77,8 +84,17 @@ def run(
             not take the results.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
+    if jobs < 1:
+        raise UsageError(
+            message(
+                "argument.too-small", "{name}={value}: expected {least} or more",
+                name="jobs", value=jobs, least=1,
+            )
+        )  # fmt: skip
+    if jobs > 1 and request.threads is None:
+        request = replace(request, threads=max(available_cores() // jobs, 1))
     settings = settings_of(request)
-    return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt)
+    return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt, jobs=jobs)
 
 
 def run_as(
@@ -89,32 +105,52 @@ def run_as(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
+    jobs: int = 1,
 ) -> RunResult:
     """The same for settings that are checked already."""
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
-        runs = measure_variants(prepared)
-        measured = tuple(runs)
-        hunted = measured if hunt else ()
-        # Variants of a scenario have the same caches: one that has filled is looked into once.
-        further = (explained(prepared, each, also_filled=each is runs[0]) for each in hunted)
-        for each in chain.from_iterable(further):
-            runs.append(each)
-            if each.is_interrupted:
-                break
+        groups = _measured(prepared, hunt, jobs)
+        measured = tuple(runs[0] for runs in groups)
+        runs = [run for group in groups for run in group]
+        # Variants of a scenario have the same caches, and often the same growth: once is enough.
+        further = (
+            explained(prepared, group[0], first=measured[0] if number else None)
+            for number, group in enumerate(groups)
+            if hunt and len(group) == 1
+        )
+        if not any(run.is_interrupted for run in runs):
+            for each in chain.from_iterable(further):
+                runs.append(each)
+                if each.is_interrupted:
+                    break
     return result_of(folder, runs, measured, renderers)
+
+
+def _measured(prepared: Session, hunt: bool, jobs: int) -> list[list[Run]]:
+    """The runs of each variant: one, or of the first beside other jobs also what explains it."""
+    group = tuple(each.name for each in prepared.variants)
+    stop = Event()
+
+    def work(variant: Variant) -> list[Run]:
+        if stop.is_set():
+            return []
+        plan = plan_of(prepared.settings, variant, prepared.workplace.device)
+        runs = [prepared.carry_out(plan, variant.name, group, stop)]
+        if hunt and jobs > 1 and variant is prepared.variants[0]:
+            further = explained(prepared, runs[0], stop=stop)
+            while not runs[-1].is_interrupted and (each := next(further, None)) is not None:
+                runs.append(each)
+        if runs[-1].is_interrupted:
+            stop.set()
+        return runs
+
+    return [runs for runs in in_parallel(work, prepared.variants, jobs, stop) if runs]
 
 
 def measure_variants(prepared: Session) -> list[Run]:
     """Measure every variant of a session, until one is interrupted."""
-    group = tuple(each.name for each in prepared.variants)
-    runs: list[Run] = []
-    for variant in prepared.variants:
-        plan = plan_of(prepared.settings, variant, prepared.workplace.device)
-        runs.append(prepared.carry_out(plan, variant.name, group))
-        if runs[-1].is_interrupted:
-            break
-    return runs
+    return [runs[0] for runs in _measured(prepared, hunt=False, jobs=1)]
 
 
 def result_of(

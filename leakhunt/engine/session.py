@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from threading import Event
 
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.engine.executors import Executor, Workplace
@@ -17,6 +17,7 @@ from leakhunt.model.plan import Plan
 from leakhunt.model.run import Run
 from leakhunt.model.scenario import Variant
 from leakhunt.runner.prepared import PREPARE_LOG, variants_for
+from leakhunt.storage.follow import Tail
 from leakhunt.text.message import Text, message
 
 
@@ -30,10 +31,13 @@ class Session:
     folder: Path
     events: Events
 
-    def carry_out(self, plan: Plan, name: str, group: tuple[str, ...] = ()) -> Run:
+    def carry_out(
+        self, plan: Plan, name: str, group: tuple[str, ...] = (), stop: Event | None = None
+    ) -> Run:
         """Carry out a plan into the run file `name`; the run, which tells how it ended.
 
-        `group` are the names of the runs that are shown together with it.
+        `group` are the names of the runs that are shown together with it. Once `stop` is set, the
+        run ends as if the user had ended it.
 
         Raises:
             CannotWrite: the disk does not take the run file.
@@ -42,7 +46,13 @@ class Session:
         if plan.instrument is not None:
             afterwards = message("run.looking-through", "analyzing")
         self.events.started(RunStart(name, plan.calls, afterwards, group or (name,)))
-        outcome = self.workplace.carry_out(plan, name, partial(self.events.sampled, name))
+
+        def sampled(tail: Tail) -> None:
+            if stop is not None and stop.is_set():
+                raise KeyboardInterrupt
+            self.events.sampled(name, tail)
+
+        outcome = self.workplace.carry_out(plan, name, sampled)
         self.events.ended(name, outcome)
         return self.workplace.load(name)
 

@@ -90,12 +90,13 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         variants=variants,
         named=len(variants) < len(found.variants),
         sampling=sampling_of(
-            request.calls or found.default_calls,
+            request.calls or (None if request.resolve else found.default_calls),
             request.warmup,
             request.calls_per_sample,
             request.collect,
             request.resolve,
-            request.budget,
+            # A number of calls that was asked for is kept to.
+            request.budget if request.calls is None else 0,
         ),
         seed=request.seed,
         threads=request.threads or available_cores(),
@@ -205,7 +206,8 @@ def sampling_of(
                 calls=calls,
             )
         )
-    return Sampling(calls, unjudged, each, "always" if collect == "always" else "never", resolve)
+    collect = "always" if collect == "always" else "never"
+    return Sampling(calls, unjudged, each, collect, resolve, budget or None)
 
 
 def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import Any
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
-from leakhunt.instruments.distributions import distribution_of
+from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop, is_python
 from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
@@ -106,6 +106,7 @@ class BothHeaps:
 
     def start(self, call: Call) -> Call:
         """Nothing to start: the first stretch begins at the first mark."""
+        read_records()
         return self._lost.wrapped(call)
 
     def mark(self, calls: int) -> None:

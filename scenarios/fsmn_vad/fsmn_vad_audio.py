@@ -19,13 +19,14 @@ from leakhunt.errors import BadFile
 from leakhunt.scenario.inputs import given_files
 
 RATE_HZ = 16_000
-SHORTEST_SECONDS = 1.0
-LONGEST_SECONDS = 40.0
+# Clips of ever new lengths: short ones show the same as long ones, in less time.
+FRAME_SECONDS = 0.01
+VARIED_SECONDS = {"varied": (1.0, 10.0), "long-varied": (1.0, 40.0)}
 FIXED_SECONDS = 5.0
 # One length for all calls, by the word that asks for it.
 ONE_LENGTH_SECONDS = {"fixed": FIXED_SECONDS, "half-hour": 1800.0, "hour": 3600.0}
 AS_RECORDED = "as-recorded"
-LENGTHS = ("varied", *ONE_LENGTH_SECONDS, AS_RECORDED)
+LENGTHS = (*VARIED_SECONDS, *ONE_LENGTH_SECONDS, AS_RECORDED)
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
 # Generated sound: bursts with harmonics of a gliding pitch and a syllable-like envelope, pauses
@@ -121,15 +122,17 @@ class Stretch:
 class Clips:
     """The inputs of a run, one file per call.
 
-    `lengths` is ``varied`` (a length of its own for every call), one of `ONE_LENGTH_SECONDS` (the
-    same stretch of sound each time, shorter where the recording is) or ``as-recorded`` (the user's
-    files as they are, in turn). `seconds` is how long the clip is that `file` gave last.
+    `lengths` is one of `VARIED_SECONDS` (a length of its own for every call), one of
+    `ONE_LENGTH_SECONDS` (the same stretch of sound each time, shorter where the recording is) or
+    ``as-recorded`` (the user's files as they are, in turn). `seconds` is how long the clip is that
+    `file` gave last.
     """
 
     def __init__(self, files: Sequence[Path], lengths: str, seed: int, folder: Path) -> None:
         self._files = tuple(files)
         self._one_length = ONE_LENGTH_SECONDS.get(lengths)
-        made_seconds = max(2 * LONGEST_SECONDS, self._one_length or 0.0)
+        self._varied_seconds = VARIED_SECONDS.get(lengths, VARIED_SECONDS["varied"])
+        made_seconds = max(2 * self._varied_seconds[1], self._one_length or 0.0)
         self._sounds = [_Sound.read(file) for file in files] or [_Sound.made(seed, made_seconds)]
         self._clip = folder / "clip.wav"
         self._lengths = lengths
@@ -142,7 +145,7 @@ class Clips:
         longest = max(sound.seconds for sound in self._sounds)
         if self._lengths == AS_RECORDED:
             return longest
-        return min(self._one_length or LONGEST_SECONDS, longest)
+        return min(self._one_length or self._varied_seconds[1], longest)
 
     def file(self, call: int) -> Path:
         """The file of this call; the same path is written anew each time unless as recorded."""
@@ -163,7 +166,7 @@ class Clips:
             frames = min(round(self._one_length * sound.rate_hz), len(sound.data))
             generator = np.random.default_rng([self._seed, 2])
             return Stretch(0, int(generator.integers(len(sound.data) - frames + 1)), frames)
-        return _varied(self._sounds, call, np.random.default_rng([self._seed, 2, call]))
+        return _varied(self._sounds, call, self._varied_seconds, self._seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +188,23 @@ class _Sound:
         return len(self.data) / self.rate_hz
 
 
-def _varied(sounds: Sequence[_Sound], call: int, generator: np.random.Generator) -> Stretch:
+def _varied(
+    sounds: Sequence[_Sound],
+    call: int,
+    seconds: tuple[float, float],
+    seed: int,
+) -> Stretch:
+    """A length of its own for every call, as long as there are any: the detector counts frames."""
+    generator = np.random.default_rng([seed, 2, call])
     source = call % len(sounds)
     sound = sounds[source]
-    longest = min(LONGEST_SECONDS, sound.seconds)
-    shortest = min(SHORTEST_SECONDS, longest)
-    frames = round(generator.uniform(shortest, longest) * sound.rate_hz)
+    longest = min(seconds[1], sound.seconds)
+    shortest = min(seconds[0], longest)
+    lengths = max(round((longest - shortest) / FRAME_SECONDS), 1)
+    turn, place = divmod(call // len(sounds), lengths)
+    length = np.random.default_rng([seed, 3, turn]).permutation(lengths)[place]
+    frames = min(
+        round((shortest + (length + 0.5) * FRAME_SECONDS) * sound.rate_hz), len(sound.data)
+    )
     first = int(generator.integers(len(sound.data) - frames + 1))
     return Stretch(source, first, frames)

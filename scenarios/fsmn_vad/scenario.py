@@ -22,11 +22,13 @@ EXTRA = "fsmn-vad"
 REQUIRES = ("torch", "torchaudio", "funasr", "modelscope", "addict")
 DEVICES = ("cpu", "cuda")
 RESULT = "intervals"
+# As many for every variant; the caches that fill on the way are looked into, and run past once.
+CALLS = 250
 OPTIONS = {
     "lengths": (
         "",
-        ("", "varied", "fixed", "half-hour", "hour", "as-recorded"),
-        "clip lengths; default: varied, or as-recorded with --audio",
+        ("", "varied", "long-varied", "fixed", "half-hour", "hour", "as-recorded"),
+        "clip lengths; default: varied (1 to 10 s), or as-recorded with --audio",
     ),
     "audio": ("", (), "your own recordings: a file or a folder (wav, flac, mp3)"),
     "weights": ("auto", (), "auto, hub, stand-in, or a model directory"),

@@ -27,7 +27,6 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
             2,
             "--resolve cannot be combined with --calls",
         ),
-        (["run", "null", "--resolve"], 2, "--resolve cannot be combined with --calls"),
         (["run", "leak-zoo-bounded", "--warmup", "9"], 2, "--warmup needs --calls"),
         (["run", "null", "--collect", "often"], 2, "--collect"),
         (["run", "null", "--device", "cuda"], 2, "runs on cpu, not on cuda"),

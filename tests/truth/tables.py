@@ -15,6 +15,7 @@ from typing import Any
 from allocator_zoo import AllocatorTrial
 from allocator_zoo import summary as summary_of_allocators
 from cache_bounds import BOUNDS
+from gpu_table import section as gpu_section
 
 from leakhunt.amounts import format_bytes
 from leakhunt.analysis.evaluation import confusion, score
@@ -65,6 +66,8 @@ def _lines() -> Iterator[str]:
     yield from _allocators()
     yield from _gates()
     yield from _forecasts()
+    if (FOLDER / "gpu.json").exists():
+        yield from gpu_section(json.loads((FOLDER / "gpu.json").read_bytes()))
     yield "## Simulated curves: comparison with other rules"
     yield ""
     yield from _curves()

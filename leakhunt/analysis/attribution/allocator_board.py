@@ -29,7 +29,7 @@ from leakhunt.text.message import Message, Text, joined, message
 
 # One that takes longer than by this share is not recommended, whatever it saves.
 _SLOWER_SHARE = 0.05
-# Less is no reason to preload anything: so many bytes, and this share of RSS.
+# Less is no reason to preload anything: this many bytes, and this share of RSS.
 _LEAST_SAVED_BYTES = 1 << 20
 _LEAST_SAVED_SHARE = 0.02
 

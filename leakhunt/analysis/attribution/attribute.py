@@ -38,6 +38,8 @@ _LEAST_SHARE = 0.01
 _LEAST_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
+# Beside those, so much that is not the same at every call may be chance.
+_CHANCE_SHARE = 0.05
 MOST_SUSPECTS = 8
 # From here on the sentence says that the suspects come to more than the growth.
 _TOO_MUCH = 1.25
@@ -162,6 +164,20 @@ def is_growing(verdict: Verdict) -> bool:
     )
 
 
+def grows_visibly(run: Run, verdict: Verdict) -> bool:
+    """Whether growth is worth another run: not where only few bytes of Python blocks are left.
+
+    What is open then is whether it goes on, and not by how much.
+    """
+    if verdict.status is Status.LEAK or rss_alone(verdict) is not None:
+        return True
+    rising = {name for name, trend in verdict.trends.items() if trend.rises_undecided}
+    left = remains(run, PYTHON_LIVE)
+    if rising == {PYTHON_BLOCKS} and left is not None:
+        return left.pieces[-1] > tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
+    return bool(rising)
+
+
 def rss_alone(verdict: Verdict) -> Trend | None:
     """RSS, where it rises and the process that was measured does not tell its live heap.
 
@@ -251,12 +267,17 @@ def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
 
 
 def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
-    """Whether bounded caches explain (nearly) all, and nothing else is suspect."""
+    """Whether bounded caches explain (nearly) all, and nothing else stays of every call."""
     ends = [suspect for suspect in suspects if suspect.ceiling_bytes is not None]
     others = [suspect for suspect in suspects if suspect.ceiling_bytes is None]
-    if not ends or others or growth is None:
+    if not ends or growth is None or any(_stays(each, growth) for each in others):
         return False
     return sum(suspect.bytes_per_call or 0.0 for suspect in ends) >= _BOUNDED_SHARE * growth
+
+
+def _stays(suspect: Suspect, growth: float) -> bool:
+    """Whether a suspect without an end is more than what comes and goes while others watch."""
+    return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
 
 
 def _sentence(found: Attribution, work: Work) -> Text:

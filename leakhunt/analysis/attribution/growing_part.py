@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import replace
 
 from leakhunt.analysis.attribution.attribute import is_growing
@@ -22,13 +23,14 @@ def growing_part(run: Run, verdict: Verdict) -> tuple[Run, Verdict] | None:
     after = level_after(verdict.trends)
     if after is None or live_growth(run) < LEAST_FILLED_BYTES:
         return None
-    part = _until(run, run.judged_from + int(after * _FILLING_SHARE / run.calls_per_sample))
+    before = run.calls[run.judged_from - 1] if run.judged_from else 0
+    part = _until(run, bisect_right(run.calls, _FILLING_SHARE * (before + after)))
     then = judge(part, power=False)
     return (part, then) if is_growing(then) else None
 
 
 def _until(run: Run, samples: int) -> Run:
-    """`run` as it was after so many samples."""
+    """`run` as it was after that number of samples."""
     return replace(
         run,
         samples={name: values[:samples] for name, values in run.samples.items()},

@@ -50,7 +50,7 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
         size=Amount(past.found_bytes if past else size),
         ceiling_calls=calls,
         known=_MEASURED if past else _PROJECTED,
-        names=joined(_causes(attribution.suspects), " and ", ""),
+        names=_names(attribution),
     )
     until_then = message(
         "attribution.until-bounded",
@@ -67,14 +67,15 @@ def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) ->
 
 
 def _ends_before(verdict: Verdict, calls: int) -> bool:
-    """Whether the memory is used up before so many calls."""
+    """Whether the memory is used up before that number of calls."""
     return verdict.forecast is not None and verdict.forecast.comes_within(calls)
 
 
 def _names(attribution: Attribution) -> Text:
-    """Those with a known cause by that, else the first suspect."""
-    known = _causes(attribution.suspects)
-    return joined(known or [attribution.suspects[0].title], " and ", "")
+    """Those that a library is known for by that, else what holds the first suspect."""
+    known = [each for each in attribution.suspects if each.cause and each.cause.bound]
+    first = attribution.suspects[0]
+    return joined(_causes(known) or [first.chain[0] if first.chain else first.title], " and ", "")
 
 
 def _causes(suspects: Sequence[Suspect]) -> list[Message]:

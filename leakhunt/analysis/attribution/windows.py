@@ -19,8 +19,8 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
-# Few calls that are dear: so many that are not watched, the windows that are counted, and those
-# in which objects are matched to their lines.
+# Few calls that are dear: the calls before the first window, the windows, and the last one, in
+# which objects are matched to their lines.
 _UNWATCHED = 5
 EXACT_WINDOWS = (5, 7, 11)
 _MATCHED = 3
@@ -41,10 +41,10 @@ _STRETCHES = (0.27, 0.33, 0.40)
 _LONG_STRETCHES = (0.21, 0.25, 0.36)
 _FEWEST_IN_SHORT = 5
 _SHORT_PART = 13
-# From so many calls on, the short stretches are long enough for what leaks in some calls only.
+# From here on, the short stretches are long enough for what leaks in some calls only.
 _MANY_CALLS = 200
-# The calls that memray watches, where they are short and where they take their time; a call takes
-# up to so many times as long.
+# The calls that memray watches, where they are short and where they take their time; this is the
+# factor by which a call is slowed down, at most.
 HEAP_CALLS = 97
 DEAR_HEAP_CALLS = 37
 _SLOWED_BY = 12

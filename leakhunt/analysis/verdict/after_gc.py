@@ -25,6 +25,8 @@ _FEWEST_POINTS = 3
 # after they had left something so often: rare events are not over because none came for a while.
 _LEVEL_SHARE = 0.5
 _FEWEST_GROWING_PIECES = 3
+# The part of the tolerance that is clearly less than it.
+_CLEARLY_LESS = 0.5
 # Growth in every one of so many stretches between looks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
@@ -41,6 +43,14 @@ class Remains:
     rate: float
     pieces: tuple[float, ...]
     spans: tuple[int, ...]
+
+    def later(self, share: float) -> Remains:
+        """From the last pieces on that span this share of the calls, as few as do."""
+        first, calls = len(self.spans), 0
+        while calls < share * sum(self.spans):
+            first -= 1
+            calls += self.spans[first]
+        return self.since(first)
 
     def since(self, first: int) -> Remains:
         """From the piece `first` on."""
@@ -182,8 +192,14 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     if facts is None or not facts.in_bytes:
         return None
     left = remains(run, facts.in_bytes)
-    if left is None or max(left.pieces) > default_tolerance(Unit.BYTES, run.calls_per_sample):
+    if left is None:
         return None
+    tolerance = default_tolerance(Unit.BYTES, run.calls_per_sample)
+    if max(left.pieces) > tolerance:
+        # What was more while it warmed up has to be clearly less since.
+        left = left.later(_LEVEL_SHARE)
+        if max(left.pieces) > _CLEARLY_LESS * tolerance:
+            return None
     blocks = remains(run, trend.series) or left
     reason = message(
         "verdict.left_in_bytes",

@@ -18,9 +18,11 @@ FIRST_SAMPLES = 20
 MOST_GROWTH_BYTES = 1 << 30
 MOST_GROWTH_COUNT = 100
 _MOST_GROWTH_SHARE = 0.25
-# Of calls that are too dear for a trend so many are measured, and so many counted exactly.
+# Calls that are too slow for a trend: those that are measured, and those that are counted exactly.
 DEAR_CALLS = 29
 COUNTED_CALLS = 31
+# Counting exactly slows calls down several times: a trend may take this multiple of the budget.
+_DEAR_BUDGETS = 3
 _NANOSECONDS = 1e9
 
 
@@ -56,10 +58,11 @@ def has_grown_enough(run: Run) -> bool:
 
 
 def has_dear_calls(run: Run) -> bool:
-    """Whether the fewest calls of a trend would not fit into the budget."""
+    """Whether the fewest calls of a trend would take much longer than the budget."""
     plan, first = run.plan, run.samples.get(DURATION, ())[:FIRST_SAMPLES]
     if plan.budget_seconds is None or plan.calls is not None or plan.resolve:
         return False
     if len(first) < FIRST_SAMPLES or run.calls[FIRST_SAMPLES - 1] >= 2 * FIRST_SAMPLES:
         return False
-    return (FIRST_SAMPLES + LOOKS[1]) * median(first) / _NANOSECONDS > plan.budget_seconds
+    least = (FIRST_SAMPLES + LOOKS[1]) * median(first) / _NANOSECONDS
+    return least > _DEAR_BUDGETS * plan.budget_seconds

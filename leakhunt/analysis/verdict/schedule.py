@@ -79,7 +79,18 @@ def _fixed_phase(run: Run) -> Phase | None:
             purpose = Purpose.WARM_UP if end <= warm_up else Purpose.JUDGED
             left = end - run.samples_done
             return Phase(run.samples_done, left, purpose, each, plan.collect == "always")
-    return None
+    return _extension(run)
+
+
+def _extension(run: Run) -> Phase | None:
+    """More calls than a scenario has by default, where they leave it open and the budget lasts."""
+    more = ceil((run.samples_done - run.judged_from) * (LOOK_RATIO - 1))
+    if affordable_samples(run) < more or run.samples_done >= MOST_SAMPLES:
+        return None
+    if judge(run, power=False).status is not Status.INCONCLUSIVE:
+        return None
+    last = run.phases[-1]
+    return Phase(run.samples_done, more, last.purpose, last.calls_per_sample, last.collects)
 
 
 def _adaptive_phase(run: Run) -> Phase | None:

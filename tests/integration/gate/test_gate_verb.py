@@ -25,7 +25,7 @@ from page_parts import parsed
 from leakhunt.storage import run_file
 
 # A cache that is full after 120 calls: 200 calls cannot tell, 300 can.
-FILLS = "KEPT.append(bytearray(4096)) if call < 120 else None"
+FILLS = "KEPT.append(bytearray(4096)) if call < 150 else None"
 ALL = "md,json,junit,sarif,codequality"
 
 

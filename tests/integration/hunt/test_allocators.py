@@ -8,24 +8,11 @@ from typing import Any
 
 import pytest
 from conftest import Leakhunt
+from preloaded_allocators import preloaded
 
 from leakhunt.environment import installed_allocators
 from leakhunt.model.plan import Role
 from leakhunt.storage import run_file
-
-PACKAGES = {
-    "jemalloc": "libjemalloc2",
-    "tcmalloc": "libtcmalloc-minimal4",
-    "mimalloc": "libmimalloc2.0",
-}
-
-
-def preloaded(name: str) -> str:
-    """The allocator's library; the test that needs it is skipped where it is not installed."""
-    library = installed_allocators().get(name)
-    if library is None:
-        pytest.skip(f"{name} is not installed (Debian: apt-get install {PACKAGES[name]})")
-    return library
 
 
 def report_in(folder: Path) -> dict[str, Any]:

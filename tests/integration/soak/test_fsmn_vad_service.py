@@ -296,7 +296,7 @@ def test_lengths_that_are_none_are_refused_by_the_load() -> None:
     )  # fmt: skip
     assert done.returncode == 0
     long, code, as_recorded, code_too = done.stderr.splitlines()
-    assert long.startswith("load.py: ") and "use one of varied, fixed" in long
+    assert long.startswith("load.py: ") and "use one of varied, long-varied, fixed" in long
     assert as_recorded.startswith("load.py: ") and "needs --audio" in as_recorded
     assert code == code_too == "2"
 

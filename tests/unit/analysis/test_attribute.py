@@ -23,6 +23,7 @@ from made_findings import (
 )
 
 from leakhunt.analysis.attribution import attribute
+from leakhunt.analysis.attribution.attribute import grows_visibly
 from leakhunt.analysis.attribution.ceiling import ceiling, ceiling_plan
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
 from leakhunt.analysis.attribution.joined import bounded
@@ -39,7 +40,7 @@ from leakhunt.model.attribution import (
 )
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Role
-from leakhunt.model.run import Run
+from leakhunt.model.run import Reading, Run
 from leakhunt.model.verdict import Status
 from leakhunt.text.language import speaking
 
@@ -533,3 +534,35 @@ def test_suspects_found_under_english_are_said_in_chinese(leaking: Run) -> None:
     with speaking("zh"):
         again = attributed(leaking, finding(size=3 * KIB))
     assert again == found
+
+
+@pytest.mark.parametrize(
+    ("per_call", "size", "bounded_still"),
+    [(0.4, 400, True), (0.4, 1500, False), (1, 80, False)],
+    ids=["little, and not of every call", "too much", "little, but of every call"],
+)
+def test_what_comes_and_goes_beside_caches_does_not_unbind_them(
+    make_run: MakeRun, per_call: float, size: int, bounded_still: bool
+) -> None:
+    run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)])
+    other = finding(per_call, size, stack=(MALLOC, MINE), key="9", instrument=Instrument.MEMRAY)
+    told = attributed(run, *caches(), other)
+    assert len(told.suspects) == 3
+    assert told.bounded is bounded_still
+
+
+@pytest.mark.parametrize(("left", "visible"), [(150, False), (900, True)])
+def test_few_bytes_of_blocks_are_not_worth_another_run(
+    make_run: MakeRun, left: int, visible: bool
+) -> None:
+    """`left` bytes per call between collections that are 100 calls apart, the first time more."""
+    sizes = (0, 90_000, 90_000 + 100 * left, 90_000 + 200 * left)
+    looks = [
+        Reading("look_collected", {"python_live": size, "python_blocks": size // 48}, 100 * at)
+        for at, size in enumerate(sizes, 1)
+    ]
+    blocks = [20 * call for call in range(CALLS + 100)]
+    run = make_run(looks, python_blocks=blocks, live_heap=[KIB] * len(blocks))
+    verdict = judge(run)
+    assert verdict.trends["python_blocks"].status is not Status.NO_LEAK
+    assert grows_visibly(run, verdict) is visible

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 import pytest
 from conftest import MakeRun
@@ -391,3 +392,47 @@ def test_every_statement_of_a_run_that_was_killed_is_a_part(make_run: MakeRun) -
         "verdict.ended_early",
         "verdict.rss_until_then",
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "status"),
+    [((300, 90, 60), Status.NO_LEAK), ((410, 310, 240), Status.INCONCLUSIVE)],
+    ids=["a warm-up", "little, but as much as ever"],
+)
+def test_blocks_that_warmed_up_are_clean_only_where_clearly_little_is_left_since(
+    make_run: MakeRun, left: tuple[int, ...], status: Status
+) -> None:
+    """`left` bytes per call between collections that are 100 calls apart."""
+    ends = [*accumulate((100 * each for each in left), initial=0)]
+    looks = [
+        Reading(
+            "look_collected", {"python_live": size, "python_blocks": size // 48}, 100 + 100 * at
+        )
+        for at, size in enumerate(ends)
+    ]
+    blocks = [10 * call for call in range(400)]  # with the garbage on top
+    run = make_run(looks, python_blocks=blocks, live_heap=[BASE] * 400)
+    assert judge(run).trends["python_blocks"].status is status
+
+
+@pytest.mark.parametrize(("until", "status"), [(400, Status.NO_LEAK), (900, Status.LEAK)])
+def test_a_cache_beneath_garbage_is_level_where_collections_leave_nothing_more(
+    make_run: MakeRun, until: int, status: Status
+) -> None:
+    """It fills until then; the garbage between the interim checks hides that it is full."""
+    looks = (100, 200, 300, 400, 600, 1000)
+
+    def live(call: int) -> int:
+        return BASE + 8 * KIB * min(call, until)
+
+    def last_look(call: int) -> int:
+        return max((look for look in looks if look <= call), default=0)
+
+    heap = [live(call) + 4 * KIB * (call - last_look(call)) for call in range(1000)]
+    readings = [
+        Reading(step, {"live_heap": size}, look)
+        for look in looks
+        for step, size in (("look", live(look) + MIB), ("look_collected", live(look)))
+    ]
+    run = make_run(readings, live_heap=heap, plan_changes={"warmup": 100})
+    assert judge(run).trends["live_heap"].status is status

@@ -9,9 +9,9 @@ from math import exp
 from typing import Any
 
 import pytest
-from conftest import plan
+from conftest import MakeRun, plan
 
-from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls
+from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls, has_grown_enough
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
@@ -236,3 +236,21 @@ def test_calls_that_are_dear_are_few() -> None:
     assert judge(run).status is Status.INCONCLUSIVE
     assert not has_dear_calls(played(flat, call_ns=100 * MILLISECONDS, budget_seconds=60.0))
     assert not has_dear_calls(played(flat, call_ns=2000 * MILLISECONDS))
+
+
+def test_an_open_verdict_goes_on_past_a_scenarios_own_number_of_calls() -> None:
+    own: dict[str, Any] = {"calls": 200, "warmup": 50, "calls_per_sample": 1, "collect": "never"}
+    run = played(cache(140), budget_seconds=60.0, **own)
+    assert 200 < run.calls_done < 1000
+    assert judge(run).status is Status.NO_LEAK
+    assert played(cache(140), **own).calls_done == 200
+    assert played(flat, budget_seconds=60.0, **own).calls_done == 200
+
+
+@pytest.mark.parametrize(("name", "enough"), [("descriptors", True), ("failures", False)])
+def test_descriptors_are_not_followed_until_there_are_none_left(
+    make_run: MakeRun, name: str, enough: bool
+) -> None:
+    run = make_run(**{name: range(150), "rss": [1 << 20] * 150})
+    counted = tuple(replace(each, unit=Unit.COUNT) for each in run.series if each.name == name)
+    assert has_grown_enough(replace(run, series=counted)) is enough

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from conftest import WriteScenario
+from made_findings import KERNEL, MALLOC, MINE, ONEDNN, finding
 
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
@@ -16,9 +18,11 @@ from leakhunt.engine.explain import under_instruments
 from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.interleave import interleaved
 from leakhunt.engine.run import RunResult, run
-from leakhunt.engine.settings import RunRequest, settings_of
+from leakhunt.engine.session import session
+from leakhunt.engine.settings import RunRequest, plan_of, settings_of
+from leakhunt.environment import available_cores
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError, UsageError
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import Finding, Instrument
 from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
@@ -27,6 +31,7 @@ from leakhunt.runner.supervisor import Progress
 from leakhunt.storage import run_file, run_writer
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import Text
+from leakhunt.text.record import fields_of
 
 TWO = """
 \"\"\"Two ways.\"\"\"
@@ -57,6 +62,7 @@ class Scripted:
     ) -> None:
         self.rates = rates
         self.endings = endings or {}
+        self.findings: Mapping[str, Sequence[Finding]] = {}
         self.plans: list[tuple[str, Plan]] = []
 
     def prepare(self, settings: Settings, folder: Path, scratch: Path, events: Events) -> Workplace:
@@ -90,6 +96,9 @@ class _Desk:
                     values = [50_000_000 + grown, 5_000_000 + grown, 1000]
                     record = {"record": "sample", "call": call, "values": values}
                     stream.write(run_writer.encode(record))
+            for each in self._script.findings.get(name, ()):
+                record = {"record": "finding", **fields_of(each)}
+                stream.write(run_writer.encode(record))
         run_writer.finish(path, outcome, 1.0)
         with Tail(path) as tail:
             tail.follow()
@@ -98,6 +107,14 @@ class _Desk:
 
     def load(self, name: str) -> Run:
         return run_file.load(self._folder / f"{name}{run_file.SUFFIX}")
+
+
+def cache_of_a_library(size: int) -> list[Finding]:
+    """What memray finds of oneDNN's cache: an entry and its kernel per call."""
+    entry = finding(1, 128, stack=(MALLOC, ONEDNN, MINE), key="1", instrument=Instrument.MEMRAY)
+    kernel = (MALLOC, KERNEL, ONEDNN, MINE)
+    rest = finding(1, size - 128, stack=kernel, key="2", instrument=Instrument.MEMRAY)
+    return [entry, rest]
 
 
 class Log(Silent):
@@ -176,6 +193,66 @@ def test_what_grows_runs_again_under_the_instrument_that_sees_it(
     assert len(result.report.entries) == 2
     attribution = result.report.entries[0].attribution
     assert attribution is not None and Instrument.MEMRAY in attribution.instruments
+
+
+def test_several_variants_at_a_time_come_to_the_same(target: str, tmp_path: Path) -> None:
+    script = Scripted({"naive": 40_960, "fixed": 40_960})
+    request = RunRequest(target, calls=200)
+    result = run(request, out=tmp_path / "out", executor=script, jobs=2)
+    names = [name for name, _ in script.plans]
+    assert {"naive", "fixed", "naive.under-memray"} <= set(names)
+    assert not any(name.startswith("fixed.under") for name in names)  # it grows as naive does
+    assert [each.run.plan.variant for each in result.report.entries] == ["naive", "fixed"]
+    assert "Same growth as naive" in str(result.verdict("fixed").sentence)
+    assert {plan.threads for _, plan in script.plans} == {max(available_cores() // 2, 1)}
+    with pytest.raises(UsageError, match="jobs=0"):
+        run(request, out=tmp_path / "none", executor=script, jobs=0)
+
+
+def test_the_first_of_several_variants_is_explained_beside_the_others(
+    target: str, tmp_path: Path
+) -> None:
+    ended = {"naive.under-memray": Outcome(Ending.CRASHED, "SIGSEGV")}
+    script = Scripted({"naive": 40_960}, ended)
+    request = RunRequest(target, calls=200)
+    result = run(request, out=tmp_path / "out", executor=script, jobs=2)
+    # Its runs come before those of the next variant.
+    assert [each.ending for each in result.outcomes][:2] == [Ending.OK, Ending.CRASHED]
+
+
+def test_a_run_ends_where_another_was_stopped(target: str, tmp_path: Path) -> None:
+    settings = settings_of(RunRequest(target, calls=200))
+    with session(settings, tmp_path, Silent(), Scripted({})) as prepared:
+        stop = Event()
+        plan = plan_of(settings, prepared.variants[0], "cpu")
+        assert prepared.carry_out(plan, "first", (), stop).calls_done == 200
+        stop.set()
+        with pytest.raises(KeyboardInterrupt):
+            prepared.carry_out(plan, "second", (), stop)
+
+
+@pytest.mark.parametrize(
+    ("calls", "verified"), [("CALLS = 200\n", True), ("", False)], ids=["budget", "asked for"]
+)
+def test_a_ceiling_is_verified_where_the_budget_allows(
+    tmp_path: Path, write_scenario: WriteScenario, calls: str, verified: bool
+) -> None:
+    """A number of calls that was asked for is kept to; a scenario's own leaves the budget."""
+    script = Scripted({"naive": 40_960})
+    script.findings = {"naive.under-memray": cache_of_a_library(40_960)}
+    target = str(write_scenario(f"{TWO}\n{calls}"))
+    request = RunRequest(f"{target}:naive", calls=None if calls else 200)
+    run(request, out=tmp_path / "out", executor=script)
+    names = [name for name, _ in script.plans]
+    assert ("naive.until-ceiling" in names) is verified
+
+
+def test_nothing_is_looked_into_after_an_interrupt(target: str, tmp_path: Path) -> None:
+    stopped = Outcome(Ending.INTERRUPTED, "interrupted by the user")
+    script = Scripted({"naive": 40_960}, {"fixed": stopped})
+    result = measured(target, tmp_path, script, hunt=True)
+    assert result.interrupted
+    assert [name for name, _ in script.plans] == ["naive", "fixed"]
 
 
 def test_an_interrupt_ends_it_and_keeps_what_was_measured(target: str, tmp_path: Path) -> None:

