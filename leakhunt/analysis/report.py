@@ -71,7 +71,7 @@ def _judged(
     past = _ceiling(run, told, runs)
     full = _full_bytes(told, past)
     if told is not None:
-        verdict = _joined(run, verdict, told, past)
+        verdict = _joined(run, verdict, told, past, watched)
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
@@ -90,9 +90,15 @@ def _judged(
     )
 
 
-def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+def _joined(
+    run: Run,
+    verdict: Verdict,
+    told: Attribution,
+    past: Ceiling | None,
+    watched: Sequence[Run] = (),
+) -> Verdict:
     """The verdict on a run whose growth was looked into, with its forecast then."""
-    judged = joined_verdict(run, verdict, told, past)
+    judged = joined_verdict(run, verdict, told, past, watched)
     if (judged.status, judged.kind) == (verdict.status, verdict.kind):
         return judged
     return with_forecast(run, judged, levels_after=told.ceiling_calls)

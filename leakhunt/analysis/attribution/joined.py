@@ -20,14 +20,21 @@ _PROJECTED = message("attribution.ceiling-projected", "projected from the number
 
 
 def joined_verdict(
-    run: Run, verdict: Verdict, attribution: Attribution, past: Ceiling | None
+    run: Run,
+    verdict: Verdict,
+    attribution: Attribution,
+    past: Ceiling | None,
+    watched: Sequence[Run] = (),
 ) -> Verdict:
-    """The verdict on a run whose growth was looked into, also by a run `past` a ceiling."""
+    """The verdict on a run whose growth was looked into, also by a run `past` a ceiling.
+
+    `watched` are the runs under instruments, of which `attribution` is.
+    """
     if verdict.kind is Kind.BOUNDED_CACHE and attribution.suspects:
         filled = message("attribution.filled-by", "Filled by: {names}", names=_names(attribution))
         return replace(verdict, sentence=sentences([verdict.sentence, filled]))
     if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
-        verdict = by_exact_counts(run, verdict, attribution)
+        verdict = by_exact_counts(run, verdict, attribution, watched)
     return bounded(verdict, attribution, past)
 
 

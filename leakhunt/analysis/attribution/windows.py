@@ -24,6 +24,8 @@ _LEAKING_CALLS = 24
 _UNWATCHED = 5
 EXACT_WINDOWS = (5, 7, 11)
 _MATCHED = 3
+# The calls after which the last window ends.
+EXACT_END = _UNWATCHED + sum(EXACT_WINDOWS)
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
 # Calls before the watched ones, in which caches turn over: the fewest from which on it grows
@@ -76,7 +78,7 @@ def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
     return replace(
         run.plan,
-        calls=_UNWATCHED + sum(EXACT_WINDOWS) + _MATCHED,
+        calls=EXACT_END + _MATCHED,
         warmup=_UNWATCHED,
         calls_per_sample=1,
         collect="never",
