@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from leakhunt.model.allocators import JEMALLOC, MIMALLOC, TCMALLOC
+from leakhunt.model.libraries import DISTRIBUTIONS, LIBRARIES, libraries_fact
 
 _PACKAGES = (
     "leakhunt",
@@ -86,8 +87,13 @@ def _machine() -> dict[str, str]:
 
 def _packages() -> dict[str, str]:
     """The versions of this interpreter's packages."""
-    versions = {package: _version(package) for package in _PACKAGES}
-    return {package: version for package, version in versions.items() if version}
+    return {**_versions(_PACKAGES), LIBRARIES: libraries_fact(_versions(DISTRIBUTIONS))}
+
+
+def _versions(distributions: Sequence[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    versions = {name: _version(name) for name in distributions}
+    return {name: version for name, version in versions.items() if version}
 
 
 def _settings(variables: Mapping[str, str]) -> dict[str, str]:

@@ -108,8 +108,7 @@ def read_policy(content: bytes, file: str) -> Policy:
                 target,
             )
         scenarios.append(found)
-    names = {each.target: each.name for each in scenarios}
-    return Policy(file, everywhere, tuple(scenarios), _accepted(top, names), top.text("baselines"))
+    return Policy(file, everywhere, tuple(scenarios), _accepted(top), top.text("baselines"))
 
 
 def has_policy(content: bytes) -> bool:
@@ -151,16 +150,7 @@ def _top(whole: Table, file: str) -> Table:
 def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> ScenarioPolicy:
     table.only(SCENARIO_KEYS)
     policy = replace(everywhere, target=target, where=table.place)
-    functions = target.removeprefix(policy.place).removeprefix(":")
-    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
-    if policy.name in ("", "..") or ":" in policy.place or is_empty:
-        table.bad(
-            message(
-                "policy.scenario-not-found",
-                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
-                target=target,
-            )
-        )
+    functions = _functions(policy, table)
     if functions and "variants" in table.items:
         table.bad(
             message(
@@ -170,7 +160,6 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
             ),
             "variants",
         )
-    named = tuple(dict.fromkeys(functions.split(","))) if functions else ()
     if "variants" in table.items and not table.texts("variants"):
         table.bad(
             message("policy.variants-empty", "variants is empty. Remove it to select all"),
@@ -179,7 +168,7 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
     variants = table.table("variant")
     policy = replace(
         policy,
-        variants=named or table.texts("variants"),
+        variants=functions or table.texts("variants"),
         only_clean=table.truth("only_clean"),
         budgets=merged_budgets(everywhere.budgets, _budgets(table.table("budgets"))),
         variant_budgets={name: _variant(variants.table(name)) for name in variants.items},
@@ -192,6 +181,22 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
         collect=_word(table, "collect", COLLECT),
     )
     return _with_calls(_with_attempts(policy, table), table)
+
+
+def _functions(policy: ScenarioPolicy, table: Table, *at: str) -> tuple[str, ...]:
+    """The functions that the target of `policy` names; an error is placed `at` a key of `table`."""
+    functions = policy.target.removeprefix(policy.place).removeprefix(":")
+    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
+    if policy.name in ("", "..") or ":" in policy.place or is_empty:
+        table.bad(
+            message(
+                "policy.scenario-not-found",
+                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
+                target=policy.target,
+            ),
+            *at,
+        )
+    return tuple(dict.fromkeys(functions.split(","))) if functions else ()
 
 
 def _with_attempts(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
@@ -303,15 +308,15 @@ def _up_to(table: Table) -> float | None:
         table.bad(message("policy.up-to", "up_to: {error}", error=error), "up_to")
 
 
-def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Acceptance, ...]]:
-    """What is accepted, by the scenario where it is; everywhere: empty.
+def _accepted(top: Table) -> Mapping[str, tuple[Acceptance, ...]]:
+    """What is accepted, by the name of the scenario; everywhere: empty.
 
-    A scenario may also be told by its target, of which `names` has the names.
+    A scenario is given by its name or by a target, as in ``[scenarios]``.
     """
     found: dict[str, tuple[Acceptance, ...]] = {}
     for table in top.tables("accept", header(*top.path, "accept")):
         table.only(ACCEPT_KEYS)
-        fingerprint, scenario = table.needed("fingerprint"), table.text("scenario")
+        fingerprint, target = table.needed("fingerprint"), table.text("scenario")
         if not _FINGERPRINT.fullmatch(fingerprint):
             table.bad(
                 message(
@@ -322,9 +327,15 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
                 ),
                 "fingerprint",
             )
-        scenario = names.get(scenario, scenario)
-        others = found.get(scenario, ())
-        if any(each.fingerprint == fingerprint for each in others):
+        named = ScenarioPolicy(target, table.place)
+        variants = _functions(named, table, "scenario") if target else ()
+        others = found.get(named.name, ())
+        if any(
+            each.fingerprint == fingerprint
+            and bool(each.variants) == bool(variants)
+            and (not variants or set(each.variants) & set(variants))
+            for each in others
+        ):
             table.bad(
                 message(
                     "policy.accepted-twice",
@@ -339,6 +350,7 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
             until=table.needed_day("until"),
             where=table.place,
             up_to=_up_to(table),
+            variants=variants,
         )
-        found[scenario] = (*others, acceptance)
+        found[named.name] = (*others, acceptance)
     return found

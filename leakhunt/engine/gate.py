@@ -138,7 +138,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
         MissingRequirement: git, or what a format needs, is not there.
     """
     files = files_named(request.formats, events)
-    _refuse_what_makes_no_sense(request)
+    _check_request(request)
     if request.runs:
         return _check_run_files(request, files)
     policy = load_policy(policy_file(request.policy))
@@ -155,7 +155,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     return _measure(request, policy, files, events)
 
 
-def _refuse_what_makes_no_sense(request: GateRequest) -> None:
+def _check_request(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
         raise UsageError(
             message(
@@ -269,7 +269,7 @@ def _answers_in(
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
         budgets = policy.of(scenario, variant).budgets_of(variant)
-        terms = Terms(budgets, policy.accepted_in(scenario), _today())
+        terms = Terms(budgets, policy.accepted_in(scenario, variant), _today())
         yield answer_runs(runs, terms, GENERATOR, against)
 
 

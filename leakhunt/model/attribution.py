@@ -145,6 +145,9 @@ class Cause:
     or holding, `chain` in the retention chain. `facts` are names of facts that must be there;
     `sorts` what kinds of finding may match. A cause that `shows` in a verdict's class or a line of
     the ledger explains what is kept without leaking.
+
+    `distributions` are requirements (``gradio<6.25``), of which the installed version must meet
+    one; where none of them is known to be installed, what was found decides.
     """
 
     id: str
@@ -160,6 +163,7 @@ class Cause:
     chain: str = ""
     facts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
     bound: Bound | None = None
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
-from leakhunt.analysis.attribution.known_causes import catalogue
+from leakhunt.analysis.attribution.known_causes import catalogue, causes_for
 from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.effort import has_dear_calls
@@ -108,13 +108,16 @@ def attribute(
         )
     # Of few calls it is not known what they grow by.
     mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
+    causes = causes_for(run.environment)
+    found = merged(
+        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
+    )
     ranked = sorted(
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
     suspects = [
-        suspect_of(each, growth, run.calls_done, has_filled=has_filled)
+        suspect_of(each, growth, run.calls_done, causes, has_filled=has_filled)
         for each in ranked[:MOST_SUSPECTS]
     ]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, takewhile
 
-from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
+from leakhunt.analysis.attribution.known_causes import known_cause
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.model.attribution import (
     STRIPPED,
@@ -68,14 +68,17 @@ class _Site:
     claimed: bool = field(default=False)
 
 
-def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
-    """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
+def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause]) -> list[Cluster]:
+    """The clusters of one instrument's findings; `mappings`: mappings are growth, too.
+
+    `causes` are the known ones that come into question.
+    """
     sites = {site.finding.key: site for site in _retained_sites(findings)}
-    found = list(_containers(findings, sites))
+    found = list(_containers(findings, sites, causes))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
     if any(finding.instrument is Instrument.MEMRAY for finding in findings):
-        found += _native(rest, mappings)
+        found += _native(rest, mappings, causes)
     else:
         found += _by_line(rest)
     return _with_types(found, findings)
@@ -135,7 +138,9 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
     )
 
 
-def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
+def _containers(
+    findings: Sequence[Finding], sites: dict[str, _Site], causes: Sequence[Cause]
+) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
     growing = [
@@ -158,7 +163,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         claimed = [
             sites[key]
             for key in finding.keeps
-            if key in sites and not sites[key].claimed and not _is_cached(sites[key])
+            if key in sites and not sites[key].claimed and not _is_cached(sites[key], causes)
         ]
         if traced and not claimed:
             continue
@@ -173,12 +178,12 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         yield _cluster(finding, rate, claimed, each * rate.per_call)
 
 
-def _is_cached(site: _Site) -> bool:
+def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
-    cause = known_cause([site.finding], catalogue())
-    return cause is not None and cause.bound is not None
+    bounded = [cause for cause in causes if cause.bound is not None]
+    return known_cause([site.finding], bounded) is not None
 
 
 def _nodes(
@@ -266,13 +271,13 @@ def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
-def _native(sites: Iterable[_Site], mappings: bool) -> Iterator[Cluster]:
+def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> Iterator[Cluster]:
     """Native sites by known cause, or by the user's line and what it called."""
     groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
     for site in sites:
         if site.blocks is None:
             continue
-        cause = known_cause([site.finding], catalogue())
+        cause = known_cause([site.finding], causes)
         key = (cause.id,) if cause is not None else _called(site.finding.stack)
         groups.setdefault(key, (cause, []))[1].append(site)
     for cause, together in groups.values():

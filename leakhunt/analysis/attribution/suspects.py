@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
 from leakhunt.analysis.attribution.known_causes import (
-    catalogue,
     entries_per_call,
     frame_of,
     known_cause,
@@ -31,13 +30,20 @@ _PAST_THE_END = 2
 
 
 def suspect_of(
-    cluster: Cluster, growth: float | None, calls_done: int, *, has_filled: bool = False
+    cluster: Cluster,
+    growth: float | None,
+    calls_done: int,
+    causes: Sequence[Cause],
+    *,
+    has_filled: bool = False,
 ) -> Suspect:
     """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
 
+    `causes` are the known ones that come into question.
+
     `has_filled`: it grew no more afterwards, so that no cause of endless growth is its own.
     """
-    cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    cause = cluster.cause or _cause_of(cluster, causes)
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     where = cluster.where
@@ -65,6 +71,13 @@ def suspect_of(
         evidence=tuple(_evidence(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
     )
+
+
+def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
+    """The known cause; one of sites alone is not that of a container that holds their blocks."""
+    if cluster.lead.sort is FindingKind.CONTAINER:
+        causes = [cause for cause in causes if cause.sorts != (FindingKind.SITE,)]
+    return known_cause(cluster.findings, causes)
 
 
 def end_of(cluster: Cluster, cause: Cause | None) -> float | None:

@@ -272,10 +272,10 @@ def _scale(name: str, spread: float) -> tuple[float, str]:
 
 def _title(name: str, entry: JudgedRun, report: Report) -> str:
     titles = {series.name: title(series, work_of(report)) for series in entry.run.series}
-    told = titles.get(name, name)
+    text = titles.get(name, name)
     if is_absolute(name):
-        return plain(told)
-    return plain(tr("{title}, change after warm-up", title=told))
+        return plain(text)
+    return plain(tr("{title}, change after warm-up", title=text))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:

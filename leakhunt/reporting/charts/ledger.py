@@ -145,11 +145,11 @@ def _write(axes: Axes, place: int, right: float, size: int) -> None:
 
 
 def _title(entry: JudgedRun, ledger: Ledger) -> str:
-    told = named(entry.variant)
+    title = named(entry.variant)
     if not ledger.complete:
-        told = tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
+        title = tr("{told} (incomplete: {ending})", told=title, ending=tr(entry.run.outcome.ending))
     start, end = entry.run.reading("start"), entry.run.reading("end")
     if start is not None and end is not None:
         first, last = (format_bytes(each.values.get(RSS, 0)) for each in (start, end))
-        told += f"\n{first} → {last}"
-    return told
+        title += f"\n{first} → {last}"
+    return title

@@ -84,7 +84,7 @@ def test_run_files_are_gated_without_a_policy_and_nothing_is_written(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "expected"),
     [
         ({"max_growth": "1 KiB/call"}, UsageError, "--max-growth needs run files"),
         ({"runs": ("x",), "series": "rss"}, UsageError, "--series needs --max-growth"),
@@ -109,10 +109,10 @@ def test_what_makes_no_sense_is_refused_as_by_the_verb(
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, object],
     error: type[Exception],
-    told: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(project(tmp_path / "made", QUICK))
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=expected):
         gate(GateRequest(**changes))  # type: ignore[arg-type]
 
 

@@ -77,7 +77,7 @@ def test_all_of_a_file_is_read() -> None:
 def test_the_example_of_the_reader_is_a_policy() -> None:
     policy = read(example_of_the_reader(), "pyproject.toml")
     assert policy.scenarios[0].budgets_of("naive")
-    assert policy.accepted_in("fsmn-vad")
+    assert policy.accepted_in("fsmn-vad", "naive")
 
 
 def test_a_pyproject_has_the_same_below_its_table() -> None:
@@ -106,8 +106,53 @@ def test_what_is_accepted_in_a_scenario_is_so_by_its_name_or_its_path(scenario: 
         "[scenarios.'services/my_service.py']\n[[accept]]\nfingerprint = '0123456789ab'\n"
         f"reason = 'known'\nuntil = 2027-03-01\nscenario = '{scenario}'\n"
     )
-    assert [each.reason for each in policy.accepted_in("my-service")] == ["known"]
-    assert not policy.accepted_in("another")
+    assert [each.reason for each in policy.accepted_in("my-service", "handle")] == ["known"]
+    assert not policy.accepted_in("another", "handle")
+
+
+ACCEPT = "[[accept]]\nfingerprint = '0123456789ab'\nreason = '{reason}'\nuntil = 2027-03-01\n"
+
+
+@pytest.mark.parametrize("entry", ["", "[scenarios.'app.py:handle,parse']\n"])
+def test_what_is_accepted_in_a_function_is_so_in_no_other(entry: str) -> None:
+    policy = read(
+        f"{entry}{ACCEPT.format(reason='both')}scenario = 'app.py:handle,parse'\n"
+        f"{ACCEPT.format(reason='load')}scenario = 'app.py:load'\n"
+    )
+    reasons = {
+        name: [each.reason for each in policy.accepted_in("app", name)]
+        for name in ("handle", "parse", "load", "store")
+    }
+    assert reasons == {"handle": ["both"], "parse": ["both"], "load": ["load"], "store": []}
+
+
+def test_what_is_accepted_in_a_function_goes_before_the_file_and_everywhere() -> None:
+    policy = read(
+        f"{ACCEPT.format(reason='everywhere')}"
+        f"{ACCEPT.format(reason='file')}scenario = 'app.py'\n"
+        f"{ACCEPT.format(reason='function')}scenario = 'app.py:handle'\n"
+    )
+    reasons = [
+        [each.reason for each in policy.accepted_in(*of)]
+        for of in (("app", "handle"), ("app", "parse"), ("another", "handle"))
+    ]
+    assert reasons == [["function"], ["file"], ["everywhere"]]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "problem"),
+    [
+        ("app.py:", "scenario not found"),
+        ("app.py:a b", "scenario not found"),
+        ("app.py:parse,handle", "accepted twice"),
+    ],
+)
+def test_functions_where_something_is_accepted_are_checked(scenario: str, problem: str) -> None:
+    with pytest.raises(BadFile, match=problem):
+        read(
+            f"{ACCEPT.format(reason='known')}scenario = 'app.py:handle'\n"
+            f"{ACCEPT.format(reason='known')}scenario = '{scenario}'\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,10 +173,10 @@ def test_a_damaged_pyproject_that_was_meant_as_a_policy_is_one(text: str, is_mea
 def test_a_variants_budgets_go_over_the_scenarios_over_the_files() -> None:
     policy = read(WHOLE)
     vad = policy.of("fsmn-vad", "any")
-    told = {budget.text for budget in vad.budgets_of("naive")}
-    assert told == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
-    told = {budget.text for budget in vad.budgets_of("tensors-few")}
-    assert told == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("naive")}
+    assert values == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("tensors-few")}
+    assert values == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
 
 
 @pytest.mark.parametrize(
@@ -173,11 +218,14 @@ def test_functions_of_one_file_may_have_a_policy_each() -> None:
 
 def test_what_is_accepted_in_a_scenario_goes_before_what_is_everywhere() -> None:
     policy = read(WHOLE)
-    assert [each.reason for each in policy.accepted_in("fsmn-vad")] == [
+    assert [each.reason for each in policy.accepted_in("fsmn-vad", "naive")] == [
         "funasr keeps its segments",
         "small",
     ]
-    assert [each.reason for each in policy.accepted_in("x")] == ["known everywhere", "small"]
+    assert [each.reason for each in policy.accepted_in("x", "naive")] == [
+        "known everywhere",
+        "small",
+    ]
 
 
 def variant(name: str, *expect: Kind) -> Variant:
@@ -210,7 +258,7 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         (
             "variants = ['naiv']",
@@ -228,9 +276,9 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
         ),
     ],
 )
-def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, told: str) -> None:
+def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, expected: str) -> None:
     (policy,) = read(f"\n[scenarios.x]\n{lines}\n").scenarios
-    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {told}")):
+    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {expected}")):
         policy.gated(VARIANTS)
 
 

@@ -10,7 +10,7 @@ from leakhunt.errors import BadFile
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         # Budgets of nonsense.
         (
@@ -288,16 +288,18 @@ from leakhunt.errors import BadFile
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, line: int, told: str) -> None:
+def test_what_is_wrong_is_told_in_one_line_with_its_place(
+    text: str, line: int, expected: str
+) -> None:
     with pytest.raises(BadFile) as caught:
         read(text)
     message = str(caught.value)
-    assert message.startswith(f"leakhunt.toml:{line}: ") and told in message
+    assert message.startswith(f"leakhunt.toml:{line}: ") and expected in message
     assert message.isprintable() and len(message) < 400
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         (
             "[project]\nname = 'x'\n",
@@ -328,11 +330,11 @@ def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, line: int, 
         ),
     ],
 )
-def test_a_pyproject_is_told_with_its_own_headers(text: str, line: int, told: str) -> None:
+def test_a_pyproject_is_told_with_its_own_headers(text: str, line: int, expected: str) -> None:
     with pytest.raises(BadFile) as caught:
         read(text, "pyproject.toml")
     assert str(caught.value).startswith(f"pyproject.toml:{line}: ")
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_bytes_that_are_no_text_are_told_with_their_line() -> None:

@@ -149,8 +149,8 @@ def measured(
     hunt: bool = False,
 ) -> RunResult:
     request = RunRequest(target, calls=200)
-    out, told = tmp_path / "out", events or Silent()
-    return run(request, (), told, out=out, executor=script, hunt=hunt)
+    out, listener = tmp_path / "out", events or Silent()
+    return run(request, (), listener, out=out, executor=script, hunt=hunt)
 
 
 def test_what_was_measured_comes_back_and_nothing_is_printed(
@@ -362,13 +362,13 @@ def test_turns_are_a_b_b_a() -> None:
 def test_the_loop_stops_after_an_interrupted_run(target: str, tmp_path: Path) -> None:
     result = measured(target, tmp_path, Scripted({}))
     entry = result.report.entries[0]
-    asked: list[str] = []
+    command: list[str] = []
 
     def carry(plan: Plan, name: str) -> Run:
-        asked.append(name)
+        command.append(name)
         return replace(entry.run, plan=plan, outcome=Outcome(Ending.INTERRUPTED))
 
     wanted = (Instrument.RESOURCES, Instrument.TRACEMALLOC)
     runs = list(under_instruments(entry.run, entry.verdict, carry, prefix="x.", wanted=wanted))
-    assert asked == ["x.resources"] and len(runs) == 1
+    assert command == ["x.resources"] and len(runs) == 1
     assert runs[0].plan.instrument is Instrument.RESOURCES

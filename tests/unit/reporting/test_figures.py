@@ -112,9 +112,9 @@ def test_twelve_variants_have_room(figure: MakeFigure, make_run: MakeRun) -> Non
 
 def test_the_ledger_names_every_line_with_its_size_and_sign(usual: Report) -> None:
     svg = ledger_svg(usual).decode()
-    for told in ("freed memory retained by malloc", "unattributed growth", "RSS, total",
+    for expected in ("freed memory retained by malloc", "unattributed growth", "RSS, total",
                  "+40.0 MiB", "100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
-        assert told in svg, told
+        assert expected in svg, expected
 
 
 def test_a_run_without_a_ledger_says_so(make_run: MakeRun) -> None:
@@ -223,15 +223,15 @@ def test_a_character_that_no_font_has_is_said_in_the_picture(
     written: list[str] = []
     write = Figure.text
 
-    def text(figure: Figure, x: float, y: float, told: str, **more: Any) -> Any:
-        written.append(told)
-        return write(figure, x, y, told, **more)
+    def text(figure: Figure, x: float, y: float, expected: str, **more: Any) -> Any:
+        written.append(expected)
+        return write(figure, x, y, expected, **more)
 
     monkeypatch.setattr(Figure, "text", text)
     ledger_png(latin)
-    assert not any("No font" in told for told in written)
+    assert not any("No font" in expected for expected in written)
     ledger_png(chinese)
-    assert any("No font of this machine" in told for told in written)
+    assert any("No font of this machine" in expected for expected in written)
     assert not list(recwarn)
 
 
