@@ -198,12 +198,14 @@ def _adds_up(suspect: Suspect, run: Run, attribution: Attribution) -> bool:
 
     Twenty entries, each replaced in its turn, leave a block at every call of any window of fewer
     calls. A container that is longer after each window has more; without one, the calls that were
-    measured must have grown by as much, in bytes or in Python's blocks.
+    measured must have grown by as much, in bytes or in Python's blocks. Of few bytes they cannot
+    tell: others grow by as much.
     """
     growth = max(attribution.growth or 0.0, _mapped(run) or 0.0)
+    size = suspect.bytes_per_call or 0.0
     return (
         bool(suspect.chain)
-        or growth >= _STEADY_SHARE * (suspect.bytes_per_call or 0.0)
+        or (size >= _tolerance() and growth >= _STEADY_SHARE * size)
         or _python_blocks(run) >= _STEADY_SHARE * suspect.per_call
     )
 

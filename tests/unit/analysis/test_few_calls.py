@@ -254,6 +254,12 @@ def test_what_replaces_older_blocks_is_no_leak(make_run: MakeRun) -> None:
     assert "made.KEPT -> list -> object" in str(held.sentence)
 
 
+def test_few_bytes_without_a_container_are_not_known_to_be_what_grows(make_run: MakeRun) -> None:
+    run = few(make_run, [KIB * (call % 3) for call in range(DEAR_CALLS)])
+    for size, status in ((128, Status.INCONCLUSIVE), (300, Status.LEAK)):
+        assert joined(run, under(run, site("1", EXACT, size=size))).status is status
+
+
 @pytest.mark.parametrize(
     ("each_call", "left", "status"),
     [(1, 9, Status.LEAK), (1, 3, Status.NO_LEAK), (0, 9, Status.NO_LEAK)],
