@@ -27,6 +27,8 @@ class Instrument(StrEnum):
 
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
 MEMRAY_STRETCHES = 3
+# A share above this is a fault of ours: memory that was counted twice, or held against too little.
+MOST_SHARE = 1.1
 # The function of a native frame whose shared object has no symbol for it.
 STRIPPED = "<stripped>"
 
@@ -199,6 +201,9 @@ class Suspect:
     evidence: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
 
+    def __post_init__(self) -> None:
+        assert self.share is None or self.share <= MOST_SHARE, self.share
+
 
 @dataclass(frozen=True, slots=True)
 class LineGrowth:
@@ -231,6 +236,10 @@ class Attribution:
     blind_spots: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     lines: tuple[LineGrowth, ...] = ()
+
+    def __post_init__(self) -> None:
+        most = MOST_SHARE * (self.growth or 0.0)
+        assert self.growth is None or (self.explained or 0.0) <= most, self.explained
 
 
 @dataclass(frozen=True, slots=True)

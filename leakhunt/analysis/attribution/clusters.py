@@ -22,6 +22,8 @@ from leakhunt.model.attribution import (
     Origin,
 )
 
+# What memray calls the heap that a block is in.
+MAPPING, PYTHON_HEAP = "mapping", "Python"
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
@@ -160,13 +162,11 @@ def _containers(
         return entry[0].sort is FindingKind.CONTAINER, -size(entry)
 
     for finding, rate in sorted(growing, key=order):
-        claimed = [
-            sites[key]
-            for key in finding.keeps
-            if key in sites and not sites[key].claimed and not _is_cached(sites[key], causes)
-        ]
+        kept = [sites[key] for key in finding.keeps if key in sites]
+        claimed = [each for each in kept if not each.claimed and not _is_cached(each, causes)]
         if traced and not claimed:
             continue
+        shared = any(each.claimed for each in kept)
         slots = finding.facts.get("slot_bytes", 0)
         others = [site for key, site in sites.items() if key not in kept_by_any]
         for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
@@ -174,8 +174,9 @@ def _containers(
         # memray sees what the items have in native memory, too.
         by_memray = finding.instrument is Instrument.MEMRAY
         sees_all = by_memray and any(site.finding.what == "malloc" for site in claimed)
-        each = slots if sees_all else finding.facts.get("native_bytes", 0) + slots
-        yield _cluster(finding, rate, claimed, each * rate.per_call)
+        # Items that another container has as well were counted with that.
+        native = 0 if sees_all or shared else finding.facts.get("native_bytes", 0)
+        yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
 
 
 def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
@@ -281,7 +282,7 @@ def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> 
         key = (cause.id,) if cause is not None else _called(site.finding.stack)
         groups.setdefault(key, (cause, []))[1].append(site)
     for cause, together in groups.values():
-        heap = [site for site in together if site.finding.what != "mapping" or mappings]
+        heap = [site for site in together if site.finding.what != MAPPING or mappings]
         if not heap:
             continue
         largest = max(heap, key=lambda site: site.bytes_per_call)
@@ -324,6 +325,16 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if FindingKind.RESOURCE in (one.lead.sort, other.lead.sort):
         return False
-    if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
+    if (one.cause is None) != (other.cause is None) and not (_of_python(one) and _of_python(other)):
+        return False
+    if one.where is None or other.where is None:
         return False
     return _line(one.where) == _line(other.where)
+
+
+def _of_python(cluster: Cluster) -> bool:
+    """Whether blocks of Python's heap are among it: a known cause of them is that of the line."""
+    return any(
+        each.instrument is not Instrument.MEMRAY or each.what == PYTHON_HEAP
+        for each in cluster.findings
+    )

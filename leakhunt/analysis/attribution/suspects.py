@@ -31,13 +31,13 @@ _PAST_THE_END = 2
 
 def suspect_of(
     cluster: Cluster,
-    growth: float | None,
+    whole: float | None,
     calls_done: int,
     causes: Sequence[Cause],
     *,
     has_filled: bool = False,
 ) -> Suspect:
-    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
+    """The suspect that a cluster makes, of `whole` bytes per call over `calls_done` calls.
 
     `causes` are the known ones that come into question.
 
@@ -60,7 +60,7 @@ def suspect_of(
         per_call=cluster.retained.per_call,
         exact=cluster.retained.exact,
         bytes_per_call=cluster.bytes_per_call if is_memory else None,
-        share=cluster.bytes_per_call / growth if is_memory and growth else None,
+        share=cluster.bytes_per_call / whole if is_memory and whole else None,
         where=where,
         holder=holder,
         chain=cluster.lead.chain,

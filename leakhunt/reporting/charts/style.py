@@ -163,7 +163,9 @@ def label_in_margin(axes: Axes, labels: Sequence[Label]) -> None:
             arrowprops={
                 "arrowstyle": "-",
                 "color": label.colour,
-                "linewidth": 0.6,
+                # Dotted and thin: it leads to a label, and is no curve.
+                "linestyle": (0, (1, 4)),
+                "linewidth": 0.8,
                 "alpha": 0.6,
                 "relpos": (0, 0.5),
             },

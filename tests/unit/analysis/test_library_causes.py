@@ -110,8 +110,9 @@ SHOWN: Mapping[str, Finding] = {
         "phonemizer/backend/espeak/wrapper.py:__init__:self._espeak = EspeakAPI(self.library())",
     ),
     "pyav-containers": found(
-        "libavformat-2d9dd4a2.so.62.3.100:avformat_alloc_context:",
-        "av/container/core.py:open:return InputContainer(_cinit_sentinel, file, format)",
+        "libavformat-4639def2.so.62.12.102:avformat_open_input:",
+        "src/av/container/core.c:__pyx_pf_2av_9container_4core_9Container___cinit__:",
+        "src/av/container/core.c:__pyx_pw_2av_9container_4core_1open:",
     ),
     "opencv-captures": held("State.kept", "list", "cv2.VideoCapture", what="list"),
     "kv-cache-kept": found(
@@ -270,7 +271,7 @@ NOT_SHOWN: Mapping[str, Finding] = {
     ),
     "spacy-vocabulary": found("doc.so:__pyx_pw_5spacy_6tokens_3doc_3Doc_1__cinit__:"),
     "phonemizer-backends": found("phonemizer/backend/espeak/espeak.py:_phonemize_aux:x"),
-    "pyav-containers": found("av/video/frame.py:to_ndarray:return array"),
+    "pyav-containers": found("libavformat-4762a711.so.62:avformat_open_input:", "cv2.abi3.so:x:"),
     "opencv-captures": held("State.kept", "list", "numpy.ndarray", what="list"),
     "kv-cache-kept": found("transformers/generation/utils.py:generate:result = self._sample()"),
     "peft-adapters": found("peft/peft_model.py:forward:return self.base_model(*args)"),
