@@ -70,7 +70,7 @@ class LoadedRun(Run):
             raise MissingRequirement(
                 message(
                     "run-file.needs-pandas",
-                    "to_frame() needs pandas. Install with: pip install 'leakhunt[frames]'",
+                    "to_frame() needs pandas. Install with: pip install 'leakhunt-ml[frames]'",
                 )
             ) from error
         import numpy

@@ -83,7 +83,7 @@ def targets(request: SoakRequest) -> tuple[Target, ...]:
         raise MissingRequirement(
             message(
                 "soak.needs-locust",
-                "soak needs locust. Install with: pip install 'leakhunt[soak]'",
+                "soak needs locust. Install with: pip install 'leakhunt-ml[soak]'",
             )
         )
     named = [request.target, request.command, request.pid]

@@ -116,7 +116,7 @@ class Shelf:
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
                 tr(
-                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                    "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
                     extra=renderer.extra,
                 )
             )

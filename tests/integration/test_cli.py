@@ -81,7 +81,7 @@ def test_a_scenario_whose_modules_are_missing_names_the_extra(
     file = write_scenario('EXTRA = "big"\nREQUIRES = ("no_such_module",)\n' + NAIVE)
     done = leakhunt("run", file)
     assert done.returncode == 5
-    assert "needs no_such_module; install with: pip install 'leakhunt[big]'" in done.stderr
+    assert "needs no_such_module; install with: pip install 'leakhunt-ml[big]'" in done.stderr
 
 
 def test_run_report_and_gate_work_one_after_the_other(

@@ -223,8 +223,8 @@ def test_a_revision_that_is_nowhere_fails_the_step(
     [
         ({}, "{root}"),
         ({"extras": "soak,frames"}, "{root}[soak,frames]"),
-        ({"version": "1.2.3", "extras": "soak"}, "leakhunt[soak]==1.2.3"),
-        ({"version": EVIL}, f"leakhunt=={EVIL}"),
+        ({"version": "1.2.3", "extras": "soak"}, "leakhunt-ml[soak]==1.2.3"),
+        ({"version": EVIL}, f"leakhunt-ml=={EVIL}"),
     ],
 )
 def test_what_is_installed(

@@ -81,7 +81,7 @@ def test_what_could_not_be_measured_is_no_pass_and_says_why(tmp_path: Path) -> N
         "all:clean": "within_budget",
     }
     assert "no weights here (raising.py:8)" in done.reasons
-    assert "pip install 'leakhunt[soak]'" in done.reasons
+    assert "pip install 'leakhunt-ml[soak]'" in done.reasons
     assert "does not run on cpu" in done.reasons
     assert "all:leaky was skipped: it does not run on cpu" in done.output
 
