@@ -365,6 +365,7 @@ def _policy() -> dict[str, Any]:
         "seed": _WHOLE | {"default": default.seed},
         "threads": _COUNT,
         "device": {"enum": list(DEVICES), "default": default.device},
+        "limit": {"type": "string", "pattern": rf"^\s*{_SIZE}\s*$"},
         "memory_limit": {"type": "string", "pattern": rf"^\s*{_SIZE}\s*$"},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
         "collect": {"enum": list(COLLECT), "default": default.collect},

@@ -21,7 +21,8 @@
     calls = 300
     warmup = 75
     device = "cpu"                             # and: threads, seed, repeats, retries, most_calls
-    memory_limit = "2 GiB"
+    memory_limit = "2 GiB"                     # the worker is killed above it
+    limit = "2 GiB"                            # forecast against it, nothing is killed
     timeout = 600                              # seconds without a new sample
     collect = "auto"                           # or always, never
 
@@ -68,7 +69,8 @@ PYPROJECT = "pyproject.toml"
 KEYS = ("baselines", "repeats", "retries", "most_calls", "budgets", "scenarios", "accept")
 SCENARIO_KEYS = (
     "variants", "only_clean", "options", "calls", "warmup", "repeats", "retries", "most_calls",
-    "seed", "threads", "device", "memory_limit", "timeout", "collect", "budgets", "variant",
+    "seed", "threads", "device", "memory_limit", "limit", "timeout", "collect", "budgets",
+    "variant",
 )  # fmt: skip
 VARIANT_KEYS = ("budgets",)
 ACCEPT_KEYS = ("fingerprint", "reason", "until", "up_to", "scenario")
@@ -176,7 +178,8 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
         seed=table.whole_number("seed", 0) or 0,
         threads=table.whole_number("threads", 1),
         device=_word(table, "device", DEVICES),
-        memory_limit_bytes=_memory_limit(table),
+        memory_limit_bytes=_size(table, "memory_limit"),
+        limit_bytes=_size(table, "limit"),
         timeout_seconds=table.number_above_0("timeout"),
         collect=_word(table, "collect", COLLECT),
     )
@@ -286,15 +289,13 @@ def _options(table: Table) -> Mapping[str, str]:
     return {name: str(value) for name, value in table.items.items()}
 
 
-def _memory_limit(table: Table) -> int | None:
-    if "memory_limit" not in table.items:
+def _size(table: Table, key: str) -> int | None:
+    if key not in table.items:
         return None
     try:
-        return parse_size(table.needed("memory_limit"))
+        return parse_size(table.needed(key))
     except UsageError as error:
-        table.bad(
-            message("policy.memory-limit", "memory_limit: {told}", told=error), "memory_limit"
-        )
+        table.bad(message("policy.size", "{key}: {told}", key=key, told=error), key)
 
 
 def _up_to(table: Table) -> float | None:

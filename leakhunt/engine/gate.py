@@ -268,9 +268,11 @@ def _answers_in(
         )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
-        budgets = policy.of(scenario, variant).budgets_of(variant)
-        terms = Terms(budgets, policy.accepted_in(scenario, variant), _today())
-        yield answer_runs(runs, terms, GENERATOR, against)
+        own = policy.of(scenario, variant)
+        terms = Terms(own.budgets_of(variant), policy.accepted_in(scenario, variant), _today())
+        # An option goes before the policy.
+        judged = runs if limit is not None else [with_limit(run, own.limit_bytes) for run in runs]
+        yield answer_runs(judged, terms, GENERATOR, against)
 
 
 def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Events) -> GateRun:
@@ -278,10 +280,9 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     saved = None if request.against is not None else _saved(request, policy)
     base = Path(policy.file).absolute().parent
     limit = limit_bytes(request.limit)
-    jobs = [
-        replace(job, settings=replace(job.settings, limit_bytes=limit))
-        for job in jobs_of(policy, request.scenarios, base)
-    ]
+    jobs = jobs_of(policy, request.scenarios, base)
+    if limit is not None:
+        jobs = [replace(job, settings=replace(job.settings, limit_bytes=limit)) for job in jobs]
     with ExitStack() as lasting:
         rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
         folder = new_folder(request.out, "gate")

@@ -165,5 +165,6 @@ def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
         device=policy.device,
         options=find.settle_options(found, policy.options),
         memory_limit_bytes=policy.memory_limit_bytes,
+        limit_bytes=policy.limit_bytes,
         timeout_seconds=policy.timeout_seconds or TIMEOUT_SECONDS,
     )

@@ -71,6 +71,7 @@ class ScenarioPolicy:
     threads: int | None = None
     device: str = DEVICES[0]
     memory_limit_bytes: int | None = None
+    limit_bytes: int | None = None
     timeout_seconds: float | None = None
     collect: str = COLLECT[0]
 

@@ -54,19 +54,20 @@ def test_all_of_a_file_is_read() -> None:
         threads=2,
         device="cpu",
         memory_limit_bytes=2 * GIB,
+        limit_bytes=GIB,
         timeout_seconds=60,
         collect="always",
     )
     own = ScenarioPolicy(
-        "services/my_service.py", "leakhunt.toml:31", budgets=in_file,
+        "services/my_service.py", "leakhunt.toml:32", budgets=in_file,
         repeats=2, retries=0, most_calls=5000,
     )  # fmt: skip
     here = Acceptance(
-        "0123456789ab", "funasr keeps its segments", date(2027, 3, 1), "leakhunt.toml:34"
+        "0123456789ab", "funasr keeps its segments", date(2027, 3, 1), "leakhunt.toml:35"
     )
     everywhere_too = (
-        Acceptance("0123456789ab", "known everywhere", date(2026, 12, 31), "leakhunt.toml:40"),
-        Acceptance("ba9876543210", "small", date(2026, 12, 31), "leakhunt.toml:45"),
+        Acceptance("0123456789ab", "known everywhere", date(2026, 12, 31), "leakhunt.toml:41"),
+        Acceptance("ba9876543210", "small", date(2026, 12, 31), "leakhunt.toml:46"),
     )
     assert policy == Policy(
         "leakhunt.toml", everywhere, (vad, own), {"fsmn-vad": (here,), "": everywhere_too},
@@ -85,7 +86,7 @@ def test_a_pyproject_has_the_same_below_its_table() -> None:
     assert policy.everywhere.where == "somewhere/pyproject.toml:3"
     assert policy.scenarios[0].where == "somewhere/pyproject.toml:13"
     assert policy.scenarios[0].budgets == read(WHOLE).scenarios[0].budgets
-    assert policy.accepted[""][1].where == "somewhere/pyproject.toml:48"
+    assert policy.accepted[""][1].where == "somewhere/pyproject.toml:49"
 
 
 @pytest.mark.parametrize(

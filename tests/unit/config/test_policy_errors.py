@@ -214,6 +214,7 @@ from leakhunt.errors import BadFile
             2,
             "memory_limit: invalid size '2 XiB'; examples: '512 MiB', '1.5 GB'",
         ),
+        ("[scenarios.x]\nlimit = 'much'\n", 2, "limit: invalid size 'much'"),
         ("[scenarios.x]\nmemory_limit = 5\n", 2, "memory_limit: expected a quoted text, got 5"),
         ("[scenarios.x]\ntimeout = 0\n", 2, "timeout: expected a number above 0, got 0"),
         ("[scenarios.x]\ntimeout = inf\n", 2, "timeout: expected a number above 0, got inf"),
