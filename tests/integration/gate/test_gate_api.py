@@ -136,7 +136,7 @@ def test_a_scenario_is_set_against_the_limit_of_its_policy(tmp_path: Path) -> No
     rows = [(5_000_000 + 5000 * call, 5_000_000) for call in range(200)]
     place = write_run(tmp_path / "naive.run.jsonl", rows, scenario="made")
     policy = tmp_path / "leakhunt.toml"
-    limits = []
+    limits: list[int | None] = []
     for text, limit in (("limit = '1 GiB'\n", None), ("limit = '1 GiB'\n", "2 GiB"), ("", None)):
         policy.write_text(f"[scenarios.made]\n{text}")
         done = gate(
