@@ -175,6 +175,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     remedies: Sequence[str] = (),
     pairs: int = PAIRS,
     until_ceiling: bool = False,
+    flame: bool = False,
     calls: int | None = None,
     warmup: int | None = None,
     calls_per_sample: int | None = None,
@@ -209,6 +210,8 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
             that are installed, in ``result.report.allocators``), or the id of a known cause.
         pairs: of a remedy, so many pairs of runs; 2 or more.
         until_ceiling: verify a bounded cache by a run past its ceiling.
+        flame: flame graphs of what stays are written too: ``flame.html``,
+            ``flame.speedscope.json``, and memray's captures are among the files.
         calls: so many per variant; None: as many as the verdict needs.
         warmup: of `calls`, so many are not judged; None: a quarter.
         calls_per_sample: memory is read after so many calls.
@@ -251,7 +254,9 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         concurrency=concurrency,
         timeout=timeout,
     )
-    request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
+    request = HuntRequest(
+        measured, tuple(instruments), tuple(remedies), pairs, until_ceiling, flame
+    )
     return hunting.hunt(request, _renderers(formats, events), events, out=_path(out))
 
 

@@ -10,6 +10,7 @@ from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.allocator_board import allocator_boards
 from leakhunt.analysis.attribution.attribute import attribute, is_growing
 from leakhunt.analysis.attribution.ceiling import ceiling
+from leakhunt.analysis.attribution.flame import flames
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
@@ -91,6 +92,7 @@ def _judged(
         load_summary=load_summary(run),
         peak=height,
         recommended_limit=recommended_limit(run, verdict, height, full),
+        flames=flames(watched) if attribution is not None and attribution.suspects else (),
     )
 
 
