@@ -108,7 +108,8 @@ def attribute(
             instruments=instruments,
             lines=lines,
         )
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    # Of few calls it is not known what they grow by.
+    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
     found = merged(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
