@@ -43,9 +43,7 @@ if TYPE_CHECKING:
     help="Also hunt, and check that the first suspect is the planted one",
 )
 @click.option(
-    "--jobs",
-    type=at_least("jobs"),
-    help="Workloads run in parallel [default: number of cores]",
+    "--jobs", type=at_least("jobs"), help="Workloads run in parallel [default: number of cores]"
 )
 @click.option(
     "--out",
