@@ -212,6 +212,11 @@ def _early() -> Iterator[str]:
         f" {figures['certified']} certified, median {figures['median_seconds_to_pass']:.0f} s."
     )
     yield (
+        f"- {figures['held_out_runs']} of these (`HELD_OUT`) were run only after the rule was final:"
+        f" {figures['held_out_right']} right, {figures['held_out_wrong']} wrong, the others"
+        " inconclusive."
+    )
+    yield (
         f"- Leaks in a tenth and in a fifth of the calls: {figures['rare_found']} of"
         f" {figures['rare_runs']} found, {figures['rare_called_no_leak']} called no leak."
     )

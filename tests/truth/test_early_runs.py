@@ -55,6 +55,14 @@ def test_the_zoo_knows_the_truth_of_each(workload: str) -> None:
     assert leaks is (workloads()[workload] in ("leaking", "rare"))
 
 
+def test_held_out_workloads_are_counted_by_themselves_too() -> None:
+    kept = replace(FOUND, workload="leak-zoo-services:registered-at-exit")
+    missed = replace(kept, status="no_leak")
+    doubtful = replace(kept, status="inconclusive")
+    told = figures([FOUND, kept, missed, doubtful])
+    assert (told["held_out_runs"], told["held_out_right"], told["held_out_wrong"]) == (3, 1, 1)
+
+
 def test_there_are_enough_of_both_and_none_twice() -> None:
     named = [
         f"{name}:{variant}"
