@@ -63,7 +63,8 @@ def _lines() -> Iterator[str]:
     yield from _beside_psleak()
     yield from _hunts()
     yield from _caches()
-    yield from _early()
+    if (FOLDER / "early_runs.json").exists():
+        yield from _early()
     yield from _allocators()
     yield from _gates()
     yield from _forecasts()
@@ -212,7 +213,7 @@ def _early() -> Iterator[str]:
         f" {figures['certified']} certified, median {figures['median_seconds_to_pass']:.0f} s."
     )
     yield (
-        f"- {figures['held_out_runs']} of these (`HELD_OUT`) were run only after the rule was final:"
+        f"- {figures['held_out_runs']} of these (`HELD_OUT`) were run only once the rule was final:"
         f" {figures['held_out_right']} right, {figures['held_out_wrong']} wrong, the others"
         " inconclusive."
     )
