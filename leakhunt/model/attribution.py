@@ -41,6 +41,7 @@ class FindingKind(StrEnum):
     RESOURCE = "resource"
     LINE = "line"
     LOST = "lost"
+    HOLDER = "holder"
 
 
 class Origin(StrEnum):

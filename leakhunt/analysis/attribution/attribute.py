@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
+from leakhunt.analysis.attribution.dominance import led_by_holder
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
@@ -108,6 +109,7 @@ def attribute(
         )
     mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
+    found = led_by_holder(found, [one.findings for one in instrumented], growth)
     ranked = sorted(
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),

@@ -39,6 +39,7 @@ class Cluster:
     """What one suspect is made of: `lead` says who holds it or where it comes from.
 
     `sites` are sites with the blocks per call of each; `bytes_per_call` what they come to.
+    `details` are the clusters that would be suspects if `lead` did not dominate them.
     """
 
     lead: Finding
@@ -47,6 +48,7 @@ class Cluster:
     sites: tuple[tuple[Finding, float], ...] = ()
     more: tuple[Finding, ...] = ()
     cause: Cause | None = None
+    details: tuple[Cluster, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -61,7 +63,9 @@ class Cluster:
 
 
 @dataclass
-class _Site:
+class RetainedSite:
+    """A site with what stays of it: blocks (None: as many as before), and bytes per call."""
+
     finding: Finding
     blocks: RetainedPerCall | None
     bytes_per_call: float
@@ -70,7 +74,7 @@ class _Site:
 
 def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
     """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
-    sites = {site.finding.key: site for site in _retained_sites(findings)}
+    sites = {site.finding.key: site for site in retained_sites(findings)}
     found = list(_containers(findings, sites))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
@@ -102,7 +106,8 @@ def named_frame(stack: Sequence[Frame]) -> Frame:
     return next((frame for frame in inside if frame.function != STRIPPED), stack[0])
 
 
-def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
+def retained_sites(findings: Iterable[Finding]) -> Iterator[RetainedSite]:
+    """The sites of which something stays in every stretch."""
     for finding in findings:
         if finding.sort is not FindingKind.SITE:
             continue
@@ -110,7 +115,7 @@ def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
         blocks = stays(finding.calls, finding.counts)
         grown = stays(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
-            yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
+            yield RetainedSite(finding, blocks, _bytes_per_call(finding, blocks))
 
 
 def _bytes_per_call(site: Finding, blocks: RetainedPerCall | None) -> float:
@@ -135,7 +140,7 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
     )
 
 
-def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
+def _containers(findings: Sequence[Finding], sites: dict[str, RetainedSite]) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
     growing = [
@@ -158,7 +163,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         claimed = [
             sites[key]
             for key in finding.keeps
-            if key in sites and not sites[key].claimed and not _is_cached(sites[key])
+            if key in sites and not sites[key].claimed and not is_cached(sites[key])
         ]
         if traced and not claimed:
             continue
@@ -173,7 +178,7 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         yield _cluster(finding, rate, claimed, each * rate.per_call)
 
 
-def _is_cached(site: _Site) -> bool:
+def is_cached(site: RetainedSite) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
@@ -182,22 +187,23 @@ def _is_cached(site: _Site) -> bool:
 
 
 def _nodes(
-    claimed: Sequence[_Site], others: Iterable[_Site], slots_per_call: float
-) -> Iterator[_Site]:
+    claimed: Sequence[RetainedSite], others: Iterable[RetainedSite], slots_per_call: float
+) -> Iterator[RetainedSite]:
     """The container's own nodes: from the lines that fill it, and within its bytes per item."""
-    lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
+    lines = {place_of(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
     for site in others:
         frame = own_frame(site.finding.stack)
-        if frame is not None and _line(frame) in lines and site.bytes_per_call <= slots_per_call:
+        if frame is not None and place_of(frame) in lines and site.bytes_per_call <= slots_per_call:
             yield site
 
 
-def _line(frame: Frame) -> tuple[str, str, str]:
+def place_of(frame: Frame) -> tuple[str, str, str]:
+    """What a line is known by, wherever it stands."""
     return frame.file, frame.function, frame.source
 
 
 def _cluster(
-    lead: Finding, rate: RetainedPerCall, sites: Sequence[_Site], more: float = 0.0
+    lead: Finding, rate: RetainedPerCall, sites: Sequence[RetainedSite], more: float = 0.0
 ) -> Cluster:
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
@@ -223,15 +229,15 @@ def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
                 yield Cluster(finding, grown, grown.per_call)
 
 
-def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
+def _by_line(sites: Iterable[RetainedSite]) -> Iterator[Cluster]:
     """What no container claims, by the line of the user's code it comes from."""
-    lines: dict[tuple[str, str, str], list[_Site]] = {}
+    lines: dict[tuple[str, str, str], list[RetainedSite]] = {}
     for site in sites:
         if site.blocks is None:
             continue  # a buffer that grows, as the array behind a list does
         frame = own_frame(site.finding.stack) or next(iter(site.finding.stack), None)
         if frame is not None:
-            lines.setdefault(_line(frame), []).append(site)
+            lines.setdefault(place_of(frame), []).append(site)
     for together in lines.values():
         largest = max(together, key=lambda site: site.bytes_per_call)
         assert largest.blocks is not None
@@ -266,9 +272,9 @@ def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
-def _native(sites: Iterable[_Site], mappings: bool) -> Iterator[Cluster]:
+def _native(sites: Iterable[RetainedSite], mappings: bool) -> Iterator[Cluster]:
     """Native sites by known cause, or by the user's line and what it called."""
-    groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
+    groups: dict[tuple[str, ...], tuple[Cause | None, list[RetainedSite]]] = {}
     for site in sites:
         if site.blocks is None:
             continue
@@ -321,4 +327,4 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
         return False
-    return _line(one.where) == _line(other.where)
+    return place_of(one.where) == place_of(other.where)
