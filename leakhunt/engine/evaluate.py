@@ -17,12 +17,13 @@ from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.explain import under_instruments
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
-from leakhunt.model.options import BUDGET_SECONDS, Sampling, Settings
+from leakhunt.model.options import BUDGET_SECONDS, REPEATS, Sampling, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.scenario import Scenario, Variant
@@ -32,7 +33,7 @@ from leakhunt.scenario import find
 from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
@@ -49,8 +50,8 @@ class EvaluationRequest:
     """
 
     targets: tuple[str, ...] = ()
-    repeats: int = 1
-    clean_repeats: int = 1
+    repeats: int = REPEATS
+    clean_repeats: int = REPEATS
     hunt: bool = False
     jobs: int | None = None
 
@@ -130,18 +131,9 @@ def evaluate(
 
 
 def _refuse_wrong_values(request: EvaluationRequest) -> None:
-    for name in ("repeats", "clean_repeats", "jobs"):
-        value = getattr(request, name)
-        if value is not None and value < 1:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=1,
-                )
-            )
+    refuse_too_small(
+        repeats=request.repeats, clean_repeats=request.clean_repeats, jobs=request.jobs
+    )
 
 
 def _chosen(targets: Sequence[str]) -> Iterator[tuple[Scenario, tuple[Variant, ...]]]:
@@ -266,6 +258,6 @@ def _write(out: Path, result: EvaluationResult) -> None:
                 "file.cannot-write-to",
                 "{out}: {strerror}. Choose another place with --out",
                 out=out,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

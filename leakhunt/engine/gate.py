@@ -43,13 +43,14 @@ from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
 from leakhunt.engine.given_limit import limit_bytes, with_limit
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
 from leakhunt.engine.revisions import rival_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
 from leakhunt.model.gate import GateAnswer, GateResult, Terms, VariantResult
-from leakhunt.model.options import PAIRS
+from leakhunt.model.options import JOBS, PAIRS
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
 from leakhunt.model.series import LIVE_HEAP
@@ -84,7 +85,7 @@ class GateRequest:
     pairs: int = PAIRS
     baselines: Path | None = None
     no_baseline: bool = False
-    jobs: int = 1
+    jobs: int = JOBS
     max_growth: str | None = None
     series: str | None = None
     out: Path | None = None
@@ -138,7 +139,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
         MissingRequirement: git, or what a format needs, is not there.
     """
     files = files_named(request.formats, events)
-    _refuse_what_makes_no_sense(request)
+    _check_request(request)
     if request.runs:
         return _check_run_files(request, files)
     policy = load_policy(policy_file(request.policy))
@@ -155,7 +156,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     return _measure(request, policy, files, events)
 
 
-def _refuse_what_makes_no_sense(request: GateRequest) -> None:
+def _check_request(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
         raise UsageError(
             message(
@@ -173,18 +174,7 @@ def _refuse_what_makes_no_sense(request: GateRequest) -> None:
                 "--scenario and --against cannot be combined with run files",
             )
         )
-    for name in ("pairs", "jobs"):
-        value = getattr(request, name)
-        if value < 1:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=1,
-                )
-            )
+    refuse_too_small(pairs=request.pairs, jobs=request.jobs)
 
 
 def _refuse_what_does_not_go_together(request: GateRequest) -> None:
@@ -268,9 +258,11 @@ def _answers_in(
         )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
-        budgets = policy.of(scenario, variant).budgets_of(variant)
-        terms = Terms(budgets, policy.accepted_in(scenario), _today())
-        yield answer_runs(runs, terms, GENERATOR, against)
+        own = policy.of(scenario, variant)
+        terms = Terms(own.budgets_of(variant), policy.accepted_in(scenario, variant), _today())
+        # An option goes before the policy.
+        judged = runs if limit is not None else [with_limit(run, own.limit_bytes) for run in runs]
+        yield answer_runs(judged, terms, GENERATOR, against)
 
 
 def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Events) -> GateRun:
@@ -278,10 +270,9 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     saved = None if request.against is not None else _saved(request, policy)
     base = Path(policy.file).absolute().parent
     limit = limit_bytes(request.limit)
-    jobs = [
-        replace(job, settings=replace(job.settings, limit_bytes=limit))
-        for job in jobs_of(policy, request.scenarios, base)
-    ]
+    jobs = jobs_of(policy, request.scenarios, base)
+    if limit is not None:
+        jobs = [replace(job, settings=replace(job.settings, limit_bytes=limit)) for job in jobs]
     with ExitStack() as lasting:
         rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
         folder = new_folder(request.out, "gate")

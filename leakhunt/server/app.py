@@ -22,6 +22,8 @@ from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.reporting.index.page import content_security_policy, render_index, render_message
 from leakhunt.server.catalog import NotHere, Shelf
 from leakhunt.text.language import mark, tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_text
 
 # A connection that says nothing for so long is closed.
 SILENT_SECONDS = 30
@@ -107,9 +109,10 @@ def _servers(shelf: Shelf, port: int) -> Iterator[_Server]:
         first = _Server(("127.0.0.1", port), _handler(shelf))
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = tr("already in use") if taken else tr(str(error.strerror))
+        reason = message("serve.port-in-use", "already in use") if taken else system_text(error)
         raise UsageError(
-            tr(
+            message(
+                "serve.port",
                 "--port {port}: {reason}. Choose another port, or remove --port",
                 port=port,
                 reason=reason,
@@ -150,11 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # nobody reads the answer
         except Exception as error:  # one report that we cannot render is not the end of the others
             traceback.print_exc()
-            told = tr("cannot be shown ({name}); see the terminal", name=type(error).__name__)
-            self._message(HTTPStatus.INTERNAL_SERVER_ERROR, told)
+            text = tr("cannot be shown ({name}); see the terminal", name=type(error).__name__)
+            self._message(HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
     def _answer_or_fail(self) -> None:
-        if not self._is_asked_by_own_name():
+        if not self._is_own_host():
             self._message(HTTPStatus.MISDIRECTED_REQUEST, tr("unknown host name"))
             return
         path = self.path.partition("?")[0]
@@ -165,23 +168,23 @@ class _Handler(BaseHTTPRequestHandler):
         start, *parts = map(unquote_to_bytes, path.removeprefix("/").split("/"))
         try:
             if start != b"reports" or not parts:
-                raise NotHere(tr("page not found"))
+                raise NotHere(message("serve.page-not-found", "page not found"))
             *place, last = parts
             name = os.fsdecode(last)
             document = self.shelf.read(place, name)
         except NotHere as error:
             self._message(HTTPStatus.NOT_FOUND, str(error))
         except LeakhuntError as error:
-            told = str(error).replace(f"{self.shelf.root}{os.sep}", "")
+            text = str(error).replace(f"{self.shelf.root}{os.sep}", "")
             self._message(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                tr("The report cannot be rendered: {told}", told=told),
+                tr("The report cannot be rendered: {told}", told=text),
             )
         else:
             kind = _TYPES.get(Path(name).suffix, "application/octet-stream")
             self._send(HTTPStatus.OK, kind, document, _REPORT_POLICY)
 
-    def _is_asked_by_own_name(self) -> bool:
+    def _is_own_host(self) -> bool:
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1:
             return False

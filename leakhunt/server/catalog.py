@@ -27,6 +27,8 @@ from leakhunt.reporting.index.page import (
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_text
 
 PAGE = "report.html"
 SUMMARY = "report.json"
@@ -34,7 +36,7 @@ _FILES = {renderer.file_name: renderer for renderer in RENDERERS}
 # A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
 MOST_SUMMARY_BYTES = 32 << 20
 # Reports that were made from run files are kept while these do not change.
-MOST_KEPT_REPORTS = 4
+MOST_CACHED_REPORTS = 4
 
 # Size and time of the last change, of each of some files: the same as long as nobody wrote.
 _Stamp = tuple[tuple[str, int, int], ...]
@@ -69,10 +71,11 @@ class Shelf:
             next(self.root.iterdir(), None)  # whether it is a folder that we may read
         except OSError as error:
             raise UsageError(
-                tr(
+                message(
+                    "serve.folder",
                     "{root}: {strerror}. Choose a folder with reports",
                     root=root,
-                    strerror=tr(str(error.strerror)),
+                    strerror=system_text(error),
                 )
             ) from error
         self._lock = threading.Lock()
@@ -82,10 +85,10 @@ class Shelf:
     def listing(self) -> list[Listed]:
         """Every folder with a report or run files, in no order; read again where it changed."""
         with self._lock:
-            kept, self._listed = self._listed, {}
+            previous, self._listed = self._listed, {}
             for folder in self._folders():
                 stamp = _stamp(folder.path, (*folder.made, *folder.run_files))
-                known = kept.get(folder.path)
+                known = previous.get(folder.path)
                 made = known[1] if known and known[0] == stamp else self._list(folder)
                 self._listed[folder.path] = (stamp, made)
             return [made for _, made in self._listed.values()]
@@ -98,25 +101,26 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _FILES or any(_is_refused(part) for part in place):
-            raise NotHere(tr("report not found"))
+            raise NotHere(message("serve.report-not-found", "report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere(tr("report not found"))
+                raise NotHere(message("serve.report-not-found", "report not found"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere(tr("report not found"))
+                raise NotHere(message("serve.report-not-found", "report not found"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere(tr("report not found")) from error
+            raise NotHere(message("serve.report-not-found", "report not found")) from error
         if not folder.run_files:
-            raise NotHere(tr("report not found"))
+            raise NotHere(message("serve.report-not-found", "report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
-                tr(
-                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                message(
+                    "serve.needs-extra",
+                    "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
                     extra=renderer.extra,
                 )
             )
@@ -130,7 +134,7 @@ class Shelf:
             known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
-        while len(self._reports) > MOST_KEPT_REPORTS:
+        while len(self._reports) > MOST_CACHED_REPORTS:
             self._reports.popitem(last=False)
         return known[1]
 
@@ -195,7 +199,8 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
     try:
         if file.stat().st_size > MOST_SUMMARY_BYTES:
             raise BadFile(
-                tr(
+                message(
+                    "serve.summary-too-large",
                     "larger than {most_summary_bytes} MiB; not read",
                     most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
                 )
@@ -245,5 +250,7 @@ def _runs(folder: _Folder) -> list[Run]:
     if failures and not runs:
         raise failures[0]
     if not any(run.plan.is_measured for run in runs):
-        raise NothingMeasured(tr("no measured run, only instrumented runs of a hunt"))
+        raise NothingMeasured(
+            message("serve.only-instrumented", "no measured run, only instrumented runs of a hunt")
+        )
     return runs

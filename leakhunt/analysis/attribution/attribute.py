@@ -8,8 +8,10 @@ from dataclasses import replace
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
 from leakhunt.analysis.attribution.dominance import led_by_holder
-from leakhunt.analysis.attribution.known_causes import catalogue
+from leakhunt.analysis.attribution.known_causes import catalogue, causes_for
+from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
+from leakhunt.analysis.attribution.unexplained import possibly
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.analysis.verdict.judge import tolerance_of
@@ -28,7 +30,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -42,8 +44,8 @@ _BOUNDED_SHARE = 0.8
 # Beside those, so much that is not the same at every call may be chance.
 _CHANCE_SHARE = 0.05
 MOST_SUSPECTS = 8
-# From here on the sentence says that the suspects come to more than the growth.
-_TOO_MUCH = 1.25
+# From here on the sentence says that the instrumented calls grew by more than the measured ones.
+_TOO_MUCH = 1.1
 # What is retained without growing is worth a word from here on.
 _RETAINED_BYTES = 8 << 20
 
@@ -107,22 +109,27 @@ def attribute(
             instruments=instruments,
             lines=lines,
         )
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
-    found = led_by_holder(found, [one.findings for one in instrumented], growth)
+    # Of few calls it is not known what they grow by.
+    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    causes = causes_for(run.environment)
+    found = merged(
+        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
+    )
+    found = led_by_holder(found, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
         (each for each in _without_lines(found) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
+    whole = share_base(growth, ranked) if growth is not None else None
     suspects = [
-        suspect_of(each, growth, run.calls_done, has_filled=has_filled)
+        suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
         for each in ranked[:MOST_SUSPECTS]
     ]
-    explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
+    total = accounted(ranked)
     attribution = Attribution(
         suspects=tuple(suspects),
         growth=growth,
-        explained=explained if growth is not None else None,
+        explained=min(total, growth) if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
         ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
@@ -132,7 +139,11 @@ def attribute(
         instruments=instruments,
         lines=lines,
     )
-    return replace(attribution, sentence=_sentence(attribution, run.plan.work))
+    rest = (growth or 0.0) - (attribution.explained or 0.0)
+    findings = [each for one in instrumented for each in one.findings]
+    open_still = possibly(rest, ranked, findings, instruments, mappings=mappings)
+    sentence = _sentence(attribution, run.plan.work, total, open_still)
+    return replace(attribution, sentence=sentence)
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
@@ -281,29 +292,58 @@ def _stays(suspect: Suspect, growth: float) -> bool:
     return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
 
 
-def _sentence(found: Attribution, work: Work) -> Text:
+def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message) -> Text:
+    """What the suspects account for; what nobody does comes first, if it is much.
+
+    `total` is what the suspects come to in the calls under instruments.
+    """
+    grows = Rate(found.growth, Unit.BYTES, work) if found.growth is not None else None
     if not found.suspects:
+        if grows is None or not found.instruments:
+            return message(
+                "attribution.no-suspect",
+                "Growth not attributed: none of the instruments used found what retains it.",
+            )
         return message(
-            "attribution.no-suspect",
-            "Growth not attributed: none of the instruments used found what retains it.",
+            "attribution.nothing-attributed",
+            "Unattributed: all of {grows}, possibly {cause}. None of the instruments used found"
+            " what retains it.",
+            grows=grows,
+            cause=possibly_is,
         )
     first = found.suspects[0].title
-    if found.growth is None:
+    if found.growth is None or grows is None:
         return message("attribution.first-suspect", "First suspect: {first}.", first=first)
     explained = found.explained or 0.0
     share = explained / found.growth
-    grows = Rate(found.growth, Unit.BYTES, work)
-    if share > _TOO_MUCH:
+    rest = Rate(found.growth - explained, Unit.BYTES, work)
+    if share < EXPLAINED_SHARE and not is_explained(found):
+        return message(
+            "attribution.unexplained-first",
+            "Unattributed: {rest} of {grows} ({part:.0%}), possibly {cause}. First suspect:"
+            " {first}.",
+            rest=rest,
+            grows=grows,
+            part=1 - share,
+            cause=possibly_is,
+            first=first,
+        )
+    return _explained(found, Rate(total, Unit.BYTES, work), grows, rest)
+
+
+def _explained(found: Attribution, total: Rate, grows: Rate, rest: Rate) -> Text:
+    """The sentence where (nearly) all is accounted for; `rest` is not."""
+    first, growth = found.suspects[0].title, found.growth or 0.0
+    if total.value > _TOO_MUCH * growth:
         return message(
             "attribution.explained-too-much",
-            "First suspect: {first}. The suspects account for {share:.0%} of {grows} (found"
-            " {found:.0%}: the instrumented calls grew by more).",
+            "First suspect: {first}. The suspects account for all of {grows}; the instrumented"
+            " calls grew by {found}.",
             first=first,
-            share=1.0,
             grows=grows,
-            found=share,
+            found=total,
         )
-    if share < 1:
+    if (share := (found.explained or 0.0) / growth) < 1:
         return message(
             "attribution.explained-in-part",
             "First suspect: {first}. The suspects account for {share:.0%} of {grows}; {rest}"
@@ -311,7 +351,7 @@ def _sentence(found: Attribution, work: Work) -> Text:
             first=first,
             share=share,
             grows=grows,
-            rest=Rate(found.growth - explained, Unit.BYTES, work),
+            rest=rest,
         )
     return message(
         "attribution.explained",

@@ -17,9 +17,9 @@ from leakhunt.analysis.attribution.clusters import (
     place_of,
     retained_sites,
 )
-from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
+from leakhunt.analysis.attribution.known_causes import known_cause
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
-from leakhunt.model.attribution import Finding, FindingKind, Frame
+from leakhunt.model.attribution import Cause, Finding, FindingKind, Frame
 
 # One holder of this part of the growth comes first.
 _NEARLY_ALL = 0.8
@@ -32,14 +32,17 @@ _MATTERS = 0.05
 
 
 def led_by_holder(
-    found: Sequence[Cluster], findings: Sequence[Sequence[Finding]], growth: float | None
+    found: Sequence[Cluster],
+    findings: Sequence[Sequence[Finding]],
+    growth: float | None,
+    causes: Sequence[Cause],
 ) -> list[Cluster]:
     """The clusters of all instruments, those that one holder dominates as its details.
 
     As they are where none has (nearly) all of the growth, or where the first of them tells it as
     well: by a container that owns as much, or by a cause that has an end.
     """
-    held = [_with_details(each, found) for one in findings for each in _holders(one)]
+    held = [_with_details(each, found) for one in findings for each in _holders(one, causes)]
     if growth is None or not held:
         return list(found)
     best = max(held, key=lambda each: each.bytes_per_call)
@@ -50,7 +53,9 @@ def led_by_holder(
         first not in best.details or _tells_as_well(first, best.lead, growth)
     ):
         return list(found)
-    if any(_ends(each) and each.bytes_per_call >= _MATTERS * growth for each in best.details):
+    if any(
+        _ends(each, causes) and each.bytes_per_call >= _MATTERS * growth for each in best.details
+    ):
         return list(found)
     return [best, *(each for each in found if each not in best.details)]
 
@@ -139,7 +144,7 @@ def is_below(container: Finding, holder: Finding) -> bool:
     return path == whole or path.startswith((f"{whole}.", f"{whole}[", f"{whole} "))
 
 
-def _holders(findings: Sequence[Finding]) -> Iterator[_Held]:
+def _holders(findings: Sequence[Finding], causes: Sequence[Cause]) -> Iterator[_Held]:
     """The holders that one instrument found, each with the sites of what it owns."""
     sites = {each.finding.key: each for each in retained_sites(findings)}
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
@@ -150,7 +155,7 @@ def _holders(findings: Sequence[Finding]) -> Iterator[_Held]:
         if rate is None:
             continue
         claimed = [sites[key] for key in finding.keeps if key in sites]
-        claimed = [site for site in claimed if not is_cached(site)]
+        claimed = [site for site in claimed if not is_cached(site, causes)]
         claimed.sort(key=lambda site: -site.bytes_per_call)
         calls = finding.calls[-1] - finding.calls[0]
         by_size = (finding.sizes[-1] - finding.sizes[0]) / calls
@@ -189,9 +194,9 @@ def _tells_as_well(first: Cluster, holder: Finding, growth: float) -> bool:
     return owned is None or bool(owned >= _AS_MUCH * holder.facts["owns"])
 
 
-def _ends(cluster: Cluster) -> bool:
+def _ends(cluster: Cluster, causes: Sequence[Cause]) -> bool:
     """Whether a bounded cache is what a cluster is about."""
     if "most_items" in cluster.lead.facts:
         return True
-    cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    cause = cluster.cause or known_cause(cluster.findings, causes)
     return cause is not None and cause.is_bounded

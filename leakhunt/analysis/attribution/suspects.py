@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
 from leakhunt.analysis.attribution.known_causes import (
-    catalogue,
     entries_per_call,
     frame_of,
     known_cause,
@@ -35,13 +34,20 @@ _TELLING_SHARE = 0.5
 
 
 def suspect_of(
-    cluster: Cluster, growth: float | None, calls_done: int, *, has_filled: bool = False
+    cluster: Cluster,
+    whole: float | None,
+    calls_done: int,
+    causes: Sequence[Cause],
+    *,
+    has_filled: bool = False,
 ) -> Suspect:
-    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
+    """The suspect that a cluster makes, of `whole` bytes per call over `calls_done` calls.
+
+    `causes` are the known ones that come into question.
 
     `has_filled`: it grew no more afterwards, so that no cause of endless growth is its own.
     """
-    cause = cluster.cause or known_cause(list(_telling(cluster)), catalogue())
+    cause = cluster.cause or _cause_of(cluster, causes)
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     where = cluster.where
@@ -58,7 +64,7 @@ def suspect_of(
         per_call=cluster.retained.per_call,
         exact=cluster.retained.exact,
         bytes_per_call=cluster.bytes_per_call if is_memory else None,
-        share=cluster.bytes_per_call / growth if is_memory and growth else None,
+        share=cluster.bytes_per_call / whole if is_memory and whole else None,
         where=where,
         holder=holder,
         chain=cluster.lead.chain,
@@ -69,6 +75,13 @@ def suspect_of(
         evidence=tuple(_evidence(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
     )
+
+
+def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
+    """The known cause; one of sites alone is not that of a container that holds their blocks."""
+    if cluster.lead.sort is FindingKind.CONTAINER:
+        causes = [cause for cause in causes if cause.sorts != (FindingKind.SITE,)]
+    return known_cause(list(_telling(cluster)), causes)
 
 
 def _telling(cluster: Cluster) -> Iterator[Finding]:
@@ -129,7 +142,7 @@ def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) 
         parts += [where.file, where.function, where.source]
     else:
         parts += [frame.function for frame in stack[:5]]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:12]
 
 
 def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> Text:

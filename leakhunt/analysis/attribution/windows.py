@@ -19,9 +19,13 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
-# Few calls that are dear: the calls before the first window, and the windows.
-_UNWATCHED = 8
-_EXACT_WINDOWS = (5, 7, 11)
+# Few calls that are dear: the calls before the first window, the windows, and the last one, in
+# which objects are matched to their lines.
+_UNWATCHED = 5
+EXACT_WINDOWS = (5, 7, 11)
+_MATCHED = 3
+# The calls after which the last window ends.
+EXACT_END = _UNWATCHED + sum(EXACT_WINDOWS)
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
 # Calls before the watched ones, in which caches turn over: the fewest from which on it grows
@@ -74,7 +78,7 @@ def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
     return replace(
         run.plan,
-        calls=_UNWATCHED + sum(_EXACT_WINDOWS),
+        calls=EXACT_END + _MATCHED,
         warmup=_UNWATCHED,
         calls_per_sample=1,
         collect="never",
@@ -110,8 +114,8 @@ def next_stretch(run: Run) -> Phase | None:
 def stretches(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
     """The calls after which each stretch of the watched calls ends, the start included."""
     watched = calls - before
-    if watched == sum(_EXACT_WINDOWS):
-        lengths = [*_EXACT_WINDOWS]
+    if watched == sum(EXACT_WINDOWS) + _MATCHED:
+        lengths = [*EXACT_WINDOWS, _MATCHED]
     elif instrument is Instrument.MEMRAY:
         lengths = _heap_stretches(watched)
     else:

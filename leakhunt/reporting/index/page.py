@@ -26,6 +26,7 @@ from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import headline_series, shown_series
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
@@ -121,11 +122,11 @@ def contents_of_report(document: bytes) -> Contents:
         ValueError: it is none; its text says so.
     """
     try:
-        told = json.loads(document)
-        runs = [_mapping(run) for run in told["runs"]]
+        report = json.loads(document)
+        runs = [_mapping(run) for run in report["runs"]]
         first = runs[0] if runs else {}
         return Contents(
-            title=_text(told["title"]),
+            title=_text(report["title"]),
             when=max((_text(run["started_at"]) for run in runs), default=""),
             variants=tuple(map(_variant, runs)),
             weights=_text(_mapping(first.get("facts", {})).get("weights", "")),
@@ -141,7 +142,11 @@ def contents_of_report(document: bytes) -> Contents:
         OverflowError,
     ) as error:
         raise ValueError(
-            tr("damaged ({name}); render it again with: leakhunt report", name=type(error).__name__)
+            message(
+                "index.damaged-summary",
+                "damaged ({name}); render it again with: leakhunt report",
+                name=type(error).__name__,
+            )
         ) from error
 
 

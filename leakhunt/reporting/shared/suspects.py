@@ -11,6 +11,7 @@ from leakhunt.model.attribution import Cause, Interval, Origin, RemedyTrial, Sus
 from leakhunt.model.plan import Plan, Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, tr
 
 # What a known cause has in place of the name of a scenario and its variant.
@@ -27,7 +28,7 @@ TRIAL_HEADINGS = (
     mark("results"),
 )
 
-_WHOSE = {
+_OWNERS = {
     Origin.YOURS: mark("your code"),
     Origin.LIBRARY: mark("a library"),
     Origin.INTERPRETER: mark("the interpreter"),
@@ -79,10 +80,12 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
         yield tr("from"), f"{suspect.where}{source}"
     if suspect.holder is not None:
         yield tr("in"), str(suspect.holder)
-    yield tr("owner"), tr(_WHOSE[suspect.origin])
+    yield tr("owner"), tr(_OWNERS[suspect.origin])
     yield tr("evidence"), tr("; ").join(map(str, suspect.evidence))
     if suspect.cause is not None:
         yield tr("reason"), tr(suspect.cause.reason)
+        if versions := [each for each in suspect.cause.distributions if set(each) & set("<>=")]:
+            yield tr("affected versions"), ", ".join(versions)
         yield tr("fix"), tr(suspect.cause.remedy.text)
         if plan is not None:
             yield tr("verify"), _verify(suspect.cause, plan)
@@ -104,17 +107,17 @@ def keeps(suspect: Suspect, work: Work) -> str:
     """What it keeps per call or request, and where that ends."""
     if suspect.bytes_per_call is None:
         return tr(_EACH[work], per_call=suspect.per_call)
-    told = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
+    amount = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
     if suspect.share is not None:
-        told += tr(", {share:.0%} of the growth", share=suspect.share)
+        amount += tr(", {share:.0%} of the growth", share=suspect.share)
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
         ceiling = format_bytes(suspect.ceiling_bytes)
-        told += tr(
+        amount += tr(
             _BOUNDED[work],
             ceiling=ceiling,
             ceiling_calls=suspect.ceiling_calls,
         )
-    return told
+    return amount
 
 
 def _verify(cause: Cause, plan: Plan) -> str:
@@ -134,8 +137,8 @@ def _verify_by_test(cause: Cause, test: str) -> str:
     settings = "".join(f"{name}={value} " for name, value in cause.remedy.environment.items())
     if settings:
         return f"{settings}pytest --leakhunt {shlex.quote(test)}"
-    told = tr(cause.verify)
-    return tr("repeat the test with more calls") if _TARGET in told else told
+    text = tr(cause.verify)
+    return tr("repeat the test with more calls") if _TARGET in text else text
 
 
 def _verify_under_load(cause: Cause) -> str:
@@ -224,6 +227,9 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
 
 
 def _rate_interval(interval: Interval) -> str:
-    told = (interval.estimate, interval.low, interval.high)
-    estimate, low, high = (format_rate(each, Unit.BYTES) for each in told)
-    return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)
+    figures = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (format_rate(each, Unit.BYTES) for each in figures)
+    low = lower_bound(low, high)
+    return tr(
+        "{estimate} ({low} to {high})", estimate=estimate, low=lower_bound(low, high), high=high
+    )
