@@ -23,6 +23,7 @@ class Instrument(StrEnum):
     CUDA = "cuda"
     RESOURCES = "resources"
     LINES = "lines"
+    GARBAGE = "garbage"
 
 
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
@@ -41,6 +42,19 @@ class FindingKind(StrEnum):
     RESOURCE = "resource"
     LINE = "line"
     LOST = "lost"
+    CYCLE = "cycle"
+
+
+class CycleKind(StrEnum):
+    """What keeps a cycle of garbage together."""
+
+    SELF = "self"
+    BACK_REFERENCE = "back-reference"
+    CLOSURE = "closure"
+    EXCEPTION = "exception"
+    CALLBACK = "callback"
+    CLASS = "class"
+    OTHER = "other"
 
 
 class Origin(StrEnum):
