@@ -47,6 +47,7 @@ _CONTAINERS = {
     dict, list, set, frozenset, tuple, deque, OrderedDict, defaultdict, types.CellType,
     types.TracebackType, types.MappingProxyType,
 }  # fmt: skip
+_WEAKABLE = (CycleKind.BACK_REFERENCE, CycleKind.CALLBACK)
 _CALLBACKS = (types.MethodType, types.FunctionType, types.BuiltinFunctionType)
 _TRACEBACKS = (types.TracebackType, types.FrameType)
 _GENERATORS: Mapping[type, str] = {
@@ -155,7 +156,7 @@ def shape_of(members: Sequence[Any], edges: Sequence[Sequence[int]]) -> CycleSha
         chain=chain,
         cut=tuple(dict.fromkeys((chain[-2], *further))) if cuts else (),
         closed_at=_closed_at(first, source, around, members),
-        is_weakable=bool(type(members[first.target]).__weakrefoffset__),
+        is_weakable=kind in _WEAKABLE and bool(type(members[first.target]).__weakrefoffset__),
         lead=token(lead),
     )
 

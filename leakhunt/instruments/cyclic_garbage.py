@@ -122,9 +122,8 @@ class CyclicGarbage:
         """Every shape of cycles, the largest first."""
         self._let_go()
         sizes = {key: tally.size + tally.native for key, tally in self._tallies.items()}
-        objects = sum(tally.objects for tally in self._tallies.values())
         for key in sorted(sizes, key=lambda each: -sizes[each])[:MOST_SHAPES]:
-            yield self._finding(key, sum(sizes.values()), objects)
+            yield self._finding(key, sum(sizes.values()))
 
     def _hold_off(self) -> None:
         gc.collect()
@@ -228,7 +227,7 @@ class CyclicGarbage:
             total.native += tally.native
             total.objects += tally.objects
 
-    def _finding(self, key: _Key, whole: int, objects: int) -> Finding:
+    def _finding(self, key: _Key, whole: int) -> Finding:
         shape, _ = key
         first = self._marked[0].get(key, _Tally())
         marked = [each.get(key, first) for each in self._marked]
@@ -242,7 +241,6 @@ class CyclicGarbage:
             "objects": round(last.objects / max(last.count, 1), 1),
             "native_bytes": round(last.native / max(last.count, 1)),
             "garbage_bytes": whole,
-            "garbage_objects": objects,
         }
         closed_at = self._places.frame(*shape.closed_at) if shape.closed_at else None
         if closed_at is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
+from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
@@ -74,6 +75,10 @@ BLIND_TO = {
         "attribution.blind-lines",
         "memory-profiler reads RSS, in whole pages: growth that reuses free pages is not visible",
     ),
+    Instrument.GARBAGE: message(
+        "attribution.blind-garbage",
+        "the collector does not see cycles inside C and C++ objects (autograd graphs)",
+    ),
 }
 
 
@@ -82,8 +87,9 @@ def attribute(
 ) -> Attribution:
     """Whom the findings of `instrumented`, runs of the same plan under instruments, make suspect.
 
-    No suspects where the measured `run` does not grow: what an instrument finds then only replaces
-    something else. `has_filled`: `run` is the part in which a cache filled that was level later.
+    Where the measured `run` does not grow, only cycles of garbage: what else an instrument finds
+    then replaces something. `has_filled`: `run` is the part in which a cache filled that was level
+    later.
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
@@ -92,24 +98,30 @@ def attribute(
     blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
+    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
+    garbage = garbage_per_call(instrumented)
+    cycles = tuple(
+        suspect_of(each, garbage, run.calls_done) for each in told_cycles(found, garbage)
+    )
     if not (is_growing(verdict) or has_dear_calls(run)):
         return Attribution(
-            suspects=(),
+            suspects=cycles,
             growth=None,
             explained=None,
             bounded=False,
             ceiling_bytes=None,
             ceiling_calls=None,
-            sentence=message("attribution.no-growth", "No suspects: no growth."),
+            sentence=_of_garbage(cycles, garbage, run.plan.work),
             retained=_retained(run, verdict),
             blind_spots=blind_spots,
             instruments=instruments,
             lines=lines,
+            garbage=garbage,
         )
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
+    grown = [each for each in found if not is_cycle(each)]
     ranked = sorted(
-        (each for each in _without_lines(found) if _matters(each, growth)),
+        (each for each in _without_lines(grown) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
     suspects = [
@@ -118,7 +130,7 @@ def attribute(
     ]
     explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
     attribution = Attribution(
-        suspects=tuple(suspects),
+        suspects=(*suspects, *cycles),
         growth=growth,
         explained=explained if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
@@ -129,6 +141,7 @@ def attribute(
         blind_spots=blind_spots,
         instruments=instruments,
         lines=lines,
+        garbage=garbage,
     )
     return replace(attribution, sentence=_sentence(attribution, run.plan.work))
 
@@ -228,12 +241,12 @@ def _growth_of_few_calls(run: Run) -> float | None:
 
 def is_explained(attribution: Attribution) -> bool:
     """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
-    if not attribution.suspects:
+    if not attribution.growing:
         return False
     if attribution.growth is None:
         return True
     explained = attribution.explained or 0.0
-    if attribution.suspects[0].bytes_per_call is None:
+    if attribution.growing[0].bytes_per_call is None:
         return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
     return explained >= EXPLAINED_SHARE * attribution.growth
 
@@ -279,13 +292,31 @@ def _stays(suspect: Suspect, growth: float) -> bool:
     return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
 
 
+def _of_garbage(cycles: Sequence[Suspect], garbage: float | None, work: Work) -> Text:
+    """What there is to say where nothing grows."""
+    if garbage is None:
+        return message("attribution.no-growth", "No suspects: no growth.")
+    if not cycles:
+        return message(
+            "attribution.no-cycles",
+            "No growth. No recurring cycles of garbage found.",
+        )
+    return message(
+        "attribution.garbage",
+        "No growth. Cyclic garbage: {rate}; the suspects account for {share:.0%}. First: {first}.",
+        rate=Rate(garbage, Unit.BYTES, work),
+        share=min(sum(each.share or 0.0 for each in cycles), 1.0),
+        first=cycles[0].title,
+    )
+
+
 def _sentence(found: Attribution, work: Work) -> Text:
-    if not found.suspects:
+    if not found.growing:
         return message(
             "attribution.no-suspect",
             "Growth not attributed: none of the instruments used found what retains it.",
         )
-    first = found.suspects[0].title
+    first = found.growing[0].title
     if found.growth is None:
         return message("attribution.first-suspect", "First suspect: {first}.", first=first)
     explained = found.explained or 0.0

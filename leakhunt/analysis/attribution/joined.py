@@ -24,12 +24,27 @@ def joined_verdict(
     run: Run, verdict: Verdict, attribution: Attribution, past: Ceiling | None
 ) -> Verdict:
     """The verdict on a run whose growth was looked into, also by a run `past` a ceiling."""
-    if verdict.kind is Kind.BOUNDED_CACHE and attribution.suspects:
+    verdict = _with_garbage(run, verdict, attribution)
+    if verdict.kind is Kind.BOUNDED_CACHE and attribution.growing:
         filled = message("attribution.filled-by", "Filled by: {names}", names=_names(attribution))
         return replace(verdict, sentence=sentences([verdict.sentence, filled]))
     if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
         verdict = _by_exact_counts(run, verdict, attribution)
     return bounded(verdict, attribution, past)
+
+
+def _with_garbage(run: Run, verdict: Verdict, attribution: Attribution) -> Verdict:
+    """The verdict with what the cyclic garbage is, where nothing grows and that was looked at."""
+    if not attribution.cycles or verdict.status is not Status.NO_LEAK:
+        return verdict
+    first = attribution.cycles[0]
+    found = message(
+        "attribution.garbage-by",
+        "Cyclic garbage: {rate}, first: {name}",
+        rate=Rate(attribution.garbage or 0.0, Unit.BYTES, run.plan.work),
+        name=title_of(first.cause) if first.cause is not None else first.title,
+    )
+    return replace(verdict, sentence=sentences([verdict.sentence, found]))
 
 
 def _by_exact_counts(run: Run, verdict: Verdict, attribution: Attribution) -> Verdict:
@@ -39,7 +54,7 @@ def _by_exact_counts(run: Run, verdict: Verdict, attribution: Attribution) -> Ve
     """
     if not attribution.instruments:
         return verdict
-    staying = [each for each in attribution.suspects if each.exact]
+    staying = [each for each in attribution.growing if each.exact]
     evidence = message(
         "attribution.by-exact-counts",
         "Evidence: exact counts of {counted}, not the curve: calls are dear. --calls measures more",
@@ -139,8 +154,8 @@ def _ends_before(verdict: Verdict, calls: int) -> bool:
 
 def _names(attribution: Attribution) -> Text:
     """Those that a library is known for by that, else what holds the first suspect."""
-    known = [each for each in attribution.suspects if each.cause and each.cause.bound]
-    first = attribution.suspects[0]
+    known = [each for each in attribution.growing if each.cause and each.cause.bound]
+    first = attribution.growing[0]
     return joined(_causes(known) or [first.chain[0] if first.chain else first.title], " and ", "")
 
 

@@ -135,6 +135,8 @@ def matches(finding: Finding, cause: Cause) -> bool:
     """Whether a finding has everything that a cause asks for."""
     if cause.shows or (cause.sorts and finding.sort not in cause.sorts):
         return False
+    if finding.sort is FindingKind.CYCLE and not cause.sorts:
+        return False  # those are about memory that is kept for good
     frames = [f"{frame.file}:{frame.function}:{frame.source}" for frame in finding.stack]
     types = [finding.what, *finding.chain, *finding.facts.get("items", ())]
     return (
