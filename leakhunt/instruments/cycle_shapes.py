@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 import types
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from leakhunt.instruments import closing_lines
 from leakhunt.instruments.closing_lines import Place
-from leakhunt.instruments.garbage_graph import components, is_cyclic
 from leakhunt.instruments.reference_chains import (
     slots_of,
     type_name,
@@ -97,8 +96,9 @@ class _Reference:
 
     @property
     def label(self) -> tuple[str, str]:
-        """All references of the same label are set by the same code."""
-        return self.owner, self.name
+        """All references of the same label are cut alike: an attribute in classes that share it."""
+        is_attribute = self.sort in (_Sort.LEADS_BACK, _Sort.ATTRIBUTE)
+        return "" if is_attribute else self.owner, self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,41 +312,54 @@ def _name_of(each: Any) -> str:
     return f"class {type_name_of(each)}" if issubclass(kind, type) else type_name(each)
 
 
+_Label = tuple[str, str]
+# From one object to another, by their numbers.
+_Pairs = list[tuple[int, int]]
+
+
 def _to_cut(count: int, references: Sequence[_Reference]) -> list[_Reference]:
     """One of each kind of reference whose removal leaves no cycle; empty: none that was tried."""
-    labels: dict[tuple[str, str], list[_Reference]] = {}
+    pairs: dict[_Label, _Pairs] = {}
+    examples: dict[_Label, _Reference] = {}
     for each in references:
-        if each.sort is not _Sort.INSIDE:
-            labels.setdefault(each.label, []).append(each)
+        pairs.setdefault(each.label, []).append((each.source, each.target))
+        examples.setdefault(each.label, each)
     # Of two that are as good, the one that leads to fewer objects leads back.
     order = sorted(
-        labels,
-        key=lambda label: (
-            labels[label][0].sort,
-            len({each.target for each in labels[label]}),
-            label,
-        ),
+        (label for label, each in examples.items() if each.sort is not _Sort.INSIDE),
+        key=lambda label: (examples[label].sort, len({end for _, end in pairs[label]}), label),
     )
     tried = order[: _MOST_TRIED_IF_LARGE if count > _LARGE else _MOST_TRIED]
-    removed: list[tuple[str, str]] = []
+    removed: list[_Label] = []
     while tried and len(removed) < _MOST_CUTS:
-        left: dict[tuple[str, str], int] = {}
+        left: dict[_Label, int] = {}
         for label in tried:
-            left[label] = _left(count, references, {*removed, label})
+            left[label] = _left(count, pairs, {*removed, label})
             if not left[label]:
-                return [labels[each][0] for each in (*removed, label)]
+                return [examples[each] for each in (*removed, label)]
         removed.append(min(left, key=lambda label: left[label]))
         tried.remove(removed[-1])
     return []
 
 
-def _left(count: int, references: Iterable[_Reference], without: set[tuple[str, str]]) -> int:
-    """How many objects are still in cycles without references of these labels."""
+def _left(count: int, pairs: Mapping[_Label, _Pairs], without: set[_Label]) -> int:
+    """How many objects are in cycles, or below one, without references of these labels."""
     edges: list[list[int]] = [[] for _ in range(count)]
-    for each in references:
-        if each.label not in without:
-            edges[each.source].append(each.target)
-    return sum(len(group) for group in components(edges) if is_cyclic(group, edges))
+    above = [0] * count
+    for label, ends in pairs.items():
+        if label not in without:
+            for source, target in ends:
+                edges[source].append(target)
+                above[target] += 1
+    free = [number for number in range(count) if not above[number]]
+    freed = 0
+    while free:
+        freed += 1
+        for below in edges[free.pop()]:
+            above[below] -= 1
+            if not above[below]:
+                free.append(below)
+    return count - freed
 
 
 def _around(cut: _Reference, references: Sequence[_Reference]) -> list[_Reference]:

@@ -25,7 +25,7 @@ from leakhunt.text.message import Text, message
 # Shapes are told down to so many, the largest first.
 MOST_SHAPES = 40
 # Cycles of the same types that looked the same so often are not looked at any more.
-_TRUSTED = 20
+_TRUSTED = 5
 # Kinds of cycles that are known again without being looked at.
 _MOST_KNOWN = 10_000
 

@@ -10,6 +10,7 @@ from leakhunt.amounts import format_bytes, format_rate
 from leakhunt.model.attribution import (
     Cause,
     Cycle,
+    CycleKind,
     Frame,
     Interval,
     Origin,
@@ -116,6 +117,8 @@ def _facts_of_cycle(cycle: Cycle, where: Frame | None) -> Iterator[tuple[str, st
         if cycle.weak_reference:
             told = tr("{references} (or a weak reference in its place)", references=told)
         yield tr("reference to cut"), told
+    elif cycle.kind is not CycleKind.CLASS:
+        yield tr("reference to cut"), tr("no single one: take the objects apart when they are done")
 
 
 def _with_source(frame: Frame) -> str:
