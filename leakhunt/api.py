@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         ScenarioFailed: the scenario's own code failed before anything was measured.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
-    told = events or SILENT
+    events = events or SILENT
     request = RunRequest(
         "" if in_process else _target(target, variants),
         calls=calls,
@@ -143,9 +143,9 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         concurrency=concurrency,
         timeout=timeout,
     )
-    renderers = _renderers(formats, told)
+    renderers = _renderers(formats, events)
     if not in_process:
-        return running.run(request, renderers, told, out=_path(out), hunt=hunt, jobs=jobs)
+        return running.run(request, renderers, events, out=_path(out), hunt=hunt, jobs=jobs)
     if not callable(target) or variants:
         raise UsageError(
             message(
@@ -163,7 +163,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     found = scenario_of(target)
     settings = settings_for(request, found, found.variants)
     here = InProcess(target)
-    return running.run_as(settings, renderers, told, out=_path(out), executor=here, hunt=False)
+    return running.run_as(settings, renderers, events, out=_path(out), executor=here, hunt=False)
 
 
 @checks_arguments
@@ -233,7 +233,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         LeakhuntError: as for `run`; also where an instrument or a remedy makes no sense here.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
-    told = events or SILENT
+    events = events or SILENT
     measured = RunRequest(
         _target(target, variants),
         calls=calls,
@@ -252,7 +252,7 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         timeout=timeout,
     )
     request = HuntRequest(measured, tuple(instruments), tuple(remedies), pairs, until_ceiling)
-    return hunting.hunt(request, _renderers(formats, told), told, out=_path(out))
+    return hunting.hunt(request, _renderers(formats, events), events, out=_path(out))
 
 
 @checks_arguments
@@ -309,7 +309,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         LeakhuntError: as for `run`; also where no service could be soaked.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
-    told = events or SILENT
+    events = events or SILENT
     request = SoakRequest(
         None if target is None else _target(target, variants),
         load=load,
@@ -327,7 +327,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         leave_running=leave_running,
         resume=_path(resume),
     )
-    return soaking.soak(request, _renderers(formats, told), told, out=_path(out))
+    return soaking.soak(request, _renderers(formats, events), events, out=_path(out))
 
 
 @checks_arguments
@@ -355,9 +355,11 @@ def report(
         raise UsageError(
             message("argument.missing-run-file", "missing run file. Pass a run file or a folder")
         )
-    told = events or SILENT
+    events = events or SILENT
     named = [os.fspath(place) for place in places]
-    return reports.report_again(named, _renderers(formats, told), told, out=_path(out), limit=limit)
+    return reports.report_again(
+        named, _renderers(formats, events), events, out=_path(out), limit=limit
+    )
 
 
 @checks_arguments
@@ -474,9 +476,9 @@ def check_claims(
         BadFile: a file of claims is none.
         CannotWrite: the disk does not take the results, or `out` holds files that are not ours.
     """
-    told = events or SILENT
-    renderers = _renderers(formats, told)
-    return claiming.check_claims(_names(scenarios), ids, renderers, told, out=_path(out))
+    events = events or SILENT
+    renderers = _renderers(formats, events)
+    return claiming.check_claims(_names(scenarios), ids, renderers, events, out=_path(out))
 
 
 @checks_arguments

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from leakhunt import __version__
 from leakhunt.model.allocators import JEMALLOC, MIMALLOC, TCMALLOC
+from leakhunt.model.libraries import DISTRIBUTIONS, FREE_THREADING, LIBRARIES, libraries_fact
 
 _PACKAGES = (
-    "leakhunt",
     "numpy",
     "psutil",
     "memray",
@@ -61,7 +63,10 @@ def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
     Imports none of the packages it names.
     """
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return {"python": python, **_machine(), **_packages(), **_settings(variables)}
+    threading = {FREE_THREADING: "on"} if sysconfig.get_config_var("Py_GIL_DISABLED") else {}
+    return {
+        "python": python, **threading, **_machine(), **_packages(), **_settings(variables),
+    }  # fmt: skip
 
 
 def describe_environment_of_service(
@@ -70,8 +75,7 @@ def describe_environment_of_service(
     """The facts that are known of a process that this one only watches, as above."""
     if is_our_interpreter:
         return describe_environment(variables)
-    ours = _version("leakhunt")
-    return {**_machine(), **({"leakhunt": ours} if ours else {}), **_settings(variables)}
+    return {**_machine(), "leakhunt": __version__, **_settings(variables)}
 
 
 def _machine() -> dict[str, str]:
@@ -86,8 +90,17 @@ def _machine() -> dict[str, str]:
 
 def _packages() -> dict[str, str]:
     """The versions of this interpreter's packages."""
-    versions = {package: _version(package) for package in _PACKAGES}
-    return {package: version for package, version in versions.items() if version}
+    return {
+        "leakhunt": __version__,
+        **_versions(_PACKAGES),
+        LIBRARIES: libraries_fact(_versions(DISTRIBUTIONS)),
+    }
+
+
+def _versions(distributions: Sequence[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    versions = {name: _version(name) for name in distributions}
+    return {name: version for name, version in versions.items() if version}
 
 
 def _settings(variables: Mapping[str, str]) -> dict[str, str]:

@@ -293,13 +293,13 @@ class Table:
         """Refuse a name that two have of the tables under `key`; `what` is what it is called."""
         for number, name in enumerate(names):
             if name in names[:number]:
-                told = message(
+                problem = message(
                     "toml.defined-twice",
                     "{what} {name!r} is defined twice. Rename one",
                     what=what,
                     name=name,
                 )
-                self.bad(told, key, number)
+                self.bad(problem, key, number)
 
     def _wrong(self, key: str, wanted: Text) -> NoReturn:
         value = shown(self.items[key])
@@ -335,27 +335,29 @@ class _Short(reprlib.Repr):
 def _no_toml(source: Source, error: Exception) -> BadFile:
     text, lines = source.text, source.text.split("\n")
     position = _POSITION.fullmatch(str(error))
-    told: Text = position["told"] if position else str(error)
+    problem: Text = position["told"] if position else str(error)
     if position is None:  # too deep, or a number with thousands of digits: tomllib says no line
         line = 1 + bisect_left(
             range(1, len(lines)), True, key=lambda end: _failure(lines[:end]) is type(error)
         )
-        told = (
+        problem = (
             message("toml.nested-too-deeply", "nested too deeply")
             if isinstance(error, RecursionError)
-            else told
+            else problem
         )
     else:
         line = int(position["line"] or text.rstrip("\n").count("\n") + 1)
     if conflict := _CONFLICT.match(lines[line - 1]):
-        told = message(
+        problem = message(
             "toml.merge-conflict",
             "{mark}: unresolved merge conflict",
             mark=conflict[0].strip(),
         )
-    told = message("toml.invalid-toml", "invalid TOML ({error})", error=told)
+    problem = message("toml.invalid-toml", "invalid TOML ({error})", error=problem)
     return _bad_file(
-        f"{source.file}:{line}", told, source.advice or message("toml.fix-syntax", "Fix the syntax")
+        f"{source.file}:{line}",
+        problem,
+        source.advice or message("toml.fix-syntax", "Fix the syntax"),
     )
 
 

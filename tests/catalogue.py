@@ -127,9 +127,10 @@ def updated(catalogue: Catalog) -> Catalog:
     for message in messages():
         if message.id:
             known = catalogue.get(_key(message))
-            kept = known.string if known is not None and not known.fuzzy else None
-            same = kept is not None and isinstance(message.id, str) == isinstance(known.id, str)
-            fresh.add(message.id, kept if same else "", locations=message.locations)
+            translation = known.string if known is not None and not known.fuzzy else None
+            is_plural = not isinstance(message.id, str)
+            same = translation is not None and is_plural == (not isinstance(known.id, str))
+            fresh.add(message.id, translation if same else "", locations=message.locations)
     return fresh
 
 
@@ -168,13 +169,15 @@ def main() -> None:
         catalogue = updated(read(file))
         file.write_bytes(written(catalogue))
         file.with_suffix(".mo").write_bytes(compiled(catalogue))
-        missing = [message.id for message in catalogue if message.id and not _is_told(message)]
+        missing = [
+            message.id for message in catalogue if message.id and not _is_translated(message)
+        ]
         print(f"{file}: {len(catalogue)} texts, {len(missing)} without a translation")
         for text in missing:
             print(f"  {text!r}")
 
 
-def _is_told(message: Message) -> bool:
+def _is_translated(message: Message) -> bool:
     strings = (message.string,) if isinstance(message.string, str) else message.string
     return bool(strings) and all(strings)
 

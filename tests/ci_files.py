@@ -52,7 +52,7 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, str], path: str = "")
     defaults = {key: each["default"] for key, each in action()["inputs"].items()}
     values = {**defaults, **inputs}
     found = step(name)
-    told = {
+    sentence = {
         variable: _EXPRESSION.sub(lambda match: values[match[1]], text)
         for variable, text in found["env"].items()
     }
@@ -71,7 +71,7 @@ def run_step(name: str, folder: Path, inputs: Mapping[str, str], path: str = "")
     ran = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
         cwd=folder / values["working-directory"],
-        env=environment(path) | runner | told,
+        env=environment(path) | runner | sentence,
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

@@ -90,10 +90,10 @@ class ForkServer:
             self._socket.sendall(text)
             answer = _received(self._socket, _NUMBER_BYTES)
             code = int.from_bytes(answer, "little", signed=True)
-            told = [_text_of(stream, errors) for stream in (out, error)]
+            texts = [_text_of(stream, errors) for stream in (out, error)]
         if code == _TIMED_OUT:
-            raise subprocess.TimeoutExpired(command, timeout, *told)
-        return subprocess.CompletedProcess(command, code, *told)
+            raise subprocess.TimeoutExpired(command, timeout, *texts)
+        return subprocess.CompletedProcess(command, code, *texts)
 
     def stop(self) -> None:
         """End the server, when nothing runs any more."""

@@ -85,30 +85,30 @@ class Gated:
     code: int
     output: str
     errors: str
-    told: Any
+    document: Any
 
     @property
     def answers(self) -> dict[str, str]:
         """The answers by variant."""
-        return {f"{v['scenario']}:{v['variant']}": v["answer"] for v in self.told["variants"]}
+        return {f"{v['scenario']}:{v['variant']}": v["answer"] for v in self.document["variants"]}
 
     @property
     def variant(self) -> Any:
         """The one variant."""
-        (found,) = self.told["variants"]
+        (found,) = self.document["variants"]
         return found
 
     @property
     def notes(self) -> list[str]:
         """Its further lines."""
-        return [note["text"] for note in self.told["notes"]]
+        return [note["text"] for note in self.document["notes"]]
 
     @property
     def reasons(self) -> str:
         """All reasons, a line each."""
         reasons = [
             reason["text"]
-            for each in self.told["variants"]
+            for each in self.document["variants"]
             for reason in (each["reason"], *(check["reason"] for check in each["checks"]))
         ]
         return "\n".join(reasons)
@@ -132,14 +132,14 @@ def gate(
     done = command_line(words, folder, env=os.environ | variables)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     file = folder / str(out) / "gate.json"
-    told = json.loads(file.read_text()) if file.exists() else None
-    if told is not None and done.returncode not in (7, 130):
-        assert done.returncode == told["exit_code"]
-    return Gated(done.returncode, done.stdout, done.stderr, told)
+    document = json.loads(file.read_text()) if file.exists() else None
+    if document is not None and done.returncode not in (7, 130):
+        assert done.returncode == document["exit_code"]
+    return Gated(done.returncode, done.stdout, done.stderr, document)
 
 
 def in_one_line(done: Gated) -> str:
     """The one line of an error."""
-    (told,) = done.errors.splitlines()
-    assert told.startswith("leakhunt: ")
-    return told
+    (line,) = done.errors.splitlines()
+    assert line.startswith("leakhunt: ")
+    return line

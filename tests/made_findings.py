@@ -119,3 +119,30 @@ def made_suspect(fingerprint: str, bytes_per_call: float) -> Suspect:
         evidence=(),
         instruments=(Instrument.TRACEMALLOC,),
     )
+
+
+def place(where: str, origin: Origin = Origin.LIBRARY) -> Frame:
+    """A frame from ``file:function:source`` or, for native code, a symbol."""
+    file, function, source = where.split(":", 2) if where.count(":") == 2 else ("", where, "")
+    return Frame(file, 1 if file else 0, function, source, origin)
+
+
+def found(
+    *stack: str,
+    sort: FindingKind = FindingKind.SITE,
+    what: str = "malloc",
+    chain: tuple[str, ...] = (),
+    **facts: Any,
+) -> Finding:
+    """Something with that stack, held by that chain."""
+    return Finding(
+        instrument=Instrument.MEMRAY if sort is FindingKind.SITE else Instrument.TRACEMALLOC,
+        sort=sort,
+        what=what,
+        calls=MARKS,
+        counts=MARKS,
+        sizes=MARKS,
+        stack=tuple(map(place, stack)),
+        chain=chain,
+        facts=facts,
+    )

@@ -33,6 +33,7 @@ seed = 7
 threads = 2
 device = "cpu"
 memory_limit = "2 GiB"
+limit = "1 GiB"
 timeout = 60
 collect = "always"
 

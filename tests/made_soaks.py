@@ -46,7 +46,7 @@ class Made:
 
     samples: int = 300
     per_sample: int = 5
-    kept: float = 0.0
+    retained: float = 0.0
     users: int = 4
     in_flight: int = 0
     seed: int = 0
@@ -118,8 +118,8 @@ def _columns(made: Made, calls: Numbers, source: np.random.Generator) -> dict[st
     count = len(calls)
     requests = np.diff(calls, prepend=0.0)
     flying = source.integers(0, made.users + 1, count) * float(made.in_flight)
-    live = 40 * MIB + made.kept * calls + flying
-    rss = 160 * MIB + 1.1 * made.kept * calls + flying
+    live = 40 * MIB + made.retained * calls + flying
+    rss = 160 * MIB + 1.1 * made.retained * calls + flying
     seconds = made.milliseconds / 1e3 * (1 + made.slowing * calls / calls[-1])
     times = seconds * source.uniform(0.9, 1.1, count) * 1e9
     columns = {
@@ -167,8 +167,8 @@ def _notes(columns: Mapping[str, Numbers]) -> tuple[Mapping[str, Any], ...]:
     failed = int(columns["failures"].sum())
     if not failed:
         return ()
-    told = [["500 Internal Server Error", failed]]
-    return ({"record": "note", "kind": "errors", "text": "requests failed", "errors": told},)
+    texts = [["500 Internal Server Error", failed]]
+    return ({"record": "note", "kind": "errors", "text": "requests failed", "errors": texts},)
 
 
 def write_soak(file: Path, run: Run) -> Path:

@@ -72,6 +72,7 @@ _GATE_UNITS = [
 CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
+    "ReportJson.conclusion",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
@@ -111,8 +112,8 @@ def _object(
 
 def _property(key: str, hint: Any) -> dict[str, Any]:
     """A field with its description; `hint` is a type, or what the schema says."""
-    said = _NARROWER.get(key) or (hint if isinstance(hint, dict) else shape(hint))
-    return {"description": _said(key), **said}
+    narrowed = _NARROWER.get(key) or (hint if isinstance(hint, dict) else shape(hint))
+    return {"description": _said(key), **narrowed}
 
 
 def _typed(kind: Any) -> dict[str, Any]:
@@ -365,6 +366,7 @@ def _policy() -> dict[str, Any]:
         "seed": _WHOLE | {"default": default.seed},
         "threads": _COUNT,
         "device": {"enum": list(DEVICES), "default": default.device},
+        "limit": {"type": "string", "pattern": rf"^\s*{_SIZE}\s*$"},
         "memory_limit": {"type": "string", "pattern": rf"^\s*{_SIZE}\s*$"},
         "timeout": {"type": "number", "exclusiveMinimum": 0},
         "collect": {"enum": list(COLLECT), "default": default.collect},
@@ -400,14 +402,14 @@ def _policy() -> dict[str, Any]:
 
 
 def _keys(
-    name: str, keys: Sequence[str], said: Mapping[str, Mapping[str, Any]], about: str = ""
+    name: str, keys: Sequence[str], texts: Mapping[str, Mapping[str, Any]], about: str = ""
 ) -> dict[str, Any]:
     """A table of the policy, with the keys that its reader takes in the reader's order."""
     return {
         "description": about or _said(name, "policy"),
         "type": "object",
         "properties": {
-            key: {"description": _said(f"{name}.{key}", "policy"), **said[key]} for key in keys
+            key: {"description": _said(f"{name}.{key}", "policy"), **texts[key]} for key in keys
         },
         "additionalProperties": False,
     }

@@ -250,7 +250,7 @@ def test_help_loads_neither_plots_nor_tables_nor_the_engine() -> None:
 def test_an_error_carries_a_message_which_is_said_when_it_is_shown(module: Path) -> None:
     if part_of(module) in ("cli", "server", "pytest_plugin", "reporting"):
         return  # they show it
-    said = [
+    found = [
         node.lineno
         for raised in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
         if isinstance(raised, ast.Raise)
@@ -259,7 +259,7 @@ def test_an_error_carries_a_message_which_is_said_when_it_is_shown(module: Path)
         and isinstance(node.func, ast.Name)
         and node.func.id in ("tr", "ntr")
     ]
-    assert said == []
+    assert found == []
 
 
 MOST_LINES_OF_A_VERB = 80
@@ -277,11 +277,11 @@ def test_the_table_of_the_document_is_the_table() -> None:
     text = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE))
     assert set(rows) == set(MAY_IMPORT)
-    for package, told in rows.items():
+    for package, expected in rows.items():
         allowed = MAY_IMPORT[package]
-        if told.startswith("everything above"):
+        if expected.startswith("everything above"):
             allowed = tuple(each for each in allowed if each not in (*_LOWER, "engine"))
-        assert re.findall(r"`([\w.]+)`", told) == list(allowed), package
+        assert re.findall(r"`([\w.]+)`", expected) == list(allowed), package
 
 
 def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library() -> None:

@@ -101,8 +101,8 @@ def _answer(asker: socket.socket) -> None:
 
 def _is_ours(asker: socket.socket) -> bool:
     """Whether the process at the other end belongs to the same user, or to root."""
-    told = asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return _CREDENTIALS.unpack(told)[1] in (0, os.getuid())
+    credentials = asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return _CREDENTIALS.unpack(credentials)[1] in (0, os.getuid())
 
 
 def _response(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
@@ -111,8 +111,8 @@ def _response(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
     if word not in answers:
         return json.dumps({"error": f"unknown word {word!r}"}).encode() + b"\n"
     try:
-        told = answers[word](about) if about else answers[word]()
-        return json.dumps(told, default=_as_json).encode() + b"\n"
+        answer = answers[word](about) if about else answers[word]()
+        return json.dumps(answer, default=_as_json).encode() + b"\n"
     except Exception as error:  # a reading that fails is no failure of the service
         _LOG.warning("leakhunt.agent: could not read (%s)", error)
         return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n"
@@ -157,8 +157,8 @@ def _allocator() -> dict[str, Any]:
     from leakhunt.probes.allocator import python_allocator, serving
 
     found = serving()
-    told: dict[str, Any] = {ALLOCATOR: str(found), PYTHON_ALLOCATOR: python_allocator()}
-    return told if found.unavailable is None else {**told, LIVE_HEAP: found.unavailable}
+    facts: dict[str, Any] = {ALLOCATOR: str(found), PYTHON_ALLOCATOR: python_allocator()}
+    return facts if found.unavailable is None else {**facts, LIVE_HEAP: found.unavailable}
 
 
 class _InstrumentInService:

@@ -14,6 +14,7 @@ from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.attribution.same_growth import growth_apart, same_inputs, same_work
+from leakhunt.analysis.conclusion import conclusion
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
@@ -51,7 +52,8 @@ def assemble(runs: Sequence[Run], generator: str) -> Report:
     title = joined(dict.fromkeys(run.plan.scenario for run in ordered), " and ", "")
     command = command_for([run.plan for run in ordered], [run.plan for run in runs])
     trials, boards = remedy_trials(runs), allocator_boards(runs)
-    return Report(title, tuple(entries), command, generator, trials, allocators=boards)
+    report = Report(title, tuple(entries), command, generator, trials, allocators=boards)
+    return replace(report, conclusion=conclusion(report))
 
 
 def _judged(
@@ -67,11 +69,13 @@ def _judged(
         key=lambda each: each.started_at,
     )
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
-    told = attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
-    past = _ceiling(run, told, runs)
-    full = _full_bytes(told, past)
-    if told is not None:
-        verdict = _joined(run, verdict, told, past)
+    attribution = (
+        attribute(grown, verdict_then, watched, has_filled=grown is not run) if watched else None
+    )
+    past = _ceiling(run, attribution, runs)
+    full = _full_bytes(attribution, past)
+    if attribution is not None:
+        verdict = _joined(run, verdict, attribution, past)
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
@@ -82,7 +86,7 @@ def _judged(
         ledger=ledger(run),
         difference=difference(base, run) if base is not None and base is not run else None,
         cost=cost(run, base),
-        attribution=told,
+        attribution=attribution,
         ceiling=past,
         load_summary=load_summary(run),
         peak=height,
@@ -90,12 +94,12 @@ def _judged(
     )
 
 
-def _joined(run: Run, verdict: Verdict, told: Attribution, past: Ceiling | None) -> Verdict:
+def _joined(run: Run, verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
     """The verdict on a run whose growth was looked into, with its forecast then."""
-    judged = joined_verdict(run, verdict, told, past)
+    judged = joined_verdict(run, verdict, attribution, past)
     if (judged.status, judged.kind) == (verdict.status, verdict.kind):
         return judged
-    return with_forecast(run, judged, levels_after=told.ceiling_calls)
+    return with_forecast(run, judged, levels_after=attribution.ceiling_calls)
 
 
 def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict | None:

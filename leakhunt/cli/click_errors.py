@@ -50,15 +50,17 @@ _SENTENCES = (
 )
 
 
-def click_says(error: click.ClickException) -> str:
+def click_text(error: click.ClickException) -> str:
     """The line of an error of click's; in English what none of its sentences is like."""
-    return _said(error.format_message())
+    return _translated(error.format_message())
 
 
-def _said(text: str) -> str:
+def _translated(text: str) -> str:
     for sentence, pattern in _patterns():
         if (match := pattern.fullmatch(text)) is not None:
-            return tr(sentence, **{name: _said(part) for name, part in match.groupdict().items()})
+            return tr(
+                sentence, **{name: _translated(part) for name, part in match.groupdict().items()}
+            )
     return tr(text)
 
 

@@ -192,7 +192,7 @@ _ENDED = {
 def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
     reason = f": {outcome.reason}" if outcome.reason else ""
-    told = tr(
+    line = tr(
         _ENDED[done.work],
         name=name,
         calls=done.calls,
@@ -200,4 +200,4 @@ def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
         ending=tr(outcome.ending),
         reason=reason,
     )
-    return visible(told)
+    return visible(line)

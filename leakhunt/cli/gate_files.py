@@ -39,8 +39,8 @@ def show_gate(console: Console, finished: GateRun, variables: Mapping[str, str])
             visible(str(path)), style=style, soft_wrap=True, markup=False, highlight=False
         )
     if variables.get(_ANNOTATING) == "true":
-        for told in annotation_lines(finished.result, finished.repository):
-            click.echo(told)
+        for annotation in annotation_lines(finished.result, finished.repository):
+            click.echo(annotation)
     if summary := variables.get(_SUMMARY):
         _append(Path(summary), markdown(finished.result))
 

@@ -96,8 +96,8 @@ class HelpContext(click.Context):
 
 def write_example(formatter: click.HelpFormatter, purpose: str, line: str) -> None:
     """A command, and above it what it is for. It is never folded: it is there to be copied."""
-    said = formatter.say(purpose) if isinstance(formatter, Help) else purpose
-    for text in (f"# {said}", line):
+    comment = formatter.say(purpose) if isinstance(formatter, Help) else purpose
+    for text in (f"# {comment}", line):
         formatter.write(f"{'':{formatter.current_indent}}{text}\n")
 
 

@@ -14,7 +14,7 @@ from leakhunt.text.language import ENGLISH, LANGUAGES, VARIABLE, is_known
 _OPTION = "--lang"
 
 
-def asked_language(
+def requested_language(
     arguments: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[str, list[str]]:
     """The language that a command line asks for, and the other arguments.

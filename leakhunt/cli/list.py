@@ -32,8 +32,8 @@ def command(scenarios: tuple[str, ...]) -> None:
 
 
 def _show_service(console: Console, service: DescribedService) -> None:
-    told = tr("a service, for 'leakhunt soak'")
-    _print(console, Text.assemble((service.name, "bold"), f"  {service.summary} ({told})"), False)
+    text = tr("a service, for 'leakhunt soak'")
+    _print(console, Text.assemble((service.name, "bold"), f"  {service.summary} ({text})"), False)
     _show_missing(console, service)
     width = max(len(variant.name) for variant in service.variants)
     for variant in service.variants:
@@ -70,8 +70,8 @@ def _show(console: Console, described: Scenario) -> None:
 def _show_missing(console: Console, described: Needing) -> None:
     missing = missing_modules(described)
     if missing:
-        told = tr("  not installed here: {missing}", missing=", ".join(missing))
-        _print(console, Text(told, "yellow"), False)
+        text = tr("  not installed here: {missing}", missing=", ".join(missing))
+        _print(console, Text(text, "yellow"), False)
         _print(console, Text(f"  {install_hint(described)}", "yellow"), False)
 
 

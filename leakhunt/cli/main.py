@@ -13,9 +13,9 @@ from typing import Any, TextIO, cast
 import click
 
 from leakhunt import __version__
-from leakhunt.cli.click_errors import click_says
+from leakhunt.cli.click_errors import click_text
 from leakhunt.cli.help import HelpContext
-from leakhunt.cli.language_option import asked_language
+from leakhunt.cli.language_option import requested_language
 from leakhunt.cli.stdout import Lasting
 from leakhunt.cli.verb import EXIT_CODES, write_exit_codes
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        language, rest = asked_language(given, os.environ)
+        language, rest = requested_language(given, os.environ)
     except LeakhuntError as error:
         return _say(str(error), error.exit_code)
     with speaking(language):
@@ -125,7 +125,7 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message())
         return 2
     except click.ClickException as error:
-        return _say(click_says(error), error.exit_code)
+        return _say(click_text(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say(tr("interrupted"), INTERRUPTED)
     if output.failure is not None:

@@ -13,6 +13,7 @@ from leakhunt.model.report import Report
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.terminal import (
     allocator_tables,
+    conclusion_lines,
     summary_table,
     suspect_lines,
     verdict_lines,
@@ -31,5 +32,7 @@ def print_report(report: Report, files: Sequence[Path], console: Console | None 
         console.print(line, soft_wrap=not console.is_terminal)
     for part in allocator_tables(report):
         console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
+    for line in conclusion_lines(report):
+        console.print(line, soft_wrap=not console.is_terminal)
     for path in reversed(files):
         console.print(visible(str(path)), soft_wrap=True, markup=False, highlight=False)

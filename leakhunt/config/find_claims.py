@@ -13,7 +13,7 @@ from leakhunt.model.claims import Claims
 from leakhunt.scenario import find
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 FILE_NAME = "claims.toml"
 
@@ -132,7 +132,7 @@ def _read(name: str, path: Path) -> ClaimsFile:
                 "file.cannot-read",
                 "{path}: {strerror}. Check the path",
                 path=path,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     return ClaimsFile(read_claims(content, str(path), name), path.parent)

@@ -8,7 +8,7 @@ from leakhunt.config.policy_file import has_policy, read_policy
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.policy import Policy
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 OWN_FILE = "leakhunt.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -83,7 +83,7 @@ def read_file(file: Path) -> bytes:
                 "file.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
 
@@ -103,6 +103,6 @@ def _here() -> Path:
             message(
                 "policy.working-directory",
                 "working directory: {strerror}. Change to another directory",
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

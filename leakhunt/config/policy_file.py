@@ -21,7 +21,8 @@
     calls = 300
     warmup = 75
     device = "cpu"                             # and: threads, seed, repeats, retries, most_calls
-    memory_limit = "2 GiB"
+    memory_limit = "2 GiB"                     # the worker is killed above it
+    limit = "2 GiB"                            # forecast against it, nothing is killed
     timeout = 600                              # seconds without a new sample
     collect = "auto"                           # or always, never
 
@@ -68,7 +69,8 @@ PYPROJECT = "pyproject.toml"
 KEYS = ("baselines", "repeats", "retries", "most_calls", "budgets", "scenarios", "accept")
 SCENARIO_KEYS = (
     "variants", "only_clean", "options", "calls", "warmup", "repeats", "retries", "most_calls",
-    "seed", "threads", "device", "memory_limit", "timeout", "collect", "budgets", "variant",
+    "seed", "threads", "device", "memory_limit", "limit", "timeout", "collect", "budgets",
+    "variant",
 )  # fmt: skip
 VARIANT_KEYS = ("budgets",)
 ACCEPT_KEYS = ("fingerprint", "reason", "until", "up_to", "scenario")
@@ -108,8 +110,7 @@ def read_policy(content: bytes, file: str) -> Policy:
                 target,
             )
         scenarios.append(found)
-    names = {each.target: each.name for each in scenarios}
-    return Policy(file, everywhere, tuple(scenarios), _accepted(top, names), top.text("baselines"))
+    return Policy(file, everywhere, tuple(scenarios), _accepted(top), top.text("baselines"))
 
 
 def has_policy(content: bytes) -> bool:
@@ -151,16 +152,7 @@ def _top(whole: Table, file: str) -> Table:
 def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> ScenarioPolicy:
     table.only(SCENARIO_KEYS)
     policy = replace(everywhere, target=target, where=table.place)
-    functions = target.removeprefix(policy.place).removeprefix(":")
-    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
-    if policy.name in ("", "..") or ":" in policy.place or is_empty:
-        table.bad(
-            message(
-                "policy.scenario-not-found",
-                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
-                target=target,
-            )
-        )
+    functions = _functions(policy, table)
     if functions and "variants" in table.items:
         table.bad(
             message(
@@ -170,7 +162,6 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
             ),
             "variants",
         )
-    named = tuple(dict.fromkeys(functions.split(","))) if functions else ()
     if "variants" in table.items and not table.texts("variants"):
         table.bad(
             message("policy.variants-empty", "variants is empty. Remove it to select all"),
@@ -179,7 +170,7 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
     variants = table.table("variant")
     policy = replace(
         policy,
-        variants=named or table.texts("variants"),
+        variants=functions or table.texts("variants"),
         only_clean=table.truth("only_clean"),
         budgets=merged_budgets(everywhere.budgets, _budgets(table.table("budgets"))),
         variant_budgets={name: _variant(variants.table(name)) for name in variants.items},
@@ -187,11 +178,28 @@ def _scenario(table: Table, target: str, everywhere: ScenarioPolicy) -> Scenario
         seed=table.whole_number("seed", 0) or 0,
         threads=table.whole_number("threads", 1),
         device=_word(table, "device", DEVICES),
-        memory_limit_bytes=_memory_limit(table),
+        memory_limit_bytes=_size(table, "memory_limit"),
+        limit_bytes=_size(table, "limit"),
         timeout_seconds=table.number_above_0("timeout"),
         collect=_word(table, "collect", COLLECT),
     )
     return _with_calls(_with_attempts(policy, table), table)
+
+
+def _functions(policy: ScenarioPolicy, table: Table, *at: str) -> tuple[str, ...]:
+    """The functions that the target of `policy` names; an error is placed `at` a key of `table`."""
+    functions = policy.target.removeprefix(policy.place).removeprefix(":")
+    is_empty = policy.names_functions and not _FUNCTIONS.fullmatch(functions)
+    if policy.name in ("", "..") or ":" in policy.place or is_empty:
+        table.bad(
+            message(
+                "policy.scenario-not-found",
+                "{target!r}: scenario not found. Use NAME, FILE, FILE:FUNCTION or MODULE:FUNCTION",
+                target=policy.target,
+            ),
+            *at,
+        )
+    return tuple(dict.fromkeys(functions.split(","))) if functions else ()
 
 
 def _with_attempts(policy: ScenarioPolicy, table: Table) -> ScenarioPolicy:
@@ -281,15 +289,13 @@ def _options(table: Table) -> Mapping[str, str]:
     return {name: str(value) for name, value in table.items.items()}
 
 
-def _memory_limit(table: Table) -> int | None:
-    if "memory_limit" not in table.items:
+def _size(table: Table, key: str) -> int | None:
+    if key not in table.items:
         return None
     try:
-        return parse_size(table.needed("memory_limit"))
+        return parse_size(table.needed(key))
     except UsageError as error:
-        table.bad(
-            message("policy.memory-limit", "memory_limit: {told}", told=error), "memory_limit"
-        )
+        table.bad(message("policy.size", "{key}: {told}", key=key, told=error), key)
 
 
 def _up_to(table: Table) -> float | None:
@@ -303,15 +309,15 @@ def _up_to(table: Table) -> float | None:
         table.bad(message("policy.up-to", "up_to: {error}", error=error), "up_to")
 
 
-def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Acceptance, ...]]:
-    """What is accepted, by the scenario where it is; everywhere: empty.
+def _accepted(top: Table) -> Mapping[str, tuple[Acceptance, ...]]:
+    """What is accepted, by the name of the scenario; everywhere: empty.
 
-    A scenario may also be told by its target, of which `names` has the names.
+    A scenario is given by its name or by a target, as in ``[scenarios]``.
     """
     found: dict[str, tuple[Acceptance, ...]] = {}
     for table in top.tables("accept", header(*top.path, "accept")):
         table.only(ACCEPT_KEYS)
-        fingerprint, scenario = table.needed("fingerprint"), table.text("scenario")
+        fingerprint, target = table.needed("fingerprint"), table.text("scenario")
         if not _FINGERPRINT.fullmatch(fingerprint):
             table.bad(
                 message(
@@ -322,9 +328,15 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
                 ),
                 "fingerprint",
             )
-        scenario = names.get(scenario, scenario)
-        others = found.get(scenario, ())
-        if any(each.fingerprint == fingerprint for each in others):
+        named = ScenarioPolicy(target, table.place)
+        variants = _functions(named, table, "scenario") if target else ()
+        others = found.get(named.name, ())
+        if any(
+            each.fingerprint == fingerprint
+            and bool(each.variants) == bool(variants)
+            and (not variants or set(each.variants) & set(variants))
+            for each in others
+        ):
             table.bad(
                 message(
                     "policy.accepted-twice",
@@ -339,6 +351,7 @@ def _accepted(top: Table, names: Mapping[str, str]) -> Mapping[str, tuple[Accept
             until=table.needed_day("until"),
             where=table.place,
             up_to=_up_to(table),
+            variants=variants,
         )
-        found[scenario] = (*others, acceptance)
+        found[named.name] = (*others, acceptance)
     return found

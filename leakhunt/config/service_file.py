@@ -34,7 +34,7 @@ from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.variants import variants_named
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 from leakhunt.toml_file import Table, read_table
 
 FILE_NAME = "service.toml"
@@ -122,7 +122,7 @@ def read_service(file: Path) -> DescribedService:
                 "file.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     table = read_table(content, str(file))

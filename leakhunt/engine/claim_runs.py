@@ -18,7 +18,7 @@ from leakhunt.model.claims import ClaimRun, Claims
 from leakhunt.model.run import Run
 from leakhunt.storage import run_file
 from leakhunt.text.message import Text, message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
@@ -135,7 +135,7 @@ def _mark(need: Need) -> None:
                 "file.no-space",
                 "{path}: {strerror}. Free some space",
                 path=path,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
 

@@ -35,7 +35,7 @@ from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.
@@ -119,7 +119,7 @@ def _folder_for(out: Path | None) -> Path:
                 "file.cannot-write-to",
                 "{where}: {strerror}. Choose another place with --out",
                 where=out,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     if names and not _is_ours(out):
@@ -255,9 +255,9 @@ def _write_claims(
     report: ClaimsReport, folder: Path, renderers: Sequence[RunRenderer]
 ) -> tuple[Path, ...]:
     """Write the table in the formats that are asked for, and always for programs; HTML first."""
-    asked = {renderer.format for renderer in renderers} | {"json"}
+    formats = {renderer.format for renderer in renderers} | {"json"}
     return tuple(
         write_file(folder / made.file_name, rendered(report, made.render, made.language), folder)
         for made in CLAIMS_RENDERERS
-        if made.format in asked
+        if made.format in formats
     )

@@ -22,7 +22,7 @@ from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_whole
 from leakhunt.text.message import Message, Text, joined, message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 # So many folders are put before a name to tell it from another; then a number is.
 _MOST_FOLDERS = 3
@@ -108,7 +108,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
                     "{path}: {strerror}. The run files are unchanged: free some space, or"
                     " choose another folder with --out",
                     path=path,
-                    strerror=system_says(error),
+                    strerror=system_text(error),
                 )
             ) from error
         written.append(path)

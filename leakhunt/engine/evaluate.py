@@ -33,7 +33,7 @@ from leakhunt.scenario import find
 from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
@@ -269,6 +269,6 @@ def _write(out: Path, result: EvaluationResult) -> None:
                 "file.cannot-write-to",
                 "{out}: {strerror}. Choose another place with --out",
                 out=out,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from threading import Event
+from time import monotonic
 
 from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.growing_part import growing_part
-from leakhunt.analysis.attribution.instrument_choice import next_instrument
+from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
 from leakhunt.analysis.attribution.same_growth import growth_apart
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
 from leakhunt.analysis.verdict import judge
@@ -25,12 +26,16 @@ from leakhunt.engine.session import Session
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Run
+from leakhunt.model.series import DURATION
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Message, message
 
 # A run past a ceiling that would be longer is not begun: where it was asked for, and elsewhere.
 MOST_CEILING_CALLS = 200_000
 MOST_CEILING_HOURS = 4.0
+# A further instrument is not begun once those before it took longer than the measured calls, and
+# than this.
+MOST_SECONDS = 60.0
 # What counts allocations of few calls exactly, the first that is usable.
 _EXACT = (Instrument.CUDA, Instrument.MEMRAY, Instrument.TRACEMALLOC)
 
@@ -47,8 +52,11 @@ def under_instruments(
     usable: Collection[Instrument] = tuple(Instrument),
     wanted: Sequence[Instrument] = (),
     plan_under: Callable[[Run, Instrument], Plan] = instrumented_plan,
+    clock: Callable[[], float] = monotonic,
 ) -> Iterator[Run]:
     """The same work again under one instrument after the other, until the growth is explained.
+
+    What sees what grows is always used; what may explain a rest, while there is time.
 
     Each run is given as it ends, so that who goes on may stop between two; one that was interrupted
     is the last. None comes where nothing grows, unless instruments are `wanted`: then those, in
@@ -57,6 +65,7 @@ def under_instruments(
     """
     prefix = prefix or f"{run.plan.variant}.under-"
     done: list[Run] = []
+    until = clock() + max(MOST_SECONDS, run.plan.budget_seconds or 0.0, _seconds_of_calls(run))
     while True:
         instrument = (
             next(iter(wanted[len(done) :]), None)
@@ -65,10 +74,19 @@ def under_instruments(
         )
         if instrument is None:
             return
+        used = [each.plan.instrument for each in done]
+        is_further = bool(done) and not wanted and not instruments_for(verdict, usable, used)
+        if is_further and clock() > until:
+            return
         done.append(carry(plan_under(run, instrument), f"{prefix}{instrument}"))
         yield done[-1]
         if done[-1].is_interrupted:
             return
+
+
+def _seconds_of_calls(run: Run) -> float:
+    """What the measured calls took."""
+    return sum(run.samples.get(DURATION, ())[: run.samples_done]) / 1e9
 
 
 def usable_on(device: str) -> tuple[Instrument, ...]:

@@ -82,7 +82,7 @@ def _lack_of(renderer: Renderer[Any]) -> Message | None:
         return None
     return message(
         "format.missing",
-        "{format} needs {missing}. Install with: pip install 'leakhunt[{extra}]'",
+        "{format} needs {missing}. Install with: pip install 'leakhunt-ml[{extra}]'",
         format=renderer.format,
         missing=", ".join(missing),
         extra=renderer.extra,

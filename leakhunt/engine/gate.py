@@ -138,7 +138,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
         MissingRequirement: git, or what a format needs, is not there.
     """
     files = files_named(request.formats, events)
-    _refuse_what_makes_no_sense(request)
+    _check_request(request)
     if request.runs:
         return _check_run_files(request, files)
     policy = load_policy(policy_file(request.policy))
@@ -155,7 +155,7 @@ def gate(request: GateRequest, events: Events = SILENT) -> GateRun:
     return _measure(request, policy, files, events)
 
 
-def _refuse_what_makes_no_sense(request: GateRequest) -> None:
+def _check_request(request: GateRequest) -> None:
     if request.max_growth is not None and (request.policy is not None or not request.runs):
         raise UsageError(
             message(
@@ -268,9 +268,11 @@ def _answers_in(
         )
     against = without_baseline if saved is None else saved.against
     for (scenario, variant), runs in measured.items():
-        budgets = policy.of(scenario, variant).budgets_of(variant)
-        terms = Terms(budgets, policy.accepted_in(scenario), _today())
-        yield answer_runs(runs, terms, GENERATOR, against)
+        own = policy.of(scenario, variant)
+        terms = Terms(own.budgets_of(variant), policy.accepted_in(scenario, variant), _today())
+        # An option goes before the policy.
+        judged = runs if limit is not None else [with_limit(run, own.limit_bytes) for run in runs]
+        yield answer_runs(judged, terms, GENERATOR, against)
 
 
 def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Events) -> GateRun:
@@ -278,10 +280,9 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     saved = None if request.against is not None else _saved(request, policy)
     base = Path(policy.file).absolute().parent
     limit = limit_bytes(request.limit)
-    jobs = [
-        replace(job, settings=replace(job.settings, limit_bytes=limit))
-        for job in jobs_of(policy, request.scenarios, base)
-    ]
+    jobs = jobs_of(policy, request.scenarios, base)
+    if limit is not None:
+        jobs = [replace(job, settings=replace(job.settings, limit_bytes=limit)) for job in jobs]
     with ExitStack() as lasting:
         rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
         folder = new_folder(request.out, "gate")

@@ -25,9 +25,9 @@ def left_out(unfit: Sequence[tuple[str, str]]) -> Iterator[Text]:
 def not_among(policy: Policy, variants: Sequence[VariantResult]) -> Iterator[Text]:
     """Scenarios of the policy of which there is no run file."""
     there = {each.scenario for each in variants}
-    held = {policy.of(each.scenario, each.variant).target for each in variants}
+    targets = {policy.of(each.scenario, each.variant).target for each in variants}
     for each in policy.scenarios:
-        if each.target not in held if each.names_functions else each.name not in there:
+        if each.target not in targets if each.names_functions else each.name not in there:
             yield message(
                 "gate.not-among",
                 "{name} of the policy is not among these run files",
@@ -64,13 +64,13 @@ def fills_limit(variants: Sequence[VariantResult]) -> Iterator[Text]:
     """Variants whose memory fills the limit though they do not leak."""
     for each in variants:
         warned = (entry.verdict.forecast for entry in each.entries if entry.verdict.warns)
-        told = next(warned, None)
-        if told is not None:
+        forecast = next(warned, None)
+        if forecast is not None:
             yield message(
                 "gate.fills-limit",
                 "{name}: memory fills the limit. {sentence}",
                 name=each.name,
-                sentence=told.sentence,
+                sentence=forecast.sentence,
             )
 
 

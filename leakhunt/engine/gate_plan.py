@@ -71,11 +71,11 @@ def _chosen(policy: Policy, wanted: Sequence[str]) -> Iterator[ScenarioPolicy]:
         for found, names in _named(policy, known, word):
             variants.setdefault(found.target, []).extend(names)
     for each in policy.scenarios:
-        asked = variants.get(each.target, [])
-        if not wanted or "" in asked:
+        named = variants.get(each.target, [])
+        if not wanted or "" in named:
             yield each
-        elif asked:
-            yield replace(each, variants=tuple(dict.fromkeys(asked)))
+        elif named:
+            yield replace(each, variants=tuple(dict.fromkeys(named)))
 
 
 def _named(
@@ -165,5 +165,6 @@ def _settings(policy: ScenarioPolicy, base: Path) -> Settings:
         device=policy.device,
         options=find.settle_options(found, policy.options),
         memory_limit_bytes=policy.memory_limit_bytes,
+        limit_bytes=policy.limit_bytes,
         timeout_seconds=policy.timeout_seconds or TIMEOUT_SECONDS,
     )

@@ -72,7 +72,7 @@ class GateContext:
 
     def terms(self, policy: ScenarioPolicy, variant: str) -> Terms:
         """What a variant is held to."""
-        accepted = self.policy.accepted_in(policy.name)
+        accepted = self.policy.accepted_in(policy.name, variant)
         return Terms(policy.budgets_of(variant), accepted, self.today)
 
 

@@ -160,11 +160,11 @@ class Gate:
         return again([*runs, *watched])
 
     def _answer(self, runs: Sequence[Run], first: Sequence[Run], attempts: int) -> VariantResult:
-        told = answer_runs(runs, self.terms, self.generator, self.against, attempts)
+        result = answer_runs(runs, self.terms, self.generator, self.against, attempts)
         if attempts == 1:
-            return told
+            return result
         before = answer_runs(first, self.terms, self.generator, self.against)
-        return with_totals(told, before.checks)
+        return with_totals(result, before.checks)
 
     def _compared(
         self, runs: Sequence[Run], others: Sequence[Run], label: str, attempts: int
@@ -174,10 +174,10 @@ class Gate:
 
         def against(entries: Sequence[JudgedRun]) -> BaselineDifference:
             if empty is not None:
-                told = message(
+                reason = message(
                     "gate.empty-beside", "{label}: {reason}", label=label, reason=no_sample(empty)
                 )
-                return BaselineDifference(refusal=told)
+                return BaselineDifference(refusal=reason)
             (pair,) = compare((other, Side("", tuple(entries))), False, self.generator).pairs
             return BaselineDifference(pair.lines, pair.refusing)
 

@@ -70,7 +70,7 @@ class LoadedRun(Run):
             raise MissingRequirement(
                 message(
                     "run-file.needs-pandas",
-                    "to_frame() needs pandas. Install with: pip install 'leakhunt[frames]'",
+                    "to_frame() needs pandas. Install with: pip install 'leakhunt-ml[frames]'",
                 )
             ) from error
         import numpy
@@ -99,8 +99,8 @@ class LoadedRun(Run):
     def __repr__(self) -> str:
         plan = self.plan
         role = "" if plan.is_measured else f" ({plan.instrument or plan.role})"
-        told = f"{self.calls_done} {plan.work}s, {self.outcome.ending}"
-        return f"<{type(self).__name__} {plan.scenario}:{plan.variant}{role}, {told}>"
+        state = f"{self.calls_done} {plan.work}s, {self.outcome.ending}"
+        return f"<{type(self).__name__} {plan.scenario}:{plan.variant}{role}, {state}>"
 
 
 @checks_arguments

@@ -19,7 +19,7 @@ from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import speaking, spoken
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 GENERATOR = f"leakhunt {__version__}"
 
@@ -97,7 +97,7 @@ def report_again(
                 "report.cannot-write",
                 "{folder}: {strerror}. Choose another folder with --out",
                 folder=folder,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     return ReportResult(report, tuple(write_files(report, folder, renderers)))

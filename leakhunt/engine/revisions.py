@@ -15,7 +15,7 @@ from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,6 @@ def make(folder: Path) -> None:
                 "file.cannot-write-to",
                 "{where}: {strerror}. Choose another place with --out",
                 where=folder,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

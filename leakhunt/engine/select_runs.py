@@ -48,19 +48,19 @@ def refuse_one_run_twice(entries: Iterable[JudgedRun]) -> None:
     Raises:
         UsageError: two of them are the same run.
     """
-    seen: dict[tuple[object, ...], str] = {}
+    labels: dict[tuple[object, ...], str] = {}
     for entry in entries:
         run = entry.run
         samples = tuple(tuple(values) for values in run.samples.values())
         key = (run.plan.scenario, run.plan.variant, run.started_at, samples)
-        if run.samples_done and key in seen:
+        if run.samples_done and key in labels:
             raise UsageError(
                 message(
                     "runs.same",
                     "{seen} and {file} are the same run ({variant}). Pass two different runs",
-                    seen=seen[key],
+                    seen=labels[key],
                     file=run.file,
                     variant=entry.variant,
                 )
             )
-        seen[key] = run.file
+        labels[key] = run.file

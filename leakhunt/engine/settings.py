@@ -307,7 +307,7 @@ def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | N
         resolve=effort.resolve,
         memory_limit_bytes=limit_bytes,
         timeout_seconds=effort.timeout_seconds,
-        limit_bytes=effort.given_limit_bytes,
+        limit_bytes=effort.planned_limit_bytes,
         load=PlannedLoad(
             target=url,
             service=target.command,

@@ -81,7 +81,7 @@ class SoakEffort:
     """How much load, for how long, and under which limit; checked.
 
     `limit_bytes` is above what the service holds once it is ready where `above_baseline`.
-    `given_limit_bytes` is that of a container to come, and not enforced.
+    `planned_limit_bytes` is that of a container to come, and not enforced.
     """
 
     users: int
@@ -95,7 +95,7 @@ class SoakEffort:
     hunt: bool
     leave_running: bool
     locust_options: tuple[str, ...]
-    given_limit_bytes: int | None = None
+    planned_limit_bytes: int | None = None
 
 
 def effort_of(request: SoakRequest) -> SoakEffort:
@@ -130,7 +130,7 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         hunt=request.hunt,
         leave_running=request.leave_running,
         locust_options=tuple(load.locust_options),
-        given_limit_bytes=limit_bytes(request.limit),
+        planned_limit_bytes=limit_bytes(request.limit),
     )
 
 

@@ -51,7 +51,7 @@ def under_load(
         )
         ready = target.start.ready if target.start is not None else ""
         seconds = wait_until_ready(service, url, ready, effort.timeout_seconds, limit)
-        told = facts_of(url, target.start.facts) if target.start is not None else {}
+        facts = facts_of(url, target.start.facts) if target.start is not None else {}
         in_force = _at_last(limit, effort, service)
         with load_on(target, effort, url, folder / f"{name}.load.log") as load:
             yield Subject(
@@ -60,7 +60,7 @@ def under_load(
                 load=load,
                 run_file=folder / f"{name}{store.SUFFIX}",
                 limit=in_force,
-                facts={**told, "ready after": format_seconds(seconds)},
+                facts={**facts, "ready after": format_seconds(seconds)},
             )
 
 
@@ -111,12 +111,12 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
     if not effort.above_baseline or effort.limit_bytes is None:
         return limit
     try:
-        held = service.tree.read()
+        memory = service.tree.read()
     except ProcessLookupError:
         raise ScenarioFailed(
             message("soak.ended-when-ready", "the service ended as soon as it was ready")
         ) from None
-    base = held.get(CGROUP, held[RSS])
+    base = memory.get(CGROUP, memory[RSS])
     if isinstance(limit, AddressSpaceLimit):
         base = service.tree.address_space_bytes()
     return limit.moved(base + effort.limit_bytes, service.tree.identity.pid)

@@ -83,7 +83,7 @@ def targets(request: SoakRequest) -> tuple[Target, ...]:
         raise MissingRequirement(
             message(
                 "soak.needs-locust",
-                "soak needs locust. Install with: pip install 'leakhunt[soak]'",
+                "soak needs locust. Install with: pip install 'leakhunt-ml[soak]'",
             )
         )
     named = [request.target, request.command, request.pid]
@@ -204,7 +204,7 @@ def _target(
     variant: ServiceVariant,
     options: Mapping[str, str],
 ) -> Target:
-    told = {
+    environment = {
         _OPTION_VARIABLE.format(name=name.upper().replace("-", "_")): value
         for name, value in options.items()
     }
@@ -223,9 +223,9 @@ def _target(
             folder=service.file.parent.resolve(),
             ready=request.ready or variant.ready,
             facts=variant.facts,
-            variables=told,
+            variables=environment,
         ),
-        variables={**told, **variables, load_generator.KIND: variant.load},
+        variables={**environment, **variables, load_generator.KIND: variant.load},
         options=options,
     )
 
@@ -317,7 +317,7 @@ def target_of(run: Run, request: SoakRequest) -> Target:
         service, (variant,) = find_service(f"{plan.source}:{plan.variant}")
         made = _target(request, service, variant, plan.options)
         described, variables = made.locustfile, dict(made.variables)
-    locustfile, told = _requests(request, described)
+    locustfile, environment = _requests(request, described)
     return Target(
         name=plan.scenario,
         variant=plan.variant,
@@ -325,6 +325,6 @@ def target_of(run: Run, request: SoakRequest) -> Target:
         source=plan.source,
         url=plan.load.target,
         locustfile=locustfile,
-        variables={**variables, **told},
+        variables={**variables, **environment},
         options=plan.options,
     )

@@ -27,6 +27,15 @@ def distribution_of(file: str) -> tuple[str, str] | None:
     return None
 
 
+def installed_name(file: str) -> str | None:
+    """The file as its distribution has it (``made/core.py``); None: none installed it."""
+    if distribution_of(file) is None:
+        return None
+    folders = [str(Path(entry or ".").resolve()) for entry in sys.path]
+    folder = next(each for each in folders if file.startswith(f"{each}/"))
+    return file[len(folder) + 1 :]
+
+
 def read_records() -> None:
     """Read what is installed ahead of time: while allocations are traced it takes seconds."""
     _by_top_level()

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
-from leakhunt.instruments.distributions import distribution_of
+from leakhunt.instruments.distributions import installed_name
 from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
 from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
@@ -88,8 +88,8 @@ class Places:
         for folder in _STDLIB:
             if file.startswith((folder + "/", _FROZEN)):
                 return file.removeprefix(folder + "/"), Origin.INTERPRETER
-        if distribution_of(file) is not None:
-            return "/".join(Path(file).parts[-2:]), Origin.LIBRARY
+        if (name := installed_name(file)) is not None:
+            return name, Origin.LIBRARY
         if file.startswith(self._folder + "/"):
             return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
         return "/".join(Path(file).parts[-2:]), Origin.YOURS

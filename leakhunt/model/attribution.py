@@ -28,6 +28,8 @@ class Instrument(StrEnum):
 
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
 MEMRAY_STRETCHES = 3
+# A share above this is a fault of ours: memory that was counted twice, or held against too little.
+MOST_SHARE = 1.1
 # The function of a native frame whose shared object has no symbol for it.
 STRIPPED = "<stripped>"
 
@@ -159,6 +161,9 @@ class Cause:
     or holding, `chain` in the retention chain. `facts` are names of facts that must be there;
     `sorts` what kinds of finding may match. A cause that `shows` in a verdict's class or a line of
     the ledger explains what is kept without leaking.
+
+    `distributions` are requirements (``gradio<6.25``), of which the installed version must meet
+    one; where none of them is known to be installed, what was found decides.
     """
 
     id: str
@@ -174,6 +179,7 @@ class Cause:
     chain: str = ""
     facts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
     bound: Bound | None = None
 
     @property
@@ -229,6 +235,9 @@ class Suspect:
     instruments: tuple[Instrument, ...]
     cycle: Cycle | None = None
 
+    def __post_init__(self) -> None:
+        assert self.share is None or self.share <= MOST_SHARE, self.share
+
 
 @dataclass(frozen=True, slots=True)
 class LineGrowth:
@@ -273,6 +282,10 @@ class Attribution:
     def cycles(self) -> tuple[Suspect, ...]:
         """Those that are cyclic garbage."""
         return tuple(each for each in self.suspects if each.cycle is not None)
+
+    def __post_init__(self) -> None:
+        most = MOST_SHARE * (self.growth or 0.0)
+        assert self.growth is None or (self.explained or 0.0) <= most, self.explained
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A suspect that is put up with, by its fingerprint, for a `reason`, `until` that day.
+    """An accepted suspect, by its fingerprint, for a `reason`, `until` that day.
 
-    `up_to`: if it keeps no more than so many bytes per call; None: whatever it keeps. `where` is
-    the ``file:line`` that says so.
+    `up_to`: if it retains at most that many bytes per call; None: any amount. `where` is the
+    ``file:line`` of the entry. `variants`: the only ones where it is accepted; empty: all of the
+    scenario.
     """
 
     fingerprint: str
@@ -93,6 +94,11 @@ class Acceptance:
     until: date
     where: str
     up_to: float | None = None
+    variants: tuple[str, ...] = ()
+
+    def applies_to(self, variant: str) -> bool:
+        """Whether the suspect is accepted in that variant."""
+        return not self.variants or variant in self.variants
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class ScenarioPolicy:
     threads: int | None = None
     device: str = DEVICES[0]
     memory_limit_bytes: int | None = None
+    limit_bytes: int | None = None
     timeout_seconds: float | None = None
     collect: str = COLLECT[0]
 
@@ -170,9 +171,14 @@ class Policy:
                 return each
         return self.everywhere
 
-    def accepted_in(self, scenario: str) -> tuple[Acceptance, ...]:
-        """What is accepted in the scenario of that name; its own go before those of everywhere."""
-        own = self.accepted.get(scenario, ())
-        known = {acceptance.fingerprint for acceptance in own}
-        others = self.accepted.get("", ())
-        return (*own, *(each for each in others if each.fingerprint not in known))
+    def accepted_in(self, scenario: str, variant: str) -> tuple[Acceptance, ...]:
+        """What is accepted in a variant of the scenario of that name, one entry a fingerprint.
+
+        The variant's entries go before the scenario's, and those before the ones of everywhere.
+        """
+        own = [each for each in self.accepted.get(scenario, ()) if each.applies_to(variant)]
+        own.sort(key=lambda each: not each.variants)
+        found: dict[str, Acceptance] = {}
+        for each in (*own, *self.accepted.get("", ())):
+            found.setdefault(each.fingerprint, each)
+        return tuple(found.values())

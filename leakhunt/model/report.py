@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leakhunt.errors import UsageError
-from leakhunt.model.attribution import AllocatorBoard, Attribution, Ceiling, RemedyTrial
+from leakhunt.model.attribution import (
+    AllocatorBoard,
+    Attribution,
+    Ceiling,
+    Interval,
+    RemedyTrial,
+)
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.run import Run
+from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Text, message
 
@@ -111,8 +118,8 @@ class Report:
     """What a renderer gets. The first of `entries` is the reference if it was run.
 
     `trials` are the remedies that were tried, before against after; `allocators` the boards of
-    those that were. `claims` are those that were
-    checked on these runs (`leakhunt claims`).
+    those that were. `claims` are those that were checked on these runs (`leakhunt claims`).
+    `conclusion` says what several variants mean for a service, a sentence each.
     """
 
     title: Text
@@ -122,6 +129,28 @@ class Report:
     trials: tuple[RemedyTrial, ...] = ()
     claims: tuple[JudgedClaim, ...] = ()
     allocators: tuple[AllocatorBoard, ...] = ()
+    conclusion: tuple[Text, ...] = ()
+
+    @property
+    def saved_series(self) -> str:
+        """By which series variants are compared: live memory, or of services what is seen of it."""
+        read = self.entries[0].verdict.trends if self.entries else {}
+        return ANONYMOUS if LIVE_HEAP not in read and ANONYMOUS in read else LIVE_HEAP
+
+    def saved(self, entry: JudgedRun) -> Interval | None:
+        """Growth per call that `entry` saves against the first, with the bounds of two trends.
+
+        Those are at 99 % each. None where either of the rates is not known.
+        """
+        base = self.entries[0].verdict.trends.get(self.saved_series)
+        trend = entry.verdict.trends.get(self.saved_series)
+        if base is None or trend is None or base.rate is None or trend.rate is None:
+            return None
+        assert base.rate_low is not None and base.rate_high is not None
+        assert trend.rate_low is not None and trend.rate_high is not None
+        return Interval(
+            base.rate - trend.rate, base.rate_low - trend.rate_high, base.rate_high - trend.rate_low
+        )
 
     def verdict(self, variant: str = "") -> Verdict:
         """The verdict on a variant (its first run); without a name, on the only one.

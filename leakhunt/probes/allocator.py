@@ -108,7 +108,7 @@ def serving() -> Allocator:
             return _mimalloc(library, source)
         case "glibc":
             return _glibc(library, source)
-    return Allocator(name, "", source, None, _tells_nothing(name), _nothing)
+    return Allocator(name, "", source, None, _reports_nothing(name), _nothing)
 
 
 def python_allocator() -> str:
@@ -177,20 +177,20 @@ def _source(file: str, name: str) -> str:
 
 def _variables(pid: int) -> str:
     """What the loader was told to preload when the process started."""
-    told = ""
+    variables = ""
     with contextlib.suppress(OSError):
         started_with = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        told = " ".join(os.fsdecode(v) for v in started_with if v.startswith(b"LD_PRELOAD="))
+        variables = " ".join(os.fsdecode(v) for v in started_with if v.startswith(b"LD_PRELOAD="))
     with contextlib.suppress(OSError):
-        told += _PRELOAD_FILE.read_text(encoding="utf-8", errors="replace")
-    return told
+        variables += _PRELOAD_FILE.read_text(encoding="utf-8", errors="replace")
+    return variables
 
 
 def _nothing() -> None:
     """What an allocator that knows no way to trim does."""
 
 
-def _tells_nothing(name: str) -> Text:
+def _reports_nothing(name: str) -> Text:
     return message(
         "probe.allocator-tells-nothing",
         "malloc is served by {name}, which does not report the bytes in use",
@@ -201,7 +201,7 @@ def _tells_nothing(name: str) -> Text:
 def _system() -> Allocator:
     """Other systems than Linux: psutil asks the C library."""
     live = _heap_in_use if hasattr(psutil, "heap_info") else None
-    why = None if live else _tells_nothing(sys.platform)
+    why = None if live else _reports_nothing(sys.platform)
     return Allocator(sys.platform, "", C_LIBRARY, live, why, _nothing)
 
 
@@ -237,8 +237,8 @@ def _jemalloc(library: ctypes.CDLL, source: str) -> Allocator:
         )
         return Allocator(JEMALLOC, version, source, None, why, control.purge)
     read = _StatisticOfJemalloc(control, b"stats.allocated")
-    held = _StatisticOfJemalloc(control, b"stats.resident")
-    return Allocator(JEMALLOC, version, source, read, None, control.purge, held)
+    resident = _StatisticOfJemalloc(control, b"stats.resident")
+    return Allocator(JEMALLOC, version, source, read, None, control.purge, resident)
 
 
 class _Control:
@@ -312,7 +312,7 @@ def _tcmalloc(library: ctypes.CDLL, source: str) -> Allocator:
     hand_back = trim or _nothing
     ask = getattr(library, "MallocExtension_GetNumericProperty", None)
     if ask is None:
-        return Allocator(TCMALLOC, version, source, None, _tells_nothing(TCMALLOC), hand_back)
+        return Allocator(TCMALLOC, version, source, None, _reports_nothing(TCMALLOC), hand_back)
     ask.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     value = ctypes.c_size_t()
     at = ctypes.addressof(value)

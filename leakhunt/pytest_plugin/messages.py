@@ -22,8 +22,8 @@ _WIDTH = 60
 
 def in_a_line(answer: VariantResult) -> str:
     """The answer on every budget, for a test's line in a summary."""
-    told = tr("; ").join(sentence(row) for row in variant_rows(answer))
-    return tr("{word}: {told}", word=word(answer.answer), told=told)
+    sentences = tr("; ").join(sentence(row) for row in variant_rows(answer))
+    return tr("{word}: {told}", word=word(answer.answer), told=sentences)
 
 
 def failure(answer: VariantResult, in_process: bool) -> str:

@@ -57,8 +57,8 @@ def reported_as_failure() -> Iterator[None]:
     try:
         yield
     except LeakhuntError as error:
-        told = tr("leakhunt: {error}", error=error)
-        raise pytest.fail.Exception(told, pytrace=False) from None
+        text = tr("leakhunt: {error}", error=error)
+        raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) -> TestOptions:
@@ -109,8 +109,8 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
                     known=", ".join(known),
                 )
             )
-    asked = (by_series or {LIVE_HEAP: _NOTHING}).items()
-    budgets = tuple(budget for name, value in asked for budget in parse_budgets(name, value))
+    requested = (by_series or {LIVE_HEAP: _NOTHING}).items()
+    budgets = tuple(budget for name, value in requested for budget in parse_budgets(name, value))
     for budget in budgets:
         if budget.more:
             raise UsageError(

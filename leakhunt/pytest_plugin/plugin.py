@@ -43,7 +43,7 @@ class _Uses:
     run_files: list[str] = field(default_factory=list)
 
 
-_ASKED = pytest.StashKey[TestOptions]()
+_TEST_OPTIONS = pytest.StashKey[TestOptions]()
 _USES = pytest.StashKey[_Uses]()
 
 
@@ -66,7 +66,7 @@ class Measuring:
         if mark is None:
             return
         with reported_as_failure():
-            options = item.stash[_ASKED] = ask(item, mark.args, mark.kwargs)
+            options = item.stash[_TEST_OPTIONS] = ask(item, mark.args, mark.kwargs)
         if not options.in_process and not item.config.getoption("setuponly"):
             # The rest of the protocol stays pytest's: skip and xfail marks, reports, xdist.
             instead = {"setup": _nothing, "runtest": partial(self._in_a_worker, item, options)}
@@ -76,7 +76,7 @@ class Measuring:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Methods of unittest's are called by unittest."""
-        options = item.stash.get(_ASKED, None)
+        options = item.stash.get(_TEST_OPTIONS, None)
         if options is None or not options.in_process:
             return
         assert isinstance(item, pytest.Function)
@@ -86,7 +86,7 @@ class Measuring:
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object | None:
         """The body of a test that is to be measured in this process."""
-        options = pyfuncitem.stash.get(_ASKED, None)
+        options = pyfuncitem.stash.get(_TEST_OPTIONS, None)
         if options is None:
             return None
         with reported_as_failure(), body_of_item(pyfuncitem, self) as body:
@@ -99,7 +99,7 @@ class Measuring:
         """A use of the fixture: `function` is measured; the test fails if it is over."""
         uses = item.stash[_USES]
         with reported_as_failure():
-            refuse_both(_ASKED in item.stash)
+            refuse_both(_TEST_OPTIONS in item.stash)
             options = ask(item, (), named)
             turn = len(uses.run_files) + 1
             if options.in_process:

@@ -90,8 +90,8 @@ class Place:
         # Node ids that differ in what a file's name cannot hold are told apart by a digest.
         digest = hashlib.sha256(f"{plan.variant} {worker}".encode()).hexdigest()[:_DIGITS]
         file, _, rest = plan.variant.partition("::")
-        told = f"{Path(file).stem} {rest}"
-        safe = re.sub(r"[^A-Za-z0-9_.]+", "-", told).strip("-.")[:_LONGEST_NAME]
+        stem = f"{Path(file).stem} {rest}"
+        safe = re.sub(r"[^A-Za-z0-9_.]+", "-", stem).strip("-.")[:_LONGEST_NAME]
         base = f"{safe}-{digest}{name.removeprefix(plan.variant)}"
         names = (f"{base}.again-{turn}" if turn else base for turn in count())
         files = (self.folder / f"{name}{store.SUFFIX}" for name in names)
@@ -187,8 +187,10 @@ def _heed(run: Run, run_file: Path, log: Path) -> None:
     text = str(note.get("text", ""))
     if note.get("how") == FAILED:
         ended = str(run.outcome.reason) if run.outcome.ending is not Ending.OK else ""
-        told = tr("leakhunt: in its worker the test failed: {ended}", ended=ended)
-        pytest.fail(f"{told.rstrip(': ')}\n\n{text}\n\n{tr('log: {log}', log=log)}", pytrace=False)
+        headline = tr("leakhunt: in its worker the test failed: {ended}", ended=ended)
+        pytest.fail(
+            f"{headline.rstrip(': ')}\n\n{text}\n\n{tr('log: {log}', log=log)}", pytrace=False
+        )
     if note.get("how") == SKIPPED:
         run_file.unlink()
         log.unlink(missing_ok=True)

@@ -115,13 +115,13 @@ def _commit(name: str, repository: Path) -> str:
 def _git(place: Path, name: str, *words: str) -> str:
     done = _run(place, *words)
     if done.returncode != 0:
-        told = (_text(done.stderr) or _text(done.stdout)).splitlines()
+        output = (_text(done.stderr) or _text(done.stdout)).splitlines()
         raise UsageError(
             message(
                 "against.git-failed",
                 "--against {name}: {told}",
                 name=name,
-                told=told[-1].strip() if told else words[0],
+                told=output[-1].strip() if output else words[0],
             )
         )
     return _text(done.stdout)

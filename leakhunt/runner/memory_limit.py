@@ -84,12 +84,12 @@ def memory_limit(size_bytes: int | None) -> MemoryLimit:
 _NO_LIMIT_BYTES = 1 << 60
 
 
-def memory_bounds(limit: MemoryLimit, held_bytes: int = 0) -> dict[str, int]:
+def memory_bounds(limit: MemoryLimit, used_bytes: int = 0) -> dict[str, int]:
     """What may stop a process from growing, by what sets it: the most that it can have, in bytes.
 
-    `held_bytes` are what it holds already, and are part of what is free to it.
+    `used_bytes`: its memory so far, which is part of what is free to it.
     """
-    bounds = {FREE_MEMORY: psutil.virtual_memory().available + held_bytes}
+    bounds = {FREE_MEMORY: psutil.virtual_memory().available + used_bytes}
     if limit.size_bytes is not None:
         named = ADDRESS_SPACE if isinstance(limit, AddressSpaceLimit) else MEMORY_LIMIT
         bounds[named] = limit.size_bytes
@@ -105,7 +105,7 @@ def memory_bounds(limit: MemoryLimit, held_bytes: int = 0) -> dict[str, int]:
         sizes = [_size(own / name) if own else None for name in names]
         if own and sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
             cached, shared = (_count(own / "memory.stat", rf"^{name} (\d+)") for name in dropped)
-            bounds[MEMORY_CGROUP] = sizes[0] - (sizes[1] - (cached - shared)) + held_bytes
+            bounds[MEMORY_CGROUP] = sizes[0] - (sizes[1] - (cached - shared)) + used_bytes
     if sys.platform == "linux":
         import resource
 

@@ -7,7 +7,7 @@ from typing import IO
 
 from leakhunt.errors import CannotWrite
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 
 def opened_log(log: Path) -> IO[bytes]:
@@ -24,6 +24,6 @@ def opened_log(log: Path) -> IO[bytes]:
                 "file.cannot-write-log",
                 "{log}: {strerror}. Free some space, or use --out",
                 log=log,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

@@ -54,19 +54,19 @@ class Reaper:
 
     def watch(self, pid: int, group: Path | None = None) -> None:
         """The first process of the tree, which leads a session, and the cgroup made for it."""
-        self._tell(f"watch {pid}")
+        self._send(f"watch {pid}")
         if group is not None:
-            self._tell(f"group {group}")
+            self._send(f"group {group}")
 
     def end(self) -> None:
         """Kill what is left of the tree; returns when it is gone."""
-        self._tell("end")
+        self._send("end")
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):  # it was killed, or told the end
             self._process.stdin.write(os.fsencode(line) + b"\n")

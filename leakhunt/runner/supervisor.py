@@ -82,7 +82,7 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
             )
         ) from None
     try:
-        told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ScenarioFailed(
             message(
@@ -92,9 +92,11 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
                 log=str(log),
             )
         ) from None
-    if "error" in told:
-        raise BY_EXIT_CODE.get(told["exit_code"], ScenarioFailed)(run_file.read_text(told["error"]))
-    return Prepared(told["device"], told["facts"])
+    if "error" in facts:
+        raise BY_EXIT_CODE.get(facts["exit_code"], ScenarioFailed)(
+            run_file.read_text(facts["error"])
+        )
+    return Prepared(facts["device"], facts["facts"])
 
 
 def measure(

@@ -23,7 +23,7 @@ from leakhunt.scenario.constants import (
 from leakhunt.scenario.modules import module_of
 from leakhunt.scenario.plain_functions import FunctionNode, Names, plain_variants
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 _NAME = re.compile(r"\w[\w.-]*")
 
@@ -78,7 +78,7 @@ def _tree(file: Path) -> ast.Module:
                 "scenario.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -163,7 +163,7 @@ def _kinds(expected: Any, function: str, file: Path) -> tuple[Kind, ...]:
 
 def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
     """Each name once, and fit for a file name and the command line."""
-    seen = set()
+    names = set()
     for variant_found in variants:
         name = variant_found.name
         if not _NAME.fullmatch(name):
@@ -175,7 +175,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
                     name=name,
                 )
             )
-        if name in seen:
+        if name in names:
             raise BadFile(
                 message(
                     "scenario.same-name",
@@ -184,7 +184,7 @@ def _check_names(variants: tuple[Variant, ...], file: Path) -> None:
                     name=name,
                 )
             )
-        seen.add(name)
+        names.add(name)
 
 
 def _is_mark(node: ast.expr) -> bool:

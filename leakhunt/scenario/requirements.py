@@ -37,7 +37,7 @@ def install_hint(described: Needing) -> Message:
     if described.extra:
         return message(
             "requirement.install-extra",
-            "install with: pip install 'leakhunt[{extra}]'",
+            "install with: pip install 'leakhunt-ml[{extra}]'",
             extra=described.extra,
         )
     return message(

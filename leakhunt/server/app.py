@@ -150,11 +150,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise  # nobody reads the answer
         except Exception as error:  # one report that we cannot render is not the end of the others
             traceback.print_exc()
-            told = tr("cannot be shown ({name}); see the terminal", name=type(error).__name__)
-            self._message(HTTPStatus.INTERNAL_SERVER_ERROR, told)
+            text = tr("cannot be shown ({name}); see the terminal", name=type(error).__name__)
+            self._message(HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
     def _answer_or_fail(self) -> None:
-        if not self._is_asked_by_own_name():
+        if not self._is_own_host():
             self._message(HTTPStatus.MISDIRECTED_REQUEST, tr("unknown host name"))
             return
         path = self.path.partition("?")[0]
@@ -172,16 +172,16 @@ class _Handler(BaseHTTPRequestHandler):
         except NotHere as error:
             self._message(HTTPStatus.NOT_FOUND, str(error))
         except LeakhuntError as error:
-            told = str(error).replace(f"{self.shelf.root}{os.sep}", "")
+            text = str(error).replace(f"{self.shelf.root}{os.sep}", "")
             self._message(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                tr("The report cannot be rendered: {told}", told=told),
+                tr("The report cannot be rendered: {told}", told=text),
             )
         else:
             kind = _TYPES.get(Path(name).suffix, "application/octet-stream")
             self._send(HTTPStatus.OK, kind, document, _REPORT_POLICY)
 
-    def _is_asked_by_own_name(self) -> bool:
+    def _is_own_host(self) -> bool:
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1:
             return False

@@ -34,7 +34,7 @@ _FILES = {renderer.file_name: renderer for renderer in RENDERERS}
 # A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
 MOST_SUMMARY_BYTES = 32 << 20
 # Reports that were made from run files are kept while these do not change.
-MOST_KEPT_REPORTS = 4
+MOST_CACHED_REPORTS = 4
 
 # Size and time of the last change, of each of some files: the same as long as nobody wrote.
 _Stamp = tuple[tuple[str, int, int], ...]
@@ -82,10 +82,10 @@ class Shelf:
     def listing(self) -> list[Listed]:
         """Every folder with a report or run files, in no order; read again where it changed."""
         with self._lock:
-            kept, self._listed = self._listed, {}
+            previous, self._listed = self._listed, {}
             for folder in self._folders():
                 stamp = _stamp(folder.path, (*folder.made, *folder.run_files))
-                known = kept.get(folder.path)
+                known = previous.get(folder.path)
                 made = known[1] if known and known[0] == stamp else self._list(folder)
                 self._listed[folder.path] = (stamp, made)
             return [made for _, made in self._listed.values()]
@@ -116,7 +116,7 @@ class Shelf:
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
                 tr(
-                    "needs the extra {extra}: pip install 'leakhunt[{extra}]'",
+                    "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
                     extra=renderer.extra,
                 )
             )
@@ -130,7 +130,7 @@ class Shelf:
             known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
-        while len(self._reports) > MOST_KEPT_REPORTS:
+        while len(self._reports) > MOST_CACHED_REPORTS:
             self._reports.popitem(last=False)
         return known[1]
 

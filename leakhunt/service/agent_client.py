@@ -46,8 +46,8 @@ class _Line:
                 answer += part
         except OSError:
             return None
-        told: dict[str, Any] = json.loads(answer)
-        return told
+        facts: dict[str, Any] = json.loads(answer)
+        return facts
 
 
 class Within:
@@ -73,24 +73,24 @@ class Within:
 
     def series(self) -> tuple[Series, ...]:
         """What `ask("numbers")` tells at present, as series."""
-        told = self.ask("numbers")
-        return tuple(series for name, series in _SERIES.items() if name in told)
+        numbers = self.ask("numbers")
+        return tuple(series for name, series in _SERIES.items() if name in numbers)
 
     def ask(self, word: str) -> Mapping[str, int]:
         """The sums over all processes that listen; empty where none does."""
         sums: Counter[str] = Counter()
         for pid, line in list(self._lines.items()):
-            told = line.ask(word)
-            if told is None:
+            facts = line.ask(word)
+            if facts is None:
                 self._lines.pop(pid).socket.close()
-            elif "error" not in told:
-                sums.update({name: int(value) for name, value in told.items()})
+            elif "error" not in facts:
+                sums.update({name: int(value) for name, value in facts.items()})
         return dict(sums)
 
     def allocators(self) -> list[dict[str, Any]]:
         """What each of them says of its allocator; one of an older leakhunt says nothing."""
-        told = [line.ask("allocator") or {} for line in self._lines.values()]
-        return [each for each in told if "error" not in each]
+        answers = [line.ask("allocator") or {} for line in self._lines.values()]
+        return [each for each in answers if "error" not in each]
 
     def largest(self) -> int | None:
         """The process that listens with the most live memory."""
@@ -106,17 +106,17 @@ class Within:
         """
         line = self._lines[pid]
         line.socket.settimeout(patience_seconds)
-        told = line.ask(words)
-        if told is None or "error" in told:
+        answer = line.ask(words)
+        if answer is None or "error" in answer:
             silent = message("soak.silent", "no answer")
             raise ScenarioFailed(
                 message(
                     "soak.not-watched",
                     "the in-process agent could not be instrumented: {reason}",
-                    reason=str(told["error"]) if told is not None else silent,
+                    reason=str(answer["error"]) if answer is not None else silent,
                 )
             )
-        return told
+        return answer
 
 
 def _call(pid: int) -> _Line | None:

@@ -19,11 +19,11 @@ from leakhunt.service.load_generator import COUNTERS, ERRORS, SUPERVISOR
 from leakhunt.service.shared_counters import Counters
 
 _BEAT_SECONDS = 0.1
-_HELD_SECONDS = 0.005
+_PAUSE_POLL_SECONDS = 0.005
 # Locust keeps a number for every second and a copy of its histogram for the last twenty; of the
 # first it needs ten seconds.
-_SECONDS_KEPT = 60
-_ERRORS_KEPT = 20
+_RETAINED_SECONDS = 60
+_MOST_ERRORS = 20
 _LONGEST_ERROR = 200
 _NS_PER_MS = 1_000_000
 
@@ -51,7 +51,7 @@ class Counting:
             self._counters.paused_users += 1
             try:
                 while self._counters.pause_requested:
-                    gevent.sleep(_HELD_SECONDS)
+                    gevent.sleep(_PAUSE_POLL_SECONDS)
             finally:  # Locust may end a user meanwhile
                 self._counters.paused_users -= 1
 
@@ -66,7 +66,7 @@ class Counting:
 
     def _failed(self, text: str, times: int) -> None:
         known = text[:_LONGEST_ERROR]
-        if known not in self._errors and len(self._errors) >= _ERRORS_KEPT:
+        if known not in self._errors and len(self._errors) >= _MOST_ERRORS:
             known = "others"
         self._errors[known] += times
         fresh = self._errors_file.with_suffix(".new")
@@ -80,9 +80,9 @@ class Counting:
             self._counters.beat()
             self._counters.users = runner.user_count
             for entry in (runner.stats.total, *runner.stats.entries.values()):
-                for kept in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
-                    for second in sorted(kept)[:-_SECONDS_KEPT]:
-                        del kept[second]
+                for counters in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+                    for second in sorted(counters)[:-_RETAINED_SECONDS]:
+                        del counters[second]
             runner.stats.history.clear()
             runner.stats.errors.clear()  # one for every text; ours are counted above
             if os.getppid() != self._supervisor:

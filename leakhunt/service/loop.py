@@ -84,7 +84,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         "environment": {**environment_of(subject.service), **readings.environment},
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
-        "limits": memory_bounds(subject.limit, _held_bytes(subject)),
+        "limits": memory_bounds(subject.limit, _used_bytes(subject)),
     }
     run_writer.create(subject.run_file, header)
     identity = asdict(subject.service.tree.identity)
@@ -93,13 +93,13 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
     )
 
 
-def _held_bytes(subject: Subject) -> int:
+def _used_bytes(subject: Subject) -> int:
     """What the service holds before the load; nothing where it is gone."""
     try:
-        held = subject.service.tree.read()
+        memory = subject.service.tree.read()
     except ProcessLookupError:
         return 0
-    return held.get(PSS) or held[RSS]
+    return memory.get(PSS) or memory[RSS]
 
 
 def resume(subject: Subject, progress: Progress) -> Outcome:
@@ -108,9 +108,9 @@ def resume(subject: Subject, progress: Progress) -> Outcome:
     requests = run.calls_done
     readings = Readings(subject.service.tree, subject.load.counters, run.series)
     run_writer.reopen(subject.run_file)
-    told = message("soak.resumed", "resumed after request {requests:d}", requests=requests)
+    note = message("soak.resumed", "resumed after request {requests:d}", requests=requests)
     return _carried_out(
-        subject, readings, progress, {"record": "note", "kind": "resumed", "text": told}
+        subject, readings, progress, {"record": "note", "kind": "resumed", "text": note}
     )
 
 
@@ -286,10 +286,10 @@ class _Soak:
             if now > done:
                 done, since = now, time.monotonic()
             elif plan.timeout_seconds and time.monotonic() - since > plan.timeout_seconds:
-                told = message(
+                reason = message(
                     "soak.no-answer", "no answer for {seconds:g} s", seconds=plan.timeout_seconds
                 )
-                return Outcome(Ending.TIMEOUT, placed(told, self._requests()))
+                return Outcome(Ending.TIMEOUT, placed(reason, self._requests()))
             if not self._subject.service.is_alive():
                 return self._death()
             self._subject.load.check()

@@ -24,20 +24,20 @@ def death(service: Service, limit: MemoryLimit, run: Run, requests: int) -> Outc
     code = _exit_code(service)
     kernel = limit.kernel_words() or kernel_log_line(service.tree.identity.pid)
     if kernel is not None:
-        told = _killed_for_memory(run, limit, requests)
-        return Outcome(Ending.KILLED, told, "SIGKILL", kernel, code)
+        reason = _killed_for_memory(run, limit, requests)
+        return Outcome(Ending.KILLED, reason, "SIGKILL", kernel, code)
     if code is None:
-        told = message(
+        reason = message(
             "soak.gone",
             "the service ended; exit status unknown, because leakhunt did not start it",
         )
-        return Outcome(Ending.CRASHED, placed(told, requests))
+        return Outcome(Ending.CRASHED, placed(reason, requests))
     if code < 0:
         name = signal.Signals(-code).name
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, placed(name, requests), name, None, code)
-    told = message("soak.exit-code", "the service exited with code {code}", code=code)
-    return Outcome(Ending.CRASHED, placed(told, requests), exit_code=code)
+    reason = message("soak.exit-code", "the service exited with code {code}", code=code)
+    return Outcome(Ending.CRASHED, placed(reason, requests), exit_code=code)
 
 
 def _exit_code(service: Service) -> int | None:
@@ -50,15 +50,17 @@ def _exit_code(service: Service) -> int | None:
 def _killed_for_memory(run: Run, limit: MemoryLimit, requests: int) -> Text:
     series = next((name for name in (CGROUP, RSS) if run.samples.get(name)), None)
     unknown = message("soak.unknown-size", "an unknown size")
-    told = message(
+    reason = message(
         "soak.oom-killed",
         "killed by the OOM killer after request {requests:d} at {size}",
         requests=requests,
         size=unknown if series is None else Amount(run.samples[series][-1]),
     )
     if limit.size_bytes is None:
-        return told
-    return message("soak.of-limit", "{told} of {limit}", told=told, limit=Amount(limit.size_bytes))
+        return reason
+    return message(
+        "soak.of-limit", "{told} of {limit}", told=reason, limit=Amount(limit.size_bytes)
+    )
 
 
 def placed(reason: Text, requests: int) -> Text:

@@ -56,8 +56,8 @@ class Readings:
         self._within = Within()
         self._pids = set(tree.pids())
         self.listening = self._within.find(sorted(self._pids))
-        told = self._within.series()
-        readable = (*tree.series, *told, *(SERIES[name].series for name in _OF_LOAD))
+        in_process = self._within.series()
+        readable = (*tree.series, *in_process, *(SERIES[name].series for name in _OF_LOAD))
         self.series = tuple(readable if wanted is None else wanted)
         for series in self.series:
             if series.name not in {each.name for each in readable}:
@@ -69,11 +69,11 @@ class Readings:
                     )
                 )
         names = {series.name for series in self.series}
-        self._inside = {series.name: 0 for series in told if series.name in names}
+        self._inside = {series.name: 0 for series in in_process if series.name in names}
         allocators = self._within.allocators() if self.listening else []
         self.unavailable = unavailable(self.series, allocators)
         self.environment = _allocator_facts(allocators, sorted(self._pids))
-        self._gone = self._come = 0
+        self._ended_processes = self._new_processes = 0
         # Samples for which no process listened.
         self.lost_inside = 0
         # What the last sample took.
@@ -127,7 +127,7 @@ class Readings:
         self._tree.reset_peaks(pids)
         with pause or nullcontext():
             since = time.monotonic_ns()
-            inside = self._ask_inside(pids)
+            inside = self._in_process_numbers(pids)
             if pause is not None:
                 self.leave_out(time.monotonic_ns() - since)
             ended = None if inside is None else self._end_interval()
@@ -144,9 +144,11 @@ class Readings:
             now - before
             for now, before in zip(self._counters.histogram(), self._histogram, strict=True)
         ]
-        told = {name: percentile_ns(histogram, share) for name, share in _PERCENTILES.items()}
+        percentiles = {
+            name: percentile_ns(histogram, share) for name, share in _PERCENTILES.items()
+        }
         return {
-            **told,
+            **percentiles,
             FAILURES: self._counters.failed - self._failed,
             ELAPSED: time.monotonic_ns() - self._started,
             DURATION: self._counters.spent_ns - self._spent,
@@ -158,24 +160,24 @@ class Readings:
         self._start_interval()
         return done, load
 
-    def _ask_inside(self, pids: Sequence[int]) -> Mapping[str, int] | None:
+    def _in_process_numbers(self, pids: Sequence[int]) -> Mapping[str, int] | None:
         """The numbers of all processes that listen; None where none does."""
         if not self._inside:
             return self._inside
         self._within.find(pids)
-        told = self._within.ask("numbers")
-        if not told:
+        numbers = self._within.ask("numbers")
+        if not numbers:
             return None
-        self._inside |= {name: told[name] for name in self._inside if name in told}
+        self._inside |= {name: numbers[name] for name in self._inside if name in numbers}
         return self._inside
 
     def _wait_for_inside(self) -> Mapping[str, int]:
         """The numbers as soon as a process listens; the last ones where none does for long."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            told = self._ask_inside(self._tree.pids())
-            if told is not None:
-                return told
+            reading = self._in_process_numbers(self._tree.pids())
+            if reading is not None:
+                return reading
             if not self._tree.is_alive():
                 raise ProcessLookupError
             time.sleep(_POLL_SECONDS)
@@ -183,14 +185,14 @@ class Readings:
         return self._inside
 
     def _note_processes(self, pids: set[int]) -> None:
-        self._gone += len(self._pids - pids)
-        self._come += len(pids - self._pids)
+        self._ended_processes += len(self._pids - pids)
+        self._new_processes += len(pids - self._pids)
         self._pids = pids
 
     @property
     def replaced(self) -> int:
         """How many processes went while as many others came, at once or later."""
-        return min(self._gone, self._come)
+        return min(self._ended_processes, self._new_processes)
 
     def full(self, step: str) -> Reading:
         """A full reading: from inside what the step does there, from outside the whole tree.
@@ -200,8 +202,8 @@ class Readings:
         """
         inside = self._within.ask(step) if self._inside else {}
         outside = self._tree.read()
-        told = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
-        return Reading(step, {**inside, **told})
+        external = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
+        return Reading(step, {**inside, **external})
 
     def steps(self) -> tuple[str, ...]:
         """The readings of a look: with the inside view also one after a collection."""
@@ -210,16 +212,16 @@ class Readings:
     def settled(self, interim: tuple[Reading, ...]) -> list[Reading]:
         """The readings after the last request; the last look has read, and collected if it can."""
         named = zip(("end", "collected"), interim, strict=False)
-        told = [replace(reading, step=step) for step, reading in named]
+        readings = [replace(reading, step=step) for step, reading in named]
         if not self._inside:
-            return told
-        return [*told, self.full("emptied"), self.full("trimmed")]
+            return readings
+        return [*readings, self.full("emptied"), self.full("trimmed")]
 
 
-def _allocator_facts(told: Sequence[Mapping[str, Any]], pids: Sequence[int]) -> dict[str, str]:
+def _allocator_facts(answers: Sequence[Mapping[str, Any]], pids: Sequence[int]) -> dict[str, str]:
     """Facts on the allocators of a service: as its processes tell, else by the files they map."""
     facts = {
-        name: " / ".join(dict.fromkeys(str(each[name]) for each in told if name in each))
+        name: " / ".join(dict.fromkeys(str(each[name]) for each in answers if name in each))
         for name in (ALLOCATOR, PYTHON_ALLOCATOR)
     }
     if not facts[ALLOCATOR]:

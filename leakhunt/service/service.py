@@ -35,7 +35,7 @@ _STOP_SECONDS = 10.0
 # When a process began is told by the clock, which is set now and then.
 _CLOCK_SECONDS = 2.0
 _LOG_TAIL_BYTES = 4096
-_LONGEST_TOLD = 200
+_LONGEST_FACT = 200
 _MOST_FACTS_BYTES = 64 << 10
 PORT = "{port}"
 _PYTHON = "{python}"
@@ -206,11 +206,11 @@ def wait_until_ready(
     """
     address = urljoin(url, ready or "/")
     started = time.monotonic()
-    said: Text = message("soak.nothing", "nothing")
+    answer: Text = message("soak.nothing", "nothing")
     while (waited := time.monotonic() - started) < timeout_seconds:
         if not service.is_alive():
             raise ScenarioFailed(_ended_early(service, limit))
-        status, said = _answer(address, min(_ANSWER_SECONDS, timeout_seconds - waited))
+        status, answer = _answer(address, min(_ANSWER_SECONDS, timeout_seconds - waited))
         if status is not None and (status < 300 if ready else status < 500):
             service.was_ready = True
             return time.monotonic() - started
@@ -222,8 +222,8 @@ def wait_until_ready(
             " --timeout, or choose another path with --ready",
             address=address,
             seconds=timeout_seconds,
-            said=said,
-            log=_see(service.log),
+            said=answer,
+            log=_log_text(service.log),
         )
     )
 
@@ -239,7 +239,7 @@ def facts_of(url: str, path: str) -> dict[str, str]:
     address = urljoin(url, path)
     try:
         with _opener().open(address, timeout=_ANSWER_SECONDS) as answer:
-            told = json.loads(answer.read(_MOST_FACTS_BYTES))
+            document = json.loads(answer.read(_MOST_FACTS_BYTES))
     except (OSError, ValueError, HTTPException) as error:
         raise ScenarioFailed(
             message(
@@ -249,9 +249,9 @@ def facts_of(url: str, path: str) -> dict[str, str]:
                 error=error,
             )
         ) from error
-    texts = told.items() if isinstance(told, dict) else ()
+    texts = document.items() if isinstance(document, dict) else ()
     return {
-        name: text[:_LONGEST_TOLD]
+        name: text[:_LONGEST_FACT]
         for name, text in texts
         if isinstance(text, str) and name != "status"
     }
@@ -284,17 +284,17 @@ def _ended_early(service: Service, limit: MemoryLimit) -> Message:
         how = limit.kernel_words() or signal.Signals(-code).name
     else:
         how = message("soak.exit-code", "exit code {code}", code=code)
-    told = _last_words(service.log)
+    last_line = _last_words(service.log)
     return message(
         "soak.ended-early",
         "the service ended before it was ready ({how}){told}{log}",
         how=how,
-        told=f": {told}" if told else "",
-        log=_see(service.log),
+        told=f": {last_line}" if last_line else "",
+        log=_log_text(service.log),
     )
 
 
-def _see(log: Path | None) -> Text:
+def _log_text(log: Path | None) -> Text:
     return message("soak.see-log", "; see {log}", log=log) if log is not None else ""
 
 
@@ -307,7 +307,7 @@ def _last_words(log: Path | None) -> str:
         stream.seek(max(stream.tell() - _LOG_TAIL_BYTES, 0))
         lines = stream.read().decode("utf-8", "replace").splitlines()
     spoken = [line.strip() for line in lines if line.strip()]
-    return re.sub(r"[^\x20-\x7e\u00a0-\uffff]", "", spoken[-1])[:_LONGEST_TOLD] if spoken else ""
+    return re.sub(r"[^\x20-\x7e\u00a0-\uffff]", "", spoken[-1])[:_LONGEST_FACT] if spoken else ""
 
 
 def checked_url(url: str) -> str:

@@ -18,12 +18,12 @@ _BUCKET_RATIO = 1.05
 _FIRST_BUCKET_NS = 100_000
 _BUCKETS = 400
 (
-    _HOLD,  # the soak asks the load to pause
+    _PAUSE,  # the soak asks the load to pause
     _DONE,  # requests that got an answer or failed
     _FAILED,  # of them, those that failed
     _SPENT_NS,  # the sum of their response times
     _USERS,  # users that send requests now
-    _HELD,  # users that pause
+    _PAUSED_USERS,  # users that pause
     _ALIVE,  # counts up while the load lives
     _HISTOGRAM,
 ) = range(8)
@@ -79,11 +79,11 @@ class Counters:
     @property
     def pause_requested(self) -> bool:
         """Whether the load is to pause."""
-        return bool(self._numbers[_HOLD])
+        return bool(self._numbers[_PAUSE])
 
     @pause_requested.setter
     def pause_requested(self, wish: bool) -> None:
-        self._numbers[_HOLD] = wish
+        self._numbers[_PAUSE] = wish
 
     @property
     def users(self) -> int:
@@ -97,11 +97,11 @@ class Counters:
     @property
     def paused_users(self) -> int:
         """Users that pause, between two requests."""
-        return self._numbers[_HELD]
+        return self._numbers[_PAUSED_USERS]
 
     @paused_users.setter
     def paused_users(self, count: int) -> None:
-        self._numbers[_HELD] = count
+        self._numbers[_PAUSED_USERS] = count
 
     @property
     def beats(self) -> int:
@@ -129,9 +129,9 @@ def percentile_ns(histogram: Sequence[int], share: float) -> int:
     wanted = math.ceil(sum(histogram) * share)
     if not wanted:
         return 0
-    seen = 0
+    cumulative = 0
     for bucket, count in enumerate(histogram):
-        seen += count
-        if seen >= wanted:
+        cumulative += count
+        if cumulative >= wanted:
             return round(_FIRST_BUCKET_NS * _BUCKET_RATIO**bucket)
     raise AssertionError("a share of all is within all")

@@ -105,13 +105,13 @@ def list_of_texts(document: Table, key: str, value: object, count: int | None) -
             key,
         )
     if count is not None and len(value) != count:
-        told = message(
+        problem = message(
             "baseline.one-entry-per-run",
             "{key}: expected one entry for each of {count} runs",
             key=key,
             count=count,
         )
-        document.bad(told, key)
+        document.bad(problem, key)
     return tuple(value)
 
 

@@ -19,7 +19,7 @@ from leakhunt.storage.baseline_reader import read_variant
 from leakhunt.storage.baseline_writer import text_of
 from leakhunt.storage.report_files import write_whole
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 SUFFIX = ".toml"
 DEFAULT_PLACE = Path("leakhunt-baselines")
@@ -34,16 +34,16 @@ def slug(environment: Environment) -> str:
     """The name of an environment's folder: ``linux-x86_64-cpython3.11-glibc2.36-cpu-3f2a1b``."""
     known = {name: environment[name] for name in IDENTITY if environment[name] != NOT_RECORDED}
     joints = {SYSTEM: "-"}
-    told = [value.lower().replace(" ", joints.get(name, "")) for name, value in known.items()]
-    return "-".join([*(_NO_WORD.sub("", word) for word in told), _digest(environment)])
+    words = [value.lower().replace(" ", joints.get(name, "")) for name, value in known.items()]
+    return "-".join([*(_NO_WORD.sub("", word) for word in words), _digest(environment)])
 
 
 def file_name(scenario: str, variant: str) -> str:
     """The name of a variant's file in that folder: ``fsmn-vad.naive.toml``."""
     names = (scenario, variant)
     plain = [_NO_NAME.sub("_", name)[:60] for name in names]
-    told = [] if plain == list(names) else [_digest({"scenario": scenario, "variant": variant})]
-    return ".".join([*plain, *told]) + SUFFIX
+    digest = [] if plain == list(names) else [_digest({"scenario": scenario, "variant": variant})]
+    return ".".join([*plain, *digest]) + SUFFIX
 
 
 def _digest(facts: Mapping[str, str]) -> str:
@@ -69,7 +69,7 @@ def read_file(file: Path) -> BaselineVariant:
                 "file.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     return read_variant(content, str(file))
@@ -132,7 +132,7 @@ def write_variants(root: Path, variants: Sequence[BaselineVariant]) -> list[Path
                     "{path}: {strerror}. Existing files are unchanged: free some space, or"
                     " choose another folder with --into",
                     path=path,
-                    strerror=system_says(error),
+                    strerror=system_text(error),
                 )
             ) from error
         written.append(path)

@@ -103,17 +103,17 @@ class _Document:
         lines = self.table.source.text.removesuffix("\n").split("\n")
         last = next((n for n, line in enumerate(lines) if line.startswith(CHECKSUM)), None)
         if last is None or any(line.strip() for line in lines[last + 1 :]):
-            told = message(
+            problem = message(
                 "baseline.incomplete",
                 "incomplete file: missing checksum at the end",
             )
-            raise self.table.source.error(len(lines), told)
+            raise self.table.source.error(len(lines), problem)
         if self.table.items.get(CHECKSUM) != checksum(lines[:last]):
-            told = message(
+            problem = message(
                 "baseline.checksum-mismatch",
                 "checksum mismatch: the file was edited, or merged from two",
             )
-            self.table.bad(told, CHECKSUM)
+            self.table.bad(problem, CHECKSUM)
 
     def _text(self, key: str) -> str:
         value = self.table.items.get(key)
@@ -131,14 +131,14 @@ class _Document:
 
     def _environment(self) -> dict[str, str]:
         table = Fields(self.table, "environment")
-        told = {name: table.text(name) for name in table.items}
-        if missing := [name for name in IDENTITY if name not in told]:
+        facts = {name: table.text(name) for name in table.items}
+        if missing := [name for name in IDENTITY if name not in facts]:
             table.bad(
                 message(
                     "baseline.missing-environment", "environment: missing {name}", name=missing[0]
                 )
             )
-        return told
+        return facts
 
     def _facts(self, count: int, environment: Mapping[str, str]) -> list[Facts]:
         """Value and matter by name, for each run; what a run did not have is not there."""
@@ -151,9 +151,9 @@ class _Document:
         for key, matter in FACTS.items():
             table = Fields(self.table, key)
             for name in table.items:
-                for facts, told in zip(found, table.texts(name, count), strict=True):
-                    if told != absent(name):
-                        facts[name] = (told, matter)
+                for facts, saved in zip(found, table.texts(name, count), strict=True):
+                    if saved != absent(name):
+                        facts[name] = (saved, matter)
         return list(found)
 
     def _profiles(
@@ -237,8 +237,8 @@ class _Document:
         blocks = table.numbers("blocks", BLOCKS) if "blocks" in table.items else []
         if min([*spent, *blocks]) <= 0:
             table.bad(message("baseline.invalid-times", "times must be above 0"))
-        told = tuple(each / 1e3 for each in blocks)
-        return [Times(each / 1e3, told) for each in spent]
+        seconds = tuple(each / 1e3 for each in blocks)
+        return [Times(each / 1e3, seconds) for each in spent]
 
 
 def _judged(calls: Fields, per_sample: int) -> range | None:

@@ -55,8 +55,8 @@ def text_of(variant: BaselineVariant) -> bytes:
 
 def checksum(lines: Sequence[str]) -> str:
     """Of the lines above it; how they end does not count, which git may change."""
-    told = "\n".join(line.rstrip() for line in lines)
-    return sha256(told.encode("utf-8", "replace")).hexdigest()[:_CHECKSUM_DIGITS]
+    text = "\n".join(line.rstrip() for line in lines)
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:_CHECKSUM_DIGITS]
 
 
 def _lines(variant: BaselineVariant) -> Iterator[str]:
@@ -130,9 +130,9 @@ def _course(
 def _single(course: GrowthCourse, decimals: int) -> Iterator[tuple[str, str]]:
     """The rate comes first, for people: it follows from the rest."""
     steps = [round(step, decimals) for step in course.steps]
-    told = replace(course, rate=fmean(steps) if steps else None).headline
-    if told is not None:
-        yield "rate", _number(told, decimals)
+    rate = replace(course, rate=fmean(steps) if steps else None).headline
+    if rate is not None:
+        yield "rate", _number(rate, decimals)
     if steps:
         yield "steps", _list(map(_plain, steps))
     if course.points:
@@ -154,10 +154,10 @@ def _time(profiles: Sequence[Profile]) -> Iterator[str]:
     seconds = [each.seconds for each in times if each.seconds is not None]
     if len(seconds) < len(profiles):
         return
-    told = [("milliseconds", _list(map(_milliseconds, seconds)))]
+    items = [("milliseconds", _list(map(_milliseconds, seconds)))]
     if times[0].blocks:
-        told.append(("blocks", _list(map(_milliseconds, times[0].blocks))))
-    yield f"time = {_table(told)}"
+        items.append(("blocks", _list(map(_milliseconds, times[0].blocks))))
+    yield f"time = {_table(items)}"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -177,8 +177,8 @@ def _list(values: Iterator[str] | map[str]) -> str:
 
 
 def _table(items: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
-    told = ", ".join(f"{_key(name)} = {value}" for name, value in items)
-    return f"{{ {told} }}" if told else "{}"
+    joined = ", ".join(f"{_key(name)} = {value}" for name, value in items)
+    return f"{{ {joined} }}" if joined else "{}"
 
 
 def _key(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leakhunt.errors import CannotWrite
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 
 def new_folder(out: Path | None, name: str) -> Path:
@@ -43,7 +43,7 @@ def new_folder(out: Path | None, name: str) -> Path:
                 "file.cannot-make-folder",
                 "{where}: {strerror}. Choose another place with --out",
                 where=where,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     raise CannotWrite(

@@ -93,7 +93,7 @@ class Tail:
         But a soak only takes ever fewer of them, of the same.
         """
         sampling = (phase["purpose"], phase["calls_per_sample"], phase["collects"])
-        goes_on = self.work is Work.REQUEST and self.judged_from is not None
-        if sampling != self._sampling and not goes_on:
+        is_continuous = self.work is Work.REQUEST and self.judged_from is not None
+        if sampling != self._sampling and not is_continuous:
             self._sampling = sampling
             self.judged_from = self.calls if phase["purpose"] == Purpose.JUDGED else None

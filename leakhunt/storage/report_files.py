@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leakhunt.errors import CannotWrite
 from leakhunt.text.message import message
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 
 def write_file(path: Path, content: bytes, runs: Path) -> Path:
@@ -24,7 +24,7 @@ def write_file(path: Path, content: bytes, runs: Path) -> Path:
                 "{path}: {strerror}. All samples are safe in the run files: free some space,"
                 " or run 'leakhunt report {folder} --out ELSEWHERE'",
                 path=path,
-                strerror=system_says(error),
+                strerror=system_text(error),
                 folder=runs,
             )
         ) from error

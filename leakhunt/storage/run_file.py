@@ -39,7 +39,7 @@ from leakhunt.model.series import SERIES, Series, Unit
 from leakhunt.storage.decode import checked
 from leakhunt.text.message import Text, message
 from leakhunt.text.record import from_record
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 FORMAT = 5
 # The JSON Schema of a line: ``storage/schemas/run-file.schema.json``.
@@ -96,7 +96,7 @@ def header(file: Path) -> dict[str, Any]:
                 "file.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     return _checked_header(record or {"record": None}, file)
@@ -126,7 +126,7 @@ def load(file: Path) -> Run:
                 "file.cannot-read",
                 "{file}: {strerror}. Check the path",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
     if not parts.header:

@@ -19,7 +19,7 @@ from leakhunt.storage.run_file import FORMAT, SUFFIX
 from leakhunt.text.controls import json_text_bytes
 from leakhunt.text.message import message
 from leakhunt.text.record import as_json, fields_of
-from leakhunt.text.system import system_says
+from leakhunt.text.system import system_text
 
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
@@ -74,7 +74,7 @@ def create(file: Path, header: Mapping[str, Any]) -> None:
                 "file.cannot-write",
                 "{file}: {strerror}. Free some space, or choose another name",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
 
@@ -93,7 +93,7 @@ def reopen(file: Path) -> None:
                 "file.cannot-write",
                 "{file}: {strerror}. Free some space, or choose another name",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error
 
@@ -179,6 +179,6 @@ def finish(file: Path, outcome: Outcome, seconds: float) -> None:
                 "run-file.no-room-for-footer",
                 "{file}: {strerror}. The samples so far are in the file, without the footer",
                 file=file,
-                strerror=system_says(error),
+                strerror=system_text(error),
             )
         ) from error

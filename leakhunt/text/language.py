@@ -31,19 +31,19 @@ def tr(text: str, /, **values: object) -> str:
 
     Without values nothing is filled in: braces stay as they are.
     """
-    told = str(text)
-    if told and (catalogue := _catalogue(_SPOKEN.get())) is not None:
-        told = catalogue.gettext(told)
-    return told.format(**values) if values else told
+    translated = str(text)
+    if translated and (catalogue := _catalogue(_SPOKEN.get())) is not None:
+        translated = catalogue.gettext(translated)
+    return translated.format(**values) if values else translated
 
 
 def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
     """As `tr`, in the form that goes with the number `n`, which is the placeholder ``{n}`` too."""
     catalogue = _catalogue(_SPOKEN.get())
-    told = singular if n == 1 else plural
+    translated = singular if n == 1 else plural
     if catalogue is not None:
-        told = catalogue.ngettext(singular, plural, n)
-    return told.format(n=n, **values)
+        translated = catalogue.ngettext(singular, plural, n)
+    return translated.format(n=n, **values)
 
 
 def mark(text: str, /) -> str:

@@ -47,10 +47,10 @@ class Message:
     plural: str = ""
 
     def __str__(self) -> str:
-        said = {name: _said(value) for name, value in self.values.items()}
+        formatted = {name: _formatted(value) for name, value in self.values.items()}
         if self.plural:
-            return ntr(self.text, self.plural, said.pop("n"), **said)
-        return tr(self.text, **said)
+            return ntr(self.text, self.plural, formatted.pop("n"), **formatted)
+        return tr(self.text, **formatted)
 
     def __hash__(self) -> int:
         return hash((self.id, self.text))
@@ -71,10 +71,10 @@ class Joined:
     def __str__(self) -> str:
         if not self.parts:
             return ""
-        said = [str(_said(part)) for part in self.parts]
+        formatted = [str(_formatted(part)) for part in self.parts]
         if self.capital:
-            said = [each[:1].upper() + each[1:] for each in said]
-        return tr(self.joint).join(said) + (tr(self.end) if self.end else "")
+            formatted = [each[:1].upper() + each[1:] for each in formatted]
+        return tr(self.joint).join(formatted) + (tr(self.end) if self.end else "")
 
     def __bool__(self) -> bool:
         return bool(self.parts)
@@ -142,23 +142,23 @@ def sentences(parts: Iterable[Text]) -> Joined:
 
 def to_json(text: Text) -> dict[str, Any]:
     """``text`` as it is said, and beside it ``message`` (the id) and ``values``, or ``parts``."""
-    told: dict[str, Any] = {"text": str(text)}
+    document: dict[str, Any] = {"text": str(text)}
     if isinstance(text, Message):
-        told["message"] = text.id
-        told["values"] = {name: _as_json(value) for name, value in text.values.items()}
+        document["message"] = text.id
+        document["values"] = {name: _as_json(value) for name, value in text.values.items()}
     elif isinstance(text, Joined):
-        told["parts"] = [to_json(part) for part in text.parts]
+        document["parts"] = [to_json(part) for part in text.parts]
     elif isinstance(text, Enum):
-        told = {"text": str(_said(text)), "value": text.value}
-    return told
+        document = {"text": str(_formatted(text)), "value": text.value}
+    return document
 
 
-def _said(value: Any) -> Any:
+def _formatted(value: Any) -> Any:
     """A value as it is filled in: what has words is translated, numbers keep their format."""
     if isinstance(value, Enum) and isinstance(value, str):
         return tr(str(value))
     if isinstance(value, tuple):
-        return tr(", ").join(str(_said(each)) for each in value)
+        return tr(", ").join(str(_formatted(each)) for each in value)
     return value
 
 

@@ -22,6 +22,6 @@ TRANSLATED = (
 )
 
 
-def system_says(error: OSError) -> Message:
+def system_text(error: OSError) -> Message:
     """The reason of an error of the system's: ``No such file or directory``."""
     return word(str(error.strerror))

@@ -93,9 +93,11 @@ def _prepare(order: Order) -> int:
         answer = {"error": to_record(error.text), "exit_code": error.exit_code}
     except Exception as error:  # the scenario's code may raise anything: it is told, not hidden
         traceback.print_exc()
-        told = describe(error)
+        description = describe(error)
         answer = {
-            "error": to_record(message("run.prepare", "{describe} in prepare()", describe=told)),
+            "error": to_record(
+                message("run.prepare", "{describe} in prepare()", describe=description)
+            ),
             "exit_code": ScenarioFailed.exit_code,
         }
     order.run_file.write_text(json.dumps(answer), encoding="utf-8")

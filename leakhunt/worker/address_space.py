@@ -81,10 +81,10 @@ def _of_allocator(regions_now: Sequence[Region]) -> Iterator[tuple[str, int]]:
     yield "malloc_resident", arenas_resident(regions_now) + merged_resident(regions_now)
     if hasattr(psutil, "heap_info"):
         yield "malloc_mapped", psutil.heap_info().mmap_used
-    told = _malloc_info()
-    if told:
-        yield "malloc_free", sum(map(int, _TOTAL.findall(told)[-2:]))
-        yield "malloc_arenas", len(_ARENA.findall(told))
+    facts = _malloc_info()
+    if facts:
+        yield "malloc_free", sum(map(int, _TOTAL.findall(facts)[-2:]))
+        yield "malloc_arenas", len(_ARENA.findall(facts))
 
 
 def arenas_resident(regions_now: Sequence[Region]) -> int:

@@ -141,7 +141,7 @@ class Calls:
         self._input_unit = order.input_unit
         # What the calls of a sample are told or take comes last: input, audio, time.
         self._input_at = width if order.tells_input else None
-        self._is_input_told = False
+        self._is_input_reported = False
         count = width + order.tells_input + order.tells_audio + 1
         self._added = range(width, count)
         self._values = array("q", [0]) * count
@@ -175,9 +175,9 @@ class Calls:
 
     def new_input_note(self) -> dict[str, Any] | None:
         """In which unit the inputs are measured, once it is known."""
-        if self._input_at is None or self._is_input_told or not self._input_unit:
+        if self._input_at is None or self._is_input_reported or not self._input_unit:
             return None
-        self._is_input_told = True
+        self._is_input_reported = True
         return {"kind": "input", "unit": self._input_unit}
 
     def once(self, begin: Callable[[], None]) -> int:

@@ -78,8 +78,8 @@ class Order:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The series that say how big a call's input is, in their order."""
-        told = {INPUT: self.tells_input, AUDIO: self.tells_audio}
-        return tuple(name for name, is_told in told.items() if is_told)
+        reported = {INPUT: self.tells_input, AUDIO: self.tells_audio}
+        return tuple(name for name, is_reported in reported.items() if is_reported)
 
 
 def write_order(order: Order) -> bytes:

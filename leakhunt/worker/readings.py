@@ -185,18 +185,18 @@ def _standard_error_into(descriptor: int) -> Iterator[None]:
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stderr.flush()
     try:
-        kept = os.dup(2)
+        duplicate = os.dup(2)
     except OSError:
-        kept = None
+        duplicate = None
     os.dup2(descriptor, 2)
     try:
         yield
     finally:
-        if kept is None:
+        if duplicate is None:
             os.close(2)
         else:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(duplicate, 2)
+            os.close(duplicate)
 
 
 def _nameless_file() -> int:

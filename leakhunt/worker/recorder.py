@@ -31,7 +31,7 @@ from leakhunt.worker.readings import (
 _TYPES_SHOWN = 12
 _MAPPINGS_SHOWN = 5
 _COULD_NOT_COUNT = message("instrument.count", "count")
-_COULD_NOT_TELL = message("instrument.tell", "report its findings")
+_REPORT_FAILED = message("instrument.tell", "report its findings")
 
 
 class Calling(Protocol):
@@ -104,7 +104,7 @@ class UnderInstrument:
 
     def end(self) -> Iterator[bytes]:
         """What was found."""
-        with self._telling(_COULD_NOT_TELL):
+        with self._telling(_REPORT_FAILED):
             for finding in self._instrument.findings():
                 yield encode({"record": "finding", **fields_of(finding)})
         caveats = [*self._instrument.caveats, *self._failures]

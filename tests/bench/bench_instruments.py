@@ -30,13 +30,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", nargs="?", default="fsmn-vad:naive")
     parser.add_argument("--calls", type=int, default=120)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "hunt"
         subprocess.run(
             [
-                sys.executable, "-m", "leakhunt", "hunt", asked.target, "--with",
-                ",".join(INSTRUMENTS), "--calls", str(asked.calls), "--out", str(out),
+                sys.executable, "-m", "leakhunt", "hunt", args.target, "--with",
+                ",".join(INSTRUMENTS), "--calls", str(args.calls), "--out", str(out),
             ],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -44,7 +44,7 @@ def main() -> None:
             run.plan.instrument: run
             for run in map(run_file.load, run_file.find_run_files([str(out)]))
         }
-        print(f"{asked.target}, {asked.calls} calls")
+        print(f"{args.target}, {args.calls} calls")
         heads = ("time/call", "whole", "RSS", "findings", "kept")
         print(f"{'instrument':<14}" + "".join(f"{head:>12}" for head in heads))
         base = runs[None]
@@ -60,10 +60,10 @@ def _row(name: str, run: Run, base: Run, out: Path) -> str:
     stem = Path(run.file).name.removesuffix(run_file.SUFFIX)
     files = [out / f"{stem}{run_file.SUFFIX}"]
     files += out.glob("*.memray.bin") if name == Instrument.MEMRAY else []
-    kept = sum(file.stat().st_size for file in files)
+    size = sum(file.stat().st_size for file in files)
     return (
         f"{name:<14}{time:>10.2f} x{whole:>10.1f} x{'+' + format_bytes(max(more, 0)):>12}"
-        f"{len(run.findings):>12}{format_bytes(kept):>12}"
+        f"{len(run.findings):>12}{format_bytes(size):>12}"
     )
 
 

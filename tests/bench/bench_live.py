@@ -82,7 +82,7 @@ def _on_a_terminal(arguments: list[str]) -> float:
         os.environ["TERM"] = "xterm-256color"
         os.execv(sys.executable, [sys.executable, __file__, "--child", *arguments])  # noqa: S606
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    told = b""
+    text = b""
     while True:
         try:
             data = os.read(end, 1 << 16)
@@ -90,11 +90,11 @@ def _on_a_terminal(arguments: list[str]) -> float:
             break
         if not data:
             break
-        told = (told + data)[-200:]
+        text = (text + data)[-200:]
     os.close(end)
     _, status = os.waitpid(pid, 0)
-    assert status == 0, told
-    return float(told.rpartition(b"seconds ")[2])
+    assert status == 0, text
+    return float(text.rpartition(b"seconds ")[2])
 
 
 def _child(arguments: list[str]) -> None:

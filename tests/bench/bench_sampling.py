@@ -83,10 +83,10 @@ def main() -> None:
         times["plain workload"].append(seconds(workload, 20))
         tracemalloc.start()
         times["workload under tracemalloc"].append(seconds(workload, 20))
-        kept = workload()
+        blocks = workload()
         times["tracemalloc snapshot"].append(seconds(snapshot, 2))
         tracemalloc.stop()
-        del kept
+        del blocks
     _show(times, len(filler))
 
 

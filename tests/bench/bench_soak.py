@@ -38,13 +38,13 @@ USERS = 4
 
 def main() -> None:
     """Print the ratio of every round, and their median."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--seconds", type=float, default=12.0)
-    asked.add_argument("--pid", type=int)
-    asked.add_argument("--url")
-    asked.add_argument("--locustfile", type=Path, default=UPLOAD)
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--pid", type=int)
+    parser.add_argument("--url")
+    parser.add_argument("--locustfile", type=Path, default=UPLOAD)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, _service(given.pid, given.url) as (pid, url):
         demand = Demand(given.locustfile, url, USERS, _upload_of(Path(scratch)))
         ratios = []

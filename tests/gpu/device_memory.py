@@ -46,13 +46,13 @@ def devices(torch: Any, driver_used: Callable[[], Sequence[int]]) -> dict[str, A
 
 def fragmentation(torch: Any) -> dict[str, Any]:
     """Every second of 64 blocks is freed, and the cache emptied: what stays between the others."""
-    kept = [torch.ones(3 * MIB, dtype=torch.uint8, device="cuda") for _ in range(64)]
+    blocks = [torch.ones(3 * MIB, dtype=torch.uint8, device="cuda") for _ in range(64)]
     full = _allocator(torch)
-    del kept[::2]
+    del blocks[::2]
     halved = _allocator(torch)
     torch.cuda.empty_cache()
     emptied = _allocator(torch)
-    kept.clear()
+    blocks.clear()
     torch.cuda.empty_cache()
     return {"full": full, "halved": halved, "emptied": emptied, "freed": _allocator(torch)}
 
@@ -67,10 +67,10 @@ def pinned(torch: Any, resident: Callable[[], int]) -> dict[str, Any]:
     """64 blocks of 1 MiB of page-locked host memory: what of it RSS and PyTorch count."""
     torch.cuda.init()
     before, host_before = resident(), dict(torch.cuda.host_memory_stats())
-    kept = [torch.ones(MIB, dtype=torch.uint8, pin_memory=True) for _ in range(64)]
-    size = sum(each.numel() for each in kept)
+    blocks = [torch.ones(MIB, dtype=torch.uint8, pin_memory=True) for _ in range(64)]
+    size = sum(each.numel() for each in blocks)
     grown, host = resident() - before, dict(torch.cuda.host_memory_stats())
-    kept.clear()
+    blocks.clear()
     freed = resident() - before
     names = sorted(name for name in host if name.endswith("_bytes.current"))
     return {
@@ -83,11 +83,11 @@ def pinned(torch: Any, resident: Callable[[], int]) -> dict[str, Any]:
 
 def _driver_used() -> list[int]:
     """Bytes in use on each device, by nvidia-smi: asking makes no context."""
-    asked = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        asked += ["-i", visible]
-    told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    return [int(line) * MIB for line in told.split()]
+        command += ["-i", visible]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [int(line) * MIB for line in output.split()]
 
 
 def _resident() -> int:

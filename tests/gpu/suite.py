@@ -180,12 +180,12 @@ def _waited(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _short(told: dict[str, Any]) -> dict[str, Any]:
+def _short(document: dict[str, Any]) -> dict[str, Any]:
     """What the table needs of a file of leakhunt's; a reading as it is."""
-    if "runs" in told:
-        return {"runs": [_run(each) for each in told["runs"]], "tried": _tried(told)}
-    if "scenarios" in told:
-        claims = [each for scenario in told["scenarios"] for each in scenario["claims"]]
+    if "runs" in document:
+        return {"runs": [_run(each) for each in document["runs"]], "tried": _tried(document)}
+    if "scenarios" in document:
+        claims = [each for scenario in document["scenarios"] for each in scenario["claims"]]
         return {
             "claims": [
                 {"id": each["claim"]["id"], "claim": each["claim"]["claim"]}
@@ -193,10 +193,10 @@ def _short(told: dict[str, Any]) -> dict[str, Any]:
                 for each in claims
             ]
         }
-    if "trials" in told:
+    if "trials" in document:
         names = ("variant", "seed", "expect", "kind", "calls", "rate", "found_rate", "status")
-        return {"trials": [{name: each[name] for name in names} for each in told["trials"]]}
-    return told
+        return {"trials": [{name: each[name] for name in names} for each in document["trials"]]}
+    return document
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:
@@ -216,10 +216,10 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tried(told: dict[str, Any]) -> list[dict[str, Any]]:
+def _tried(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"remedy": each.get("remedy"), "result": (each.get("sentence") or {}).get("text", "")}
-        for each in told.get("trials", ())
+        for each in document.get("trials", ())
     ]
 
 
@@ -231,12 +231,14 @@ def facts() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
-    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=20).stdout
+        output = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=20
+        ).stdout
     except (OSError, subprocess.SubprocessError):
-        told = ""
-    cards = [line.split(", ") for line in told.splitlines() if ", " in line]
+        output = ""
+    cards = [line.split(", ") for line in output.splitlines() if ", " in line]
     code = "import torch; print(torch.version.cuda or '')"
     cuda = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True
@@ -254,21 +256,21 @@ def facts() -> dict[str, Any]:
 
 def suite(steps: Sequence[Step], out: Path, seconds: float = SECONDS) -> dict[str, Any]:
     """All steps one after the other, `out` written anew after each."""
-    told: dict[str, Any] = {"facts": facts(), "steps": []}
+    values: dict[str, Any] = {"facts": facts(), "steps": []}
     ends = time.monotonic() + seconds
     out.parent.mkdir(parents=True, exist_ok=True)
     for step in steps:
         left = ends - time.monotonic()
         if left < 1:
             skipped = {"name": step.name, "command": " ".join(step.command), "exit_code": None}
-            told["steps"].append(skipped | {"result": None, "error": "not run: no time left"})
+            values["steps"].append(skipped | {"result": None, "error": "not run: no time left"})
         else:
             with tempfile.TemporaryDirectory(prefix="leakhunt-gpu-") as folder:
                 done = carried_out(step, min(step.seconds, left), Path(folder))
-            told["steps"].append(done)
+            values["steps"].append(done)
             print(f"{step.name}: exit code {done['exit_code']}, {done['seconds']} s", flush=True)
-        out.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return told
+        out.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return values
 
 
 def main() -> int:
@@ -288,9 +290,9 @@ def main() -> int:
     if not sees_gpu(os.environ):
         print("no GPU of NVIDIA's on this machine: nothing was run or written", file=sys.stderr)
         return _NO_GPU
-    told = suite(STEPS, chosen.out)
+    result = suite(STEPS, chosen.out)
     subprocess.run([sys.executable, str(TABLE), str(chosen.out)], check=True)
-    return int(any(step["exit_code"] != 0 for step in told["steps"]))
+    return int(any(step["exit_code"] != 0 for step in result["steps"]))
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ def test_a_step_that_fails_or_hangs_does_not_stop_the_others(tmp_path: Path) -> 
     for name, code in scripts.items():
         (tmp_path / f"{name}.py").write_text(code)
         steps.append(Step(name, 10 if name != "hangs" else 0.5, (str(tmp_path / f"{name}.py"),)))
-    told = suite(steps, tmp_path / "gpu.json")
-    assert told == json.loads((tmp_path / "gpu.json").read_text("utf-8"))
-    fails, hangs, works = told["steps"]
+    result = suite(steps, tmp_path / "gpu.json")
+    assert result == json.loads((tmp_path / "gpu.json").read_text("utf-8"))
+    fails, hangs, works = result["steps"]
     assert (fails["exit_code"], fails["result"]) == (3, None)
     assert hangs["timed_out"]
     assert hangs["result"] is None
@@ -58,9 +58,9 @@ def test_a_step_that_fails_or_hangs_does_not_stop_the_others(tmp_path: Path) -> 
 
 
 def test_what_had_no_time_is_not_run(tmp_path: Path) -> None:
-    told = suite(STEPS[:1], tmp_path / "gpu.json", seconds=0)
-    assert told["steps"][0]["exit_code"] is None
-    assert "not run" in told["steps"][0]["error"]
+    result = suite(STEPS[:1], tmp_path / "gpu.json", seconds=0)
+    assert result["steps"][0]["exit_code"] is None
+    assert "not run" in result["steps"][0]["error"]
 
 
 def test_figures_make_a_table(tmp_path: Path) -> None:
@@ -105,6 +105,6 @@ def test_the_context_is_what_the_driver_counts_beyond_what_is_reserved() -> None
     )
     torch = SimpleNamespace(cuda=cuda, ones=lambda *_, **__: object(), uint8=None)
     driver = iter([[1 << 20, 0], [567 << 20, 0], [567 << 20, 466 << 20]])
-    told = device_memory.devices(torch, lambda: next(driver))["devices"]
-    assert [each["context_bytes"] >> 20 for each in told] == [500, 400]
-    assert [each["used_bytes"] for each in told] == [200, 200]
+    devices = device_memory.devices(torch, lambda: next(driver))["devices"]
+    assert [each["context_bytes"] >> 20 for each in devices] == [500, 400]
+    assert [each["used_bytes"] for each in devices] == [200, 200]

@@ -76,8 +76,8 @@ class Texts(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._closed += tag in ("script", "style", "code", "pre", "metadata")
-        told = ("aria-label", "title", "placeholder", "data-done")
-        self.found += [value for name, value in attrs if name in told and value]
+        attributes = ("aria-label", "title", "placeholder", "data-done")
+        self.found += [value for name, value in attrs if name in attributes and value]
 
     def handle_endtag(self, tag: str) -> None:
         self._closed -= tag in ("script", "style", "code", "pre", "metadata")
@@ -109,10 +109,10 @@ def on_terminal(*shown: Any) -> str:
 def words_of_script(page: bytes) -> Iterator[str]:
     data = re.search(rb'id="plot-data">(.*?)</script>', page, re.DOTALL)
     assert data is not None
-    told = json.loads(data[1])
-    yield from told["words"].values()
-    yield from (series["title"] for series in told["series"])
-    yield from (variant["ended"] for variant in told["variants"])
+    document = json.loads(data[1])
+    yield from document["words"].values()
+    yield from (series["title"] for series in document["series"])
+    yield from (variant["ended"] for variant in document["variants"])
 
 
 def example(name: str) -> list[Run]:
@@ -237,9 +237,9 @@ def test_nothing_of_a_comparison_is_left_in_english(
     others = made_runs(make_run)[other]()[:1]
     others = [replace(run, plan=replace(run.plan, seed=7), facts={}) for run in others]
     with speaking("zh"):
-        told = comparison_of(runs, others, despite=despite)
-        texts = {made.file_name: made.render(told) for made in COMPARISON_RENDERERS}
-        terminal = on_terminal(*comparison_tables(told), *comparison_lines(told))
+        comparison = comparison_of(runs, others, despite=despite)
+        texts = {made.file_name: made.render(comparison) for made in COMPARISON_RENDERERS}
+        terminal = on_terminal(*comparison_tables(comparison), *comparison_lines(comparison))
     assert in_page(texts["compare.html"]) == []
     assert left_in_english(texts["compare.md"].decode()) == []
     assert left_in_english(terminal) == []
@@ -258,9 +258,9 @@ def test_nothing_of_a_gate_is_left_in_english(make_run: MakeRun, kind: str) -> N
     terms = Terms(budgets, (expired,), date(2026, 11, 27))
     with speaking("zh"):
         variants = tuple(
-            answer_runs([run], held, GENERATOR, without_baseline)
+            answer_runs([run], held_to, GENERATOR, without_baseline)
             for run in made_runs(make_run)[kind]()
-            for held in (terms, Terms((), (), terms.today))
+            for held_to in (terms, Terms((), (), terms.today))
         )
         notes = acceptance_notes(terms, variants)
         gated = GateResult(
@@ -281,9 +281,9 @@ def test_nothing_of_the_live_view_and_the_served_index_is_left_in_english() -> N
         state = LiveState("naive", "测量中", 3, 9, 0.01, panels, ("cleaned",))
         assert left_in_english(frame(state, 200, 40)) == []
         page = render_index([], "reports")
-        told = contents_of_report((EXAMPLES / "fsmn-vad-cpu" / "report.json").read_bytes())
+        contents = contents_of_report((EXAMPLES / "fsmn-vad-cpu" / "report.json").read_bytes())
     assert in_page(page) == []
-    assert {variant.kind for variant in told.variants} == {
+    assert {variant.kind for variant in contents.variants} == {
         "原生代码内存泄漏", "分配器滞留", "Python 内存泄漏"
     }  # fmt: skip
 
@@ -327,10 +327,10 @@ def test_figures_names_fingerprints_and_frames_are_the_same_in_every_language() 
         }
         assert one.attribution is not None and other.attribution is not None
         pairs = zip(one.attribution.suspects, other.attribution.suspects, strict=True)
-        for suspect, told in pairs:
-            assert suspect.fingerprint == told.fingerprint
+        for suspect, expected in pairs:
+            assert suspect.fingerprint == expected.fingerprint
             assert (suspect.stack, suspect.chain, suspect.cause) == (
-                told.stack, told.chain, told.cause
+                expected.stack, expected.chain, expected.cause
             )  # fmt: skip
     assert english.command == chinese.command
 
@@ -346,7 +346,7 @@ def test_hostile_texts_cannot_become_markup_in_chinese_either(make_run: MakeRun)
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("report nowhere", "nowhere：没有此运行文件或文件夹。请检查路径"),
         ("run nowhere.py", "nowhere.py：没有此场景文件。请检查路径"),
@@ -360,14 +360,14 @@ def test_hostile_texts_cannot_become_markup_in_chinese_either(make_run: MakeRun)
         ("compare one", "compare 需要两个或更多路径：基线在前"),
     ],
 )  # fmt: skip
-def test_an_error_is_one_line_in_chinese_with_the_same_code(line: str, told: str) -> None:
+def test_an_error_is_one_line_in_chinese_with_the_same_code(line: str, expected: str) -> None:
     codes = []
     for language in ("en", "zh"):
-        said = io.StringIO()
-        with redirect_stderr(said), redirect_stdout(io.StringIO()):
+        errors = io.StringIO()
+        with redirect_stderr(errors), redirect_stdout(io.StringIO()):
             codes.append(main([*line.split(), "--lang", language]))
-        assert len(said.getvalue().splitlines()) == 1
-    assert said.getvalue() == f"leakhunt: {told}\n"
+        assert len(errors.getvalue().splitlines()) == 1
+    assert errors.getvalue() == f"leakhunt: {expected}\n"
     assert codes[0] == codes[1] != 0
 
 
@@ -418,8 +418,8 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     places = (runs, "bad", "none")
     done = [leakhunt("--lang", to, "gate", *places, *terms, "--out", to) for to in ("en", "zh")]
     assert [each.returncode for each in done] == [1, 1]
-    told = "超出预算：4 个超出预算、2 个未测量、2 个在预算之内（策略 --max-growth）"
-    assert told in done[1].stdout
+    text = "超出预算：4 个超出预算、2 个未测量、2 个在预算之内（策略 --max-growth）"
+    assert text in done[1].stdout
     assert left_in_english(done[1].stdout) == []
     for file in (tmp_path / "en").iterdir():
         assert (tmp_path / "zh" / file.name).read_bytes() == file.read_bytes()
@@ -428,5 +428,5 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     assert saved.returncode == shown.returncode == 0
     assert "存活堆" in shown.stdout
     assert left_in_english(saved.stdout + shown.stdout) == []
-    (kept,) = tmp_path.glob("leakhunt-baselines/*/*.toml")
-    assert not re.search("[\u4e00-\u9fff]", kept.read_text())
+    (baseline,) = tmp_path.glob("leakhunt-baselines/*/*.toml")
+    assert not re.search("[\u4e00-\u9fff]", baseline.read_text())

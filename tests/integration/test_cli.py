@@ -11,7 +11,7 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "exit_code", "told"),
+    ("arguments", "exit_code", "expected"),
     [
         (["run", "fsmn-vat"], 2, "did you mean 'fsmn-vad'"),
         (["run", "null:nothin"], 2, "did you mean 'nothing'"),
@@ -54,7 +54,7 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
     ],
 )
 def test_wrong_input_is_told_in_one_line(
-    leakhunt: Leakhunt, tmp_path: Path, arguments: list[str], exit_code: int, told: str
+    leakhunt: Leakhunt, tmp_path: Path, arguments: list[str], exit_code: int, expected: str
 ) -> None:
     (tmp_path / "broken.py").write_text("def :\n")
     (tmp_path / "empty").mkdir()
@@ -64,7 +64,7 @@ def test_wrong_input_is_told_in_one_line(
     assert (done.returncode, done.stdout) == (exit_code, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("leakhunt: ")
-    assert told in line
+    assert expected in line
     assert (tmp_path / "used" / "file").read_text() == "mine"
     assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports").iterdir())
 
@@ -81,7 +81,7 @@ def test_a_scenario_whose_modules_are_missing_names_the_extra(
     file = write_scenario('EXTRA = "big"\nREQUIRES = ("no_such_module",)\n' + NAIVE)
     done = leakhunt("run", file)
     assert done.returncode == 5
-    assert "needs no_such_module; install with: pip install 'leakhunt[big]'" in done.stderr
+    assert "needs no_such_module; install with: pip install 'leakhunt-ml[big]'" in done.stderr
 
 
 def test_run_report_and_gate_work_one_after_the_other(

@@ -77,8 +77,8 @@ def trials(name: str, library: str, seed: int) -> Iterator[AllocatorTrial]:
         )
         if not (out / "report.json").exists():
             raise SystemExit(f"{name}: {ended.stderr or ended.stdout}")
-        told = json.loads((out / "report.json").read_text("utf-8"))
-    for run in told["runs"]:
+        document = json.loads((out / "report.json").read_text("utf-8"))
+    for run in document["runs"]:
         trends = run["trends"]
         yield AllocatorTrial(
             variant=run["variant"],
@@ -104,8 +104,8 @@ def summary(found: Sequence[AllocatorTrial]) -> Iterator[str]:
         wrong = Counter(
             f"{each.variant}: {each.kind}" for each in own if not (each.is_right or each.is_open)
         )
-        told = "; ".join(f"{what} ({count})" for what, count in wrong.items()) or "none"
-        yield f"| {allocator} | {len(own)} | {right} | {left_open} | {told} |"
+        text = "; ".join(f"{what} ({count})" for what, count in wrong.items()) or "none"
+        yield f"| {allocator} | {len(own)} | {right} | {left_open} | {text} |"
 
 
 def main() -> None:

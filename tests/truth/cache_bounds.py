@@ -162,16 +162,16 @@ def _malloc_bytes() -> int:
 
 
 def _pymalloc_bytes() -> int:
-    with tempfile.TemporaryFile() as told:
-        kept = os.dup(2)
-        os.dup2(told.fileno(), 2)
+    with tempfile.TemporaryFile() as output:
+        duplicate = os.dup(2)
+        os.dup2(output.fileno(), 2)
         try:
             sys._debugmallocstats()
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        told.seek(0)
-        found = re.search(rb"# bytes in allocated blocks\s+=\s+([\d,]+)", told.read())
+            os.dup2(duplicate, 2)
+            os.close(duplicate)
+        output.seek(0)
+        found = re.search(rb"# bytes in allocated blocks\s+=\s+([\d,]+)", output.read())
     assert found, "this Python tells nothing about pymalloc"
     return int(found[1].replace(b",", b""))
 
@@ -188,26 +188,26 @@ def readings(workload: str, calls: int) -> list[tuple[int, int]]:
         state = module.setup(context)
         call = getattr(module, function)
         places = [round(calls * (place + 1) / READINGS) for place in range(READINGS)]
-        held = array("q", bytes(8 * READINGS))  # made before the start: it would be counted too
+        sizes = array("q", bytes(8 * READINGS))  # made before the start: it would be counted too
         live_bytes()
         start, place = live_bytes(), 0
         for number in range(calls):
             call(state, number)
             if number + 1 == places[place]:
-                held[place] = live_bytes() - start
+                sizes[place] = live_bytes() - start
                 place += 1
         if hasattr(module, "teardown"):
             module.teardown(state)
-    return list(zip(places, held, strict=True))
+    return list(zip(places, sizes, strict=True))
 
 
 def measured(workload: str, calls: int, taken: Sequence[tuple[int, int]]) -> Measured:
     """What the readings come to; they were `taken` over a run of so many `calls`."""
     fifth = calls / TIMES_FULL
-    second = max(held for number, held in taken if fifth < number <= 2 * fifth)
-    last = max(held for number, held in taken if number > calls - fifth)
-    ceiling = max(held for number, held in taken if number > fifth)
-    full = next(number for number, held in taken if held >= FULL * ceiling)
+    second = max(size for number, size in taken if fifth < number <= 2 * fifth)
+    last = max(size for number, size in taken if number > calls - fifth)
+    ceiling = max(size for number, size in taken if number > fifth)
+    full = next(number for number, size in taken if size >= FULL * ceiling)
     rise = last - second
     return Measured(workload, calls, full, ceiling, rise, rise / (3 * fifth))
 
@@ -239,10 +239,10 @@ def wrong(each: Measured, rate: float) -> str:
         agrees = abs(each.bytes_per_call - rate) <= AGREES * rate
         return "" if agrees else f"grows by {each.bytes_per_call:.0f} a call, said {rate:.0f}"
     bound = BOUNDS[each.workload]
-    said = bound.mib * 2**20
+    bound_bytes = bound.mib * 2**20
     if each.rise_bytes > bound.swing * each.ceiling_bytes:
         return f"is not level: {each.rise_bytes} more"
-    if abs(each.ceiling_bytes - said) > max(AGREES, bound.swing) * said:
+    if abs(each.ceiling_bytes - bound_bytes) > max(AGREES, bound.swing) * bound_bytes:
         return f"ends at {each.ceiling_bytes / 2**20:.3g} MiB, said {bound.mib}"
     if each.full_after > 1.1 * bound.calls + calls_of(each.workload) / READINGS:
         return f"is full after {each.full_after} calls, said {bound.calls}"
@@ -255,17 +255,17 @@ def main() -> int:
     parser.add_argument("workloads", nargs="*")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--one", action="store_true", help="in this process, told as JSON")
-    asked = parser.parse_args()
-    if asked.one:
-        (workload,) = asked.workloads
+    args = parser.parse_args()
+    if args.one:
+        (workload,) = args.workloads
         calls = calls_of(workload)
-        told = json.dumps(asdict(measured(workload, calls, readings(workload, calls))))
-        print(told, flush=True)
+        values = json.dumps(asdict(measured(workload, calls, readings(workload, calls))))
+        print(values, flush=True)
         os._exit(0)  # threads of a workload would keep the process
     rates = dict(workloads())
     table, failed = [], 0
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for each in pool.map(in_a_process, asked.workloads or rates):
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for each in pool.map(in_a_process, args.workloads or rates):
             fault = wrong(each, rates[each.workload])
             failed += bool(fault)
             print(
@@ -274,7 +274,7 @@ def main() -> int:
                 flush=True,
             )
             table.append({**asdict(each), "leaks": bool(rates[each.workload])})
-    if not asked.workloads:
+    if not args.workloads:
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "leakhunt": __version__,

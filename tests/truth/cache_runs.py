@@ -72,7 +72,7 @@ class CacheRun:
         return self.status == wanted.value
 
 
-def told(entry: JudgedRun, workload: str, seed: int, leaks: bool, seconds: float) -> CacheRun:
+def row_of(entry: JudgedRun, workload: str, seed: int, leaks: bool, seconds: float) -> CacheRun:
     """The row of a run that was judged."""
     run = CacheRun(
         workload,
@@ -108,7 +108,7 @@ def run_here(workload: str, seed: int) -> CacheRun:
         result = leakhunt.run(workload, seed=seed, formats=None, out=Path(folder) / "run")
         (entry,) = result.report.entries
         seconds = time.monotonic() - begun
-        return told(entry, workload, seed, dict(workloads())[workload] > 0, seconds)
+        return row_of(entry, workload, seed, dict(workloads())[workload] > 0, seconds)
 
 
 def in_a_process(workload: str, seed: int) -> CacheRun:
@@ -120,11 +120,11 @@ def in_a_process(workload: str, seed: int) -> CacheRun:
             words, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        said = f"no answer in {TIMEOUT_SECONDS} s"
-        return CacheRun(workload, seed, leaks, NO_VERDICT, NO_VERDICT, sentence=said)
+        error = f"no answer in {TIMEOUT_SECONDS} s"
+        return CacheRun(workload, seed, leaks, NO_VERDICT, NO_VERDICT, sentence=error)
     if done.returncode:
-        said = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
-        return CacheRun(workload, seed, leaks, NO_VERDICT, NO_VERDICT, sentence=said)
+        error = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
+        return CacheRun(workload, seed, leaks, NO_VERDICT, NO_VERDICT, sentence=error)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return CacheRun(**{**row, "also": tuple(row["also"])})
 
@@ -134,8 +134,8 @@ def figures(runs: Sequence[CacheRun], ceilings: dict[str, int]) -> dict[str, Any
     clean = [each for each in runs if not each.leaks]
     leaking = [each for each in runs if each.leaks]
     found = [each for each in leaking if each.status == Status.LEAK.value]
-    said = [each for each in clean if each.ceiling_bytes is not None]
-    parts = [(each.ceiling_bytes or 0) / ceilings[each.workload] for each in said]
+    with_ceiling = [each for each in clean if each.ceiling_bytes is not None]
+    parts = [(each.ceiling_bytes or 0) / ceilings[each.workload] for each in with_ceiling]
     alarms = sum(each.is_false_alarm for each in clean)
     return {
         "clean_runs": len(clean),
@@ -148,8 +148,8 @@ def figures(runs: Sequence[CacheRun], ceilings: dict[str, int]) -> dict[str, Any
         "median_seconds_to_leak": _median([each.seconds for each in found]),
         "median_calls_to_pass": _median([each.calls for each in clean if each.is_right]),
         "median_seconds_to_pass": _median([each.seconds for each in clean if each.is_right]),
-        "ceilings_said": len(said),
-        "ceilings_verified": sum(each.verified for each in said),
+        "ceilings_said": len(with_ceiling),
+        "ceilings_verified": sum(each.verified for each in with_ceiling),
         "ceilings_within_a_quarter": sum(abs(part - 1) <= 0.25 for part in parts),
         "median_ceiling_of_truth": round(median(parts), 3) if parts else None,
     }
@@ -190,20 +190,20 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write there; default: only where all are run")
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(asdict(run_here(asked.workloads[0], asked.seed))), flush=True)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(asdict(run_here(args.workloads[0], args.seed))), flush=True)
         return 0
     wanted = [
         name
         for name, _ in workloads()
-        if not asked.workloads or {name, name.partition(":")[0]} & set(asked.workloads)
+        if not args.workloads or {name, name.partition(":")[0]} & set(args.workloads)
     ]
-    jobs = [(name, seed) for seed in range(asked.repeats) for name in wanted]
-    runs = carried_out(jobs, asked.jobs)
+    jobs = [(name, seed) for seed in range(args.repeats) for name in wanted]
+    runs = carried_out(jobs, args.jobs)
     came_to = figures(runs, true_ceilings())
     print(json.dumps(came_to, indent=1))
-    out = asked.out or (None if asked.workloads else DATA)
+    out = args.out or (None if args.workloads else DATA)
     if out is not None:
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -100,9 +100,9 @@ def lru_cache(rng: Generator, n: int) -> Curve:
     """A bounded cache that fills, then trades entries of unequal size."""
     room = int(rng.integers(10, LONGEST_TRANSIENT))
     total = np.cumsum(rng.lognormal(0, 0.5, size=n))
-    kept = total.copy()
-    kept[room:] -= total[:-room]
-    return kept + white(rng, n)
+    size = total.copy()
+    size[room:] -= total[:-room]
+    return size + white(rng, n)
 
 
 def two_steps_down_and_up(rng: Generator, n: int) -> Curve:

@@ -129,8 +129,8 @@ class RealForecast:
 
 def real_forecasts() -> Iterator[RealForecast]:
     """What was foreseen of the real process at twice, three, ten times the calls, and its end."""
-    told = json.loads(REAL.read_text("utf-8"))
-    calls, rss = np.array(told["calls"]), np.array(told["rss_mib"])
+    document = json.loads(REAL.read_text("utf-8"))
+    calls, rss = np.array(document["calls"]), np.array(document["rss_mib"])
     for first, last in REAL_RUNS:
         judged = (calls >= first) & (calls <= last)
         found = fits(calls[judged].tolist(), (rss[judged] * 2**20).astype(int).tolist())
@@ -155,7 +155,7 @@ def take_real_curve(file: Path) -> None:
     """The RSS of a run file, every fifth call, as data."""
     run = run_file.load(file)
     places = range(_REAL_STEP - 1, run.samples_done, _REAL_STEP)
-    told = {
+    values = {
         "what": "RSS of fsmn-vad:naive, clips of ever new lengths, one thread",
         "started_at": run.started_at,
         "versions": {
@@ -166,18 +166,18 @@ def take_real_curve(file: Path) -> None:
         "calls": [run.calls[place] for place in places],
         "rss_mib": [round(run.samples[RSS][place] / 2**20, 2) for place in places],
     }
-    REAL.write_text(json.dumps(told) + "\n", "utf-8")
+    REAL.write_text(json.dumps(values) + "\n", "utf-8")
 
 
 def main() -> None:
     """Write the data."""
     if len(sys.argv) > 1:
         take_real_curve(Path(sys.argv[1]))
-    told = {
+    values = {
         "simulated": [asdict(each) for each in table()],
         "real": [asdict(each) for each in real_forecasts()],
     }
-    DATA.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    DATA.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ def gate(folder: Path, target: str, seed: int) -> dict[str, Any]:
     command += ["--out", str(place / "out"), "--format", "json"]
     variables = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
-    told = json.loads((place / "out" / "gate.json").read_text(encoding="utf-8"))
-    (variant,) = told["variants"]
+    document = json.loads((place / "out" / "gate.json").read_text(encoding="utf-8"))
+    (variant,) = document["variants"]
     shutil.rmtree(place)
     return {
         "seed": seed,
@@ -93,31 +93,31 @@ def main() -> int:
     parser.add_argument("--planted", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if one is wrong")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="leakhunt-") as scratch,
-        ThreadPoolExecutor(asked.jobs) as pool,
+        ThreadPoolExecutor(args.jobs) as pool,
     ):
         folder = Path(scratch)
         planted_file = plant(folder)
         named = planted_line(planted_file)
-        clean = list(pool.map(partial(gate, folder, "fsmn-vad"), range(asked.clean)))
-        planted = list(pool.map(partial(gate, folder, str(planted_file)), range(asked.planted)))
+        clean = list(pool.map(partial(gate, folder, "fsmn-vad"), range(args.clean)))
+        planted = list(pool.map(partial(gate, folder, str(planted_file)), range(args.planted)))
     wrong = [each for each in clean if each["exit_code"] != 0]
     wrong += [each for each in planted if (each["exit_code"], *each["suspects"][:1]) != (1, named)]
     for name, gates in (("clean", clean), ("planted", planted)):
         codes = [each["exit_code"] for each in gates]
         print(name, {code: codes.count(code) for code in sorted(set(codes))}, end="; ")
     print(f"{len(wrong)} wrong", *wrong)
-    if asked.check:
+    if args.check:
         return int(bool(wrong))
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "leakhunt": __version__,
         **describe_environment(os.environ),
     }
-    told = {"facts": facts, "planted_bytes": PLANTED_BYTES, "clean": clean, "planted": planted}
-    OUT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    values = {"facts": facts, "planted_bytes": PLANTED_BYTES, "clean": clean, "planted": planted}
+    OUT.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -12,9 +12,9 @@ from leakhunt.amounts import format_bytes
 from leakhunt.reporting.evaluation.tables import markdown
 
 
-def section(told: dict[str, Any]) -> Iterator[str]:
+def section(document: dict[str, Any]) -> Iterator[str]:
     """The section of the page: facts, every step, and what each found."""
-    facts = told["facts"]
+    facts = document["facts"]
     yield "## On a GPU"
     yield ""
     cards = ", ".join(facts["cards"]) or "no card named"
@@ -23,9 +23,9 @@ def section(told: dict[str, Any]) -> Iterator[str]:
         f" {facts['cuda']}, torch {facts['torch']}, Python {facts['python']}."
     )
     yield ""
-    yield markdown(("step", "command", "exit code", "seconds"), map(_step, told["steps"]))
+    yield markdown(("step", "command", "exit code", "seconds"), map(_step, document["steps"]))
     yield ""
-    for step in told["steps"]:
+    for step in document["steps"]:
         if step["result"] is not None:
             lines = list(_found(step["result"]))
             if lines:
@@ -75,8 +75,8 @@ def _found(result: dict[str, Any]) -> Iterator[str]:
 
 def _run(run: dict[str, Any]) -> tuple[str, ...]:
     rates = (run["rates"].get(name) for name in ("cuda_allocated", "cuda_reserved"))
-    told = ("–" if rate is None else format_bytes(rate) for rate in rates)
-    return (run["variant"], run["kind"], f"{run['calls']:,}", *told, run["first_suspect"] or "–")
+    cells = ("–" if rate is None else format_bytes(rate) for rate in rates)
+    return (run["variant"], run["kind"], f"{run['calls']:,}", *cells, run["first_suspect"] or "–")
 
 
 def _readings(result: dict[str, Any]) -> Iterator[str]:
@@ -97,8 +97,8 @@ def _reading(name: str, value: Any) -> str:
 
 
 def main() -> None:
-    told = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    print("\n".join(section(told)))
+    document = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    print("\n".join(section(document)))
 
 
 if __name__ == "__main__":

@@ -74,46 +74,46 @@ def _warmup(rng: Generator, n: int) -> Curve:
 def _teeth(rng: Generator, n: int, period: int, amplitude: float) -> Curve:
     """Garbage of uneven size, collected every `period` calls."""
     garbage = rng.uniform(0.5, 1.5, size=n) * amplitude / period
-    held = np.empty(n)
+    retained = np.empty(n)
     level = 0.0
     phase = int(rng.integers(period))
     for call in range(n):
         level = 0.0 if (call + phase) % period == 0 else level + float(garbage[call])
-        held[call] = level
+        retained[call] = level
     # What had been held before the first call, that the first tooth be no smaller than the others.
-    held[: (-phase) % period] += amplitude * phase / period
-    return held
+    retained[: (-phase) % period] += amplitude * phase / period
+    return retained
 
 
 def _two_levels(rng: Generator, n: int) -> Curve:
     """An arena that is now kept, now released; it stays so for 3 to 30 calls on average."""
     dwell = rng.uniform(3, 30)
     turns = rng.random(n) < 1 / dwell
-    kept = (np.cumsum(turns) + rng.integers(2)) % 2
-    return rng.uniform(5, 40) * kept.astype(np.float64)
+    retained = (np.cumsum(turns) + rng.integers(2)) % 2
+    return rng.uniform(5, 40) * retained.astype(np.float64)
 
 
 def _collected_entries(rng: Generator, n: int, kinds: int) -> Curve:
     """A cache of one entry a kind of request, kinds in random order, full within `SETTLED`."""
     while True:
         requests = rng.integers(kinds, size=SETTLED)
-        seen, first = np.unique(requests, return_index=True)
-        if seen.size == kinds:
+        kinds_seen, first = np.unique(requests, return_index=True)
+        if kinds_seen.size == kinds:
             break
     sizes = rng.gamma(4.0, 2.0, size=kinds)
-    held = np.zeros(max(n, SETTLED))
-    for kind, call in zip(seen, first, strict=True):
-        held[call:] += sizes[kind]
-    return held[:n]
+    retained = np.zeros(max(n, SETTLED))
+    for kind, call in zip(kinds_seen, first, strict=True):
+        retained[call:] += sizes[kind]
+    return retained[:n]
 
 
 def _churning_entries(rng: Generator, n: int) -> Curve:
     """A cache of 10 to 30 entries of random size, one replaced a call."""
     room = int(rng.integers(10, 31))
     sizes = rng.gamma(2.0, rng.uniform(0.5, 2.0), size=n)
-    held = np.cumsum(sizes)
-    held[room:] -= held[:-room].copy() if n > room else 0.0
-    return held
+    retained = np.cumsum(sizes)
+    retained[room:] -= retained[:-room].copy() if n > room else 0.0
+    return retained
 
 
 def _waves(rng: Generator, n: int) -> Curve:
@@ -332,11 +332,11 @@ EVENTS = frozenset({"late step up", "step down", "late step, persistent noise"})
 def _leak(losses: Curve, slope: float) -> Curve:
     """What has leaked by each call, the losses scaled to `slope` a call on average."""
     n = losses.size
-    held = np.cumsum(losses) - losses[0]
-    if held[-1] == 0:  # nothing lost in so few calls: all of it at the end
-        held = np.zeros(n)
-        held[-1] = 1.0
-    return _curve(slope * (n - 1) * held / held[-1])
+    retained = np.cumsum(losses) - losses[0]
+    if retained[-1] == 0:  # nothing lost in so few calls: all of it at the end
+        retained = np.zeros(n)
+        retained[-1] = 1.0
+    return _curve(slope * (n - 1) * retained / retained[-1])
 
 
 def _even(n: int, slope: float) -> Curve:

@@ -61,7 +61,7 @@ def soaked(recordings: Path, seconds: float, limit: int | None, users: int) -> J
     return result.report.entries[0]
 
 
-def told(entry: JudgedRun, seconds: float, limit: int | None) -> LimitedSoak:
+def row_of(entry: JudgedRun, seconds: float, limit: int | None) -> LimitedSoak:
     """What is kept of a soak."""
     highest = entry.peak.highest_bytes if entry.peak is not None else 0
     return LimitedSoak(
@@ -92,10 +92,10 @@ def main() -> int:
         if limit is None or limit.limit_bytes is None:
             print("no limit was recommended")
             return 1
-        rows = [told(first, words.short, None)]
+        rows = [row_of(first, words.short, None)]
         for size in (limit.limit_bytes, limit.limit_bytes * 2 // 3):
             entry = soaked(Path(folder), words.long, size, words.users)
-            rows.append(told(entry, words.long, size))
+            rows.append(row_of(entry, words.long, size))
             print(rows[-1], entry.run.facts.get("memory limit"), sep="\n")
     lived = rows[1].ending == Ending.OK.value
     died = rows[2].ending == Ending.KILLED.value

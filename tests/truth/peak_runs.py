@@ -81,26 +81,26 @@ def main() -> int:
         folder = Path(place)
         short = heard(clips(folder / "seen", _SEEN_SECONDS), folder / "short", words.variant)
         long = heard(clips(folder / "longer", (longest,)), folder / "long", words.variant)
-    seen, far = peak(short), peak(long)
-    assert seen is not None and far is not None
-    print(seen.sentence)
-    if seen.line is None:
-        print("no line", seen.points)
+    near, far = peak(short), peak(long)
+    assert near is not None and far is not None
+    print(near.sentence)
+    if near.line is None:
+        print("no line", near.points)
         return 1
-    told = predicted(seen.line, longest)
+    limit = predicted(near.line, longest)
     note = next(each for each in long.notes if each.get("kind") == "peaks")
     measured = [row[2] for row in note["calls"]]
-    inside = told.low <= median(measured) <= told.high
-    print(told, measured)
+    inside = limit.low <= median(measured) <= limit.high
+    print(limit, measured)
     document = {
         "leakhunt": leakhunt.__version__,
         "date": datetime.now(UTC).date().isoformat(),
         "environment": describe_environment(os.environ),
         "facts": {name: str(fact) for name, fact in short.facts.items()},
         "variant": words.variant,
-        "line": asdict(seen.line),
-        "seen": [asdict(point) for point in seen.points],
-        "predicted": asdict(told),
+        "line": asdict(near.line),
+        "seen": [asdict(point) for point in near.points],
+        "predicted": asdict(limit),
         "measured_bytes": measured,
         "measured_over_live_bytes": [point.size_bytes for point in far.points],
         "inside_the_interval": inside,

@@ -29,12 +29,12 @@ class PeakService(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Read the body, compute with copies of it, remember a result."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        held = [body + bytes([number]) for number in range(COPIES)]
+        retained = [body + bytes([number]) for number in range(COPIES)]
         time.sleep(SECONDS)
         CACHE[crc32(body) + time.monotonic_ns() % 400] = bytearray(ENTRY_BYTES)
         while len(CACHE) > CACHE_ENTRIES:
             CACHE.popitem(last=False)
-        self._answer(b'{"segments": [], "copies": %d}' % len(held))
+        self._answer(b'{"segments": [], "copies": %d}' % len(retained))
 
     def _answer(self, body: bytes) -> None:
         self.send_response(200)

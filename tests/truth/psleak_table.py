@@ -49,12 +49,12 @@ def by_psleak(name: str, variant: str) -> dict[str, Any]:
         try:
             psleak.MemoryLeakTestCase.setUpClass()
             psleak.MemoryLeakTestCase("execute").execute(call)
-            said = ""
+            text = ""
         except psleak.Error as error:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
         if hasattr(module, "teardown"):
             module.teardown(state)
-    return {"leak": bool(said), "said": said, "calls": calls}
+    return {"leak": bool(text), "said": text, "calls": calls}
 
 
 def _in_a_process(name: str, variant: str) -> dict[str, Any]:

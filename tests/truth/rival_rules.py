@@ -260,11 +260,11 @@ def _precog_change_points(smooth: Values) -> list[int]:
         scores = PRECOG_Z_SCALE * (jumps - middle) / np.median(np.abs(jumps - middle))
     last = smooth.size - 1
     found = [0, *np.flatnonzero(np.abs(scores) > PRECOG_Z).tolist(), last]
-    kept = [0]
+    points = [0]
     for point in found:
-        if point - kept[-1] >= PRECOG_SHORTEST:
-            kept.append(point)
-    return [*kept, last]
+        if point - points[-1] >= PRECOG_SHORTEST:
+            points.append(point)
+    return [*points, last]
 
 
 def _precog_trend(smooth: Values, start: int, stop: int) -> Trend | None:

@@ -78,7 +78,7 @@ def _lines() -> Iterator[str]:
 
 def _forecasts() -> Iterator[str]:
     """How often the truth lies in the interval of a forecast of the time to a limit."""
-    told = json.loads((FOLDER / "forecast.json").read_bytes())
+    document = json.loads((FOLDER / "forecast.json").read_bytes())
     yield "## Time to limit: how often the truth lies in the interval"
     yield ""
     yield (
@@ -99,7 +99,7 @@ def _forecasts() -> Iterator[str]:
                 f"{each['reached']:.0f}",
                 f"{each['width']['3']:.1f}",
             )
-            for each in told["simulated"]
+            for each in document["simulated"]
         ],
     )
     yield ""
@@ -119,7 +119,7 @@ def _forecasts() -> Iterator[str]:
                 f"{each['true']:,.0f}",
                 "yes" if each["low"] <= each["true"] <= each["high"] else "no",
             )
-            for each in told["real"]
+            for each in document["real"]
         ],
     )
     yield ""
@@ -127,8 +127,8 @@ def _forecasts() -> Iterator[str]:
 
 def _caches() -> Iterator[str]:
     bounds = json.loads((FOLDER / "cache_bounds.json").read_bytes())
-    said = FOLDER / "cache_runs.json"
-    told = json.loads(said.read_bytes()) if said.exists() else {"figures": {}, "runs": []}
+    file = FOLDER / "cache_runs.json"
+    document = json.loads(file.read_bytes()) if file.exists() else {"figures": {}, "runs": []}
     clean = [row for row in bounds["workloads"] if not row["leaks"]]
     yield "## Bounded caches"
     yield ""
@@ -140,9 +140,9 @@ def _caches() -> Iterator[str]:
         " `leakhunt run` by default, with a new seed for each run."
     )
     yield ""
-    yield from _cache_figures(told)
+    yield from _cache_figures(document)
     by_workload: dict[str, list[dict[str, Any]]] = {}
-    for run in told["runs"]:
+    for run in document["runs"]:
         by_workload.setdefault(run["workload"], []).append(run)
     body = [_cache_row(row, by_workload.get(row["workload"], [])) for row in bounds["workloads"]]
     heads = ("workload", "full after", "ceiling", "found", "ceiling found", "calls", "correct")
@@ -150,8 +150,8 @@ def _caches() -> Iterator[str]:
     yield ""
 
 
-def _cache_figures(told: dict[str, Any]) -> Iterator[str]:
-    figures = told["figures"]
+def _cache_figures(document: dict[str, Any]) -> Iterator[str]:
+    figures = document["figures"]
     if not figures:
         return
     yield (
@@ -208,7 +208,7 @@ def _gates() -> Iterator[str]:
     failed = sum(each["exit_code"] == 1 for each in planted)
     first = [each["suspects"][0].rpartition(":")[0] if each["suspects"] else "" for each in planted]
     named = sum(file.endswith("fsmn_vad/scenario.py") for file in first)
-    seen = sorted(each["would_have_seen"]["live_heap"] for each in clean)
+    limits = sorted(each["would_have_seen"]["live_heap"] for each in clean)
     again = sum(each["attempts"] > 1 for each in clean)
     yield "## The gate on the real pipeline"
     yield ""
@@ -220,8 +220,8 @@ def _gates() -> Iterator[str]:
     yield ""
     yield (
         f"- Unchanged: {passed} of {len(clean)} pass, {again} after a longer run;"
-        f" {span(clean)} calls. Detection limits for live heap (95 % power): {seen[0]:,.0f} to"
-        f" {seen[-1]:,.0f} B/call, median {median(seen):,.0f}."
+        f" {span(clean)} calls. Detection limits for live heap (95 % power): {limits[0]:,.0f} to"
+        f" {limits[-1]:,.0f} B/call, median {median(limits):,.0f}."
     )
     yield (
         f"- A copy with a planted leak of {data['planted_bytes']:,} B/call: {failed} of"
@@ -301,8 +301,8 @@ def _beside_psleak() -> Iterator[str]:
     yield ""
     for row in table:
         if row["psleak"]["leak"] is not row["leaks"]:
-            said = row["psleak"]["said"] or "passes"
-            yield f"- `{row['workload']}`: psleak {said.partition(':')[0]}"
+            answer = row["psleak"]["said"] or "passes"
+            yield f"- `{row['workload']}`: psleak {answer.partition(':')[0]}"
     yield ""
 
 

@@ -47,10 +47,10 @@ def test_a_cache_is_level_past_its_bound_and_a_twin_is_not(workload: str) -> Non
 
 def test_what_is_not_as_said_is_told() -> None:
     cache, twin = "leak-zoo-caches:schemas-by-object", f"{LEAKING}:plans-not-pruned"
-    said = round(BOUNDS[cache].mib * 2**20)
-    level = Measured(cache, 5120, 1024, said, 0, 0.0)
+    size = round(BOUNDS[cache].mib * 2**20)
+    level = Measured(cache, 5120, 1024, size, 0, 0.0)
     assert wrong(level, 0) == ""
-    assert "not level" in wrong(Measured(cache, 5120, 1024, said, said // 10, 100.0), 0)
-    assert "ends at" in wrong(Measured(cache, 5120, 1024, said * 2, 0, 0.0), 0)
-    assert "full after" in wrong(Measured(cache, 5120, 3000, said, 0, 0.0), 0)
-    assert "grows by" in wrong(Measured(twin, 5000, 5000, said, 0, 0.0), RATES[twin])
+    assert "not level" in wrong(Measured(cache, 5120, 1024, size, size // 10, 100.0), 0)
+    assert "ends at" in wrong(Measured(cache, 5120, 1024, size * 2, 0, 0.0), 0)
+    assert "full after" in wrong(Measured(cache, 5120, 3000, size, 0, 0.0), 0)
+    assert "grows by" in wrong(Measured(twin, 5000, 5000, size, 0, 0.0), RATES[twin])

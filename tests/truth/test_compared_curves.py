@@ -128,10 +128,10 @@ def found_differences(samples: int, pairs: int, times: float) -> dict[str, float
     found: dict[str, list[bool]] = {}
     for name, family in FAMILIES.items():
         for number in range(pairs):
-            seen = line_of(*pair(family, samples, number)).would_show
-            assert seen is not None
+            limit = line_of(*pair(family, samples, number)).would_show
+            assert limit is not None
             before, after = pair(family, samples, number + pairs)
-            more = times * seen / SIGMA_BYTES * np.arange(len(after))
+            more = times * limit / SIGMA_BYTES * np.arange(len(after))
             line = line_of(before, after + more)
             found.setdefault(name, []).append(line.conclusion is Conclusion.INCREASE)
     return {name: float(np.mean(each)) for name, each in found.items()}

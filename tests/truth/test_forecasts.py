@@ -27,5 +27,5 @@ def test_what_was_foreseen_of_a_real_process_came() -> None:
     found = list(real_forecasts())
     within = [each.low <= each.true <= each.high for each in found]
     assert sum(within) >= 0.9 * len(within)
-    told = json.loads(DATA.read_text("utf-8"))["real"]
-    assert [asdict(each) | {"models": list(each.models)} for each in found] == told
+    document = json.loads(DATA.read_text("utf-8"))["real"]
+    assert [asdict(each) | {"models": list(each.models)} for each in found] == document

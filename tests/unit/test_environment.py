@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from leakhunt.environment import describe_environment, describe_environment_of_service
+from leakhunt.model.libraries import DISTRIBUTIONS, LIBRARIES, library_versions
 
 
 def test_environment_variables_are_kept_by_allow_list_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +39,9 @@ def test_of_a_service_with_another_interpreter_only_the_machine_is_known() -> No
     assert {name: fact for name, fact in ours.items() if name in other} == other
     assert not {"python", "numpy", "psutil"} & other.keys()
     assert other["env MALLOC_ARENA_MAX"] == "3"
+
+
+def test_versions_of_libraries_are_one_fact_by_allow_list() -> None:
+    told = library_versions({LIBRARIES: describe_environment({})[LIBRARIES]})
+    assert {name.lower() for name in told} <= {*DISTRIBUTIONS, LIBRARIES}
+    assert all(told[name] == metadata.version(name) for name in set(told) - {LIBRARIES})

@@ -29,6 +29,6 @@ def test_no_failure_looks_like_a_result() -> None:
 
 
 def test_the_help_names_every_exit_code() -> None:
-    told = CliRunner().invoke(cli, ["--help"]).output
+    output = CliRunner().invoke(cli, ["--help"]).output
     for code in {*BY_EXIT_CODE, *map(int, GateAnswer), INTERRUPTED}:
-        assert f"\n  {code} " in told
+        assert f"\n  {code} " in output

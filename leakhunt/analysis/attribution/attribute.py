@@ -8,8 +8,10 @@ from dataclasses import replace
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
 from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
-from leakhunt.analysis.attribution.known_causes import catalogue
+from leakhunt.analysis.attribution.known_causes import causes_for
+from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
+from leakhunt.analysis.attribution.unexplained import possibly
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.analysis.verdict.judge import tolerance_of
@@ -24,11 +26,12 @@ from leakhunt.model.attribution import (
     Suspect,
 )
 from leakhunt.model.kinds import Kind
+from leakhunt.model.libraries import FREE_THREADING
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 # What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
 _RESOURCE_HOLDS_BYTES = 4 << 20
@@ -42,8 +45,8 @@ _BOUNDED_SHARE = 0.8
 # Beside those, so much that is not the same at every call may be chance.
 _CHANCE_SHARE = 0.05
 MOST_SUSPECTS = 8
-# From here on the sentence says that the suspects come to more than the growth.
-_TOO_MUCH = 1.25
+# From here on the sentence says that the instrumented calls grew by more than the measured ones.
+_TOO_MUCH = 1.1
 # What is retained without growing is worth a word from here on.
 _RETAINED_BYTES = 8 << 20
 
@@ -99,10 +102,13 @@ def attribute(
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
     mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    found = merged([each for one in instrumented for each in clusters(one.findings, mappings)])
+    causes = causes_for(run.environment)
+    found = merged(
+        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
+    )
     garbage = garbage_per_call(instrumented)
     cycles = tuple(
-        suspect_of(each, garbage, run.calls_done) for each in told_cycles(found, garbage)
+        suspect_of(each, garbage, run.calls_done, causes) for each in told_cycles(found, garbage)
     )
     if not (is_growing(verdict) or has_dear_calls(run)):
         return Attribution(
@@ -124,15 +130,16 @@ def attribute(
         (each for each in _without_lines(grown) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
+    whole = share_base(growth, ranked) if growth is not None else None
     suspects = [
-        suspect_of(each, growth, run.calls_done, has_filled=has_filled)
+        suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
         for each in ranked[:MOST_SUSPECTS]
     ]
-    explained = sum(suspect.bytes_per_call or 0.0 for suspect in suspects)
+    total = accounted(ranked)
     attribution = Attribution(
         suspects=(*suspects, *cycles),
         growth=growth,
-        explained=explained if growth is not None else None,
+        explained=min(total, growth) if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
         ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
@@ -143,7 +150,11 @@ def attribute(
         lines=lines,
         garbage=garbage,
     )
-    return replace(attribution, sentence=_sentence(attribution, run.plan.work))
+    rest = (growth or 0.0) - (attribution.explained or 0.0)
+    findings = [each for one in instrumented for each in one.findings]
+    open_still = possibly(rest, ranked, findings, instruments, mappings=mappings)
+    sentence = _sentence(attribution, run.plan.work, total, open_still)
+    return replace(attribution, sentence=sentence)
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
@@ -164,7 +175,9 @@ def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
     if start is not None and end is not None:
         huge = end.values.get("huge_pages", 0) - start.values.get("huge_pages", 0)
         shown |= {"huge_pages"} if huge > _RETAINED_BYTES else set()
-    return tuple(cause for cause in catalogue() if shown & set(cause.shows))
+    if FREE_THREADING in run.environment and Kind.GARBAGE in (verdict.kind, *verdict.also):
+        shown.add("garbage of a free-threaded build")
+    return tuple(cause for cause in causes_for(run.environment) if shown & set(cause.shows))
 
 
 def is_growing(verdict: Verdict) -> bool:
@@ -310,29 +323,58 @@ def _of_garbage(cycles: Sequence[Suspect], garbage: float | None, work: Work) ->
     )
 
 
-def _sentence(found: Attribution, work: Work) -> Text:
+def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message) -> Text:
+    """What the suspects account for; what nobody does comes first, if it is much.
+
+    `total` is what the suspects come to in the calls under instruments.
+    """
+    grows = Rate(found.growth, Unit.BYTES, work) if found.growth is not None else None
     if not found.growing:
+        if grows is None or not found.instruments:
+            return message(
+                "attribution.no-suspect",
+                "Growth not attributed: none of the instruments used found what retains it.",
+            )
         return message(
-            "attribution.no-suspect",
-            "Growth not attributed: none of the instruments used found what retains it.",
+            "attribution.nothing-attributed",
+            "Unattributed: all of {grows}, possibly {cause}. None of the instruments used found"
+            " what retains it.",
+            grows=grows,
+            cause=possibly_is,
         )
     first = found.growing[0].title
-    if found.growth is None:
+    if found.growth is None or grows is None:
         return message("attribution.first-suspect", "First suspect: {first}.", first=first)
     explained = found.explained or 0.0
     share = explained / found.growth
-    grows = Rate(found.growth, Unit.BYTES, work)
-    if share > _TOO_MUCH:
+    rest = Rate(found.growth - explained, Unit.BYTES, work)
+    if share < EXPLAINED_SHARE and not is_explained(found):
+        return message(
+            "attribution.unexplained-first",
+            "Unattributed: {rest} of {grows} ({part:.0%}), possibly {cause}. First suspect:"
+            " {first}.",
+            rest=rest,
+            grows=grows,
+            part=1 - share,
+            cause=possibly_is,
+            first=first,
+        )
+    return _explained(found, Rate(total, Unit.BYTES, work), grows, rest)
+
+
+def _explained(found: Attribution, total: Rate, grows: Rate, rest: Rate) -> Text:
+    """The sentence where (nearly) all is accounted for; `rest` is not."""
+    first, growth = found.growing[0].title, found.growth or 0.0
+    if total.value > _TOO_MUCH * growth:
         return message(
             "attribution.explained-too-much",
-            "First suspect: {first}. The suspects account for {share:.0%} of {grows} (found"
-            " {found:.0%}: the instrumented calls grew by more).",
+            "First suspect: {first}. The suspects account for all of {grows}; the instrumented"
+            " calls grew by {found}.",
             first=first,
-            share=1.0,
             grows=grows,
-            found=share,
+            found=total,
         )
-    if share < 1:
+    if (share := (found.explained or 0.0) / growth) < 1:
         return message(
             "attribution.explained-in-part",
             "First suspect: {first}. The suspects account for {share:.0%} of {grows}; {rest}"
@@ -340,7 +382,7 @@ def _sentence(found: Attribution, work: Work) -> Text:
             first=first,
             share=share,
             grows=grows,
-            rest=Rate(found.growth - explained, Unit.BYTES, work),
+            rest=rest,
         )
     return message(
         "attribution.explained",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, takewhile
 
-from leakhunt.analysis.attribution.known_causes import catalogue, known_cause
+from leakhunt.analysis.attribution.known_causes import known_cause
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.model.attribution import (
     STRIPPED,
@@ -22,6 +22,8 @@ from leakhunt.model.attribution import (
     Origin,
 )
 
+# What memray calls the heap that a block is in.
+MAPPING, PYTHON_HEAP = "mapping", "Python"
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
@@ -68,14 +70,17 @@ class _Site:
     claimed: bool = field(default=False)
 
 
-def clusters(findings: Sequence[Finding], mappings: bool) -> list[Cluster]:
-    """The clusters of one instrument's findings; `mappings`: mappings are growth, too."""
+def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause]) -> list[Cluster]:
+    """The clusters of one instrument's findings; `mappings`: mappings are growth, too.
+
+    `causes` are the known ones that come into question.
+    """
     sites = {site.finding.key: site for site in _retained_sites(findings)}
-    found = list(_containers(findings, sites))
+    found = list(_containers(findings, sites, causes))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
     if any(finding.instrument is Instrument.MEMRAY for finding in findings):
-        found += _native(rest, mappings)
+        found += _native(rest, mappings, causes)
     else:
         found += _by_line(rest)
     return _with_types(found, findings)
@@ -135,7 +140,9 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
     )
 
 
-def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterator[Cluster]:
+def _containers(
+    findings: Sequence[Finding], sites: dict[str, _Site], causes: Sequence[Cause]
+) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
     growing = [
@@ -155,13 +162,11 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         return entry[0].sort is FindingKind.CONTAINER, -size(entry)
 
     for finding, rate in sorted(growing, key=order):
-        claimed = [
-            sites[key]
-            for key in finding.keeps
-            if key in sites and not sites[key].claimed and not _is_cached(sites[key])
-        ]
+        kept = [sites[key] for key in finding.keeps if key in sites]
+        claimed = [each for each in kept if not each.claimed and not _is_cached(each, causes)]
         if traced and not claimed:
             continue
+        shared = any(each.claimed for each in kept)
         slots = finding.facts.get("slot_bytes", 0)
         others = [site for key, site in sites.items() if key not in kept_by_any]
         for site in (*claimed, *_nodes(claimed, others, slots * rate.per_call)):
@@ -169,16 +174,17 @@ def _containers(findings: Sequence[Finding], sites: dict[str, _Site]) -> Iterato
         # memray sees what the items have in native memory, too.
         by_memray = finding.instrument is Instrument.MEMRAY
         sees_all = by_memray and any(site.finding.what == "malloc" for site in claimed)
-        each = slots if sees_all else finding.facts.get("native_bytes", 0) + slots
-        yield _cluster(finding, rate, claimed, each * rate.per_call)
+        # Items that another container has as well were counted with that.
+        native = 0 if sees_all or shared else finding.facts.get("native_bytes", 0)
+        yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
 
 
-def _is_cached(site: _Site) -> bool:
+def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
-    cause = known_cause([site.finding], catalogue())
-    return cause is not None and cause.bound is not None
+    bounded = [cause for cause in causes if cause.bound is not None]
+    return known_cause([site.finding], bounded) is not None
 
 
 def _nodes(
@@ -271,17 +277,17 @@ def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
-def _native(sites: Iterable[_Site], mappings: bool) -> Iterator[Cluster]:
+def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> Iterator[Cluster]:
     """Native sites by known cause, or by the user's line and what it called."""
     groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
     for site in sites:
         if site.blocks is None:
             continue
-        cause = known_cause([site.finding], catalogue())
+        cause = known_cause([site.finding], causes)
         key = (cause.id,) if cause is not None else _called(site.finding.stack)
         groups.setdefault(key, (cause, []))[1].append(site)
     for cause, together in groups.values():
-        heap = [site for site in together if site.finding.what != "mapping" or mappings]
+        heap = [site for site in together if site.finding.what != MAPPING or mappings]
         if not heap:
             continue
         largest = max(heap, key=lambda site: site.bytes_per_call)
@@ -324,6 +330,16 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if {FindingKind.RESOURCE, FindingKind.CYCLE} & {one.lead.sort, other.lead.sort}:
         return False
-    if (one.cause is None) != (other.cause is None) or one.where is None or other.where is None:
+    if (one.cause is None) != (other.cause is None) and not (_of_python(one) and _of_python(other)):
+        return False
+    if one.where is None or other.where is None:
         return False
     return _line(one.where) == _line(other.where)
+
+
+def _of_python(cluster: Cluster) -> bool:
+    """Whether blocks of Python's heap are among it: a known cause of them is that of the line."""
+    return any(
+        each.instrument is not Instrument.MEMRAY or each.what == PYTHON_HEAP
+        for each in cluster.findings
+    )

@@ -26,8 +26,14 @@ _BY_SERIES: Mapping[str, tuple[Instrument, ...]] = {
     PYTHON_BLOCKS: (Instrument.MEMRAY, Instrument.TRACEMALLOC),
     LIVE_HEAP: (Instrument.MEMRAY,),
 }
-# When the first does not explain the growth.
-_FURTHER: tuple[Instrument, ...] = (Instrument.MEMRAY, Instrument.TRACEMALLOC, Instrument.LINES)
+# When the first does not explain the growth, in this order: what sees most before what sees little.
+_FURTHER: tuple[Instrument, ...] = (
+    Instrument.MEMRAY,
+    Instrument.TRACEMALLOC,
+    Instrument.CUDA,
+    Instrument.RESOURCES,
+    Instrument.LINES,
+)
 
 
 def instruments_for(

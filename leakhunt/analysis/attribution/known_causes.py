@@ -1,21 +1,26 @@
 """The catalogue of known causes: read, checked, and matched against findings. Pure but for reading.
 
 The catalogue is data, `known_causes.toml` beside this file. The first cause that matches is taken,
-so the special ones stand before the general ones.
+so the special ones stand before the general ones. What concerns certain versions of a library is
+left out where another version is installed.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from leakhunt.errors import BadFile
 from leakhunt.model.attribution import Bound, Cause, Finding, FindingKind, Frame, Origin, Remedy
+from leakhunt.model.libraries import library_versions
 from leakhunt.text.message import Message, message
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
@@ -108,8 +113,9 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
             types=tuple(entry.get("types", ())),
             facts=tuple(entry.get("facts", ())),
             shows=tuple(entry.get("shows", ())),
+            distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
         )
-    except (TypeError, ValueError, re.error) as error:
+    except (TypeError, ValueError, re.error, InvalidRequirement) as error:
         raise BadFile(
             message(
                 "cause.bad-entry",
@@ -119,6 +125,27 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
                 error=error,
             )
         ) from error
+
+
+def causes_for(environment: Mapping[str, str]) -> tuple[Cause, ...]:
+    """The causes that come with leakhunt, as far as they concern what is installed there."""
+    versions: dict[str, str] = {
+        canonicalize_name(name): version for name, version in library_versions(environment).items()
+    }
+    return tuple(cause for cause in catalogue() if concerns(cause, versions))
+
+
+def concerns(cause: Cause, versions: Mapping[str, str]) -> bool:
+    """Whether a cause concerns these versions, by canonical name of the distribution.
+
+    Where none that it names is known, its library is there all the same if a finding shows it.
+    """
+    needed = [Requirement(each) for each in cause.distributions]
+    known = [each for each in needed if canonicalize_name(each.name) in versions]
+    return not known or any(
+        each.specifier.contains(versions[canonicalize_name(each.name)], prereleases=True)
+        for each in known
+    )
 
 
 def title_of(cause: Cause) -> Message:
@@ -137,21 +164,32 @@ def matches(finding: Finding, cause: Cause) -> bool:
         return False
     if finding.sort is FindingKind.CYCLE and not cause.sorts:
         return False  # those are about memory that is kept for good
-    frames = [f"{frame.file}:{frame.function}:{frame.source}" for frame in finding.stack]
+    if not all(name in finding.facts for name in cause.facts):
+        return False
     types = [finding.what, *finding.chain, *finding.facts.get("items", ())]
     return (
-        all(any(re.search(pattern, text) for text in frames) for pattern in cause.frames)
-        and all(any(re.search(pattern, text) for text in types) for pattern in cause.types)
-        and (not cause.chain or any(re.search(cause.chain, link) for link in finding.chain))
-        and all(name in finding.facts for name in cause.facts)
+        _has_all(cause.types, types)
+        and (not cause.chain or _has_all((cause.chain,), finding.chain))
+        and (not cause.frames or _has_all(cause.frames, map(_told, finding.stack)))
     )
+
+
+def _has_all(patterns: Sequence[str], texts: Iterable[str]) -> bool:
+    """Whether each pattern is in one of the texts, all searched as the lines of one."""
+    lines = "\n".join(texts)
+    return all(re.search(pattern, lines, re.MULTILINE) for pattern in patterns)
+
+
+def _told(frame: Frame) -> str:
+    """A frame as the patterns of causes see it."""
+    return f"{frame.file}:{frame.function}:{frame.source}"
 
 
 def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
     """The library's frame by which a cause was recognized."""
     for frame in stack:
-        text = f"{frame.file}:{frame.function}:{frame.source}"
-        if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):
+        told = _told(frame)
+        if frame.origin is Origin.LIBRARY and any(re.search(p, told) for p in cause.frames):
             return frame
     return None
 

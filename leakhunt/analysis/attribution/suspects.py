@@ -9,7 +9,6 @@ from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
 from leakhunt.analysis.attribution.garbage import closed_at, cycle_of
 from leakhunt.analysis.attribution.known_causes import (
-    catalogue,
     entries_per_call,
     frame_of,
     known_cause,
@@ -32,13 +31,20 @@ _PAST_THE_END = 2
 
 
 def suspect_of(
-    cluster: Cluster, growth: float | None, calls_done: int, *, has_filled: bool = False
+    cluster: Cluster,
+    whole: float | None,
+    calls_done: int,
+    causes: Sequence[Cause],
+    *,
+    has_filled: bool = False,
 ) -> Suspect:
-    """The suspect that a cluster makes, of `growth` bytes per call over `calls_done` calls.
+    """The suspect that a cluster makes, of `whole` bytes per call over `calls_done` calls.
+
+    `causes` are the known ones that come into question.
 
     `has_filled`: it grew no more afterwards, so that no cause of endless growth is its own.
     """
-    cause = cluster.cause or known_cause(cluster.findings, catalogue())
+    cause = cluster.cause or _cause_of(cluster, causes)
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     closing = closed_at(cluster.lead)
@@ -60,7 +66,7 @@ def suspect_of(
         per_call=cluster.retained.per_call,
         exact=cluster.retained.exact,
         bytes_per_call=cluster.bytes_per_call if is_memory else None,
-        share=cluster.bytes_per_call / growth if is_memory and growth else None,
+        share=cluster.bytes_per_call / whole if is_memory and whole else None,
         where=where,
         holder=holder,
         chain=cluster.lead.chain,
@@ -72,6 +78,13 @@ def suspect_of(
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
         cycle=cycle_of(cluster.lead),
     )
+
+
+def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
+    """The known cause; one of sites alone is not that of a container that holds their blocks."""
+    if cluster.lead.sort is FindingKind.CONTAINER:
+        causes = [cause for cause in causes if cause.sorts != (FindingKind.SITE,)]
+    return known_cause(cluster.findings, causes)
 
 
 def end_of(cluster: Cluster, cause: Cause | None) -> float | None:

@@ -77,8 +77,8 @@ def judge_check(check: Check, evidence: Evidence | None) -> JudgedCheck:
     for entry in filter(None, (entries[0], reference)):
         if failure := _failed(check, entry):
             return _not_measured(check, failure)
-    asked = MeasureContext(check, entries[0], reference, evidence.runs)
-    measured = FUNCTIONS[check.measure](asked)
+    context = MeasureContext(check, entries[0], reference, evidence.runs)
+    measured = FUNCTIONS[check.measure](context)
     if measured.value is None:
         return JudgedCheck(check, CheckAnswer.INCONCLUSIVE, None, measured.text)
     return JudgedCheck(check, answer(check, measured), measured)
@@ -137,8 +137,8 @@ def _failed(check: Check, entry: JudgedRun) -> Text:
     """
     outcome, done = entry.run.outcome, entry.run.calls_done
     of_crash = MEASURES[check.measure].of_crash
-    told = outcome.ending is Ending.CRASHED and done and of_crash
-    if outcome.ending in (Ending.CRASHED, Ending.INTERRUPTED) and not told:
+    is_evidence = outcome.ending is Ending.CRASHED and done and of_crash
+    if outcome.ending in (Ending.CRASHED, Ending.INTERRUPTED) and not is_evidence:
         values = {"variant": entry.variant, "ending": outcome.ending}
         if not outcome.reason:
             return plural_message(

@@ -16,7 +16,7 @@ from leakhunt.text.message import Text, joined, message, plural_message
 # What an instrument counts that is a place in the code, and not what holds or is held.
 _PLACES = (FindingKind.SITE, FindingKind.LINE, FindingKind.RESOURCE)
 # The instrument that also tells what another one does.
-_TOLD_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
+_ANSWERED_BY = {Instrument.OBJGRAPH: Instrument.TRACEMALLOC}
 
 
 def differing(context: MeasureContext) -> ClaimMeasurement:
@@ -77,9 +77,9 @@ def verdict(context: MeasureContext) -> ClaimMeasurement:
     kinds = (context.entry.verdict.kind, *context.entry.verdict.also)
     if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in context.check.words:
         return untold(message("claims.inconclusive", "the verdict is inconclusive"), "word")
-    held = [str(kind) for kind in kinds if kind in context.check.words]
+    matching = [str(kind) for kind in kinds if kind in context.check.words]
     text = joined(kinds, " and ", "")
-    return ClaimMeasurement(held[0] if held else str(kinds[0]), None, None, "word", text)
+    return ClaimMeasurement(matching[0] if matching else str(kinds[0]), None, None, "word", text)
 
 
 def ending(context: MeasureContext) -> ClaimMeasurement:
@@ -117,15 +117,15 @@ def suspect(context: MeasureContext) -> ClaimMeasurement:
     None of them: 0. Cannot be told where nothing was hunted, which is also where nothing grows, or
     where how much grows is not known.
     """
-    told = context.entry.attribution
-    if told is None:
+    attribution = context.entry.attribution
+    if attribution is None:
         return untold(
             message("claims.no-suspects", "no suspects: no growth, or the run was not a hunt"),
             "share",
         )
-    named = [each for each in told.suspects if context.check.names in " ".join(_words(each))]
+    named = [each for each in attribution.suspects if context.check.names in " ".join(_words(each))]
     if not named:
-        first = next(iter(told.suspects), None)
+        first = next(iter(attribution.suspects), None)
         return exactly(0.0, "share", _unnamed(context.check.names, first))
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
@@ -176,7 +176,7 @@ def largest_finding(context: MeasureContext) -> ClaimMeasurement:
     variant was not watched by that instrument.
     """
     wanted = Instrument(context.check.instrument)
-    watchers = (wanted, _TOLD_BY.get(wanted, wanted))
+    watchers = (wanted, _ANSWERED_BY.get(wanted, wanted))
     watched = [
         run
         for run in context.runs

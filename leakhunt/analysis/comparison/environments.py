@@ -33,6 +33,7 @@ from leakhunt.model.comparison import (
     Mismatch,
     absent,
 )
+from leakhunt.model.libraries import LIBRARIES
 from leakhunt.model.plan import PlannedLoad, Work
 from leakhunt.model.run import Run
 from leakhunt.text.message import Message, Text, english, joined, read_back
@@ -45,7 +46,7 @@ _HASH_SEED = "env PYTHONHASHSEED"
 _INPUT_FACTS = ("audio", "weights", "inputs", "data", "dataset")
 _CHECKSUMS = ("sha256", "checksum", "md5", "crc32")
 # Words about what a checksum says exactly.
-_SAID_BY_CHECKSUM = {"weights": "weights_sha256"}
+_CHECKSUM_OF = {"weights": "weights_sha256"}
 # What the machine does not say of itself, which is not recorded either.
 _UNKNOWN = "unknown"
 _CALLS_ARE = {
@@ -141,7 +142,7 @@ def _of_inputs(facts: Mapping[str, Text]) -> Iterator[tuple[str, tuple[str, Matt
     for name, value in facts.items():
         if name == LIMIT:
             continue
-        exact = _SAID_BY_CHECKSUM.get(name, "") in facts
+        exact = _CHECKSUM_OF.get(name, "") in facts
         about_inputs = name in _INPUT_FACTS or any(word in name for word in _CHECKSUMS)
         matter = Matter.INPUTS if about_inputs and not exact else Matter.SHOWN
         yield name, (english(value), Matter.MACHINE if name in _MACHINE else matter)
@@ -158,7 +159,7 @@ def _of_environment(facts: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
             yield name, (value, Matter.MEMORY)
         elif name in _MACHINE and value != _UNKNOWN:
             yield name, (value, Matter.MACHINE)
-        elif name == "python" or "commit" in name:
+        elif name in ("python", LIBRARIES) or "commit" in name:
             yield name, (value, Matter.SHOWN)
         elif name not in _MACHINE:
             yield f"{PACKAGE}{name}", (value, Matter.SHOWN)

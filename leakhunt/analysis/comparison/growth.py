@@ -82,10 +82,10 @@ def growth(before: Profile, after: Profile, series: str) -> Growth | None:
     )
 
 
-def _corrected(floors_say: Mean, value: float) -> Mean:
+def _corrected(floors: Mean, value: float) -> Mean:
     """`value`, with the interval of the floors stretched until it reaches to their own."""
-    half = floors_say.half_width + abs(value - floors_say.value)
-    return Mean(value, (half / student(floors_say.freedom)) ** 2, floors_say.freedom)
+    half = floors.half_width + abs(value - floors.value)
+    return Mean(value, (half / student(floors.freedom)) ** 2, floors.freedom)
 
 
 def _by_floors(before: Profile, after: Profile, series: str) -> Growth | None:

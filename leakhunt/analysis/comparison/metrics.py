@@ -35,10 +35,10 @@ _RSS_TOLERANCE_BYTES = float(1 << 20)
 # A true difference of the tolerance and so many half widths is seen with 95 %. More than a normal
 # distribution would need, since a half width from a few steps or runs is itself uncertain:
 # calibrated on simulated pairs, tests/truth/test_compared_curves.py.
-_SEEN_FROM_HALF_WIDTHS = 3.5
+_DETECTABLE_HALF_WIDTHS = 3.5
 # ... of the time of single runs, whose half width is mostly the known spread between runs: one, and
 # 1.833 of 3.250 more (Student's 95 % one-sided and 99 % two-sided with nine degrees of freedom).
-_TIME_SEEN_FROM_HALF_WIDTHS = 1.56
+_TIME_DETECTABLE_HALF_WIDTHS = 1.56
 # A ratio beyond e to this power is no time that anybody measured.
 _LARGEST_LOG = 50.0
 
@@ -165,14 +165,14 @@ def _over_repeats(
 
 
 def _concluded(
-    line: Metric, difference: Mean, tolerance: float, seen_from: float = _SEEN_FROM_HALF_WIDTHS
+    line: Metric, difference: Mean, tolerance: float, half_widths: float = _DETECTABLE_HALF_WIDTHS
 ) -> Metric:
     half = difference.half_width
     interval = Interval(difference.value, difference.value - half, difference.value + half)
     return replace(
         line,
         difference=interval,
-        would_show=tolerance + seen_from * half,
+        would_show=tolerance + half_widths * half,
         conclusion=_conclusion(interval, tolerance),
     )
 
@@ -224,7 +224,7 @@ def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
             yield replace(line, reason=_too_few(before, after, DURATION))
             return
         line = replace(line, before=found[0], after=found[1], reason=_SPREAD_KNOWN)
-        yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_SEEN_FROM_HALF_WIDTHS))
+        yield _as_ratio(_concluded(line, found[2], 0.0, _TIME_DETECTABLE_HALF_WIDTHS))
         return
     known = [[each.seconds for each in side if each.seconds is not None] for side in times]
     logs = [[log(seconds) for seconds in side] for side in known]

@@ -96,9 +96,9 @@ def _course(
     if facts.is_sampled:
         steps = floor_steps(_floats(run, series)[list(places)], calls_per_sample)
     # At one collection what is kept may be anywhere: see `growth`.
-    is_kept = facts.role is SeriesRole.RETAINED
-    after_gc = remains(run, series) if not is_kept else None
-    points = collected_points(run, series) if not is_kept else []
+    is_retained = facts.role is SeriesRole.RETAINED
+    after_gc = remains(run, series) if not is_retained else None
+    points = collected_points(run, series) if not is_retained else []
     trend = entry.verdict.trends.get(series)
     return GrowthCourse(
         rate=float(steps.mean()) if steps is not None else None,

@@ -65,8 +65,8 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return unseen(entry, budget)
     high = _bound(trend)
     if trend.rate is None or trend.rate_low is None or high is None:
-        told = with_ending(str(trend.reason), run)
-        return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, told, trend)
+        reason = with_ending(str(trend.reason), run)
+        return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, reason, trend)
     # What no instrument can tell from nothing is no growth, so a budget of nothing means that.
     limit = max(budget.amount, trend.tolerance)
     figures = {
@@ -77,34 +77,36 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     # The verdict may know more than these bounds: blocks that come to no bytes, say, are no growth.
     known_clean = trend.status is Status.NO_LEAK and budget.amount <= trend.tolerance
     if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
-        told = message("gate.at-most", "at most {high}", high=figures["high"])
+        reason = message("gate.at-most", "at most {high}", high=figures["high"])
         if run.outcome.ending is Ending.OK:
-            return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, told, trend)
-        return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(told, run), trend)
+            return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, reason, trend)
+        return _checked(
+            budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(reason, run), trend
+        )
     grows = trend.status is Status.LEAK or entry.verdict.kind is Kind.KILLED
     if grows and trend.rate_low > limit:
         return _above(entry, budget, trend, figures)
     if high <= limit:
-        told = message(
+        reason = message(
             "gate.few-samples",
             "at most {high} so far ({samples} samples; needs {fewest})",
             high=figures["high"], samples=trend.samples, fewest=FEWEST_FOR_CLEAN,
         )  # fmt: skip
     else:
-        told = message(
+        reason = message(
             "gate.undecided",
             "{rate} ({low} to {high}): {reason}",
             reason=trend.reason,
             **figures,
         )
-    return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(told, run), trend)
+    return _checked(budget, trend.unit, GateAnswer.INCONCLUSIVE, with_ending(reason, run), trend)
 
 
 def _above(
     entry: JudgedRun, budget: Budget, trend: Trend, figures: Mapping[str, Rate]
 ) -> BudgetResult:
     """Growth above the budget: over it, unless it is known to be that of caches that end."""
-    told = message(
+    sentence = message(
         "gate.at-least", "{rate}, lower bound {low}", rate=figures["rate"], low=figures["low"]
     )
     is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
@@ -112,11 +114,13 @@ def _above(
         reason = message(
             "gate.bounded",
             "{told}, until bounded caches are full: {sentence}",
-            told=told,
+            told=sentence,
             sentence=entry.verdict.sentence,
         )
         return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, reason, trend)
-    return _checked(budget, trend.unit, GateAnswer.OVER_BUDGET, with_ending(told, entry.run), trend)
+    return _checked(
+        budget, trend.unit, GateAnswer.OVER_BUDGET, with_ending(sentence, entry.run), trend
+    )
 
 
 def with_ending(reason: Text, run: Run) -> Text:
@@ -203,11 +207,11 @@ def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:
     taken = spent.median_seconds
     margin = exp(student(_TIME_FREEDOM) * SPREAD_BETWEEN_RUNS)
     low, high = taken / margin, taken * margin
-    told = message(
+    sentence = message(
         "gate.time",
         "{seconds} per call ({low} to {high})",
         seconds=Seconds(taken), low=Seconds(low), high=Seconds(high),
     )  # fmt: skip
     answer = answer_between(low, high, budget.amount)
-    return BudgetResult(budget, Unit.NANOSECONDS, answer, with_ending(told, entry.run),
+    return BudgetResult(budget, Unit.NANOSECONDS, answer, with_ending(sentence, entry.run),
                    taken, low, high)  # fmt: skip

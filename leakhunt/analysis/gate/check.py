@@ -75,31 +75,31 @@ def _agreed(repeats: Sequence[BudgetResult]) -> BudgetResult:
     """The answer that all repeats give, with the bounds of all of them; else nobody can tell."""
     answers = [each.answer for each in repeats]
     gravest_answer = gravest(answers)
-    told = next(each for each in repeats if each.answer is gravest_answer)
+    result = next(each for each in repeats if each.answer is gravest_answer)
     if len(repeats) == 1:
-        return told
-    lows, highs, seen = (
+        return result
+    lows, highs, limits = (
         [value for each in repeats if (value := getattr(each, name)) is not None]
         for name in ("low", "high", "detection_limit")
     )
-    told = replace(
-        told,
+    result = replace(
+        result,
         low=min(lows, default=None),
         high=max(highs, default=None),
-        detection_limit=max(seen, default=None) if len(seen) == len(repeats) else None,
+        detection_limit=max(limits, default=None) if len(limits) == len(repeats) else None,
     )
     count = answers.count(gravest_answer)
     if count == len(repeats):
         agreed = message(
-            "gate.agreed", "{reason} ({count} of {count} runs)", reason=told.reason, count=count
+            "gate.agreed", "{reason} ({count} of {count} runs)", reason=result.reason, count=count
         )
-        return replace(told, reason=agreed)
+        return replace(result, reason=agreed)
     answer = GateAnswer.INCONCLUSIVE if gravest_answer is GateAnswer.OVER_BUDGET else gravest_answer
     reason = message(
         "gate.disagreed",
         "{reason}, in {count} of {repeats} runs",
-        reason=told.reason,
+        reason=result.reason,
         count=count,
         repeats=len(repeats),
     )
-    return replace(told, answer=answer, reason=reason)
+    return replace(result, answer=answer, reason=reason)

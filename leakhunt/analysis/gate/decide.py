@@ -39,13 +39,13 @@ def answer_on(
     """
     if not any(entry.run.samples_done for entry in entries):
         run = entries[0].run
-        told = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
-        return replace(told, entries=tuple(entries), attempts=attempts)
-    held = difference is not None and not difference.refusal
+        result = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
+        return replace(result, entries=tuple(entries), attempts=attempts)
+    is_compared = difference is not None and not difference.refusal
     budgets = terms.budgets
     # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
     # thing to keep, and none less.
-    if not held and not any(
+    if not is_compared and not any(
         has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets
     ):
         own = {budget.series for budget in budgets}
@@ -55,7 +55,7 @@ def answer_on(
     suspects = attribution.suspects if attribution is not None else ()
     accepted = tuple(_accepted(suspects, terms))
     checks = check_all(
-        entries, budgets, difference.lines if difference is not None and held else None
+        entries, budgets, difference.lines if difference is not None and is_compared else None
     )
     if attribution is not None and accepted:
         names = {suspect.fingerprint for suspect, _ in accepted}
@@ -168,11 +168,13 @@ def _explain_count(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
 
 def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Text, ...]:
     """Acceptances that have run out, or that a suspect has outgrown, each as a line."""
-    used = {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
-    found = {suspect.fingerprint: suspect for each in variants for suspect in each.suspects}
     notes: list[Text] = []
     for each in terms.accepted:
-        if each.fingerprint in used:
+        covered = [variant for variant in variants if each.applies_to(variant.variant)]
+        found = {
+            suspect.fingerprint: suspect for variant in covered for suspect in variant.suspects
+        }
+        if each.fingerprint in _accepted_fingerprints(covered):
             continue
         if terms.today > each.until:
             notes.append(_run_out(each, each.fingerprint in found))
@@ -188,6 +190,10 @@ def acceptance_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[T
                 )
             )
     return tuple(notes)
+
+
+def _accepted_fingerprints(variants: Sequence[VariantResult]) -> set[str]:
+    return {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
 
 
 def _run_out(acceptance: Acceptance, is_found: bool) -> Text:
@@ -212,8 +218,12 @@ def _run_out(acceptance: Acceptance, is_found: bool) -> Text:
 
 def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Text, ...]:
     """Acceptances that nothing needs, where all that the policy names was measured."""
-    suspects = {suspect.fingerprint for each in variants for suspect in each.suspects}
-    suspects |= {suspect.fingerprint for each in variants for suspect, _ in each.accepted}
+
+    def is_needed(acceptance: Acceptance) -> bool:
+        covered = [each for each in variants if acceptance.applies_to(each.variant)]
+        found = {suspect.fingerprint for each in covered for suspect in each.suspects}
+        return acceptance.fingerprint in found | _accepted_fingerprints(covered)
+
     return tuple(
         message(
             "gate.acceptance-unneeded",
@@ -223,5 +233,5 @@ def unneeded_notes(terms: Terms, variants: Sequence[VariantResult]) -> tuple[Tex
             fingerprint=each.fingerprint,
         )
         for each in terms.accepted
-        if each.fingerprint not in suspects and terms.today <= each.until
+        if terms.today <= each.until and not is_needed(each)
     )

@@ -23,15 +23,15 @@ def highest(entry: JudgedRun, budget: Budget) -> BudgetResult:
     if not run.samples_done or entry.peak is None:
         return unseen(entry, budget)
     reached = float(max(entry.peak.highest_bytes, run.outcome.last_rss_bytes or 0))
-    told: Text = message("gate.highest-rss", "highest RSS {amount}", amount=Amount(reached))
+    reason: Text = message("gate.highest-rss", "highest RSS {amount}", amount=Amount(reached))
     if reached > budget.amount:
         answer = GateAnswer.OVER_BUDGET
     elif run.outcome.ending is Ending.OK:
         answer = GateAnswer.WITHIN_BUDGET
     else:
         answer = GateAnswer.INCONCLUSIVE
-    told = with_ending(told, run)
-    return BudgetResult(budget, Unit.BYTES, answer, told, reached, reached, reached)
+    reason = with_ending(reason, run)
+    return BudgetResult(budget, Unit.BYTES, answer, reason, reached, reached, reached)
 
 
 def more_peak(entries: Sequence[JudgedRun], budget: Budget, line: Metric) -> BudgetResult:
@@ -53,11 +53,11 @@ def more_peak(entries: Sequence[JudgedRun], budget: Budget, line: Metric) -> Bud
         answer = GateAnswer.WITHIN_BUDGET
     else:
         answer = GateAnswer.INCONCLUSIVE
-    told: Text = message(
+    reason: Text = message(
         "gate.more-peak",
         "highest RSS {after}, baseline {before}",
         after=Amount(line.after),
         before=Amount(line.before),
     )
-    told = with_ending(told, early) if early is not None else told
-    return BudgetResult(budget, Unit.BYTES, answer, told, estimate, low, high)
+    reason = with_ending(reason, early) if early is not None else reason
+    return BudgetResult(budget, Unit.BYTES, answer, reason, estimate, low, high)

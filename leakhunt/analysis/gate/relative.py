@@ -81,12 +81,12 @@ def _by_line(
     empty = next((each for each in entries if not each.run.samples_done), None)
     if empty is not None:
         return BudgetResult(budget, unit, GateAnswer.NOT_MEASURED, no_sample(empty.run))
-    told = _by_bounds(entries, budget, unit, line)
+    result = _by_bounds(entries, budget, unit, line)
     early = next((each.run for each in entries if each.run.outcome.ending is not Ending.OK), None)
     if early is None:
-        return told
-    answer = GateAnswer.INCONCLUSIVE if told.answer is GateAnswer.WITHIN_BUDGET else told.answer
-    return replace(told, answer=answer, reason=with_ending(told.reason, early))
+        return result
+    answer = GateAnswer.INCONCLUSIVE if result.answer is GateAnswer.WITHIN_BUDGET else result.answer
+    return replace(result, answer=answer, reason=with_ending(result.reason, early))
 
 
 def _by_bounds(
@@ -98,18 +98,18 @@ def _by_bounds(
         return BudgetResult(budget, unit, GateAnswer.INCONCLUSIVE, line.reason)
     scale = _more_time(budget, line) if line.name == TIME else float
     estimate, low, high = (scale(each) for each in astuple(line.difference))
-    seen = scale(line.would_show) if line.would_show is not None else None
+    detection_limit = scale(line.would_show) if line.would_show is not None else None
     answer = answer_between(low, high, budget.amount)
-    told = _summary(line, entries[0].run.plan.work)
+    reason = _summary(line, entries[0].run.plan.work)
     if line.name != TIME and budget.amount == 0.0:
         answer = _without_amount(entries, line, high)
         if answer is GateAnswer.INCONCLUSIVE:
-            told = message(
+            reason = message(
                 "gate.repeats-would-tell",
                 "{told}; use repeats, or a larger budget",
-                told=told,
+                told=reason,
             )
-    return BudgetResult(budget, unit, answer, told, estimate, low, high, seen)
+    return BudgetResult(budget, unit, answer, reason, estimate, low, high, detection_limit)
 
 
 def _without_amount(entries: Sequence[JudgedRun], line: Metric, high: float) -> GateAnswer:
@@ -159,9 +159,9 @@ def by_the_baseline(
     entries: Sequence[JudgedRun], budgets: Sequence[Budget], lines: Sequence[Metric]
 ) -> Iterator[BudgetResult]:
     """The live series that no budget holds against the baseline: they may not have got worse."""
-    said = {_line_name(budget) for budget in budgets if budget.more}
+    compared = {_line_name(budget) for budget in budgets if budget.more}
     for line in lines:
-        if line.name in leak_series() and line.name not in said:
+        if line.name in leak_series() and line.name not in compared:
             budget = Budget(line.name, 0.0, Extent.CALL, more=True, text="+0")
             yield _by_line(entries, budget, unit_in(entries[0], line.name), line)
 
@@ -173,11 +173,11 @@ def without_line(
 
     Of threads, descriptors and children there is no line either where they do not leak.
     """
-    said = {line.name for line in lines} | {budget.series for budget in budgets}
+    checked = {line.name for line in lines} | {budget.series for budget in budgets}
     return tuple(
         series
         for series in leak_series()
-        if series not in said
+        if series not in checked
         and all(series in entry.run.samples for entry in entries)
         and (series in live_memory() or any(map(partial(_leaks, series), entries)))
     )

@@ -85,7 +85,7 @@ def _sentence(
     if verdict.status is Status.LEAK:
         return message("limit.none", "No memory limit is enough: the process leaks")
     base, full, retained, each, at_once = parts
-    told = message(
+    sentence = message(
         "limit.recommended",
         "Recommended memory limit: {limit} = base {base} + live growth {full} + retained"
         " {retained} + peak {each} × {at_once:d} + {margin:.0f} %",
@@ -98,7 +98,7 @@ def _sentence(
         margin=100 * _MARGIN,
     )
     grows = _still_grows(run, verdict, limit)
-    return sentences([told, grows]) if grows is not None else told
+    return sentences([sentence, grows]) if grows is not None else sentence
 
 
 def _still_grows(run: Run, verdict: Verdict, limit: int) -> Message | None:

@@ -22,7 +22,7 @@ _DEVICE_SERIES = CUDA_PROCESS
 _LISTEN = "from leakhunt import agent; agent.listen()"
 
 
-def is_seen_from_outside(run: Run, trends: Mapping[str, Trend], live: tuple[str, ...]) -> bool:
+def is_external_only(run: Run, trends: Mapping[str, Trend], live: tuple[str, ...]) -> bool:
     """Whether a soak's service told nothing of its live memory; `live` are the series that do."""
     return run.plan.load is not None and not trends.keys() & set(live)
 

@@ -92,8 +92,8 @@ def with_forecast(run: Run, verdict: Verdict, levels_after: int | None = None) -
     `levels_after`: a bounded cache is known to be full after so many calls of the run.
     """
     verdict = replace(verdict, forecast=forecast(run, verdict, levels_after))
-    kept = {Kind.ALLOCATOR_RETENTION, Kind.CUDA_RETENTION} & {verdict.kind, *verdict.also}
-    if verdict.warns and kept and verdict.status is Status.NO_LEAK:
+    retained = {Kind.ALLOCATOR_RETENTION, Kind.CUDA_RETENTION} & {verdict.kind, *verdict.also}
+    if verdict.warns and retained and verdict.status is Status.NO_LEAK:
         return replace(verdict, kind=Kind.FILLS_LIMIT, also=(verdict.kind, *verdict.also))
     return verdict
 
@@ -193,12 +193,12 @@ def _foreseen(
     )
     over = _over(run, counted, base, verdict.kind is Kind.SPIKE)
     if over is not None:
-        return _said(over, run, verdict)
+        return _with_sentence(over, run, verdict)
     path = _path(run, verdict, counted)
     if path is None:
         reason = message("kill.too_few", "too few samples ({samples})", samples=run.samples_done)
         return _unknown(reason, counted, used, run.plan.work)
-    return _said(_outlook(base, path, run, levels_after), run, verdict)
+    return _with_sentence(_outlook(base, path, run, levels_after), run, verdict)
 
 
 def _over(run: Run, counted: _Counted, base: KillForecast, is_spike: bool) -> KillForecast | None:
@@ -282,7 +282,7 @@ def _outlook(base: KillForecast, path: _Path, run: Run, levels_after: int | None
     until_full = (levels_after or 0) - run.calls_done
     if until_full > 0 and path.soonest > until_full:
         return replace(base, outlook=Outlook.NOT_WITHIN, calls_soonest=until_full)
-    told = replace(
+    forecast = replace(
         base,
         calls=_whole(path.calls),
         calls_soonest=_whole(path.soonest),
@@ -292,29 +292,33 @@ def _outlook(base: KillForecast, path: _Path, run: Run, levels_after: int | None
     if path.is_leak or path.calls <= farthest:
         each = _seconds_per_call(run)
         return replace(
-            told,
+            forecast,
             outlook=Outlook.SLOWING if path.is_slowing else Outlook.AT_PACE,
-            seconds=None if each is None or told.calls is None else told.calls * each,
+            seconds=None if each is None or forecast.calls is None else forecast.calls * each,
             warns=not path.is_leak,
         )
     if path.soonest < _NEAREST * run.calls_done:
-        return replace(told, outlook=Outlook.UNKNOWN, calls=None)
+        return replace(forecast, outlook=Outlook.UNKNOWN, calls=None)
     within = _rounded_down(min(path.soonest, farthest))
     outlook = Outlook.NOT_WITHIN
     if path.is_level:
         outlook = Outlook.LEVELLED
     elif path.is_slowing and path.soonest < farthest:
         outlook = Outlook.SLOWING
-    return replace(told, outlook=outlook, calls=None, calls_soonest=within)
+    return replace(forecast, outlook=outlook, calls=None, calls_soonest=within)
 
 
-def _said(told: KillForecast, run: Run, verdict: Verdict) -> KillForecast:
+def _with_sentence(forecast: KillForecast, run: Run, verdict: Verdict) -> KillForecast:
     """With its sentence, and the remedy where retained memory fills the limit."""
     is_leak = verdict.status is Status.LEAK
-    warns = not is_leak and (told.warns or told.outlook in (Outlook.KILLED, Outlook.EXCEEDED))
-    told = replace(told, warns=warns)
+    warns = not is_leak and (
+        forecast.warns or forecast.outlook in (Outlook.KILLED, Outlook.EXCEEDED)
+    )
+    forecast = replace(forecast, warns=warns)
     kinds = {verdict.kind, *verdict.also}
-    return replace(told, sentence=kill_sentence(told, run.plan.work, kinds if warns else set()))
+    return replace(
+        forecast, sentence=kill_sentence(forecast, run.plan.work, kinds if warns else set())
+    )
 
 
 def _unknown(
@@ -323,7 +327,7 @@ def _unknown(
     used: int | None = None,
     work: Work = Work.CALL,
 ) -> KillForecast:
-    told = KillForecast(
+    forecast = KillForecast(
         outlook=Outlook.UNKNOWN,
         series=counted.series if counted is not None else RSS,
         limit=counted.limit if counted is not None else "",
@@ -340,7 +344,7 @@ def _unknown(
         warns=False,
         sentence="",
     )
-    return replace(told, sentence=kill_sentence(told, work, set(), reason))
+    return replace(forecast, sentence=kill_sentence(forecast, work, set(), reason))
 
 
 def _whole(calls: float) -> int | None:

@@ -157,12 +157,12 @@ class _Clock:
 
     def __call__(self, along: _Floats) -> _Floats:
         """The model's own clock: the curve is a line along it."""
-        told: _Floats = along
+        values: _Floats = along
         if self.model is Model.LOGARITHMIC:
-            told = np.log(np.maximum(along, 1.0))
+            values = np.log(np.maximum(along, 1.0))
         elif self.model is Model.LEVELLING:
-            told = 1.0 - np.exp(-(along - self.origin) / self.tau)
-        return told
+            values = 1.0 - np.exp(-(along - self.origin) / self.tau)
+        return values
 
 
 def _clock(model: Model, tau: float, origin: float) -> _Clock:

@@ -28,7 +28,7 @@ from leakhunt.analysis.verdict.cross_checks import (
     is_outside,
     mapping_evidence,
 )
-from leakhunt.analysis.verdict.external import from_outside, is_seen_from_outside, outside_trends
+from leakhunt.analysis.verdict.external import from_outside, is_external_only, outside_trends
 from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.resampling import distance, evenly
@@ -121,7 +121,7 @@ def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
     if mostly_failed(load_summary(run)):
         failed = message("verdict.mostly_failed", "Inconclusive: most requests failed")
         return _inconclusive(trends, [failed])
-    if is_seen_from_outside(run, trends, live_memory()):
+    if is_external_only(run, trends, live_memory()):
         return from_outside(run, trends, judged_series(SeriesRole.RESOURCE))
     return _unclear(run, trends) or _clean(run, trends)
 
@@ -195,7 +195,7 @@ def _rounded(number: float) -> int:
 
 def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
     """What the processes of a service take, where it grows and only that is seen of its memory."""
-    if not is_seen_from_outside(run, trends, live_memory()):
+    if not is_external_only(run, trends, live_memory()):
         return []
     return [trend for trend in outside_trends(trends) if trend.status is Status.LEAK]
 
@@ -293,13 +293,13 @@ def _live_or_retained(trends: Mapping[str, Trend], rss: Trend, why: Text, work: 
         "live or retained cannot be told: {why}",
         why=why,
     )
-    told = message(
+    sentence = message(
         "verdict.rss_grows_heap_unread",
         "Inconclusive: {growth}; {reason}",
         growth=growth(rss, work),
         reason=reason,
     )
-    return _inconclusive(trends, [told])
+    return _inconclusive(trends, [sentence])
 
 
 def _clean(run: Run, trends: Mapping[str, Trend]) -> Verdict:

@@ -165,12 +165,12 @@ def _settled_lines(
     python_garbage = _drop(end, collected, PYTHON_LIVE)
     framework = max(_drop(collected, emptied, RSS), 0)
     # RSS given back by collecting and trimming, less what was garbage and not kept by malloc.
-    kept = _drop(end, collected, RSS) + _drop(emptied, trimmed, RSS) - heap_garbage
+    retained = _drop(end, collected, RSS) + _drop(emptied, trimmed, RSS) - heap_garbage
     lines = [
         _line("live_python", _gain(start, trimmed, PYTHON_LIVE)),
         _line("live_native", _gain(start, trimmed, LIVE_HEAP)),
         _line("garbage", heap_garbage + python_garbage),
-        _line("kept_by_malloc", kept),
+        _line("kept_by_malloc", retained),
         _line(
             "kept_by_python",
             _gain(start, trimmed, "python_arenas")

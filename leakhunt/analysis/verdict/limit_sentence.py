@@ -32,24 +32,26 @@ _REMEDIES = {
 }
 
 
-def kill_sentence(told: KillForecast, work: Work, kinds: Set[Kind], reason: Text = _UNEVEN) -> Text:
+def kill_sentence(
+    forecast: KillForecast, work: Work, kinds: Set[Kind], reason: Text = _UNEVEN
+) -> Text:
     """Whether and when; with the remedy, where it is retained memory of these `kinds` that kills.
 
     `reason` says why nothing can be said, where that is so.
     """
     remedies = [remedy for kind, remedy in _REMEDIES.items() if kind in kinds]
-    return sentences([_when(told, work, reason), *remedies])
+    return sentences([_when(forecast, work, reason), *remedies])
 
 
-def _when(told: KillForecast, work: Work, reason: Text) -> Message:
-    if told.limit_bytes is None:
+def _when(forecast: KillForecast, work: Work, reason: Text) -> Message:
+    if forecast.limit_bytes is None:
         return message("kill.unknown_limit", "Unknown: {reason}", reason=reason)
     values: dict[str, Any] = {
-        "limit": word(told.limit),
-        "size": Amount(told.limit_bytes),
-        "series": _TITLES.get(told.series) or short_title(told.series),
+        "limit": word(forecast.limit),
+        "size": Amount(forecast.limit_bytes),
+        "series": _TITLES.get(forecast.series) or short_title(forecast.series),
     }
-    if told.outlook is Outlook.UNKNOWN or told.used_bytes is None:
+    if forecast.outlook is Outlook.UNKNOWN or forecast.used_bytes is None:
         del values["series"]
         return message(
             "kill.unknown",
@@ -57,66 +59,66 @@ def _when(told: KillForecast, work: Work, reason: Text) -> Message:
             reason=reason,
             **values,
         )
-    values["used"] = Amount(told.used_bytes)
-    told_of = {
+    values["used"] = Amount(forecast.used_bytes)
+    describe = {
         Outlook.KILLED: _killed,
         Outlook.EXCEEDED: _exceeded,
         Outlook.AT_PACE: _at_pace,
         Outlook.SLOWING: _slowing,
-    }.get(told.outlook, _not_within)
-    return told_of(told, work, values)
+    }.get(forecast.outlook, _not_within)
+    return describe(forecast, work, values)
 
 
-def _killed(told: KillForecast, work: Work, values: dict[str, Any]) -> Message:
+def _killed(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
     return message(
         "kill.killed",
         "Killed by {limit} ({size}) after {calls}: {series} was {used}",
-        calls=Count(told.calls or 0, work),
+        calls=Count(forecast.calls or 0, work),
         **values,
     )
 
 
-def _exceeded(told: KillForecast, work: Work, values: dict[str, Any]) -> Message:
+def _exceeded(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
     return message(
         "kill.exceeded",
         "{limit} ({size}) is exceeded after {calls}: {series} ends at {used}",
-        calls=Count(told.calls or 0, work),
+        calls=Count(forecast.calls or 0, work),
         **values,
     )
 
 
-def _at_pace(told: KillForecast, work: Work, values: dict[str, Any]) -> Message:
-    said = message(
+def _at_pace(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
+    sentence = message(
         "kill.at_pace",
         "{limit} ({size}) lasts {calls_ahead} at this pace",
         limit=values["limit"],
         size=values["size"],
-        calls_ahead=_calls_ahead(told, work),
+        calls_ahead=_calls_ahead(forecast, work),
     )
-    return _with_series(_with_time(said, told), values)
+    return _with_series(_with_time(sentence, forecast), values)
 
 
-def _slowing(told: KillForecast, work: Work, values: dict[str, Any]) -> Message:
-    if told.calls is None:
+def _slowing(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
+    if forecast.calls is None:
         return message(
             "kill.slowing_beyond",
             "{limit} ({size}) lasts more than {soonest}: {series} is at {used}, growth slows down",
-            soonest=Count(told.calls_soonest or 0, work),
+            soonest=Count(forecast.calls_soonest or 0, work),
             **values,
         )
-    said = message(
+    sentence = message(
         "kill.slowing",
         "{limit} ({size}) lasts {calls_ahead}, growth slows down",
         limit=values["limit"],
         size=values["size"],
-        calls_ahead=_calls_ahead(told, work),
+        calls_ahead=_calls_ahead(forecast, work),
     )
-    return _with_series(_with_time(said, told), values)
+    return _with_series(_with_time(sentence, forecast), values)
 
 
-def _not_within(told: KillForecast, work: Work, values: dict[str, Any]) -> Message:
-    within = Count(told.calls_soonest or 0, work)
-    if told.outlook is Outlook.LEVELLED:
+def _not_within(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
+    within = Count(forecast.calls_soonest or 0, work)
+    if forecast.outlook is Outlook.LEVELLED:
         return message(
             "kill.levelled",
             "{limit} ({size}) is not reached within {within}: {series} levelled off at {used}",
@@ -131,29 +133,31 @@ def _not_within(told: KillForecast, work: Work, values: dict[str, Any]) -> Messa
     )
 
 
-def _with_series(said: Message, values: dict[str, Any]) -> Message:
+def _with_series(sentence: Message, values: dict[str, Any]) -> Message:
     return message(
         "kill.with_series",
         "{said}; {series} is at {used}",
-        said=said,
+        said=sentence,
         series=values["series"],
         used=values["used"],
     )
 
 
-def _with_time(said: Message, told: KillForecast) -> Message:
-    if told.seconds is None:
-        return said
-    return message("kill.with_time", "{said}, {seconds}", said=said, seconds=Seconds(told.seconds))
+def _with_time(sentence: Message, forecast: KillForecast) -> Message:
+    if forecast.seconds is None:
+        return sentence
+    return message(
+        "kill.with_time", "{said}, {seconds}", said=sentence, seconds=Seconds(forecast.seconds)
+    )
 
 
-def _calls_ahead(told: KillForecast, work: Work) -> Message:
-    values = {"calls": Count(told.calls or 0, work), "soonest": told.calls_soonest}
-    if told.calls_latest is None:
+def _calls_ahead(forecast: KillForecast, work: Work) -> Message:
+    values = {"calls": Count(forecast.calls or 0, work), "soonest": forecast.calls_soonest}
+    if forecast.calls_latest is None:
         return message("verdict.calls_ahead_open", "about {calls} ({soonest:,} to never)", **values)
     return message(
         "verdict.calls_ahead",
         "about {calls} ({soonest:,} to {latest:,})",
-        latest=told.calls_latest,
+        latest=forecast.calls_latest,
         **values,
     )

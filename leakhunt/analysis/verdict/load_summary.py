@@ -142,10 +142,10 @@ def _first(run: Run) -> int:
 def _weighted_median(values: Sequence[int], weights: Sequence[int]) -> int:
     """The value below which half of the weight lies; 0 without values."""
     pairs = sorted(zip(values, weights, strict=False))
-    half, seen = sum(weight for _, weight in pairs) / 2, 0
+    half, cumulative = sum(weight for _, weight in pairs) / 2, 0
     for value, weight in pairs:
-        seen += weight
-        if seen >= half:
+        cumulative += weight
+        if cumulative >= half:
             return value
     return 0
 

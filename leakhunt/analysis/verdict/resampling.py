@@ -39,17 +39,17 @@ def evenly(run: Run) -> Run:
         return run
     each = max(phase.calls_per_sample for phase in judged)
     sparse = _sparse_from(judged, each, run.samples_done)
-    kept = [*range(first), *_nearest(run.calls, first, sparse, each)]
-    kept += range(sparse, run.samples_done)
+    retained = [*range(first), *_nearest(run.calls, first, sparse, each)]
+    retained += range(sparse, run.samples_done)
     # Samples before the first one kept are part of it, those after the last one kept of none.
-    ends = [0, *(place + 1 for place in kept)]
+    ends = [0, *(place + 1 for place in retained)]
     whole = Phase(
-        first, len(kept) - first, Purpose.JUDGED, each, judged[-1].collects, judged[-1].pauses
+        first, len(retained) - first, Purpose.JUDGED, each, judged[-1].collects, judged[-1].pauses
     )
     return replace(
         run,
         samples={name: _merged(run, name, ends) for name in run.samples},
-        calls=array("q", (run.calls[place] for place in kept)),
+        calls=array("q", (run.calls[place] for place in retained)),
         phases=(*(phase for phase in run.phases if phase.first_sample < first), whole),
         readings=tuple(_moved(reading, ends) for reading in run.readings),
     )
@@ -108,10 +108,10 @@ def _middle(values: Sequence[int], calls: Sequence[int], begin: int, end: int) -
     if end - begin == 1:
         return values[begin]
     weights = [calls[place] - (calls[place - 1] if place else 0) for place in range(begin, end)]
-    half, seen = sum(weights) / 2, 0
+    half, cumulative = sum(weights) / 2, 0
     for value, weight in sorted(zip(values[begin:end], weights, strict=True)):
-        seen += weight
-        if seen >= half:
+        cumulative += weight
+        if cumulative >= half:
             return value
     return values[end - 1]
 

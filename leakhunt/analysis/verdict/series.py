@@ -327,17 +327,17 @@ class _Judgement:
         noise = fine - slope * width * places
         if not np.ptp(noise):
             return self.tolerance
-        least = sorted(self._least_seen(order, places * width, width) for order in _orders(noise))
+        least = sorted(self._detectable(order, places * width, width) for order in _orders(noise))
         excess = least[ceil(_POWER * len(least)) - 1] - self.tolerance
         return self.tolerance + _POWER_MARGIN * excess
 
-    def _least_seen(self, noise: Floats, places: Floats, width: int) -> float:
+    def _detectable(self, noise: Floats, places: Floats, width: int) -> float:
         low = self.tolerance
         high = max(2 * low, 8 * float(np.ptp(noise)) / (width * FINE_BLOCKS), 1e-12)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            seen = _check_floors(noise + middle * places, width, self.tolerance, self.alpha)
-            low, high = (low, middle) if seen.obstacle is None else (middle, high)
+            check = _check_floors(noise + middle * places, width, self.tolerance, self.alpha)
+            low, high = (low, middle) if check.obstacle is None else (middle, high)
         return high
 
     def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> Text:

@@ -70,17 +70,17 @@ def bounded_shape(values: Floats, discarded: int, tolerance: float) -> Shape:
     judged, width = fine_floors(values[discarded:])
     heights = floors(judged)
     noise = _noise(judged)
-    seen = max(_VISIBLE * noise, tolerance * width * BLOCKS)
+    visible = max(_VISIBLE * noise, tolerance * width * BLOCKS)
     growth = float(np.median(judged[-3:]) - np.median(judged[:3]))
-    if growth > seen:
+    if growth > visible:
         return _growing_shape(judged, heights)
-    if -growth > seen:
+    if -growth > visible:
         return Shape.UNLABELLED
     if _is_sawtooth(values[discarded:]):
         return Shape.SAWTOOTH
     rest = values[discarded:]
     rise = float(np.median(rest) - np.median(values[: max(discarded // 16, 1)]))
-    return Shape.WARM_UP if rise > max(3 * float(np.std(rest)), seen) else Shape.FLAT
+    return Shape.WARM_UP if rise > max(3 * float(np.std(rest)), visible) else Shape.FLAT
 
 
 def _growing_shape(judged: Floats, heights: Floats) -> Shape:

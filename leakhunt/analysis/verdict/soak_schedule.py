@@ -131,13 +131,13 @@ def _judged(run: Run, load: PlannedLoad, can_pause: bool) -> Phase | None:
     each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses and can_pause
     even = evenly(run)
     judged = even.samples_done - even.judged_from
-    is_held_to_it = run.plan.calls is not None or load.duration_seconds is not None
-    if not is_held_to_it and judged >= LOOKS[1] and decided(even, judged):
+    is_fixed = run.plan.calls is not None or load.duration_seconds is not None
+    if not is_fixed and judged >= LOOKS[1] and decided(even, judged):
         return None
     following = next((look for look in LOOKS if look > judged), None)
     if following is not None:
         return Phase(run.samples_done, following - judged, Purpose.JUDGED, each, False, pauses)
-    if is_held_to_it or run.plan.resolve:
+    if is_fixed or run.plan.resolve:
         samples = ceil(LOOKS[-1] / 2)
         return Phase(run.samples_done, samples, Purpose.JUDGED, 2 * each, False, pauses)
     return None

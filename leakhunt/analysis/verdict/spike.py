@@ -36,14 +36,14 @@ def spike_statements(run: Run, trends: Mapping[str, Trend]) -> list[Text]:
 def _ended_for_memory(run: Run) -> bool:
     outcome = run.outcome
     if outcome.ending is Ending.CRASHED:
-        told = english(outcome.reason)
-        return any(words in told for words in _FAILED_ALLOCATIONS)
+        reason = english(outcome.reason)
+        return any(words in reason for words in _FAILED_ALLOCATIONS)
     if outcome.ending is not Ending.KILLED:
         return False
     if outcome.kernel is not None:
         return True
-    limit, seen = _limit(run), outcome.last_rss_bytes
-    near = limit is not None and seen is not None and seen >= _NEAR * limit
+    limit, last_rss = _limit(run), outcome.last_rss_bytes
+    near = limit is not None and last_rss is not None and last_rss >= _NEAR * limit
     return outcome.signal == "SIGKILL" and near
 
 
@@ -92,20 +92,20 @@ def _lead(run: Run) -> Message:
 
 
 def _evidence(run: Run) -> list[Text]:
-    told: list[Text] = []
+    parts: list[Text] = []
     peaks = run.samples.get(PEAK_RSS, ())[: run.samples_done]
     if peaks:
-        told.append(
+        parts.append(
             message(
                 "verdict.spike_before",
                 "Calls before reached at most {highest}",
                 highest=Amount(max(peaks)),
             )
         )
-    seen = run.outcome.last_rss_bytes
+    last_rss = run.outcome.last_rss_bytes
     values = _counted(run)
-    if seen is not None and values and seen > values[-1]:
-        told.append(
-            message("verdict.spike_seen", "RSS was {seen} when last seen", seen=Amount(seen))
+    if last_rss is not None and values and last_rss > values[-1]:
+        parts.append(
+            message("verdict.spike_seen", "RSS was {seen} when last seen", seen=Amount(last_rss))
         )
-    return told
+    return parts

@@ -20,12 +20,12 @@ class Local:
         Raises:
             LeakhuntError: the scenario cannot start here.
         """
-        is_told = needs_preparing(settings)
-        if is_told:
+        is_needed = needs_preparing(settings)
+        if is_needed:
             name = settings.scenario.name
             events.noted(message("run.preparing", "preparing {name} ...", name=name))
         prepared = prepared_for(settings, folder, scratch)
-        if is_told:
+        if is_needed:
             for name, fact in prepared.facts.items():
                 events.noted(f"  {name}: {fact}")
         return PreparedScenario(settings, prepared, folder, scratch)

@@ -43,7 +43,7 @@ def row_of(variant: BaselineVariant) -> BaselineRow:
         calls=ntr("{n} run of {calls} calls", "{n} runs of {calls} calls", len(made), calls=calls),
         measured=tr("measured {days}", days=tr(", ").join(days)),
         verdict=tr(", ").join(
-            told if len(verdicts) == 1 else f"{told} ({count})" for told, count in verdicts.items()
+            word if len(verdicts) == 1 else f"{word} ({count})" for word, count in verdicts.items()
         ),
         accepts_leak=variant.accepts_leak,
     )
@@ -60,8 +60,8 @@ def _figures(variant: BaselineVariant) -> Iterator[tuple[str, str]]:
         ]
         # A count that stays the same is not worth a line.
         if rates and (any(rates) or unit is not Unit.COUNT):
-            told = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
-            yield tr(facts.short_title), _amounts(told)
+            amounts = [format_rate(rate, unit, first.work) for rate in _spread(rates)]
+            yield tr(facts.short_title), _amounts(amounts)
     totals = [each.rss_growth for each in variant.profiles if each.rss_growth is not None]
     if totals:
         yield tr("RSS in a run"), _amounts([format_bytes(total) for total in _spread(totals)])

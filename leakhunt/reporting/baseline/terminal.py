@@ -64,8 +64,8 @@ def _change(change: BaselineChange) -> Iterator[Table | Text]:
     yield lines_table(name, (tr("baseline"), tr("now")), change.lines, work)
     if change.refusing:
         facts = tr("; ").join(map(fact_line, change.refusing))
-        told = tr("not comparable with the baseline: {facts}", facts=facts)
-        yield visible_line(Text(told, "yellow"))
+        text = tr("not comparable with the baseline: {facts}", facts=facts)
+        yield visible_line(Text(text, "yellow"))
 
 
 def _remarks(variants: Sequence[BaselineVariant]) -> Iterator[Text]:

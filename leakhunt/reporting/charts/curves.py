@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leakhunt.amounts import format_bytes
+from leakhunt.amounts import Count, format_bytes
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Ending
@@ -98,7 +98,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
-        _draw_panel(axes, report, name, most)
+        _draw_panel(axes, report, name, most, is_first=axes is panels[0])
     label = tr(work_of(report))
     if _by_sample(report):
         each = _calls_per_sample(report)
@@ -115,7 +115,7 @@ def _read_by_any(report: Report, facts: SeriesFacts) -> bool:
     return any(is_worth_drawing(entry.run, facts) for entry in report.entries)
 
 
-def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
+def _draw_panel(axes: Axes, report: Report, name: str, most: int, is_first: bool) -> None:
     runs = [
         (index, entry) for index, entry in enumerate(report.entries) if entry.run.samples.get(name)
     ]
@@ -145,7 +145,8 @@ def _draw_panel(axes: Axes, report: Report, name: str, most: int) -> None:
     for index, entry in runs:
         if name == limited_series(entry.run):
             _mark_memory_limit(axes, index, entry, scale)
-    _label_ends(axes, ends)
+    lengths = {entry.run.calls_done for entry in report.entries}
+    _label_ends(axes, ends, with_calls=is_first and len(lengths) > 1)
 
 
 def _draw_curve(
@@ -184,9 +185,9 @@ def _mark_warm_up(axes: Axes, end: int) -> None:
     if not end:
         return
     axes.axvspan(0, end, color="#f0f0f0", zorder=0, linewidth=0)
-    axes.text(
-        end / 2, 0.95, tr("warm-up"), transform=axes.get_xaxis_transform(),
-        ha="center", va="top", color=SOFT, fontsize=SMALL,
+    axes.annotate(
+        tr("warm-up"), (0, 0.95), xycoords=axes.get_xaxis_transform(), xytext=(4, 0),
+        textcoords="offset points", va="top", color=SOFT, fontsize=SMALL,
     )  # fmt: skip
 
 
@@ -272,10 +273,10 @@ def _scale(name: str, spread: float) -> tuple[float, str]:
 
 def _title(name: str, entry: JudgedRun, report: Report) -> str:
     titles = {series.name: title(series, work_of(report)) for series in entry.run.series}
-    told = titles.get(name, name)
+    text = titles.get(name, name)
     if is_absolute(name):
-        return plain(told)
-    return plain(tr("{title}, change after warm-up", title=told))
+        return plain(text)
+    return plain(tr("{title}, change after warm-up", title=text))
 
 
 def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -> None:
@@ -299,23 +300,32 @@ def _set_limits(axes: Axes, name: str, judged: Sequence[float], lowest: float) -
         axes.text(
             0.995, 0.03, tr("growth during warm-up is not shown"), transform=axes.transAxes,
             ha="right", va="bottom", color=SOFT, fontsize=SMALL,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[int, JudgedRun, int, float]]) -> None:
-    """A label at the right of each curve; a cross where one ended before its time."""
+def _label_ends(
+    axes: Axes, ends: Sequence[tuple[int, JudgedRun, int, float]], with_calls: bool
+) -> None:
+    """A label at the right of each curve; a dot where it ends, a cross where that is too early."""
     labels = []
     for index, entry, call, height in ends:
         colour = COLOURS[index % len(COLOURS)]
-        labels.append(Label(named(_label(entry)), (call, height), colour, bold=index == 0))
+        text = named(_label(entry, with_calls))
+        labels.append(Label(text, (call, height), colour, bold=index == 0))
         if entry.run.outcome.ending is not Ending.OK:
             axes.plot([call], [height], marker="X", markersize=8, color=colour, zorder=4)
+        else:
+            axes.plot([call], [height], marker="o", markersize=4, color=colour, zorder=4)
     label_in_margin(axes, labels)
 
 
-def _label(entry: JudgedRun) -> str:
-    outcome = entry.run.outcome
+def _label(entry: JudgedRun, with_calls: bool) -> str:
+    """The variant, with its calls where others made more or fewer, and how it ended, if early."""
+    run, outcome, name = entry.run, entry.run.outcome, entry.variant
+    if with_calls:
+        name = tr("{name} ({calls})", name=name, calls=Count(run.calls_done, run.plan.work))
     if outcome.ending is Ending.OK:
-        return entry.variant
+        return name
     signal = f" ({outcome.signal})" if outcome.signal else ""
-    return f"{entry.variant}: {tr(outcome.ending)}{signal}"
+    return f"{name}: {tr(outcome.ending)}{signal}"

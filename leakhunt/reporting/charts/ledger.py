@@ -58,7 +58,7 @@ def ledger_figure(report: Report) -> Figure:
     low, high = _reach(report.entries)
     room = _ROOM * max(high - low, 1)
     panels[0].set_xlim((low - (room if low < 0 else 0.02 * room)) / scale, (high + room) / scale)
-    if titles:
+    if any(entry.ledger for entry in report.entries):
         panels[0].set_ylim(len(titles) + 0.6, -0.6)
         panels[0].set_yticks(range(len(titles) + 1), [*titles.values(), tr("RSS, total")])
     for axes in panels[max(len(report.entries) - columns, 0) : len(report.entries)]:
@@ -75,11 +75,13 @@ def no_ledger(entry: JudgedRun) -> str:
 
 
 def _titles(entries: Sequence[JudgedRun]) -> dict[str, str]:
-    """The lines that any ledger has, in their order."""
+    """The lines that are not zero in every ledger, in their order."""
     ledgers = sorted(
         (entry.ledger for entry in entries if entry.ledger), key=lambda each: -len(each.lines)
     )
-    found = {line.name: str(line.title) for ledger in ledgers for line in ledger.lines}
+    lines = [line for ledger in ledgers for line in ledger.lines]
+    sized = {line.name for line in lines if line.size_bytes}
+    found = {line.name: str(line.title) for line in lines if line.name in sized}
     rest = {name: found.pop(name) for name in list(found) if name == "unexplained"}
     return found | rest
 
@@ -112,12 +114,13 @@ def _draw(axes: Axes, entry: JudgedRun, titles: dict[str, str], scale: float) ->
         return
     places = {name: place for place, name in enumerate(titles)}
     for line, (start, end) in zip(ledger.lines, _steps(ledger), strict=True):
-        _bar(
-            axes, places[line.name], start / scale, end / scale, _bar_style(line.name, end - start)
-        )
-        _write(axes, places[line.name], max(start, end) / scale, line.size_bytes)
-        if line is not ledger.lines[-1]:
-            axes.plot([end / scale] * 2, [places[line.name], places[line.name] + 1],
+        if line.name not in places:
+            continue
+        place = places[line.name]
+        _bar(axes, place, start / scale, end / scale, _bar_style(line.name, end - start))
+        _write(axes, place, max(start, end) / scale, line.size_bytes)
+        if place < len(titles) - 1:
+            axes.plot([end / scale] * 2, [place, place + 1],
                       color="#999999", linewidth=0.7, zorder=1)  # fmt: skip
     _bar(axes, len(titles), 0, ledger.growth_bytes / scale, {"color": _TOTAL})
     _write(axes, len(titles), max(ledger.growth_bytes, 0) / scale, ledger.growth_bytes)
@@ -145,11 +148,11 @@ def _write(axes: Axes, place: int, right: float, size: int) -> None:
 
 
 def _title(entry: JudgedRun, ledger: Ledger) -> str:
-    told = named(entry.variant)
+    title = named(entry.variant)
     if not ledger.complete:
-        told = tr("{told} (incomplete: {ending})", told=told, ending=tr(entry.run.outcome.ending))
+        title = tr("{told} (incomplete: {ending})", told=title, ending=tr(entry.run.outcome.ending))
     start, end = entry.run.reading("start"), entry.run.reading("end")
     if start is not None and end is not None:
         first, last = (format_bytes(each.values.get(RSS, 0)) for each in (start, end))
-        told += f"\n{first} → {last}"
-    return told
+        title += f"\n{first} → {last}"
+    return title

@@ -114,12 +114,12 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
     run = entry.run
     count = run.samples_done
     knots = sorted({round(at * (count - 1) / _KNOTS) for at in range(_KNOTS + 1)}) if count else []
-    told: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
+    axes: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
     heard = [spent / _MINUTE for spent in accumulate(run.samples.get(AUDIO, ()))]
     for name, total in (("time", seconds_passed(run)), ("audio", heard)):
         if total:
-            told[name] = [round(total[at], 6) for at in knots]
-    return told
+            axes[name] = [round(total[at], 6) for at in knots]
+    return axes
 
 
 def _curve(entry: JudgedRun, name: str) -> dict[str, list[float]]:

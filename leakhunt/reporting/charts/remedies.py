@@ -112,13 +112,13 @@ def words(point: BoardPoint, work: Work = Work.CALL) -> str:
         if point.saves
         else tr("no significant saving")
     )
-    told = tr(
+    label = tr(
         "{name}\n{saved}, {estimate:.2f} × time",
         name=named(point.name),
         saved=saved,
         estimate=point.time_ratio.estimate,
     )
-    return tr("{told}; results differ", told=told) if point.differs else told
+    return tr("{told}; results differ", told=label) if point.differs else label
 
 
 def _set_axes(axes: Axes, points: Sequence[BoardPoint], scale: float) -> None:

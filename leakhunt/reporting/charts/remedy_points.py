@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from leakhunt.model.attribution import Interval
 from leakhunt.model.report import Cost, Report
-from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
-from leakhunt.model.verdict import Trend
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +53,14 @@ def _trials(report: Report) -> Iterator[BoardPoint]:
 def _variants(report: Report) -> Iterator[BoardPoint]:
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return
-    base, series = report.entries[0], saved_series(report)
+    base = report.entries[0]
     for entry in report.entries[1:]:
-        saved = _saved(base.verdict.trends.get(series), entry.verdict.trends.get(series))
+        saved = report.saved(entry)
         ratio = _ratio(base.cost, entry.cost)
         if saved is not None and ratio is not None:
             difference = entry.difference
             differs = None if difference is None else difference.differing > 0
             yield BoardPoint(entry.variant, saved, ratio, differs)
-
-
-def saved_series(report: Report) -> str:
-    """By which series variants are compared: live memory, or of services what is seen of it."""
-    read = report.entries[0].verdict.trends if report.entries else {}
-    return ANONYMOUS if LIVE_HEAP not in read and ANONYMOUS in read else LIVE_HEAP
-
-
-def _saved(base: Trend | None, trend: Trend | None) -> Interval | None:
-    if base is None or trend is None or base.rate is None or trend.rate is None:
-        return None
-    assert base.rate_low is not None and base.rate_high is not None
-    assert trend.rate_low is not None and trend.rate_high is not None
-    return Interval(
-        base.rate - trend.rate, base.rate_low - trend.rate_high, base.rate_high - trend.rate_low
-    )
 
 
 def _ratio(base: Cost | None, cost: Cost | None) -> Interval | None:

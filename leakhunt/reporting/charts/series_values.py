@@ -59,8 +59,10 @@ def heights(run: Run, name: str) -> Sequence[float]:
         return values
     if name == FAILURES:
         return _failing(values, list(_calls(run)))
-    told = [_figure(name, value, calls) for value, calls in zip(values, _calls(run), strict=True)]
-    return smoothed(told, SMOOTHED_SAMPLES // 2)
+    figures = [
+        _figure(name, value, calls) for value, calls in zip(values, _calls(run), strict=True)
+    ]
+    return smoothed(figures, SMOOTHED_SAMPLES // 2)
 
 
 def _calls(run: Run) -> Iterator[int]:
@@ -88,10 +90,10 @@ def _failing(failures: Sequence[int], calls: Sequence[int]) -> list[float]:
 
 def title(series: Series, work: Work) -> str:
     """The title of what is drawn of a series."""
-    told = _TITLES.get(series.name)
-    if told is None and work is Work.REQUEST:
-        told = _OF_REQUESTS.get(series.name)
-    named = tr(told) if told is not None else _title(series)
+    title = _TITLES.get(series.name)
+    if title is None and work is Work.REQUEST:
+        title = _OF_REQUESTS.get(series.name)
+    named = tr(title) if title is not None else _title(series)
     if series.name == FAILURES:
         return tr("{title} (mean of {count} samples)", title=named, count=SMOOTHED_SAMPLES)
     return smoothed_title(named) if is_absolute(series.name) else named

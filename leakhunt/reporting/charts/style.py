@@ -96,11 +96,11 @@ def _saved(draw: Callable[[], Figure], kind: str) -> bytes:
         figure = draw()
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         stream = io.BytesIO()
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             figure.savefig(stream, format=kind, dpi=_PNG_DOTS_PER_INCH, metadata=metadata)
         # An SVG leaves its glyphs to the reader's fonts; a PNG would show boxes without a word.
-        if kind == "png" and any("missing from font" in str(each.message) for each in told):
+        if kind == "png" and any("missing from font" in str(each.message) for each in caught):
             figure.text(0.01, 0.002, _NO_FONT, fontsize=SMALL, color=SOFT)
             stream = io.BytesIO()
             with warnings.catch_warnings():
@@ -163,7 +163,9 @@ def label_in_margin(axes: Axes, labels: Sequence[Label]) -> None:
             arrowprops={
                 "arrowstyle": "-",
                 "color": label.colour,
-                "linewidth": 0.6,
+                # Dotted and thin: it leads to a label, and is no curve.
+                "linestyle": (0, (1, 4)),
+                "linewidth": 0.8,
                 "alpha": 0.6,
                 "relpos": (0, 0.5),
             },

@@ -53,8 +53,8 @@ def _lines(report: ClaimsReport) -> Iterator[str]:
 def _details(scenario: CheckedScenario) -> Iterator[str]:
     yield ""
     yield "<details>"
-    told = tr("Method: {scenario}", scenario=scenario.name)
-    yield f"<summary>{inside_html(told)}</summary>"
+    text = tr("Method: {scenario}", scenario=scenario.name)
+    yield f"<summary>{inside_html(text)}</summary>"
     yield from claim_details(scenario.claims, pages(scenario))
     if scenario.runs:
         yield ""

@@ -82,12 +82,12 @@ def answer_cell(judged: JudgedCheck) -> str:
 def summary(claims: Iterable[JudgedClaim]) -> str:
     """Which claims have which verdict, in one line: ``Reproduced: A1, A2. ...``."""
     found = list(claims)
-    told = []
+    parts = []
     for verdict, words in _SUMMARIES.items():
         names = [each.claim.id for each in found if each.verdict is verdict]
         if names:
-            told.append(tr("{kind}: {told}.", kind=tr(words), told=tr(", ").join(names)))
-    return " ".join(told) or tr("No claims.")
+            parts.append(tr("{kind}: {told}.", kind=tr(words), told=tr(", ").join(names)))
+    return " ".join(parts) or tr("No claims.")
 
 
 _SUMMARIES: Mapping[ClaimVerdict, str] = {
@@ -126,24 +126,24 @@ def pages(scenario: CheckedScenario) -> dict[str, str]:
 
 def what(check: Check) -> str:
     """``naive: growth of rss``; what is blamed is told as a cause."""
-    told = tr(
+    text = tr(
         MEASURES[check.measure].title,
         series=short_title(check.series),
         names=check.names,
         instrument=check.instrument,
     )
     if check.reference:
-        told = tr("{told}, compared with {reference}", told=told, reference=check.reference)
+        text = tr("{told}, compared with {reference}", told=text, reference=check.reference)
     if check.from_call is not None or check.to_call is not None:
-        told = tr(
+        text = tr(
             "{told}, from call {first} to {last}",
-            told=told,
+            told=text,
             first=check.from_call or 1,
             last=tr("the last") if check.to_call is None else check.to_call,
         )
     if check.variant:
-        told = tr("{variant}: {told}", variant=check.variant, told=told)
-    return tr("cause: {told}", told=told) if check.about is About.CAUSE else told
+        text = tr("{variant}: {told}", variant=check.variant, told=text)
+    return tr("cause: {told}", told=text) if check.about is About.CAUSE else text
 
 
 def limits(check: Check) -> str:
@@ -165,14 +165,14 @@ def measured_cell(judged: JudgedCheck) -> str:
 
 def claimed_cell(claim: JudgedClaim) -> str:
     """The figures as the report put them, on one line."""
-    told = [each.check.claimed for each in claim.checks if each.check.claimed]
-    return tr("; ").join(told or (limits(each.check) for each in claim.checks)) or NOTHING
+    texts = [each.check.claimed for each in claim.checks if each.check.claimed]
+    return tr("; ").join(texts or (limits(each.check) for each in claim.checks)) or NOTHING
 
 
 def measured_cells(claim: JudgedClaim) -> str:
     """What was measured of a claim, on one line; why nothing was, where it was not."""
-    told = dict.fromkeys(map(measured_cell, claim.checks))
-    return tr("; ").join(told) or claim.claim.not_measured
+    texts = dict.fromkeys(map(measured_cell, claim.checks))
+    return tr("; ").join(texts) or claim.claim.not_measured
 
 
 def short_row(claim: JudgedClaim) -> tuple[str, ...]:

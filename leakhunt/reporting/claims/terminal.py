@@ -64,8 +64,8 @@ def _lines(report: ClaimsReport) -> Iterator[Text]:
                 )
         for name, value in inputs(scenario):
             yield Text(f"{scenario.name}{tr(': ')}{name}{tr(': ')}{value}", "dim")
-    if told := unfinished(report):
-        yield Text(told, "bold yellow")
+    if text := unfinished(report):
+        yield Text(text, "bold yellow")
     yield Text(summary(report.claims), "bold")
 
 
@@ -90,5 +90,5 @@ def _checks(claim: Claim) -> Iterator[str]:
     if claim.not_measured:
         yield tr("not measured: {reason}", reason=claim.not_measured)
     for check in claim.checks:
-        told = tr("{what}: {limits}", what=what(check), limits=limits(check))
-        yield tr("{told}; run {run}", told=told, run=check.run)
+        text = tr("{what}: {limits}", what=what(check), limits=limits(check))
+        yield tr("{told}; run {run}", told=text, run=check.run)

@@ -85,15 +85,15 @@ def headings(pair: Pair) -> tuple[str, ...]:
 
 def rows(pair: Pair) -> list[tuple[str, ...]]:
     """One row a figure, under `headings`; then the verdicts and the results."""
-    told: list[tuple[str, ...]] = [
+    cells: list[tuple[str, ...]] = [
         (line_title(line, pair.work), *amounts(line), difference_cell(line), conclusion_cell(line))
         for line in pair.lines
     ]
     verdicts = [verdict_cell(each) for each in pair.verdicts]
     same = tr("the same") if verdicts[0] == verdicts[1] else tr("another")
-    told.append((tr("verdict"), *verdicts, NOTHING, same))
-    told.append((tr("results"), NOTHING, NOTHING, NOTHING, results_cell(pair)))
-    return told
+    cells.append((tr("verdict"), *verdicts, NOTHING, same))
+    cells.append((tr("results"), NOTHING, NOTHING, NOTHING, results_cell(pair)))
+    return cells
 
 
 def verdict_cell(verdicts: Sequence[VerdictCount]) -> str:
@@ -140,11 +140,11 @@ def difference_cell(line: Metric) -> str:
     """``-58.4 [-58.5, -58.3] KiB``, or a ratio."""
     if line.difference is None:
         return NOTHING
-    told = (line.difference.estimate, line.difference.low, line.difference.high)
+    interval = (line.difference.estimate, line.difference.low, line.difference.high)
     if line.name == TIME:
-        estimate, low, high = (f"{each:.3g}" for each in told)
+        estimate, low, high = (f"{each:.3g}" for each in interval)
         return f"{estimate} × [{low}, {high}]"
-    estimate, low, high = (_signed(line, each) for each in told)
+    estimate, low, high = (_signed(line, each) for each in interval)
     return format_interval(estimate, low, high)
 
 
@@ -157,20 +157,20 @@ def short_difference_cell(line: Metric) -> str:
 
 
 def _signed(line: Metric, value: float) -> str:
-    told = _amount(line, value)
-    return f"+{told}" if value > 0 and told not in ("0", "0 B") else told
+    amount = _amount(line, value)
+    return f"+{amount}" if value > 0 and amount not in ("0", "0 B") else amount
 
 
 def short_conclusion_cell(line: Metric) -> str:
     """``▼ grows less``; where nothing shows, what would have."""
-    told = _conclusion(line)
+    conclusion = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
             "{told} (detection limit {would_show_cell})",
-            told=told,
+            told=conclusion,
             would_show_cell=would_show_cell(line),
         )
-    return told
+    return conclusion
 
 
 def _conclusion(line: Metric) -> str:
@@ -187,17 +187,17 @@ def would_show_cell(line: Metric) -> str:
 
 def conclusion_cell(line: Metric) -> str:
     """``▼ grows less``, with what would have been seen or why nothing can be told."""
-    told = _conclusion(line)
+    conclusion = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
             "{told}; detection limit {would_show_cell} (95 % power)",
-            told=told,
+            told=conclusion,
             would_show_cell=would_show_cell(line),
         )
     return (
-        tr("{kind}: {told}", kind=told, told=line.reason)
+        tr("{kind}: {told}", kind=conclusion, told=line.reason)
         if line.conclusion is Conclusion.INCONCLUSIVE
-        else told
+        else conclusion
     )
 
 
@@ -208,18 +208,18 @@ def results_cell(pair: Pair) -> str:
         return tr("not compared") if refused else tr("not in the summary")
     if not pair.results.differing:
         return tr("identical in {compared:,} calls", compared=pair.results.compared)
-    told = tr(
+    text = tr(
         "differ in {differing:,} of {compared:,} calls",
         differing=pair.results.differing,
         compared=pair.results.compared,
     )
     results = pair.results
     if results.worst is None or results.total is None or not results.reference_total:
-        return told
+        return text
     share = 100 * results.total / results.reference_total
     return tr(
         "{told}, by at most {worst}, {share:.2g} % of the total",
-        told=told,
+        told=text,
         worst=format_seconds(results.worst / 1000.0),
         share=share,
     )
@@ -238,11 +238,11 @@ def basis(pair: Pair) -> str:
     for line in pair.lines:
         if line.difference is not None and line.conclusion is not Conclusion.NOT_COMPARABLE:
             about.setdefault(str(line.reason), []).append(str(line.title))
-    told = tr("; ").join(
+    reasons = tr("; ").join(
         tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
         for reason, titles in about.items()
     )
-    return tr("{counts}. {told}", counts=counts, told=told) if told else counts + tr(".")
+    return tr("{counts}. {told}", counts=counts, told=reasons) if reasons else counts + tr(".")
 
 
 def suspect_row(change: SuspectChange, work: Work) -> tuple[str, ...]:

@@ -76,15 +76,15 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
         for change in pair.suspects:
             name, fate, before, after, fingerprint = suspect_row(change, pair.work)
             yield Text(f"  {fate}{tr(': ')}{name} ({before} -> {after}) {fingerprint}")
-        if told := not_hunted(pair):
-            yield Text(f"  {told}", "dim")
+        if text := not_hunted(pair):
+            yield Text(f"  {text}", "dim")
     for line in alone_lines(comparison):
         yield Text(line, "dim")
     refusal = refusal_box(comparison)
     if refusal is not None:
         yield Text(f"! {refusal.title}{tr(': ').rstrip()}", "bold yellow")
         for fact, before, after, consequence, variants in refusal.rows:
-            told = tr(
+            text = tr(
                 "{fact}: {before}; {after}. {what} ({variants})",
                 fact=fact,
                 before=before,
@@ -92,7 +92,7 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
                 what=consequence,
                 variants=variants,
             )
-            yield Text(f"  {told}")
+            yield Text(f"  {text}")
         if not comparison.despite:
             yield Text(
                 "  " + tr("--despite-differences compares anyway, and marks the result."), "dim"

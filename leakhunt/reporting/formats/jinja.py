@@ -35,8 +35,8 @@ def markup(text: str, /, **values: object) -> Markup:
     """A text of a template, which may hold tags; what fills its placeholders is escaped."""
     from markupsafe import Markup
 
-    told = Markup(tr(text))  # noqa: S704 - ours, and the catalogue's
-    return told.format(**values) if values else told
+    translated = Markup(tr(text))  # noqa: S704 - ours, and the catalogue's
+    return translated.format(**values) if values else translated
 
 
 def _markup_of_number(singular: str, plural: str, n: int, /) -> Markup:

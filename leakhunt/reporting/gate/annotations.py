@@ -24,8 +24,8 @@ _MOST_NAMED = 20
 
 def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
     """The lines to print: errors, the gravest first, then one notice on what is within."""
-    told = rows(gated)
-    failed = [row for row in told if row.answer is not GateAnswer.WITHIN_BUDGET]
+    all_rows = rows(gated)
+    failed = [row for row in all_rows if row.answer is not GateAnswer.WITHIN_BUDGET]
     shown = failed if len(failed) <= MOST_ERRORS else failed[: MOST_ERRORS - 1]
     for row in shown:
         yield _error(row, repository)
@@ -35,7 +35,7 @@ def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]
             {"title": "leakhunt"},
             ntr("{n} more: see the job's summary", "{n} more: see the job's summary", hidden),
         )
-    if within := [row for row in told if row.answer is GateAnswer.WITHIN_BUDGET]:
+    if within := [row for row in all_rows if row.answer is GateAnswer.WITHIN_BUDGET]:
         title = ntr("leakhunt: {n} within budget", "leakhunt: {n} within budget", len(within))
         yield _command("notice", {"title": title}, "\n".join(_passes(within)))
 
@@ -50,10 +50,10 @@ def _error(row: GateRow, repository: Repository) -> str:
 
 def _passes(within: list[GateRow]) -> Iterator[str]:
     for row in within[:_MOST_NAMED]:
-        told = tr("{name}: budget {limit}", name=row.name, limit=limit(row))
+        sentence = tr("{name}: budget {limit}", name=row.name, limit=limit(row))
         if power(row) != NOTHING:
-            told += tr("; detection limit {power} (95 % power)", power=power(row))
-        yield told
+            sentence += tr("; detection limit {power} (95 % power)", power=power(row))
+        yield sentence
     hidden = len(within) - _MOST_NAMED
     if hidden > 0:
         yield ntr("and {n} more", "and {n} more", hidden)
@@ -61,8 +61,8 @@ def _passes(within: list[GateRow]) -> Iterator[str]:
 
 def _command(name: str, properties: dict[str, str], message: str) -> str:
     """``::name key=value,key=value::message``, with what would end a part of it escaped."""
-    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{name} {told}::{_data(message)}"
+    fields = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{name} {fields}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -58,9 +58,9 @@ def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, A
     for variant in gated.variants:
         for suspect, acceptance in variant.accepted:
             spot = spot_of(suspect, repository) or scenario_spot(variant, repository)
-            told = accepted_line(suspect, acceptance, variant)
+            text = accepted_line(suspect, acceptance, variant)
             yield {
-                "description": one_line(f"{variant.name}: {told}"),
+                "description": one_line(f"{variant.name}: {text}"),
                 "check_name": accepted_rule_id(variant),
                 "fingerprint": accepted_id(variant, suspect),
                 "severity": "info",
@@ -69,9 +69,9 @@ def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, A
 
 
 def _description(row: GateRow) -> str:
-    told = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
-    kept = [suspect_line(suspect, row.variant) for suspect in row.variant.suspects[:1]]
-    return one_line("; ".join([told, *kept]))
+    text = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
+    suspects = [suspect_line(suspect, row.variant) for suspect in row.variant.suspects[:1]]
+    return one_line("; ".join([text, *suspects]))
 
 
 def _location(spot: Spot | None, variant: VariantResult) -> dict[str, Any]:

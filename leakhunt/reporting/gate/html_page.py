@@ -53,7 +53,7 @@ _COLOURS = {
 }
 # So many points a curve has in the table.
 _POINTS = 48
-_NOT_HELD = mark("none: each variant is judged by itself")
+_NO_COMPARISON = mark("none: each variant is judged by itself")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Link:
 
 def render(gated: GateResult) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
-    told = rows(gated)
-    shown, folded = parted(told)
+    all_rows = rows(gated)
+    shown, folded = parted(all_rows)
     failed = [each for each in by_gravity(gated) if each.answer is not GateAnswer.WITHIN_BUDGET]
     # By identity: run files may hold the same variant twice.
     anchors = {id(variant): f"variant-{number}" for number, variant in enumerate(failed, 1)}
@@ -113,7 +113,7 @@ def render(gated: GateResult) -> bytes:
             if each.accepted and each.answer is GateAnswer.WITHIN_BUDGET
         ],
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
-        sentences=list(_sentences(gated, told)),
+        sentences=list(_sentences(gated, all_rows)),
     )
     return text_bytes(page) + b"\n"
 
@@ -122,7 +122,7 @@ def _facts(gated: GateResult) -> Iterator[tuple[str, str]]:
     """What it was held against, and of what it tells: name and text."""
     if gated.policy:
         yield tr("policy"), gated.policy
-    yield tr("compared with"), gated.against or tr(_NOT_HELD)
+    yield tr("compared with"), gated.against or tr(_NO_COMPARISON)
     runs = [entry.run for variant in gated.variants for entry in variant.entries]
     if runs:
         yield tr("device"), " / ".join(dict.fromkeys(run.plan.device for run in runs))
@@ -147,8 +147,8 @@ def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN_BUDGET:
             yield check.budget.series, str(check.reason)
-    for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
-        yield "", told
+    for text in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
+        yield "", text
 
 
 def _cards(variant: VariantResult) -> list[Card]:
@@ -174,12 +174,12 @@ def _links(pages: Pages, gated: GateResult) -> Iterator[Link]:
     if pages.report:
         yield Link(_url(pages.report), tr("report on {scenario}", scenario=pages.scenario))
     if pages.comparison:
-        told = tr(
+        text = tr(
             "comparison of {scenario} with {against}",
             scenario=pages.scenario,
             against=gated.against,
         )
-        yield Link(_url(pages.comparison), told)
+        yield Link(_url(pages.comparison), text)
 
 
 def _url(path: str) -> str:
@@ -194,5 +194,5 @@ def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"{variant.name}{tr(': ')}{entry.verdict.sentence}"
-            if told := limit_line(entry.verdict):
-                yield f"{variant.name}{tr(': ')}{told}"
+            if line := limit_line(entry.verdict):
+                yield f"{variant.name}{tr(': ')}{line}"

@@ -27,10 +27,10 @@ def accepted_rule_id(variant: VariantResult) -> str:
 
 def answer_id(row: GateRow) -> str:
     """The same for the same sort of budget, variant and suspect, whatever its amount and lines."""
-    told = [suspect.fingerprint for suspect in row.variant.suspects[:1]]
+    parts = [suspect.fingerprint for suspect in row.variant.suspects[:1]]
     if row.check is not None:
-        told += [row.check.budget.extent, "more" if row.check.budget.more else "by itself"]
-    return _digest(row.variant.name, row.series, *told)
+        parts += [row.check.budget.extent, "more" if row.check.budget.more else "by itself"]
+    return _digest(row.variant.name, row.series, *parts)
 
 
 def accepted_id(variant: VariantResult, suspect: Suspect) -> str:
@@ -40,10 +40,10 @@ def accepted_id(variant: VariantResult, suspect: Suspect) -> str:
 
 def numbered(ids: Iterable[str]) -> Iterator[str]:
     """``ID:1``, and ``ID:2`` for the second that is the same: readers drop what they know."""
-    seen: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for each in ids:
-        seen[each] += 1
-        yield f"{each}:{seen[each]}"
+        counted[each] += 1
+        yield f"{each}:{counted[each]}"
 
 
 def _digest(*parts: str) -> str:

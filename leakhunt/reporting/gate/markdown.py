@@ -55,13 +55,13 @@ def render(gated: GateResult) -> bytes:
 def _lines(gated: GateResult) -> Iterator[str]:
     yield f"## leakhunt: {SIGNS[gated.answer]} {escaped(overall(gated))}"
     yield ""
-    held = compared_with(gated)
+    compared = compared_with(gated)
     yield f"**{escaped(counts(gated))}**" + (
-        tr(" ({reason})", reason=escaped(held)) if held else ""
+        tr(" ({reason})", reason=escaped(compared)) if compared else ""
     )
     yield ""
-    told = rows(gated)
-    yield from _tables(told)
+    all_rows = rows(gated)
+    yield from _tables(all_rows)
     for variant in by_gravity(gated):
         if variant.answer is not GateAnswer.WITHIN_BUDGET:
             yield from _failed(variant, gated)
@@ -72,7 +72,7 @@ def _lines(gated: GateResult) -> Iterator[str]:
         yield ""
     for note in gated.notes:
         yield f"- {escaped(str(note))}"
-    yield from _details(gated, told)
+    yield from _details(gated, all_rows)
 
 
 def _tables(table_rows: Sequence[GateRow]) -> Iterator[str]:
@@ -102,8 +102,8 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     yield ""
     yield f"### {SIGNS[variant.answer]} {escaped(variant.name)}"
     yield ""
-    for told in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
-        yield f"- {escaped(told)}"
+    for line in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
+        yield f"- {escaped(line)}"
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN_BUDGET:
             yield f"- {code(check.budget.series)}{tr(': ')}{escaped(str(check.reason))}"
@@ -113,19 +113,19 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
         yield ""
     for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):
         yield from _suspect(number, suspect, variant)
-    if told := more_suspects(variant):
+    if line := more_suspects(variant):
         yield ""
-        yield escaped(told)
+        yield escaped(line)
     yield from _next(variant, gated)
 
 
 def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[str]:
-    kept = keeps(suspect, work_of(variant))
+    amount = keeps(suspect, work_of(variant))
     yield tr(
         "{number}. **{title}**: retains {keeps}",
         number=number,
         title=escaped(str(suspect.title)),
-        keeps=escaped(kept),
+        keeps=escaped(amount),
     )
     frame = suspect.where or suspect.holder
     if frame is not None:
@@ -171,8 +171,8 @@ def _accepted(gated: GateResult) -> Iterator[str]:
         yield tr("Accepted:")
         yield ""
     for variant, suspect, acceptance in found:
-        told = accepted_line(suspect, acceptance, variant)
-        yield f"- {escaped(variant.name)}{tr(': ')}{escaped(told)} ({code(suspect.fingerprint)})"
+        text = accepted_line(suspect, acceptance, variant)
+        yield f"- {escaped(variant.name)}{tr(': ')}{escaped(text)} ({code(suspect.fingerprint)})"
 
 
 def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
@@ -186,8 +186,8 @@ def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     for variant in by_gravity(gated):
         for entry in variant.entries:
             yield f"- {escaped(variant.name)}{tr(': ')}{escaped(str(entry.verdict.sentence))}"
-            if told := limit_line(entry.verdict):
-                yield f"- {escaped(variant.name)}{tr(': ')}{escaped(told)}"
+            if line := limit_line(entry.verdict):
+                yield f"- {escaped(variant.name)}{tr(': ')}{escaped(line)}"
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

@@ -30,11 +30,11 @@ def commands(variant: VariantResult, gated: GateResult) -> Iterator[tuple[str, s
     # A budget of the command line is no file. And what it was compared with may be a file or a
     # revision: nothing tells which.
     if gated.policy and not gated.policy.startswith("--") and not gated.against:
-        asked = f"leakhunt gate --policy {shlex.quote(gated.policy)}"
+        command = f"leakhunt gate --policy {shlex.quote(gated.policy)}"
         # A scenario of the user's own goes by its path, which is not known here.
         is_built_in = plan is not None and plan.source == variant.scenario
         one = f" --scenario {shlex.quote(variant.name)}" if is_built_in else ""
-        yield tr("measure again"), asked + one
+        yield tr("measure again"), command + one
     if plan is not None and plan.load is not None:
         return
     is_known = plan is not None and plan.source == variant.scenario

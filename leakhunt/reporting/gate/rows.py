@@ -87,8 +87,8 @@ def variant_rows(variant: VariantResult) -> Iterator[GateRow]:
     answers = [check.answer for check in variant.checks]
     if variant.reason or not answers or gravest(answers) is not variant.answer:
         # Beside answers of its own, a reason is about what could not be held against a baseline.
-        is_beside = bool(variant.reason and answers)
-        whole = GateAnswer.NOT_MEASURED if is_beside else variant.answer
+        is_extra = bool(variant.reason and answers)
+        whole = GateAnswer.NOT_MEASURED if is_extra else variant.answer
         yield GateRow(variant, whole, _reason(variant), None)
     for check in variant.checks:
         yield GateRow(variant, check.answer, check.reason, check)
@@ -120,10 +120,10 @@ def measured(row: GateRow) -> str:
     check = row.check
     if check is None or (estimate := finite(check.estimate)) is None:
         return NOTHING
-    told, low, high = _amount(row, check, estimate), finite(check.low), finite(check.high)
+    amount, low, high = _amount(row, check, estimate), finite(check.low), finite(check.high)
     if low is None or high is None or low == high:
-        return told
-    return format_interval(told, _bare(check, low), _bare(check, high))
+        return amount
+    return format_interval(amount, _bare(check, low), _bare(check, high))
 
 
 def power(row: GateRow) -> str:
@@ -149,21 +149,21 @@ def sentence(row: GateRow) -> str:
     if row.check is None:
         return str(row.reason)
     if figures_suffice(row):
-        told = tr(
+        text = tr(
             "{series} {measured}, budget {limit}",
             series=row.series,
             measured=measured(row),
             limit=limit(row),
         )
     else:
-        told = tr(
+        text = tr(
             "{series}: {reason}; budget {limit}",
             series=row.series,
             reason=str(row.reason).removesuffix(tr(".")),
             limit=limit(row),
         )
-    seen = tr("; detection limit {power} (95 % power)", power=power(row))
-    return told if power(row) == NOTHING or seen in told else told + seen
+    suffix = tr("; detection limit {power} (95 % power)", power=power(row))
+    return text if power(row) == NOTHING or suffix in text else text + suffix
 
 
 def figures_suffice(row: GateRow) -> bool:
@@ -216,15 +216,15 @@ def overall(gated: GateResult) -> str:
 def counts(gated: GateResult) -> str:
     """``1 over, 3 within``: how many variants have which answer, the gravest first."""
     answers = [variant.answer for variant in by_gravity(gated)]
-    told = [tr(_COUNTED[answer], count=answers.count(answer)) for answer in dict.fromkeys(answers)]
-    return tr(", ").join(told) or tr("no variant")
+    parts = [tr(_COUNTED[answer], count=answers.count(answer)) for answer in dict.fromkeys(answers)]
+    return tr(", ").join(parts) or tr("no variant")
 
 
 def compared_with(gated: GateResult) -> str:
     """The policy and what was compared with; empty where neither has a name."""
-    told = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
-    told += [tr("against {against}", against=gated.against)] if gated.against else []
-    return tr(", ").join(told)
+    parts = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
+    parts += [tr("against {against}", against=gated.against)] if gated.against else []
+    return tr(", ").join(parts)
 
 
 def attempts(variant: VariantResult) -> str:
@@ -245,12 +245,12 @@ def mismatch_line(variant: VariantResult) -> str:
         )
         for each in variant.mismatches
     )
-    told = tr(" | ").join(facts)
-    if not told:
+    line = tr(" | ").join(facts)
+    if not line:
         return ""
     return tr(
         "the baseline is from another environment ({facts}). Measure in the same environment"
         " ('threads' is set in the policy), or replace it with 'leakhunt baseline update"
         " RUN_FOLDER'",
-        facts=told,
+        facts=line,
     )

@@ -111,11 +111,11 @@ def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, A
             spot = spot_of(suspect, repository) or scenario_spot(variant, repository)
             if spot is None:
                 continue
-            told = f"{variant.name}: {accepted_line(suspect, acceptance, variant)}"
+            text = f"{variant.name}: {accepted_line(suspect, acceptance, variant)}"
             yield {
                 "ruleId": accepted_rule_id(variant),
                 "level": "note",
-                "message": _text(told),
+                "message": _text(text),
                 "locations": [_location(spot)],
                 "partialFingerprints": {
                     _FOLLOWED: accepted_id(variant, suspect),
@@ -125,32 +125,32 @@ def _accepted(gated: GateResult, repository: Repository) -> Iterator[dict[str, A
                     {
                         "kind": "external",
                         "status": "accepted",
-                        "justification": one_line(told),
+                        "justification": one_line(text),
                     }
                 ],
             }
 
 
 def _message(row: GateRow) -> str:
-    told = [f"{row.variant.name}: {word(row.answer)}: {sentence(row)}."]
-    told += [f"{suspect_line(suspect, row.variant)}." for suspect in row.variant.suspects]
-    return " ".join(told)
+    sentences = [f"{row.variant.name}: {word(row.answer)}: {sentence(row)}."]
+    sentences += [f"{suspect_line(suspect, row.variant)}." for suspect in row.variant.suspects]
+    return " ".join(sentences)
 
 
 def _invocation(
     gated: GateResult, failed: Sequence[GateRow], repository: Repository
 ) -> dict[str, Any]:
     """Whether all was measured; what was not, and what has no line to stand at."""
-    told = [
+    notifications = [
         {"level": _LEVELS[row.answer], "message": _text(_message(row))}
         for row in failed
         if row.answer is GateAnswer.NOT_MEASURED or place(row.variant, repository) is None
     ]
-    told += [{"level": "note", "message": _text(str(note))} for note in gated.notes]
+    notifications += [{"level": "note", "message": _text(str(note))} for note in gated.notes]
     return {
         "executionSuccessful": all(row.answer is not GateAnswer.NOT_MEASURED for row in failed),
         "exitCode": int(gated.answer),
-        "toolExecutionNotifications": told,
+        "toolExecutionNotifications": notifications,
     }
 
 

@@ -28,11 +28,11 @@ def suspect_line(suspect: Suspect, variant: VariantResult) -> str:
 
     The title of most suspects names the line; it is not told twice.
     """
-    told = tr(
+    text = tr(
         "{title} retains {amount}", title=suspect.title, amount=keeps(suspect, work_of(variant))
     )
     at = suspect_place(suspect)
-    return tr("{told}, at {at}", told=told, at=at) if at and at not in str(suspect.title) else told
+    return tr("{told}, at {at}", told=text, at=at) if at and at not in str(suspect.title) else text
 
 
 def more_suspects(variant: VariantResult) -> str:

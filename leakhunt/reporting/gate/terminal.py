@@ -46,19 +46,19 @@ def gate_lines(gated: GateResult) -> Iterator[Text]:
 
 
 def _lines(gated: GateResult) -> Iterator[Text]:
-    for answer, variant, told in _answers(gated):
+    for answer, variant, text in _answers(gated):
         yield Text.assemble(
-            (word(answer), _STYLES[answer]), " ", (variant.name, "bold"), f"  {told}"
+            (word(answer), _STYLES[answer]), " ", (variant.name, "bold"), f"  {text}"
         )
     for variant in by_gravity(gated):
         yield from _explanations(variant)
     for note in gated.notes:
         yield Text(tr("note: {note}", note=note))
-    held = compared_with(gated)
+    compared = compared_with(gated)
     yield Text.assemble(
         (overall(gated), _STYLES[gated.answer]),
         tr(": {reason}", reason=counts(gated)),
-        (tr(" ({reason})", reason=held) if held else "", "dim"),
+        (tr(" ({reason})", reason=compared) if compared else "", "dim"),
     )
 
 
@@ -78,16 +78,16 @@ def _explanations(variant: VariantResult) -> Iterator[Text]:
     """What explains a variant's answers."""
     named = tr("{kind} {name}", kind=tr("suspect"), name=variant.name)
     for number, suspect in enumerate(variant.suspects[:SHOWN_SUSPECTS], 1):
-        told = f"{suspect_line(suspect, variant)} [{suspect.fingerprint}]"
-        yield Text.assemble((f"{named}  {number}. ", "bold"), told)
+        line = f"{suspect_line(suspect, variant)} [{suspect.fingerprint}]"
+        yield Text.assemble((f"{named}  {number}. ", "bold"), line)
         if suspect.cause is not None:
             remedy = tr("fix: {text}", text=tr(suspect.cause.remedy.text))
             yield Text.assemble((f"{named}  {number}. ", "bold"), remedy)
-    if told := more_suspects(variant):
-        yield Text.assemble((f"{named}  ", "bold"), told)
+    if line := more_suspects(variant):
+        yield Text.assemble((f"{named}  ", "bold"), line)
     for suspect, acceptance in variant.accepted:
         named = tr("{kind} {name}", kind=tr("accepted"), name=variant.name)
-        told = accepted_line(suspect, acceptance, variant)
-        yield Text.assemble((f"{named}  ", "bold"), f"{told} [{suspect.fingerprint}]")
-    for told in filter(None, (mismatch_line(variant), attempts(variant))):
-        yield Text(tr("note: {note}", note=f"{variant.name}: {told}"))
+        line = accepted_line(suspect, acceptance, variant)
+        yield Text.assemble((f"{named}  ", "bold"), f"{line} [{suspect.fingerprint}]")
+    for line in filter(None, (mismatch_line(variant), attempts(variant))):
+        yield Text(tr("note: {note}", note=f"{variant.name}: {line}"))

@@ -121,11 +121,11 @@ def contents_of_report(document: bytes) -> Contents:
         ValueError: it is none; its text says so.
     """
     try:
-        told = json.loads(document)
-        runs = [_mapping(run) for run in told["runs"]]
+        report = json.loads(document)
+        runs = [_mapping(run) for run in report["runs"]]
         first = runs[0] if runs else {}
         return Contents(
-            title=_text(told["title"]),
+            title=_text(report["title"]),
             when=max((_text(run["started_at"]) for run in runs), default=""),
             variants=tuple(map(_variant, runs)),
             weights=_text(_mapping(first.get("facts", {})).get("weights", "")),

@@ -118,8 +118,8 @@ _LAST = {Work.CALL: mark("{right:,} calls"), Work.REQUEST: mark("{right:,} reque
 
 def heading(state: LiveState) -> str:
     """``naive: call 120 of 250, 18.4 ms/call, measuring``."""
-    told = (_OF_PLANNED if state.planned else _SO_FAR)[state.work]
-    parts = [tr(told, name=state.name, calls=state.calls, planned=state.planned)]
+    template = (_OF_PLANNED if state.planned else _SO_FAR)[state.work]
+    parts = [tr(template, name=state.name, calls=state.calls, planned=state.planned)]
     if state.seconds_per_call is not None:
         nanoseconds = state.seconds_per_call * _NANOSECONDS
         parts.append(format_rate(nanoseconds, Unit.NANOSECONDS, state.work))
@@ -146,11 +146,11 @@ def figures(panel: Panel, width: int, work: Work = Work.CALL) -> str:
 
 def closing(state: LiveState) -> str:
     """What the dots are, and that a rate so far is no verdict."""
-    told = tr("growth rates so far, not a verdict; Ctrl-C stops and reports")
+    text = tr("growth rates so far, not a verdict; Ctrl-C stops and reports")
     return (
-        tr("dots: {faint}; {told}", faint=tr(", ").join(state.faint), told=told)
+        tr("dots: {faint}; {told}", faint=tr(", ").join(state.faint), told=text)
         if state.faint
-        else told
+        else text
     )
 
 
@@ -214,8 +214,8 @@ def _ticks(height: int) -> tuple[int, ...]:
 
 def _limits(curves: Sequence[Curve], right: int) -> tuple[float, float]:
     """Bottom and top: all that was judged, with zero; the warm-up only where there is no more."""
-    seen = [height for curve in curves for height in _seen(curve, right)]
-    low, high = min(seen, default=0.0), max(seen, default=0.0)
+    visible_heights = [height for curve in curves for height in _seen(curve, right)]
+    low, high = min(visible_heights, default=0.0), max(visible_heights, default=0.0)
     low, high = min(low, 0.0), max(high, 0.0)
     missing = max(_LEAST_SPAN - (high - low), 0.0) / 2
     margin = _MARGIN * max(high - low, _LEAST_SPAN)
@@ -256,13 +256,13 @@ def _styled(style: str, text: str, width: int) -> str:
 
 def _cut(text: str, width: int) -> str:
     """As much of `text` as fits; what would steer the terminal is shown as ``?``."""
-    kept = []
+    retained = []
     for shown in visible(text):
         width -= _columns(shown)
         if width < 0:
             break
-        kept.append(shown)
-    return "".join(kept)
+        retained.append(shown)
+    return "".join(retained)
 
 
 def _columns(character: str) -> int:

@@ -18,7 +18,7 @@ Format history
         warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
         before, after and saved of a trial are null where an allocator does not tell what is in use
         (its unread says why); its rounding; allocators, the boards
-        of those that were tried.
+        of those that were tried; conclusion: what several variants mean for a service.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class ReportJson:
     trials: tuple[RemedyTrial, ...]
     claims: tuple[JudgedClaim, ...]
     allocators: tuple[AllocatorBoard, ...]
+    conclusion: tuple[Text, ...]
 
 
 def render(report: Report) -> bytes:
@@ -101,6 +102,7 @@ def render(report: Report) -> bytes:
             report.trials,
             report.claims,
             report.allocators,
+            report.conclusion,
         )
         return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 

@@ -48,10 +48,10 @@ def _suite(scenario: str, entries: Sequence[JudgedRun]) -> Element:
         for name, value in _properties([entry.run for entry in entries])
     )
     suite.append(properties)
-    seen: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for entry in entries:
-        seen[entry.variant] += 1
-        suite.append(_case(entry, seen[entry.variant]))
+        counted[entry.variant] += 1
+        suite.append(_case(entry, counted[entry.variant]))
     count(suite)
     return suite
 
@@ -83,9 +83,9 @@ def _case(entry: JudgedRun, turn: int) -> Element:
     answer = _answer(entry)
     if answer is not None:
         case.append(answer)
-    told = f"{verdict_cell(entry)} after {run.calls_done} {run.plan.work}s."
-    told += f" {entry.verdict.sentence} {limit_line(entry.verdict)}".rstrip()
-    case.append(element("system-out", told))
+    text = f"{verdict_cell(entry)} after {run.calls_done} {run.plan.work}s."
+    text += f" {entry.verdict.sentence} {limit_line(entry.verdict)}".rstrip()
+    case.append(element("system-out", text))
     return case
 
 
@@ -95,8 +95,8 @@ def _answer(entry: JudgedRun) -> Element | None:
     if outcome.ending is Ending.CRASHED:
         return element("error", _summary(entry), type="crashed", message=str(outcome.reason))
     if not entry.run.samples_done:
-        told = str(outcome.reason or verdict.sentence)
-        return element("error", _summary(entry), type="nothing measured", message=told)
+        text = str(outcome.reason or verdict.sentence)
+        return element("error", _summary(entry), type="nothing measured", message=text)
     if verdict.status is Status.LEAK:
         return element("failure", _summary(entry), type=verdict.kind, message=str(verdict.sentence))
     if outcome.ending in (Ending.KILLED, Ending.TIMEOUT):

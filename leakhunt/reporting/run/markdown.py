@@ -64,13 +64,17 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"**{_escaped(summary(report))}**"
     yield ""
+    for sentence in report.conclusion:
+        yield f"- {_escaped(str(sentence))}"
+    if report.conclusion:
+        yield ""
     titles = tuple(map(tr, (*_SHORT_HEADINGS, *_LAST_HEADINGS[work_of(report)])))
     yield from _table(titles, (_short_row(entry, report) for entry in report.entries))
     yield ""
     for entry in report.entries:
         for card in cards(entry)[:1]:
-            told = f"{card.title}{tr(', ')}{card.keeps}"
-            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(told)}"
+            heading = f"{card.title}{tr(', ')}{card.keeps}"
+            yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(heading)}"
     for entry in report.entries:
         if entry.verdict.warns:
             yield f"- {_escaped(entry.variant)}{tr(': ')}{_escaped(limit_line(entry.verdict))}"
@@ -81,8 +85,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _table(tuple(map(tr, CLAIM_HEADINGS)), map(claim_row, report.claims))
         yield ""
     yield "<details>"
-    told = tr("Verdicts, figures, suspects and fixes in full")
-    yield f"<summary>{_html(told)}</summary>"
+    heading = tr("Verdicts, figures, suspects and fixes in full")
+    yield f"<summary>{_html(heading)}</summary>"
     yield ""
     yield from _details(report)
     yield ""
@@ -111,8 +115,8 @@ def _details(report: Report) -> Iterator[str]:
     for entry in report.entries:
         sentence = _escaped(str(entry.verdict.sentence))
         yield f"- {sign(entry.verdict)} **{_escaped(entry.variant)}**{tr(': ')}{sentence}"
-        if told := limit_line(entry.verdict):
-            yield f"  - {_escaped(told)}"
+        if text := limit_line(entry.verdict):
+            yield f"  - {_escaped(text)}"
         for line in peak_lines(entry):
             yield f"  - {_escaped(line)}"
     yield ""
@@ -172,8 +176,8 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
     if found:
         yield ""
         yield "<details>"
-        told = tr("Leak suspects: {variant}", variant=entry.variant)
-        yield f"<summary>{_html(told)}</summary>"
+        heading = tr("Leak suspects: {variant}", variant=entry.variant)
+        yield f"<summary>{_html(heading)}</summary>"
         yield ""
     for card in found:
         yield tr(
@@ -204,10 +208,10 @@ def _ledger(entry: JudgedRun) -> Iterator[str]:
     growth = format_bytes(entry.ledger.growth_bytes)
     yield ""
     yield "<details>"
-    told = tr(
+    heading = tr(
         "RSS growth of {growth} by kind of memory: {variant}", growth=growth, variant=entry.variant
     )
-    yield f"<summary>{_html(told)}</summary>"
+    yield f"<summary>{_html(heading)}</summary>"
     yield ""
     lines = ((str(line.title), format_bytes(line.size_bytes)) for line in entry.ledger.lines)
     yield from _table((tr("kind of memory"), tr("size")), lines)

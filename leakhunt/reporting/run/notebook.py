@@ -62,12 +62,12 @@ def _text(text: str) -> str:
 
 def _answer(run: Run, verdict: Verdict | None) -> str:
     if verdict is None:
-        told = tr(
+        text = tr(
             "instrumented by {instrument} for {calls_done:,} calls; not judged",
             instrument=run.plan.instrument,
             calls_done=run.calls_done,
         )
-        return _text(told)
+        return _text(text)
     return f"{sign(verdict)} {_text(tr(verdict.kind))}"
 
 
@@ -101,14 +101,14 @@ def _curve(run: Run, series: str) -> str:
     warm_up = _across(calls[first - 1], calls) if first else 0.0
     units = {each.name: each.unit for each in run.series}
     least, more = (format_amount(value, units[series]) for value in (low, high - low))
-    told = tr(
+    text = tr(
         _IN[run.plan.work],
         series=short_title(series),
         least=least,
         more=more,
         calls_done=run.calls_done,
     )
-    caption = tr("{told}; shaded: warm-up", told=told) if first else told
+    caption = tr("{told}; shaded: warm-up", told=text) if first else text
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_text(caption)}"'
         f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'

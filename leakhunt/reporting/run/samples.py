@@ -101,8 +101,8 @@ def _schema(report: Report, names: Mapping[str, Series]) -> Any:
     kinds = dict(zip(KEYS, (whole, text, text, whole, whole, truth), strict=True))
     fields = [pyarrow.field(name, kind, nullable=False) for name, kind in kinds.items()]
     for name, series in names.items():
-        told = {"unit": series.unit, "title": series.title, "blind_to": series.blind_to}
-        metadata = {key: _utf8(value) for key, value in told.items()}
+        facts = {"unit": series.unit, "title": series.title, "blind_to": series.blind_to}
+        metadata = {key: _utf8(value) for key, value in facts.items()}
         fields.append(pyarrow.field(_utf8(column(name)), whole, metadata=metadata))
     return pyarrow.schema(fields, metadata={"generator": _utf8(report.generator)})
 

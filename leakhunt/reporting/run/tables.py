@@ -20,7 +20,6 @@ from leakhunt.model.series import (
     short_title,
 )
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.reporting.charts.remedy_points import saved_series
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
 
@@ -128,12 +127,12 @@ def difference_cell(entry: JudgedRun) -> str:
         return NOTHING
     if not difference.differing:
         return tr("identical in {compared} calls", compared=difference.compared)
-    told = tr(
+    text = tr(
         "differ in {differing} of {compared} calls",
         differing=difference.differing,
         compared=difference.compared,
     )
-    return told + _amount_apart(difference)
+    return text + _amount_apart(difference)
 
 
 def short_difference_cell(entry: JudgedRun) -> str:
@@ -203,7 +202,7 @@ def remedies(report: Report) -> tuple[RemedyRow, ...]:
     """One a variant other than the reference, where both can be compared."""
     if not report.entries or report.entries[0].variant != report.entries[0].run.plan.reference:
         return ()
-    read, work, series = report.entries[0].verdict.trends, work_of(report), saved_series(report)
+    read, work, series = report.entries[0].verdict.trends, work_of(report), report.saved_series
     return tuple(
         RemedyRow(
             entry.variant,
@@ -225,9 +224,9 @@ def _saving(base: Trend | None, trend: Trend | None, work: Work) -> str:
     if trend.rate_high < base.rate_low:
         saved = base.rate - trend.rate
         share = f"{tr(', ')}{100 * saved / base.rate:.0f} %" if base.rate > 0 else ""
-        told = format_rate(saved, base.unit, work)
+        amount = format_rate(saved, base.unit, work)
         return tr(
-            "{saved} of {title}{share}", saved=told, title=short_title(base.series), share=share
+            "{saved} of {title}{share}", saved=amount, title=short_title(base.series), share=share
         )
     if trend.rate_low > base.rate_high:
         return tr(

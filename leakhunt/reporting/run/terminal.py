@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -56,12 +57,15 @@ def summary_table(report: Report) -> Table:
     }
     per = _PER[work_of(report)]
     table.add_column(tr("variant"), no_wrap=True)
-    table.add_column(tr("verdict"), min_width=9, overflow="fold")
+    verdicts = [verdict_cell(entry) for entry in report.entries]
+    # Wrapped between words, never within one.
+    longest = max((cell_len(each) for cell in verdicts for each in cell.split()), default=0)
+    table.add_column(tr("verdict"), min_width=max(longest, 9))
     for title in rates.values():
         table.add_column(tr(per, title=tr(title)), justify="right", no_wrap=True)
     table.add_column(tr(per, title=tr("time")), justify="right", no_wrap=True)
     is_soak = work_of(report) is Work.REQUEST
-    table.add_column(tr("failed") if is_soak else tr("results"), no_wrap=True, min_width=9)
+    table.add_column(tr("failed") if is_soak else tr("results"))
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(
@@ -98,8 +102,8 @@ def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:
     verdict, style = entry.verdict, _style(entry.verdict)
     named = (f"{sign(verdict)} {entry.variant}{tr(': ')}", style)
     yield Text.assemble(named, str(verdict.sentence))
-    if told := limit_line(verdict):
-        yield Text(f"  {told}", _WARNING if verdict.warns else "")
+    if limit := limit_line(verdict):
+        yield Text(f"  {limit}", _WARNING if verdict.warns else "")
     for line in short_peak_lines(entry):
         yield Text(f"  {line}")
 
@@ -112,6 +116,14 @@ def visible_line(line: Text) -> Text:
     """A line of which nothing steers the terminal; its styles stay where they are."""
     line.plain = visible(line.plain)
     return line
+
+
+def conclusion_lines(report: Report) -> Iterator[Text]:
+    """What it all means for a service, where several variants were measured."""
+    if report.conclusion:
+        yield Text(tr("For a service:"), "bold")
+        for sentence in report.conclusion:
+            yield visible_line(Text(f"  {sentence}"))
 
 
 def suspect_lines(report: Report) -> Iterator[Text]:

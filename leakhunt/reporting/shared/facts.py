@@ -76,23 +76,23 @@ def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
 def calls_fact(run: Run) -> str:
     """How many calls there were, and how they were sampled."""
     warm_up = run.calls[run.judged_from - 1] if run.judged_from and run.calls else 0
-    told = tr(
+    text = tr(
         "{calls_done}; the first {warm_up} are warm-up",
         calls_done=run.calls_done,
         warm_up=warm_up,
     )
     if run.calls_per_sample > 1:
-        told += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
+        text += tr(_EVERY[run.plan.work], calls_per_sample=run.calls_per_sample)
     if run.pauses:
-        told += tr("; load paused for each in-process reading")
+        text += tr("; load paused for each in-process reading")
     if run.collects:
         look = run.reading("collected")
         cost = look.values.get("collect_ns", 0) if look is not None else 0
-        told += tr(
+        text += tr(
             "; gc.collect() before each reading, {cost} each",
             cost=format_seconds(cost / 1e9),
         )
-    return told
+    return text
 
 
 def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:

@@ -28,17 +28,17 @@ from leakhunt.text.language import mark, tr
 
 def summary(report: Report) -> str:
     """Who leaks and who does not, in one line: ``Leaks: naive. Does not leak: fixed-shape.``."""
-    told = []
+    sentences = []
     for status, words in _SUMMARIES.items():
         names = Counter(e.variant for e in report.entries if e.verdict.status is status)
         if names:
             each = tr(", ").join(_often(name, count) for name, count in names.items())
-            told.append(tr("{kind}: {told}.", kind=tr(words), told=each))
+            sentences.append(tr("{kind}: {told}.", kind=tr(words), told=each))
     filling = Counter(e.variant for e in report.entries if e.verdict.warns)
     if filling:
         each = tr(", ").join(_often(name, count) for name, count in filling.items())
-        told.append(tr("{kind}: {told}.", kind=tr("Memory fills the limit"), told=each))
-    return " ".join(told) or tr("Not measured.")
+        sentences.append(tr("{kind}: {told}.", kind=tr("Memory fills the limit"), told=each))
+    return " ".join(sentences) or tr("Not measured.")
 
 
 def _often(name: str, count: int) -> str:
@@ -90,8 +90,8 @@ def _first_of(kind: str) -> tuple[str, ...]:
 def shown_series(kind: str, read: Collection[str], leaking: Collection[str]) -> str:
     """The series of a run to be shown where there is room for one; empty where none was read."""
     order = (*_first_of(kind), *headline_series())
-    told = [name for name in order if name in leaking] + [name for name in order if name in read]
-    return next(iter(told), "")
+    names = [name for name in order if name in leaking] + [name for name in order if name in read]
+    return next(iter(names), "")
 
 
 def main_series(run: Run, verdict: Verdict | None) -> str:

@@ -22,7 +22,7 @@ LOAD_HEADINGS = (
     mark("users"),
 )
 # What happened to a service meanwhile.
-_TOLD_NOTES = ("restarted", "resumed", "lost-inside", "not-quiet")
+_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet")
 
 
 def work_of(report: Report) -> Work:
@@ -75,7 +75,7 @@ def load_lines(report: Report) -> Iterator[str]:
                 text=text,
             )
         for note in entry.run.notes:
-            if note.get("kind") in _TOLD_NOTES:
+            if note.get("kind") in _NOTED_KINDS:
                 yield tr("{variant}: {text}", variant=entry.variant, text=note.get("text", ""))
 
 

@@ -29,8 +29,8 @@ def peak_lines(entry: JudgedRun) -> Iterator[str]:
     if entry.peak is not None:
         yield tr("{sentence}.", sentence=str(entry.peak.sentence))
     if entry.recommended_limit is not None:
-        told = str(entry.recommended_limit.sentence)
-        yield told if told.endswith((".", "。")) else tr("{sentence}.", sentence=told)
+        sentence = str(entry.recommended_limit.sentence)
+        yield sentence if sentence.endswith((".", "。")) else tr("{sentence}.", sentence=sentence)
 
 
 def short_peak_lines(entry: JudgedRun) -> Iterator[str]:

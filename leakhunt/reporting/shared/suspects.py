@@ -36,7 +36,7 @@ TRIAL_HEADINGS = (
     mark("results"),
 )
 
-_WHOSE = {
+_OWNERS = {
     Origin.YOURS: mark("your code"),
     Origin.LIBRARY: mark("a library"),
     Origin.INTERPRETER: mark("the interpreter"),
@@ -97,10 +97,12 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
         yield from _facts_of_cycle(suspect.cycle, suspect.where)
     if suspect.holder is not None:
         yield tr("in"), str(suspect.holder)
-    yield tr("owner"), tr(_WHOSE[suspect.origin])
+    yield tr("owner"), tr(_OWNERS[suspect.origin])
     yield tr("evidence"), tr("; ").join(map(str, suspect.evidence))
     if suspect.cause is not None:
         yield tr("reason"), tr(suspect.cause.reason)
+        if versions := [each for each in suspect.cause.distributions if set(each) & set("<>=")]:
+            yield tr("affected versions"), ", ".join(versions)
         yield tr("fix"), tr(suspect.cause.remedy.text)
         if plan is not None:
             yield tr("verify"), _verify(suspect.cause, plan)
@@ -139,22 +141,22 @@ def keeps(suspect: Suspect, work: Work) -> str:
     """What it keeps per call or request, and where that ends."""
     if suspect.bytes_per_call is None:
         return tr(_EACH[work], per_call=suspect.per_call)
-    told = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
+    amount = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
     if suspect.cycle is not None:
         share = min(suspect.share or 0.0, 1.0)
         return tr(
-            "{rate} until collected, {share:.0%} of the cyclic garbage", rate=told, share=share
+            "{rate} until collected, {share:.0%} of the cyclic garbage", rate=amount, share=share
         )
     if suspect.share is not None:
-        told += tr(", {share:.0%} of the growth", share=suspect.share)
+        amount += tr(", {share:.0%} of the growth", share=suspect.share)
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
         ceiling = format_bytes(suspect.ceiling_bytes)
-        told += tr(
+        amount += tr(
             _BOUNDED[work],
             ceiling=ceiling,
             ceiling_calls=suspect.ceiling_calls,
         )
-    return told
+    return amount
 
 
 def _verify(cause: Cause, plan: Plan) -> str:
@@ -174,8 +176,8 @@ def _verify_by_test(cause: Cause, test: str) -> str:
     settings = "".join(f"{name}={value} " for name, value in cause.remedy.environment.items())
     if settings:
         return f"{settings}pytest --leakhunt {shlex.quote(test)}"
-    told = tr(cause.verify)
-    return tr("repeat the test with more calls") if _TARGET in told else told
+    text = tr(cause.verify)
+    return tr("repeat the test with more calls") if _TARGET in text else text
 
 
 def _verify_under_load(cause: Cause) -> str:
@@ -264,6 +266,6 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
 
 
 def _rate_interval(interval: Interval) -> str:
-    told = (interval.estimate, interval.low, interval.high)
-    estimate, low, high = (format_rate(each, Unit.BYTES) for each in told)
+    interval_bounds = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (format_rate(each, Unit.BYTES) for each in interval_bounds)
     return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)

@@ -95,20 +95,20 @@ def test_what_the_function_raises_is_an_outcome(error: BaseException) -> None:
 
 
 def test_arguments_are_given_by_the_names_of_the_parameters() -> None:
-    seen: list[int] = []
+    calls: list[int] = []
 
     class Handler:
         def __call__(self, call: int, retries: int = 3) -> None:
-            seen.append(call + retries)
+            calls.append(call + retries)
 
     leakhunt.run(Handler(), calls=4, in_process=True, formats=None, out="one")
-    assert seen == [3, 4, 5, 6]
+    assert calls == [3, 4, 5, 6]
 
     async def handle() -> None:
-        seen.append(-1)
+        calls.append(-1)
 
     leakhunt.run(handle, calls=4, in_process=True, formats=None, out="two")
-    assert seen[4:] == [-1] * 4
+    assert calls[4:] == [-1] * 4
     with pytest.raises(UsageError, match="user"):
         leakhunt.run(lambda user, password: None, in_process=True, out="three")
     assert not Path("three").exists()

@@ -135,11 +135,11 @@ def test_every_verdict_from_real_runs(leakhunt: Leakhunt, demo: Path, tmp_path: 
         "BESIDE": "reproduced", "GONE": "not measured", "GPU": "not measured",
         "NEVER": "not measured",
     }  # fmt: skip
-    told = reasons(out)
-    assert told["BROKEN"].startswith("broken: crashed after 0 calls. ValueError: no")
-    assert told["GONE"] == "gone.py: scenario file not found. Check the path"
-    assert told["GPU"] == "needs a CUDA GPU"
-    assert "needs 50" in told["OPEN"]
+    found = reasons(out)
+    assert found["BROKEN"].startswith("broken: crashed after 0 calls. ValueError: no")
+    assert found["GONE"] == "gone.py: scenario file not found. Check the path"
+    assert found["GPU"] == "needs a CUDA GPU"
+    assert "needs 50" in found["OPEN"]
     assert "[1/6] demo, both: leakhunt run scenario.py:naive,fixed --calls 300" in done.stdout
     assert "Reproduced: HOLDS, ENDED, BESIDE." in done.stdout
     assert done.stdout.splitlines()[-1] == "out/claims.html"
@@ -176,22 +176,22 @@ command = "run scenario.py:slow --calls 100"
     slow = out / "demo-second" / "slow.run.jsonl"
     wait_until(lambda: slow.exists() and b'"sample"' in slow.read_bytes(), process)
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted. Resume with: leakhunt claims {demo} --out out --format md\n" in told
+    assert f"interrupted. Resume with: leakhunt claims {demo} --out out --format md\n" in output
     assert verdicts(out) == {"A": "reproduced", "B": "not measured"}
     assert "Interrupted: claims without runs are not measured." in (out / "claims.md").read_text(
         "utf-8"
     )
     assert not (out / "claims.html").exists()
 
-    kept = slow.read_bytes()
+    content = slow.read_bytes()
     done = leakhunt("claims", demo, "--out", "out", "--format", "md")
     assert done.returncode == 0, done.stderr
     assert verdicts(out) == {"A": "reproduced", "B": "reproduced"}
     assert done.stdout.count("exists already, not repeated") == 1
     assert "moved to demo-second.aside-1" in done.stdout
-    assert (out / "demo-second.aside-1" / "slow.run.jsonl").read_bytes() == kept
+    assert (out / "demo-second.aside-1" / "slow.run.jsonl").read_bytes() == content
 
 
 def test_another_command_under_the_same_name_is_run_anew(
@@ -219,9 +219,9 @@ def test_where_nothing_could_be_measured_the_exit_code_says_so(
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     code = main(["claims", *map(str, arguments)])
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 1
-    return code, told.err
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    return code, output.err
 
 
 def test_what_cannot_be_is_told_in_one_line(
@@ -232,29 +232,29 @@ def test_what_cannot_be_is_told_in_one_line(
         2, "leakhunt: 'fsmn': no such scenario or claims file. List them with"
         " 'leakhunt claims --list'\n",
     )  # fmt: skip
-    code, told = refused(capsys, "null")
-    assert (code, told) == (
+    code, error = refused(capsys, "null")
+    assert (code, error) == (
         2,
         "leakhunt: null: claims.toml not found. Choose a scenario with claims\n",
     )
-    code, told = refused(capsys, demo, "--id", "HOLD")
-    assert code == 2 and "did you mean 'HOLDS'?" in told
-    code, told = refused(capsys, demo, demo / "claims.toml")
-    assert code == 2 and "two scenarios are named demo" in told
+    code, error = refused(capsys, demo, "--id", "HOLD")
+    assert code == 2 and "did you mean 'HOLDS'?" in error
+    code, error = refused(capsys, demo, demo / "claims.toml")
+    assert code == 2 and "two scenarios are named demo" in error
     (tmp_path / "file").write_text("")
-    code, told = refused(capsys, demo, "--out", "file")
-    assert code == 7 and "file: File exists" in told
+    code, error = refused(capsys, demo, "--out", "file")
+    assert code == 7 and "file: File exists" in error
     (tmp_path / "claims.md").write_text("mine")
-    code, told = refused(capsys, demo, "--out", ".")
-    assert code == 7 and "claims.md was not written by 'leakhunt claims'" in told
+    code, error = refused(capsys, demo, "--out", ".")
+    assert code == 7 and "claims.md was not written by 'leakhunt claims'" in error
     assert (tmp_path / "claims.md").read_text() == "mine"
     (demo / "claims.toml").write_text(ALL.replace('"growth"', '"grow"'))
-    code, told = refused(capsys, demo)
+    code, error = refused(capsys, demo)
     wrong = "claim HOLDS, check 1: measure: unknown value 'grow' (did you mean 'growth'?)"
-    assert code == 6 and wrong in told
+    assert code == 6 and wrong in error
     (demo / "claims.toml").unlink()
-    code, told = refused(capsys, demo)
-    assert code == 2 and "claims.toml not found" in told
+    code, error = refused(capsys, demo)
+    assert code == 2 and "claims.toml not found" in error
 
 
 def test_the_list_runs_nothing(
@@ -262,9 +262,9 @@ def test_the_list_runs_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["claims", "--list", str(demo / "claims.toml")]) == 0
-    told = capsys.readouterr().out
-    assert "HOLDS  claim HOLDS (a report)" in told
-    assert "gpu: leakhunt run scenario.py:naive (needs a GPU)" in told
+    output = capsys.readouterr().out
+    assert "HOLDS  claim HOLDS (a report)" in output
+    assert "gpu: leakhunt run scenario.py:naive (needs a GPU)" in output
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 

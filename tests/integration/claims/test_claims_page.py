@@ -49,13 +49,13 @@ def test_the_page_is_accessible_fits_its_window_and_asks_for_nothing(
         color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
     )
     page = context.new_page()
-    told: list[str] = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("dialog", lambda dialog: told.append(dialog.message))
-    page.on("request", lambda request: told.append(request.url))
+    texts: list[str] = []
+    page.on("console", lambda message: texts.append(message.text))
+    page.on("pageerror", lambda error: texts.append(str(error)))
+    page.on("dialog", lambda dialog: texts.append(dialog.message))
+    page.on("request", lambda request: texts.append(request.url))
     page.goto(file.as_uri())
-    assert told == [file.as_uri()]
+    assert texts == [file.as_uri()]
     broken = axe.run(page)["violations"]
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in broken] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

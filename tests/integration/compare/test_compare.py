@@ -64,12 +64,12 @@ def test_two_versions_are_compared_in_every_format(
 
 
 def test_another_seed_is_refused_unless_asked_for(leakhunt: Leakhunt, runs: Path) -> None:
-    asked = ("compare", runs / "leaks", runs / "seeded")
-    refused = leakhunt(*asked, "--out", "refused")
+    command = ("compare", runs / "leaks", runs / "seeded")
+    refused = leakhunt(*command, "--out", "refused")
     assert refused.returncode == 9
     assert "call: not comparable, the runs differ in: seed: 0 and 3." in refused.stdout
     assert "--despite-differences" in refused.stdout
-    despite = leakhunt(*asked, "--out", "despite", "--despite-differences")
+    despite = leakhunt(*command, "--out", "despite", "--despite-differences")
     assert despite.returncode == 0
     assert "call (despite differences): growth in seeded, live heap" in despite.stdout
 
@@ -115,7 +115,7 @@ def test_a_damaged_file_in_a_folder_is_left_out_and_told(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "exit_code", "told"),
+    ("arguments", "exit_code", "expected"),
     [
         (["leaks"], 2, "compare needs two or more paths: the baseline first"),
         (["leaks", "nowhere"], 2, "nowhere: run file or folder not found"),
@@ -143,7 +143,12 @@ def test_a_damaged_file_in_a_folder_is_left_out_and_told(
     ],
 )
 def test_wrong_input_is_told_in_one_line(
-    leakhunt: Leakhunt, runs: Path, tmp_path: Path, arguments: list[str], exit_code: int, told: str
+    leakhunt: Leakhunt,
+    runs: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    exit_code: int,
+    expected: str,
 ) -> None:
     for name in ("leaks", "fixed"):
         shutil.copytree(runs / name, tmp_path / name)
@@ -159,7 +164,7 @@ def test_wrong_input_is_told_in_one_line(
     assert (done.returncode, done.stdout) == (exit_code, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("leakhunt: ")
-    assert told in line
+    assert expected in line
     assert (tmp_path / "note.txt").read_text() == "mine"
     assert not (tmp_path / "reports").exists()
 

@@ -171,7 +171,7 @@ def test_what_is_no_baseline_is_told_in_a_line(leakhunt: Leakhunt, tmp_path: Pat
         whole.read_text().replace(f'"format":{run_file.FORMAT}', '"format":99', 1)
     )
     (tmp_path / "empty").mkdir()
-    for words, code, told in (
+    for words, code, expected in (
         (("save", "short.run.jsonl"), 4, "45 measured samples; needs 50"),
         (("save", "whole.run.jsonl", "copy.run.jsonl"), 2, "are the same run"),
         (("save", "broken.run.jsonl"), 6, "not a leakhunt run file"),
@@ -182,7 +182,7 @@ def test_what_is_no_baseline_is_told_in_a_line(leakhunt: Leakhunt, tmp_path: Pat
         (("show", "empty"), 4, "no baseline found"),
     ):
         done = leakhunt("baseline", *words)
-        assert (done.returncode, told in done.stderr) == (code, True), (words, done.stderr)
+        assert (done.returncode, expected in done.stderr) == (code, True), (words, done.stderr)
         assert done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / PLACE).exists()
 
@@ -194,7 +194,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written_over_it(
     leakhunt("baseline", "save", "runs")
     (file,) = (tmp_path / PLACE).glob("*/*.toml")
     whole = file.read_bytes()
-    for damaged, told in (
+    for damaged, expected in (
         (
             whole.replace(b"verdict", b"<<<<<<< HEAD\nverdict", 1),
             ":7: invalid TOML (<<<<<<<: unresolved",
@@ -205,7 +205,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written_over_it(
         file.write_bytes(damaged)
         for words in (("show",), ("show", file), ("update", "runs")):
             done = leakhunt("baseline", *words)
-            assert (done.returncode, told in done.stderr) == (6, True), done.stderr
+            assert (done.returncode, expected in done.stderr) == (6, True), done.stderr
             assert done.stderr.count("\n") == 1
             assert file.read_bytes() == damaged
     file.write_bytes(whole)
@@ -279,11 +279,11 @@ def test_branches_that_renew_one_variant_conflict_and_the_marks_are_named(
     assert "<<<<<<<: unresolved merge conflict" in shown.stderr
     # The figures of both branches in one file are no measurement, whatever git thinks of them.
     (file,) = (repository / PLACE).glob("*/made.a.toml")
-    kept = [
+    lines = [
         line for line in file.read_text().splitlines()
         if not line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
     ]  # fmt: skip
-    by_key = {line.partition(" = ")[0]: line for line in kept if " = " in line}
+    by_key = {line.partition(" = ")[0]: line for line in lines if " = " in line}
     file.write_text("\n".join(by_key.values()) + "\n")
     mixed = leakhunt("baseline", "show")
     assert mixed.returncode == 6

@@ -94,8 +94,8 @@ def test_no_input_is_pasted_into_a_script() -> None:
 
 def test_every_input_is_described_and_used() -> None:
     text = json.dumps(action()["runs"])
-    for name, told in action()["inputs"].items():
-        assert told["description"].endswith(".") and isinstance(told["default"], str)
+    for name, expected in action()["inputs"].items():
+        assert expected["description"].endswith(".") and isinstance(expected["default"], str)
         assert f"inputs.{name}" in text
     assert set(re.findall(r"inputs\.([a-z-]+)", text)) == set(action()["inputs"])
 
@@ -115,9 +115,9 @@ def test_what_was_found_is_kept_however_the_gate_ended() -> None:
 
 
 def test_the_outputs_of_the_action_are_those_of_its_gate() -> None:
-    told = {name: each["value"] for name, each in action()["outputs"].items()}
-    assert told == {name: f"${{{{ steps.gate.outputs.{name} }}}}" for name in told}
-    for name in told:
+    values = {name: each["value"] for name, each in action()["outputs"].items()}
+    assert values == {name: f"${{{{ steps.gate.outputs.{name} }}}}" for name in values}
+    for name in values:
         assert f'"{name}=$' in step("Gate")["run"]
 
 
@@ -142,8 +142,8 @@ def test_inputs_reach_leakhunt_as_they_are(
 ) -> None:
     ran = run_step("Gate", project, inputs, recorder(tmp_path, "leakhunt"))
     assert ran.code == 0, ran.output
-    told = _arguments(tmp_path)
-    assert told[0] == "gate" and told[-len(arguments) :] == arguments
+    words = _arguments(tmp_path)
+    assert words[0] == "gate" and words[-len(arguments) :] == arguments
     assert not list(project.rglob("owned"))
 
 
@@ -163,8 +163,8 @@ def test_the_step_ends_as_the_gate_did_and_says_how(
 ) -> None:
     ran = run_step("Gate", project, {"out": "a b"}, recorder(tmp_path, "leakhunt", code))
     assert ran.code == code
-    told = {"answer": answer, "exit-code": str(code), "report": str(project.resolve() / "a b")}
-    assert ran.outputs == told
+    values = {"answer": answer, "exit-code": str(code), "report": str(project.resolve() / "a b")}
+    assert ran.outputs == values
 
 
 def test_an_output_cannot_be_forged_by_the_name_of_a_folder(tmp_path: Path, project: Path) -> None:
@@ -223,8 +223,8 @@ def test_a_revision_that_is_nowhere_fails_the_step(
     [
         ({}, "{root}"),
         ({"extras": "soak,frames"}, "{root}[soak,frames]"),
-        ({"version": "1.2.3", "extras": "soak"}, "leakhunt[soak]==1.2.3"),
-        ({"version": EVIL}, f"leakhunt=={EVIL}"),
+        ({"version": "1.2.3", "extras": "soak"}, "leakhunt-ml[soak]==1.2.3"),
+        ({"version": EVIL}, f"leakhunt-ml=={EVIL}"),
     ],
 )
 def test_what_is_installed(

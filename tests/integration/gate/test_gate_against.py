@@ -39,7 +39,7 @@ def test_only_what_got_worse_since_the_revision_fails(tmp_path: Path, place: str
     here = {"PYTHONPATH": f"{made / place}:{Path(__file__).parents[3]}"}
     same = gate(made, "--against", "main", *ONE_ROUND, **here)
     assert same.code == 0, same.reasons
-    assert same.told["against"] == "main"
+    assert same.document["against"] == "main"
     write_package(made / place, rate=8192)
     worse = gate(made, "--against", "main", *ONE_ROUND, out="out2", formats="json,html", **here)
     assert worse.code == 1

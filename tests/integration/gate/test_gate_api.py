@@ -84,7 +84,7 @@ def test_run_files_are_gated_without_a_policy_and_nothing_is_written(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "expected"),
     [
         ({"max_growth": "1 KiB/call"}, UsageError, "--max-growth needs run files"),
         ({"runs": ("x",), "series": "rss"}, UsageError, "--series needs --max-growth"),
@@ -109,10 +109,10 @@ def test_what_makes_no_sense_is_refused_as_by_the_verb(
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, object],
     error: type[Exception],
-    told: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(project(tmp_path / "made", QUICK))
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=expected):
         gate(GateRequest(**changes))  # type: ignore[arg-type]
 
 
@@ -129,3 +129,24 @@ def test_the_answer_on_a_place_without_runs_says_so(tmp_path: Path) -> None:
     done = gate(GateRequest(runs=(str(tmp_path),), max_growth="0/call"))
     assert done.exit_code == NothingMeasured.exit_code
     assert "no run file" in str(done.variants[0].reason)
+
+
+def test_a_scenario_is_set_against_the_limit_of_its_policy(tmp_path: Path) -> None:
+    """RSS of 5 MB that rises by 5 KB a call; an option goes before the policy."""
+    rows = [(5_000_000 + 5000 * call, 5_000_000) for call in range(200)]
+    place = write_run(tmp_path / "naive.run.jsonl", rows, scenario="made")
+    policy = tmp_path / "leakhunt.toml"
+    limits: list[int | None] = []
+    for text, limit in (("limit = '1 GiB'\n", None), ("limit = '1 GiB'\n", "2 GiB"), ("", None)):
+        policy.write_text(f"[scenarios.made]\n{text}")
+        done = gate(
+            GateRequest(
+                runs=(str(place),), policy=policy, limit=limit, out=tmp_path / f"out-{len(limits)}"
+            )
+        )
+        (answer,) = done.variants
+        forecast = answer.entries[0].verdict.forecast
+        assert forecast is not None
+        limits.append(forecast.limit_bytes)
+    assert limits[:2] == [1 << 30, 2 << 30]
+    assert limits[2] not in limits[:2]

@@ -25,13 +25,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = project(tmp_path_factory.mktemp("made"), QUICK, made=body(KEEPS.format(2048)))
     assert gate(made).code == 1
     words = ["baseline", "save", "out/made", "--into", "kept", "--despite-leak"]
-    saved = command_line(words, made)
-    assert saved.returncode == 0, saved.stderr
+    done = command_line(words, made)
+    assert done.returncode == 0, done.stderr
     return made / "kept"
 
 
 @pytest.fixture
-def kept(tmp_path: Path, once: Path) -> Path:
+def saved(tmp_path: Path, once: Path) -> Path:
     """A project with that baseline, whose variant is as it was."""
     copytree(once, tmp_path / "kept")
     return project(tmp_path, POLICY, made=body(KEEPS.format(2048)))
@@ -42,65 +42,65 @@ def only_file(made: Path) -> Path:
     return file
 
 
-def test_what_is_as_before_passes_and_what_is_worse_fails(kept: Path) -> None:
-    same = gate(kept)
-    assert same.code == 0 and same.told["against"] == "kept"
-    project(kept, POLICY, made=body(KEEPS.format(4096)))
-    worse = gate(kept, out="worse")
+def test_what_is_as_before_passes_and_what_is_worse_fails(saved: Path) -> None:
+    same = gate(saved)
+    assert same.code == 0 and same.document["against"] == "kept"
+    project(saved, POLICY, made=body(KEEPS.format(4096)))
+    worse = gate(saved, out="worse")
     assert worse.code == 1
     (suspect,) = worse.variant["suspects"]
     where = suspect["where"]
-    text = (kept / "made.py").read_text().splitlines()
+    text = (saved / "made.py").read_text().splitlines()
     assert text[where["line"] - 1].strip() == KEEPS.format(4096)
-    assert gate(kept, "--no-baseline", out="without").code == 1
-    project(kept, POLICY + "budgets = { live_heap = '+3 KiB/call', python_blocks = '+9/call' }\n",
+    assert gate(saved, "--no-baseline", out="without").code == 1
+    project(saved, POLICY + "budgets = { live_heap = '+3 KiB/call', python_blocks = '+9/call' }\n",
             made=body(KEEPS.format(4096)))  # fmt: skip
-    more = gate(kept, out="more")
+    more = gate(saved, out="more")
     assert more.code == 0, more.reasons
 
 
-def test_a_variant_that_no_baseline_has_is_judged_by_itself_and_told(kept: Path) -> None:
-    (kept / "made.py").write_text(body("pass").replace("naive", "another"))
-    done = gate(kept)
+def test_a_variant_that_no_baseline_has_is_judged_by_itself_and_told(saved: Path) -> None:
+    (saved / "made.py").write_text(body("pass").replace("naive", "another"))
+    done = gate(saved)
     assert done.code == 0
     (note,) = done.notes
     assert note.startswith("made:another: not in the baseline")
 
 
-def test_without_a_baseline_what_is_relative_could_not_be_measured(kept: Path) -> None:
-    project(kept, QUICK + "budgets = { live_heap = '+3 KiB/call' }\n", made=body("pass"))
-    done = gate(kept)
+def test_without_a_baseline_what_is_relative_could_not_be_measured(saved: Path) -> None:
+    project(saved, QUICK + "budgets = { live_heap = '+3 KiB/call' }\n", made=body("pass"))
+    done = gate(saved)
     assert done.code == 4 and "create one with 'leakhunt baseline save'" in done.reasons
-    again = gate(kept, "--baselines", "gone", out="again")
+    again = gate(saved, "--baselines", "gone", out="again")
     assert again.code == 4 and "gone: no baseline" in again.reasons
 
 
-def test_a_run_that_measured_nothing_is_no_pass_beside_a_baseline(kept: Path) -> None:
-    project(kept, POLICY, made=body("pass", "    raise RuntimeError('no weights here')"))
-    done = gate(kept)
+def test_a_run_that_measured_nothing_is_no_pass_beside_a_baseline(saved: Path) -> None:
+    project(saved, POLICY, made=body("pass", "    raise RuntimeError('no weights here')"))
+    done = gate(saved)
     assert done.code == 4 and "no weights here" in done.reasons
 
 
-def test_a_run_that_ends_early_is_no_pass_beside_a_baseline(kept: Path) -> None:
+def test_a_run_that_ends_early_is_no_pass_beside_a_baseline(saved: Path) -> None:
     ends = body("if call == 190:\n        raise SystemExit(3)\n    " + KEEPS.format(2048))
-    project(kept, POLICY, made=ends)
-    done = gate(kept)
+    project(saved, POLICY, made=ends)
+    done = gate(saved)
     assert done.code == 3 and "ended early" in done.reasons
 
 
-def test_a_baseline_of_another_environment_is_refused_with_what_to_do(kept: Path) -> None:
-    file = only_file(kept)
+def test_a_baseline_of_another_environment_is_refused_with_what_to_do(saved: Path) -> None:
+    file = only_file(saved)
     found = read_file(file)
     other = {**found.environment, "libc": "musl 1.2.3"}
-    rmtree(kept / "kept")
-    write_variants(kept / "kept", [_of(found, other)])
-    done = gate(kept)
+    rmtree(saved / "kept")
+    write_variants(saved / "kept", [_of(found, other)])
+    done = gate(saved)
     assert done.code == 1  # it leaks by itself
-    (reason,) = [each["reason"]["text"] for each in done.told["variants"]]
+    (reason,) = [each["reason"]["text"] for each in done.document["variants"]]
     assert "no baseline of this environment" in reason and "musl 1.2.3" in reason
     assert "Create one with 'leakhunt baseline save RUN_FOLDER'" in reason
-    project(kept, POLICY, made=body("pass"))
-    clean = gate(kept, out="clean")
+    project(saved, POLICY, made=body("pass"))
+    clean = gate(saved, out="clean")
     assert clean.code == 4
 
 
@@ -113,17 +113,17 @@ def _of(found: BaselineVariant, environment: dict[str, str]) -> BaselineVariant:
     return replace(found, environment=environment, profiles=tuple(profiles))
 
 
-def test_a_baseline_with_marks_of_a_conflict_is_told_with_its_line(kept: Path) -> None:
-    file = only_file(kept)
+def test_a_baseline_with_marks_of_a_conflict_is_told_with_its_line(saved: Path) -> None:
+    file = only_file(saved)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join([*lines[:2], "<<<<<<< ours\n", *lines[2:]]))
-    done = gate(kept)
+    done = gate(saved)
     assert done.code == 6
     assert (
-        f"{file.relative_to(kept)}:3: invalid TOML (<<<<<<<: unresolved merge conflict"
+        f"{file.relative_to(saved)}:3: invalid TOML (<<<<<<<: unresolved merge conflict"
         in in_one_line(done)
     )
-    assert not (kept / "out").exists()
+    assert not (saved / "out").exists()
 
 
 # ---- what is accepted

@@ -68,8 +68,8 @@ def test_an_interrupt_tells_what_was_measured_and_passes_nothing_else(
     process.send_signal(number)
     output, errors = ended(process)
     assert (process.returncode, errors) == (130, "")
-    told = json.loads((made / "out" / "gate.json").read_text())
-    answers = {f"{v['scenario']}:{v['variant']}": v["answer"] for v in told["variants"]}
+    document = json.loads((made / "out" / "gate.json").read_text())
+    answers = {f"{v['scenario']}:{v['variant']}": v["answer"] for v in document["variants"]}
     assert answers == {
         "made:clean": "within_budget",
         "made:leaky": "over_budget",
@@ -92,8 +92,8 @@ def test_an_interrupt_of_two_at_a_time_keeps_what_came_later(start: Start, tmp_p
     process.send_signal(signal.SIGINT)
     ended(process)
     assert process.returncode == 130
-    told = json.loads((made / "out" / "gate.json").read_text())
-    answers = {v["variant"]: v["answer"] for v in told["variants"]}
+    document = json.loads((made / "out" / "gate.json").read_text())
+    answers = {v["variant"]: v["answer"] for v in document["variants"]}
     assert answers == {"clean": "not_measured", "leaky": "over_budget"}
 
 
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up_is_one_line_and_no_answer(
     done = gate(project(tmp_path, QUICK, made=text), "--jobs", jobs, out=small_disk / "out")
     assert done.code == 7
     assert "All samples so far are in" in in_one_line(done)
-    assert done.told is None
+    assert done.document is None
     assert sum(samples_in(file) for file in (small_disk / "out" / "made").glob("*.jsonl")) > 50
 
 

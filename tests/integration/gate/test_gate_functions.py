@@ -49,7 +49,7 @@ def test_each_function_has_its_budget_and_its_baseline(tmp_path: Path) -> None:
     )
     assert saved.returncode == 0, saved.stderr
     same = gate(tmp_path, out="same")
-    assert (same.code, same.told["against"]) == (0, "kept"), same.reasons
+    assert (same.code, same.document["against"]) == (0, "kept"), same.reasons
     one = gate(tmp_path, "--scenario", "app.py:grow", out="one")
     assert one.answers == {"app:grow": "within_budget"}
     both = gate(tmp_path, "--scenario", "app", out="both")
@@ -74,7 +74,7 @@ def test_functions_are_compared_with_another_revision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "words", "told"),
+    ("policy", "words", "expected"),
     [
         ("[scenarios.'app.py:gone']\n", (), "leakhunt.toml:1: app.py: function 'gone' not found"),
         ("[scenarios.'none.none:grow']\n", (), "'none.none': module or scenario not found"),
@@ -83,7 +83,7 @@ def test_functions_are_compared_with_another_revision(tmp_path: Path) -> None:
     ],
 )
 def test_a_function_that_is_not_there_is_one_line(
-    tmp_path: Path, policy: str, words: tuple[str, ...], told: str
+    tmp_path: Path, policy: str, words: tuple[str, ...], expected: str
 ) -> None:
     (made(tmp_path) / "leakhunt.toml").write_text(policy)
-    assert told in in_one_line(gate(tmp_path, *words)).replace(f"{tmp_path}/", "")
+    assert expected in in_one_line(gate(tmp_path, *words)).replace(f"{tmp_path}/", "")

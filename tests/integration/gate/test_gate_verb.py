@@ -81,7 +81,7 @@ def test_what_could_not_be_measured_is_no_pass_and_says_why(tmp_path: Path) -> N
         "all:clean": "within_budget",
     }
     assert "no weights here (raising.py:8)" in done.reasons
-    assert "pip install 'leakhunt[soak]'" in done.reasons
+    assert "pip install 'leakhunt-ml[soak]'" in done.reasons
     assert "does not run on cpu" in done.reasons
     assert "all:leaky was skipped: it does not run on cpu" in done.output
 
@@ -120,7 +120,7 @@ def test_two_at_a_time_set_aside_their_own_runs(tmp_path: Path) -> None:
     made = project(tmp_path, QUICK.replace("retries = 0", "retries = 2"), made=text)
     done = gate(made, "--jobs", 2)
     assert done.code == 0
-    assert {each["attempts"] for each in done.told["variants"]} == {2}
+    assert {each["attempts"] for each in done.document["variants"]} == {2}
     aside = sorted(each.name for each in (made / "out" / "made" / "earlier").glob("*.jsonl"))
     assert aside == ["clean.run.jsonl", "leaky.run.jsonl"]
 
@@ -142,7 +142,7 @@ def test_repeats_are_runs_of_their_own_and_one_scenario_may_be_asked_for(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("policy", "arguments", "code", "told"),
+    ("policy", "arguments", "code", "expected"),
     [
         (QUICK + "variants = ['fast-*']\n", [], 6, "leakhunt.toml:2: made.py has no variant"),
         (QUICK + "budgets = { live_heap = '2 KiB/week' }\n", [], 6, "leakhunt.toml:4: [scenarios"),
@@ -175,11 +175,11 @@ def test_repeats_are_runs_of_their_own_and_one_scenario_may_be_asked_for(tmp_pat
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
-    tmp_path: Path, policy: str, arguments: list[str], code: int, told: str
+    tmp_path: Path, policy: str, arguments: list[str], code: int, expected: str
 ) -> None:
     done = gate(project(tmp_path, policy), *arguments)
     assert done.code == code
-    assert told in in_one_line(done)
+    assert expected in in_one_line(done)
     assert not (tmp_path / "out").exists()
 
 
@@ -190,7 +190,7 @@ def test_the_policy_is_found_above_and_its_own_file_goes_before_pyproject(tmp_pa
     below.mkdir(parents=True)
     (below / "pyproject.toml").write_text("[project]\nname = 'without'\n")
     done = gate(below)
-    assert done.code == 0 and done.told["policy"] == str(made / "leakhunt.toml")
+    assert done.code == 0 and done.document["policy"] == str(made / "leakhunt.toml")
     (made / "leakhunt.toml").unlink()
     assert "gone.py" in in_one_line(gate(below, out="again"))
 

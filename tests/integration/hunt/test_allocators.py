@@ -16,8 +16,8 @@ from leakhunt.storage import run_file
 
 
 def report_in(folder: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
-    return told
+    document: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
+    return document
 
 
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
@@ -58,9 +58,9 @@ def test_all_allocators_are_tried_in_turns(leakhunt: Leakhunt, tmp_path: Path) -
         "--try", "allocators", "--format=json,html,md", "--out", "found",
     )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    told = report_in(tmp_path / "found")
-    (board,) = told["allocators"]
-    assert told["trials"] == []
+    document = report_in(tmp_path / "found")
+    (board,) = document["allocators"]
+    assert document["trials"] == []
     installed = installed_allocators()
     assert len(board["trials"]) == 3 + len(installed)
     served = [trial["allocator"].partition(" ")[0] for trial in board["trials"]]

@@ -190,7 +190,7 @@ def test_a_remedy_that_does_nothing_saves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--with", "magic"], "--with magic: unknown instrument. Use tracemalloc"),
         (["--with", "cuda"], "runs on cpu"),
@@ -204,12 +204,12 @@ def test_a_remedy_that_does_nothing_saves_nothing(
     ],
 )
 def test_what_cannot_be_asked_is_one_line(
-    leakhunt: Leakhunt, leaking: Path, tmp_path: Path, words: list[str], told: str
+    leakhunt: Leakhunt, leaking: Path, tmp_path: Path, words: list[str], expected: str
 ) -> None:
     done = leakhunt("hunt", leaking, *words, "--out", "found")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert expected in done.stderr
     assert not (tmp_path / "found").exists()
 
 

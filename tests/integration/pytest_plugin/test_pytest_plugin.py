@@ -232,7 +232,7 @@ def test_ends_badly(request, kept):
         "-n", "2", "-rs", "--leakhunt-report", "leaks",
     )  # fmt: skip
     done.assert_outcomes(failed=5, skipped=1, xfailed=1)
-    told = done.stdout.str()
+    output = done.stdout.str()
     for line in (
         "the test failed: AssertionError: fifty-seven * after call 56 of 135",
         '*assert len(kept) != 57, "fifty-seven"',
@@ -242,7 +242,7 @@ def test_ends_badly(request, kept):
         "the test failed: ZeroDivisionError: * after call 135 of 135",
         "SKIPPED * test_sample.py:*: not on this machine",
     ):
-        assert any(fnmatch(each, f"*{line}") for each in told.splitlines()), line
+        assert any(fnmatch(each, f"*{line}") for each in output.splitlines()), line
     hung = pytester.path.glob("leaks/*test_hangs*.log")
     assert "in test_hangs" in next(hung).read_text()
     assert not list(pytester.path.glob("leaks/*test_skips*"))

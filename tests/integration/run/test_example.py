@@ -34,11 +34,15 @@ def test_the_hunt_shows_what_the_readme_says() -> None:
     """Both caches first, nine tenths explained, the ceiling held by a run past it."""
     report = report_of("fsmn-vad-hunt")
     (entry,) = report.entries
-    told = entry.attribution
-    assert told is not None and told.growth is not None and told.explained is not None
-    causes = [suspect.cause.id for suspect in told.suspects[:2] if suspect.cause is not None]
+    attribution = entry.attribution
+    assert (
+        attribution is not None
+        and attribution.growth is not None
+        and attribution.explained is not None
+    )
+    causes = [suspect.cause.id for suspect in attribution.suspects[:2] if suspect.cause is not None]
     assert causes == ["onednn-primitive-cache", "ideep-computation-cache"]
-    assert told.explained >= 0.9 * told.growth
+    assert attribution.explained >= 0.9 * attribution.growth
     assert entry.verdict.kind is Kind.BOUNDED_CACHE
     assert entry.ceiling is not None and entry.ceiling.is_level
     assert entry.ceiling.found_bytes == pytest.approx(entry.ceiling.predicted_bytes, rel=0.25)

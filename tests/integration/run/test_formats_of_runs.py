@@ -57,7 +57,7 @@ def test_a_hunt_leaves_what_the_schemas_say(
     assert "made.py:" in "".join(cases["leaky"].itertext())
     assert cases["leaky"].find("failure") is not None
     assert cases["failing"].find("error") is not None
-    told = pandas.read_csv(out / "samples.csv")
-    pandas.testing.assert_frame_equal(told, pandas.read_parquet(out / "samples.parquet"))
+    samples = pandas.read_csv(out / "samples.csv")
+    pandas.testing.assert_frame_equal(samples, pandas.read_parquet(out / "samples.parquet"))
     frame = package.load(out / "leaky.run.jsonl").to_frame()
-    assert list(frame["live_heap"]) == list(told[told["variant"] == "leaky"]["live_heap"])
+    assert list(frame["live_heap"]) == list(samples[samples["variant"] == "leaky"]["live_heap"])

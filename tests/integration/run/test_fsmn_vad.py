@@ -178,8 +178,8 @@ def test_recordings_of_any_rate_and_channel_count_are_taken(
         soundfile.write(tmp_path / name, stereo, 44_100)
     given = {**loaded.context.options, "audio": str(tmp_path)}
     context = replace(loaded.context, options=given)
-    told = loaded.module.prepare(context)
-    assert told["audio"] == "3 recording(s) of the user's, as-recorded"
+    facts = loaded.module.prepare(context)
+    assert facts["audio"] == "3 recording(s) of the user's, as-recorded"
     monkeypatch.setattr(loaded.module.vad, "loaded", lambda *_: loaded.state.pipeline)
     for segments in loaded.answers(function, loaded.module.setup(context).clips, 6):
         ((start, end),) = segments
@@ -199,7 +199,7 @@ def test_a_folder_of_recordings_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "exit_code", "told"),
+    ("name", "content", "exit_code", "expected"),
     [
         ("text.wav", b"this is no sound\n", 6, "text.wav: not readable as audio"),
         ("empty.wav", None, 6, "empty.wav: holds no sound"),
@@ -208,7 +208,12 @@ def test_a_folder_of_recordings_is_measured(tmp_path: Path) -> None:
     ],
 )
 def test_audio_that_is_none_is_told_in_one_line(
-    leakhunt: Leakhunt, tmp_path: Path, name: str, content: bytes | None, exit_code: int, told: str
+    leakhunt: Leakhunt,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    exit_code: int,
+    expected: str,
 ) -> None:
     path = tmp_path / (name or "missing")
     if content is None:
@@ -218,7 +223,7 @@ def test_audio_that_is_none_is_told_in_one_line(
     done = leakhunt("run", "fsmn-vad:naive", "--audio", path, "--device", "cpu", "--out", "out")
     assert done.returncode == exit_code
     (line,) = done.stderr.splitlines()
-    assert line.startswith("leakhunt: ") and told in line
+    assert line.startswith("leakhunt: ") and expected in line
     assert not (tmp_path / "out").exists()
 
 

@@ -154,12 +154,12 @@ def summarize(state, result):
     )
     assert done.returncode == 8, done.stderr
     assert "ended" in done.stdout
-    told: list[str] = [done.stdout, done.stderr]
-    told += [leakhunt("list", made).stdout, leakhunt("report", "out").stdout]
+    output: list[str] = [done.stdout, done.stderr]
+    output += [leakhunt("list", made).stdout, leakhunt("report", "out").stdout]
     files = [file for file in (tmp_path / "out").iterdir() if file.suffix not in (".log", ".png")]
     assert {file.suffix for file in files} >= {".jsonl", ".html", ".md", ".csv", ".xml", ".svg"}
-    told += [file.read_text(encoding="utf-8") for file in files if file.suffix != ".csv"]
-    assert not any(map(steering_in, told))
+    output += [file.read_text(encoding="utf-8") for file in files if file.suffix != ".csv"]
+    assert not any(map(steering_in, output))
     assert steering_in((tmp_path / "out" / "samples.csv").read_bytes()) <= {"\r"}
 
 

@@ -91,8 +91,8 @@ def test_every_variant_gives_the_same_labels_and_keeps_what_it_says_and_nothing_
         module.OPENED.clear()
         assert labels(loaded, function, calls) == expected[:calls], function
         assert (len(module.FEATURES), len(module.OPENED)) == (features, opened), function
-        assert all(tuple(kept.shape) == (1, 2048, 7, 7) for kept in module.FEATURES)
-        assert all(not kept.requires_grad for kept in module.FEATURES)
+        assert all(tuple(tensor.shape) == (1, 2048, 7, 7) for tensor in module.FEATURES)
+        assert all(not tensor.requires_grad for tensor in module.FEATURES)
         assert all(not file.closed for file, _ in module.OPENED)
         assert not state.pipeline.model.layer4._forward_hooks
 

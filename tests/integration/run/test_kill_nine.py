@@ -36,7 +36,7 @@ def samples_in(file: Path) -> int:
                if line.endswith(b"\n"))  # fmt: skip
 
 
-def is_told(pid_file: Path) -> bool:
+def is_written(pid_file: Path) -> bool:
     return pid_file.exists() and pid_file.read_text().endswith("\n")
 
 
@@ -44,7 +44,7 @@ def kill_at(folder: Path, variant: str, moment: int, supervisor: subprocess.Pope
     """Kill the worker once `moment` samples are in its file; how many are in it just after."""
     pid_file = folder / f"pid-{variant}"
     run_file = folder / "out" / f"{variant}{store.SUFFIX}"
-    wait_until(lambda: is_told(pid_file), supervisor)
+    wait_until(lambda: is_written(pid_file), supervisor)
     wait_until(lambda: samples_in(run_file) >= moment, supervisor)
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
     return samples_in(run_file)
@@ -86,7 +86,7 @@ def test_a_worker_ends_with_its_supervisor_and_the_run_file_stays_readable(
     supervisor = started("run", write_scenario(body), "--calls", 1_000_000, "--out", "out")
     pid_file = tmp_path / "pid-naive"
     run_file = tmp_path / "out" / f"naive{store.SUFFIX}"
-    wait_until(lambda: is_told(pid_file), supervisor)
+    wait_until(lambda: is_written(pid_file), supervisor)
     wait_until(lambda: samples_in(run_file) >= 20, supervisor)
     worker = int(pid_file.read_text())
     supervisor.kill()

@@ -126,12 +126,12 @@ def test_a_scenario_on_audio_has_its_audio_added_up_in_each_sample(
 def test_the_last_word_of_the_progress_is_the_last_sample(
     measured: Measure, write_scenario: WriteScenario
 ) -> None:
-    seen: list[tuple[int, Mapping[str, int]]] = []
+    progress: list[tuple[int, Mapping[str, int]]] = []
     _, run = measured(
-        write_scenario(NAIVE), 20, progress=lambda tail: seen.append((tail.calls, tail.latest))
+        write_scenario(NAIVE), 20, progress=lambda tail: progress.append((tail.calls, tail.latest))
     )
     last = {name: values[-1] for name, values in run.samples.items()}
-    assert seen[-1] == (20, last)
+    assert progress[-1] == (20, last)
 
 
 def test_a_run_without_a_cgroup_crashes_at_the_address_space_limit(

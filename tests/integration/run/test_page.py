@@ -71,7 +71,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
     """Open a report; afterwards there was no complaint and no request to anywhere."""
-    told: list[str] = []
+    texts: list[str] = []
     contexts = []
 
     def open_report(report: Report, drawn: bool = True, **context: Any) -> Page:
@@ -79,12 +79,12 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
         file.write_bytes(render(report))
         contexts.append(browser.new_context(**context))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("dialog", lambda dialog: told.append(dialog.message))
-        page.on("request", lambda request: told.append(request.url))
+        page.on("console", lambda message: texts.append(message.text))
+        page.on("pageerror", lambda error: texts.append(str(error)))
+        page.on("dialog", lambda dialog: texts.append(dialog.message))
+        page.on("request", lambda request: texts.append(request.url))
         page.goto(file.as_uri())
-        told.remove(file.as_uri())
+        texts.remove(file.as_uri())
         if drawn:
             page.wait_for_selector("html[data-drawn-ms]")
         return page
@@ -92,7 +92,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
     yield open_report
     for context in contexts:
         context.close()
-    assert told == []
+    assert texts == []
 
 
 def axis_title(page: Page, axis: str) -> str:
@@ -238,8 +238,8 @@ def test_the_page_is_accessible_and_fits_its_window(
 
 def test_a_report_of_services_fits_a_phone(open_page: OpenPage) -> None:
     files = run_file.find_run_files([str(EXAMPLES / "fsmn-vad-service-gradio")])
-    told = assemble([run_file.load(file) for file in files], "leakhunt test")
-    page = open_page(told, viewport={"width": 400, "height": 900})
+    report = assemble([run_file.load(file) for file in files], "leakhunt test")
+    page = open_page(report, viewport={"width": 400, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 

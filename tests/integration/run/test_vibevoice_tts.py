@@ -47,13 +47,13 @@ def state(module: ModuleType, context: Context) -> Iterator[Any]:
 
 
 @pytest.fixture
-def kept() -> Iterator[SimpleNamespace]:
+def lists() -> Iterator[SimpleNamespace]:
     """The service's lists, empty before and after."""
     service = sys.modules["vibevoice_service"]
-    lists = SimpleNamespace(results=service.RESULTS, latents=service.LATENTS)
-    yield lists
-    lists.results.clear()
-    lists.latents.clear()
+    service_lists = SimpleNamespace(results=service.RESULTS, latents=service.LATENTS)
+    yield service_lists
+    service_lists.results.clear()
+    service_lists.latents.clear()
 
 
 def test_the_real_classes_are_loaded_and_no_weight_is_left_at_random(
@@ -66,9 +66,9 @@ def test_the_real_classes_are_loaded_and_no_weight_is_left_at_random(
     names = [type(part).__name__ for part in (loaded.processor, loaded.processor.tokenizer)]
     assert names == ["VibeVoiceProcessor", "Qwen2Tokenizer"]
     stored = load_file(context.scratch / "vibevoice-stand-in" / "model.safetensors")
-    held = loaded.model.state_dict()
-    assert stored.keys() == held.keys() and len(stored) > 200
-    assert all(bool((stored[name] == held[name]).all()) for name in stored)
+    weights = loaded.model.state_dict()
+    assert stored.keys() == weights.keys() and len(stored) > 200
+    assert all(bool((stored[name] == weights[name]).all()) for name in stored)
 
 
 def test_what_decides_the_bytes_of_a_second_is_as_published(state: Any) -> None:
@@ -99,17 +99,17 @@ def test_weights_that_are_not_whole_are_refused(context: Context, tmp_path: Path
 
 
 def test_every_variant_answers_alike_and_keeps_only_what_it_says(
-    state: Any, module: ModuleType, context: Context, kept: SimpleNamespace
+    state: Any, module: ModuleType, context: Context, lists: SimpleNamespace
 ) -> None:
     answers, left = {}, {}
     for name in ("naive", "latents_kept", "results_kept", "threads_never_joined",
                  "temp_files_left", "fixed"):  # fmt: skip
         files = len(list(context.folder.iterdir()))
-        held = len(kept.latents), len(kept.results)
+        sizes = len(lists.latents), len(lists.results)
         answers[name] = getattr(module, name)(state, "Amber Birch")
         left[name] = (
-            len(kept.latents) - held[0] > 0,
-            len(kept.results) - held[1],
+            len(lists.latents) - sizes[0] > 0,
+            len(lists.results) - sizes[1],
             len(list(context.folder.iterdir())) - files,
         )
     assert len(set(answers.values())) == 1
@@ -126,13 +126,13 @@ def test_every_variant_answers_alike_and_keeps_only_what_it_says(
 
 
 def test_the_latents_of_every_frame_and_step_are_kept(
-    state: Any, module: ModuleType, kept: SimpleNamespace
+    state: Any, module: ModuleType, lists: SimpleNamespace
 ) -> None:
     module.latents_kept(state, "Amber")
     frames, steps = 3, 10
-    assert len(kept.latents) == frames * steps
-    assert {tuple(latents.shape) for latents in kept.latents} == {(2, 64)}
-    assert not any(latents.requires_grad for latents in kept.latents), "generate holds no_grad"
+    assert len(lists.latents) == frames * steps
+    assert {tuple(latents.shape) for latents in lists.latents} == {(2, 64)}
+    assert not any(latents.requires_grad for latents in lists.latents), "generate holds no_grad"
 
 
 def test_a_thread_left_waiting_answers_alike(
@@ -171,11 +171,11 @@ def test_our_scheduler_finds_what_the_noise_was_laid_on(module: ModuleType) -> N
     assert len(ours.timesteps) == 10 and int(ours.timesteps[0]) == 999
     clean = torch.linspace(-2, 2, 64, dtype=torch.float64)[None]
     noise = torch.sin(7 * clean)
-    kept = from_scheduler.kept_share()
-    signal = math.sqrt(kept[999])
-    noisy = signal * clean + math.sqrt(1 - kept[999]) * noise
+    shares = from_scheduler.kept_share()
+    signal = math.sqrt(shares[999])
+    noisy = signal * clean + math.sqrt(1 - shares[999]) * noise
     for at in ours.timesteps:
-        signal, level = math.sqrt(kept[int(at)]), math.sqrt(1 - kept[int(at)])
+        signal, level = math.sqrt(shares[int(at)]), math.sqrt(1 - shares[int(at)])
         noisy = ours.step(signal * noise - level * clean, at, noisy).prev_sample
     assert float((noisy - clean).abs().max()) < 1e-9
 

@@ -191,9 +191,9 @@ def test_run_files_alone_are_rendered_on_demand_and_nothing_is_written(
     assert sorted(folder.rglob("*")) == before
     answer = server.ask("/reports/cut/report.html")
     assert answer.status == 422
-    told = answer.read().decode()
-    assert "cannot be rendered" in told and "no header" in told
-    assert str(folder) not in told
+    text = answer.read().decode()
+    assert "cannot be rendered" in text and "no header" in text
+    assert str(folder) not in text
 
 
 def test_what_changes_is_read_again(serve: Serve, folder: Path) -> None:
@@ -251,9 +251,9 @@ def test_only_this_machines_own_names_are_answered(served: Server, host: str, st
 
 def test_head_tells_what_get_would_and_sends_nothing(served: Server) -> None:
     for path in ("/", "/reports/whole/curves.png", "/nowhere"):
-        asked, headed = served.ask(path), served.ask(path, "HEAD")
-        assert headed.status == asked.status
-        assert headed.getheader("Content-Length") == str(len(asked.read()))
+        command, headed = served.ask(path), served.ask(path, "HEAD")
+        assert headed.status == command.status
+        assert headed.getheader("Content-Length") == str(len(command.read()))
         assert headed.read() == b""
 
 
@@ -323,17 +323,17 @@ def test_many_reports_are_listed_without_their_samples(serve: Serve, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [("nowhere", "No such file or directory"), ("file", "Not a directory")],
 )
 def test_a_folder_that_cannot_be_served_is_told_in_one_line(
-    leakhunt: Leakhunt, tmp_path: Path, name: str, told: str
+    leakhunt: Leakhunt, tmp_path: Path, name: str, expected: str
 ) -> None:
     (tmp_path / "file").write_text("")
     done = leakhunt("serve", name)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line == f"leakhunt: {name}: {told}. Choose a folder with reports"
+    assert line == f"leakhunt: {name}: {expected}. Choose a folder with reports"
 
 
 def test_a_port_in_use_is_told_in_one_line(leakhunt: Leakhunt, tmp_path: Path) -> None:

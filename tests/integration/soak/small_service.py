@@ -30,9 +30,9 @@ class Service(BaseHTTPRequestHandler):
         if self.mode == "keeps much":
             KEPT.append(bytearray(4_000_000))
         if self.mode == "works":  # holds a lot for a while, and keeps a little of it
-            held = b"." * random.randrange(1 << 18, 8 << 20)
+            body = b"." * random.randrange(1 << 18, 8 << 20)
             time.sleep(0.005)
-            KEPT.append(bytearray(held[:4096]))
+            KEPT.append(bytearray(body[:4096]))
         if self.mode == "leaves":
             sys.stderr.write("leaving\n")
             import os

@@ -247,14 +247,14 @@ def test_beyond_four_at_once_the_hardened_one_answers_503_and_lives_on(
 
 
 @pytest.mark.parametrize(
-    ("app", "words", "told"),
+    ("app", "words", "expected"),
     [
         ("fastapi_app.py", ["--weights", "nowhere"], "directory not found"),
         ("gradio_app.py", ["--at-once", "0"], "use a whole number above 0"),
     ],
 )
 def test_a_service_that_cannot_start_says_why_in_one_line(
-    app: str, words: list[str], told: str
+    app: str, words: list[str], expected: str
 ) -> None:
     done = subprocess.run(
         [sys.executable, app, "--port", str(free_port()), *words],
@@ -262,7 +262,7 @@ def test_a_service_that_cannot_start_says_why_in_one_line(
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{app}: ") and told in line
+    assert line.startswith(f"{app}: ") and expected in line
 
 
 def test_a_load_that_cannot_be_made_says_why() -> None:

@@ -191,7 +191,7 @@ def test_a_load_that_does_not_land_is_no_measurement(
 
 
 @pytest.mark.parametrize(
-    ("begun_by", "told"),
+    ("begun_by", "expected"),
     [
         ("no-such-program {port}", "no-such-program: No such file or directory"),
         (shlex.join([sys.executable, "-c", "raise SystemExit('no model')", "{port}"]), "no model"),
@@ -199,11 +199,11 @@ def test_a_load_that_does_not_land_is_no_measurement(
     ],
 )
 def test_a_service_that_does_not_come_up_is_told_in_a_line(
-    soak: Soak, begun_by: str, told: str
+    soak: Soak, begun_by: str, expected: str
 ) -> None:
     ended = soak("--command", begun_by, "--timeout", "3")
     assert ended.returncode == 8
-    assert told in ended.stderr
+    assert expected in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
@@ -300,10 +300,10 @@ def test_the_environment_of_a_soak_is_the_services(
     inner = f"MALLOC_ARENA_MAX=3 exec sh -c {shlex.quote(command('keeps') + '; true')}"
     done = soak("--command", shlex.join(["sh", "-c", inner]), "--requests", "30")
     assert done.returncode in (0, 1), done.stderr
-    told = the_run(tmp_path / "out").environment
-    assert told["env MALLOC_ARENA_MAX"] == "3"
-    assert "python" not in told
-    assert {"libc", "cpu", "leakhunt"} <= told.keys()
+    environment = the_run(tmp_path / "out").environment
+    assert environment["env MALLOC_ARENA_MAX"] == "3"
+    assert "python" not in environment
+    assert {"libc", "cpu", "leakhunt"} <= environment.keys()
     attached = environment_of(attach(running[0]))
     assert attached["python"].endswith(platform.python_version())
 
@@ -420,8 +420,8 @@ def test_recycled_workers_are_told_and_hold_what_they_grow_by(soak: Soak, tmp_pa
     assert ended.returncode == 0, ended.stderr
     run = the_run(tmp_path / "out")
     assert run.outcome.ending is Ending.OK
-    (told,) = [note["text"] for note in run.notes if note["kind"] == "restarted"]
-    assert int(str(told).split()[0]) >= 2
+    (texts,) = [note["text"] for note in run.notes if note["kind"] == "restarted"]
+    assert int(str(texts).split()[0]) >= 2
     assert max(run.samples["children"]) <= 4
     # Without recycling it would have kept 30 MB.
     assert max(run.samples["live_heap"]) - min(run.samples["live_heap"]) < 15_000_000

@@ -59,7 +59,7 @@ def test_the_command_repeats_the_runs(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "changes", "told"),
+    ("load", "changes", "expected"),
     [
         (
             {},
@@ -87,9 +87,9 @@ def test_the_command_repeats_the_runs(make_run: MakeRun) -> None:
     ],
 )
 def test_a_soak_is_repeated_by_a_soak(
-    load: dict[str, Any], changes: dict[str, Any], told: str
+    load: dict[str, Any], changes: dict[str, Any], expected: str
 ) -> None:
-    assert command_for([soak_plan(Made(load=load, plan=changes))]) == f"leakhunt soak {told}"
+    assert command_for([soak_plan(Made(load=load, plan=changes))]) == f"leakhunt soak {expected}"
 
 
 def test_variants_of_a_described_service_are_repeated_together() -> None:

@@ -237,9 +237,9 @@ def test_other_inputs_or_another_way_to_manage_memory_forbid_every_conclusion(
     assert [(each.fact, each.before, each.after) for each in refusing] == [
         (fact, kept_value, str(value))
     ]
-    told = {line.name: line.conclusion for line in found}
-    assert told.pop("rss_total") is Conclusion.INCONCLUSIVE
-    assert set(told.values()) == {Conclusion.NOT_COMPARABLE}
+    values = {line.name: line.conclusion for line in found}
+    assert values.pop("rss_total") is Conclusion.INCONCLUSIVE
+    assert set(values.values()) == {Conclusion.NOT_COMPARABLE}
     assert f"{fact}: {kept_value} and {value}" in str(found[0].reason)
 
 
@@ -247,9 +247,9 @@ def test_another_processor_forbids_conclusions_on_time_alone(entry: MakeEntry) -
     after = with_run(entry(seed=1), environment=ENVIRONMENT | {"cpu": "Another CPU"})
     found, refusing = against_baseline(through_the_file([entry()]), [after])
     assert [each.fact for each in refusing] == ["cpu"]
-    told = {line.name: line.conclusion for line in found}
-    assert told["time"] is Conclusion.NOT_COMPARABLE
-    assert told["live_heap"] is Conclusion.NO_DIFFERENCE
+    values = {line.name: line.conclusion for line in found}
+    assert values["time"] is Conclusion.NOT_COMPARABLE
+    assert values["live_heap"] is Conclusion.NO_DIFFERENCE
 
 
 def test_another_version_of_a_package_is_told_and_forbids_nothing(entry: MakeEntry) -> None:
@@ -384,9 +384,9 @@ def test_without_one_the_nearest_is_named_with_what_differs(entry: MakeEntry) ->
     run = entry().run
     near = Baseline("x/near", environment_of(changed(run, libc="musl 1.2")), ())
     far = Baseline("x/far", environment_of(changed(run, libc="musl 1.2", python="PyPy 3.11.1")), ())
-    told = no_baseline([far, near], run, "x")
-    assert "the nearest, x/near, differs in libc: musl 1.2 and glibc 2.36" in str(told)
-    assert "'leakhunt baseline save RUN_FOLDER'" in str(told)
+    refusal = no_baseline([far, near], run, "x")
+    assert "the nearest, x/near, differs in libc: musl 1.2 and glibc 2.36" in str(refusal)
+    assert "'leakhunt baseline save RUN_FOLDER'" in str(refusal)
     assert "no baseline. Create one with 'leakhunt baseline save RUN_FOLDER'" in str(
         no_baseline([], run, "x")
     )
@@ -456,7 +456,7 @@ def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "expected"),
     [
         ("format", '"1"', "expected a number"),
         ("variant", "7", "expected a text"),
@@ -482,7 +482,7 @@ def test_a_newer_format_is_refused(entry: MakeEntry) -> None:
     ],
 )  # fmt: skip
 def test_a_mistyped_value_is_named_with_its_line(
-    entry: MakeEntry, key: str, value: str, told: str
+    entry: MakeEntry, key: str, value: str, expected: str
 ) -> None:
     lines_of_file = text_of(baseline_variant([entry()])).decode().splitlines()
     (number,) = (n for n, line in enumerate(lines_of_file, 1) if line.startswith(f"{key} = "))
@@ -490,8 +490,8 @@ def test_a_mistyped_value_is_named_with_its_line(
     if key != "checksum":
         lines_of_file[-1] = f'checksum = "{checksum(lines_of_file[:-1])}"'
     message = refusal("\n".join(lines_of_file).encode())
-    assert told in message
-    if told != "invalid TOML":
+    assert expected in message
+    if expected != "invalid TOML":
         assert message.startswith(f"b.toml:{number}: ")
 
 

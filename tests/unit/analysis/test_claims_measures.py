@@ -141,10 +141,10 @@ def test_peak_is_above_the_first_full_reading(make_run: MakeRun) -> None:
 
 
 def test_a_peak_within_a_call_is_the_kernels_to_tell(make_run: MakeRun) -> None:
-    told = {"start": {"rss": 100, "rss_peak": 600}, "end": {"rss": 200, "rss_peak": 900}}
-    within = make_run(readings=told, rss=[150, 400, 200])
+    values = {"start": {"rss": 100, "rss_peak": 600}, "end": {"rss": 200, "rss_peak": 900}}
+    within = make_run(readings=values, rss=[150, 400, 200])
     assert measured("peak", within, series="rss").value == 800
-    before = make_run(readings=told | {"end": {"rss_peak": 600}}, rss=[150, 400, 200])
+    before = make_run(readings=values | {"end": {"rss_peak": 600}}, rss=[150, 400, 200])
     assert measured("peak", before, series="rss").value == 300
 
 
@@ -330,7 +330,7 @@ def test_the_ending_and_the_calls_before_it(make_run: MakeRun) -> None:
 def test_a_suspect_is_told_by_its_chain_line_or_cause(
     leaking_objects: Run, names: str, share: float
 ) -> None:
-    told = attributed(
+    attribution = attributed(
         leaking_objects,
         finding(size=4 * KIB, key="0", stack=(MINE,)),
         finding(
@@ -342,7 +342,7 @@ def test_a_suspect_is_told_by_its_chain_line_or_cause(
         ),
     )
     (entry,) = assemble([leaking_objects], "test").entries
-    hunted = replace(entry, attribution=told)
+    hunted = replace(entry, attribution=attribution)
     found = judged(hunted, "suspect", names=names)
     assert found.value == pytest.approx(share, abs=0.1)
     assert found.low == found.high == found.value
@@ -353,11 +353,11 @@ def test_a_suspect_is_told_by_its_chain_line_or_cause(
 def test_no_suspect_is_told_without_a_hunt_or_without_known_growth(leaking_objects: Run) -> None:
     (entry,) = assemble([leaking_objects], "test").entries
     assert judged(entry, "suspect", names="x").value is None
-    told = attributed(leaking_objects, finding(size=4 * KIB, stack=(MINE,)))
-    unknown = tuple(replace(each, share=None) for each in told.suspects)
-    hunted = replace(entry, attribution=replace(told, suspects=unknown))
+    attribution = attributed(leaking_objects, finding(size=4 * KIB, stack=(MINE,)))
+    unknown = tuple(replace(each, share=None) for each in attribution.suspects)
+    hunted = replace(entry, attribution=replace(attribution, suspects=unknown))
     assert judged(hunted, "suspect", names="naive").value is None
-    nobody = replace(entry, attribution=replace(told, suspects=()))
+    nobody = replace(entry, attribution=replace(attribution, suspects=()))
     assert judged(nobody, "suspect", names="naive").value == 0
 
 

@@ -309,8 +309,8 @@ def suspect(name: str, size: float) -> Suspect:
 
 
 def hunted(made: Side, *suspects: Suspect) -> Side:
-    told = Attribution(suspects, 1.0, 1.0, False, None, None, "", (), (), ())
-    entries: Sequence[JudgedRun] = [replace(each, attribution=told) for each in made.entries]
+    attribution = Attribution(suspects, 1.0, 1.0, False, None, None, "", (), (), ())
+    entries: Sequence[JudgedRun] = [replace(each, attribution=attribution) for each in made.entries]
     return replace(made, entries=tuple(entries))
 
 
@@ -323,8 +323,8 @@ def test_suspects_are_new_gone_or_still_there(leaking: Callable[..., Run]) -> No
         ("x", Fate.GONE, 10, None),
         ("y", Fate.STILL, 20, 25),
     ]
-    said = str(only(compared(before, after)).sentence)
-    assert "; suspects: 1 new, 1 gone, 1 still there." in said
+    text = str(only(compared(before, after)).sentence)
+    assert "; suspects: 1 new, 1 gone, 1 still there." in text
 
 
 def test_where_nobody_looked_nothing_is_new(leaking: Callable[..., Run]) -> None:
@@ -341,12 +341,14 @@ def test_suspects_of_other_inputs_are_not_compared(leaking: Callable[..., Run]) 
     assert change.fate is Fate.REFUSED
 
 
-def collecting(make_run: MakeRun, kept: int, garbage: int) -> Run:
+def collecting(make_run: MakeRun, per_call: int, garbage: int) -> Run:
     """A run whose heap has `kept` bytes a call and a sawtooth of garbage that looks collect."""
     samples, looks = 250, (100, 200, 250)
-    heap = [kept * call + garbage * (call % 50) for call in range(samples)]
+    heap = [per_call * call + garbage * (call % 50) for call in range(samples)]
     readings = [
-        Reading("look_collected", {"live_heap": kept * at, "python_live": kept * at // 2}, at)
+        Reading(
+            "look_collected", {"live_heap": per_call * at, "python_live": per_call * at // 2}, at
+        )
         for at in looks
     ]
     made = make_run(live_heap=heap, readings=readings)
@@ -360,7 +362,7 @@ def collecting(make_run: MakeRun, kept: int, garbage: int) -> Run:
 
 
 def test_where_the_verdict_goes_by_collections_so_does_the_rate(make_run: MakeRun) -> None:
-    before, after = (collecting(make_run, kept, 100) for kept in (60_000, 10_000))
+    before, after = (collecting(make_run, per_call, 100) for per_call in (60_000, 10_000))
     pair = only(compared(side("a", before), side("b", replace(after, started_at="1"))))
     heap, python = line(pair, "live_heap"), line(pair, "python_live")
     assert heap.before == pytest.approx(60_000)

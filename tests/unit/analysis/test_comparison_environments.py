@@ -115,8 +115,10 @@ def test_weights_without_a_checksum_are_told_by_their_words(run: Run) -> None:
 
 def test_the_hash_seed_that_leakhunt_sets_is_not_told_beside_the_seed(run: Run) -> None:
     runs = [
-        changed(changed(run, "plan", {"seed": seed}), "environment", {"env PYTHONHASHSEED": told})
-        for seed, told in ((0, "0"), (3, "3"), (0, "77"))
+        changed(
+            changed(run, "plan", {"seed": seed}), "environment", {"env PYTHONHASHSEED": expected}
+        )
+        for seed, expected in ((0, "0"), (3, "3"), (0, "77"))
     ]
     assert [each.fact for each in mismatches(runs[:1], runs[1:2])] == ["seed"]
     assert [each.fact for each in mismatches(runs[:1], runs[2:])] == ["env PYTHONHASHSEED"]

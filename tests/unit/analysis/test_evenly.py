@@ -44,8 +44,8 @@ def test_the_order_and_the_readings_are_those_of_the_soak(dense: Run) -> None:
     assert (even.calls[-1], even.judged_from) == (dense.calls[-1], dense.judged_from)
     places = {call: place for place, call in enumerate(dense.calls)}
     for name in ("rss", "live_heap", "threads"):
-        kept = [dense.samples[name][places[call]] for call in even.calls]
-        assert list(even.samples[name]) == kept
+        expected = [dense.samples[name][places[call]] for call in even.calls]
+        assert list(even.samples[name]) == expected
 
 
 def test_twice_is_as_once(dense: Run) -> None:
@@ -128,7 +128,7 @@ def test_a_step_before_the_last_doubling_is_judged_with_the_rest() -> None:
 
 def test_the_rate_is_one_a_request_though_samples_come_late() -> None:
     """Every sample of five requests comes at the ninth: the rate is not twice what it is."""
-    run = soak(Made(per_sample=9, kept=9000, users=1))
+    run = soak(Made(per_sample=9, retained=9000, users=1))
     phases = tuple(replace(phase, calls_per_sample=5) for phase in run.phases)
     verdict = judge(replace(run, phases=phases))
     assert verdict.trends["live_heap"].rate == pytest.approx(9000, rel=0.02)

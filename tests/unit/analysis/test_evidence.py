@@ -85,10 +85,10 @@ def test_tensor_storage_and_views_are_evidence(leaking_objects: Run) -> None:
         chain=("made.KEPT", "list"),
         facts={"native_bytes": 3 * KIB, "pins_bytes": 9 * KIB * KIB},
     )
-    told = suspect_of(leaking_objects, site, holder)
-    assert "each item retains 3.00 KiB in tensors or images" in evidence(told)
-    assert "a view that retains 9.00 MiB" in evidence(told)
-    assert told.bytes_per_call == 3 * KIB + 80
+    suspect = suspect_of(leaking_objects, site, holder)
+    assert "each item retains 3.00 KiB in tensors or images" in evidence(suspect)
+    assert "a view that retains 9.00 MiB" in evidence(suspect)
+    assert suspect.bytes_per_call == 3 * KIB + 80
     plain = suspect_of(leaking_objects, site, replace(holder, facts={}))
     assert "tensors" not in evidence(plain) and "view" not in evidence(plain)
 
@@ -146,8 +146,8 @@ def test_a_hundredth_of_the_growth_is_no_suspect(leaking: Run) -> None:
     large = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE), key="1")
     small = replace(large, stack=(MALLOC, replace(MINE, source="tiny()")), key="2")
     small = replace(small, sizes=tuple(36 * count for count in small.counts))
-    told = attributed(leaking, large, small)
-    assert [suspect.bytes_per_call for suspect in told.suspects] == [4 * KIB]
+    attribution = attributed(leaking, large, small)
+    assert [suspect.bytes_per_call for suspect in attribution.suspects] == [4 * KIB]
 
 
 def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
@@ -158,13 +158,16 @@ def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
     block = finding(
         size=4 * KIB, instrument=Instrument.TRACEMALLOC, stack=(replace(MINE, source="other()"),)
     )
-    told = attributed(leaking, line, block)
-    assert [suspect.instruments for suspect in told.suspects] == [(Instrument.TRACEMALLOC,)]
+    attribution = attributed(leaking, line, block)
+    assert [suspect.instruments for suspect in attribution.suspects] == [(Instrument.TRACEMALLOC,)]
 
 
 def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:
-    told = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
-    assert "account for 100% of 4.00 KiB/call (found 225%" in str(told.sentence)
+    attribution = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
+    assert (
+        "The suspects account for all of 4.00 KiB/call; the instrumented calls grew by"
+        " 9.00 KiB/call."
+    ) in str(attribution.sentence)
 
 
 def test_growth_of_mappings_is_measured_by_rss(make_run: MakeRun) -> None:
@@ -177,9 +180,9 @@ def test_growth_of_mappings_is_measured_by_rss(make_run: MakeRun) -> None:
         live_heap=[5000] * CALLS,
     )
     assert judge(run).kind is Kind.MAPPING_GROWTH
-    told = attributed(run, finding(size=each, instrument=Instrument.MEMRAY, what="mapping"))
-    assert told.growth == pytest.approx(each, rel=0.01)
-    assert told.suspects[0].share == pytest.approx(1, rel=0.01)
+    attribution = attributed(run, finding(size=each, instrument=Instrument.MEMRAY, what="mapping"))
+    assert attribution.growth == pytest.approx(each, rel=0.01)
+    assert attribution.suspects[0].share == pytest.approx(1, rel=0.01)
 
 
 def test_a_holder_is_no_function_that_only_hands_memory_out(leaking: Run) -> None:

@@ -33,7 +33,7 @@ def of(make_run: MakeRun, rss: Sequence[int], limit: int = 2048 * MIB, **more: o
     return make_run(live_heap=HEAP, rss=rss, limits={"free memory": limit}, **more)
 
 
-def told(run: Run) -> KillForecast:
+def forecast_of(run: Run) -> KillForecast:
     found = judge(run).forecast
     assert found is not None
     return found
@@ -48,7 +48,7 @@ def test_retention_that_fills_the_limit_is_a_warning_with_its_remedy(make_run: M
     trimmed = {"trimmed": {"rss": rss[0], "live_heap": HEAP[-1]}}
     run = of(make_run, rss, readings=settled | trimmed, duration=[2_000_000] * CALLS)
     verdict = judge(run)
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.FILLS_LIMIT)
     assert Kind.ALLOCATOR_RETENTION in verdict.also and verdict.warns
     assert ahead.outlook is Outlook.AT_PACE and ahead.calls is not None
@@ -69,13 +69,13 @@ def test_every_report_has_the_line(make_run: MakeRun, name: str) -> None:
 
 
 def test_growth_that_slows_down_is_not_said_to_go_on(make_run: MakeRun) -> None:
-    ahead = told(of(make_run, curve(lambda call: 100 * (1 - 2 ** (-call / 60)))))
+    ahead = forecast_of(of(make_run, curve(lambda call: 100 * (1 - 2 ** (-call / 60)))))
     assert ahead.outlook in (Outlook.LEVELLED, Outlook.NOT_WITHIN, Outlook.SLOWING)
     assert not ahead.warns and ahead.calls is None and ahead.models[0] == "levelling"
 
 
 def test_what_has_levelled_is_said_to_have_and_for_how_long(make_run: MakeRun) -> None:
-    ahead = told(of(make_run, curve(lambda call: min(call, 60))))
+    ahead = forecast_of(of(make_run, curve(lambda call: min(call, 60))))
     assert (ahead.outlook, ahead.calls, ahead.warns) == (Outlook.LEVELLED, None, False)
     assert ahead.calls_soonest == FARTHEST * CALLS
     assert "levelled off at 1.06 GiB" in str(ahead.sentence)
@@ -86,13 +86,13 @@ def test_a_leak_is_red_and_no_warning(make_run: MakeRun) -> None:
     run = make_run(live_heap=grows, rss=grows, limits={"free memory": 4096 * MIB})
     verdict = judge(run)
     assert verdict.status is Status.LEAK and not verdict.warns
-    assert told(run).outlook is Outlook.AT_PACE
+    assert forecast_of(run).outlook is Outlook.AT_PACE
 
 
 def test_a_leak_that_rss_hides_meets_the_limit_all_the_same(make_run: MakeRun) -> None:
     grows = [call * MIB for call in range(CALLS)]
     run = make_run(live_heap=grows, rss=[1024 * MIB] * CALLS, limits={"x": 2048 * MIB})
-    assert told(run).calls == 1024
+    assert forecast_of(run).calls == 1024
 
 
 def test_retained_growth_beside_a_leak_may_end(make_run: MakeRun) -> None:
@@ -102,7 +102,7 @@ def test_retained_growth_beside_a_leak_may_end(make_run: MakeRun) -> None:
         rss=[2 * call * MIB for call in range(CALLS)],
         limits={"x": 4096 * MIB},
     )
-    ahead = told(run)
+    ahead = forecast_of(run)
     room = 4096 - 2 * (CALLS - 1)
     assert (ahead.calls, ahead.calls_latest) == (room // 2, room)
 
@@ -112,15 +112,17 @@ def test_the_given_limit_is_set_against_what_a_cgroup_counts(make_run: MakeRun) 
     values = {"rss": 1024 * MIB, "rss_file": 300 * MIB, "page_tables": 4 * MIB}
     flat = curve(lambda call: 0)
     run = of(make_run, flat, readings={"end": values}, plan_changes={"limit_bytes": 2048 * MIB})
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert (ahead.series, ahead.limit) == ("anonymous", "the given limit")
     assert ahead.used_bytes == flat[-1] - 296 * MIB
-    assert told(replace(run, plan=replace(run.plan, limit_bytes=None))).used_bytes == flat[-1]
+    assert (
+        forecast_of(replace(run, plan=replace(run.plan, limit_bytes=None))).used_bytes == flat[-1]
+    )
 
 
 def test_a_given_limit_that_was_exceeded_says_after_which_call(make_run: MakeRun) -> None:
     run = of(make_run, curve(lambda call: call), plan_changes={"limit_bytes": 1124 * MIB})
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert ahead.outlook is Outlook.EXCEEDED and ahead.warns
     assert ahead.calls == pytest.approx(101, abs=2)
 
@@ -133,7 +135,7 @@ def test_a_run_killed_by_its_limit_says_so_on_its_line(make_run: MakeRun) -> Non
         outcome=Outcome(Ending.KILLED, "SIGKILL", "SIGKILL", "the OOM killer", -9),
         plan_changes={"memory_limit_bytes": 1424 * MIB, "limit_bytes": 9999 * MIB},
     )
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert (ahead.outlook, ahead.limit, ahead.calls) == (Outlook.KILLED, "the memory limit", CALLS)
     assert str(ahead.sentence).startswith("Killed by the memory limit (1.39 GiB) after 400 calls")
 
@@ -149,7 +151,7 @@ def test_a_run_killed_by_one_call_was_as_high_as_it_was_seen(make_run: MakeRun) 
         ),
         plan_changes={"memory_limit_bytes": 2048 * MIB},
     )
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert (ahead.outlook, ahead.used_bytes) == (Outlook.KILLED, 2000 * MIB)
     assert ahead.warns and judge(run).kind is Kind.SPIKE
 
@@ -161,7 +163,7 @@ def test_a_limited_address_space_is_set_against_address_space(make_run: MakeRun)
         limits={"RLIMIT_AS": 8192 * MIB},
         readings={"end": {"rss": 1024 * MIB, "address_space": 5120 * MIB}},
     )
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert ahead.series == "address_space"
     assert ahead.used_bytes == pytest.approx(5120 * MIB, abs=MIB)
 
@@ -169,27 +171,27 @@ def test_a_limited_address_space_is_set_against_address_space(make_run: MakeRun)
 def test_a_gpu_that_fills_is_told_before_a_host_that_does_not(make_run: MakeRun) -> None:
     """Beside what torch reserved, the driver counts the context, and other processes."""
     reserved = [call * MIB for call in range(CALLS)]
-    seen = {"cuda_reserved": reserved[-1], "cuda_device_used": reserved[-1] + 500 * MIB}
+    values = {"cuda_reserved": reserved[-1], "cuda_device_used": reserved[-1] + 500 * MIB}
     run = of(
         make_run,
         curve(lambda call: 0),
-        readings={"end": {"rss": 1024 * MIB, "cuda_total": 2048 * MIB, **seen}},
+        readings={"end": {"rss": 1024 * MIB, "cuda_total": 2048 * MIB, **values}},
         cuda_allocated=[0] * CALLS,
         cuda_reserved=reserved,
     )
-    ahead = told(run)
+    ahead = forecast_of(run)
     assert (ahead.limit, ahead.series) == ("GPU memory", "cuda_device_used")
     assert ahead.calls == pytest.approx(2048 - 500 - CALLS, abs=5)
 
 
 def test_few_samples_foresee_nothing_and_say_so(make_run: MakeRun) -> None:
-    ahead = told(make_run(live_heap=HEAP[:9], rss=[MIB] * 9, limits={"x": 99 * MIB}))
+    ahead = forecast_of(make_run(live_heap=HEAP[:9], rss=[MIB] * 9, limits={"x": 99 * MIB}))
     assert (ahead.outlook, ahead.calls, ahead.calls_soonest) == (Outlook.UNKNOWN, None, None)
     assert "too few samples (9)" in str(ahead.sentence)
 
 
 def test_without_a_limit_nothing_is_foreseen(make_run: MakeRun) -> None:
-    ahead = told(make_run(live_heap=HEAP, rss=HEAP))
+    ahead = forecast_of(make_run(live_heap=HEAP, rss=HEAP))
     assert (ahead.outlook, ahead.limit_bytes) == (Outlook.UNKNOWN, None)
 
 
@@ -215,4 +217,4 @@ def test_readings_after_a_trim_do_not_say_what_the_calls_held(make_run: MakeRun)
             Reading("trimmed", {"rss": 24 * MIB, "address_space": 5000 * MIB}, CALLS),
         ],
     )
-    assert told(run).used_bytes == pytest.approx(5120 * MIB, abs=MIB)
+    assert forecast_of(run).used_bytes == pytest.approx(5120 * MIB, abs=MIB)

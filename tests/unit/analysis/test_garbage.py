@@ -133,3 +133,20 @@ def test_the_objects_that_the_collector_freed_are_counted_per_call(make_run: Mak
     left = garbage_objects(make_run(live_heap=[5000] * CALLS, readings=readings))
     assert left is not None and (left.rate, left.pieces) == (3, (3, 3))
     assert garbage_objects(make_run(live_heap=[5000] * CALLS)) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"python": "CPython 3.14.2"}, ["incremental-collector"]),
+        ({"python": "CPython 3.14.5"}, []),
+        ({"python": "CPython 3.13.9"}, []),
+        ({"python": "CPython 3.13.9", "free threading": "on"}, ["free-threaded-collector"]),
+    ],
+)
+def test_the_collectors_part_is_told_by_version(
+    sawtooth: Run, environment: dict[str, str], named: list[str]
+) -> None:
+    told = attributed(replace(sawtooth, environment=environment), cycle())
+    found = [each.id for each in told.retained if each.id.endswith("-collector")]
+    assert found == named

@@ -57,35 +57,35 @@ def line(name: str, conclusion: Conclusion, interval: Interval | None, reason: s
 
 def test_a_run_within_the_budget_passes_and_tells_its_power(make_run: MakeRun) -> None:
     noisy = [value + 40_000 * (index * 7919 % 13) for index, value in enumerate(leak(0, 400))]
-    told = only(PER_CALL, make_run(live_heap=noisy))
-    assert told.answer is GateAnswer.WITHIN_BUDGET
-    assert told.detection_limit is not None
-    assert told.detection_limit > 0
+    result = only(PER_CALL, make_run(live_heap=noisy))
+    assert result.answer is GateAnswer.WITHIN_BUDGET
+    assert result.detection_limit is not None
+    assert result.detection_limit > 0
 
 
 def test_a_leak_below_the_budget_is_within_it(make_run: MakeRun) -> None:
-    told = only(PER_CALL, make_run(live_heap=leak(1000)))
-    assert told.answer is GateAnswer.WITHIN_BUDGET
-    assert told.high == pytest.approx(1000)
+    result = only(PER_CALL, make_run(live_heap=leak(1000)))
+    assert result.answer is GateAnswer.WITHIN_BUDGET
+    assert result.high == pytest.approx(1000)
 
 
 def test_a_run_over_the_budget_fails_with_its_figures(make_run: MakeRun) -> None:
-    told = only(PER_CALL, make_run(live_heap=leak(5000)))
-    assert told.answer is GateAnswer.OVER_BUDGET
-    assert told.estimate == pytest.approx(5000)
-    assert "lower bound 4.88 KiB/call" in str(told.reason)
+    result = only(PER_CALL, make_run(live_heap=leak(5000)))
+    assert result.answer is GateAnswer.OVER_BUDGET
+    assert result.estimate == pytest.approx(5000)
+    assert "lower bound 4.88 KiB/call" in str(result.reason)
 
 
 def test_a_reason_is_said_in_the_language_spoken_where_it_is_shown(make_run: MakeRun) -> None:
-    told = only(PER_CALL, make_run(live_heap=leak(5000)))
+    result = only(PER_CALL, make_run(live_heap=leak(5000)))
     with speaking("zh"):
-        assert "下界 4.88 KiB" in str(told.reason)
+        assert "下界 4.88 KiB" in str(result.reason)
 
 
 def test_a_reason_has_an_id_and_raw_values_for_programs(make_run: MakeRun) -> None:
-    told = to_json(only(PER_CALL, make_run(live_heap=leak(5000))).reason)
-    assert told["message"] == "gate.at-least"
-    assert told["values"]["low"] == {
+    document = to_json(only(PER_CALL, make_run(live_heap=leak(5000))).reason)
+    assert document["message"] == "gate.at-least"
+    assert document["values"]["low"] == {
         "value": pytest.approx(5000), "unit": "bytes", "per": "call",
     }  # fmt: skip
 
@@ -111,10 +111,10 @@ def test_blocks_that_come_to_no_bytes_are_within_a_budget_of_nothing(make_run: M
 
 def test_a_filling_cache_is_not_called_over_the_budget(make_run: MakeRun) -> None:
     filling = [BASE + int(40_000_000 * (1 - 0.98**call)) for call in range(200)]
-    told = only(PER_CALL, make_run(live_heap=filling))
-    assert told.low is not None
-    assert told.low > PER_CALL.amount
-    assert told.answer is GateAnswer.INCONCLUSIVE
+    result = only(PER_CALL, make_run(live_heap=filling))
+    assert result.low is not None
+    assert result.low > PER_CALL.amount
+    assert result.answer is GateAnswer.INCONCLUSIVE
 
 
 def test_a_rate_whose_bounds_hold_the_budget_cannot_tell(make_run: MakeRun) -> None:
@@ -130,9 +130,9 @@ def test_a_short_run_never_passes(make_run: MakeRun, calls: int) -> None:
 @pytest.mark.parametrize("budget", [PER_CALL, RSS_TOTAL])
 def test_a_run_that_ended_early_never_passes(make_run: MakeRun, budget: Budget) -> None:
     outcome = Outcome(Ending.KILLED, "SIGKILL after call 300")
-    told = only(budget, make_run(outcome=outcome, live_heap=leak(0), rss=leak(0)))
-    assert told.answer is GateAnswer.INCONCLUSIVE
-    assert "SIGKILL" in str(told.reason)
+    result = only(budget, make_run(outcome=outcome, live_heap=leak(0), rss=leak(0)))
+    assert result.answer is GateAnswer.INCONCLUSIVE
+    assert "SIGKILL" in str(result.reason)
 
 
 def test_a_run_that_was_killed_over_its_total_is_over(make_run: MakeRun) -> None:
@@ -141,44 +141,44 @@ def test_a_run_that_was_killed_over_its_total_is_over(make_run: MakeRun) -> None
 
 
 def test_an_empty_run_measured_nothing(make_run: MakeRun) -> None:
-    told = only(PER_CALL, make_run(outcome=Outcome(Ending.CRASHED, "ValueError: no")))
-    assert told.answer is GateAnswer.NOT_MEASURED
-    assert "ValueError: no" in str(told.reason)
+    result = only(PER_CALL, make_run(outcome=Outcome(Ending.CRASHED, "ValueError: no")))
+    assert result.answer is GateAnswer.NOT_MEASURED
+    assert "ValueError: no" in str(result.reason)
 
 
 def test_a_series_that_was_not_read_never_passes(make_run: MakeRun) -> None:
     cuda = Budget("cuda_reserved", 0.0, Extent.CALL, more=False, text="0")
-    told = only(cuda, make_run(live_heap=leak(0)))
-    assert told.answer is GateAnswer.NOT_MEASURED
-    assert "on the CPU" in str(told.reason)
+    result = only(cuda, make_run(live_heap=leak(0)))
+    assert result.answer is GateAnswer.NOT_MEASURED
+    assert "on the CPU" in str(result.reason)
 
 
 def test_a_total_goes_from_before_the_first_call_to_after_the_last(make_run: MakeRun) -> None:
     readings = {"start": {"rss": 10 << 20}, "end": {"rss": 70 << 20}}
-    told = only(RSS_TOTAL, make_run(readings=readings, rss=leak(0)))
-    assert (told.answer, told.estimate) == (GateAnswer.OVER_BUDGET, float(60 << 20))
-    assert "60.0 MiB in 300 calls" in str(told.reason)
+    result = only(RSS_TOTAL, make_run(readings=readings, rss=leak(0)))
+    assert (result.answer, result.estimate) == (GateAnswer.OVER_BUDGET, float(60 << 20))
+    assert "60.0 MiB in 300 calls" in str(result.reason)
 
 
 def test_repeats_that_disagree_cannot_tell(make_run: MakeRun) -> None:
     good, bad = make_run(live_heap=leak(0)), make_run(live_heap=leak(5000))
-    told = only(PER_CALL, good, bad)
-    assert told.answer is GateAnswer.INCONCLUSIVE
-    assert "in 1 of 2 runs" in str(told.reason)
+    result = only(PER_CALL, good, bad)
+    assert result.answer is GateAnswer.INCONCLUSIVE
+    assert "in 1 of 2 runs" in str(result.reason)
     assert only(PER_CALL, bad, bad).answer is GateAnswer.OVER_BUDGET
     assert only(PER_CALL, good, good).answer is GateAnswer.WITHIN_BUDGET
 
 
 def test_a_repeat_that_measured_nothing_is_no_pass(make_run: MakeRun) -> None:
     empty = make_run(outcome=Outcome(Ending.CRASHED, "no"))
-    told = only(PER_CALL, make_run(live_heap=leak(0)), empty)
-    assert told.answer is GateAnswer.NOT_MEASURED
+    result = only(PER_CALL, make_run(live_heap=leak(0)), empty)
+    assert result.answer is GateAnswer.NOT_MEASURED
 
 
 def test_a_relative_budget_without_a_baseline_measured_nothing(make_run: MakeRun) -> None:
-    told = only(MORE, make_run(live_heap=leak(0)))
-    assert told.answer is GateAnswer.NOT_MEASURED
-    assert "leakhunt baseline save" in str(told.reason)
+    result = only(MORE, make_run(live_heap=leak(0)))
+    assert result.answer is GateAnswer.NOT_MEASURED
+    assert "leakhunt baseline save" in str(result.reason)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_time_may_be_a_share_more(
 
 def test_a_refused_comparison_is_no_pass(make_run: MakeRun) -> None:
     lines = [line("live_heap", Conclusion.NOT_COMPARABLE, Interval(0, 0, 0), "threads: 2, 4")]
-    told = only(MORE, make_run(live_heap=leak(0)), lines=lines)
-    assert (told.answer, told.reason) == (GateAnswer.NOT_MEASURED, "threads: 2, 4")
+    result = only(MORE, make_run(live_heap=leak(0)), lines=lines)
+    assert (result.answer, result.reason) == (GateAnswer.NOT_MEASURED, "threads: 2, 4")
 
 
 def test_with_a_baseline_no_live_series_may_have_got_worse(make_run: MakeRun) -> None:
@@ -223,24 +223,24 @@ def test_with_a_baseline_no_live_series_may_have_got_worse(make_run: MakeRun) ->
         line("threads", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0)),
         line("rss", Conclusion.INCREASE, Interval(900, 800, 1000)),
     ]
-    told = check_all(judged(make_run(live_heap=leak(0))), [RSS_TOTAL], lines)
-    implied = {each.budget.series: each.answer for each in told[1:]}
+    result = check_all(judged(make_run(live_heap=leak(0))), [RSS_TOTAL], lines)
+    implied = {each.budget.series: each.answer for each in result[1:]}
     assert implied == {"live_heap": GateAnswer.OVER_BUDGET, "threads": GateAnswer.WITHIN_BUDGET}
 
 
 def test_a_run_that_ended_early_is_no_pass_beside_a_baseline(make_run: MakeRun) -> None:
     same = [line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0))]
     killed = make_run(outcome=Outcome(Ending.KILLED, "SIGKILL after call 300"), live_heap=leak(0))
-    (told,) = check_all(judged(killed), [], same)
-    assert told.answer is GateAnswer.INCONCLUSIVE and "SIGKILL" in str(told.reason)
+    (result,) = check_all(judged(killed), [], same)
+    assert result.answer is GateAnswer.INCONCLUSIVE and "SIGKILL" in str(result.reason)
     worse = [line("live_heap", Conclusion.INCREASE, Interval(900, 800, 1000))]
     assert check_all(judged(killed), [], worse)[0].answer is GateAnswer.OVER_BUDGET
 
 
 def test_a_run_without_a_sample_measured_nothing_beside_a_baseline(make_run: MakeRun) -> None:
     failed = make_run(outcome=Outcome(Ending.CRASHED, "no weights here"), live_heap=[])
-    (told,) = check_all(judged(failed), [], [line("live_heap", Conclusion.INCONCLUSIVE, None)])
-    assert told.answer is GateAnswer.NOT_MEASURED and "no weights here" in str(told.reason)
+    (result,) = check_all(judged(failed), [], [line("live_heap", Conclusion.INCONCLUSIVE, None)])
+    assert result.answer is GateAnswer.NOT_MEASURED and "no weights here" in str(result.reason)
 
 
 @pytest.mark.parametrize(
@@ -255,21 +255,21 @@ def test_no_difference_passes_where_no_kilobyte_a_call_can_hide(
     make_run: MakeRun, interval: Interval, answer: GateAnswer
 ) -> None:
     lines = [line("live_heap", Conclusion.NO_DIFFERENCE, interval)]
-    (told,) = check_all(judged(make_run(live_heap=leak(5000))), [], lines)
-    assert told.answer is answer
+    (result,) = check_all(judged(make_run(live_heap=leak(5000))), [], lines)
+    assert result.answer is answer
 
 
 def test_what_does_not_leak_passes_however_noisy_the_baseline_was(make_run: MakeRun) -> None:
     lines = [line("live_heap", Conclusion.NO_DIFFERENCE, Interval(0, -9000, 9000))]
-    (told,) = check_all(judged(make_run(live_heap=leak(0))), [], lines)
-    assert told.answer is GateAnswer.WITHIN_BUDGET
+    (result,) = check_all(judged(make_run(live_heap=leak(0))), [], lines)
+    assert result.answer is GateAnswer.WITHIN_BUDGET
 
 
 def test_what_the_baseline_has_not_read_may_not_leak(make_run: MakeRun) -> None:
     same = [line("python_blocks", Conclusion.NO_DIFFERENCE, Interval(0, 0, 0))]
     leaking = make_run(live_heap=leak(5000), python_blocks=[1] * 300, threads=list(range(300)))
-    told = {check.budget.series: check.answer for check in check_all(judged(leaking), [], same)}
-    assert told == {
+    values = {check.budget.series: check.answer for check in check_all(judged(leaking), [], same)}
+    assert values == {
         "python_blocks": GateAnswer.WITHIN_BUDGET,
         "live_heap": GateAnswer.OVER_BUDGET,
         "threads": GateAnswer.OVER_BUDGET,
@@ -289,8 +289,8 @@ def test_without_budgets_nothing_live_may_leak(make_run: MakeRun) -> None:
 def test_a_budget_of_time_alone_leaves_the_default_for_memory(make_run: MakeRun) -> None:
     fast = Budget("seconds_per_call", 1.0, Extent.CALL, more=False, text="1 s")
     run = make_run(live_heap=leak(5000), duration=[1000] * 300)
-    told = answer_on(judged(run), terms(budgets=(fast,)))
-    assert {check.budget.series: check.answer for check in told.checks} == {
+    result = answer_on(judged(run), terms(budgets=(fast,)))
+    assert {check.budget.series: check.answer for check in result.checks} == {
         "seconds_per_call": GateAnswer.WITHIN_BUDGET,
         "live_heap": GateAnswer.OVER_BUDGET,
     }
@@ -299,10 +299,10 @@ def test_a_budget_of_time_alone_leaves_the_default_for_memory(make_run: MakeRun)
 def test_a_budget_for_descriptors_takes_nothing_from_the_default_for_memory(
     make_run: MakeRun,
 ) -> None:
-    held = Budget("descriptors", 2.0, Extent.CALL, more=False, text="2/call")
+    budget = Budget("descriptors", 2.0, Extent.CALL, more=False, text="2/call")
     run = make_run(live_heap=leak(5000), descriptors=list(range(300)))
-    told = answer_on(judged(run), terms(budgets=(held,)))
-    assert {check.budget.series: check.answer for check in told.checks} == {
+    result = answer_on(judged(run), terms(budgets=(budget,)))
+    assert {check.budget.series: check.answer for check in result.checks} == {
         "descriptors": GateAnswer.WITHIN_BUDGET,
         "live_heap": GateAnswer.OVER_BUDGET,
     }
@@ -310,8 +310,8 @@ def test_a_budget_for_descriptors_takes_nothing_from_the_default_for_memory(
 
 def test_a_baseline_of_another_environment_is_no_pass(make_run: MakeRun) -> None:
     refused = BaselineDifference(refusal="libc: glibc 2.36, glibc 2.39")
-    told = answer_on(judged(make_run(live_heap=leak(0))), terms(), refused)
-    assert (told.answer, told.reason) == (
+    result = answer_on(judged(make_run(live_heap=leak(0))), terms(), refused)
+    assert (result.answer, result.reason) == (
         GateAnswer.NOT_MEASURED,
         "libc: glibc 2.36, glibc 2.39",
     )
@@ -336,7 +336,7 @@ def acceptance(fingerprint: str, until: date = TODAY) -> Acceptance:
 
 
 def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[JudgedRun, ...]:
-    told = Attribution(
+    attribution = Attribution(
         suspects=suspects,
         growth=5000.0,
         explained=explained,
@@ -348,7 +348,7 @@ def hunted(run: Run, *suspects: Suspect, explained: float = 5000.0) -> tuple[Jud
         blind_spots=(),
         instruments=(),
     )
-    return tuple(replace(entry, attribution=told) for entry in judged(run))
+    return tuple(replace(entry, attribution=attribution) for entry in judged(run))
 
 
 @pytest.fixture
@@ -365,35 +365,35 @@ def answered(
 
 def test_an_accepted_suspect_does_not_fail_the_gate_until_its_day(leaking_run: Run) -> None:
     suspects = [made_suspect("aa", 5000.0)]
-    told = answered(leaking_run, suspects, acceptance("aa"))
-    assert told.answer is GateAnswer.WITHIN_BUDGET
-    assert "accepted: aa" in str(told.checks[0].reason)
-    assert [each.fingerprint for each, _ in told.accepted] == ["aa"]
-    assert told.suspects == ()
+    result = answered(leaking_run, suspects, acceptance("aa"))
+    assert result.answer is GateAnswer.WITHIN_BUDGET
+    assert "accepted: aa" in str(result.checks[0].reason)
+    assert [each.fingerprint for each, _ in result.accepted] == ["aa"]
+    assert result.suspects == ()
 
 
 def test_an_expired_acceptance_counts_again(leaking_run: Run) -> None:
     expired = acceptance("aa", date(2026, 11, 26))
-    told = answered(leaking_run, [made_suspect("aa", 5000.0)], expired)
-    assert told.answer is GateAnswer.OVER_BUDGET
-    assert [each.fingerprint for each in told.suspects] == ["aa"]
-    (note,) = acceptance_notes(terms(expired), [told])
+    result = answered(leaking_run, [made_suspect("aa", 5000.0)], expired)
+    assert result.answer is GateAnswer.OVER_BUDGET
+    assert [each.fingerprint for each in result.suspects] == ["aa"]
+    (note,) = acceptance_notes(terms(expired), [result])
     assert str(note).startswith("pyproject.toml:31: the acceptance of aa expired on 2026-11-26")
     assert "counts again" in str(note)
 
 
 def test_a_new_suspect_beside_an_accepted_one_fails_the_gate(leaking_run: Run) -> None:
     suspects = [made_suspect("aa", 600.0), made_suspect("bb", 4400.0)]
-    told = answered(leaking_run, suspects, acceptance("aa"))
-    assert told.answer is GateAnswer.OVER_BUDGET
-    assert [each.fingerprint for each in told.suspects] == ["bb"]
+    result = answered(leaking_run, suspects, acceptance("aa"))
+    assert result.answer is GateAnswer.OVER_BUDGET
+    assert [each.fingerprint for each in result.suspects] == ["bb"]
 
 
 def test_descriptors_that_nobody_names_are_not_accepted_with_memory(make_run: MakeRun) -> None:
     run = make_run(live_heap=leak(5000), descriptors=list(range(300)))
     memory = made_suspect("aa", 5000.0)
-    told = answer_on(hunted(run, memory), terms(acceptance("aa")))
-    assert {check.budget.series: check.answer for check in told.checks} == {
+    result = answer_on(hunted(run, memory), terms(acceptance("aa")))
+    assert {check.budget.series: check.answer for check in result.checks} == {
         "live_heap": GateAnswer.WITHIN_BUDGET,
         "descriptors": GateAnswer.OVER_BUDGET,
     }
@@ -403,8 +403,8 @@ def test_descriptors_that_nobody_names_are_not_accepted_with_memory(make_run: Ma
 
 
 def test_growth_that_nobody_explains_is_not_accepted(leaking_run: Run) -> None:
-    told = answered(leaking_run, [made_suspect("aa", 900.0)], acceptance("aa"), explained=900.0)
-    assert told.answer is GateAnswer.OVER_BUDGET
+    result = answered(leaking_run, [made_suspect("aa", 900.0)], acceptance("aa"), explained=900.0)
+    assert result.answer is GateAnswer.OVER_BUDGET
 
 
 def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
@@ -414,11 +414,23 @@ def test_an_acceptance_that_nothing_needs_is_told(make_run: MakeRun) -> None:
     assert unneeded_notes(terms(acceptance("aa", date(2026, 1, 1))), [clean]) == ()
 
 
+def test_an_acceptance_of_a_function_is_needed_by_that_function_alone(leaking_run: Run) -> None:
+    leaking = answered(leaking_run, [made_suspect("aa", 5000.0)])
+    other = replace(acceptance("aa"), variants=("another",))
+    own = replace(acceptance("aa"), variants=(leaking.variant,))
+    assert unneeded_notes(terms(own), [leaking]) == ()
+    (note,) = unneeded_notes(terms(other), [leaking])
+    assert "matches no suspect" in str(note)
+    expired = replace(other, until=date(2026, 11, 26))
+    (note,) = acceptance_notes(terms(expired), [leaking])
+    assert "no suspect matches it" in str(note)
+
+
 def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run) -> None:
     some = replace(acceptance("aa"), up_to=4000.0)
-    told = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
-    assert told.answer is GateAnswer.OVER_BUDGET
-    (note,) = acceptance_notes(terms(some), [told])
+    result = answered(leaking_run, [made_suspect("aa", 5000.0)], some)
+    assert result.answer is GateAnswer.OVER_BUDGET
+    (note,) = acceptance_notes(terms(some), [result])
     assert "accepted up to 3.91 KiB/call, but retains 4.88 KiB/call" in str(note)
     enough = replace(some, up_to=5000.0)
     assert (
@@ -429,9 +441,9 @@ def test_a_suspect_that_outgrew_what_it_was_accepted_for_counts(leaking_run: Run
 
 def test_runs_that_read_nothing_are_one_answer_and_not_one_a_budget(make_run: MakeRun) -> None:
     empty = make_run(outcome=Outcome(Ending.CRASHED, "ModuleNotFoundError: shop"))
-    told = answer_on(judged(empty), terms(budgets=(PER_CALL, RSS_TOTAL)))
-    assert (told.answer, told.checks) == (GateAnswer.NOT_MEASURED, ())
-    assert "ModuleNotFoundError: shop" in str(told.reason)
+    result = answer_on(judged(empty), terms(budgets=(PER_CALL, RSS_TOTAL)))
+    assert (result.answer, result.checks) == (GateAnswer.NOT_MEASURED, ())
+    assert "ModuleNotFoundError: shop" in str(result.reason)
 
 
 def test_of_several_answers_the_gravest_is_the_answer() -> None:

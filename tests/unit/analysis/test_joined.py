@@ -67,12 +67,12 @@ def test_what_grew_without_a_bound_is_no_cause_of_a_cache_that_filled(make_run: 
     found = growing_part(run, verdict)
     assert found is not None
     part, then = found
-    held = finding(size=20 * KIB, key="1", instrument=Instrument.TRACEMALLOC)
+    site = finding(size=20 * KIB, key="1", instrument=Instrument.TRACEMALLOC)
     box = finding(
         size=0, sort=FindingKind.CONTAINER, what="list", keeps=("1",), chain=("app.SEEN", "list"),
         instrument=Instrument.TRACEMALLOC,
     )  # fmt: skip
-    attribution = attribute(part, then, [under(run, held, box)], has_filled=True)
+    attribution = attribute(part, then, [under(run, site, box)], has_filled=True)
     assert attribution.suspects and attribution.suspects[0].cause is None
     joined = joined_verdict(run, verdict, attribution, None)
     assert joined.kind is Kind.BOUNDED_CACHE

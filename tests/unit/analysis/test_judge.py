@@ -151,8 +151,8 @@ def test_blocks_that_creep_beside_a_native_leak_do_not_make_it_pythons(make_run:
 def test_one_more_of_what_holds_memory_comes_before_the_memory(
     make_run: MakeRun, series: str
 ) -> None:
-    held = {series: rising(1, start=7)}
-    verdict = judge(make_run(live_heap=rising(KIB), python_blocks=rising(2), **held))
+    resource = {series: rising(1, start=7)}
+    verdict = judge(make_run(live_heap=rising(KIB), python_blocks=rising(2), **resource))
     assert (verdict.kind, verdict.also) == (Kind.RESOURCE_GROWTH, (Kind.PYTHON_LEAK,))
 
 
@@ -364,10 +364,10 @@ def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> N
     with speaking("zh"):
         document = render(report)
     assert document == render(report)
-    (told,) = json.loads(document)["runs"]
-    assert told["sentence"]["text"] == str(report.entries[0].verdict.sentence)
-    leak, grown, *_, horizon = told["sentence"]["parts"]
-    (limit,) = told["forecast"]["sentence"]["parts"]
+    (data,) = json.loads(document)["runs"]
+    assert data["sentence"]["text"] == str(report.entries[0].verdict.sentence)
+    leak, grown, *_, horizon = data["sentence"]["parts"]
+    (limit,) = data["forecast"]["sentence"]["parts"]
     assert [leak["message"], limit["message"], horizon["message"]] == [
         "verdict.leak_in_native_code",
         "kill.with_series",
@@ -376,7 +376,7 @@ def test_programs_get_ids_and_figures_whatever_is_spoken(make_run: MakeRun) -> N
     (growth,) = grown["parts"]
     assert growth["values"]["rate"] == {"value": 4 * KIB, "unit": "bytes", "per": "call"}
     assert growth["values"]["title"]["message"] == "series.live_heap"
-    assert told["trends"]["rss"]["reason"]["message"] == "verdict.rises_steadily"
+    assert data["trends"]["rss"]["reason"]["message"] == "verdict.rises_steadily"
 
 
 def test_every_statement_of_a_run_that_was_killed_is_a_part(make_run: MakeRun) -> None:

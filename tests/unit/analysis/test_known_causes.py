@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
+from made_findings import found
 
 from leakhunt.analysis.attribution.known_causes import (
     catalogue,
@@ -15,9 +15,7 @@ from leakhunt.analysis.attribution.known_causes import (
     read_catalogue,
 )
 from leakhunt.errors import BadFile
-from leakhunt.model.attribution import Bound, Finding, FindingKind, Frame, Instrument, Origin
-
-MARKS = (0, 10, 22, 37)
+from leakhunt.model.attribution import Bound, Finding, FindingKind
 
 # What every catalogue of this kind must know.
 WANTED = (
@@ -46,32 +44,6 @@ WANTED = (
     "pymalloc-arenas",
     "transparent-huge-pages",
 )
-
-
-def frame(where: str, origin: Origin = Origin.LIBRARY) -> Frame:
-    """A frame from ``file:function:source`` or, for native code, a symbol."""
-    file, function, source = where.split(":", 2) if where.count(":") == 2 else ("", where, "")
-    return Frame(file, 1 if file else 0, function, source, origin)
-
-
-def found(
-    *stack: str,
-    sort: FindingKind = FindingKind.SITE,
-    what: str = "malloc",
-    chain: tuple[str, ...] = (),
-    **facts: Any,
-) -> Finding:
-    return Finding(
-        instrument=Instrument.MEMRAY if sort is FindingKind.SITE else Instrument.TRACEMALLOC,
-        sort=sort,
-        what=what,
-        calls=MARKS,
-        counts=MARKS,
-        sizes=MARKS,
-        stack=tuple(map(frame, stack)),
-        chain=chain,
-        facts=facts,
-    )
 
 
 def test_the_catalogue_knows_what_it_must() -> None:
@@ -245,7 +217,7 @@ def test_an_entry_of_the_least_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("[[cause", "invalid TOML"),
         (ENTRY.replace('reason = "because"\n', ""), "cause made: missing reason"),
@@ -261,7 +233,7 @@ def test_an_entry_of_the_least_is_read() -> None:
     ],
     ids=["toml", "missing", "nothing", "pattern", "unknown", "sort", "bound", "twice"],
 )
-def test_a_bad_catalogue_is_one_clear_line(text: str, told: str) -> None:
-    with pytest.raises(BadFile, match=re.escape(told)) as raised:
+def test_a_bad_catalogue_is_one_clear_line(text: str, expected: str) -> None:
+    with pytest.raises(BadFile, match=re.escape(expected)) as raised:
         read_catalogue(text, "made.toml")
     assert str(raised.value).startswith("made.toml: ")

@@ -14,7 +14,7 @@ from leakhunt.analysis.verdict.load_summary import fell, load_statements, load_s
 from leakhunt.model.run import Run
 
 
-def told(run: Run) -> str:
+def statements(run: Run) -> str:
     return " ".join(map(str, load_statements(run, load_summary(run))))
 
 
@@ -29,7 +29,7 @@ def test_a_load_that_lands_is_counted_and_needs_no_word() -> None:
     assert summary.median_seconds == pytest.approx(0.020, rel=0.05)
     assert summary.p95_seconds == pytest.approx(0.032, rel=0.05)
     assert summary.p99_seconds == pytest.approx(0.042, rel=0.05)
-    assert told(run) == ""
+    assert statements(run) == ""
 
 
 def test_what_failed_is_told_with_its_reason_and_not_the_warm_up() -> None:
@@ -38,7 +38,9 @@ def test_what_failed_is_told_with_its_reason_and_not_the_warm_up() -> None:
     assert summary is not None
     assert summary.failed == sum(run.samples["failures"][run.judged_from :])
     assert summary.errors == (("500 Internal Server Error", sum(run.samples["failures"])),)
-    assert f"% of {summary.requests:,} requests failed (500 Internal Server Error)" in told(run)
+    assert f"% of {summary.requests:,} requests failed (500 Internal Server Error)" in statements(
+        run
+    )
     assert "requests failed" in str(judge(run).sentence)
 
 
@@ -64,11 +66,11 @@ def test_a_soak_that_went_on_has_the_errors_of_both_parts() -> None:
 def test_a_hostile_error_is_a_text_as_any() -> None:
     note = {"record": "note", "kind": "errors", "errors": [[HOSTILE, 300]]}
     run = replace(soak(Made(failing=0.3)), notes=(note,))
-    assert HOSTILE in told(run)
+    assert HOSTILE in statements(run)
 
 
 def test_a_pace_that_fell_is_told() -> None:
-    assert "Throughput fell from" in told(soak(Made(slowing=1.0)))
+    assert "Throughput fell from" in statements(soak(Made(slowing=1.0)))
     assert not fell(soak(Made(slowing=0.1)))
 
 

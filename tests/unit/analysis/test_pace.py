@@ -66,9 +66,9 @@ def _taken(run: Run, phase: Phase, curve: Curve, per_second: float, heap: int) -
         done = calls[-1] if calls else 0
         calls.append(-(-(done + phase.calls_per_sample) // heap) * heap)
         elapsed = round((calls[-1] - done) / per_second * SECOND)
-        told = {"elapsed": elapsed, "duration": 4 * elapsed, "python_blocks": 0}
+        found = {"elapsed": elapsed, "duration": 4 * elapsed, "python_blocks": 0}
         for name, values in rows.items():
-            values.append(told.get(name, curve(calls[-1])))
+            values.append(found.get(name, curve(calls[-1])))
     look = {"live_heap": curve(calls[-1]), "python_blocks": 0}
     return replace(
         run,

@@ -113,11 +113,11 @@ def test_repeats_have_an_interval(make_run: MakeRun) -> None:
 
 
 def test_a_baseline_keeps_it_and_older_ones_have_none(make_run: MakeRun) -> None:
-    kept = baseline_variant([entry(make_run)])
-    content = text_of(kept)
+    saved = baseline_variant([entry(make_run)])
+    content = text_of(saved)
     assert f"peak_rss = [{500 * MIB}]".encode() in content
     assert read_variant(content, "x.toml").profiles[0].peak_rss == 500 * MIB
-    profiles = tuple(replace(each, peak_rss=None) for each in kept.profiles)
-    older = text_of(replace(kept, profiles=profiles))
+    profiles = tuple(replace(each, peak_rss=None) for each in saved.profiles)
+    older = text_of(replace(saved, profiles=profiles))
     assert b"peak_rss" not in older
     assert read_variant(older, "x.toml").profiles[0].peak_rss is None

@@ -32,17 +32,17 @@ def points(noise: float, count: int = 20, seed: int = 1) -> list[PeakPoint]:
 
 
 def test_the_line_holds_the_truth_in_99_of_100() -> None:
-    held = ahead = 0
+    within = ahead = 0
     for seed in range(300):
         line = fitted(points(MIB, seed=seed), "unit", 100 * MIB)
         assert line is not None
-        held += line.low <= PER_SECOND <= line.high
+        within += line.low <= PER_SECOND <= line.high
         random = Random(f"next {seed}")
         truth = 105 * MIB + PER_SECOND * 150 + random.gauss(0, MIB)
-        told = predicted(line, 150.0)
-        ahead += told.low <= truth <= told.high
+        limit = predicted(line, 150.0)
+        ahead += limit.low <= truth <= limit.high
     # Of 300 at 99 %, fewer than 291 come about in one of a hundred thousand.
-    assert held >= 291 and ahead >= 291
+    assert within >= 291 and ahead >= 291
 
 
 def test_no_line_where_the_peak_does_not_depend_on_the_input() -> None:
@@ -113,17 +113,17 @@ def test_the_limit_is_the_sum_of_its_parts(heard: Run) -> None:
 def test_no_limit_lasts_for_a_leak(heard: Run) -> None:
     found = peak(heard)
     leak = replace(judge(heard), status=Status.LEAK)
-    told = recommended_limit(heard, leak, found)
-    assert told is not None and told.limit_bytes is None
-    assert "the process leaks" in str(told.sentence)
+    limit = recommended_limit(heard, leak, found)
+    assert limit is not None and limit.limit_bytes is None
+    assert "the process leaks" in str(limit.sentence)
 
 
 def test_a_start_that_took_more_than_any_call_counts(heard: Run) -> None:
     start = heard.readings[0]
     loaded = replace(start, values={**start.values, "rss_peak": 900 * MIB})
     run = replace(heard, readings=(loaded, *heard.readings[1:]))
-    told = recommended_limit(run, judge(run), peak(run))
-    assert told is not None and told.limit_bytes == pytest.approx(990 * MIB, rel=1e-6)
+    limit = recommended_limit(run, judge(run), peak(run))
+    assert limit is not None and limit.limit_bytes == pytest.approx(990 * MIB, rel=1e-6)
 
 
 def test_a_run_without_peaks_has_none(make_run: MakeRun) -> None:
@@ -154,12 +154,12 @@ def test_a_level_process_that_one_call_ended_is_a_spike(
 ) -> None:
     verdict = judge(level_run(make_run, outcome, samples))
     assert verdict.kind is Kind.SPIKE
-    told = str(verdict.sentence)
-    assert told.startswith(
+    text = str(verdict.sentence)
+    assert text.startswith(
         "Killed by the peak of one call: memory was level at 100.0 MiB, the limit is 500.0 MiB."
         " Calls before reached at most 130.0 MiB."
     )
-    assert ("RSS was 480.0 MiB when last seen" in told) is (outcome.last_rss_bytes is not None)
+    assert ("RSS was 480.0 MiB when last seen" in text) is (outcome.last_rss_bytes is not None)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_the_net_growth_is_exact_beyond_what_a_float_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "settings", "told"),
+    ("values", "settings", "expected"),
     [
         ([1.0, math.nan], {}, "finite"),
         ([[1, 2], [3, 4]], {}, "flat sequence"),
@@ -141,9 +141,9 @@ def test_the_net_growth_is_exact_beyond_what_a_float_holds() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    values: list[Any], settings: dict[str, Any], told: str
+    values: list[Any], settings: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=expected):
         judge_series(values, **{"unit": "bytes"} | settings)
 
 

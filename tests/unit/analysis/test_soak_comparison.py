@@ -59,7 +59,7 @@ def test_another_command_or_address_is_what_is_compared() -> None:
 
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 def test_two_soaks_that_keep_alike_do_not_differ(inside: bool) -> None:
-    made = Made(kept=10_000, in_flight=100_000, inside=inside, doublings=1)
+    made = Made(retained=10_000, in_flight=100_000, inside=inside, doublings=1)
     found = lines(soak(made), soak(replace(made, seed=7)))
     assert {line.conclusion for line in found.values()} <= {
         Conclusion.NO_DIFFERENCE, Conclusion.INCONCLUSIVE,
@@ -70,8 +70,8 @@ def test_two_soaks_that_keep_alike_do_not_differ(inside: bool) -> None:
 
 def test_a_soak_that_keeps_less_is_said_to_whatever_its_distances() -> None:
     """One took three times as many requests, so its samples stand further apart."""
-    before = soak(Made(kept=40_000, in_flight=100_000, inside=False))
-    after = soak(Made(kept=10_000, in_flight=100_000, inside=False, doublings=2, seed=5))
+    before = soak(Made(retained=40_000, in_flight=100_000, inside=False))
+    after = soak(Made(retained=10_000, in_flight=100_000, inside=False, doublings=2, seed=5))
     comparison = compared(before, after)
     line = lines(before, after)["anonymous"]
     assert line.conclusion is Conclusion.DECREASE
@@ -87,8 +87,8 @@ def test_a_soak_that_keeps_less_is_said_to_whatever_its_distances() -> None:
 def test_soaks_at_the_same_counts_of_requests_are_not_taken_for_the_same_requests() -> None:
     run = soak(Made(users=1))
     assert lines(run, replace(run, started_at="later"))["time"].reason != ""
-    told = str(lines(run, replace(run, started_at="later"))["rss"].reason)
-    assert told.startswith("one soak each, compared by their own bounds")
+    text = str(lines(run, replace(run, started_at="later"))["rss"].reason)
+    assert text.startswith("one soak each, compared by their own bounds")
 
 
 def test_the_time_of_a_request_is_compared() -> None:

@@ -16,7 +16,7 @@ from leakhunt.model.run import Ending, Run
 from leakhunt.model.verdict import Status
 
 KEPT = 10 << 10
-GROWING = Made(inside=False, kept=KEPT)
+GROWING = Made(inside=False, retained=KEPT)
 
 
 def without(run: Run, *names: str) -> Run:
@@ -104,22 +104,22 @@ def test_a_service_group_is_what_meets_its_limit() -> None:
     assert ahead.calls == pytest.approx(96 * MIB / (1.1 * KEPT), rel=0.02)
 
 
-@pytest.mark.parametrize("kept", [0.0, KEPT])
-def test_a_service_that_mostly_failed_is_not_judged_by_its_memory(kept: float) -> None:
-    verdict = judge(soak(Made(inside=False, failing=0.7, kept=kept)))
+@pytest.mark.parametrize("per_request", [0.0, KEPT])
+def test_a_service_that_mostly_failed_is_not_judged_by_its_memory(per_request: float) -> None:
+    verdict = judge(soak(Made(inside=False, failing=0.7, retained=per_request)))
     assert (verdict.status, verdict.kind) == (Status.INCONCLUSIVE, Kind.INCONCLUSIVE)
     assert "Inconclusive: most requests failed" in str(verdict.sentence)
     assert "500 Internal Server Error" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_and_leaks_leaks() -> None:
-    verdict = judge(soak(Made(failing=0.7, kept=KEPT)))
+    verdict = judge(soak(Made(failing=0.7, retained=KEPT)))
     assert verdict.status is Status.LEAK
     assert "requests failed" in str(verdict.sentence)
 
 
 def test_a_service_that_fails_grows_and_is_killed_was_killed() -> None:
-    verdict = judge(ended(soak(Made(inside=False, failing=0.7, kept=KEPT)), Ending.KILLED))
+    verdict = judge(ended(soak(Made(inside=False, failing=0.7, retained=KEPT)), Ending.KILLED))
     assert verdict.kind is Kind.KILLED
 
 
@@ -127,9 +127,9 @@ def test_the_gate_takes_the_growth_that_is_seen() -> None:
     run = soak(GROWING)
     assert checked_rate(run, "anonymous", 4096.0).answer is GateAnswer.OVER_BUDGET
     assert checked_rate(run, "anonymous", 20_480.0).answer is GateAnswer.WITHIN_BUDGET
-    told = checked_rate(run, "live_heap", 4096.0)
-    assert told.answer is GateAnswer.NOT_MEASURED
-    assert "use the series anonymous" in str(told.reason)
+    result = checked_rate(run, "live_heap", 4096.0)
+    assert result.answer is GateAnswer.NOT_MEASURED
+    assert "use the series anonymous" in str(result.reason)
 
 
 # What is in flight when a sample is read is noise of users times the size of a request. Of clean
@@ -159,7 +159,7 @@ def test_what_is_in_flight_is_no_leak() -> None:
 
 def test_a_leak_of_ten_kibibytes_a_request_shows_through_what_is_in_flight() -> None:
     for made in LOADS:
-        inside = kinds(replace(made, kept=KEPT))
-        outside = kinds(replace(made, kept=KEPT, inside=False))
+        inside = kinds(replace(made, retained=KEPT))
+        outside = kinds(replace(made, retained=KEPT, inside=False))
         leaks = sum(count for kind, count in inside.items() if kind.is_leak)
         assert min(leaks, outside[Kind.OUTSIDE_GROWTH]) >= 0.95 * len(SEEDS), made

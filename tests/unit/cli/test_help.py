@@ -65,7 +65,7 @@ def test_no_two_options_of_a_verb_give_the_same_argument(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (["--option", "rate"], "--option 'rate': expected NAME=VALUE"),
         (["--option", "rate=1"], "has no option 'rate'"),
@@ -74,10 +74,10 @@ def test_no_two_options_of_a_verb_give_the_same_argument(name: str) -> None:
     ],
 )
 def test_hunt_takes_options_of_the_scenario_beside_its_pairs(
-    options: list[str], told: str, capfd: pytest.CaptureFixture[str]
+    options: list[str], expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["hunt", "leak-zoo-bounded", *options]) == 2
-    assert told in capfd.readouterr().err
+    assert expected in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("name", VERBS)

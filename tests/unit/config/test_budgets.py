@@ -174,7 +174,7 @@ def test_a_list_has_a_budget_of_each_sort() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         ([], r"^rss: invalid value \[\]\. Examples: "),
         (["1 KiB/call", "x"], r"^rss: invalid value 'x'\. Examples: "),
@@ -185,8 +185,8 @@ def test_a_list_has_a_budget_of_each_sort() -> None:
         ),
     ],
 )
-def test_a_list_of_something_else_is_refused(value: object, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_a_list_of_something_else_is_refused(value: object, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         parse_budgets("rss", value)
 
 

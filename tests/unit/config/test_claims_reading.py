@@ -99,7 +99,7 @@ def check_with(*lines: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "told"),
+    ("text", "place", "expected"),
     [
         (
             "[[run",
@@ -277,12 +277,14 @@ def check_with(*lines: str) -> str:
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, place: str, told: str) -> None:
+def test_what_is_wrong_is_told_in_one_line_with_its_place(
+    text: str, place: str, expected: str
+) -> None:
     with pytest.raises(BadFile) as caught:
         read(text)
     message = str(caught.value)
     assert re.match(r"claims\.toml:\d+: ", message)
-    assert place in message and told in message
+    assert place in message and expected in message
     assert "\n" not in message
 
 

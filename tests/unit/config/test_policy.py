@@ -54,19 +54,20 @@ def test_all_of_a_file_is_read() -> None:
         threads=2,
         device="cpu",
         memory_limit_bytes=2 * GIB,
+        limit_bytes=GIB,
         timeout_seconds=60,
         collect="always",
     )
     own = ScenarioPolicy(
-        "services/my_service.py", "leakhunt.toml:31", budgets=in_file,
+        "services/my_service.py", "leakhunt.toml:32", budgets=in_file,
         repeats=2, retries=0, most_calls=5000,
     )  # fmt: skip
     here = Acceptance(
-        "0123456789ab", "funasr keeps its segments", date(2027, 3, 1), "leakhunt.toml:34"
+        "0123456789ab", "funasr keeps its segments", date(2027, 3, 1), "leakhunt.toml:35"
     )
     everywhere_too = (
-        Acceptance("0123456789ab", "known everywhere", date(2026, 12, 31), "leakhunt.toml:40"),
-        Acceptance("ba9876543210", "small", date(2026, 12, 31), "leakhunt.toml:45"),
+        Acceptance("0123456789ab", "known everywhere", date(2026, 12, 31), "leakhunt.toml:41"),
+        Acceptance("ba9876543210", "small", date(2026, 12, 31), "leakhunt.toml:46"),
     )
     assert policy == Policy(
         "leakhunt.toml", everywhere, (vad, own), {"fsmn-vad": (here,), "": everywhere_too},
@@ -77,7 +78,7 @@ def test_all_of_a_file_is_read() -> None:
 def test_the_example_of_the_reader_is_a_policy() -> None:
     policy = read(example_of_the_reader(), "pyproject.toml")
     assert policy.scenarios[0].budgets_of("naive")
-    assert policy.accepted_in("fsmn-vad")
+    assert policy.accepted_in("fsmn-vad", "naive")
 
 
 def test_a_pyproject_has_the_same_below_its_table() -> None:
@@ -85,7 +86,7 @@ def test_a_pyproject_has_the_same_below_its_table() -> None:
     assert policy.everywhere.where == "somewhere/pyproject.toml:3"
     assert policy.scenarios[0].where == "somewhere/pyproject.toml:13"
     assert policy.scenarios[0].budgets == read(WHOLE).scenarios[0].budgets
-    assert policy.accepted[""][1].where == "somewhere/pyproject.toml:48"
+    assert policy.accepted[""][1].where == "somewhere/pyproject.toml:49"
 
 
 @pytest.mark.parametrize(
@@ -106,8 +107,53 @@ def test_what_is_accepted_in_a_scenario_is_so_by_its_name_or_its_path(scenario: 
         "[scenarios.'services/my_service.py']\n[[accept]]\nfingerprint = '0123456789ab'\n"
         f"reason = 'known'\nuntil = 2027-03-01\nscenario = '{scenario}'\n"
     )
-    assert [each.reason for each in policy.accepted_in("my-service")] == ["known"]
-    assert not policy.accepted_in("another")
+    assert [each.reason for each in policy.accepted_in("my-service", "handle")] == ["known"]
+    assert not policy.accepted_in("another", "handle")
+
+
+ACCEPT = "[[accept]]\nfingerprint = '0123456789ab'\nreason = '{reason}'\nuntil = 2027-03-01\n"
+
+
+@pytest.mark.parametrize("entry", ["", "[scenarios.'app.py:handle,parse']\n"])
+def test_what_is_accepted_in_a_function_is_so_in_no_other(entry: str) -> None:
+    policy = read(
+        f"{entry}{ACCEPT.format(reason='both')}scenario = 'app.py:handle,parse'\n"
+        f"{ACCEPT.format(reason='load')}scenario = 'app.py:load'\n"
+    )
+    reasons = {
+        name: [each.reason for each in policy.accepted_in("app", name)]
+        for name in ("handle", "parse", "load", "store")
+    }
+    assert reasons == {"handle": ["both"], "parse": ["both"], "load": ["load"], "store": []}
+
+
+def test_what_is_accepted_in_a_function_goes_before_the_file_and_everywhere() -> None:
+    policy = read(
+        f"{ACCEPT.format(reason='everywhere')}"
+        f"{ACCEPT.format(reason='file')}scenario = 'app.py'\n"
+        f"{ACCEPT.format(reason='function')}scenario = 'app.py:handle'\n"
+    )
+    reasons = [
+        [each.reason for each in policy.accepted_in(*of)]
+        for of in (("app", "handle"), ("app", "parse"), ("another", "handle"))
+    ]
+    assert reasons == [["function"], ["file"], ["everywhere"]]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "problem"),
+    [
+        ("app.py:", "scenario not found"),
+        ("app.py:a b", "scenario not found"),
+        ("app.py:parse,handle", "accepted twice"),
+    ],
+)
+def test_functions_where_something_is_accepted_are_checked(scenario: str, problem: str) -> None:
+    with pytest.raises(BadFile, match=problem):
+        read(
+            f"{ACCEPT.format(reason='known')}scenario = 'app.py:handle'\n"
+            f"{ACCEPT.format(reason='known')}scenario = '{scenario}'\n"
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,10 +174,10 @@ def test_a_damaged_pyproject_that_was_meant_as_a_policy_is_one(text: str, is_mea
 def test_a_variants_budgets_go_over_the_scenarios_over_the_files() -> None:
     policy = read(WHOLE)
     vad = policy.of("fsmn-vad", "any")
-    told = {budget.text for budget in vad.budgets_of("naive")}
-    assert told == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
-    told = {budget.text for budget in vad.budgets_of("tensors-few")}
-    assert told == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("naive")}
+    assert values == {"4 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
+    values = {budget.text for budget in vad.budgets_of("tensors-few")}
+    assert values == {"2 KiB/call", "1 KiB/call", "50 MiB total", "50 ms"}
 
 
 @pytest.mark.parametrize(
@@ -173,11 +219,14 @@ def test_functions_of_one_file_may_have_a_policy_each() -> None:
 
 def test_what_is_accepted_in_a_scenario_goes_before_what_is_everywhere() -> None:
     policy = read(WHOLE)
-    assert [each.reason for each in policy.accepted_in("fsmn-vad")] == [
+    assert [each.reason for each in policy.accepted_in("fsmn-vad", "naive")] == [
         "funasr keeps its segments",
         "small",
     ]
-    assert [each.reason for each in policy.accepted_in("x")] == ["known everywhere", "small"]
+    assert [each.reason for each in policy.accepted_in("x", "naive")] == [
+        "known everywhere",
+        "small",
+    ]
 
 
 def variant(name: str, *expect: Kind) -> Variant:
@@ -210,7 +259,7 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         (
             "variants = ['naiv']",
@@ -228,9 +277,9 @@ def test_variants_are_chosen_by_name_pattern_and_known_truth(lines: str, names: 
         ),
     ],
 )
-def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, told: str) -> None:
+def test_a_choice_of_no_variant_is_told_with_its_place(lines: str, expected: str) -> None:
     (policy,) = read(f"\n[scenarios.x]\n{lines}\n").scenarios
-    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {told}")):
+    with pytest.raises(BadFile, match=re.escape(f"leakhunt.toml:2: {expected}")):
         policy.gated(VARIANTS)
 
 

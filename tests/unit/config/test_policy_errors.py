@@ -10,7 +10,7 @@ from leakhunt.errors import BadFile
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         # Budgets of nonsense.
         (
@@ -214,6 +214,7 @@ from leakhunt.errors import BadFile
             2,
             "memory_limit: invalid size '2 XiB'; examples: '512 MiB', '1.5 GB'",
         ),
+        ("[scenarios.x]\nlimit = 'much'\n", 2, "limit: invalid size 'much'"),
         ("[scenarios.x]\nmemory_limit = 5\n", 2, "memory_limit: expected a quoted text, got 5"),
         ("[scenarios.x]\ntimeout = 0\n", 2, "timeout: expected a number above 0, got 0"),
         ("[scenarios.x]\ntimeout = inf\n", 2, "timeout: expected a number above 0, got inf"),
@@ -288,16 +289,18 @@ from leakhunt.errors import BadFile
         ),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, line: int, told: str) -> None:
+def test_what_is_wrong_is_told_in_one_line_with_its_place(
+    text: str, line: int, expected: str
+) -> None:
     with pytest.raises(BadFile) as caught:
         read(text)
     message = str(caught.value)
-    assert message.startswith(f"leakhunt.toml:{line}: ") and told in message
+    assert message.startswith(f"leakhunt.toml:{line}: ") and expected in message
     assert message.isprintable() and len(message) < 400
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         (
             "[project]\nname = 'x'\n",
@@ -328,11 +331,11 @@ def test_what_is_wrong_is_told_in_one_line_with_its_place(text: str, line: int, 
         ),
     ],
 )
-def test_a_pyproject_is_told_with_its_own_headers(text: str, line: int, told: str) -> None:
+def test_a_pyproject_is_told_with_its_own_headers(text: str, line: int, expected: str) -> None:
     with pytest.raises(BadFile) as caught:
         read(text, "pyproject.toml")
     assert str(caught.value).startswith(f"pyproject.toml:{line}: ")
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_bytes_that_are_no_text_are_told_with_their_line() -> None:

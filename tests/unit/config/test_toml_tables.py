@@ -118,7 +118,7 @@ def test_a_list_of_very_many_lines_is_not_read_again_at_each(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"a = 1\nb = \n", "x.toml:2: invalid TOML (Invalid value). Fix the syntax"),
         (
@@ -167,8 +167,8 @@ def test_a_list_of_very_many_lines_is_not_read_again_at_each(
     ],
     ids=range(17),
 )
-def test_what_is_no_toml_is_told_with_its_line(content: bytes, told: str) -> None:
-    with pytest.raises(BadFile, match=re.escape(told)) as caught:
+def test_what_is_no_toml_is_told_with_its_line(content: bytes, expected: str) -> None:
+    with pytest.raises(BadFile, match=re.escape(expected)) as caught:
         read_table(content, "x.toml")
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.toml:")
 
@@ -217,7 +217,7 @@ def read_wrongly(table: Table, method: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "key", "told"),
+    ("method", "key", "expected"),
     [
         ("text", "number", "2: the file: number: expected a quoted text, got 5"),
         ("texts", "list", "11: the file: list: expected a list of quoted texts, got [1]"),
@@ -275,16 +275,18 @@ def read_wrongly(table: Table, method: str, key: str) -> None:
         ),
     ],
 )
-def test_a_value_of_another_kind_is_told_with_its_line(method: str, key: str, told: str) -> None:
-    with pytest.raises(BadFile, match=re.escape(f"x.toml:{told}")) as caught:
+def test_a_value_of_another_kind_is_told_with_its_line(
+    method: str, key: str, expected: str
+) -> None:
+    with pytest.raises(BadFile, match=re.escape(f"x.toml:{expected}")) as caught:
         read_wrongly(TABLE, method, key)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
 def test_an_unknown_key_is_told_with_its_line_and_what_was_meant() -> None:
     table = read_table(b"[a]\nfirst = 1\nsecnod = 2\n", "x.toml").table("a")
-    told = r"^x\.toml:3: \[a\]: unknown key 'secnod' \(did you mean 'second'\?\)\. Known keys: "
-    with pytest.raises(BadFile, match=told):
+    pattern = r"^x\.toml:3: \[a\]: unknown key 'secnod' \(did you mean 'second'\?\)\. Known keys: "
+    with pytest.raises(BadFile, match=pattern):
         table.only(("first", "second"))
 
 

@@ -60,11 +60,11 @@ def grow() -> None:
     """Something to measure."""
 
 
-@pytest.mark.parametrize(("call", "told"), WRONG, ids=[told[:45] for _, told in WRONG])
+@pytest.mark.parametrize(("call", "expected"), WRONG, ids=[expected[:45] for _, expected in WRONG])
 def test_a_wrong_type_is_a_wrong_usage(
-    call: Callable[[Any], Any], told: str, capfd: pytest.CaptureFixture[str]
+    call: Callable[[Any], Any], expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UsageError, match=f"^{re.escape(told)}"):
+    with pytest.raises(UsageError, match=f"^{re.escape(expected)}"):
         call(leakhunt)
     assert capfd.readouterr() == ("", "")
 

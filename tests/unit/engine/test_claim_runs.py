@@ -58,12 +58,12 @@ def test_what_ran_on_the_cpu_is_no_evidence_for_a_gpu(
     (tmp_path / "a.run.jsonl").touch()
     run = make_run(rss=[1])
     monkeypatch.setattr(run_file, "load", lambda file: run)
-    asked = need(tmp_path, "run null", "cuda")
-    assert str(result_in(asked, "").missing) == "ran on cpu, not on a CUDA GPU"
+    command = need(tmp_path, "run null", "cuda")
+    assert str(result_in(command, "").missing) == "ran on cpu, not on a CUDA GPU"
     assert result_in(need(tmp_path, "run null"), "").runs == (run,)
     load = PlannedLoad("http://127.0.0.1", "pid 5", "upload", 1)
     run = make_run(rss=[1], plan_changes={"load": load})
-    assert result_in(asked, "").runs == (run,)
+    assert result_in(command, "").runs == (run,)
 
 
 @pytest.mark.parametrize(

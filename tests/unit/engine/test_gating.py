@@ -40,22 +40,22 @@ def near_the_budget(call: int) -> int:
 
 
 class Script:
-    """Carries out plans by heights of the live heap, and keeps what it was asked for."""
+    """Carries out plans by heights of the live heap, and keeps the plans."""
 
     def __init__(self, make_run: MakeRun, *heights: Heights, calls: int = 200) -> None:
         self._make_run = make_run
         self._heights = list(heights)
         self._calls = calls
-        self.asked: list[tuple[str, Plan]] = []
+        self.plans: list[tuple[str, Plan]] = []
 
-    def __call__(self, asked: Plan, name: str) -> Run:
-        self.asked.append((name, asked))
-        if asked.instrument is not None:
-            return replace(watched(finding(size=5000)), plan=asked)
+    def __call__(self, requested: Plan, name: str) -> Run:
+        self.plans.append((name, requested))
+        if requested.instrument is not None:
+            return replace(watched(finding(size=5000)), plan=requested)
         heights = self._heights.pop(0) if len(self._heights) > 1 else self._heights[0]
-        calls = asked.calls or self._calls
+        calls = requested.calls or self._calls
         run = self.make([heights(call) for call in range(calls)])
-        return replace(run, plan=asked)
+        return replace(run, plan=requested)
 
     def make(self, heights: Sequence[int]) -> Run:
         """A run with these readings of the live heap."""
@@ -63,7 +63,7 @@ class Script:
 
     @property
     def names(self) -> list[str]:
-        return [name for name, _ in self.asked]
+        return [name for name, _ in self.plans]
 
 
 def gate(script: Script, *budgets: Budget, **effort: int) -> Gate:
@@ -90,7 +90,7 @@ def test_repeats_are_fresh_runs_of_the_same_plan(make_run: MakeRun) -> None:
 def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRun) -> None:
     script = Script(make_run, settles_late)
     answer = gate(script, retries=3).answer(OPEN)
-    calls = [asked.calls or 200 for _, asked in script.asked]
+    calls = [requested.calls or 200 for _, requested in script.plans]
     assert answer.answer is GateAnswer.WITHIN_BUDGET
     assert calls == sorted(set(calls))
     assert script.names[1] == "naive.longer-1"
@@ -100,21 +100,21 @@ def test_what_cannot_tell_is_measured_again_longer_until_it_can(make_run: MakeRu
 def test_retries_end_at_their_number_and_at_the_most_calls(make_run: MakeRun) -> None:
     once = Script(make_run, near_the_budget)
     assert gate(once, retries=1).answer(OPEN).answer is GateAnswer.INCONCLUSIVE
-    assert len(once.asked) == 2
+    assert len(once.plans) == 2
     bounded = Script(make_run, near_the_budget)
     assert gate(bounded, retries=9, most_calls=400).answer(OPEN).answer is GateAnswer.INCONCLUSIVE
-    assert max(asked.calls or 0 for _, asked in bounded.asked) == 400
+    assert max(requested.calls or 0 for _, requested in bounded.plans) == 400
     assert gate(Script(make_run, near_the_budget), retries=0).answer(OPEN).attempts == 1
 
 
 def test_a_run_that_ended_by_itself_is_not_tried_again(make_run: MakeRun) -> None:
     script = Script(make_run, steady(0))
 
-    def killed(asked: Plan, name: str) -> Run:
-        return replace(script(asked, name), outcome=Outcome(Ending.KILLED, "SIGKILL"))
+    def killed(requested: Plan, name: str) -> Run:
+        return replace(script(requested, name), outcome=Outcome(Ending.KILLED, "SIGKILL"))
 
-    held = replace(gate(script), carry=killed)
-    assert held.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
+    job = replace(gate(script), carry=killed)
+    assert job.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert script.names == ["naive"]
 
 
@@ -122,8 +122,8 @@ def test_a_budget_on_a_whole_run_is_about_as_many_calls_as_the_policy_says(
     make_run: MakeRun,
 ) -> None:
     total = Budget("live_heap", 600_000.0, Extent.RUN, more=False, text="600 kB total")
-    held = gate(Script(make_run, near_the_budget, steady(900)), BUDGET, total)
-    answer = held.answer(replace(OPEN, calls=200, warmup=50, calls_per_sample=1))
+    job = gate(Script(make_run, near_the_budget, steady(900)), BUDGET, total)
+    answer = job.answer(replace(OPEN, calls=200, warmup=50, calls_per_sample=1))
     assert answer.attempts == 2
     assert max(entry.run.calls_done for entry in answer.entries) > 700
     assert [check.answer for check in answer.checks] == [
@@ -134,30 +134,30 @@ def test_a_budget_on_a_whole_run_is_about_as_many_calls_as_the_policy_says(
 
 
 def test_time_that_cannot_tell_is_not_measured_for_longer(make_run: MakeRun) -> None:
-    def timed(asked: Plan, name: str) -> Run:
+    def timed(requested: Plan, name: str) -> Run:
         asks.append(name)
         run = make_run(live_heap=[0] * 300, duration=[1_000_000] * 300)
-        return replace(run, plan=asked)
+        return replace(run, plan=requested)
 
     asks: list[str] = []
     fast = Budget("seconds_per_call", 0.001, Extent.CALL, more=False, text="1 ms")
-    held = replace(gate(Script(make_run, steady(0)), fast, retries=3), carry=timed)
-    assert held.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
+    job = replace(gate(Script(make_run, steady(0)), fast, retries=3), carry=timed)
+    assert job.answer(OPEN).answer is GateAnswer.INCONCLUSIVE
     assert asks == ["naive"]
 
 
 def test_an_interrupt_of_the_hunt_leaves_the_answer(make_run: MakeRun) -> None:
     script = Script(make_run, steady(5000))
 
-    def interrupted(asked: Plan, name: str) -> Run:
-        if asked.instrument is not None:
+    def interrupted(requested: Plan, name: str) -> Run:
+        if requested.instrument is not None:
             raise KeyboardInterrupt
-        return script(asked, name)
+        return script(requested, name)
 
     with pytest.raises(HuntInterrupted) as raised:
         replace(gate(script), carry=interrupted).answer(OPEN)
-    told = raised.value.result
-    assert (told.answer, told.suspects) == (GateAnswer.OVER_BUDGET, ())
+    result = raised.value.result
+    assert (result.answer, result.suspects) == (GateAnswer.OVER_BUDGET, ())
 
 
 def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None:
@@ -197,15 +197,15 @@ def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:
     before = Script(make_run, steady(3000))
     after = Script(make_run, steady(3000))
 
-    def told(side: str, script: Script) -> Callable[[Plan, str], Run]:
-        def carry(asked: Plan, name: str) -> Run:
+    def carrying(side: str, script: Script) -> Callable[[Plan, str], Run]:
+        def carry(requested: Plan, name: str) -> Run:
             order.append(f"{side} {name}")
-            return script(asked, name)
+            return script(requested, name)
 
         return carry
 
-    held = replace(gate(after, MORE), carry=told("after", after))
-    answer = held.answer_against(plan(calls=200), told("before", before), "main", pairs=2)
+    job = replace(gate(after, MORE), carry=carrying("after", after))
+    answer = job.answer_against(plan(calls=200), carrying("before", before), "main", pairs=2)
     assert answer.answer is GateAnswer.WITHIN_BUDGET
     assert order == [
         "after naive.round-1", "before naive.round-1", "before naive.round-2",
@@ -217,8 +217,8 @@ def test_calls_that_are_left_open_are_found_by_a_first_run(make_run: MakeRun) ->
     before, after = Script(make_run, steady(0)), Script(make_run, steady(0), calls=250)
     gate(after, MORE).answer_against(OPEN, before, "main", pairs=2)
     assert after.names[0] == "naive.first"
-    assert {asked.calls for _, asked in before.asked} == {250}
-    assert {asked.calls for _, asked in after.asked[1:]} == {250}
+    assert {requested.calls for _, requested in before.plans} == {250}
+    assert {requested.calls for _, requested in after.plans[1:]} == {250}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_only_what_is_worse_than_the_other_revision_fails(
     make_run: MakeRun, grown: int, answer: GateAnswer
 ) -> None:
     before, after = Script(make_run, steady(3000)), Script(make_run, steady(grown))
-    held = gate(after, MORE).answer_against(plan(calls=200), before, "main", pairs=2)
-    assert held.answer is answer
+    result = gate(after, MORE).answer_against(plan(calls=200), before, "main", pairs=2)
+    assert result.answer is answer
 
 
 @pytest.mark.parametrize("breaks", ["here", "there"])
@@ -243,15 +243,15 @@ def test_a_side_that_ends_early_is_no_pass_and_not_tried_again(
 ) -> None:
     script = Script(make_run, steady(0))
 
-    def killed(asked: Plan, name: str) -> Run:
+    def killed(requested: Plan, name: str) -> Run:
         asks.append(name)
         run = make_run(live_heap=[0] * 20)
-        return replace(run, plan=asked, outcome=Outcome(Ending.KILLED, "SIGKILL after call 20"))
+        return replace(run, plan=requested, outcome=Outcome(Ending.KILLED, "SIGKILL after call 20"))
 
     asks: list[str] = []
-    held = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
+    job = replace(gate(script, MORE), carry=killed if breaks == "here" else script)
     other = killed if breaks == "there" else script
-    answer = held.answer_against(plan(calls=200), other, "main", pairs=2)
+    answer = job.answer_against(plan(calls=200), other, "main", pairs=2)
     assert answer.answer is GateAnswer.INCONCLUSIVE
     assert asks == ["naive.round-1", "naive.round-2"]
 
@@ -264,29 +264,29 @@ def test_rounds_that_cannot_tell_are_followed_by_more(make_run: MakeRun) -> None
     before = Script(make_run, steady(3000))
     answer = gate(after, MORE, retries=1).answer_against(plan(calls=200), before, "main", pairs=2)
     assert answer.attempts == 2
-    assert len(before.asked) == 4
+    assert len(before.plans) == 4
 
 
 def test_short_calls_are_counted_by_samples(make_run: MakeRun) -> None:
     """A thousand calls a sample would be beyond any number of calls at once."""
     script = Script(make_run, near_the_budget)
     each = replace(OPEN, calls_per_sample=100)
-    asked = GateEffort(retries=1, most_calls=400)
-    held = replace(gate(script), effort=asked, carry=in_batches(script))
-    assert held.answer(each).attempts == 2
-    assert 200 * 100 < (script.asked[1][1].calls or 0) <= 400 * 100
+    effort = GateEffort(retries=1, most_calls=400)
+    job = replace(gate(script), effort=effort, carry=in_batches(script))
+    assert job.answer(each).attempts == 2
+    assert 200 * 100 < (script.plans[1][1].calls or 0) <= 400 * 100
 
 
 def in_batches(script: Script) -> Callable[[Plan, str], Run]:
     """The same with a hundred calls a sample."""
 
-    def carry(asked: Plan, name: str) -> Run:
-        script.asked.append((name, asked))
-        samples = (asked.calls or 20_000) // 100
+    def carry(requested: Plan, name: str) -> Run:
+        script.plans.append((name, requested))
+        samples = (requested.calls or 20_000) // 100
         heights = [100 * near_the_budget(sample) for sample in range(samples)]
         run = script.make(heights)
         phases = tuple(replace(phase, calls_per_sample=100) for phase in run.phases)
         calls = range(100, 100 * samples + 1, 100)
-        return replace(run, plan=asked, phases=phases, calls=calls)
+        return replace(run, plan=requested, phases=phases, calls=calls)
 
     return carry

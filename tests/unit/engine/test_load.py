@@ -142,7 +142,7 @@ def test_a_run_without_a_sample_gives_a_frame_without_a_row(make_run: MakeRun) -
 
 def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingRequirement, match=r"pip install 'leakhunt\[frames\]'"):
+    with pytest.raises(MissingRequirement, match=r"pip install 'leakhunt-ml\[frames\]'"):
         leakhunt.load(NAIVE).to_frame()
 
 

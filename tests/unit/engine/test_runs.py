@@ -9,9 +9,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from conftest import WriteScenario
+from conftest import MakeRun, WriteScenario
 from made_findings import KERNEL, MALLOC, MINE, ONEDNN, finding
 
+from leakhunt.analysis.verdict import judge
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
 from leakhunt.engine.explain import under_instruments
@@ -149,8 +150,8 @@ def measured(
     hunt: bool = False,
 ) -> RunResult:
     request = RunRequest(target, calls=200)
-    out, told = tmp_path / "out", events or Silent()
-    return run(request, (), told, out=out, executor=script, hunt=hunt)
+    out, listener = tmp_path / "out", events or Silent()
+    return run(request, (), listener, out=out, executor=script, hunt=hunt)
 
 
 def test_what_was_measured_comes_back_and_nothing_is_printed(
@@ -362,13 +363,31 @@ def test_turns_are_a_b_b_a() -> None:
 def test_the_loop_stops_after_an_interrupted_run(target: str, tmp_path: Path) -> None:
     result = measured(target, tmp_path, Scripted({}))
     entry = result.report.entries[0]
-    asked: list[str] = []
+    command: list[str] = []
 
     def carry(plan: Plan, name: str) -> Run:
-        asked.append(name)
+        command.append(name)
         return replace(entry.run, plan=plan, outcome=Outcome(Ending.INTERRUPTED))
 
     wanted = (Instrument.RESOURCES, Instrument.TRACEMALLOC)
     runs = list(under_instruments(entry.run, entry.verdict, carry, prefix="x.", wanted=wanted))
-    assert asked == ["x.resources"] and len(runs) == 1
+    assert command == ["x.resources"] and len(runs) == 1
     assert runs[0].plan.instrument is Instrument.RESOURCES
+
+
+@pytest.mark.parametrize(("seconds", "used"), [(1.0, 5), (61.0, 1)])
+def test_a_rest_is_looked_for_while_there_is_time(
+    make_run: MakeRun, seconds: float, used: int
+) -> None:
+    run = make_run(live_heap=[4096 * call for call in range(300)])
+    little = finding(size=100, instrument=Instrument.MEMRAY, stack=(MINE,))
+    times = iter(seconds * reading for reading in range(100))
+
+    def carry(plan: Plan, name: str) -> Run:
+        assert plan.instrument is not None
+        return replace(run, plan=plan, findings=(replace(little, instrument=plan.instrument),))
+
+    runs = list(under_instruments(run, judge(run), carry, clock=lambda: next(times)))
+    instruments = [each.plan.instrument for each in runs]
+    assert instruments[0] is Instrument.MEMRAY and len(instruments) == used
+    assert len(set(instruments)) == used

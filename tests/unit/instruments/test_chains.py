@@ -61,13 +61,13 @@ class Buffers(State):
 
 def test_a_container_belongs_to_the_nearest_class_that_is_not_the_standard_librarys() -> None:
     library, own = Buffers(), threading.Thread(target=print)
-    held = {"buffers": library, "thread": own}
-    assert owner_file([sys, held, library, vars(library), library.kept]) == pytest.__file__
+    fields = {"buffers": library, "thread": own}
+    assert owner_file([sys, fields, library, vars(library), library.kept]) == pytest.__file__
     assert owner_file([pytest, {"thread": own}, own, vars(own)]) == pytest.__file__
     assert owner_file([pytest, Buffers, vars(Buffers), []]) == pytest.__file__
     assert owner_file([threading, pytest.importorskip, (library,), []]) == _pytest.outcomes.__file__
     assert owner_file([sys, {}]) == "<frozen>"
-    assert owner_file([held, []]) is None
+    assert owner_file([fields, []]) is None
 
 
 def test_what_nothing_in_python_holds_has_no_chain() -> None:
@@ -118,8 +118,8 @@ def test_what_a_cached_object_holds_is_not_the_caches_own() -> None:
     def get_state() -> State:
         return State()
 
-    kept = get_state().kept
-    assert retained_by([get_state, get_state(), kept]) == {}
+    retained = get_state().kept
+    assert retained_by([get_state, get_state(), retained]) == {}
 
     @functools.lru_cache
     def get_table() -> dict[str, int]:
@@ -153,8 +153,8 @@ def test_a_weak_reference_with_a_callback_keeps_something() -> None:
 def test_what_only_a_thread_or_its_stack_holds_is_found() -> None:
     on_the_stack, on_the_thread, go_on, there = State(), State(), threading.Event(), []
 
-    def wait(held: State) -> None:
-        there.append(id(held))
+    def wait(state: State) -> None:
+        there.append(id(state))
         go_on.wait()
 
     worker = threading.Thread(target=wait, args=(on_the_stack,), name="worker")
@@ -162,7 +162,9 @@ def test_what_only_a_thread_or_its_stack_holds_is_found() -> None:
     worker.start()
     try:
         holders = Holders(None, [on_the_stack, on_the_thread])
-        roots = [type(holders.chain(held)[0]).__name__ for held in (on_the_stack, on_the_thread)]
+        roots = [
+            type(holders.chain(retained)[0]).__name__ for retained in (on_the_stack, on_the_thread)
+        ]
     finally:
         go_on.set()
         worker.join()
@@ -189,18 +191,18 @@ def test_a_long_chain_is_folded() -> None:
 
 
 def test_edges_have_the_names_of_python() -> None:
-    held = [1]
+    retained = [1]
 
     class Slotted:
         __slots__ = ("inside",)
 
     slotted = Slotted()
-    slotted.inside = held  # type: ignore[attr-defined]
-    assert edge_name({"key": held}, held) == "['key']"
-    assert edge_name((held,), held) == "[...]"
-    assert edge_name(slotted, held) == ".inside"
-    assert edge_name(types.SimpleNamespace(name=held), held) == ".name"
-    assert edge_name(held, State()) == "[...]"
+    slotted.inside = retained  # type: ignore[attr-defined]
+    assert edge_name({"key": retained}, retained) == "['key']"
+    assert edge_name((retained,), retained) == "[...]"
+    assert edge_name(slotted, retained) == ".inside"
+    assert edge_name(types.SimpleNamespace(name=retained), retained) == ".name"
+    assert edge_name(retained, State()) == "[...]"
 
 
 def test_views_say_what_they_pin() -> None:
@@ -215,8 +217,8 @@ def test_exceptions_generators_and_callbacks_are_told() -> None:
     try:
         raise ValueError("x")
     except ValueError as error:
-        kept = error
-    assert traits(kept)["traceback"] == "ValueError"
+        retained = error
+    assert traits(retained)["traceback"] == "ValueError"
     assert "suspended" in traits(i for i in range(3))
     assert "callback" in traits(lambda: None)
     assert traits([1, 2]) == {}

@@ -38,6 +38,7 @@ def test_what_a_distribution_installed_is_its_wherever_it_lies(
         monkeypatch,
         "_made.so",
         "made/core.py",
+        "made/deep/down/core.py",
         "made_dist.libs/libm.so.6",
         '"quoted/a,b.py"',
     )
@@ -46,6 +47,8 @@ def test_what_a_distribution_installed_is_its_wherever_it_lies(
     assert distribution_of(str(tmp_path / "other.py")) is None
     places = Places(str(tmp_path / "scenario.py"))
     assert places.origin(str(tmp_path / "made" / "core.py")) is Origin.LIBRARY
+    frame = places.frame(str(tmp_path / "made" / "deep" / "down" / "core.py"), 1)
+    assert frame is not None and frame.file == "made/deep/down/core.py"
     assert places.origin(str(tmp_path / "other.py")) is Origin.YOURS
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from leakhunt.analysis.attribution.clusters import clusters
+from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import (
@@ -130,9 +131,9 @@ def test_a_growing_list_is_found_with_its_chain(
 ) -> None:
     state = State()
     found = hunted(start(instrument, state), state, lambda s, i: s.kept.append(bytearray(500)))
-    held = containers(found)["State.kept"]
-    assert held.chain == ("State.kept", "list", "bytearray")
-    assert exact(held, 1)
+    container = containers(found)["State.kept"]
+    assert container.chain == ("State.kept", "list", "bytearray")
+    assert exact(container, 1)
 
 
 def test_the_site_of_what_a_container_keeps_is_its_claim(
@@ -142,9 +143,9 @@ def test_the_site_of_what_a_container_keeps_is_its_claim(
     found = hunted(
         start(Instrument.TRACEMALLOC, state), state, lambda s, i: s.kept.append([bytearray(500)])
     )
-    held = containers(found)["State.kept"]
+    container = containers(found)["State.kept"]
     sites = {each.key: each for each in found if each.sort is FindingKind.SITE}
-    claimed = [sites[key] for key in held.keeps]
+    claimed = [sites[key] for key in container.keeps]
     assert claimed
     assert claimed[0].stack[0].file.endswith("instruments/test_instruments.py")
     assert claimed[0].stack[0].source.startswith("start(Instrument.TRACEMALLOC")
@@ -162,9 +163,9 @@ def test_a_dict_that_the_collector_does_not_track_is_found(
         lambda s, i: s.table.__setitem__(f"request {i}", b"x" * 300),
     )
     assert not gc.is_tracked(state.table)
-    held = containers(found)["State.table"]
-    assert held.chain[1:] == ("dict", "bytes")
-    assert exact(held, 1)
+    container = containers(found)["State.table"]
+    assert container.chain[1:] == ("dict", "bytes")
+    assert exact(container, 1)
 
 
 def test_a_container_deep_inside_has_its_whole_path(
@@ -375,7 +376,11 @@ def test_memray_tells_the_container_and_the_sites_that_feed_it(
         return [bytearray(500)]
 
     found = hunted(start(Instrument.MEMRAY, state), state, call, (*MARKS, 84))
-    (suspect,) = (each for each in clusters(found, mappings=False) if each.bytes_per_call > 500)
+    (suspect,) = (
+        each
+        for each in clusters(found, mappings=False, causes=catalogue())
+        if each.bytes_per_call > 500
+    )
     assert suspect.lead.chain == ("State.kept", "list", "list")
     assert suspect.retained == RetainedPerCall(1, exact=True)
     assert suspect.where is not None and suspect.where.source == "return [bytearray(500)]"

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from leakhunt.analysis.attribution.clusters import clusters
+from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.instruments import InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.lost_references import LostReferences, name_of
@@ -102,11 +103,11 @@ def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
 
 
 def test_what_is_kept_where_everybody_sees_it_is_not_lost(made: ModuleType) -> None:
-    kept: list[Any] = []
+    retained: list[Any] = []
 
     def call(state: Any, item: dict[str, Any]) -> Any:
-        kept.append(made.returns(item["body"]))
-        kept.append([item["body"][0]])
+        retained.append(made.returns(item["body"]))
+        retained.append([item["body"][0]])
         return made.returns(item["body"])
 
     assert looked_at(call, request).found() == []
@@ -152,7 +153,9 @@ def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
     pytest.importorskip("memray")
     found = findings_of(lambda s, item: made.loses(item["body"][0]), tmp_path)
     assert [each.what for each in found if each.sort is FindingKind.LOST] == ["bytearray"]
-    first = max(clusters(found, mappings=False), key=lambda each: each.bytes_per_call)
+    first = max(
+        clusters(found, mappings=False, causes=catalogue()), key=lambda each: each.bytes_per_call
+    )
     assert first.lead.sort is FindingKind.LOST
     assert first.lead.what == "bytearray"
     assert first.bytes_per_call > 3000
@@ -167,6 +170,8 @@ def test_what_a_c_function_makes_and_loses_is_told_with_its_line(
 ) -> None:
     pytest.importorskip("memray")
     found = findings_of(lambda s, item: made.makes(item), tmp_path)
-    first = max(clusters(found, mappings=False), key=lambda each: each.bytes_per_call)
+    first = max(
+        clusters(found, mappings=False, causes=catalogue()), key=lambda each: each.bytes_per_call
+    )
     assert first.retained.per_call == 1 and first.retained.exact
     assert str(first.lead.stack[0]) == "makes (loses.c:12)"

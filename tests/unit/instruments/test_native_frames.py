@@ -72,12 +72,12 @@ def test_a_native_frame_is_told_with_its_shared_object(
     library = built(tmp_path, *options)
     assert has_lines(str(library)) is (options == ("-g",))
     frames = traced(library, tmp_path / "capture.bin")
-    told = {
+    values = {
         ("-s",): ["_made.so (stripped)", "keeps (_made.so)"],
         (): ["hidden (_made.so)", "keeps (_made.so)"],
         ("-g",): ["hidden (made.c:4)", "keeps (made.c:9)"],
     }
-    assert frames[:2] == told[options]
+    assert frames[:2] == values[options]
     assert any("test_native_frames.py" in frame for frame in frames)
     assert not any(UNKNOWN in frame for frame in frames)
 

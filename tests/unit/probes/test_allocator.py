@@ -53,44 +53,44 @@ print(json.dumps(told))
 """
 
 
-def told_by(preload: str = "", **variables: str) -> dict[str, str | int]:
+def facts_of(preload: str = "", **variables: str) -> dict[str, str | int]:
     """What a Python says of its allocator that was started with this library and variables."""
     environment = {**os.environ, "LD_PRELOAD": preload, **variables}
     command = [sys.executable, "-P", "-c", SPEAKER]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    told: dict[str, str | int] = json.loads(ended.stdout)
-    return told
+    document: dict[str, str | int] = json.loads(ended.stdout)
+    return document
 
 
 @ON_LINUX
 def test_the_c_librarys_own_malloc_is_named_and_reads_nothing_of_a_null_run() -> None:
-    told = told_by()
-    assert str(told["name"]).partition(" ")[0] in ("glibc", "musl")
-    assert str(told["name"]).endswith("(C library)")
-    if "taken" in told:
-        assert told["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
-        assert told["noise"] == 0
+    facts = facts_of()
+    assert str(facts["name"]).partition(" ")[0] in ("glibc", "musl")
+    assert str(facts["name"]).endswith("(C library)")
+    if "taken" in facts:
+        assert facts["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
+        assert facts["noise"] == 0
 
 
 @ON_LINUX
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
 def test_an_allocator_that_was_preloaded_says_what_is_in_use(name: str) -> None:
-    told = told_by(preloaded(name))
-    assert str(told["name"]).startswith(f"{name} ")
-    assert str(told["name"]).endswith("(preloaded)")
-    assert any(letter.isdigit() for letter in str(told["name"])), "its version is told"
-    assert told["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
-    assert abs(int(told["left"])) < BLOCK_BYTES * 2
-    assert told["noise"] == 0
+    facts = facts_of(preloaded(name))
+    assert str(facts["name"]).startswith(f"{name} ")
+    assert str(facts["name"]).endswith("(preloaded)")
+    assert any(letter.isdigit() for letter in str(facts["name"])), "its version is told"
+    assert facts["taken"] == pytest.approx(BLOCKS * BLOCK_BYTES, rel=0.01)
+    assert abs(int(facts["left"])) < BLOCK_BYTES * 2
+    assert facts["noise"] == 0
 
 
 @ON_LINUX
 def test_mimalloc_says_why_it_does_not_tell_what_is_in_use() -> None:
-    told = told_by(preloaded("mimalloc"))
-    assert str(told["name"]).startswith("mimalloc ")
-    assert str(told["name"]).endswith("(preloaded)")
-    assert "taken" not in told
-    assert "mimalloc" in str(told["why"])
+    facts = facts_of(preloaded("mimalloc"))
+    assert str(facts["name"]).startswith("mimalloc ")
+    assert str(facts["name"]).endswith("(preloaded)")
+    assert "taken" not in facts
+    assert "mimalloc" in str(facts["why"])
 
 
 @ON_LINUX
@@ -103,10 +103,10 @@ def test_an_allocator_nobody_knows_goes_by_its_file_and_reads_nothing(tmp_path: 
     )
     library = tmp_path / "libown.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
-    told = told_by(str(library))
-    assert told["name"] == "libown.so (preloaded)"
-    assert "taken" not in told, "psutil would read the C library's heap, which serves nobody"
-    assert "libown.so" in str(told["why"])
+    facts = facts_of(str(library))
+    assert facts["name"] == "libown.so (preloaded)"
+    assert "taken" not in facts, "psutil would read the C library's heap, which serves nobody"
+    assert "libown.so" in str(facts["why"])
 
 
 @ON_LINUX
@@ -114,12 +114,12 @@ def test_a_preload_that_is_no_allocator_changes_nothing() -> None:
     library = ctypes.util.find_library("z")
     if library is None:
         pytest.skip("libz is not installed (Debian: apt-get install zlib1g)")
-    assert told_by(library)["name"] == told_by()["name"]
+    assert facts_of(library)["name"] == facts_of()["name"]
 
 
 def test_pymalloc_that_is_switched_off_is_told() -> None:
-    assert told_by()["python"] == python_allocator()
-    assert told_by(PYTHONMALLOC="malloc")["python"] in ("malloc", "mimalloc (free-threaded)")
+    assert facts_of()["python"] == python_allocator()
+    assert facts_of(PYTHONMALLOC="malloc")["python"] in ("malloc", "mimalloc (free-threaded)")
 
 
 @ON_LINUX

@@ -22,18 +22,18 @@ class Made:
 
 def test_texts_are_objects_and_names_are_names() -> None:
     made = Made("x", HELLO, (HELLO, "plain"), (Made("y", "as recorded"),))
-    told = as_json(made)
-    assert told["name"] == "x" and told["perhaps"] is None
-    assert told["text"] == to_json(HELLO) == {
+    document = as_json(made)
+    assert document["name"] == "x" and document["perhaps"] is None
+    assert document["text"] == to_json(HELLO) == {
         "text": "hello, world", "message": "test.hello", "values": {"name": "world"},
     }  # fmt: skip
-    assert told["more"] == [to_json(HELLO), {"text": "plain"}]
-    assert told["parts"][0]["text"] == {"text": "as recorded"}
+    assert document["more"] == [to_json(HELLO), {"text": "plain"}]
+    assert document["parts"][0]["text"] == {"text": "as recorded"}
 
 
 def test_texts_can_be_plain_strings() -> None:
-    told = as_json(Made("x", HELLO, (HELLO,)), text=str)
-    assert (told["text"], told["more"]) == ("hello, world", ["hello, world"])
+    document = as_json(Made("x", HELLO, (HELLO,)), text=str)
+    assert (document["text"], document["more"]) == ("hello, world", ["hello, world"])
 
 
 def test_without_texts_it_is_as_ever() -> None:

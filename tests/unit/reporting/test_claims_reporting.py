@@ -80,9 +80,9 @@ def test_the_markdown_is_the_golden_one(report: ClaimsReport) -> None:
 
 
 def test_a_verdict_is_a_sign_and_a_word_everywhere(report: ClaimsReport) -> None:
-    for told in (rendered("html", report), rendered("md", report), on_terminal(report)):
+    for expected in (rendered("html", report), rendered("md", report), on_terminal(report)):
         for verdict, sign in SIGNS.items():
-            assert f"{sign} {verdict}" in told
+            assert f"{sign} {verdict}" in expected
     assert len(set(SIGNS.values())) == len(ClaimVerdict)
 
 
@@ -91,8 +91,8 @@ def test_every_measure_has_words() -> None:
 
 
 def test_the_weights_are_said_on_every_output(report: ClaimsReport) -> None:
-    for told in (rendered("html", report), rendered("md", report), on_terminal(report)):
-        assert "stand-in" in told
+    for expected in (rendered("html", report), rendered("md", report), on_terminal(report)):
+        assert "stand-in" in expected
 
 
 def test_the_page_links_to_the_reports_of_runs_and_to_its_own_parts(report: ClaimsReport) -> None:
@@ -108,16 +108,16 @@ def test_hostile_texts_are_shown_as_they_are(both: Evidence) -> None:
     page = rendered("html", hostile)
     assert "<script>" not in page
     assert page.count("&lt;script&gt;") > 10
-    told = rendered("md", hostile)
-    assert "<script>" not in told
-    rows = [line for line in told.splitlines() if line.startswith("|")]
+    text = rendered("md", hostile)
+    assert "<script>" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
     bars = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
     assert bars == {5, 6, 7}
     shown = on_terminal(hostile)
     assert "\x1b" not in shown
     assert "[bold]" in shown
     json.loads(rendered("json", hostile))
-    assert not any(map(steering_in, (page, told, shown, rendered("json", hostile))))
+    assert not any(map(steering_in, (page, text, shown, rendered("json", hostile))))
 
 
 def test_a_report_without_runs_or_scenarios_is_one(both: Evidence) -> None:
@@ -128,12 +128,12 @@ def test_a_report_without_runs_or_scenarios_is_one(both: Evidence) -> None:
 
 
 def test_an_interrupted_report_says_so(both: Evidence) -> None:
-    told = "Interrupted: claims without runs are not measured."
+    text = "Interrupted: claims without runs are not measured."
     stopped = claims_report(both, interrupted=True)
     for shown in (rendered("html", stopped), rendered("md", stopped), on_terminal(stopped)):
-        assert told in shown
+        assert text in shown
     assert json.loads(rendered("json", stopped))["interrupted"] is True
-    assert told not in rendered("html", claims_report(both))
+    assert text not in rendered("html", claims_report(both))
 
 
 def test_the_table_fits_into_80_columns(report: ClaimsReport) -> None:
@@ -141,11 +141,11 @@ def test_the_table_fits_into_80_columns(report: ClaimsReport) -> None:
 
 
 def test_the_list_shows_claims_checks_and_runs() -> None:
-    told = "\n".join(line.plain for line in claims_list([made_claims()]))
-    assert "T2  Live heap grows 62 MB per call (report)" in told
-    assert "naive: growth of live heap: at least 50 MB/call; run both" in told
-    assert "not measured: 72 hours are long." in told
-    assert "gpu: leakhunt run made:naive --device cuda (needs a GPU)" in told
+    texts = "\n".join(line.plain for line in claims_list([made_claims()]))
+    assert "T2  Live heap grows 62 MB per call (report)" in texts
+    assert "naive: growth of live heap: at least 50 MB/call; run both" in texts
+    assert "not measured: 72 hours are long." in texts
+    assert "gpu: leakhunt run made:naive --device cuda (needs a GPU)" in texts
 
 
 def test_the_report_of_a_run_shows_the_claims_that_were_checked_on_it(
@@ -156,8 +156,8 @@ def test_the_report_of_a_run_shows_the_claims_that_were_checked_on_it(
     with_claims = replace(both.report, claims=claims)
     for renderer in RENDERERS:
         if renderer.format in ("html", "md"):
-            told = renderer.render(with_claims).decode()
-            assert "✗ not reproduced" in told and "62 MB" in told
+            text = renderer.render(with_claims).decode()
+            assert "✗ not reproduced" in text and "62 MB" in text
             plain = renderer.render(both.report).decode()
             assert "not reproduced" not in plain and "field report" not in plain
         if renderer.format == "json":
@@ -171,11 +171,11 @@ def test_hostile_claims_in_the_report_of_a_run(both: Evidence) -> None:
     assert both.report is not None
     with_claims = replace(both.report, claims=claims_report(both, HOSTILE).claims)
     for renderer in RENDERERS:
-        told = renderer.render(with_claims)
+        text = renderer.render(with_claims)
         if renderer.format == "json":
-            assert json.loads(told)["claims"][0]["scenario"]
+            assert json.loads(text)["claims"][0]["scenario"]
         else:
-            assert b"<script>alert" not in told
+            assert b"<script>alert" not in text
 
 
 def test_what_stays_open_upwards_is_null_for_programs(report: ClaimsReport) -> None:

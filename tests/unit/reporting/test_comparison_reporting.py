@@ -48,8 +48,8 @@ def hunted(entries: tuple[JudgedRun, ...], name: str) -> tuple[JudgedRun, ...]:
         bytes_per_call=99.0, share=None, where=None, holder=None, chain=(), stack=(), cause=None,
         ceiling_bytes=None, ceiling_calls=None, evidence=(), instruments=(Instrument.MEMRAY,),
     )  # fmt: skip
-    told = Attribution((suspect,), 1.0, 1.0, False, None, None, "", (), (), ())
-    return tuple(replace(each, attribution=told) for each in entries)
+    attribution = Attribution((suspect,), 1.0, 1.0, False, None, None, "", (), (), ())
+    return tuple(replace(each, attribution=attribution) for each in entries)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_texts_from_outside_cannot_become_markup(comparisons: Mapping[str, Compa
     markdown = text_of("compare.md", comparisons["hostile"])
     assert re.search(r"(?<!\\)<(?!/?details|/?summary)", markdown) is None
     assert "[bold]" in on_terminal(comparisons["hostile"])
-    told = (page, markdown, on_terminal(comparisons["hostile"]))
-    assert not any(map(steering_in, (*told, text_of("compare.json", comparisons["hostile"]))))
+    outputs = (page, markdown, on_terminal(comparisons["hostile"]))
+    assert not any(map(steering_in, (*outputs, text_of("compare.json", comparisons["hostile"]))))
 
 
 def test_the_page_asks_for_nothing_from_anywhere(comparisons: Mapping[str, Comparison]) -> None:
@@ -199,11 +199,11 @@ def test_a_refusal_stands_in_place_of_the_conclusion_beside_both_values(
 def test_the_json_has_every_figure_and_says_whether_it_was_refused(
     comparisons: Mapping[str, Comparison],
 ) -> None:
-    told = {
+    document = {
         kind: json.loads(text_of("compare.json", comparisons[kind]))
         for kind in ("usual", "refused", "despite")
     }
-    usual = told["usual"]
+    usual = document["usual"]
     assert usual["format"] == 2
     assert [side["label"] for side in usual["sides"]] == ["before", "after"]
     (pair,) = usual["pairs"]
@@ -214,12 +214,12 @@ def test_the_json_has_every_figure_and_says_whether_it_was_refused(
         "old": ["after"],
         "new": ["before"],
     }
-    assert [(each["refused"], each["despite_differences"]) for each in told.values()] == [
+    assert [(each["refused"], each["despite_differences"]) for each in document.values()] == [
         (False, False),
         (True, False),
         (False, True),
     ]
-    (mismatch,) = told["refused"]["pairs"][0]["mismatches"]
+    (mismatch,) = document["refused"]["pairs"][0]["mismatches"]
     assert mismatch["fact"] == "seed"
     assert (mismatch["before"], mismatch["after"]) == ({"text": "0"}, {"text": "7"})
     (kind,) = pair["verdicts"]["before"]

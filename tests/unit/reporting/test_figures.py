@@ -112,9 +112,22 @@ def test_twelve_variants_have_room(figure: MakeFigure, make_run: MakeRun) -> Non
 
 def test_the_ledger_names_every_line_with_its_size_and_sign(usual: Report) -> None:
     svg = ledger_svg(usual).decode()
-    for told in ("freed memory retained by malloc", "unattributed growth", "RSS, total",
+    for expected in ("freed memory retained by malloc", "unattributed growth", "RSS, total",
                  "+40.0 MiB", "100.0 MiB → 140.0 MiB", "killed (incomplete: killed)"):  # fmt: skip
-        assert told in svg, told
+        assert expected in svg, expected
+
+
+def test_a_line_that_is_zero_in_every_ledger_is_left_out(make_run: MakeRun) -> None:
+    report = assemble([variant(make_run, "naive"), variant(make_run, "other")], "test")
+    ledgers = [entry.ledger for entry in report.entries if entry.ledger is not None]
+    sizes: dict[str, set[int]] = {}
+    for line in (line for ledger in ledgers for line in ledger.lines):
+        sizes.setdefault(str(line.title), set()).add(line.size_bytes)
+    zero = [title for title, found in sizes.items() if found == {0}]
+    assert len(ledgers) == 2 and 0 < len(zero) < len(sizes)
+    written = ledger_svg(report).decode()
+    assert [title for title in sizes if f">{title}<" not in written] == zero
+    assert ">0 B<" not in written
 
 
 def test_a_run_without_a_ledger_says_so(make_run: MakeRun) -> None:
@@ -132,6 +145,20 @@ def test_what_leaks_has_its_trend_drawn_and_what_does_not_has_none(usual: Report
     assert trend_line(fixed, "nothing") is None
     figure = curves_figure(usual)
     assert len(figure.axes[0].collections) == 1 + 2  # the warm-up is a patch; two runs leak
+
+
+def test_curves_of_other_lengths_end_in_a_dot_and_say_their_calls(make_run: MakeRun) -> None:
+    def of(name: str, calls: int) -> Run:
+        heap = [50 * MIB + call % 7 for call in range(calls)]
+        return make_run(plan_changes={"variant": name}, live_heap=heap, rss=heap)
+
+    first, second = curves_figure(assemble([of("short", 40), of("long", 90)], "test")).axes[:2]
+    assert [text.get_text() for text in first.texts][-2:] == ["short (40 calls)", "long (90 calls)"]
+    assert [text.get_text() for text in second.texts][-2:] == ["short", "long"]
+    ends = [line.get_xdata() for line in first.lines if line.get_marker() == "o"]
+    assert [list(np.asarray(each)) for each in ends] == [[40], [90]]
+    alike = curves_figure(assemble([of("one", 40), of("other", 40)], "test"))
+    assert [text.get_text() for text in alike.axes[0].texts][-2:] == ["one", "other"]
 
 
 def test_the_memory_limit_is_drawn_where_it_is_in_view(make_run: MakeRun) -> None:
@@ -223,15 +250,15 @@ def test_a_character_that_no_font_has_is_said_in_the_picture(
     written: list[str] = []
     write = Figure.text
 
-    def text(figure: Figure, x: float, y: float, told: str, **more: Any) -> Any:
-        written.append(told)
-        return write(figure, x, y, told, **more)
+    def text(figure: Figure, x: float, y: float, expected: str, **more: Any) -> Any:
+        written.append(expected)
+        return write(figure, x, y, expected, **more)
 
     monkeypatch.setattr(Figure, "text", text)
     ledger_png(latin)
-    assert not any("No font" in told for told in written)
+    assert not any("No font" in expected for expected in written)
     ledger_png(chinese)
-    assert any("No font of this machine" in told for told in written)
+    assert any("No font of this machine" in expected for expected in written)
     assert not list(recwarn)
 
 

@@ -44,10 +44,10 @@ def test_a_file_is_written_under_one_name_only() -> None:
     assert sorted(set(files)) == sorted(files)
 
 
-@pytest.mark.parametrize("asked", ["pdf", "html,pdf", "all,pdf", "", "html,"])
-def test_an_unknown_format_is_refused_with_the_known_ones(asked: str) -> None:
+@pytest.mark.parametrize("formats", ["pdf", "html,pdf", "all,pdf", "", "html,"])
+def test_an_unknown_format_is_refused_with_the_known_ones(formats: str) -> None:
     with pytest.raises(UsageError, match=r"html, png, .*, parquet .*or all") as raised:
-        renderers_named(asked)
+        renderers_named(formats)
     assert "\n" not in str(raised.value)
 
 
@@ -67,22 +67,22 @@ def test_a_format_whose_extra_is_missing_is_refused_or_with_all_left_out(
 
 
 @pytest.mark.parametrize(
-    ("asked", "written"),
+    ("options", "written"),
     [
         ([], {each.file_name for each in RENDERERS if each.format in FOUR}),
         (["--format", "junit,html,csv"], {"report.html", "junit.xml", "samples.csv"}),
     ],
 )
 def test_report_writes_what_was_asked_for_and_tells_the_page_last(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str], written: set[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], written: set[str]
 ) -> None:
     file = write_run(tmp_path / "naive.run.jsonl", ROWS)
     out = tmp_path / "out"
-    assert main(["report", str(file), "--out", str(out), *asked]) == 0
+    assert main(["report", str(file), "--out", str(out), *options]) == 0
     assert {path.name for path in out.iterdir()} == written
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1] == str(out / "report.html")
-    assert {Path(line).name for line in told[-len(written) :]} == written
+    output = capsys.readouterr().out.splitlines()
+    assert output[-1] == str(out / "report.html")
+    assert {Path(line).name for line in output[-len(written) :]} == written
 
 
 def test_an_unknown_format_ends_the_command_before_anything_is_written(
@@ -141,9 +141,9 @@ def test_a_row_of_the_samples_is_a_sample(mixed: Report) -> None:
 
 
 def test_parquet_says_the_same_as_csv_and_the_units(mixed: Report) -> None:
-    told = parquet_frame(mixed)
-    pandas.testing.assert_frame_equal(told, csv_frame(mixed), check_dtype=False)
-    assert str(told["judged"].dtype) == "bool" and str(told["rss"].dtype) == "int64"
+    frame = parquet_frame(mixed)
+    pandas.testing.assert_frame_equal(frame, csv_frame(mixed), check_dtype=False)
+    assert str(frame["judged"].dtype) == "bool" and str(frame["rss"].dtype) == "int64"
     schema = parquet.read_schema(io.BytesIO(samples_parquet(mixed)))
     units = {name: (schema.field(name).metadata or {}).get(b"unit") for name in schema.names}
     assert (units["rss"], units["call"]) == (b"bytes", None)
@@ -168,7 +168,7 @@ def test_no_measured_run_leaves_the_keys_alone() -> None:
 
 def test_hostile_names_stay_in_their_cell(make_run: MakeRun) -> None:
     report = report_on(hostile_run(make_run(rss=[1, 2])))
-    held = HOSTILE.encode("utf-8", "backslashreplace").decode()
+    escaped = HOSTILE.encode("utf-8", "backslashreplace").decode()
     content = samples_csv(report)
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
     _, *rows = csv.reader(text)
@@ -176,7 +176,7 @@ def test_hostile_names_stay_in_their_cell(make_run: MakeRun) -> None:
     assert [row[1:3] for row in rows] == [[shown, shown]] * 2
     assert "\\x00\\x1b[31m\\ud800 内存泄漏\\x0d\n=1+1\\x00\\x01" in shown
     assert steering_in(content) <= {"\r"}  # of the line ends
-    assert list(parquet_frame(report)["variant"]) == [held] * 2
+    assert list(parquet_frame(report)["variant"]) == [escaped] * 2
 
 
 def test_a_series_named_as_a_key_has_a_column_of_its_own(make_run: MakeRun) -> None:

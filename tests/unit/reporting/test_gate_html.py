@@ -106,9 +106,9 @@ def test_a_row_has_figures_and_a_curve_or_the_reason_why_there_are_none(
     gates: Mapping[str, GateResult],
 ) -> None:
     first, second, *_ = table_rows(page(gates["usual"]))
-    for told in ("▲ over budget", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
+    for expected in ("▲ over budget", "fsmn-vad:naive", "live_heap", "2 KiB/call", "1.20 KiB/call",
                  "4.01 [4.00, 4.02] KiB/call", '<svg class="spark"'):  # fmt: skip
-        assert told in first
+        assert expected in first
     assert "× not measured" in second and "funasr is missing" in second
     assert "<svg" not in second
 
@@ -130,20 +130,20 @@ def test_what_is_not_within_is_explained_and_its_row_leads_there(
     )
     # The variant over budget has a budget that it keeps as well.
     assert sorted(found.inner) == ["variant-1", "variant-1", "variant-2", "variant-3"]
-    told = section(gates["usual"], "fsmn-vad:naive")
-    assert "<code>live_heap</code>: a reason for OVER" in told
-    assert "<code>rss</code>" not in told
-    assert "measured 2 times, each run longer" in told
+    text = section(gates["usual"], "fsmn-vad:naive")
+    assert "<code>live_heap</code>: a reason for OVER" in text
+    assert "<code>rss</code>" not in text
+    assert "measured 2 times, each run longer" in text
     assert "funasr is missing" in section(gates["usual"], "fsmn-vad:streaming")
 
 
 def test_suspects_have_file_line_evidence_and_remedy(gates: Mapping[str, GateResult]) -> None:
-    told = section(gates["usual"], "fsmn-vad:naive")
-    assert "handle (app/serve.py:12): KEPT.append(bytes(1024))" in told
-    assert "<dt>evidence</dt><dd>tracemalloc: 1</dd>" in told
-    assert "<dt>fix</dt><dd>Bound it.</dd>" in told
-    assert "<dt>fingerprint</dt><dd>0123456789ab</dd>" in told
-    assert told.index("serve.KEPT (list)") < told.index("oneDNN primitive cache")
+    text = section(gates["usual"], "fsmn-vad:naive")
+    assert "handle (app/serve.py:12): KEPT.append(bytes(1024))" in text
+    assert "<dt>evidence</dt><dd>tracemalloc: 1</dd>" in text
+    assert "<dt>fix</dt><dd>Bound it.</dd>" in text
+    assert "<dt>fingerprint</dt><dd>0123456789ab</dd>" in text
+    assert text.index("serve.KEPT (list)") < text.index("oneDNN primitive cache")
 
 
 def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, GateResult]) -> None:
@@ -155,16 +155,16 @@ def test_suspects_beyond_the_first_ones_are_counted(gates: Mapping[str, GateResu
 def test_what_comes_next_and_what_would_accept_it_stand_below(
     gates: Mapping[str, GateResult],
 ) -> None:
-    told = section(gates["usual"], "fsmn-vad:naive")
-    assert "see the curves: <code>leakhunt report out</code>" in told
-    assert "[[tool.leakhunt.accept]]" in told and "until = 2027-01-01" in told
+    text = section(gates["usual"], "fsmn-vad:naive")
+    assert "see the curves: <code>leakhunt report out</code>" in text
+    assert "[[tool.leakhunt.accept]]" in text and "until = 2027-01-01" in text
 
 
 def test_what_is_put_up_with_is_told_with_reason_and_day(gates: Mapping[str, GateResult]) -> None:
     accepted = ((suspect(fingerprint="feed00000001"), acceptance()),)
     failing = gated(replace(over(gates), accepted=accepted))
-    told = section(failing, "fsmn-vad:naive")
-    assert "accepted until 2027-01-31: issue 12 (<code>feed00000001</code>)" in told
+    text = section(failing, "fsmn-vad:naive")
+    assert "accepted until 2027-01-31: issue 12 (<code>feed00000001</code>)" in text
     assert page(failing).count("<code>feed00000001</code>") == 1
     within = page(gates["accepted"])
     assert "<h2>Accepted, and within budget</h2>" in within

@@ -54,7 +54,7 @@ def at(location: Any) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("told", "path"),
+    ("expected", "path"),
     [
         ("app/serve.py", "app/serve.py"),
         ("serve.py", "app/serve.py"),
@@ -72,8 +72,8 @@ def at(location: Any) -> tuple[str, int]:
         (HOSTILE, None),
     ],
 )
-def test_a_frame_is_the_file_whose_path_ends_like_it(told: str, path: str | None) -> None:
-    assert repository_path(told, REPOSITORY) == path
+def test_a_frame_is_the_file_whose_path_ends_like_it(expected: str, path: str | None) -> None:
+    assert repository_path(expected, REPOSITORY) == path
 
 
 def test_a_folder_that_stands_twice_is_nobodys() -> None:
@@ -95,8 +95,8 @@ def test_the_deepest_frame_of_yours_in_the_repository_is_taken() -> None:
 
 
 def test_a_library_in_the_repository_is_not_pointed_at() -> None:
-    held = suspect(where=None, stack=(), holder=frame("app/serve.py", 3, Origin.LIBRARY))
-    assert spot_of(held, REPOSITORY) is None
+    found = suspect(where=None, stack=(), holder=frame("app/serve.py", 3, Origin.LIBRARY))
+    assert spot_of(found, REPOSITORY) is None
 
 
 def test_a_frame_without_a_line_is_at_the_first() -> None:
@@ -148,7 +148,7 @@ def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, G
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("100%", "100%25"),
         ("a,b:c", "a%2Cb%3Ac"),
@@ -157,9 +157,9 @@ def test_an_annotation_without_a_place_is_one_all_the_same(gates: Mapping[str, G
         ("\x1b[31m", "?[31m"),
     ],
 )
-def test_nothing_ends_a_property_of_a_command(text: str, told: str) -> None:
+def test_nothing_ends_a_property_of_a_command(text: str, expected: str) -> None:
     (line,) = annotation_lines(gated(variant(GateAnswer.INCONCLUSIVE, variant=text)), Repository())
-    assert line.startswith(f"::error title=leakhunt%3A fsmn-vad%3A{told}::")
+    assert line.startswith(f"::error title=leakhunt%3A fsmn-vad%3A{expected}::")
 
 
 def test_a_hostile_message_is_one_command(gates: Mapping[str, GateResult]) -> None:
@@ -217,9 +217,9 @@ def test_sarif_has_what_code_scanning_demands(
         file, line = at(result["locations"][0])
         assert line >= 1 and file in repository.files
     failed = [each for each in run["results"] if "suppressions" not in each]
-    told = run["invocations"][0]["toolExecutionNotifications"]
+    notifications = run["invocations"][0]["toolExecutionNotifications"]
     is_fine = gates[kind].answer is GateAnswer.WITHIN_BUDGET
-    assert bool(failed or [each for each in told if each["level"] != "note"]) != is_fine
+    assert bool(failed or [each for each in notifications if each["level"] != "note"]) != is_fine
 
 
 def test_a_result_stands_at_the_suspects_and_is_known_by_the_first(
@@ -240,8 +240,8 @@ def test_a_result_stands_at_the_suspects_and_is_known_by_the_first(
 def test_an_alert_stays_the_same_when_its_line_moves(gates: Mapping[str, GateResult]) -> None:
     def followed(*suspects: Any) -> str:
         (result,) = sarif(gated(variant(GateAnswer.OVER_BUDGET, suspects=suspects)))["results"]
-        told: str = result["partialFingerprints"]["primaryLocationLineHash"]
-        return told
+        line_hash: str = result["partialFingerprints"]["primaryLocationLineHash"]
+        return line_hash
 
     assert followed(suspect()) == followed(suspect(where=frame(line=99)))
     assert followed(suspect()) != followed(suspect(fingerprint="another"))
@@ -283,8 +283,8 @@ def test_an_accepted_suspect_is_a_result_that_is_suppressed(
 def test_an_answer_without_a_line_is_a_notification(gates: Mapping[str, GateResult]) -> None:
     run = sarif(gates["usual"], Repository())
     assert run["results"] == []
-    told = [each["level"] for each in run["invocations"][0]["toolExecutionNotifications"]]
-    assert told == ["error", "warning", "warning", "note"]
+    texts = [each["level"] for each in run["invocations"][0]["toolExecutionNotifications"]]
+    assert texts == ["error", "warning", "warning", "note"]
 
 
 def test_a_name_that_is_no_uri_is_escaped() -> None:

@@ -183,8 +183,8 @@ def test_a_pass_that_its_figures_do_not_explain_is_told_by_its_reason() -> None:
 
 
 def test_what_would_have_been_seen_is_said_once() -> None:
-    told = "at most 9 KiB/call; detection limit 1.20 KiB/call (95 % power)"
-    row = the_row(gated(variant(checks=(checked(high=9000.0, reason=told),))))
+    text = "at most 9 KiB/call; detection limit 1.20 KiB/call (95 % power)"
+    row = the_row(gated(variant(checks=(checked(high=9000.0, reason=text),))))
     assert sentence(row).count("detection limit") == 1
 
 
@@ -192,10 +192,10 @@ def test_a_run_that_ended_early_over_budget_says_so(gates: Mapping[str, GateResu
     over = next(each for each in gates["usual"].variants if each.answer is GateAnswer.OVER_BUDGET)
     (entry,) = over.entries
     killed = replace(entry, run=replace(entry.run, outcome=Outcome(Ending.KILLED)))
-    told = replace(
+    result = replace(
         over, checks=(checked(GateAnswer.OVER_BUDGET, reason="it ended early"),), entries=(killed,)
     )
-    assert "it ended early" in sentence(the_row(gated(told)))
+    assert "it ended early" in sentence(the_row(gated(result)))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_nothing_steers_the_terminal(gates: Mapping[str, GateResult]) -> None:
 
 
 def test_what_a_variant_keeps_is_one_line_and_each_budget_it_breaks_another() -> None:
-    kept = variant(checks=(checked(), checked(budget=_threads())))
+    within = variant(checks=(checked(), checked(budget=_threads())))
     broken = variant(
         GateAnswer.OVER_BUDGET,
         checks=(
@@ -287,7 +287,7 @@ def test_what_a_variant_keeps_is_one_line_and_each_budget_it_breaks_another() ->
             checked(GateAnswer.OVER_BUDGET, budget=_threads()),
         ),
     )
-    lines = [line.split()[0] for line in printed(gated(kept, broken))[:-1]]
+    lines = [line.split()[0] for line in printed(gated(within, broken))[:-1]]
     assert lines == ["over", "over", "within"]
 
 
@@ -407,8 +407,8 @@ def test_a_failure_names_the_suspects_and_a_pass_its_power(gates: Mapping[str, G
     assert failure is not None and failure.text is not None
     assert "1. serve.KEPT (list) retains 1.03 KiB/call" in failure.text
     assert "app/serve.py:12" in failure.text
-    told = found["fsmn-vad cleaned: live_heap 2 KiB/call"].findtext("system-out", "")
-    assert "detection limit 1.20 KiB/call (95 % power)" in told
+    text = found["fsmn-vad cleaned: live_heap 2 KiB/call"].findtext("system-out", "")
+    assert "detection limit 1.20 KiB/call (95 % power)" in text
 
 
 @pytest.mark.parametrize("kind", ["nothing", "contradiction", "other environment", "no figures"])

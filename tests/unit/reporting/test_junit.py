@@ -78,8 +78,10 @@ def answer(case: Element) -> Element | None:
 def check_counts(element: Element) -> None:
     """The counts are those of the cases below."""
     tags = [child.tag for case in element.iter("testcase") for child in case]
-    told = {name: int(element.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
-    assert told == {
+    values = {
+        name: int(element.attrib[name]) for name in ("tests", "failures", "errors", "skipped")
+    }
+    assert values == {
         "tests": len(list(element.iter("testcase"))),
         "failures": tags.count("failure"),
         "errors": tags.count("error"),
@@ -103,13 +105,13 @@ def test_a_case_ends_as_its_run_did(runs: dict[str, Run]) -> None:
 
 def test_a_suite_is_a_scenario_and_says_what_it_ran_on(runs: dict[str, Run]) -> None:
     other = replace(runs["clean"], plan=replace(runs["clean"].plan, scenario="other"))
-    told = replace(
+    result = replace(
         runs["leaks"],
         facts={"weights": "stand-in"},
         environment={"torch": "2.11.0"},
         started_at="2026-11-21T09:52:10.323+00:00",
     )
-    root = suites(told, replace(runs["clean"], facts={"weights": "hub"}), other)
+    root = suites(result, replace(runs["clean"], facts={"weights": "hub"}), other)
     assert [suite.attrib["name"] for suite in root] == ["made", "other"]
     made = root[0]
     properties = {each.attrib["name"]: each.attrib["value"] for each in made.iter("property")}
@@ -175,12 +177,12 @@ def test_no_measured_run_is_no_case() -> None:
 
 def test_every_character_is_held_or_written_out() -> None:
     everything = "".join(map(chr, range(0x11000)))
-    held = xml_text(everything)
+    escaped = xml_text(everything)
     (node,) = ElementTree.fromstring(  # noqa: S314
-        ElementTree.tostring(_around(held), encoding="utf-8")
+        ElementTree.tostring(_around(escaped), encoding="utf-8")
     )
-    assert node.attrib["text"] == held
-    assert "\\x00" in held and "\\ufffe" in held and "\U00010000" in held
+    assert node.attrib["text"] == escaped
+    assert "\\x00" in escaped and "\\ufffe" in escaped and "\U00010000" in escaped
 
 
 def _around(text: str) -> Element:

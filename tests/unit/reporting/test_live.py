@@ -73,12 +73,12 @@ def shapes(text: str) -> list[int]:
 
 
 def test_a_frame_tells_name_calls_time_figures_and_that_they_are_no_verdict() -> None:
-    told = lines(frame(state(leak(), leak(9 * KIB)), 100, 30))
-    assert told[0] == "naive: call 300 of 300, 18.4 ms/call, measuring"
-    (heap,) = (line for line in told if line.startswith("live heap"))
+    shown = lines(frame(state(leak(), leak(9 * KIB)), 100, 30))
+    assert shown[0] == "naive: call 300 of 300, 18.4 ms/call, measuring"
+    (heap,) = (line for line in shown if line.startswith("live heap"))
     assert heap == "live heap 167.5 MiB, +12.4 MiB since the warm-up, +64.0 KiB/call so far"
-    assert any(line.startswith("RSS") and "+9.00 KiB/call so far" in line for line in told)
-    assert "not a verdict" in told[-1]
+    assert any(line.startswith("RSS") and "+9.00 KiB/call so far" in line for line in shown)
+    assert "not a verdict" in shown[-1]
 
 
 def test_a_rising_curve_rises_in_the_frame() -> None:
@@ -109,17 +109,17 @@ def test_a_frame_in_chinese_fits_any_terminal(width: int, height: int) -> None:
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_a_frame_fits_any_terminal(width: int, height: int) -> None:
     for made in (state(), state(leak()), state(leak(), leak(), leak(), name=HOSTILE)):
-        told = lines(frame(made, width, height))
-        assert len(told) <= height
-        assert all(columns(line) <= width for line in told), told
+        shown = lines(frame(made, width, height))
+        assert len(shown) <= height
+        assert all(columns(line) <= width for line in shown), shown
 
 
 def test_a_narrow_terminal_has_one_panel_and_a_tiny_one_figures_alone() -> None:
     made = state(leak(), leak(), leak())
     titles = ("CUDA allocated", "live heap", "RSS")
     for width, height, shown in ((100, 40, 3), (59, 40, 1), (100, 13, 2), (100, 8, 1)):
-        told = lines(frame(made, width, height))
-        assert sum(line.startswith(titles) for line in told) == shown, (width, height)
+        text = lines(frame(made, width, height))
+        assert sum(line.startswith(titles) for line in text) == shown, (width, height)
     assert lines(frame(made, 59, 40))[1].startswith("CUDA allocated")
     tiny = lines(frame(made, 15, 40))
     assert sum(shapes("\n".join(tiny))) == 0
@@ -134,9 +134,9 @@ def test_a_frame_is_the_same_twice_whatever_was_drawn_before() -> None:
 
 def test_ended_runs_are_dots_beside_the_curve_and_are_named() -> None:
     steep = Panel("RSS", Unit.BYTES, leak(0), faint=(leak(64 * KIB),))
-    told = frame(state(panels=(steep,), faint=("naive", "other")), 80, 24)
-    assert STYLES.sub("", told).count("·") > 20
-    assert "dots: naive, other;" in told
+    text = frame(state(panels=(steep,), faint=("naive", "other")), 80, 24)
+    assert STYLES.sub("", text).count("·") > 20
+    assert "dots: naive, other;" in text
     alone = frame(state(leak(0)), 80, 24)
     assert "·" not in alone
 
@@ -145,9 +145,9 @@ def test_the_warm_up_of_an_ended_run_is_left_out_however_few_lines_there_are() -
     """Its dots rise from left to right once; none stands where its warm-up was."""
     for height in (7, 8, 12, 20):
         steep = Panel("RSS", Unit.BYTES, leak(0), faint=(leak(64 * KIB),))
-        told = lines(frame(state(panels=(steep,)), 80, height))
-        first = min(row.index("·") for row in told if "·" in row)
-        assert first > 80 / 3 - 3, told
+        shown = lines(frame(state(panels=(steep,)), 80, height))
+        first = min(row.index("·") for row in shown if "·" in row)
+        assert first > 80 / 3 - 3, shown
 
 
 def test_of_a_longer_ended_run_only_the_calls_so_far_are_drawn() -> None:
@@ -155,8 +155,8 @@ def test_of_a_longer_ended_run_only_the_calls_so_far_are_drawn() -> None:
     steep = Panel(
         "RSS", Unit.BYTES, leak(0, calls=20, warm_up=5), faint=(leak(KIB * KIB, warm_up=0),)
     )
-    told = lines(frame(state(panels=(steep,), calls=20, planned=None), 80, 20))
-    (top, _) = next(line for line in told if "┤" in line).split("┤")
+    shown = lines(frame(state(panels=(steep,), calls=20, planned=None), 80, 20))
+    (top, _) = next(line for line in shown if "┤" in line).split("┤")
     assert 18 < float(top.removesuffix("MiB")) < 25
 
 
@@ -167,10 +167,10 @@ def test_a_warm_up_far_outside_the_panel_takes_no_time_to_leave_out() -> None:
 
 
 def test_texts_from_outside_cannot_steer_the_terminal() -> None:
-    told = frame(state(leak(), name=HOSTILE, faint=(HOSTILE,)), 200, 20)
-    assert not re.search(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f]", told)
-    assert "\x1b[2J" not in told
-    assert "测试" in told
+    text = frame(state(leak(), name=HOSTILE, faint=(HOSTILE,)), 200, 20)
+    assert not re.search(r"[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f]", text)
+    assert "\x1b[2J" not in text
+    assert "测试" in text
 
 
 @pytest.mark.parametrize(

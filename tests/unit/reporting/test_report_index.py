@@ -71,17 +71,17 @@ def test_a_report_tells_its_variants_with_sign_kind_and_the_rate_of_what_leaks()
     contents = contents_of_report(EXAMPLE.read_bytes())
     assert (contents.title, contents.device, contents.runs) == ("fsmn-vad", "cpu", 6)
     assert contents.weights.startswith("stand-in weights")
-    told = {each.name: (each.sign, each.kind, each.rate) for each in contents.variants}
+    values = {each.name: (each.sign, each.kind, each.rate) for each in contents.variants}
     rates = {
         run["variant"]: {name: trend["rate"] for name, trend in run["trends"].items()}
         for run in json.loads(EXAMPLE.read_bytes())["runs"]
     }
     heap, blocks = rates["naive"]["live_heap"], rates["streaming"]["python_blocks"]
     level = rates["fixed-shape"]["live_heap"]
-    kept = f"live heap {format_rate(level, Unit.BYTES)}"
-    assert told["naive"] == ("▲", "leak in native code", f"live heap {heap / 1024:.1f} KiB/call")
-    assert told["fixed-shape"] == ("●", "allocator retention", kept)
-    assert told["streaming"] == ("▲", "leak in Python", f"Python blocks {blocks:.3g} blocks/call")
+    level_text = f"live heap {format_rate(level, Unit.BYTES)}"
+    assert values["naive"] == ("▲", "leak in native code", f"live heap {heap / 1024:.1f} KiB/call")
+    assert values["fixed-shape"] == ("●", "allocator retention", level_text)
+    assert values["streaming"] == ("▲", "leak in Python", f"Python blocks {blocks:.3g} blocks/call")
 
 
 def test_what_todays_renderer_writes_can_be_listed(make_run: MakeRun) -> None:
@@ -96,14 +96,14 @@ def test_what_todays_renderer_writes_can_be_listed(make_run: MakeRun) -> None:
     [
         b"", b"{", b"[]", b"null", b"7", b"{}", b'{"runs": 5, "title": "x"}', b"\xff\xfe",
         b'{"runs": [5], "title": "x"}', b'{"title": [], "runs": []}', b"[" * 100_000,
-        changed(lambda told: told["runs"][0].update(status="wonderful")),
-        changed(lambda told: told["runs"][0].update(trends=[])),
-        changed(lambda told: told["runs"][0].update(variant=None)),
-        changed(lambda told: told["runs"][0].pop("plan")),
-        changed(lambda told: told["runs"][0]["trends"]["live_heap"].update(rate="fast")),
-        changed(lambda told: told["runs"][0]["trends"]["live_heap"].update(rate=float("inf"))),
-        changed(lambda told: told["runs"][0]["trends"]["live_heap"].update(unit="ells")),
-        changed(lambda told: told["runs"][0].update(facts="none")),
+        changed(lambda page: page["runs"][0].update(status="wonderful")),
+        changed(lambda page: page["runs"][0].update(trends=[])),
+        changed(lambda page: page["runs"][0].update(variant=None)),
+        changed(lambda page: page["runs"][0].pop("plan")),
+        changed(lambda page: page["runs"][0]["trends"]["live_heap"].update(rate="fast")),
+        changed(lambda page: page["runs"][0]["trends"]["live_heap"].update(rate=float("inf"))),
+        changed(lambda page: page["runs"][0]["trends"]["live_heap"].update(unit="ells")),
+        changed(lambda page: page["runs"][0].update(facts="none")),
     ],
 )  # fmt: skip
 def test_a_damaged_report_is_told_as_such(document: bytes) -> None:

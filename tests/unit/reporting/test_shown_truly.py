@@ -128,9 +128,9 @@ def test_no_name_steers_the_terminal(make_run: MakeRun) -> None:
     for line in (*verdict_lines(report), *suspect_lines(report)):
         console.print(line)
     assert isinstance(console.file, io.StringIO)
-    told = console.file.getvalue()
-    assert "\x1b" in HOSTILE and "\x1b[31m" not in told
-    assert "?[31m" in told
+    output = console.file.getvalue()
+    assert "\x1b" in HOSTILE and "\x1b[31m" not in output
+    assert "?[31m" in output
 
 
 def test_no_name_is_a_formula_of_a_spreadsheet(make_run: MakeRun) -> None:

@@ -34,7 +34,7 @@ from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load
 from leakhunt.reporting.shared.suspects import cards
 from leakhunt.text.language import speaking
 
-NAIVE = Made(samples=120, kept=50_000, in_flight=100_000, failing=0.12, doublings=1)
+NAIVE = Made(samples=120, retained=50_000, in_flight=100_000, failing=0.12, doublings=1)
 OUTSIDE = replace(NAIVE, inside=False, failing=0.0)
 
 
@@ -66,10 +66,10 @@ def hostile_soak() -> Run:
 
 MAKERS: dict[str, Callable[[], Report]] = {
     "two variants": lambda: report_of(
-        soak(NAIVE), soak(replace(NAIVE, kept=0.0, seed=3, plan={"variant": "cleaned"}))
+        soak(NAIVE), soak(replace(NAIVE, retained=0.0, seed=3, plan={"variant": "cleaned"}))
     ),
     "outside": lambda: report_of(
-        soak(OUTSIDE), soak(replace(OUTSIDE, kept=0.0, plan={"variant": "cleaned"}))
+        soak(OUTSIDE), soak(replace(OUTSIDE, retained=0.0, plan={"variant": "cleaned"}))
     ),
     "killed": lambda: report_of(ended(cut(soak(OUTSIDE), 90), Ending.KILLED)),
     "one sample": lambda: report_of(cut(soak(NAIVE), 1)),
@@ -101,9 +101,9 @@ def junit(report: Report) -> ElementTree.Element:
 
 def test_no_report_of_a_soak_speaks_of_calls() -> None:
     for maker in ("two variants", "outside"):
-        told = text_of("report.md", MAKERS[maker]())
-        assert "per request" in told and "/request" in told and "requests" in told
-        assert "call" not in told.replace("phys_calls", "")
+        text = text_of("report.md", MAKERS[maker]())
+        assert "per request" in text and "/request" in text and "requests" in text
+        assert "call" not in text.replace("phys_calls", "")
 
 
 def test_hostile_texts_are_no_markup() -> None:
@@ -125,8 +125,8 @@ def test_the_load_section_has_what_failed_and_why() -> None:
     assert summary is not None
     assert rows[0][1] == f"{summary.requests:,}"
     assert rows[0][2] == f"{summary.failed:,} ({100 * summary.failed / summary.requests:.2g} %)"
-    told = list(load_lines(made))
-    assert told[0].endswith("requests failed with: 500 Internal Server Error")
+    texts = list(load_lines(made))
+    assert texts[0].endswith("requests failed with: 500 Internal Server Error")
     page = text_of("report.html", made)
     assert '<h2 id="load">Load</h2>' in page and '<a href="#load">' in page
     assert "500 Internal Server Error" in page
@@ -174,8 +174,8 @@ def test_the_terminal_has_room_for_it() -> None:
     console = Console(width=80, record=True, file=None, quiet=False)
     with console.capture() as captured:
         console.print(summary_table(MAKERS["two variants"]()))
-    told = captured.get()
-    assert "time/request" in told and "failed" in told and "…" not in told
+    text = captured.get()
+    assert "time/request" in text and "failed" in text and "…" not in text
 
 
 def test_time_is_what_passed_and_not_the_sum_of_what_ran_side_by_side() -> None:
@@ -247,8 +247,8 @@ def test_a_ledger_from_outside_says_what_cannot_be_told_apart() -> None:
 
 def test_a_notebook_shows_a_soak() -> None:
     run = soak(NAIVE)
-    told = card(run, judge(run))
-    assert "live heap per request" in told and "requests" in told
+    text = card(run, judge(run))
+    assert "live heap per request" in text and "requests" in text
 
 
 def test_a_soak_is_told_in_chinese_without_falling_over() -> None:
@@ -260,7 +260,7 @@ def test_a_soak_is_told_in_chinese_without_falling_over() -> None:
 
 def test_a_leak_is_a_straight_line_however_far_apart_its_samples_are() -> None:
     """By samples, the dense beginning would make it look like one that speeds up."""
-    (entry,) = report_of(soak(Made(samples=120, kept=50_000, doublings=4))).entries
+    (entry,) = report_of(soak(Made(samples=120, retained=50_000, doublings=4))).entries
     drawn = sparkline(entry, 24).heights
     steps = [later - sooner for sooner, later in pairwise(drawn)]
     assert min(steps) > 0.5 * max(steps)
@@ -278,12 +278,12 @@ def test_a_suspect_of_a_soak_is_kept_and_verified_by_requests() -> None:
         bytes_per_call=34_000.0, share=0.5, where=None, holder=None, chain=(), stack=(),
         cause=cause, ceiling_bytes=None, ceiling_calls=None, evidence=(), instruments=(),
     )  # fmt: skip
-    told = Attribution(
+    attribution = Attribution(
         suspects=(suspect,), growth=58_000.0, explained=34_000.0, bounded=False,
         ceiling_bytes=None, ceiling_calls=None, sentence="It.", retained=(), blind_spots=(),
         instruments=(),
     )  # fmt: skip
-    (shown,) = cards(replace(entry, attribution=told))
+    (shown,) = cards(replace(entry, attribution=attribution))
     assert shown.keeps.startswith("33.2 KiB/request")
     verify = dict(shown.facts)["verify"]
     assert "repeat the soak with the service started with" in verify

@@ -37,7 +37,7 @@ def test_segments_within_the_audio_are_right(segments: list[list[int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         (None, "no object"),
         ([], "no object"),
@@ -54,8 +54,8 @@ def test_segments_within_the_audio_are_right(segments: list[list[int]]) -> None:
         (answer([[0, 5031]]), "beyond the audio"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_told(given: Any, told: str) -> None:
-    assert told in vad_answers.wrong(given, 5.0)
+def test_what_is_wrong_with_an_answer_is_told(given: Any, expected: str) -> None:
+    assert expected in vad_answers.wrong(given, 5.0)
 
 
 def test_the_last_event_of_a_gradio_stream_counts() -> None:
@@ -80,9 +80,9 @@ def test_a_watermark_is_a_size_or_one_above_what_is_held() -> None:
     "words", [["--at-once", "0"], ["--watermark", "much"], ["--device", "tpu"]]
 )
 def test_settings_that_mean_nothing_are_refused(words: list[str]) -> None:
-    told = vad_service.arguments("made", ["--port", "1", *words])
+    arguments = vad_service.arguments("made", ["--port", "1", *words])
     with pytest.raises(UsageError):
-        vad_service.settings_of(told)
+        vad_service.settings_of(arguments)
 
 
 def service(pipeline: Any = None, **changes: Any) -> vad_hardened.Service:
@@ -164,22 +164,22 @@ def test_its_history_has_an_end_and_the_naive_one_has_none(tmp_path: Path) -> No
 
 
 def test_the_description_of_the_services_is_whole() -> None:
-    told = read_service(FOLDER / "service.toml")
-    assert told.locustfile is not None and told.locustfile.is_file()
-    assert told.options.keys() == {"lengths", "weights", "device"}
-    for variant in told.variants:
+    services = read_service(FOLDER / "service.toml")
+    assert services.locustfile is not None and services.locustfile.is_file()
+    assert services.options.keys() == {"lengths", "weights", "device"}
+    for variant in services.variants:
         assert "{port}" in " ".join(variant.command) and variant.command[0] == "{python}"
         assert variant.load in ("gradio", "fastapi") and variant.ready.startswith("/")
 
 
 @pytest.mark.parametrize("folder", ["fsmn_vad", "fsmn_vad_service"])
 def test_every_run_of_the_claims_can_be_asked_for(folder: str) -> None:
-    told = tomllib.loads((FOLDER.parent / folder / "claims.toml").read_text(encoding="utf-8"))
-    runs = {run["name"]: shlex.split(run["command"]) for run in told["run"]}
+    document = tomllib.loads((FOLDER.parent / folder / "claims.toml").read_text(encoding="utf-8"))
+    runs = {run["name"]: shlex.split(run["command"]) for run in document["run"]}
     for verb, target, *_ in runs.values():
         found = find_service(target) if verb == "soak" else find.find(target)
         assert found[1]
-    checks = [check for claim in told["claim"] for check in claim.get("check", ())]
+    checks = [check for claim in document["claim"] for check in claim.get("check", ())]
     assert {check["run"] for check in checks} == runs.keys()
     for check in checks:
         named = {check["variant"], check.get("reference", check["variant"])}

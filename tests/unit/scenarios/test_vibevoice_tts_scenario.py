@@ -95,11 +95,11 @@ def test_only_the_thread_that_is_left_waiting_is_still_there(
 
 
 def test_the_noise_schedule_falls_from_all_signal_to_none() -> None:
-    kept = scheduler.kept_share()
-    assert len(kept) == scheduler.TRAINING_STEPS
-    assert kept[0] > 0.999 and kept[-1] < 1e-6
-    assert all(later < earlier for earlier, later in itertools.pairwise(kept))
-    assert all(0 < share < 1 and math.isfinite(share) for share in kept)
+    shares = scheduler.kept_share()
+    assert len(shares) == scheduler.TRAINING_STEPS
+    assert shares[0] > 0.999 and shares[-1] < 1e-6
+    assert all(later < earlier for earlier, later in itertools.pairwise(shares))
+    assert all(0 < share < 1 and math.isfinite(share) for share in shares)
 
 
 def test_a_directory_that_holds_no_model_is_told(tmp_path: Path) -> None:
@@ -110,28 +110,28 @@ def test_a_directory_that_holds_no_model_is_told(tmp_path: Path) -> None:
 
 
 def test_every_claim_asks_runs_and_variants_that_there_are() -> None:
-    told = tomllib.loads((FOLDER / "claims.toml").read_text("utf-8"))
-    commands = {run["name"]: run["command"] for run in told["run"]}
+    document = tomllib.loads((FOLDER / "claims.toml").read_text("utf-8"))
+    commands = {run["name"]: run["command"] for run in document["run"]}
     ran = {
         name: {variant.name for variant in find.find(command.split()[1])[1]}
         for name, command in commands.items()
     }
-    asked = set()
-    for claim in told["claim"]:
+    runs = set()
+    for claim in document["claim"]:
         checks = claim.get("check", [])
         assert bool(checks) != ("not_measured" in claim), claim["id"]
         for check in checks:
-            asked.add(check["run"])
+            runs.add(check["run"])
             assert {check["variant"], check.get("reference", check["variant"])} <= ran[check["run"]]
             assert {"at_least", "at_most", "is"} & check.keys(), "no limit, so it cannot fail"
-    assert asked == commands.keys(), "a run that no claim needs"
+    assert runs == commands.keys(), "a run that no claim needs"
 
 
 def test_the_requests_of_claim_c4_are_those_that_make_200_segments() -> None:
     """Counted as the service's cache counts: what it still holds is not spoken again."""
     text_of = find.load(str(FOLDER / "scenario.py")).text_of
-    told = tomllib.loads((FOLDER / "claims.toml").read_text("utf-8"))
-    (command,) = (run["command"] for run in told["run"] if run["name"] == "segments")
+    document = tomllib.loads((FOLDER / "claims.toml").read_text("utf-8"))
+    (command,) = (run["command"] for run in document["run"] if run["name"] == "segments")
     calls = int(command.rpartition(" ")[2])
     spoken = functools.lru_cache(service.CACHED_TEXTS)(str.upper)
     for call in range(calls):

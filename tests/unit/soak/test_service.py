@@ -80,8 +80,8 @@ def test_the_percentiles_are_those_of_the_times_to_five_percent(tmp_path: Path) 
         counters.count(each, False)
     cuts = statistics.quantiles(times, n=100)
     for share in (0.5, 0.95, 0.99):
-        told = percentile_ns(counters.histogram(), share)
-        assert told == pytest.approx(cuts[round(100 * share) - 1], rel=0.055)
+        percentile = percentile_ns(counters.histogram(), share)
+        assert percentile == pytest.approx(cuts[round(100 * share) - 1], rel=0.055)
     assert percentile_ns([0, 0], 0.5) == 0
     counters.close()
 
@@ -125,7 +125,7 @@ def test_a_description_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("summary = ", "invalid TOML"),
         ('summary = "x"', r"missing \[\[variant\]\]"),
@@ -145,8 +145,8 @@ def test_a_description_is_read(tmp_path: Path) -> None:
         ('[options]\na = 1\n[[variant]]\nname="a"\ncommand=["x"]', "expected quoted texts"),
     ],
 )
-def test_a_wrong_description_is_told_in_a_line(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(BadFile, match=told) as caught:
+def test_a_wrong_description_is_told_in_a_line(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(BadFile, match=expected) as caught:
         read_service(described(tmp_path, text) / "service.toml")
     assert "\n" not in str(caught.value)
     assert re.search(r"service\.toml:\d+: ", str(caught.value))
@@ -185,7 +185,7 @@ def test_options_reach_the_command_the_service_and_the_load(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({}, "soak needs exactly one service"),
         ({"command": "a {port}", "pid": 3}, "soak needs exactly one service"),
@@ -213,14 +213,14 @@ def test_options_reach_the_command_the_service_and_the_load(tmp_path: Path) -> N
     ],
 )
 def test_what_cannot_be_soaked_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], expected: str
 ) -> None:
     described(tmp_path)
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     if isinstance(changes.get("audio"), str):
         changes = changes | {"audio": Path(str(changes["audio"]))}
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=expected):
         targets(request(**changes))
 
 
@@ -299,16 +299,16 @@ def test_what_is_no_address_is_told_at_once(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [({"post": "x"}, "begins with /"), ({"expect": "("}, "invalid pattern")],
 )
 def test_what_an_upload_cannot_do_is_told_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], expected: str
 ) -> None:
     recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     upload = {"command": "a {port}", "audio": Path("recordings"), "post": "/x"}
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=expected):
         targets(request(**upload | changes))
 
 
@@ -341,9 +341,9 @@ def test_a_pause_is_no_time_but_what_ended_in_it_counts(tmp_path: Path) -> None:
     counters.count(5_000_000, True)
     readings.leave_out(10**15)
     _, values = readings.sample()
-    told = dict(zip((series.name for series in readings.series), values, strict=True))
-    assert (told["failures"], told["duration"]) == (1, 5_000_000)
-    assert told["elapsed"] < 0  # as long ago as it was left out
+    readings_by_name = dict(zip((series.name for series in readings.series), values, strict=True))
+    assert (readings_by_name["failures"], readings_by_name["duration"]) == (1, 5_000_000)
+    assert readings_by_name["elapsed"] < 0  # as long ago as it was left out
     readings.close()
     counters.close()
 

@@ -42,7 +42,7 @@ def test_a_duration_is_seconds_or_text(duration: float | str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("wrong", "expected"),
     [
         (replace(ASKED, timeout=float("nan")), "--timeout nan"),
         (replace(ASKED, timeout=0), "--timeout 0"),
@@ -55,6 +55,6 @@ def test_a_duration_is_seconds_or_text(duration: float | str) -> None:
         (replace(ASKED, memory_limit="much"), "invalid size 'much'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(asked: SoakRequest, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        effort_of(asked)
+def test_what_makes_no_sense_is_refused(wrong: SoakRequest, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        effort_of(wrong)

@@ -17,7 +17,7 @@ import pytest
 from leakhunt.amounts import format_amount, format_rate, format_seconds
 from leakhunt.analysis.attribution.known_causes import catalogue as known_causes
 from leakhunt.analysis.comparison.environments import mismatch
-from leakhunt.cli.language_option import asked_language
+from leakhunt.cli.language_option import requested_language
 from leakhunt.errors import UsageError
 from leakhunt.model.comparison import Conclusion, Fate, Matter
 from leakhunt.model.gate import WORDS
@@ -53,13 +53,13 @@ PAIRS = list(translations())
 
 
 def test_every_text_has_a_translation_and_no_other_has() -> None:
-    told = catalogue.read(FILE)
-    said = {message.id for message in catalogue.messages() if message.id}
-    assert len(said) > 500
-    assert {message.id for message in told if message.id} == said, "run: make translations"
+    read = catalogue.read(FILE)
+    expected = {message.id for message in catalogue.messages() if message.id}
+    assert len(expected) > 500
+    assert {message.id for message in read if message.id} == expected, "run: make translations"
     assert [text for text, translation in PAIRS if not translation] == []
-    assert not any(message.fuzzy for message in told)
-    assert not told.obsolete
+    assert not any(message.fuzzy for message in read)
+    assert not read.obsolete
 
 
 def test_what_is_read_is_what_was_translated() -> None:
@@ -123,22 +123,22 @@ def test_a_language_ends_with_its_block() -> None:
 
 def test_two_languages_in_one_process_do_not_mix() -> None:
     """Each thread says the word while the other is in the middle of its own block."""
-    told: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     both = threading.Barrier(2, timeout=60)
 
     def speak(language: str) -> None:
         with speaking(language):
-            told[language] = []
+            values[language] = []
             for _ in range(20):
                 both.wait()
-                told[language].append(tr("clean"))
+                values[language].append(tr("clean"))
 
     threads = [threading.Thread(target=speak, args=(language,)) for language in ("en", "zh")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told == {"en": ["clean"] * 20, "zh": ["正常"] * 20}
+    assert values == {"en": ["clean"] * 20, "zh": ["正常"] * 20}
     assert tr("clean") == "clean"
 
 
@@ -187,12 +187,12 @@ def test_amounts_keep_their_units() -> None:
 def test_the_language_is_asked_for_anywhere(
     line: str, variable: str, language: str, rest: str
 ) -> None:
-    found = asked_language(line.split(), {"LEAKHUNT_LANG": variable, "LANG": "zh_CN.UTF-8"})
+    found = requested_language(line.split(), {"LEAKHUNT_LANG": variable, "LANG": "zh_CN.UTF-8"})
     assert found == (language, rest.split())
 
 
 @pytest.mark.parametrize(
-    ("line", "variable", "told"),
+    ("line", "variable", "expected"),
     [
         ("report x --lang fr", "", "--lang fr: no such language; use one of en, zh"),
         ("report x", "zh_CN", "LEAKHUNT_LANG=zh_CN: no such language; use one of en, zh"),
@@ -200,10 +200,10 @@ def test_the_language_is_asked_for_anywhere(
         ("report x --lang=", "zh", "--lang needs a language: use one of en, zh"),
     ],
 )
-def test_an_unknown_language_is_one_clear_line(line: str, variable: str, told: str) -> None:
+def test_an_unknown_language_is_one_clear_line(line: str, variable: str, expected: str) -> None:
     with pytest.raises(UsageError) as caught:
-        asked_language(line.split(), {"LEAKHUNT_LANG": variable})
-    assert str(caught.value) == told
+        requested_language(line.split(), {"LEAKHUNT_LANG": variable})
+    assert str(caught.value) == expected
 
 
 def texts_in_code(file: Path) -> Iterator[str]:

@@ -28,8 +28,8 @@ def test_values_are_said_with_their_units() -> None:
 
 def test_the_language_is_that_of_the_place_where_it_is_said() -> None:
     with speaking("zh"):
-        told = str(GROWS)
-    assert "Python 内存泄漏" in told and "leak" not in told
+        text = str(GROWS)
+    assert "Python 内存泄漏" in text and "leak" not in text
     assert str(GROWS).startswith("leak in Python")
 
 
@@ -41,9 +41,9 @@ def test_a_message_in_a_message_is_said_in_the_same_language() -> None:
 
 
 def test_programs_get_the_id_and_raw_values() -> None:
-    told = json.loads(json.dumps(to_json(GROWS)))
-    assert told["message"] == "test.grows"
-    assert told["values"] == {
+    document = json.loads(json.dumps(to_json(GROWS)))
+    assert document["message"] == "test.grows"
+    assert document["values"] == {
         "kind": "leak in Python",
         "rate": {"value": 65_638.4, "unit": "bytes", "per": "request"},
         "time": {"value": 7_380.0, "unit": "s"},
@@ -64,9 +64,9 @@ def test_the_form_goes_with_the_number() -> None:
 
 
 def test_several_of_a_kind_are_joined() -> None:
-    told = message("test.kinds", "{kinds}", kinds=(Kind.CLEAN, Amount(3, Unit.BLOCKS)))
-    assert str(told) == "clean, 3 blocks"
-    assert to_json(told)["values"] == {"kinds": ["clean", {"value": 3, "unit": "blocks"}]}
+    text = message("test.kinds", "{kinds}", kinds=(Kind.CLEAN, Amount(3, Unit.BLOCKS)))
+    assert str(text) == "clean, 3 blocks"
+    assert to_json(text)["values"] == {"kinds": ["clean", {"value": 3, "unit": "blocks"}]}
 
 
 def test_sentences_begin_with_a_capital_letter_and_are_one_row() -> None:
@@ -91,8 +91,8 @@ def test_equal_messages_are_the_same_key() -> None:
 
 def test_a_recorded_text_is_read_back_as_the_message_that_said_it() -> None:
     template = "cgroup v{version}, {size_bytes}"
-    told = read_back("limit.cgroup", template, "cgroup v2, 1.50 GiB")
-    assert told == message("limit.cgroup", template, version="2", size_bytes="1.50 GiB")
+    text = read_back("limit.cgroup", template, "cgroup v2, 1.50 GiB")
+    assert text == message("limit.cgroup", template, version="2", size_bytes="1.50 GiB")
     with speaking("zh"):
-        assert str(told) == "cgroup v2，1.50 GiB"
+        assert str(text) == "cgroup v2，1.50 GiB"
     assert read_back("limit.cgroup", template, "none") is None

@@ -81,9 +81,9 @@ def test_blocks_that_are_freed_between_live_ones_are_pinned() -> None:
     for block in blocks[::20]:
         library.free(block)
     live = after["live_heap"] - before["live_heap"]
-    held = after["malloc_resident"] - before["malloc_resident"]
+    retained = after["malloc_resident"] - before["malloc_resident"]
     assert 1.5 * MIB < live < 3 * MIB
-    assert 1.5 * MIB < held - live < 8 * MIB, "a page or two for each block that stays"
+    assert 1.5 * MIB < retained - live < 8 * MIB, "a page or two for each block that stays"
     # Other tests of this process may have left free memory that these blocks came from.
     assert after["malloc_free"] > 25 * MIB, "free, and not resident"
 
@@ -148,6 +148,6 @@ def test_full_heaps_of_threads_arenas_are_counted_however_they_are_merged() -> N
     thread.join()
     serving().trim()
     live = after["live_heap"] - before["live_heap"]
-    held = after["malloc_resident"] - before["malloc_resident"]
+    retained = after["malloc_resident"] - before["malloc_resident"]
     assert live > 190 * MIB
-    assert held == pytest.approx(live, rel=0.03)
+    assert retained == pytest.approx(live, rel=0.03)

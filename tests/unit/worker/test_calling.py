@@ -102,15 +102,15 @@ def test_generators_run_to_their_end(function: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "expected"),
     [
         ("Model", "service:Model is a class, not a function"),
         ("NUMBER", "service:NUMBER: expected a function, got int"),
         ("plian", r"service:plian: function not found \(did you mean 'plain'\?\)"),
     ],
 )
-def test_what_shows_only_when_the_module_is_there_is_refused(function: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_shows_only_when_the_module_is_there_is_refused(function: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         called(function)
 
 

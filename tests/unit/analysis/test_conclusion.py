@@ -1,0 +1,95 @@
+"""Several variants in three sentences: whether they leak, the limit they need, what helps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from leakhunt.analysis.conclusion import conclusion
+from leakhunt.analysis.report import assemble
+from leakhunt.model.report import JudgedRun, Report
+from leakhunt.storage import run_file
+
+EXAMPLES = Path(__file__).parents[3] / "reports" / "examples"
+
+
+@cache
+def example(name: str) -> Report:
+    runs = [run_file.load(each) for each in sorted((EXAMPLES / name).glob("*.run.jsonl"))]
+    return assemble(runs, "leakhunt")
+
+
+def said(report: Report) -> list[str]:
+    return [str(each) for each in conclusion(report)]
+
+
+def test_caches_that_fill_need_a_limit_and_what_saves_costs() -> None:
+    leaks, limit, saves = said(example("fsmn-vad-run"))
+    assert leaks == (
+        "No leak, but a bounded cache of about 34.6 MiB: 6 variants; no leak: fixed-shape;"
+        " inconclusive: streaming."
+    )
+    assert limit.startswith("Recommended memory limit: 1.08 GiB to 1.15 GiB, by variant;")
+    assert "RSS still rises" in limit
+    assert saves.startswith("Saves most: fixed-shape, 62.5 KiB/call of live heap, 1.6 × the time,")
+    assert "other results in 234 of 250 calls" in saves
+    assert "saves nothing: cleaned (16 × the time), all-fixes (16 × the time)" in saves
+
+
+def test_of_leaks_the_first_that_is_killed_is_named() -> None:
+    leaks, limit, saves = said(example("fsmn-vad-cpu"))
+    assert leaks == "Leak: 5 variants; no leak: fixed-shape."
+    assert limit.startswith("First to reach its limit: naive. Free memory (22.8 GiB) lasts about")
+    assert limit.endswith("1.08 GiB.")
+    assert "fixed-shape" in saves
+
+
+def the(report: Report, *names: str) -> tuple[JudgedRun, ...]:
+    return tuple(entry for entry in report.entries if entry.variant in names)
+
+
+@pytest.mark.parametrize("names", [(), ("naive",)])
+def test_one_variant_alone_says_it_all_itself(names: tuple[str, ...]) -> None:
+    report = example("fsmn-vad-run")
+    assert conclusion(replace(report, entries=the(report, *names))) == ()
+
+
+def test_where_nothing_saves_it_says_so() -> None:
+    report = example("fsmn-vad-run")
+    few = replace(report, entries=the(report, "naive", "cleaned"))
+    leaks, _, saves = said(few)
+    assert leaks.endswith(": naive, cleaned.")
+    assert saves.startswith("No variant grows by less than naive; saves nothing: cleaned (16 ×")
+
+
+def test_the_same_results_come_before_a_larger_saving() -> None:
+    report = example("fsmn-vad-run")
+    naive, fixed, chunked = (the(report, name)[0] for name in ("naive", "fixed-shape", "chunked"))
+    assert chunked.difference is not None and not chunked.difference.differing
+    trend = replace(
+        naive.verdict.trends["live_heap"], rate=30_000.0, rate_low=29_000.0, rate_high=31_000.0
+    )
+    less = replace(
+        chunked,
+        verdict=replace(chunked.verdict, trends={**chunked.verdict.trends, "live_heap": trend}),
+    )
+    *_, saves = said(replace(report, entries=(naive, fixed, less)))
+    assert saves.startswith("Saves most: chunked, 33.2 KiB/call of live heap,")
+    assert saves.rstrip(".").endswith("the same results")
+
+
+def test_without_the_reference_nothing_is_said_of_savings() -> None:
+    report = example("fsmn-vad-run")
+    few = replace(report, entries=the(report, "cleaned", "fixed-shape"))
+    assert len(conclusion(few)) == 2
+
+
+def test_where_the_reference_does_not_grow_nothing_is_to_be_saved() -> None:
+    report = example("fsmn-vad-run")
+    fixed, streaming = (the(report, name)[0] for name in ("fixed-shape", "streaming"))
+    plan = replace(fixed.run.plan, reference="fixed-shape")
+    first = replace(fixed, run=replace(fixed.run, plan=plan))
+    assert len(conclusion(replace(report, entries=(first, streaming)))) == 2
