@@ -43,6 +43,11 @@ from leakhunt.reporting.registry import RunRenderer
 @click.option(
     "--until-ceiling", is_flag=True, help="Verify a bounded cache by running past its ceiling"
 )
+@click.option(
+    "--flame",
+    is_flag=True,
+    help="Flame graphs of retained memory: a page, a file for speedscope, and memray's captures",
+)
 def command(
     target: str,
     out: Path | None,
@@ -52,6 +57,7 @@ def command(
     remedies: tuple[str, ...],
     pairs: int,
     until_ceiling: bool,
+    flame: bool,
     **given: Any,
 ) -> int:
     """Find leak suspects with evidence, and test whether a fix helps.
@@ -63,7 +69,7 @@ def command(
 
     wanted = tuple(instruments.split(",")) if instruments else ()
     measured = run_request(target, **given)
-    request = HuntRequest(measured, wanted, remedies, pairs, until_ceiling)
+    request = HuntRequest(measured, wanted, remedies, pairs, until_ceiling, flame)
     with display.open() as events:
         result = hunt(request, renderers, events, out=out)
     print_report(result.report, result.files)

@@ -30,7 +30,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")
     ),
-    "Output": frozenset(("out", "format", "live", "port")),
+    "Output": frozenset(("out", "format", "flame", "live", "port")),
 }  # fmt: skip
 _OTHER = "Other"
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.reporting.registry import RENDERERS, Noun, Renderer, RunRenderer, formats
+from leakhunt.reporting.registry import (
+    FLAME_FORMATS,
+    RENDERERS,
+    Noun,
+    Renderer,
+    RunRenderer,
+    formats,
+)
 from leakhunt.text.message import Message, message
 
 ALL = "all"
@@ -28,6 +35,14 @@ def renderers_named(names: str, events: Events = SILENT) -> tuple[RunRenderer, .
         MissingRequirement: a format that was named needs what is not installed.
     """
     return possible(RENDERERS, names_among(names, formats()), events)
+
+
+def with_flames(renderers: Sequence[RunRenderer]) -> tuple[RunRenderer, ...]:
+    """These renderers and those of flame graphs, in the order they are written in."""
+    wanted = {each.file_name for each in renderers}
+    return tuple(
+        each for each in RENDERERS if each.file_name in wanted or each.format in FLAME_FORMATS
+    )
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

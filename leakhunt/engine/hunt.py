@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,6 +11,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.explain import explained, why_not
+from leakhunt.engine.formats import with_flames
 from leakhunt.engine.remedies import remedies_named, try_remedies
 from leakhunt.engine.run import RunResult, measure_variants, result_of
 from leakhunt.engine.session import session
@@ -31,7 +32,8 @@ class HuntRequest:
     grows. `remedies` are tried in `pairs` of runs, before and after: ``NAME=VALUE,...``
     (environment), ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and
     those that are installed), or the id of a known cause.
-    `until_ceiling`: a bounded cache is verified by a run past its ceiling.
+    `until_ceiling`: a bounded cache is verified by a run past its ceiling. `flame`: flame graphs of
+    what stays are among the files, as a page and for speedscope, and memray's captures for its own.
     """
 
     measured: RunRequest
@@ -39,6 +41,7 @@ class HuntRequest:
     remedies: tuple[str, ...] = ()
     pairs: int = PAIRS
     until_ceiling: bool = False
+    flame: bool = False
 
 
 def hunt(
@@ -89,7 +92,18 @@ def hunt(
         further = chain.from_iterable(chain(hunts, tries))
         while not runs[-1].is_interrupted and (following := next(further, None)) is not None:
             runs.append(following)
-    return result_of(folder, runs, to_judge, renderers)
+    if not request.flame:
+        return result_of(folder, runs, to_judge, renderers)
+    result = result_of(folder, runs, to_judge, with_flames(renderers))
+    return replace(result, files=(*result.files, *_captures(result)))
+
+
+def _captures(result: RunResult) -> Iterator[Path]:
+    """Memray's own files of what the flame graphs show."""
+    for entry in result.report.entries:
+        for flame in entry.flames:
+            if flame.capture and (file := result.folder / flame.capture).is_file():
+                yield file
 
 
 def _instruments_named(words: Sequence[str]) -> tuple[Instrument, ...]:

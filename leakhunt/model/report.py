@@ -13,6 +13,7 @@ from leakhunt.model.attribution import (
     RemedyTrial,
 )
 from leakhunt.model.claims import JudgedClaim
+from leakhunt.model.flame import Flame
 from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
@@ -94,7 +95,10 @@ class LoadSummary:
 
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """A run with all that follows from it. None: it cannot be told from what was recorded."""
+    """A run with all that follows from it. None: it cannot be told from what was recorded.
+
+    `flames` are the graphs of what stays, as far as instruments saw it.
+    """
 
     run: Run
     verdict: Verdict
@@ -106,6 +110,7 @@ class JudgedRun:
     load_summary: LoadSummary | None = None
     peak: Peak | None = None
     recommended_limit: RecommendedLimit | None = None
+    flames: tuple[Flame, ...] = ()
 
     @property
     def variant(self) -> str:

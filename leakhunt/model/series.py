@@ -176,7 +176,8 @@ class SeriesFacts:
 
 _IN_USE_OR_FREE = mark("cannot separate live memory from freed memory that malloc retains")
 _OTHER_CUDA = mark(
-    "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
+    "GPUs other than the default device; the CUDA context (200 to 1000 MB), NCCL and libraries with"
+    " allocators of their own"
 )
 _QUANTILE = mark("5 % accuracy")
 

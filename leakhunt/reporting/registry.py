@@ -88,6 +88,8 @@ RENDERERS: tuple[RunRenderer, ...] = (
     Renderer("svg", "curves.svg", _in("charts.curves", "curves_svg")),
     Renderer("svg", "ledger.svg", _in("charts.ledger", "ledger_svg")),
     Renderer("svg", "remedies.svg", _in("charts.remedies", "remedies_svg")),
+    Renderer("flame", "flame.html", _in("run.flame_page")),
+    Renderer("speedscope", "flame.speedscope.json", _in("run.speedscope"), language=ENGLISH),
     Renderer("junit", "junit.xml", _in("run.junit"), language=ENGLISH),
     Renderer("csv", "samples.csv", _in("run.samples", "samples_csv"), language=ENGLISH),
     Renderer(
@@ -99,6 +101,8 @@ RENDERERS: tuple[RunRenderer, ...] = (
         language=ENGLISH,
     ),
 )
+# What ``hunt --flame`` writes beside the files that are asked for.
+FLAME_FORMATS = ("flame", "speedscope")
 COMPARISON_RENDERERS: tuple[Renderer[Comparison], ...] = (
     Renderer("html", "compare.html", _in("comparison.html_page"), by_default=True),
     Renderer("png", "compare.png", _in("comparison.figure", "comparison_png"), by_default=True),

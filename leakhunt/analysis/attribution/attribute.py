@@ -101,7 +101,8 @@ def attribute(
     blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    # Of few calls it is not known what they grow by.
+    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
     found = merged(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]

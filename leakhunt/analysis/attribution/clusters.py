@@ -63,7 +63,9 @@ class Cluster:
 
 
 @dataclass
-class _Site:
+class RetainedSite:
+    """A site of which blocks or bytes stay; `claimed`: a container holds them."""
+
     finding: Finding
     blocks: RetainedPerCall | None
     bytes_per_call: float
@@ -75,7 +77,7 @@ def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause
 
     `causes` are the known ones that come into question.
     """
-    sites = {site.finding.key: site for site in _retained_sites(findings)}
+    sites = {site.finding.key: site for site in retained_sites(findings)}
     found = list(_containers(findings, sites, causes))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
@@ -107,7 +109,8 @@ def named_frame(stack: Sequence[Frame]) -> Frame:
     return next((frame for frame in inside if frame.function != STRIPPED), stack[0])
 
 
-def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
+def retained_sites(findings: Iterable[Finding]) -> Iterator[RetainedSite]:
+    """The sites of which anything stays, by what was counted in every window."""
     for finding in findings:
         if finding.sort is not FindingKind.SITE:
             continue
@@ -115,7 +118,7 @@ def _retained_sites(findings: Iterable[Finding]) -> Iterator[_Site]:
         blocks = stays(finding.calls, finding.counts)
         grown = stays(finding.calls, finding.sizes)
         if blocks is not None or grown is not None:
-            yield _Site(finding, blocks, _bytes_per_call(finding, blocks))
+            yield RetainedSite(finding, blocks, _bytes_per_call(finding, blocks))
 
 
 def _bytes_per_call(site: Finding, blocks: RetainedPerCall | None) -> float:
@@ -141,7 +144,7 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
 
 
 def _containers(
-    findings: Sequence[Finding], sites: dict[str, _Site], causes: Sequence[Cause]
+    findings: Sequence[Finding], sites: dict[str, RetainedSite], causes: Sequence[Cause]
 ) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
@@ -179,7 +182,7 @@ def _containers(
         yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
 
 
-def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
+def _is_cached(site: RetainedSite, causes: Sequence[Cause]) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
@@ -188,8 +191,8 @@ def _is_cached(site: _Site, causes: Sequence[Cause]) -> bool:
 
 
 def _nodes(
-    claimed: Sequence[_Site], others: Iterable[_Site], slots_per_call: float
-) -> Iterator[_Site]:
+    claimed: Sequence[RetainedSite], others: Iterable[RetainedSite], slots_per_call: float
+) -> Iterator[RetainedSite]:
     """The container's own nodes: from the lines that fill it, and within its bytes per item."""
     lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
     for site in others:
@@ -203,7 +206,7 @@ def _line(frame: Frame) -> tuple[str, str, str]:
 
 
 def _cluster(
-    lead: Finding, rate: RetainedPerCall, sites: Sequence[_Site], more: float = 0.0
+    lead: Finding, rate: RetainedPerCall, sites: Sequence[RetainedSite], more: float = 0.0
 ) -> Cluster:
     ordered = sorted(sites, key=lambda site: -site.bytes_per_call)
     return Cluster(
@@ -234,9 +237,9 @@ def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
                 yield Cluster(finding, grown, grown.per_call)
 
 
-def _by_line(sites: Iterable[_Site]) -> Iterator[Cluster]:
+def _by_line(sites: Iterable[RetainedSite]) -> Iterator[Cluster]:
     """What no container claims, by the line of the user's code it comes from."""
-    lines: dict[tuple[str, str, str], list[_Site]] = {}
+    lines: dict[tuple[str, str, str], list[RetainedSite]] = {}
     for site in sites:
         if site.blocks is None:
             continue  # a buffer that grows, as the array behind a list does
@@ -277,9 +280,11 @@ def _with_chain(cluster: Cluster, types: Sequence[Finding]) -> Cluster:
     return replace(cluster, lead=replace(cluster.lead, chain=held_by.chain), more=(held_by,))
 
 
-def _native(sites: Iterable[_Site], mappings: bool, causes: Sequence[Cause]) -> Iterator[Cluster]:
+def _native(
+    sites: Iterable[RetainedSite], mappings: bool, causes: Sequence[Cause]
+) -> Iterator[Cluster]:
     """Native sites by known cause, or by the user's line and what it called."""
-    groups: dict[tuple[str, ...], tuple[Cause | None, list[_Site]]] = {}
+    groups: dict[tuple[str, ...], tuple[Cause | None, list[RetainedSite]]] = {}
     for site in sites:
         if site.blocks is None:
             continue

@@ -136,7 +136,7 @@ def _fingerprint(
         parts += [where.file, where.function, where.source]
     else:
         parts += [frame.function for frame in stack[:5]]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(parts).encode(errors="backslashreplace")).hexdigest()[:12]
 
 
 def _title(cluster: Cluster, cause: Cause | None, where: Frame | None) -> Text:

@@ -20,6 +20,7 @@ from leakhunt.model.attribution import (
 from leakhunt.model.plan import Plan, Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, tr
 
 # What a known cause has in place of the name of a scenario and its variant.
@@ -266,6 +267,9 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
 
 
 def _rate_interval(interval: Interval) -> str:
-    interval_bounds = (interval.estimate, interval.low, interval.high)
-    estimate, low, high = (format_rate(each, Unit.BYTES) for each in interval_bounds)
-    return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)
+    figures = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (format_rate(each, Unit.BYTES) for each in figures)
+    low = lower_bound(low, high)
+    return tr(
+        "{estimate} ({low} to {high})", estimate=estimate, low=lower_bound(low, high), high=high
+    )

@@ -391,3 +391,32 @@ def test_a_rest_is_looked_for_while_there_is_time(
     instruments = [each.plan.instrument for each in runs]
     assert instruments[0] is Instrument.MEMRAY and len(instruments) == used
     assert len(set(instruments)) == used
+
+
+def test_flame_graphs_are_among_the_files_where_asked_for(target: str, tmp_path: Path) -> None:
+    script = Scripted({"naive": 4096})
+    kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
+    script.findings = {"naive.under-memray": [kept]}
+    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(asked, out=tmp_path / "out", executor=script)
+    assert [file.name for file in result.files] == ["flame.html", "flame.speedscope.json"]
+    plain = hunt(replace(asked, flame=False), out=tmp_path / "plain", executor=script)
+    assert plain.files == ()
+
+
+def test_captures_of_memray_are_among_the_files(target: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    class Capturing(Scripted):
+        def prepare(
+            self, settings: Settings, folder: Path, scratch: Path, events: Events
+        ) -> Workplace:
+            (folder / "naive.2.memray.bin").write_bytes(b"captured")
+            return super().prepare(settings, folder, scratch, events)
+
+    script = Capturing({"naive": 4096})
+    kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
+    script.findings = {"naive.under-memray": [kept]}
+    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(asked, out=out, executor=script)
+    assert result.files[-1] == out / "naive.2.memray.bin"

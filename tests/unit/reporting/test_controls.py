@@ -15,7 +15,7 @@ from leakhunt.reporting.index.page import render_message
 from leakhunt.reporting.registry import GATE_RENDERERS, RENDERERS, GateDocument, Renderer
 from leakhunt.text.controls import json_text_bytes, text_bytes, written_out
 
-TEXTS = ("html", "md", "json", "svg", "junit", "csv")
+TEXTS = ("html", "md", "json", "svg", "flame", "speedscope", "junit", "csv")
 
 
 @pytest.mark.parametrize("made", [each for each in RENDERERS if each.format in TEXTS],
