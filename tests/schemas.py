@@ -72,7 +72,7 @@ _GATE_UNITS = [
 CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
-    "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle",
+    "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
