@@ -184,7 +184,7 @@ def _found(
     run: Run, attribution: Attribution, opened: dict[str, RetainedPerCall]
 ) -> tuple[Kind, Text] | None:
     """What stays of every call, the same of each: of which class, and in words."""
-    exact = [each for each in attribution.suspects if each.exact]
+    exact = [each for each in attribution.growing if each.exact]
     if opened:
         resources = [each for each in exact if each.bytes_per_call is None]
         return Kind.RESOURCE_GROWTH, _stays(resources[0]) if resources else _more(run, opened)
@@ -225,7 +225,7 @@ def _python_blocks(run: Run) -> float:
 def _unclear(run: Run, attribution: Attribution, watched: Sequence[Run]) -> Message | None:
     """Why it is not known that nothing leaks; None: it is, within the limits of few calls."""
     # What is exact and was not called a leak replaces older blocks: the heap would have grown.
-    suspects = [each for each in attribution.suspects if not each.exact]
+    suspects = [each for each in attribution.growing if not each.exact]
     suspected = sum(each.bytes_per_call or 0.0 for each in suspects)
     growth = attribution.growth or _mapped(run) or suspected
     if growth >= _tolerance():
