@@ -92,7 +92,7 @@ def _judged(
         load_summary=load_summary(run),
         peak=height,
         recommended_limit=recommended_limit(run, verdict, height, full),
-        flames=flames(watched) if attribution is not None and attribution.suspects else (),
+        flames=flames(watched) if attribution is not None and attribution.growing else (),
     )
 
 

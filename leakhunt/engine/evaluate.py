@@ -21,6 +21,7 @@ from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
 from leakhunt.model.options import BUDGET_SECONDS, REPEATS, Sampling, Settings
@@ -38,6 +39,8 @@ from leakhunt.text.system import system_text
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
 WORKLOAD_TIMEOUT_SECONDS = 300.0
+# Known truth is about growth.
+_FOR_GROWTH = tuple(each for each in Instrument if each is not Instrument.GARBAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,7 @@ def _tried(job: _Job, hunts: bool, scratch: Path, go_on: Callable[[Tail], None])
     verdict = judge(run, power=False)
     if not hunts:
         return trial(run, verdict, variant, None)
-    watched = list(under_instruments(run, verdict, carry))
+    watched = list(under_instruments(run, verdict, carry, usable=_FOR_GROWTH))
     return trial(run, verdict, variant, hunted(attribute(run, verdict, watched), variant))
 
 

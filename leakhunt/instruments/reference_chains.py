@@ -28,12 +28,12 @@ class Holders:
     """
 
     def __init__(self, state: Any, target: Iterable[Any]) -> None:
-        own = set(map(id, _own_frames()))
+        own = set(map(id, own_frames()))
         missing = {id(each) for each in target}
-        roots = [state, *_roots()]
-        self._above: dict[int, Any] = {id(root): None for root in roots} | dict.fromkeys(own)
+        starts = list(roots(state))
+        self._above: dict[int, Any] = {id(root): None for root in starts} | dict.fromkeys(own)
         missing -= set(self._above)
-        queue = deque(roots)
+        queue = deque(starts)
         while queue and missing:
             each = queue.popleft()
             for below in gc.get_referents(each):
@@ -55,7 +55,9 @@ class Holders:
         return links[::-1]
 
 
-def _roots() -> Iterator[Any]:
+def roots(state: Any) -> Iterator[Any]:
+    """Where chains start: the scenario's state, modules, threads and other threads' frames."""
+    yield state
     modules = [each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType)]
     # The scenario's last: it has imported what belongs to others.
     yield from sorted(modules, key=lambda each: each.__name__.startswith(_SCENARIO))
@@ -70,7 +72,7 @@ def path_of(links: Sequence[Any], state: Any) -> str:
     parts = [_root_name(links[0], state)]
     owner = None  # whose attributes the link above is
     for above, below in pairwise(links):
-        if _are_attributes(above, below):
+        if are_attributes(above, below):
             owner = above
             continue
         if issubclass(type(below), type):
@@ -131,7 +133,8 @@ def _without_dummies(links: Sequence[Any]) -> Sequence[Any]:
     return links
 
 
-def _are_attributes(above: Any, below: Any) -> bool:
+def are_attributes(above: Any, below: Any) -> bool:
+    """Whether `below` is the dict that the attributes of `above` are in."""
     if type(below) is not dict:
         return False
     kind = type(above)
@@ -150,8 +153,8 @@ def edge_name(holder: Any, target: Any) -> str:
     for name in _EDGES.get(kind, ()):
         if getattr(holder, name, None) is target:
             return f".{name}"
-    for name, slot in _slots_of(kind):
-        if _value_of(slot, holder) is target:
+    for name, slot in slots_of(kind):
+        if value_of(slot, holder) is target:
             return f".{name}"
     names: dict[str, Any] = (
         dict(holder.f_locals) if kind is types.FrameType else vars_of(holder) or {}
@@ -171,14 +174,14 @@ _EDGES: Mapping[type, tuple[str, ...]] = {
 }
 
 
-def _slots_of(kind: type) -> Iterator[tuple[str, Any]]:
+def slots_of(kind: type) -> Iterator[tuple[str, Any]]:
     for base in kind.__mro__:
         for name, member in vars(base).items():
             if type(member) is types.MemberDescriptorType:
                 yield name, member
 
 
-def _value_of(slot: Any, holder: Any) -> Any:
+def value_of(slot: Any, holder: Any) -> Any:
     try:
         return slot.__get__(holder)
     except AttributeError:
@@ -233,7 +236,7 @@ def _root_name(root: Any, state: Any) -> str:
     return f"{type_name(root)} that C code holds"
 
 
-def _own_frames() -> Iterator[types.FrameType]:
+def own_frames() -> Iterator[types.FrameType]:
     """Our own frames on the stack, which refer to everything we look at."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -12,6 +12,7 @@ from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.model.attribution import Attribution, Ceiling, Suspect
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
+from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.text.message import Message, Text, joined, message, sentences
 
@@ -30,12 +31,27 @@ def joined_verdict(
 
     `watched` are the runs under instruments, of which `attribution` is.
     """
-    if verdict.kind is Kind.BOUNDED_CACHE and attribution.suspects:
+    verdict = _with_garbage(run, verdict, attribution)
+    if verdict.kind is Kind.BOUNDED_CACHE and attribution.growing:
         filled = message("attribution.filled-by", "Filled by: {names}", names=_names(attribution))
         return replace(verdict, sentence=sentences([verdict.sentence, filled]))
     if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
         verdict = by_exact_counts(run, verdict, attribution, watched)
     return bounded(verdict, attribution, past)
+
+
+def _with_garbage(run: Run, verdict: Verdict, attribution: Attribution) -> Verdict:
+    """The verdict with what the cyclic garbage is, where nothing grows and that was looked at."""
+    if not attribution.cycles or verdict.status is not Status.NO_LEAK:
+        return verdict
+    first = attribution.cycles[0]
+    found = message(
+        "attribution.garbage-by",
+        "Cyclic garbage: {rate}, first: {name}",
+        rate=Rate(attribution.garbage or 0.0, Unit.BYTES, run.plan.work),
+        name=title_of(first.cause) if first.cause is not None else first.title,
+    )
+    return replace(verdict, sentence=sentences([verdict.sentence, found]))
 
 
 def bounded(verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
@@ -80,8 +96,8 @@ def _ends_before(verdict: Verdict, calls: int) -> bool:
 
 def _names(attribution: Attribution) -> Text:
     """Those that a library is known for by that, else what holds the first suspect."""
-    known = [each for each in attribution.suspects if each.cause and each.cause.bound]
-    first = attribution.suspects[0]
+    known = [each for each in attribution.growing if each.cause and each.cause.bound]
+    first = attribution.growing[0]
     return joined(_causes(known) or [first.chain[0] if first.chain else first.title], " and ", "")
 
 
