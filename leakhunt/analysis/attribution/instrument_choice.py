@@ -30,8 +30,8 @@ _FURTHER: tuple[Instrument, ...] = (
     Instrument.MEMRAY,
     Instrument.TRACEMALLOC,
     Instrument.CUDA,
-    Instrument.RESOURCES,
     Instrument.LINES,
+    Instrument.RESOURCES,
 )
 
 
