@@ -10,6 +10,7 @@ from typing import Any
 from leakhunt.errors import UsageError
 from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, ntr, tr
 from leakhunt.text.message import message
 
@@ -191,8 +192,8 @@ def format_interval(estimate: str, low: str, high: str) -> str:
     The estimate may be a rate, its bounds are amounts: ``4.01 KiB/call``, ``4.00 KiB``.
     """
     number, _, rate_unit = estimate.partition(" ")
-    (low_number, _, unit), (high_number, _, high_unit) = low.partition(" "), high.partition(" ")
-    if unit and unit == high_unit and re.match(rf"{re.escape(unit)}(?!\w)", rate_unit):
+    (high_number, _, unit), low_number = high.partition(" "), lower_bound(low, high)
+    if low_number != low and re.match(rf"{re.escape(unit)}(?!\w)", rate_unit):
         return f"{number} [{low_number}, {high_number}] {rate_unit}"
     return f"{estimate} [{low}, {high}]"
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from leakhunt import __version__
 from leakhunt.model.allocators import JEMALLOC, MIMALLOC, TCMALLOC
-from leakhunt.model.libraries import DISTRIBUTIONS, LIBRARIES, libraries_fact
+from leakhunt.model.libraries import DISTRIBUTIONS, FREE_THREADING, LIBRARIES, libraries_fact
 
 _PACKAGES = (
     "numpy",
@@ -62,7 +63,10 @@ def describe_environment(variables: Mapping[str, str]) -> dict[str, str]:
     Imports none of the packages it names.
     """
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return {"python": python, **_machine(), **_packages(), **_settings(variables)}
+    threading = {FREE_THREADING: "on"} if sysconfig.get_config_var("Py_GIL_DISABLED") else {}
+    return {
+        "python": python, **threading, **_machine(), **_packages(), **_settings(variables),
+    }  # fmt: skip
 
 
 def describe_environment_of_service(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from conftest import plan
@@ -12,6 +12,7 @@ from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (
     Attribution,
+    CycleKind,
     Finding,
     FindingKind,
     Frame,
@@ -31,6 +32,7 @@ THEIRS = Frame("lib/core.py", 90, "made", "return Result()", Origin.LIBRARY)
 MALLOC = Frame("", 0, "operator new(unsigned long)", "", Origin.LIBRARY)
 ONEDNN = Frame("", 0, "dnnl::impl::utils::lru_cache_t<int>::add(int)", "", Origin.LIBRARY)
 KERNEL = Frame("", 0, "dnnl::impl::cpu::kernel_t::create(int)", "", Origin.LIBRARY)
+SETS_PARENT = Frame("app.py", 12, "__init__", "self.parent = parent", Origin.YOURS)
 IDEEP = Frame("", 0, "ideep::utils::lru_cache<int>::insert(int)", "", Origin.LIBRARY)
 
 
@@ -47,6 +49,35 @@ def finding(
     counts = tuple(round(per_call * (mark - MARKS[0])) for mark in MARKS)
     sizes = tuple(round(per_call * size * (mark - MARKS[0])) for mark in MARKS)
     return Finding(instrument, sort, what, MARKS, counts, sizes, tuple(stack), **more)
+
+
+def cycle(
+    size: float = 4 * KIB,
+    kind: CycleKind = CycleKind.BACK_REFERENCE,
+    closed_at: Frame | None = SETS_PARENT,
+    of_all: float = 4 * KIB,
+    **more: Any,
+) -> Finding:
+    """One cycle of garbage per call, of `of_all` bytes of garbage."""
+    facts = {
+        "cycle": str(kind),
+        f"cycle_{kind}".replace("-", "_"): True,
+        "cut": ["Child.parent"],
+        "weak_reference": True,
+        "objects": 5.0,
+        "native_bytes": 0,
+        "garbage_bytes": round(of_all * SPAN),
+        **({"closed_at": asdict(closed_at)} if closed_at else {}),
+    }
+    return finding(
+        size=size,
+        sort=FindingKind.CYCLE,
+        instrument=Instrument.GARBAGE,
+        what="Child, Parent",
+        chain=("Parent.children[...]", "Child.parent", "Parent"),
+        facts=facts,
+        **more,
+    )
 
 
 def watched(*findings: Finding) -> Run:

@@ -25,7 +25,7 @@ from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
 from leakhunt.model.run import Outcome, Phase, Reading
-from leakhunt.model.series import PEAK_RSS, SERIES, Series, Unit
+from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
@@ -72,7 +72,7 @@ _GATE_UNITS = [
 CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
-    "ReportJson.conclusion",
+    "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
@@ -337,6 +337,7 @@ _TIME = (
     r"|\+\s*\d+(\.\d+)?\s*%)\s*$"
 )
 
+_GARBAGE = r"^\s*\d+(\.\d+)?\s*(count)?\s*/\s*(call|request)\s*$"
 _PEAK = rf"^\s*(\+?\s*{_SIZE}|\+\s*\d+(\.\d+)?\s*%)\s*$"
 
 
@@ -391,6 +392,7 @@ def _policy() -> dict[str, Any]:
             **{name: _budget(name, pattern) for name, pattern in _BUDGETS.values()},
             "TimeBudget": _budget("TimeBudget", _TIME, "exclusiveMinimum"),
             "PeakBudget": _budget("PeakBudget", _PEAK, "exclusiveMinimum"),
+            "GarbageBudget": _budget("GarbageBudget", _GARBAGE),
             "PolicyAcceptance": {
                 **_keys("PolicyAcceptance", policy_file.ACCEPT_KEYS, acceptance),
                 "required": ["fingerprint", "reason", "until"],
@@ -420,6 +422,8 @@ def _budgets() -> dict[str, Any]:
             title, definition = "time of a call", "TimeBudget"
         elif name == PEAK_RSS:
             title, definition = "highest RSS of a run", "PeakBudget"
+        elif name == GARBAGE_OBJECTS:
+            title, definition = "objects of cyclic garbage per call", "GarbageBudget"
         else:
             title, definition = SERIES[name].title, _BUDGETS[SERIES[name].unit][0]
         described = f"Budget for {name}: {title}."

@@ -40,12 +40,12 @@ def trial(run: Run, verdict: Verdict, variant: Variant, hunted: Hunted | None = 
 
 def hunted(attribution: Attribution, variant: Variant) -> Hunted:
     """The attribution of a variant's growth, held against the culprit that it names."""
-    first = next(iter(attribution.suspects), None)
+    first = next(iter(attribution.growing), None)
     named = "" if first is None else " ".join((*first.chain, *_lines(first)))
     return Hunted(
         culprit=variant.culprit,
         cause=variant.cause,
-        suspects=len(attribution.suspects),
+        suspects=len(attribution.growing),
         first=str(first.title) if first is not None else "",
         names_culprit=bool(variant.culprit) and variant.culprit in named,
         found_cause=first.cause.id if first is not None and first.cause is not None else "",

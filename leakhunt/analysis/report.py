@@ -76,7 +76,7 @@ def _judged(
     past = _ceiling(run, attribution, runs)
     full = _full_bytes(attribution, past)
     if attribution is not None:
-        verdict = _joined(run, verdict, attribution, past)
+        verdict = _joined(run, verdict, attribution, past, watched)
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
@@ -92,13 +92,19 @@ def _judged(
         load_summary=load_summary(run),
         peak=height,
         recommended_limit=recommended_limit(run, verdict, height, full),
-        flames=flames(watched) if attribution is not None and attribution.suspects else (),
+        flames=flames(watched) if attribution is not None and attribution.growing else (),
     )
 
 
-def _joined(run: Run, verdict: Verdict, attribution: Attribution, past: Ceiling | None) -> Verdict:
+def _joined(
+    run: Run,
+    verdict: Verdict,
+    attribution: Attribution,
+    past: Ceiling | None,
+    watched: Sequence[Run] = (),
+) -> Verdict:
     """The verdict on a run whose growth was looked into, with its forecast then."""
-    judged = joined_verdict(run, verdict, attribution, past)
+    judged = joined_verdict(run, verdict, attribution, past, watched)
     if (judged.status, judged.kind) == (verdict.status, verdict.kind):
         return judged
     return with_forecast(run, judged, levels_after=attribution.ceiling_calls)

@@ -9,8 +9,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from leakhunt.cli.common_options import at_least
 from leakhunt.cli.trials_display import TrialsBar
 from leakhunt.cli.verb import Verb
+from leakhunt.model.options import REPEATS
 from leakhunt.reporting.evaluation.terminal import evaluation_lines, evaluation_tables
 from leakhunt.reporting.formats.terminal_escape import visible
 
@@ -22,15 +24,15 @@ if TYPE_CHECKING:
 @click.argument("targets", nargs=-1, metavar="[NAME_OR_FILE[:VARIANT,...]]...")
 @click.option(
     "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
+    type=at_least("repeats"),
+    default=REPEATS,
     show_default=True,
     help="Runs per leaking workload, each with its own seed",
 )
 @click.option(
     "--clean-repeats",
-    type=click.IntRange(min=1),
-    default=1,
+    type=at_least("clean_repeats"),
+    default=REPEATS,
     show_default=True,
     help="Runs per workload without a leak",
 )
@@ -41,9 +43,7 @@ if TYPE_CHECKING:
     help="Also hunt, and check that the first suspect is the planted one",
 )
 @click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Workloads run in parallel [default: number of cores]",
+    "--jobs", type=at_least("jobs"), help="Workloads run in parallel [default: number of cores]"
 )
 @click.option(
     "--out",

@@ -15,7 +15,8 @@ from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.gate.annotations import annotation_lines
 from leakhunt.reporting.gate.markdown import render as markdown
 from leakhunt.reporting.gate.terminal import gate_lines
-from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_text
 
 _ANNOTATING = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -51,10 +52,11 @@ def _append(file: Path, content: bytes) -> None:
             stream.write(content)
     except OSError as error:
         raise CannotWrite(
-            tr(
+            message(
+                "gate.summary-not-written",
                 "{variable}={file}: {strerror}. The results are printed above",
                 variable=_SUMMARY,
                 file=file,
-                strerror=tr(str(error.strerror)),
+                strerror=system_text(error),
             )
         ) from error

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from leakhunt.cli.common_options import at_least, limit_option
 from leakhunt.engine.formats import GATE_FILES
-from leakhunt.model.options import PAIRS
+from leakhunt.model.options import JOBS, PAIRS
 from leakhunt.model.series import LIVE_HEAP
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -40,7 +41,7 @@ _OPTIONS = (
     ),
     click.option(
         "--pairs",
-        type=click.IntRange(min=1),
+        type=at_least("pairs"),
         default=PAIRS,
         show_default=True,
         help="Pairs of runs for --against",
@@ -53,8 +54,8 @@ _OPTIONS = (
     click.option("--no-baseline", is_flag=True, help="Ignore baselines"),
     click.option(
         "--jobs",
-        type=click.IntRange(min=1),
-        default=1,
+        type=at_least("jobs"),
+        default=JOBS,
         show_default=True,
         help="Variants measured in parallel (makes time budgets unreliable)",
     ),
@@ -62,11 +63,7 @@ _OPTIONS = (
         "--max-growth", metavar="RATE", help="Budget for run files, for example '4 KiB/call'"
     ),
     click.option("--series", help=f"Series that --max-growth applies to [default: {LIVE_HEAP}]"),
-    click.option(
-        "--limit",
-        metavar="SIZE",
-        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
-    ),
+    limit_option,
     click.option(
         "--out",
         type=click.Path(path_type=Path),

@@ -8,32 +8,33 @@ from typing import Any, TypeVar
 
 import click
 
+from leakhunt.cli.common_options import at_least, limit_option, scenario_option, seed_option
 from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
 from leakhunt.engine.settings import RunRequest, given_options
-from leakhunt.model.options import BUDGET_SECONDS, COLLECT, DEVICES, TIMEOUT_SECONDS
+from leakhunt.model.options import AUTO, BUDGET_SECONDS, COLLECT, DEVICES, TIMEOUT_SECONDS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--calls",
-        type=click.IntRange(min=1),
+        type=at_least("calls"),
         help="Calls per variant [default: until the verdict is clear]",
     ),
     click.option(
         "--warmup",
-        type=click.IntRange(min=0),
+        type=at_least("warmup"),
         help="Warm-up calls, excluded from the verdict [default: 25 % of --calls]",
     ),
     click.option(
         "--calls-per-sample",
-        type=click.IntRange(min=1),
+        type=at_least("calls_per_sample"),
         help="Calls per sample [default: from their duration; 1 with --calls]",
     ),
     click.option(
         "--collect",
         type=click.Choice(COLLECT),
-        default="auto",
+        default=AUTO,
         show_default=True,
         help="gc.collect() before each reading; auto: only where garbage hides growth and it is"
         " cheap",
@@ -52,42 +53,26 @@ _OPTIONS = (
     click.option(
         "--device",
         type=click.Choice(DEVICES),
-        default="auto",
+        default=AUTO,
         show_default=True,
         help="Device; auto: the GPU, if the scenario can use one",
     ),
     click.option("--lengths", help="Clip lengths of the scenario: fixed or varied"),
     click.option("--audio", help="Your own recordings: a file or a folder (wav, flac, mp3)"),
-    click.option(
-        "--option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Option of the scenario (see 'leakhunt list')",
-    ),
+    scenario_option,
     click.option(
         "--threads",
-        type=click.IntRange(min=1),
+        type=at_least("threads"),
         help="Threads of the frameworks [default: number of cores]",
     ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Seed of the inputs",
-    ),
+    seed_option,
     click.option(
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
-    click.option(
-        "--limit",
-        metavar="SIZE",
-        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
-    ),
+    limit_option,
     click.option(
         "--concurrency",
-        type=click.IntRange(min=1),
+        type=at_least("concurrency"),
         help="Calls at the same time, for the recommended memory limit [default: 1]",
     ),
     click.option(

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from leakhunt.cli.common_options import at_least
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
+from leakhunt.model.options import JOBS
 from leakhunt.reporting.registry import RunRenderer
 
 
@@ -18,8 +20,8 @@ from leakhunt.reporting.registry import RunRenderer
 @measuring_options
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
+    type=at_least("jobs"),
+    default=JOBS,
     show_default=True,
     help="Variants to measure at the same time: bytes stay exact, times do not",
 )

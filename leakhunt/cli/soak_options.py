@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 import click
 
+from leakhunt.cli.common_options import at_least, limit_option, scenario_option, seed_option
 from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
 from leakhunt.engine.settings import given_options
 from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
-from leakhunt.model.options import SERVICE_TIMEOUT_SECONDS, USERS
-from leakhunt.text.language import tr
+from leakhunt.model.options import SERVICE_TIMEOUT_SECONDS, UPLOAD_FIELD, USERS
+from leakhunt.text.message import message
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
@@ -24,7 +25,7 @@ _OPTIONS = (
         "--command", "command", help="Command that starts the service, with {port} for the port"
     ),
     click.option(
-        "--pid", type=click.IntRange(min=1), help="Process id of a running service (needs --url)"
+        "--pid", type=at_least("pid"), help="Process id of a running service (needs --url)"
     ),
     click.option(
         "--url", help="Address of the service [default: the loopback interface, on {port}]"
@@ -34,21 +35,24 @@ _OPTIONS = (
     click.option("--audio", type=_PATH, help="Folder of recordings to upload"),
     click.option("--post", help="Path that accepts the uploads of --audio, for example /vad"),
     click.option(
-        "--field", default="file", show_default=True, help="Form field for the uploads of --audio"
+        "--field",
+        default=UPLOAD_FIELD,
+        show_default=True,
+        help="Form field for the uploads of --audio",
     ),
     click.option(
         "--expect", default="", help="Regular expression that every answer to --audio must match"
     ),
     click.option(
         "--users",
-        type=click.IntRange(min=1),
+        type=at_least("users"),
         default=USERS,
         show_default=True,
         help="Concurrent users",
     ),
     click.option(
         "--requests",
-        type=click.IntRange(min=1),
+        type=at_least("requests"),
         help="Number of requests [default: until the verdict is clear]",
     ),
     click.option(
@@ -66,25 +70,9 @@ _OPTIONS = (
         metavar="SIZE",
         help="Memory limit: '2 GiB', or '+1 GiB' above its memory when ready",
     ),
-    click.option(
-        "--limit",
-        metavar="SIZE",
-        help="Memory limit to forecast against, not enforced, such as '2 GiB'",
-    ),
-    click.option(
-        "--option",
-        "settings",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Option of the scenario (see 'leakhunt list')",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Seed of the inputs",
-    ),
+    limit_option,
+    scenario_option,
+    seed_option,
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
@@ -137,4 +125,6 @@ def _words(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(tr("--locust {text!r}: {error}", text=text, error=error)) from None
+        raise UsageError(
+            message("soak.locust-options", "--locust {text!r}: {error}", text=text, error=error)
+        ) from None

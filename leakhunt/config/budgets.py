@@ -9,6 +9,7 @@
 ``"+5 ms"``, ``"+20 %"``    for ``seconds_per_call``: more than the baseline's time
 ``"2 GiB"``                 for ``peak_rss``: the highest RSS of a run
 ``"+50 MiB"``, ``"+10 %"``  for ``peak_rss``: more than the baseline's
+``"100/call"``, ``0``       for ``garbage_objects``: cyclic garbage per call
 ==========================  ======================================================
 """
 
@@ -22,7 +23,7 @@ from leakhunt.errors import UsageError
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, Extent
 from leakhunt.model.plan import Work
 from leakhunt.model.policy import budgeted
-from leakhunt.model.series import PEAK_RSS, SERIES, Unit
+from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Unit
 from leakhunt.text.language import mark
 from leakhunt.text.message import message, word
 from leakhunt.text.suggest import hint
@@ -36,7 +37,9 @@ _EXAMPLES = {
     Unit.COUNT: mark("0, '0.1/call', '2 total' or '+0.1/call'"),
     Unit.NANOSECONDS: mark("'50 ms', '+5 ms' or '+20 %'"),
 }
+_GARBAGE_EXAMPLES = mark("'100/call', '5/call' or '0.1/call'")
 _PEAK_EXAMPLES = mark("'2 GiB', '+50 MiB' or '+10 %'")
+_OWN_EXAMPLES = {PEAK_RSS: _PEAK_EXAMPLES, GARBAGE_OBJECTS: _GARBAGE_EXAMPLES}
 
 
 def parse_budget(series: str, value: object) -> Budget:
@@ -110,6 +113,8 @@ def _written(series: str, value: str) -> Budget:
     if text.endswith("%"):
         return Budget(series, _share(series, text), Extent.SHARE, more=True, text=text)
     more = text.startswith("+")
+    if series == GARBAGE_OBJECTS and (more or _IN_TOTAL.fullmatch(text)):
+        raise _refused(series, text)
     written, extent = _extent(series, text.removeprefix("+"))
     if series == SECONDS_PER_CALL:
         amount = seconds_in(written)
@@ -164,6 +169,6 @@ def _refused(series: str, value: object) -> UsageError:
             "{series}: invalid value {value}. Examples: {examples}",
             series=series,
             value=shown(value),
-            examples=word(_PEAK_EXAMPLES if series == PEAK_RSS else _EXAMPLES[_unit(series)]),
+            examples=word(_OWN_EXAMPLES.get(series) or _EXAMPLES[_unit(series)]),
         )
     )

@@ -17,12 +17,14 @@ from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.explain import under_instruments
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
-from leakhunt.model.options import BUDGET_SECONDS, Sampling, Settings
+from leakhunt.model.options import BUDGET_SECONDS, REPEATS, Sampling, Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.scenario import Scenario, Variant
@@ -37,6 +39,8 @@ from leakhunt.text.system import system_text
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
 WORKLOAD_TIMEOUT_SECONDS = 300.0
+# Known truth is about growth.
+_FOR_GROWTH = tuple(each for each in Instrument if each is not Instrument.GARBAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ class EvaluationRequest:
     """
 
     targets: tuple[str, ...] = ()
-    repeats: int = 1
-    clean_repeats: int = 1
+    repeats: int = REPEATS
+    clean_repeats: int = REPEATS
     hunt: bool = False
     jobs: int | None = None
 
@@ -130,18 +134,9 @@ def evaluate(
 
 
 def _refuse_wrong_values(request: EvaluationRequest) -> None:
-    for name in ("repeats", "clean_repeats", "jobs"):
-        value = getattr(request, name)
-        if value is not None and value < 1:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=1,
-                )
-            )
+    refuse_too_small(
+        repeats=request.repeats, clean_repeats=request.clean_repeats, jobs=request.jobs
+    )
 
 
 def _chosen(targets: Sequence[str]) -> Iterator[tuple[Scenario, tuple[Variant, ...]]]:
@@ -247,7 +242,7 @@ def _tried(job: _Job, hunts: bool, scratch: Path, go_on: Callable[[Tail], None])
     verdict = judge(run, power=False)
     if not hunts:
         return trial(run, verdict, variant, None)
-    watched = list(under_instruments(run, verdict, carry))
+    watched = list(under_instruments(run, verdict, carry, usable=_FOR_GROWTH))
     return trial(run, verdict, variant, hunted(attribute(run, verdict, watched), variant))
 
 

@@ -14,6 +14,8 @@ from time import monotonic
 
 from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
+from leakhunt.analysis.attribution.few_calls import growing_resources
+from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
 from leakhunt.analysis.attribution.same_growth import growth_apart
@@ -137,7 +139,8 @@ def explained(
     plan_under = instrumented_plan
     if has_dear_calls(run):
         plan_under = exact_counts_plan
-        wanted = wanted or [each for each in _EXACT if each in usable][:1]
+        exact = [Instrument.RESOURCES] if growing_resources(run) else _EXACT
+        wanted = wanted or [each for each in exact if each in usable][:1]
     for each in under_instruments(
         grown, verdict_then, carry, usable=usable, wanted=wanted, plan_under=plan_under
     ):
@@ -162,8 +165,8 @@ def explained(
 
 
 def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
-    """Whether there is growth to be explained that the `first` run does not have."""
-    if grown is not run:
+    """Whether there is growth, or garbage, to be explained that the `first` run does not have."""
+    if grown is not run or leaves_garbage(run, verdict):
         return first is None
     if has_dear_calls(run):
         return True

@@ -43,13 +43,14 @@ from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
 from leakhunt.engine.given_limit import limit_bytes, with_limit
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
 from leakhunt.engine.revisions import rival_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
 from leakhunt.model.gate import GateAnswer, GateResult, Terms, VariantResult
-from leakhunt.model.options import PAIRS
+from leakhunt.model.options import JOBS, PAIRS
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Run
 from leakhunt.model.series import LIVE_HEAP
@@ -84,7 +85,7 @@ class GateRequest:
     pairs: int = PAIRS
     baselines: Path | None = None
     no_baseline: bool = False
-    jobs: int = 1
+    jobs: int = JOBS
     max_growth: str | None = None
     series: str | None = None
     out: Path | None = None
@@ -173,18 +174,7 @@ def _check_request(request: GateRequest) -> None:
                 "--scenario and --against cannot be combined with run files",
             )
         )
-    for name in ("pairs", "jobs"):
-        value = getattr(request, name)
-        if value < 1:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=1,
-                )
-            )
+    refuse_too_small(pairs=request.pairs, jobs=request.jobs)
 
 
 def _refuse_what_does_not_go_together(request: GateRequest) -> None:

@@ -27,6 +27,7 @@ from leakhunt.engine.revisions import Rival, make, prepared_scenario
 from leakhunt.engine.settings import plan_of
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
+from leakhunt.model.options import JOBS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import Policy, ScenarioPolicy
 from leakhunt.model.run import Ending, Run
@@ -58,7 +59,7 @@ class GateContext:
     events: Events
     against: BaselineComparison = without_baseline
     rival: Rival | None = None
-    jobs: int = 1
+    jobs: int = JOBS
     stop: Event = field(default_factory=Event)
 
     def go_on(self) -> None:

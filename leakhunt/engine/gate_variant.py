@@ -31,6 +31,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.plan import Plan
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
+from leakhunt.model.series import GARBAGE_OBJECTS
 from leakhunt.text.message import message
 
 # A run is made longer by a little more than what its own noise says would do.
@@ -151,6 +152,9 @@ class Gate:
         verdict = next(e.verdict for e in result.entries if e.run is runs[0])
         try:
             watched = [*under_instruments(runs[0], verdict, self.carry, usable=self.usable)]
+            if _asks_for_garbage(result, watched) and Instrument.GARBAGE in self.usable:
+                wanted = (Instrument.GARBAGE,)
+                watched += under_instruments(runs[0], verdict, self.carry, wanted=wanted)
         except KeyboardInterrupt:
             raise HuntInterrupted(result) from None
         return again([*runs, *watched])
@@ -178,6 +182,15 @@ class Gate:
             return BaselineDifference(pair.lines, pair.refusing)
 
         return answer_runs(runs, self.terms, self.generator, against, attempts)
+
+
+def _asks_for_garbage(result: VariantResult, watched: Sequence[Run]) -> bool:
+    """Whether the budget of cyclic garbage is broken, and nobody looked at its cycles."""
+    is_over = any(
+        check.budget.series == GARBAGE_OBJECTS and check.answer is GateAnswer.OVER_BUDGET
+        for check in result.checks
+    )
+    return is_over and not any(run.plan.instrument is Instrument.GARBAGE for run in watched)
 
 
 def answer_runs(

@@ -8,27 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakhunt.amounts import parse_size
-from leakhunt.errors import UsageError
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.model.run import Run
-from leakhunt.text.message import message
 
 
 def limit_bytes(limit: int | str | None) -> int | None:
     """The bytes of a limit that was given as such, or as a size; None: none was.
 
     Raises:
-        UsageError: it is no size.
+        UsageError: it is negative, or no size.
     """
-    if isinstance(limit, int) and limit < 0:
-        raise UsageError(
-            message(
-                "argument.too-small",
-                "{name}={value}: expected {least} or more",
-                name="limit",
-                value=limit,
-                least=0,
-            )
-        )
+    refuse_too_small(limit=limit)
     return parse_size(limit) if isinstance(limit, str) and limit else (limit or None)
 
 

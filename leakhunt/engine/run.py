@@ -12,20 +12,20 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.explain import explained
+from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
 from leakhunt.environment import available_cores
-from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed, UsageError
-from leakhunt.model.options import Settings
+from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
+from leakhunt.model.options import JOBS, Settings
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.model.scenario import Variant
 from leakhunt.model.verdict import Verdict
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
-from leakhunt.text.message import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def run(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
-    jobs: int = 1,
+    jobs: int = JOBS,
 ) -> RunResult:
     """Measure the variants of a scenario, one fresh process each, and report on them.
 
@@ -84,13 +84,7 @@ def run(
             not take the results.
         KeyboardInterrupt: the user ended it before anything was measured.
     """
-    if jobs < 1:
-        raise UsageError(
-            message(
-                "argument.too-small", "{name}={value}: expected {least} or more",
-                name="jobs", value=jobs, least=1,
-            )
-        )  # fmt: skip
+    refuse_too_small(jobs=jobs)
     if jobs > 1 and request.threads is None:
         request = replace(request, threads=max(available_cores() // jobs, 1))
     settings = settings_of(request)
@@ -105,7 +99,7 @@ def run_as(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
-    jobs: int = 1,
+    jobs: int = JOBS,
 ) -> RunResult:
     """The same for settings that are checked already."""
     folder = new_folder(out, settings.scenario.name)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
 from leakhunt.engine.given_limit import limit_bytes
+from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
@@ -52,13 +53,13 @@ class RunRequest:
     calls: int | None = None
     warmup: int | None = None
     calls_per_sample: int | None = None
-    collect: str = "auto"
+    collect: str = defaults.AUTO
     resolve: bool = False
     budget: float = defaults.BUDGET_SECONDS
-    device: str = "auto"
+    device: str = defaults.AUTO
     options: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
-    seed: int = 0
+    seed: int = defaults.SEED
     memory_limit: int | str | None = None
     timeout: float = defaults.TIMEOUT_SECONDS
     limit: int | str | None = None
@@ -113,14 +114,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
 
 def _refuse_wrong_values(request: RunRequest) -> None:
     """What the command line refuses while it reads its options."""
-    if not isfinite(request.timeout) or request.timeout <= 0:
-        raise UsageError(
-            message(
-                "argument.timeout",
-                "--timeout {timeout}: expected a number of seconds",
-                timeout=request.timeout,
-            )
-        )
+    refuse_wrong_timeout(request.timeout)
     if not isfinite(request.budget) or request.budget < 0:
         raise UsageError(
             message(
@@ -129,20 +123,16 @@ def _refuse_wrong_values(request: RunRequest) -> None:
                 budget=request.budget,
             )
         )
-    for name, least in (("calls", 1), ("warmup", 0), ("calls_per_sample", 1), ("threads", 1),
-                        ("seed", 0), ("memory_limit", 0), ("limit", 0),
-                        ("concurrency", 1)):  # fmt: skip
-        value = getattr(request, name)
-        if isinstance(value, int | float) and value < least:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=least,
-                )
-            )
+    refuse_too_small(
+        calls=request.calls,
+        warmup=request.warmup,
+        calls_per_sample=request.calls_per_sample,
+        threads=request.threads,
+        seed=request.seed,
+        memory_limit=request.memory_limit,
+        limit=request.limit,
+        concurrency=request.concurrency,
+    )
     for name, choices in (("device", defaults.DEVICES), ("collect", defaults.COLLECT)):
         value = getattr(request, name)
         if value not in choices:

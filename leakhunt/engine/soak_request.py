@@ -14,6 +14,7 @@ from pathlib import Path
 
 from leakhunt.amounts import parse_duration, parse_size
 from leakhunt.engine.given_limit import limit_bytes
+from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.text.message import message
@@ -33,7 +34,7 @@ class Load:
     _: KW_ONLY
     audio: str | Path | None = None
     post: str | None = None
-    field: str = "file"
+    field: str = defaults.UPLOAD_FIELD
     expect: str = ""
     users: int = defaults.USERS
     requests: int | None = None
@@ -69,7 +70,7 @@ class SoakRequest:
     hunt: bool = False
     resolve: bool = False
     memory_limit: int | str | None = None
-    seed: int = 0
+    seed: int = defaults.SEED
     timeout: float = defaults.SERVICE_TIMEOUT_SECONDS
     leave_running: bool = False
     resume: str | Path | None = None
@@ -135,14 +136,7 @@ def effort_of(request: SoakRequest) -> SoakEffort:
 
 
 def _refuse_wrong_values(request: SoakRequest) -> None:
-    if not isfinite(request.timeout) or request.timeout <= 0:
-        raise UsageError(
-            message(
-                "argument.timeout",
-                "--timeout {timeout}: expected a number of seconds",
-                timeout=request.timeout,
-            )
-        )
+    refuse_wrong_timeout(request.timeout)
     if request.hunt and (request.pid is not None or request.resume is not None):
         raise UsageError(
             message(
@@ -151,19 +145,12 @@ def _refuse_wrong_values(request: SoakRequest) -> None:
                 " service",
             )
         )
-    counts = {"users": request.load.users, "requests": request.load.requests, "pid": request.pid}
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise UsageError(
-                message(
-                    "argument.too-small",
-                    "{name}={value}: expected {least} or more",
-                    name=name,
-                    value=value,
-                    least=1,
-                )
-            )
-    duration = request.load.duration
+    load = request.load
+    refuse_too_small(
+        users=load.users, requests=load.requests, pid=request.pid,
+        seed=request.seed, memory_limit=request.memory_limit,
+    )  # fmt: skip
+    duration = load.duration
     if isinstance(duration, int | float) and not (isfinite(duration) and duration > 0):
         raise UsageError(
             message(

@@ -63,6 +63,27 @@ def referents(each: Any) -> list[Any]:
     return gc.get_referents(each)
 
 
+def native_sizes(objects: Iterable[Any]) -> Iterator[tuple[int, int]]:
+    """The places of tensors and Pillow's images, each with the bytes that only `objects` have.
+
+    On any device, each storage once; one that others use as well is theirs.
+    """
+    users: dict[int, int] = {}
+    storages: dict[int, tuple[int, Any]] = {}
+    for at, each in enumerate(objects):
+        if _is_tensor(each) and _has_storage(each):
+            storage = each.untyped_storage()
+            users[storage._cdata] = users.get(storage._cdata, 0) + 1
+            storages.setdefault(storage._cdata, (at, storage))
+        elif _pixels(each) is not None:
+            yield at, _pixel_bytes(each)
+    count = getattr(getattr(sys.modules.get("torch"), "_C", None), "_storage_Use_Count", None)
+    for name, (at, storage) in storages.items():
+        # One more use is the storage as it was asked for here.
+        if count is None or count(name) <= users[name] + 1:
+            yield at, storage.nbytes()
+
+
 def native_bytes(objects: Iterable[Any]) -> int:
     """The bytes of tensors' storages and Pillow's pixels among `objects`, each once.
 

@@ -150,8 +150,8 @@ def edge_name(holder: Any, target: Any) -> str:
     for name in _EDGES.get(kind, ()):
         if getattr(holder, name, None) is target:
             return f".{name}"
-    for name, slot in _slots_of(kind):
-        if _value_of(slot, holder) is target:
+    for name, slot in slots_of(kind):
+        if value_of(slot, holder) is target:
             return f".{name}"
     names: dict[str, Any] = (
         dict(holder.f_locals) if kind is types.FrameType else vars_of(holder) or {}
@@ -171,14 +171,14 @@ _EDGES: Mapping[type, tuple[str, ...]] = {
 }
 
 
-def _slots_of(kind: type) -> Iterator[tuple[str, Any]]:
+def slots_of(kind: type) -> Iterator[tuple[str, Any]]:
     for base in kind.__mro__:
         for name, member in vars(base).items():
             if type(member) is types.MemberDescriptorType:
                 yield name, member
 
 
-def _value_of(slot: Any, holder: Any) -> Any:
+def value_of(slot: Any, holder: Any) -> Any:
     try:
         return slot.__get__(holder)
     except AttributeError:

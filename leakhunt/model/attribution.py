@@ -23,6 +23,7 @@ class Instrument(StrEnum):
     CUDA = "cuda"
     RESOURCES = "resources"
     LINES = "lines"
+    GARBAGE = "garbage"
 
 
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
@@ -43,6 +44,19 @@ class FindingKind(StrEnum):
     RESOURCE = "resource"
     LINE = "line"
     LOST = "lost"
+    CYCLE = "cycle"
+
+
+class CycleKind(StrEnum):
+    """What keeps a cycle of garbage together."""
+
+    SELF = "self"
+    BACK_REFERENCE = "back-reference"
+    CLOSURE = "closure"
+    EXCEPTION = "exception"
+    CALLBACK = "callback"
+    CLASS = "class"
+    OTHER = "other"
 
 
 class Origin(StrEnum):
@@ -175,6 +189,24 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Cycle:
+    """A cycle of garbage: what it is made of, and which references to `cut`, so that it is none.
+
+    `cut` is empty where there is no such reference; `closed_at` is the line that sets the first of
+    them. `weak_reference`: one may be in its place. A cycle has so many `objects`, with what hangs
+    on it, and so many `native_bytes` of tensors and images.
+    """
+
+    kind: CycleKind
+    types: str
+    cut: tuple[str, ...]
+    closed_at: Frame | None
+    weak_reference: bool
+    objects: float
+    native_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """Who keeps memory, and how we know.
 
@@ -182,6 +214,7 @@ class Suspect:
     holds it. `bytes_per_call` is None where what grows is no memory; `share` is its part of the
     growth that the measured run saw (None where that is not known). `exact`: the blocks per call
     came to the same whole number in every stretch. `ceiling_bytes`: where a bounded cache is full.
+    A `cycle` is kept until it is collected: then `share` is its part of all cyclic garbage.
     """
 
     fingerprint: str
@@ -200,6 +233,7 @@ class Suspect:
     ceiling_calls: int | None
     evidence: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
+    cycle: Cycle | None = None
 
     def __post_init__(self) -> None:
         assert self.share is None or self.share <= MOST_SHARE, self.share
@@ -222,7 +256,8 @@ class Attribution:
     grows), `explained` how much of it the suspects come to. `bounded`: all but a rest of it is
     caches that end; `ceiling_bytes` is then what they come to. `retained` are known causes of
     memory that is retained without growing. `lines` are those of the variant's function, where
-    memory-profiler watched them. `blind_spots` are those that matter here.
+    memory-profiler watched them. `blind_spots` are those that matter here. `garbage` is what cyclic
+    garbage comes to, in bytes per call, where it was looked at; its cycles come last.
     """
 
     suspects: tuple[Suspect, ...]
@@ -236,6 +271,17 @@ class Attribution:
     blind_spots: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     lines: tuple[LineGrowth, ...] = ()
+    garbage: float | None = None
+
+    @property
+    def growing(self) -> tuple[Suspect, ...]:
+        """Those that keep what grows."""
+        return tuple(each for each in self.suspects if each.cycle is None)
+
+    @property
+    def cycles(self) -> tuple[Suspect, ...]:
+        """Those that are cyclic garbage."""
+        return tuple(each for each in self.suspects if each.cycle is not None)
 
     def __post_init__(self) -> None:
         most = MOST_SHARE * (self.growth or 0.0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LIBRARIES = "libraries"
+# The fact of an interpreter without the GIL; of others there is none.
+FREE_THREADING = "free threading"
 NONE_INSTALLED = "none"
 # What known causes name, beside the packages that have a fact each.
 DISTRIBUTIONS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from leakhunt.model.scenario import Scenario, Variant
 
@@ -19,9 +20,25 @@ WARM_UP_SHARE = 0.25
 PAIRS = 3
 # Users of a service that send requests at the same time.
 USERS = 4
+# The form field for uploads to a service, and the seed of inputs.
+UPLOAD_FIELD = "file"
+SEED = 0
+# Variants that are measured at the same time, and runs of a workload of known truth.
+JOBS = 1
+REPEATS = 1
+# The least value of what is a number; a size may be text instead.
+LEAST: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("warmup", "seed", "memory_limit", "limit"), 0),
+        **dict.fromkeys(("calls", "calls_per_sample", "threads", "concurrency"), 1),
+        **dict.fromkeys(("users", "requests", "pid"), 1),
+        **dict.fromkeys(("jobs", "pairs", "repeats", "clean_repeats"), 1),
+    }
+)
 # Devices that can be asked for, and when a collection comes before each reading.
 DEVICES = ("cpu", "cuda", "auto")
 COLLECT = ("auto", "always", "never")
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ FAILURES: Final = "failures"
 THREADS: Final = "threads"
 DESCRIPTORS: Final = "descriptors"
 CHILDREN: Final = "children"
+GARBAGE_OBJECTS: Final = "garbage_objects"
 
 
 class Unit(StrEnum):
@@ -75,6 +76,8 @@ class SeriesRole(StrEnum):
     INPUT = "input"
     TIME = "time"
     LOAD = "load"
+    # What the collector has to free: no growth, but work.
+    GARBAGE = "garbage"
 
 
 class SeriesDisplay(StrEnum):
@@ -173,7 +176,8 @@ class SeriesFacts:
 
 _IN_USE_OR_FREE = mark("cannot separate live memory from freed memory that malloc retains")
 _OTHER_CUDA = mark(
-    "the CUDA context (200 to 1000 MB), NCCL and libraries with allocators of their own"
+    "GPUs other than the default device; the CUDA context (200 to 1000 MB), NCCL and libraries with"
+    " allocators of their own"
 )
 _QUANTILE = mark("5 % accuracy")
 
@@ -458,6 +462,18 @@ _ROWS = (
         is_judged=True,
         is_plural=True,
         only_if_moving=True,
+    ),
+    # The objects that all collections have freed since the process started.
+    SeriesFacts(
+        GARBAGE_OBJECTS,
+        Unit.COUNT,
+        SeriesRole.GARBAGE,
+        mark("objects of cyclic garbage"),
+        mark("garbage objects"),
+        mark("what hangs on these objects without being tracked by the collector"),
+        displays=frozenset(),
+        is_sampled=False,
+        is_plural=True,
     ),
 )
 # In the order in which they are shown.

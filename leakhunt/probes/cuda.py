@@ -17,7 +17,10 @@ from leakhunt.text.message import Text
 
 
 class CudaProbe:
-    """Current bytes of the default device, from ``torch.cuda.memory_stats``."""
+    """Bytes of the default device, from ``torch.cuda.memory_stats``; no other GPU is read.
+
+    The memory of a device is a limit of its own: a sum over devices has none to be compared with.
+    """
 
     series: ClassVar[tuple[Series, ...]] = (
         SERIES[CUDA_ALLOCATED].series,

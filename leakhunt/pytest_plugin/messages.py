@@ -74,7 +74,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
         yield ""
     for card in found[:SHOWN_SUSPECTS]:
         yield tr("suspect {number}: {title}", number=card.number, title=card.title)
-        chain = [(tr("reference chain"), " -> ".join(card.chain))] if card.chain else []
+        chain = [(card.chain_title, " -> ".join(card.chain))] if card.chain else []
         for name, text in ((tr("retains"), card.keeps), *chain, *card.facts):
             yield tr("  {name}: {text}", name=name, text=text)
     if entry.attribution is not None and not found:

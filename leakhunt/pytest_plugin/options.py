@@ -19,6 +19,7 @@ from leakhunt.model.policy import budgeted
 from leakhunt.model.series import LIVE_HEAP, SERIES
 from leakhunt.pytest_plugin.common import is_unittest
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
 # No leak, where nothing else is said.
@@ -68,10 +69,17 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
         UsageError: it makes no sense, or `item` is no test function.
     """
     if not isinstance(item, pytest.Function):
-        raise UsageError(tr("{node}: only test functions can have a leak budget", node=item.nodeid))
+        raise UsageError(
+            message(
+                "pytest.only-functions",
+                "{node}: only test functions can have a leak budget",
+                node=item.nodeid,
+            )
+        )
     if is_unittest(item.cls) and inspect.iscoroutinefunction(item.obj):
         raise UsageError(
-            tr(
+            message(
+                "pytest.async-method",
                 "{node}: cannot measure an async method of unittest.TestCase, because unittest"
                 " runs its own loop. Make it a function",
                 node=item.nodeid,
@@ -90,7 +98,8 @@ def ask(item: pytest.Item, words: Sequence[object], named: Mapping[str, Any]) ->
 def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget, ...]:
     if len(words) > 1 or (words and LIVE_HEAP in named):
         raise UsageError(
-            tr(
+            message(
+                "pytest.one-positional",
                 "leak_budget takes one positional budget, for the live heap. Name the others:"
                 " {example}",
                 example='leak_budget("1 KiB/call", rss="20 MiB total")',
@@ -102,7 +111,8 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
         if name not in budgeted():
             known = (*budgeted(), *_OWN)
             raise UsageError(
-                tr(
+                message(
+                    "pytest.unknown-key",
                     "leak_budget: unknown key {name!r}{hint}. Known keys: {known}",
                     name=name,
                     hint=hint(name, known),
@@ -114,7 +124,8 @@ def _budgets(words: Sequence[object], named: Mapping[str, Any]) -> tuple[Budget,
     for budget in budgets:
         if budget.more:
             raise UsageError(
-                tr(
+                message(
+                    "pytest.needs-baseline",
                     "leak_budget: {series}: {text!r} needs a baseline, and a test has none."
                     " Remove the plus",
                     series=budget.series,
@@ -130,7 +141,8 @@ def _whole(named: Mapping[str, Any], name: str, default: int | None, least: int)
         return default
     if type(value) is not int or value < least:
         raise UsageError(
-            tr(
+            message(
+                "pytest.expected-whole-number",
                 "leak_budget: {name}: expected a whole number, {least} or more, got {value!r}",
                 name=name,
                 value=value,
@@ -144,7 +156,10 @@ def _warmup(named: Mapping[str, Any]) -> int | None:
     warmup = _whole(named, "warmup", None, 0)
     if warmup is not None and named.get("calls") is None:
         raise UsageError(
-            tr("leak_budget: warmup needs calls (without calls, warm-up ends by itself)")
+            message(
+                "pytest.warmup-needs-calls",
+                "leak_budget: warmup needs calls (without calls, warm-up ends by itself)",
+            )
         )
     return warmup
 
@@ -153,7 +168,12 @@ def _switch(named: Mapping[str, Any], name: str) -> bool:
     value = named.get(name, False)
     if type(value) is not bool:
         raise UsageError(
-            tr("leak_budget: {name}: expected True or False, got {value!r}", name=name, value=value)
+            message(
+                "pytest.expected-bool",
+                "leak_budget: {name}: expected True or False, got {value!r}",
+                name=name,
+                value=value,
+            )
         )
     return value
 
@@ -162,7 +182,8 @@ def _seconds(named: Mapping[str, Any], name: str, default: float) -> float:
     value = named.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise UsageError(
-            tr(
+            message(
+                "pytest.expected-seconds",
                 "leak_budget: {name}: expected a number of seconds above 0, got {value!r}",
                 name=name,
                 value=value,

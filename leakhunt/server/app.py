@@ -22,6 +22,8 @@ from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.reporting.index.page import content_security_policy, render_index, render_message
 from leakhunt.server.catalog import NotHere, Shelf
 from leakhunt.text.language import mark, tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_text
 
 # A connection that says nothing for so long is closed.
 SILENT_SECONDS = 30
@@ -107,9 +109,10 @@ def _servers(shelf: Shelf, port: int) -> Iterator[_Server]:
         first = _Server(("127.0.0.1", port), _handler(shelf))
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        reason = tr("already in use") if taken else tr(str(error.strerror))
+        reason = message("serve.port-in-use", "already in use") if taken else system_text(error)
         raise UsageError(
-            tr(
+            message(
+                "serve.port",
                 "--port {port}: {reason}. Choose another port, or remove --port",
                 port=port,
                 reason=reason,
@@ -165,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         start, *parts = map(unquote_to_bytes, path.removeprefix("/").split("/"))
         try:
             if start != b"reports" or not parts:
-                raise NotHere(tr("page not found"))
+                raise NotHere(message("serve.page-not-found", "page not found"))
             *place, last = parts
             name = os.fsdecode(last)
             document = self.shelf.read(place, name)

@@ -27,6 +27,8 @@ from leakhunt.reporting.index.page import (
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
+from leakhunt.text.system import system_text
 
 PAGE = "report.html"
 SUMMARY = "report.json"
@@ -69,10 +71,11 @@ class Shelf:
             next(self.root.iterdir(), None)  # whether it is a folder that we may read
         except OSError as error:
             raise UsageError(
-                tr(
+                message(
+                    "serve.folder",
                     "{root}: {strerror}. Choose a folder with reports",
                     root=root,
-                    strerror=tr(str(error.strerror)),
+                    strerror=system_text(error),
                 )
             ) from error
         self._lock = threading.Lock()
@@ -98,24 +101,25 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _FILES or any(_is_refused(part) for part in place):
-            raise NotHere(tr("report not found"))
+            raise NotHere(message("serve.report-not-found", "report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere(tr("report not found"))
+                raise NotHere(message("serve.report-not-found", "report not found"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere(tr("report not found"))
+                raise NotHere(message("serve.report-not-found", "report not found"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere(tr("report not found")) from error
+            raise NotHere(message("serve.report-not-found", "report not found")) from error
         if not folder.run_files:
-            raise NotHere(tr("report not found"))
+            raise NotHere(message("serve.report-not-found", "report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
             raise NotHere(
-                tr(
+                message(
+                    "serve.needs-extra",
                     "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
                     extra=renderer.extra,
                 )
@@ -195,7 +199,8 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
     try:
         if file.stat().st_size > MOST_SUMMARY_BYTES:
             raise BadFile(
-                tr(
+                message(
+                    "serve.summary-too-large",
                     "larger than {most_summary_bytes} MiB; not read",
                     most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
                 )
@@ -245,5 +250,7 @@ def _runs(folder: _Folder) -> list[Run]:
     if failures and not runs:
         raise failures[0]
     if not any(run.plan.is_measured for run in runs):
-        raise NothingMeasured(tr("no measured run, only instrumented runs of a hunt"))
+        raise NothingMeasured(
+            message("serve.only-instrumented", "no measured run, only instrumented runs of a hunt")
+        )
     return runs

@@ -32,7 +32,7 @@ WATCHED_REQUESTS = 307
 _WATCHED_BEFORE = 2
 _UNWATCHED_BEFORE = 1
 # What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
-USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES,))
+USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES, Instrument.GARBAGE))
 _POLL_SECONDS = 0.01
 _ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.

@@ -13,6 +13,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from leakhunt.text.interval import with_one_unit
 from leakhunt.text.language import ENGLISH, mark, ntr, speaking, tr
 
 # The id of what is no sentence, but a word: the member of an enum, what the system calls an error.
@@ -48,6 +49,7 @@ class Message:
 
     def __str__(self) -> str:
         formatted = {name: _formatted(value) for name, value in self.values.items()}
+        formatted = with_one_unit(self.text, formatted)
         if self.plural:
             return ntr(self.text, self.plural, formatted.pop("n"), **formatted)
         return tr(self.text, **formatted)

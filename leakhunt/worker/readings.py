@@ -22,6 +22,7 @@ from leakhunt.model.run import Reading
 from leakhunt.model.series import (
     CUDA_ALLOCATED,
     CUDA_RESERVED,
+    GARBAGE_OBJECTS,
     LIVE_HEAP,
     PYTHON_BLOCKS,
     PYTHON_LIVE,
@@ -108,6 +109,7 @@ def full_reading(step: str) -> Reading:
     live_bytes = serving().live_bytes
     if live_bytes is not None:
         values[LIVE_HEAP] = live_bytes()
+    values[GARBAGE_OBJECTS] = sum(each["collected"] for each in gc.get_stats())
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         values[CUDA_ALLOCATED] = torch.cuda.memory_allocated()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
-from leakhunt.analysis.attribution.known_causes import catalogue, causes_for
+from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
+from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.attribution.unexplained import possibly
@@ -25,6 +26,7 @@ from leakhunt.model.attribution import (
     Suspect,
 )
 from leakhunt.model.kinds import Kind
+from leakhunt.model.libraries import FREE_THREADING
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
@@ -76,6 +78,10 @@ BLIND_TO = {
         "attribution.blind-lines",
         "memory-profiler reads RSS, in whole pages: growth that reuses free pages is not visible",
     ),
+    Instrument.GARBAGE: message(
+        "attribution.blind-garbage",
+        "the collector does not see cycles inside C and C++ objects (autograd graphs)",
+    ),
 }
 
 
@@ -84,8 +90,9 @@ def attribute(
 ) -> Attribution:
     """Whom the findings of `instrumented`, runs of the same plan under instruments, make suspect.
 
-    No suspects where the measured `run` does not grow: what an instrument finds then only replaces
-    something else. `has_filled`: `run` is the part in which a cache filled that was level later.
+    Where the measured `run` does not grow, only cycles of garbage: what else an instrument finds
+    then replaces something. `has_filled`: `run` is the part in which a cache filled that was level
+    later.
     """
     instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
     caveats = (
@@ -94,27 +101,34 @@ def attribute(
     blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
     lines = tuple(_lines(each for one in instrumented for each in one.findings))
     growth = growth_per_call(run, verdict)
+    # Of few calls it is not known what they grow by.
+    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    causes = causes_for(run.environment)
+    found = merged(
+        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
+    )
+    garbage = garbage_per_call(instrumented)
+    cycles = tuple(
+        suspect_of(each, garbage, run.calls_done, causes) for each in told_cycles(found, garbage)
+    )
     if not (is_growing(verdict) or has_dear_calls(run)):
         return Attribution(
-            suspects=(),
+            suspects=cycles,
             growth=None,
             explained=None,
             bounded=False,
             ceiling_bytes=None,
             ceiling_calls=None,
-            sentence=message("attribution.no-growth", "No suspects: no growth."),
+            sentence=_of_garbage(cycles, garbage, run.plan.work),
             retained=_retained(run, verdict),
             blind_spots=blind_spots,
             instruments=instruments,
             lines=lines,
+            garbage=garbage,
         )
-    mappings = Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
-    causes = causes_for(run.environment)
-    found = merged(
-        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
-    )
+    grown = [each for each in found if not is_cycle(each)]
     ranked = sorted(
-        (each for each in _without_lines(found) if _matters(each, growth)),
+        (each for each in _without_lines(grown) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),
     )
     whole = share_base(growth, ranked) if growth is not None else None
@@ -124,7 +138,7 @@ def attribute(
     ]
     total = accounted(ranked)
     attribution = Attribution(
-        suspects=tuple(suspects),
+        suspects=(*suspects, *cycles),
         growth=growth,
         explained=min(total, growth) if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
@@ -135,6 +149,7 @@ def attribute(
         blind_spots=blind_spots,
         instruments=instruments,
         lines=lines,
+        garbage=garbage,
     )
     rest = (growth or 0.0) - (attribution.explained or 0.0)
     findings = [each for one in instrumented for each in one.findings]
@@ -161,7 +176,9 @@ def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
     if start is not None and end is not None:
         huge = end.values.get("huge_pages", 0) - start.values.get("huge_pages", 0)
         shown |= {"huge_pages"} if huge > _RETAINED_BYTES else set()
-    return tuple(cause for cause in catalogue() if shown & set(cause.shows))
+    if FREE_THREADING in run.environment and Kind.GARBAGE in (verdict.kind, *verdict.also):
+        shown.add("garbage of a free-threaded build")
+    return tuple(cause for cause in causes_for(run.environment) if shown & set(cause.shows))
 
 
 def is_growing(verdict: Verdict) -> bool:
@@ -238,12 +255,12 @@ def _growth_of_few_calls(run: Run) -> float | None:
 
 def is_explained(attribution: Attribution) -> bool:
     """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
-    if not attribution.suspects:
+    if not attribution.growing:
         return False
     if attribution.growth is None:
         return True
     explained = attribution.explained or 0.0
-    if attribution.suspects[0].bytes_per_call is None:
+    if attribution.growing[0].bytes_per_call is None:
         return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
     return explained >= EXPLAINED_SHARE * attribution.growth
 
@@ -289,13 +306,31 @@ def _stays(suspect: Suspect, growth: float) -> bool:
     return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
 
 
+def _of_garbage(cycles: Sequence[Suspect], garbage: float | None, work: Work) -> Text:
+    """What there is to say where nothing grows."""
+    if garbage is None:
+        return message("attribution.no-growth", "No suspects: no growth.")
+    if not cycles:
+        return message(
+            "attribution.no-cycles",
+            "No growth. No recurring cycles of garbage found.",
+        )
+    return message(
+        "attribution.garbage",
+        "No growth. Cyclic garbage: {rate}; the suspects account for {share:.0%}. First: {first}.",
+        rate=Rate(garbage, Unit.BYTES, work),
+        share=min(sum(each.share or 0.0 for each in cycles), 1.0),
+        first=cycles[0].title,
+    )
+
+
 def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message) -> Text:
     """What the suspects account for; what nobody does comes first, if it is much.
 
     `total` is what the suspects come to in the calls under instruments.
     """
     grows = Rate(found.growth, Unit.BYTES, work) if found.growth is not None else None
-    if not found.suspects:
+    if not found.growing:
         if grows is None or not found.instruments:
             return message(
                 "attribution.no-suspect",
@@ -308,7 +343,7 @@ def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message
             grows=grows,
             cause=possibly_is,
         )
-    first = found.suspects[0].title
+    first = found.growing[0].title
     if found.growth is None or grows is None:
         return message("attribution.first-suspect", "First suspect: {first}.", first=first)
     explained = found.explained or 0.0
@@ -330,7 +365,7 @@ def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message
 
 def _explained(found: Attribution, total: Rate, grows: Rate, rest: Rate) -> Text:
     """The sentence where (nearly) all is accounted for; `rest` is not."""
-    first, growth = found.suspects[0].title, found.growth or 0.0
+    first, growth = found.growing[0].title, found.growth or 0.0
     if total.value > _TOO_MUCH * growth:
         return message(
             "attribution.explained-too-much",

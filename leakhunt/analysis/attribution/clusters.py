@@ -220,9 +220,14 @@ def _cluster(
 
 
 def _counted(findings: Sequence[Finding]) -> Iterator[Cluster]:
-    """Graphs, resources and lines: each is a cluster of its own."""
+    """Graphs, resources, lines and cycles: each is a cluster of its own."""
     for finding in findings:
-        if finding.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
+        if finding.sort is FindingKind.CYCLE:
+            rate = retained(finding.calls, finding.counts)
+            if rate is not None:
+                size = finding.sizes[-1] - finding.sizes[0]
+                yield Cluster(finding, rate, size / (finding.calls[-1] - finding.calls[0]))
+        elif finding.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
             rate = retained(finding.calls, finding.counts)
             if rate is not None:
                 yield Cluster(finding, rate, 0.0)
@@ -328,7 +333,7 @@ def merged(found: Sequence[Cluster]) -> list[Cluster]:
 def _same(one: Cluster, other: Cluster) -> bool:
     if one.lead.instrument is other.lead.instrument:
         return False
-    if FindingKind.RESOURCE in (one.lead.sort, other.lead.sort):
+    if {FindingKind.RESOURCE, FindingKind.CYCLE} & {one.lead.sort, other.lead.sort}:
         return False
     if (one.cause is None) != (other.cause is None) and not (_of_python(one) and _of_python(other)):
         return False

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from leakhunt.analysis.attribution.attribute import is_growing
 from leakhunt.analysis.verdict.judge import judge, level_after, live_growth
+from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict
 
@@ -26,6 +27,8 @@ def growing_part(run: Run, verdict: Verdict) -> tuple[Run, Verdict] | None:
     before = run.calls[run.judged_from - 1] if run.judged_from else 0
     part = _until(run, bisect_right(run.calls, _FILLING_SHARE * (before + after)))
     then = judge(part, power=False)
+    if Kind.GARBAGE in (verdict.kind, *verdict.also):
+        then = replace(then, also=(*then.also, Kind.GARBAGE))
     return (part, then) if is_growing(then) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
+from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.model.attribution import Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -63,9 +64,23 @@ def next_instrument(
     instrumented: Sequence[Run],
     usable: Collection[Instrument] = tuple(Instrument),
 ) -> Instrument | None:
-    """The one of `usable` to use after those of `instrumented`; None: nothing is open."""
+    """The one of `usable` to use after those of `instrumented`; None: nothing is open.
+
+    What grows comes first, then what the calls leave to the collector.
+    """
     used = {each.plan.instrument for each in instrumented}
-    if not instruments_for(verdict) and not instrumented:
+    following = _next_for_growth(run, verdict, instrumented, usable)
+    if following is None and leaves_garbage(run, verdict):
+        open_still = {Instrument.GARBAGE} & set(usable) - used
+        following = next(iter(open_still), None)
+    return following
+
+
+def _next_for_growth(
+    run: Run, verdict: Verdict, instrumented: Sequence[Run], usable: Collection[Instrument]
+) -> Instrument | None:
+    used = {each.plan.instrument for each in instrumented}
+    if not instruments_for(verdict) and not used - {Instrument.GARBAGE}:
         return None
     open_still = [*instruments_for(verdict, usable, used)]
     if not open_still:
@@ -80,8 +95,8 @@ def next_instrument(
 
 def _is_pythons(attribution: Attribution, used: Collection[Instrument | None]) -> bool:
     """Whether the first suspect is memory that Python asked for, and nobody looked who holds it."""
-    if not attribution.suspects or Instrument.MEMRAY in used:
+    if not attribution.growing or Instrument.MEMRAY in used:
         return False
-    first = attribution.suspects[0]
+    first = attribution.growing[0]
     innermost = next(iter(first.stack), None)
     return not first.chain and innermost is not None and innermost.is_python

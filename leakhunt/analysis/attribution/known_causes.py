@@ -162,6 +162,8 @@ def matches(finding: Finding, cause: Cause) -> bool:
     """Whether a finding has everything that a cause asks for."""
     if cause.shows or (cause.sorts and finding.sort not in cause.sorts):
         return False
+    if finding.sort is FindingKind.CYCLE and not cause.sorts:
+        return False  # those are about memory that is kept for good
     if not all(name in finding.facts for name in cause.facts):
         return False
     types = [finding.what, *finding.chain, *finding.facts.get("items", ())]

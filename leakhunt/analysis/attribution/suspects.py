@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
+from leakhunt.analysis.attribution.garbage import closed_at, cycle_of
 from leakhunt.analysis.attribution.known_causes import (
     entries_per_call,
     frame_of,
@@ -46,15 +47,20 @@ def suspect_of(
     cause = cluster.cause or _cause_of(cluster, causes)
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
-    where = cluster.where
-    stack = stack_of(cluster)
-    holder = (frame_of(stack, cause) if cause else None) or holder_frame(stack)
+    closing = closed_at(cluster.lead)
+    told = _evidence_of_cycle if cluster.lead.sort is FindingKind.CYCLE else _evidence
+    where = own_frame([closing]) if closing is not None else None
+    where = where or cluster.where
+    stack = stack_of(cluster) or ((closing,) if closing is not None else ())
+    holder = (frame_of(stack, cause) if cause else None) or holder_frame(
+        stack if closing is None else (closing, *stack)
+    )
     is_memory = cluster.lead.sort is not FindingKind.RESOURCE
     ends = end_of(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
     return Suspect(
-        fingerprint=_fingerprint(cluster, cause, stack),
+        fingerprint=_fingerprint(cluster, cause, where, stack),
         title=_title(cluster, cause, where),
         origin=_origin(cluster, cause, where, holder),
         per_call=cluster.retained.per_call,
@@ -68,8 +74,9 @@ def suspect_of(
         cause=cause,
         ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
         ceiling_calls=round(ends) if ends is not None else None,
-        evidence=tuple(_evidence(cluster)),
+        evidence=tuple(told(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
+        cycle=cycle_of(cluster.lead),
     )
 
 
@@ -105,6 +112,8 @@ def _origin(
     """Whose code keeps it: a bounded cache's is the library's, whoever called."""
     if cause is not None and cause.bound is not None:
         return Origin.LIBRARY
+    if (closing := closed_at(cluster.lead)) is not None:
+        return closing.origin
     if "held_by" in cluster.lead.facts:
         return Origin(cluster.lead.facts["held_by"])
     if own_frame(cluster.lead.stack[:1]) is not None or where is None:
@@ -115,11 +124,14 @@ def _origin(
     return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
 
 
-def _fingerprint(cluster: Cluster, cause: Cause | None, stack: Sequence[Frame]) -> str:
+def _fingerprint(
+    cluster: Cluster, cause: Cause | None, where: Frame | None, stack: Sequence[Frame]
+) -> str:
     """Twelve hex digits: the same for the same suspect on any machine, wherever its lines stand."""
-    where = cluster.where
     lead = cluster.lead
-    parts = [cause.id if cause else "", lead.sort, lead.what, *(lead.chain[:2])]
+    # What else is in a cycle may differ from call to call.
+    what = "" if lead.sort is FindingKind.CYCLE else lead.what
+    parts = [cause.id if cause else "", lead.sort, what, *(lead.chain[:2])]
     if where is not None:
         parts += [where.file, where.function, where.source]
     else:
@@ -225,6 +237,44 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
                 "{instrument} finds it too",
                 instrument=other.instrument,
             )
+
+
+def _evidence_of_cycle(cluster: Cluster) -> Iterator[Text]:
+    """How many cycles there are, and what is in one."""
+    lead, per_call = cluster.lead, cluster.retained.per_call
+    values = {
+        "instrument": lead.instrument,
+        "cycles": plural_message(
+            "attribution.cycles",
+            "{count:.3g} cycle",
+            "{count:.3g} cycles",
+            1 if f"{per_call:.3g}" == "1" else 2,
+            count=per_call,
+        ),
+        "how": _stretches(lead),
+    }
+    if cluster.retained.exact:
+        yield message(
+            "attribution.cycles-exactly",
+            "{instrument}: exactly {cycles} per call {how}",
+            **values,
+        )
+    else:
+        yield message(
+            "attribution.cycles-counted", "{instrument}: {cycles} per call {how}", **values
+        )
+    yield message(
+        "attribution.cycle-holds",
+        "objects per cycle: {objects:.3g} ({what})",
+        objects=lead.facts["objects"],
+        what=lead.what,
+    )
+    if lead.facts["native_bytes"]:
+        yield message(
+            "attribution.cycle-tensors",
+            "tensors or images per cycle: {size}",
+            size=Amount(lead.facts["native_bytes"]),
+        )
 
 
 def _counted(lead: Finding, per_call: float, exact: bool) -> Text:

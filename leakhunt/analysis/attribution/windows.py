@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from math import ceil, isqrt
 from statistics import median
 
+from leakhunt.analysis.verdict.after_gc import garbage_objects
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
@@ -19,9 +20,13 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 FEWEST_CALLS = 31
 MOST_CALLS = 1009
 _LEAKING_CALLS = 24
-# Few calls that are dear: the calls before the first window, and the windows.
-_UNWATCHED = 8
-_EXACT_WINDOWS = (5, 7, 11)
+# Few calls that are dear: the calls before the first window, the windows, and the last one, in
+# which objects are matched to their lines.
+_UNWATCHED = 5
+EXACT_WINDOWS = (5, 7, 11)
+_MATCHED = 3
+# The calls after which the last window ends.
+EXACT_END = _UNWATCHED + sum(EXACT_WINDOWS)
 # So many times as many calls come, watched but not counted, before those that are counted.
 _LED_BY = 2
 # Calls before the watched ones, in which caches turn over: the fewest from which on it grows
@@ -47,6 +52,13 @@ HEAP_CALLS = 97
 DEAR_HEAP_CALLS = 37
 _SLOWED_BY = 12
 _SECONDS = 3.0
+# The calls whose garbage is looked at, as many as EXACT_WINDOWS where they or it take their time;
+# the calls before them, in which what is made once is made.
+GARBAGE_CALLS = 61
+_BEFORE_GARBAGE = 60
+_GARBAGE_SLOWED_BY = 4
+_GARBAGE_SECONDS = 20.0
+_MUCH_GARBAGE = 20_000
 
 
 def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
@@ -55,6 +67,8 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
     Some of the calls before are watched too, but not counted: what replaces older things is then
     told from what comes on top.
     """
+    if instrument is Instrument.GARBAGE:
+        return _garbage_plan(run)
     each = run.calls_per_sample
     watched = _instrumented_calls(run, instrument)
     most = max(run.calls_done - watched, 0)
@@ -70,11 +84,29 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
     )
 
 
+def _garbage_plan(run: Run) -> Plan:
+    """Few calls: each leaves its own garbage, whatever came before."""
+    seconds = _seconds_per_call(run) * _GARBAGE_SLOWED_BY * GARBAGE_CALLS
+    left = garbage_objects(run)
+    is_long = seconds > _GARBAGE_SECONDS or (left is not None and left.rate > _MUCH_GARBAGE)
+    watched = sum(EXACT_WINDOWS) if is_long else GARBAGE_CALLS
+    before = max(min(run.calls_done - watched, _BEFORE_GARBAGE), 2)
+    return replace(
+        run.plan,
+        calls=before + watched,
+        warmup=before,
+        calls_per_sample=1,
+        collect="never",
+        resolve=False,
+        instrument=Instrument.GARBAGE,
+    )
+
+
 def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
     return replace(
         run.plan,
-        calls=_UNWATCHED + sum(_EXACT_WINDOWS),
+        calls=EXACT_END + _MATCHED,
         warmup=_UNWATCHED,
         calls_per_sample=1,
         collect="never",
@@ -92,7 +124,8 @@ def next_stretch(run: Run) -> Phase | None:
     before = plan.warmup or 0
     assert plan.calls is not None
     each = plan.calls_per_sample or 1
-    led_by = each if plan.instrument is Instrument.MEMRAY else _LED_BY * (plan.calls - before)
+    starts_late = plan.instrument in (Instrument.MEMRAY, Instrument.GARBAGE)
+    led_by = each if starts_late else _LED_BY * (plan.calls - before)
     unseen = max((before - led_by) // each, 1) * each
     for end in (unseen, before):
         if run.calls_done < end:
@@ -110,8 +143,10 @@ def next_stretch(run: Run) -> Phase | None:
 def stretches(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
     """The calls after which each stretch of the watched calls ends, the start included."""
     watched = calls - before
-    if watched == sum(_EXACT_WINDOWS):
-        lengths = [*_EXACT_WINDOWS]
+    if watched == sum(EXACT_WINDOWS) + _MATCHED:
+        lengths = [*EXACT_WINDOWS, _MATCHED]
+    elif watched == sum(EXACT_WINDOWS):
+        lengths = [*EXACT_WINDOWS]
     elif instrument is Instrument.MEMRAY:
         lengths = _heap_stretches(watched)
     else:

@@ -22,7 +22,7 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import SeriesRole, Unit, has_role
+from leakhunt.model.series import GARBAGE_OBJECTS, SeriesRole, Unit, has_role
 from leakhunt.text.message import Text, message
 
 
@@ -126,15 +126,16 @@ def _accepted_growth(
     """
     if check.answer is not GateAnswer.OVER_BUDGET or check.budget.extent is not Extent.CALL:
         return check
+    of_garbage = check.budget.series == GARBAGE_OBJECTS
     if (
-        attribution.growth is not None
+        not of_garbage
+        and attribution.growth is not None
         and (attribution.explained or 0.0) < EXPLAINED_SHARE * attribution.growth
     ):
         return check
     if check.unit is Unit.COUNT and not _explain_count(check, [suspect for suspect, _ in accepted]):
         return check
-    in_bytes = check.unit is Unit.BYTES
-    left = sum((s.bytes_per_call or 0.0) if in_bytes else s.per_call for s in counting)
+    left = sum(_counts_as(suspect, check) for suspect in counting)
     if left > max(check.budget.amount, default_tolerance(check.unit, 1)):
         return check
     reason = message(
@@ -146,9 +147,22 @@ def _accepted_growth(
     return replace(check, answer=GateAnswer.WITHIN_BUDGET, reason=reason)
 
 
+def _counts_as(suspect: Suspect, check: BudgetResult) -> float:
+    """What a suspect comes to in the unit of a budget: a cycle in objects of garbage only."""
+    of_garbage = check.budget.series == GARBAGE_OBJECTS
+    if suspect.cycle is not None:
+        return suspect.per_call * suspect.cycle.objects if of_garbage else 0.0
+    if of_garbage:
+        return 0.0
+    return (suspect.bytes_per_call or 0.0) if check.unit is Unit.BYTES else suspect.per_call
+
+
 def _explain_count(check: BudgetResult, suspects: Sequence[Suspect]) -> bool:
     """Whether the suspects open what is counted, and not only keep the memory beside it."""
-    opened = sum(each.per_call for each in suspects if each.bytes_per_call is None)
+    if check.budget.series == GARBAGE_OBJECTS:
+        opened = sum(_counts_as(each, check) for each in suspects)
+    else:
+        opened = sum(each.per_call for each in suspects if each.bytes_per_call is None)
     return opened >= EXPLAINED_SHARE * (check.low or 0.0)
 
 

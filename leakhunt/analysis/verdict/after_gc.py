@@ -6,7 +6,7 @@ after a collection are free of that: few, but without noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from leakhunt.amounts import Rate
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
 from leakhunt.model.run import Run
-from leakhunt.model.series import SERIES, Unit
+from leakhunt.model.series import GARBAGE_OBJECTS, LIVE_HEAP, PYTHON_LIVE, SERIES, Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 from leakhunt.text.message import Text, joined, message
 
@@ -91,6 +91,14 @@ def collected_points(run: Run, name: str, first_sample: int | None = None) -> li
         and first <= reading.sample <= run.samples_done
         and name in reading.values
     ]
+
+
+def garbage_objects(run: Run) -> Remains | None:
+    """The objects of cyclic garbage per call that all collections together have freed.
+
+    None with fewer than three readings of it.
+    """
+    return remains_between(collected_points(run, GARBAGE_OBJECTS))
 
 
 def without_garbage(trend: Trend, run: Run) -> Trend:
@@ -211,11 +219,26 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
 
 def garbage_matters(run: Run) -> bool:
     """Whether a collection at a look freed so much that it could hide a leak or look like one."""
-    before = {r.sample: r.values for r in run.readings if r.step == "look"}
-    after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
     return any(
-        before[sample].get(facts.name, 0) - after[sample].get(facts.name, 0) > facts.least_garbage
-        for sample in before.keys() & after.keys()
+        before.get(facts.name, 0) - after.get(facts.name, 0) > facts.least_garbage
+        for before, after in _looks(run)
         for facts in SERIES.values()
         if facts.least_garbage is not None
     )
+
+
+def freed_by_collections(run: Run) -> int:
+    """The most bytes of the live heap and of Python that a collection at a look freed."""
+    names = (LIVE_HEAP, PYTHON_LIVE)
+    freed = (
+        sum(before.get(name, 0) - after.get(name, 0) for name in names)
+        for before, after in _looks(run)
+    )
+    return max(freed, default=0)
+
+
+def _looks(run: Run) -> Iterator[tuple[Mapping[str, int], Mapping[str, int]]]:
+    """The readings before and after the collection at each look."""
+    before = {r.sample: r.values for r in run.readings if r.step == "look"}
+    after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
+    return ((before[sample], after[sample]) for sample in before.keys() & after.keys())

@@ -18,9 +18,9 @@ FIRST_SAMPLES = 20
 MOST_GROWTH_BYTES = 1 << 30
 MOST_GROWTH_COUNT = 100
 _MOST_GROWTH_SHARE = 0.25
-# Calls that are too slow for a trend: those that are measured, and those that are counted exactly.
+# Calls that are too slow for a trend: those that are measured. Those that are counted exactly are
+# in `attribution/windows.py`.
 DEAR_CALLS = 29
-COUNTED_CALLS = 31
 # Counting exactly slows calls down several times: a trend may take this multiple of the budget.
 _DEAR_BUDGETS = 3
 _NANOSECONDS = 1e9

@@ -52,7 +52,7 @@ def growths(trends: Sequence[Trend], work: Work) -> Text:
 
 
 def growth(trend: Trend, work: Work) -> Message:
-    """``live heap grows by 4.00 KiB/call (3.98 KiB to 4.02 KiB), linear``."""
+    """``live heap grows by 4.00 KiB/call (3.98 to 4.02 KiB), linear``."""
     assert trend.rate is not None and trend.rate_low is not None and trend.rate_high is not None
     values = {
         "title": short_title(trend.series),

@@ -10,6 +10,7 @@ from statistics import fmean
 from leakhunt.amounts import format_bytes, format_rate, format_seconds
 from leakhunt.model.baseline import BaselineVariant
 from leakhunt.model.series import PEAK_RSS, SERIES, Unit, compared_series
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import ntr, tr
 
 # Of a date and time as a run file has it, the date.
@@ -83,4 +84,4 @@ def _amounts(amounts: Sequence[str]) -> str:
     if len(amounts) == 1:
         return amounts[0]
     mean, least, most = amounts
-    return tr("{mean} ({least} to {most})", mean=mean, least=least, most=most)
+    return tr("{mean} ({least} to {most})", mean=mean, least=lower_bound(least, most), most=most)

@@ -77,5 +77,6 @@ def _summary(row: GateRow) -> str:
     lines += list(filter(None, (mismatch_line(variant), attempts(variant))))
     for number, suspect in enumerate(variant.suspects, 1):
         lines.append(f"{number}. {suspect_line(suspect, variant)} [{suspect.fingerprint}]")
-        lines += [f"   reference chain: {' -> '.join(suspect.chain)}"] if suspect.chain else []
+        chain = "reference cycle" if suspect.cycle is not None else "reference chain"
+        lines += [f"   {chain}: {' -> '.join(suspect.chain)}"] if suspect.chain else []
     return "\n".join(lines)

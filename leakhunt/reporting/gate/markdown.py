@@ -132,7 +132,8 @@ def _suspect(number: int, suspect: Suspect, variant: VariantResult) -> Iterator[
         source = f": {code(frame.source)}" if frame.source else ""
         yield f"   - {tr('from')}{tr(': ')}{code(str(frame))}{source}"
     if suspect.chain:
-        yield f"   - {tr('reference chain')}{tr(': ')}{code(' -> '.join(suspect.chain))}"
+        chain = tr("reference cycle") if suspect.cycle is not None else tr("reference chain")
+        yield f"   - {chain}{tr(': ')}{code(' -> '.join(suspect.chain))}"
     if suspect.cause is not None:
         yield f"   - {tr('reason')}{tr(': ')}{escaped(tr(suspect.cause.reason))}"
         yield f"   - {tr('fix')}{tr(': ')}{escaped(tr(suspect.cause.remedy.text))}"

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer, GateResult
-from leakhunt.model.series import PEAK_RSS, short_title
+from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, short_title
 from leakhunt.reporting.formats.markdown_escape import escaped
 from leakhunt.reporting.formats.terminal_escape import one_line
 from leakhunt.reporting.gate.ids import (
@@ -188,6 +188,12 @@ def _described(name: str) -> tuple[str, str, str]:
             "The highest RSS is above its budget",
             "A call takes RSS above the budget in the policy at its height.",
             "The report of leakhunt run shows the peak by input size.",
+        )
+    if series == GARBAGE_OBJECTS:
+        return (
+            "Cyclic garbage above budget",
+            "The calls leave more objects to the garbage collector than the budget allows.",
+            "The message names the cycles and the reference to cut.",
         )
     return (
         f"Growth of {short_title(series)} above budget",

@@ -26,6 +26,7 @@ from leakhunt.reporting.run.tables import NOTHING, SIGNS
 from leakhunt.reporting.shared.headline import headline_series, shown_series
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
+from leakhunt.text.message import message
 
 _MOST_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
@@ -141,7 +142,11 @@ def contents_of_report(document: bytes) -> Contents:
         OverflowError,
     ) as error:
         raise ValueError(
-            tr("damaged ({name}); render it again with: leakhunt report", name=type(error).__name__)
+            message(
+                "index.damaged-summary",
+                "damaged ({name}); render it again with: leakhunt report",
+                name=type(error).__name__,
+            )
         ) from error
 
 

@@ -128,7 +128,8 @@ def _summary(entry: JudgedRun) -> str:
     for card in cards(entry):
         lines.append(f"{card.number}. {card.title}: {card.keeps}")
         lines += [f"   {name}: {text}" for name, text in card.facts]
-        lines += [f"   reference chain: {' -> '.join(card.chain)}"] if card.chain else []
+        chain = "reference cycle" if card.is_cycle else "reference chain"
+        lines += [f"   {chain}: {' -> '.join(card.chain)}"] if card.chain else []
     lines += closing_lines(entry)
     if entry.attribution is None and entry.verdict.status is Status.LEAK:
         lines.append(f"To find the leak suspects: {_finding_out(entry.run.plan)}")

@@ -187,7 +187,7 @@ def _suspects(entry: JudgedRun) -> Iterator[str]:
             keeps=_escaped(card.keeps),
         )
         if card.chain:
-            yield f"   - {tr('reference chain')}{tr(': ')}{_code(' -> '.join(card.chain))}"
+            yield f"   - {card.chain_title}{tr(': ')}{_code(' -> '.join(card.chain))}"
         for name, text in card.facts:
             yield f"   - {_escaped(name)}{tr(': ')}{_escaped(text)}"
     if found:

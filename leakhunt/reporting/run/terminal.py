@@ -137,7 +137,7 @@ def _suspect_lines(report: Report) -> Iterator[Text]:
             yield Text.assemble((f"? {entry.variant}{tr(': ')}", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
-            chain = [(tr("reference chain"), " -> ".join(card.chain))] if card.chain else []
+            chain = [(card.chain_title, " -> ".join(card.chain))] if card.chain else []
             for name, text in ((tr("retains"), card.keeps), *chain, *card.facts):
                 yield Text.assemble((f"     {name}{tr(': ')}", "dim"), text)
         for line, grown, runs, source in line_rows(entry):

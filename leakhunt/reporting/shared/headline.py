@@ -23,6 +23,7 @@ from leakhunt.model.series import (
 )
 from leakhunt.model.verdict import Status, Verdict
 from leakhunt.reporting.shared.facts import title_in
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, tr
 
 
@@ -112,7 +113,7 @@ def headline(entry: JudgedRun) -> Headline | None:
     return Headline(
         title_in(entry.run, trend.series),
         format_rate(trend.rate, trend.unit, entry.run.plan.work),
-        tr("({low} to {high})", low=low, high=high),
+        tr("({low} to {high})", low=lower_bound(low, high), high=high),
     )
 
 

@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_bytes, format_rate
-from leakhunt.model.attribution import Cause, Interval, Origin, RemedyTrial, Suspect
+from leakhunt.model.attribution import (
+    Cause,
+    Cycle,
+    CycleKind,
+    Frame,
+    Interval,
+    Origin,
+    RemedyTrial,
+    Suspect,
+)
 from leakhunt.model.plan import Plan, Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
+from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, tr
 
 # What a known cause has in place of the name of a scenario and its variant.
@@ -38,7 +48,8 @@ _OWNERS = {
 class Card:
     """A suspect as it is shown: what is said of it by name, its chain and its stack.
 
-    `percent` is the share of the growth, at most 100; None where that is not known.
+    `percent` is the share of the growth (of a cycle: of the garbage), at most 100; None where that
+    is not known. The chain of a cycle ends where it begins.
     """
 
     number: int
@@ -48,6 +59,12 @@ class Card:
     facts: tuple[tuple[str, str], ...]
     chain: tuple[str, ...]
     stack: tuple[str, ...]
+    is_cycle: bool = False
+
+    @property
+    def chain_title(self) -> str:
+        """What its chain is."""
+        return tr("reference cycle") if self.is_cycle else tr("reference chain")
 
 
 def cards(entry: JudgedRun) -> list[Card]:
@@ -70,13 +87,15 @@ def card(number: int, suspect: Suspect, plan: Plan | None) -> Card:
         facts=tuple(_facts(suspect, plan)),
         chain=suspect.chain,
         stack=tuple(map(str, suspect.stack[:SHOWN_FRAMES])),
+        is_cycle=suspect.cycle is not None,
     )
 
 
 def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
     if suspect.where is not None:
-        source = f": {suspect.where.source}" if suspect.where.source else ""
-        yield tr("from"), f"{suspect.where}{source}"
+        yield tr("from"), _with_source(suspect.where)
+    if suspect.cycle is not None:
+        yield from _facts_of_cycle(suspect.cycle, suspect.where)
     if suspect.holder is not None:
         yield tr("in"), str(suspect.holder)
     yield tr("owner"), tr(_OWNERS[suspect.origin])
@@ -90,6 +109,23 @@ def _facts(suspect: Suspect, plan: Plan | None) -> Iterator[tuple[str, str]]:
             yield tr("verify"), _verify(suspect.cause, plan)
         yield tr("see"), suspect.cause.link
     yield tr("fingerprint"), suspect.fingerprint
+
+
+def _facts_of_cycle(cycle: Cycle, where: Frame | None) -> Iterator[tuple[str, str]]:
+    """The line that closes a cycle, and what to cut."""
+    if cycle.closed_at is not None and cycle.closed_at != where:
+        yield tr("closed at"), _with_source(cycle.closed_at)
+    if cycle.cut:
+        told = " + ".join(cycle.cut)
+        if cycle.weak_reference:
+            told = tr("{references} (or a weak reference in its place)", references=told)
+        yield tr("reference to cut"), told
+    elif cycle.kind is not CycleKind.CLASS:
+        yield tr("reference to cut"), tr("no single one: take the objects apart when they are done")
+
+
+def _with_source(frame: Frame) -> str:
+    return f"{frame}: {frame.source}" if frame.source else str(frame)
 
 
 _EACH = {
@@ -107,6 +143,11 @@ def keeps(suspect: Suspect, work: Work) -> str:
     if suspect.bytes_per_call is None:
         return tr(_EACH[work], per_call=suspect.per_call)
     amount = format_rate(suspect.bytes_per_call, Unit.BYTES, work)
+    if suspect.cycle is not None:
+        share = min(suspect.share or 0.0, 1.0)
+        return tr(
+            "{rate} until collected, {share:.0%} of the cyclic garbage", rate=amount, share=share
+        )
     if suspect.share is not None:
         amount += tr(", {share:.0%} of the growth", share=suspect.share)
     if suspect.ceiling_bytes is not None and suspect.ceiling_calls is not None:
@@ -226,6 +267,9 @@ def trial_row(trial: RemedyTrial) -> tuple[str, ...]:
 
 
 def _rate_interval(interval: Interval) -> str:
-    interval_bounds = (interval.estimate, interval.low, interval.high)
-    estimate, low, high = (format_rate(each, Unit.BYTES) for each in interval_bounds)
-    return tr("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)
+    figures = (interval.estimate, interval.low, interval.high)
+    estimate, low, high = (format_rate(each, Unit.BYTES) for each in figures)
+    low = lower_bound(low, high)
+    return tr(
+        "{estimate} ({low} to {high})", estimate=estimate, low=lower_bound(low, high), high=high
+    )

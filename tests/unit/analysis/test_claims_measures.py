@@ -67,7 +67,7 @@ def test_growth_is_the_rate_of_the_trend_with_its_bounds(leak: Run) -> None:
     assert found.value == pytest.approx(4 * KIB)
     assert found.low is not None and found.high is not None
     assert found.low <= 4 * KIB <= found.high
-    assert (found.unit, str(found.text)) == ("bytes/call", "4.00 KiB/call (4.00 KiB to 4.00 KiB)")
+    assert (found.unit, str(found.text)) == ("bytes/call", "4.00 KiB/call (4.00 to 4.00 KiB)")
     blocks = measured("growth", leak, series="python_blocks")
     assert blocks.value == pytest.approx(2)
     assert blocks.unit == "blocks/call"

@@ -32,7 +32,7 @@ def test_caches_that_fill_need_a_limit_and_what_saves_costs() -> None:
         "No leak, but a bounded cache of about 34.6 MiB: 6 variants; no leak: fixed-shape;"
         " inconclusive: streaming."
     )
-    assert limit.startswith("Recommended memory limit: 1.08 GiB to 1.15 GiB, by variant;")
+    assert limit.startswith("Recommended memory limit: 1.08 to 1.15 GiB, by variant;")
     assert "RSS still rises" in limit
     assert saves.startswith("Saves most: fixed-shape, 62.5 KiB/call of live heap, 1.6 × the time,")
     assert "other results in 234 of 250 calls" in saves

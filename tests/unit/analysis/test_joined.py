@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import accumulate
 
 import pytest
 from conftest import MakeRun
@@ -15,10 +14,9 @@ from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.same_growth import growth_apart
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls
-from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.model.attribution import FindingKind, Instrument
 from leakhunt.model.kinds import Kind
-from leakhunt.model.run import Reading, Run
+from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -124,61 +122,3 @@ def test_the_limit_of_a_variant_has_the_ceiling_that_was_found_in_the_first(
     looked = replace(naive, plan=plan, findings=(finding(size=40 * KIB, key="5"), cache))
     limits = [each.recommended_limit for each in assemble([naive, other, looked], "test").entries]
     assert [limit and limit.ceiling_bytes for limit in limits] == [5000 * 40 * KIB] * 2
-
-
-def few(make_run: MakeRun, rate: int) -> Run:
-    """A run of calls that are too dear for a trend: as many as are taken then."""
-    heap = [rate * call for call in range(DEAR_CALLS)]
-    run = make_run(
-        live_heap=heap,
-        duration=[4_000_000_000] * DEAR_CALLS,
-        plan_changes={"warmup": 20},
-    )
-    looks = [(20, heap[19]), (DEAR_CALLS, heap[-1])]
-    readings = [Reading("look_collected", {"live_heap": size}, at) for at, size in looks]
-    open_plan = replace(run.plan, calls=None, warmup=None, budget_seconds=60.0)
-    return replace(run, plan=open_plan, readings=(*run.readings, *readings))
-
-
-def site(key: str, blocks: tuple[int, ...]) -> Finding:
-    """A site that has so many more blocks of 2 KiB after each window of 5, 7 and 11 calls."""
-    counts = tuple(accumulate(blocks, initial=0))
-    return replace(
-        finding(key=key, instrument=Instrument.MEMRAY),
-        calls=(8, 13, 20, 31), counts=counts, sizes=tuple(2 * KIB * each for each in counts),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("rate", "found", "status", "words"),
-    [
-        (2 * KIB, ((5, 7, 11),), Status.LEAK, "Exactly 1 more blocks, 2.00 KiB/call, at every"),
-        (0, (), Status.INCONCLUSIVE, "no allocation stayed in each window"),
-        (0, ((3, 0, 0),), Status.INCONCLUSIVE, "no allocation stayed in each window"),
-        (2 * KIB, (), Status.INCONCLUSIVE, "live memory grew by 2.00 KiB/call"),
-    ],
-    ids=["exact", "nothing stays", "buffers", "not attributed"],
-)
-def test_few_dear_calls_go_by_what_stays_of_each(
-    make_run: MakeRun,
-    rate: int,
-    found: tuple[tuple[int, ...], ...],
-    status: Status,
-    words: str,
-) -> None:
-    run = few(make_run, rate)
-    assert has_dear_calls(run)
-    verdict = judge(run)
-    assert verdict.status is Status.INCONCLUSIVE
-    sites = [site(str(number), blocks) for number, blocks in enumerate(found)]
-    attribution = attribute(run, verdict, [under(run, *sites)])
-    joined = joined_verdict(run, verdict, attribution, None)
-    assert joined.status is status
-    assert words in str(joined.sentence)
-    assert "Evidence: exact counts of 31 calls" in str(joined.sentence)
-
-
-def test_few_calls_that_nobody_counted_stay_open(make_run: MakeRun) -> None:
-    run = few(make_run, 2 * KIB)
-    verdict = judge(run)
-    assert joined_verdict(run, verdict, attribute(run, verdict, []), None) == verdict

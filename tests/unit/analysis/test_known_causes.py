@@ -158,6 +158,15 @@ MATCHES: Mapping[str, Finding] = {
     "unbounded-dict": found(sort=FindingKind.CONTAINER, what="dict", chain=("State.table", "dict")),
     "unbounded-set": found(sort=FindingKind.CONTAINER, what="set", chain=("State.seen", "set")),
     "cuda-workspace": found("at::cuda::blas::getChosenWorkspaceSize()"),
+    "cycle-class": found(sort=FindingKind.CYCLE, what="class Point", cycle_class=True),
+    "cycle-exception": found(sort=FindingKind.CYCLE, what="ValueError", cycle_exception=True),
+    "cycle-closure": found(sort=FindingKind.CYCLE, what="walk", cycle_closure=True),
+    "cycle-callback": found(sort=FindingKind.CYCLE, what="Net", cycle_callback=True),
+    "cycle-self": found(sort=FindingKind.CYCLE, what="list", cycle_self=True),
+    "cycle-back-reference": found(
+        "torch/_dynamo/eval_frame.py:f:x", sort=FindingKind.CYCLE, cycle_back_reference=True
+    ),
+    "cycle-other": found(sort=FindingKind.CYCLE, what="dict", cycle_other=True),
 }
 
 

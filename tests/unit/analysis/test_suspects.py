@@ -141,7 +141,7 @@ def test_where_nobody_looked_nothing_is_said(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("changes", "cells"),
     [
-        ({}, ("3.91 KiB/call (3.81 KiB/call to 4.00 KiB/call)", "no significant difference")),
+        ({}, ("3.91 KiB/call (3.81 to 4.00 KiB/call)", "no significant difference")),
         ({"saved": Interval(1, -9, 11)}, ("not significant", "no significant difference")),
         ({"saved_rss_bytes": Interval(1 << 20, 1, 2 << 20)}, ("3.91 KiB/call", "1.00 MiB less")),
     ],

@@ -37,6 +37,8 @@ TIME = "seconds_per_call"
         ("descriptors", "0.1/call", 0.1, Extent.CALL, False),
         ("threads", "2 total", 2, Extent.RUN, False),
         ("threads", "+2 total", 2, Extent.RUN, True),
+        ("garbage_objects", "100/call", 100, Extent.CALL, False),
+        ("garbage_objects", 0, 0, Extent.CALL, False),
         (TIME, "50 ms", 0.05, Extent.CALL, False),
         (TIME, "50 ms/call", 0.05, Extent.CALL, False),
         (TIME, "1.5s", 1.5, Extent.CALL, False),

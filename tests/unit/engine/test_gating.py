@@ -9,13 +9,14 @@ from math import expm1
 
 import pytest
 from conftest import MakeRun, plan
-from made_findings import finding, watched
+from made_findings import cycle, finding, watched
 
 from leakhunt.engine.gate_variant import Gate, GateEffort, HuntInterrupted
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.gate import Budget, Extent, GateAnswer, Terms
 from leakhunt.model.plan import Plan
-from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.run import Ending, Outcome, Reading, Run
+from leakhunt.model.series import GARBAGE_OBJECTS
 
 BUDGET = Budget("live_heap", 1024.0, Extent.CALL, more=False, text="1 KiB/call")
 MORE = Budget("live_heap", 1024.0, Extent.CALL, more=True, text="+1 KiB/call")
@@ -168,6 +169,27 @@ def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None
     where = answer.suspects[0].where
     assert where is not None
     assert (where.file, where.line) == ("made.py", 7)
+
+
+def test_cycles_are_named_where_the_budget_of_garbage_is_broken(make_run: MakeRun) -> None:
+    budget = Budget(GARBAGE_OBJECTS, 1.0, Extent.CALL, more=False, text="1/call")
+
+    def carry(asked: Plan, name: str) -> Run:
+        if asked.instrument is not None:
+            return replace(watched(cycle()), plan=asked)
+        readings = [
+            Reading("look_collected", {GARBAGE_OBJECTS: 5 * calls}, calls)
+            for calls in (100, 150, 200)
+        ]
+        run = make_run(live_heap=[0] * 200, python_blocks=[9] * 200, readings=readings)
+        return replace(run, plan=asked)
+
+    held = gate(Script(make_run, steady(0)), budget)
+    answer = replace(held, carry=carry, usable=list(Instrument)).answer(OPEN)
+    assert answer.answer is GateAnswer.OVER_BUDGET
+    assert [each.cycle is not None for each in answer.suspects] == [True]
+    without = replace(held, carry=carry, usable=[Instrument.MEMRAY]).answer(OPEN)
+    assert (without.answer, without.suspects) == (GateAnswer.OVER_BUDGET, ())
 
 
 def test_another_revision_is_measured_in_turns(make_run: MakeRun) -> None:

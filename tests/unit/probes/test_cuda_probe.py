@@ -19,9 +19,11 @@ def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.Mo
         "allocated_bytes.all.peak": 99,
     }
     resets: list[int] = []
+    other = dict.fromkeys(readings, 7)
     cuda = SimpleNamespace(
         init=lambda: None,
-        memory_stats=lambda: readings,
+        device_count=lambda: 2,
+        memory_stats=lambda device=0: (readings, other)[device],
         reset_peak_memory_stats=lambda: resets.append(1),
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
@@ -37,6 +39,10 @@ def test_cuda_series_are_read_in_the_order_they_are_named(monkeypatch: pytest.Mo
     assert found["cuda_reserved"] == 30
     assert found["cuda_active"] == 20
     assert (found["peak_cuda"], len(resets)) == (99, 1)
+    read = [
+        series for series in chosen.series if series.name in ("cuda_allocated", "cuda_reserved")
+    ]
+    assert all("GPUs other than the default device" in series.blind_to for series in read)
 
 
 def test_a_probe_that_cannot_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

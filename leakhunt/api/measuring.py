@@ -1,0 +1,229 @@
+"""Measure a scenario: ``run`` and ``hunt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from leakhunt.api.arguments import PathLike, Target, path_of, renderers_of, target_of
+from leakhunt.engine import hunt as hunting
+from leakhunt.engine import run as running
+from leakhunt.engine.argument_types import checks_arguments
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.executors.in_process import InProcess, scenario_of
+from leakhunt.engine.formats import BY_DEFAULT
+from leakhunt.engine.hunt import HuntRequest
+from leakhunt.engine.run import RunResult
+from leakhunt.engine.settings import RunRequest, settings_for
+from leakhunt.errors import UsageError
+from leakhunt.model.options import (
+    AUTO,
+    BUDGET_SECONDS,
+    JOBS,
+    PAIRS,
+    SEED,
+    TIMEOUT_SECONDS,
+)
+from leakhunt.text.message import message
+
+
+@checks_arguments
+def run(  # noqa: PLR0913 - the options of the verb, by name
+    target: Target,
+    *,
+    variants: Sequence[str] = (),
+    calls: int | None = None,
+    warmup: int | None = None,
+    calls_per_sample: int | None = None,
+    collect: str = AUTO,
+    resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
+    device: str = AUTO,
+    options: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    seed: int = SEED,
+    memory_limit: int | str | None = None,
+    limit: int | str | None = None,
+    concurrency: int | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    hunt: bool = True,
+    jobs: int = JOBS,
+    in_process: bool = False,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> RunResult:
+    """Measure the variants of a scenario, one fresh process each, and report on them.
+
+    Args:
+        target: a built-in scenario's name, ``name:variant,...``, a file, ``file.py:function``,
+            ``package.module:function``, or a function of a module (see `in_process`).
+        variants: those of the target that are measured; default: all.
+        calls: so many per variant; None: as many as the verdict needs.
+        warmup: of `calls`, so many are not judged; None: a quarter.
+        calls_per_sample: memory is read after so many calls; None: by the time that they take,
+            with `calls` after each.
+        collect: whether ``gc.collect()`` comes before each reading: ``auto``, ``always``,
+            ``never``.
+        resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        options: the scenario's own, by name.
+        threads: of numeric libraries; None: the cores there are.
+        seed: of the inputs.
+        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
+        timeout: a worker without a new sample for so many seconds has hung.
+        hunt: where something grows, run it again under an instrument that names what keeps it.
+        jobs: variants that are measured at the same time; bytes stay as they are, times do not.
+        in_process: call the function `target` in this process, which may be any callable. Nothing
+            is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
+            of a call.
+        out: a new or empty folder for run files and the report; None: ``reports/<when>-<name>``,
+            as the verb has it.
+        formats: the files of the report, such as ``"html,json"``; None: none but run files.
+        events: is told of the progress; see `leakhunt.engine.events.Events`.
+
+    Raises:
+        UsageError: the request makes no sense, or names what is not there.
+        MissingRequirement: what the scenario or a format needs is not installed here.
+        BadFile: the file that is named is no scenario.
+        CannotWrite: the disk does not take the results.
+        ScenarioFailed: the scenario's own code failed before anything was measured.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    events = events or SILENT
+    request = RunRequest(
+        "" if in_process else target_of(target, variants),
+        calls=calls,
+        warmup=warmup,
+        calls_per_sample=calls_per_sample,
+        collect=collect,
+        resolve=resolve,
+        budget=budget,
+        device=device,
+        options=options or {},
+        threads=threads,
+        seed=seed,
+        memory_limit=memory_limit,
+        limit=limit,
+        concurrency=concurrency,
+        timeout=timeout,
+    )
+    renderers = renderers_of(formats, events)
+    if not in_process:
+        return running.run(request, renderers, events, out=path_of(out), hunt=hunt, jobs=jobs)
+    if not callable(target) or variants:
+        raise UsageError(
+            message(
+                "in-process.needs-function",
+                "in_process needs a function of this process as its target",
+            )
+        )
+    if memory_limit is not None:
+        raise UsageError(
+            message(
+                "in-process.no-memory-limit",
+                "in_process cannot limit memory. Remove memory_limit",
+            )
+        )
+    found = scenario_of(target)
+    settings = settings_for(request, found, found.variants)
+    here = InProcess(target)
+    return running.run_as(settings, renderers, events, out=path_of(out), executor=here, hunt=False)
+
+
+@checks_arguments
+def hunt(  # noqa: PLR0913 - the options of the verb, by name
+    target: Target,
+    *,
+    variants: Sequence[str] = (),
+    instruments: Sequence[str] = (),
+    remedies: Sequence[str] = (),
+    pairs: int = PAIRS,
+    until_ceiling: bool = False,
+    flame: bool = False,
+    calls: int | None = None,
+    warmup: int | None = None,
+    calls_per_sample: int | None = None,
+    collect: str = AUTO,
+    resolve: bool = False,
+    budget: float = BUDGET_SECONDS,
+    device: str = AUTO,
+    options: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    seed: int = SEED,
+    memory_limit: int | str | None = None,
+    limit: int | str | None = None,
+    concurrency: int | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> RunResult:
+    """Measure as `run` does; where something grows, find out who keeps it, and try remedies.
+
+    Suspects are in ``result.report.entries[0].attribution``, what remedies saved in
+    ``result.report.trials``.
+
+    Args:
+        target: as for `run`; a function has to be importable, since instruments need a process of
+            their own.
+        variants: those of the target that are measured; default: all.
+        instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
+            ``objgraph``, ``cuda``, ``resources``, ``lines``; default: those that see what grows.
+        remedies: tried before and after, interleaved: ``NAME=VALUE,...`` (environment),
+            ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and those
+            that are installed, in ``result.report.allocators``), or the id of a known cause.
+        pairs: of a remedy, so many pairs of runs; 2 or more.
+        until_ceiling: verify a bounded cache by a run past its ceiling.
+        flame: flame graphs of what stays are written too: ``flame.html``,
+            ``flame.speedscope.json``, and memray's captures are among the files.
+        calls: so many per variant; None: as many as the verdict needs.
+        warmup: of `calls`, so many are not judged; None: a quarter.
+        calls_per_sample: memory is read after so many calls.
+        collect: whether ``gc.collect()`` comes before each reading, as for `run`.
+        resolve: go on until the verdict is no longer inconclusive.
+        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
+            needs.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        options: the scenario's own, by name.
+        threads: of numeric libraries; None: the cores there are.
+        seed: of the inputs.
+        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
+            report says when it would be reached.
+        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
+        timeout: a worker without a new sample for so many seconds has hung.
+        out: a new or empty folder for run files and the report, as for `run`.
+        formats: the files of the report; None: none but run files.
+        events: is told of the progress; see `leakhunt.engine.events.Events`.
+
+    Raises:
+        LeakhuntError: as for `run`; also where an instrument or a remedy makes no sense here.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    events = events or SILENT
+    measured = RunRequest(
+        target_of(target, variants),
+        calls=calls,
+        warmup=warmup,
+        calls_per_sample=calls_per_sample,
+        collect=collect,
+        resolve=resolve,
+        budget=budget,
+        device=device,
+        options=options or {},
+        threads=threads,
+        seed=seed,
+        memory_limit=memory_limit,
+        limit=limit,
+        concurrency=concurrency,
+        timeout=timeout,
+    )
+    request = HuntRequest(
+        measured, tuple(instruments), tuple(remedies), pairs, until_ceiling, flame
+    )
+    return hunting.hunt(request, renderers_of(formats, events), events, out=path_of(out))
