@@ -170,10 +170,9 @@ class BothHeaps:
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
+        lost = list(self._lost_ones(feeding))  # asks for tracebacks, which end with the objects
         yield from self._objects.findings(feeding.sites)
-        yield from self._lost_ones(feeding)
-        if tracemalloc.is_tracing():
-            tracemalloc.stop()
+        yield from lost
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
             stack, distribution = told[key]

@@ -29,6 +29,7 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import (
     ActiveInstrument,
     InstrumentedRun,
+    dominators,
     instrument_for,
     reference_chains,
 )
@@ -87,6 +88,7 @@ def start(
     gc.freeze()
     collector = types.SimpleNamespace(**vars(gc) | {"get_referents": nearby})
     monkeypatch.setattr(reference_chains, "gc", collector)
+    monkeypatch.setattr(dominators, "gc", collector)
     yield make
     gc.unfreeze()
     tracemalloc.stop()
