@@ -113,7 +113,7 @@ def is_weak_reference(item: Any) -> bool:
     return issubclass(type(item), weakref.ReferenceType) and item.__callback__ is None
 
 
-_MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT
+MANAGED_DICT = 1 << 4  # Py_TPFLAGSMANAGED_DICT
 
 
 _PRE_HEADER_BYTES = 4 * ctypes.sizeof(ctypes.c_void_p)
@@ -126,7 +126,7 @@ def object_traceback(each: Any) -> tracemalloc.Traceback | None:
     begins two pointers (to their attributes) earlier than it looks.
     """
     found = tracemalloc.get_object_traceback(each)
-    if found is not None or not type(each).__flags__ & _MANAGED_DICT or not _traceback_of_block:
+    if found is not None or not type(each).__flags__ & MANAGED_DICT or not _traceback_of_block:
         return found
     frames = _traceback_of_block(0, id(each) - _PRE_HEADER_BYTES)
     return tracemalloc.Traceback(frames) if frames else None

@@ -16,6 +16,8 @@ from typing import Any
 _PINS_TIMES = 4
 # Autograd graphs are counted to so many nodes.
 MOST_NODES = 50_000
+# Of an array of objects, so many are looked at.
+MOST_ELEMENTS = 1_000_000
 
 
 # What an object is, by the name of the fact that says so.
@@ -63,6 +65,44 @@ def referents(each: Any) -> list[Any]:
     return gc.get_referents(each)
 
 
+def hidden_referents(each: Any) -> list[Any]:
+    """What an object refers to without telling the collector.
+
+    Of an array, its base and the objects in it; of a tensor, what it is a view of and its gradient.
+    """
+    kind = type(each)
+    if _is_arrays(kind):
+        base = [each.base] if each.base is not None else []
+        if each.dtype.hasobject and not base and each.dtype.names is None:
+            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MOST_ELEMENTS])
+            return found
+        return base
+    if _is_plain_tensors(kind):
+        return [one for one in (each._base, each.grad if each.is_leaf else None) if one is not None]
+    return []
+
+
+def has_hidden_referents(kind: type) -> bool:
+    """Whether objects of a type refer to others that the collector is not told of."""
+    return _is_arrays(kind) or _is_plain_tensors(kind)
+
+
+def _is_arrays(kind: type) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and issubclass(kind, numpy.ndarray)
+
+
+def _is_plain_tensors(kind: type) -> bool:
+    """Whether they are torch's own: attributes of a subclass may do anything."""
+    torch = sys.modules.get("torch")
+    return torch is not None and kind in (torch.Tensor, torch.nn.Parameter)
+
+
+def has_buffers(kind: type) -> bool:
+    """Whether objects of a type have memory that their size does not tell."""
+    return _is_tensors(kind) or _is_images(kind)
+
+
 def native_sizes(objects: Iterable[Any]) -> Iterator[tuple[int, int]]:
     """The places of tensors and Pillow's images, each with the bytes that only `objects` have.
 
@@ -89,22 +129,31 @@ def native_bytes(objects: Iterable[Any]) -> int:
 
     Neither is allocated by Python.
     """
-    sizes: dict[int, int] = {}
-    for each in objects:
-        if _is_tensor(each) and _has_storage(each) and each.device.type == "cpu":
+    return sum(dict(each for one in objects for each in buffers(one)).values())
+
+
+def buffers(each: Any) -> list[tuple[tuple[str, int], int]]:
+    """What a tensor or a Pillow image has in native memory, by a name of its own, with its bytes.
+
+    A storage that several tensors show has one name.
+    """
+    if _is_tensor(each):
+        if _has_storage(each) and each.device.type == "cpu":
             storage = each.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-        elif (pixels := _pixels(each)) is not None:
-            sizes[id(pixels)] = _pixel_bytes(each)
-    return sum(sizes.values())
+            return [(("storage", storage.data_ptr()), storage.nbytes())]
+    elif (pixels := _pixels(each)) is not None:
+        return [(("pixels", id(pixels)), _pixel_bytes(each))]
+    return []
 
 
 def _pixels(each: Any) -> Any:
     """The pixels of a Pillow image that is loaded, else None."""
+    return vars(each).get("_im") if _is_images(type(each)) else None
+
+
+def _is_images(kind: type) -> bool:
     pillow = sys.modules.get("PIL.Image")
-    if pillow is None or not issubclass(type(each), pillow.Image):
-        return None
-    return vars(each).get("_im")
+    return pillow is not None and issubclass(kind, pillow.Image)
 
 
 def _pixel_bytes(image: Any) -> int:

@@ -11,7 +11,8 @@ import sys
 import tracemalloc
 import types
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -30,6 +31,7 @@ from leakhunt.instruments.containers import (
     retained_by,
     untracked_dicts,
 )
+from leakhunt.instruments.growing_holders import GrowingHolders, Owned, Sites
 from leakhunt.instruments.object_facts import (
     graph_nodes,
     native_bytes,
@@ -48,8 +50,6 @@ MOST_CONTAINERS = 12
 MOST_TYPES = 6
 # What hangs on an item is followed to so many objects.
 MOST_REACHED = 400
-# The keys of the sites that a traceback is of.
-Sites = Callable[[tracemalloc.Traceback], Sequence[str]]
 
 
 class Objects:
@@ -64,6 +64,7 @@ class Objects:
         self._lengths: list[dict[int, int]] = []
         self._types: list[Counter[str]] = []
         self._nodes: list[int] = []
+        self._holders = GrowingHolders(run)
         self.caveats: list[Text] = []
 
     def mark(self, calls: int) -> None:
@@ -72,33 +73,68 @@ class Objects:
         objects = gc.get_objects()
         containers = [*of_kinds(objects, is_supported), *untracked_dicts(objects)]
         own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
-        own |= set(map(id, self._lengths)) | set(map(id, self._types))
+        own |= set(map(id, (*self._lengths, *self._types, *self._holders.own)))
+        self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects))
         self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
         self._lengths.append({id(each): len(each) for each in containers if id(each) not in own})
 
     def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
-        """Containers with what they keep, types, and autograd graphs; `sites` name tracebacks."""
+        """Containers with what they keep, types, autograd graphs, and who owns what is new.
+
+        `sites` name tracebacks; tracemalloc is stopped once nothing asks for them any more.
+        """
+        lengths = self._grown_lengths()
+        found = self._looked_at(lengths, sites or _no_sites)
+        if sites is not None:
+            self._holders.place(sites)
+            tracemalloc.stop()
+        owned = self._owned(lengths)
+        for finding, name in found:
+            share = owned.shares.get(name)
+            facts = {"owns": round(share, 4)} if share is not None else {}
+            yield replace(finding, facts={**finding.facts, **facts})
+        yield from owned.findings
+
+    def _owned(self, lengths: Mapping[int, Sequence[int]]) -> Owned:
+        try:
+            own = (self, vars(self), self._calls, self._lengths, self._types, self._nodes)
+            return self._holders.found(lengths, (*own, *self._lengths, *self._types))
+        except Exception as error:  # objects may do anything when they are looked at
+            self.caveats.append(
+                message(
+                    "instrument.dominators",
+                    "holders not ranked by what they retain ({name}: {error})",
+                    name=type(error).__name__,
+                    error=str(error),
+                )
+            )
+            return Owned((), {})
+
+    def _looked_at(
+        self, lengths: Mapping[int, tuple[int, ...]], sites: Sites
+    ) -> list[tuple[Finding, int]]:
+        """Containers, types and graphs, each with the id of the object that it is about."""
         gc.collect()
         objects = gc.get_objects()
-        lengths = self._grown_lengths()
         containers = [each for each in objects if id(each) in lengths]
         containers += [each for each in untracked_dicts(objects) if id(each) in lengths]
         examples = self._examples(objects)
         tensor = self._tensor_with_graph(objects)
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
-        told: list[Callable[[], Finding]] = [
-            *(partial(self._container, each, lengths[id(each)], holders, sites or _no_sites)
+        told: list[tuple[Callable[[], Finding], int]] = [
+            *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
               for each in containers),
-            *(partial(self._type, name, each, holders, sites or _no_sites)
+            *((partial(self._type, name, each, holders, sites), 0)
               for name, each in examples.items()),
-            *([partial(self._graph, tensor, holders)] if tensor is not None else []),
+            *([(partial(self._graph, tensor, holders), 0)] if tensor is not None else []),
         ]  # fmt: skip
-        for tell in told:
+        found = []
+        for tell, name in told:
             try:
-                yield tell()
+                found.append((tell(), name))
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
                     message(
@@ -108,6 +144,7 @@ class Objects:
                         error=str(error),
                     )
                 )
+        return found
 
     def _grown_lengths(self) -> dict[int, tuple[int, ...]]:
         """The containers that were longer at every mark, the fastest first, by id."""

@@ -103,7 +103,6 @@ class PythonHeap:
         sites = self._grown()
         keys = {traceback: str(number) for number, traceback in enumerate(sites)}
         yield from self._objects.findings(lambda at: [keys[at]] if at in keys else [])
-        tracemalloc.stop()
         for traceback, key in keys.items():
             counted = [marked.get(traceback, (0, 0)) for marked in self._counted]
             yield Finding(

@@ -28,12 +28,12 @@ class Holders:
     """
 
     def __init__(self, state: Any, target: Iterable[Any]) -> None:
-        own = set(map(id, _own_frames()))
+        own = set(map(id, own_frames()))
         missing = {id(each) for each in target}
-        roots = [state, *_roots()]
-        self._above: dict[int, Any] = {id(root): None for root in roots} | dict.fromkeys(own)
+        starts = list(roots(state))
+        self._above: dict[int, Any] = {id(root): None for root in starts} | dict.fromkeys(own)
         missing -= set(self._above)
-        queue = deque(roots)
+        queue = deque(starts)
         while queue and missing:
             each = queue.popleft()
             for below in gc.get_referents(each):
@@ -55,7 +55,9 @@ class Holders:
         return links[::-1]
 
 
-def _roots() -> Iterator[Any]:
+def roots(state: Any) -> Iterator[Any]:
+    """Where chains start: the scenario's state, modules, threads and other threads' frames."""
+    yield state
     modules = [each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType)]
     # The scenario's last: it has imported what belongs to others.
     yield from sorted(modules, key=lambda each: each.__name__.startswith(_SCENARIO))
@@ -70,7 +72,7 @@ def path_of(links: Sequence[Any], state: Any) -> str:
     parts = [_root_name(links[0], state)]
     owner = None  # whose attributes the link above is
     for above, below in pairwise(links):
-        if _are_attributes(above, below):
+        if are_attributes(above, below):
             owner = above
             continue
         if issubclass(type(below), type):
@@ -131,7 +133,8 @@ def _without_dummies(links: Sequence[Any]) -> Sequence[Any]:
     return links
 
 
-def _are_attributes(above: Any, below: Any) -> bool:
+def are_attributes(above: Any, below: Any) -> bool:
+    """Whether `below` is the dict that the attributes of `above` are in."""
     if type(below) is not dict:
         return False
     kind = type(above)
@@ -233,7 +236,7 @@ def _root_name(root: Any, state: Any) -> str:
     return f"{type_name(root)} that C code holds"
 
 
-def _own_frames() -> Iterator[types.FrameType]:
+def own_frames() -> Iterator[types.FrameType]:
     """Our own frames on the stack, which refer to everything we look at."""
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -44,6 +44,7 @@ class FindingKind(StrEnum):
     RESOURCE = "resource"
     LINE = "line"
     LOST = "lost"
+    HOLDER = "holder"
     CYCLE = "cycle"
 
 

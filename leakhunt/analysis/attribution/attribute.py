@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
+from leakhunt.analysis.attribution.dominance import led_by_holder
 from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
 from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
@@ -127,6 +128,7 @@ def attribute(
             garbage=garbage,
         )
     grown = [each for each in found if not is_cycle(each)]
+    grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
         (each for each in _without_lines(grown) if _matters(each, growth)),
         key=lambda cluster: _rank(cluster, verdict),

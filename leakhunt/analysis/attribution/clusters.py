@@ -41,6 +41,7 @@ class Cluster:
     """What one suspect is made of: `lead` says who holds it or where it comes from.
 
     `sites` are sites with the blocks per call of each; `bytes_per_call` what they come to.
+    `details` are the clusters that would be suspects if `lead` did not dominate them.
     """
 
     lead: Finding
@@ -49,6 +50,7 @@ class Cluster:
     sites: tuple[tuple[Finding, float], ...] = ()
     more: tuple[Finding, ...] = ()
     cause: Cause | None = None
+    details: tuple[Cluster, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -64,7 +66,7 @@ class Cluster:
 
 @dataclass
 class RetainedSite:
-    """A site of which blocks or bytes stay; `claimed`: a container holds them."""
+    """A site with what stays of it: blocks (None: as many as before), and bytes per call."""
 
     finding: Finding
     blocks: RetainedPerCall | None
@@ -166,7 +168,7 @@ def _containers(
 
     for finding, rate in sorted(growing, key=order):
         kept = [sites[key] for key in finding.keeps if key in sites]
-        claimed = [each for each in kept if not each.claimed and not _is_cached(each, causes)]
+        claimed = [each for each in kept if not each.claimed and not is_cached(each, causes)]
         if traced and not claimed:
             continue
         shared = any(each.claimed for each in kept)
@@ -182,7 +184,7 @@ def _containers(
         yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
 
 
-def _is_cached(site: RetainedSite, causes: Sequence[Cause]) -> bool:
+def is_cached(site: RetainedSite, causes: Sequence[Cause]) -> bool:
     """Whether a native cache keeps it, whoever keeps what else its line makes."""
     if site.finding.instrument is not Instrument.MEMRAY:
         return False
@@ -194,14 +196,15 @@ def _nodes(
     claimed: Sequence[RetainedSite], others: Iterable[RetainedSite], slots_per_call: float
 ) -> Iterator[RetainedSite]:
     """The container's own nodes: from the lines that fill it, and within its bytes per item."""
-    lines = {_line(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
+    lines = {place_of(frame) for site in claimed if (frame := own_frame(site.finding.stack))}
     for site in others:
         frame = own_frame(site.finding.stack)
-        if frame is not None and _line(frame) in lines and site.bytes_per_call <= slots_per_call:
+        if frame is not None and place_of(frame) in lines and site.bytes_per_call <= slots_per_call:
             yield site
 
 
-def _line(frame: Frame) -> tuple[str, str, str]:
+def place_of(frame: Frame) -> tuple[str, str, str]:
+    """What a line is known by, wherever it stands."""
     return frame.file, frame.function, frame.source
 
 
@@ -245,7 +248,7 @@ def _by_line(sites: Iterable[RetainedSite]) -> Iterator[Cluster]:
             continue  # a buffer that grows, as the array behind a list does
         frame = own_frame(site.finding.stack) or next(iter(site.finding.stack), None)
         if frame is not None:
-            lines.setdefault(_line(frame), []).append(site)
+            lines.setdefault(place_of(frame), []).append(site)
     for together in lines.values():
         largest = max(together, key=lambda site: site.bytes_per_call)
         assert largest.blocks is not None
@@ -339,7 +342,7 @@ def _same(one: Cluster, other: Cluster) -> bool:
         return False
     if one.where is None or other.where is None:
         return False
-    return _line(one.where) == _line(other.where)
+    return place_of(one.where) == place_of(other.where)
 
 
 def _of_python(cluster: Cluster) -> bool:

@@ -28,6 +28,10 @@ from leakhunt.text.message import Message, Text, message, plural_message, word
 
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
+# Of what a holder dominates, so much is told.
+_MOST_DETAILS = 5
+# A container that owns less than this part of what the holder does says nothing of the cause.
+_TELLING_SHARE = 0.5
 
 
 def suspect_of(
@@ -84,7 +88,21 @@ def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
     """The known cause; one of sites alone is not that of a container that holds their blocks."""
     if cluster.lead.sort is FindingKind.CONTAINER:
         causes = [cause for cause in causes if cause.sorts != (FindingKind.SITE,)]
-    return known_cause(cluster.findings, causes)
+    return known_cause(list(_telling(cluster)), causes)
+
+
+def _telling(cluster: Cluster) -> Iterator[Finding]:
+    """The findings that tell the cause: of what a holder dominates, not a small container's."""
+    lead = cluster.lead
+    least = _TELLING_SHARE * lead.facts.get("owns", 0.0)
+    for each in cluster.findings:
+        is_another = each.sort is FindingKind.CONTAINER and each is not lead
+        if (
+            lead.sort is not FindingKind.HOLDER
+            or not is_another
+            or (each.facts.get("owns", 0.0) >= least)
+        ):
+            yield each
 
 
 def end_of(cluster: Cluster, cause: Cause | None) -> float | None:
@@ -119,7 +137,7 @@ def _origin(
     if own_frame(cluster.lead.stack[:1]) is not None or where is None:
         return Origin.YOURS if where is not None else (holder.origin if holder else Origin.LIBRARY)
     inner = next(iter(cluster.lead.stack), None)
-    if cluster.lead.sort is FindingKind.CONTAINER or inner is None:
+    if cluster.lead.sort in (FindingKind.CONTAINER, FindingKind.HOLDER) or inner is None:
         return Origin.YOURS
     return inner.origin if inner.origin is not Origin.INTERPRETER else Origin.YOURS
 
@@ -186,6 +204,7 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             rate=Rate(size / calls),
             stacks=stacks,
         )
+    yield from _dominated(cluster)
     if lead.sort is FindingKind.LOST:
         yield message(
             "attribution.lost",
@@ -237,6 +256,24 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
                 "{instrument} finds it too",
                 instrument=other.instrument,
             )
+
+
+def _dominated(cluster: Cluster) -> Iterator[Text]:
+    """Of a holder: which part of the new objects it retains, and what else would be suspect."""
+    if cluster.lead.sort is not FindingKind.HOLDER:
+        return
+    yield message(
+        "attribution.dominates",
+        "retains {share:.0%} of the bytes of all new objects: freed with it, and by nothing else",
+        share=cluster.lead.facts.get("owns", 0.0),
+    )
+    for each in cluster.details[:_MOST_DETAILS]:
+        yield message(
+            "attribution.detail",
+            "part of it: {rate}, {what}",
+            rate=Rate(each.bytes_per_call),
+            what=_title(each, None, each.where),
+        )
 
 
 def _evidence_of_cycle(cluster: Cluster) -> Iterator[Text]:
@@ -313,6 +350,8 @@ def _noun(lead: Finding, n: int) -> Message:
         return plural_message("attribution.items", "item", "items", n)
     if lead.sort is FindingKind.LOST:
         return plural_message("attribution.lost-references", "reference", "references", n)
+    if lead.sort is FindingKind.HOLDER:
+        return plural_message("attribution.objects", "object", "objects", n)
     if lead.sort is FindingKind.GRAPH:
         return plural_message(
             "attribution.graph-nodes",

@@ -46,6 +46,7 @@ from leakhunt.reporting.charts.style import (
     named,
     plain,
     png,
+    stack,
     svg,
     svg_element,
 )
@@ -66,6 +67,7 @@ _UNITS = {ELAPSED: mark("requests/s"), FAILURES: mark("of 100")}
 _PANEL_INCHES = 2.5
 # Every curve has its label beside the panel.
 _INCHES_PER_LABEL = 0.24
+_TITLE_INCHES = 0.1
 _MOST_PANEL_INCHES = 12.0
 # The still picture of a page, which also carries all curves as data.
 _POINTS_IN_A_PAGE = 600
@@ -95,7 +97,7 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
     names = shown or [RSS]
     labels = _INCHES_PER_LABEL * len(report.entries)
     height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, height))
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, report, name, most, is_first=axes is panels[0])
@@ -107,7 +109,8 @@ def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
         )
     panels[-1].set_xlabel(label)
     title_of_all = tr(_TITLES[work_of(report)], title=named(str(report.title)))
-    figure.suptitle(title_of_all, fontsize=12, weight="bold")
+    figure.suptitle(title_of_all, fontsize=12, weight="bold", y=1.0 - _TITLE_INCHES / height)
+    stack(figure, list(panels))
     return figure
 
 

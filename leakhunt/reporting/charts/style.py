@@ -36,6 +36,15 @@ SMALL = 9.5
 # Labels in the margin stand at least this share of the panel's height apart.
 _LABEL_SPACING = 0.1
 _LONGEST = 44
+# Where labels in the margin begin, in widths of the panel.
+_MARGIN = 1.02
+# Room around stacked panels: for ticks and units, for titles, and for what leads to a label.
+_LEFT_INCHES = 0.95
+_TOP_INCHES = 0.65
+_BOTTOM_INCHES = 0.6
+_BETWEEN_INCHES = 0.5
+_LEADER_INCHES = 0.2
+_LEAST_RIGHT = 0.4
 _PNG_DOTS_PER_INCH = 150
 # Where the first font lacks a character, the next one is asked; installed ones only.
 _FONTS = (
@@ -93,11 +102,11 @@ def fonts(installed: Collection[str]) -> list[str]:
 
 def _saved(draw: Callable[[], Figure], kind: str) -> bytes:
     with _styled():
-        figure = draw()
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
         stream = io.BytesIO()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            figure = draw()
             figure.savefig(stream, format=kind, dpi=_PNG_DOTS_PER_INCH, metadata=metadata)
         # An SVG leaves its glyphs to the reader's fonts; a PNG would show boxes without a word.
         if kind == "png" and any("missing from font" in str(each.message) for each in caught):
@@ -153,7 +162,7 @@ def label_in_margin(axes: Axes, labels: Sequence[Label]) -> None:
         axes.annotate(
             label.text,
             xy=label.point,
-            xytext=(1.02, placed[index]),
+            xytext=(_MARGIN, placed[index]),
             textcoords=axes.transAxes,
             color=label.colour,
             va="center",
@@ -170,6 +179,29 @@ def label_in_margin(axes: Axes, labels: Sequence[Label]) -> None:
                 "relpos": (0, 0.5),
             },
         )
+
+
+def stack(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Give each of the `panels`, which stand below one another, its room.
+
+    Their labels in the margin are measured, nothing else: matplotlib's own constrained layout
+    takes as long as the drawing.
+    """
+    from matplotlib.text import Text
+
+    width, height = figure.get_size_inches()
+    labels = [text for axes in panels for text in axes.texts if text.get_position()[0] == _MARGIN]
+    # As plain texts: an annotation reaches to the point that its line leads to.
+    margin = max((Text.get_window_extent(each).width for each in labels), default=0.0)
+    each = (height - _TOP_INCHES - _BOTTOM_INCHES + _BETWEEN_INCHES) / len(panels)
+    right = 1.0 - (margin / figure.dpi + _LEADER_INCHES) / width
+    figure.subplots_adjust(
+        left=_LEFT_INCHES / width,
+        right=max(right, _LEAST_RIGHT),
+        top=1.0 - _TOP_INCHES / height,
+        bottom=_BOTTOM_INCHES / height,
+        hspace=_BETWEEN_INCHES / (each - _BETWEEN_INCHES),
+    )
 
 
 def spread_out(places: Sequence[float], spacing: float) -> list[float]:

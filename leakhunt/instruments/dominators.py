@@ -1,0 +1,362 @@
+"""What would be freed if an object were gone: the dominator tree of all objects, by rustworkx.
+
+Nodes are the objects that the collector tracks, from the roots down, the shortest paths first. What
+it does not track (texts, arrays, numbers) has no node: it counts to the object that owns it, or to
+the nearest one that owns all of its owners. Nothing that a class of the user's defines is called.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leakhunt.instruments.containers import MANAGED_DICT
+from leakhunt.instruments.object_facts import (
+    buffers,
+    has_buffers,
+    has_hidden_referents,
+    hidden_referents,
+)
+from leakhunt.instruments.reference_chains import own_frames, roots
+
+# The node above all roots.
+TOP = 0
+# Edges that are handed to rustworkx together: tuples of all of them would take more than the graph.
+_TOGETHER = 50_000
+# What is owned by two objects is everybody's if no common owner is found in so many steps.
+_MOST_STEPS = 2_000
+# References to a leaf that only one object owns: that object's, and three of ours.
+_ALONE = 4
+_GC_HEAD_BYTES = 16
+_POINTER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Dominators:
+    """The dominator tree. All by the number of the node; `TOP` is the node above all roots.
+
+    `objects` are the objects (None at `TOP`); `found_from` is the node through which the shortest
+    path from a root came, `above` the immediate dominator. `order` has each node after the one
+    above it. `own` are the bytes of an object with what hangs on it and is not tracked; `native`
+    those of them that Python did not allocate.
+    """
+
+    objects: Sequence[Any]
+    found_from: Sequence[int]
+    above: Sequence[int]
+    order: Sequence[int]
+    own: Sequence[int]
+    native: Sequence[int]
+
+    def sums(self, values: Sequence[int]) -> array[int]:
+        """Of each node, the values of all that would be freed with it, its own included."""
+        total = array("q", values)
+        for node in reversed(self.order):
+            if node != TOP:
+                total[self.above[node]] += total[node]
+        return total
+
+    def chain(self, node: int) -> list[Any]:
+        """The shortest path from a root down to an object."""
+        links = []
+        while node != TOP:
+            links.append(self.objects[node])
+            node = self.found_from[node]
+        return links[::-1]
+
+    def below(self) -> list[list[int]]:
+        """The nodes right below each."""
+        return children_of(self.above)
+
+
+def children_of(above: Sequence[int]) -> list[list[int]]:
+    """Of each node those right below it; nodes without any share one list."""
+    nothing: list[int] = []
+    below = [nothing] * len(above)
+    for node, parent in enumerate(above):
+        if node != TOP:
+            if below[parent] is nothing:
+                below[parent] = []
+            below[parent].append(node)
+    return below
+
+
+def dominators(state: Any, without: Iterable[Any] = ()) -> Dominators:
+    """The dominator tree of this process; `state` is a root, `without` and our frames are not.
+
+    Raises:
+        ImportError: rustworkx is not installed.
+    """
+    import rustworkx
+
+    collects = gc.isenabled()
+    gc.disable()  # it would go through the heap again and again, for tuples of ours
+    try:
+        graph = rustworkx.PyDiGraph()
+        walk = _Walk(graph, state, without)
+        found = rustworkx.immediate_dominators(graph, TOP)
+        del graph, walk.graph
+        above = array("I", bytes(4 * len(walk.objects)))
+        for node, parent in found.items():
+            above[node] = parent
+        del found
+        order = _from_the_top(above)
+        owned = _Owned(above, order, walk.numbers)
+        for node, each in enumerate(walk.objects):
+            if node != TOP:
+                owned.add(node, each)
+        own, native = owned.told()
+        return Dominators(walk.objects, walk.found_from, above, order, own, native)
+    finally:
+        if collects:
+            gc.enable()
+
+
+class _Walk:
+    """All objects that are tracked, from the roots on, with their edges in the graph."""
+
+    def __init__(self, graph: Any, state: Any, without: Iterable[Any]) -> None:
+        self.graph = graph
+        self.objects: list[Any] = [None]
+        self.found_from = array("I", [TOP])
+        self.numbers: dict[int, int] = {}
+        self._edges: list[tuple[int, int]] = []
+        self._without = {id(each) for each in (*without, *own_frames())}
+        self._next = 1
+        for each in roots(state):
+            self._start_at(each)
+        self._follow()
+        self._hand_over()  # what is waiting would be among the rest
+        self._rest()
+        self._hand_over()
+
+    def _start_at(self, each: Any) -> None:
+        if id(each) not in self.numbers and id(each) not in self._without:
+            self._edges.append((TOP, self._number(each, TOP)))
+
+    def _number(self, each: Any, found_from: int) -> int:
+        number = len(self.objects)
+        self.numbers[id(each)] = number
+        self.objects.append(each)
+        self.found_from.append(found_from)
+        return number
+
+    def _follow(self) -> None:
+        """Follow what was found and not followed yet."""
+        numbers, edges, without = self.numbers, self._edges, self._without
+        way_of = _Ways().__getitem__
+        while self._next < len(self.objects):
+            node = self._next
+            self._next += 1
+            known = {node}
+            found = _reached(self.objects[node], way_of(type(self.objects[node])))
+            for below in found:
+                number = numbers.get(id(below))
+                if number is None:
+                    if id(below) in without:
+                        continue
+                    if not gc.is_tracked(below):
+                        if way_of(type(below)) & _HIDES:
+                            found += hidden_referents(below)  # which this loop comes to as well
+                        continue
+                    number = self._number(below, node)
+                if number not in known:
+                    known.add(number)
+                    edges.append((node, number))
+            if len(edges) > _TOGETHER:
+                self._hand_over()
+
+    def _rest(self) -> None:
+        """What only C code holds: first what no other such object refers to, then cycles."""
+        # Without a comprehension, whose own objects would refer to ours.
+        held: set[int] = set()
+        rest: list[Any] = []
+        own = [self, vars(self), *vars(self).values(), held, rest]
+        ours = self._without.union(map(id, own))
+        ours |= {id(own), id(ours)}
+        for each in gc.get_objects():
+            if id(each) not in self.numbers and id(each) not in ours:
+                rest.append(each)
+        for each in rest:
+            for below in gc.get_referents(each):
+                if below is not each:
+                    held.add(id(below))
+        for each in rest:
+            if id(each) not in held:
+                self._start_at(each)
+        self._follow()
+        for each in rest:
+            self._start_at(each)
+            self._follow()
+
+    def _hand_over(self) -> None:
+        self.graph.add_nodes_from([None] * (len(self.objects) - self.graph.num_nodes()))
+        self.graph.add_edges_from_no_data(self._edges)
+        self._edges.clear()
+
+
+def _reached(each: Any, way: int) -> list[Any]:
+    """What an object refers to; a running frame says so by its variables only."""
+    if type(each) is types.FrameType:
+        above = (each.f_back,) if each.f_back is not None else ()
+        return [*gc.get_referents(each), *each.f_locals.values(), *above]
+    found = gc.get_referents(each)
+    return found + hidden_referents(each) if way & _HIDES else found
+
+
+def _from_the_top(above: Sequence[int]) -> array[int]:
+    below = children_of(above)
+    order = array("I", [TOP])
+    for node in order:  # it grows on the way
+        order.extend(below[node])
+    return order
+
+
+class _Owned:
+    """Bytes by node: of each object itself, and of what is not tracked and hangs on it."""
+
+    def __init__(
+        self, above: Sequence[int], order: Sequence[int], numbers: Mapping[int, int]
+    ) -> None:
+        self._above = above
+        self._numbers = numbers
+        self._depth = array("I", bytes(4 * len(above)))
+        for node in order:
+            if node != TOP:
+                self._depth[node] = self._depth[above[node]] + 1
+        self._bytes = array("q", bytes(8 * len(above)))
+        self._native = array("q", bytes(8 * len(above)))
+        # Of what more than one may own, by its address: who owns them all, and the size.
+        self._owner: dict[int, int] = {}
+        self._size: dict[int, int] = {}
+        self._buffers: dict[tuple[str, int], tuple[int, int]] = {}
+        self._way_of = _Ways().__getitem__
+
+    def add(self, node: int, each: Any) -> None:
+        """Count an object, and what hangs on it."""
+        way = self._way_of(type(each))
+        found = gc.get_referents(each)
+        self._bytes[node] += _size_of(each, way)
+        if way & _MANAGED:
+            self._bytes[node] += _POINTER_BYTES * (2 + len(found))
+        if way & _BUFFERS:
+            self._buffers_of(each, node)
+        self._leaves(found, node, is_shared=False)
+        if way & _HIDES:
+            self._leaves(hidden_referents(each), node, is_shared=True)
+
+    def told(self) -> tuple[array[int], array[int]]:
+        """The bytes of each node, and those of them that Python did not allocate."""
+        for name, owner in self._owner.items():
+            self._bytes[owner] += self._size[name]
+        for owner, size in self._buffers.values():
+            self._bytes[owner] += size
+            self._native[owner] += size
+        return self._bytes, self._native
+
+    def _leaves(self, found: list[Any], node: int, *, is_shared: bool) -> None:
+        for below in found:
+            name = id(below)
+            if name in self._numbers:
+                continue
+            way = self._way_of(type(below))
+            owner: int | None = node
+            if not is_shared and sys.getrefcount(below) <= _ALONE:
+                self._bytes[node] += _size_of(below, way)
+                is_alone = True
+            elif way & _SMALL:
+                continue
+            else:
+                owner = self._shared(name, below, way, node)
+                is_alone = False
+            if owner is None:
+                continue
+            if way & _BUFFERS:
+                self._buffers_of(below, owner)
+            if way & _INSIDE:
+                self._leaves(_inside(below), owner, is_shared=not is_alone)
+
+    def _shared(self, name: int, each: Any, way: int, node: int) -> int | None:
+        """Who owns a leaf now that `node` owns it too; None: the same as before."""
+        before = self._owner.get(name)
+        if before is None:
+            self._size[name] = _size_of(each, way)
+            self._owner[name] = node
+            return node
+        if before in (node, TOP):
+            return None
+        owner = self._common(before, node)
+        if owner == before:
+            return None
+        self._owner[name] = owner
+        return owner
+
+    def _buffers_of(self, each: Any, node: int) -> None:
+        for name, size in buffers(each):
+            before = self._buffers.get(name)
+            owner = node if before is None else self._common(before[0], node)
+            self._buffers[name] = owner, size
+
+    def _common(self, one: int, other: int) -> int:
+        """The nearest node that dominates both."""
+        above, depth = self._above, self._depth
+        for _ in range(_MOST_STEPS):
+            if one == other:
+                return one
+            if depth[one] < depth[other]:
+                one, other = other, one
+            one = above[one]
+        return TOP
+
+
+def _inside(leaf: Any) -> list[Any]:
+    """What hangs on something that is not tracked."""
+    kind = type(leaf)
+    if kind is tuple or kind is dict:
+        return gc.get_referents(leaf)
+    if kind is types.CodeType:
+        return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
+    return hidden_referents(leaf)
+
+
+# What there is to know of a type: whether its size is told by C code; whether its objects have
+# memory of their own beside it, something inside, something that they do not tell the collector;
+# whether they are too small to ask who owns them together; whether their attributes need no dict,
+# and are in no size.
+_PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED = 1, 2, 4, 8, 16, 32
+
+
+class _Ways(dict[type, int]):
+    """What there is to know of a type, found once."""
+
+    def __missing__(self, kind: type) -> int:
+        hides = _HIDES | _INSIDE if has_hidden_referents(kind) else 0
+        found = (
+            (_PLAIN if _tells_its_size(kind) else 0)
+            | (_BUFFERS if has_buffers(kind) else 0)
+            | (_INSIDE if kind in (tuple, dict, types.CodeType) else hides)
+            | (_MANAGED if kind.__flags__ & MANAGED_DICT else 0)
+            | (_SMALL if kind is int or kind is float else 0)
+            | hides
+        )
+        self[kind] = found
+        return found
+
+
+def _size_of(each: Any, way: int) -> int:
+    """As sys.getsizeof() says, but without a call of what a class of the user's defines."""
+    try:
+        return sys.getsizeof(each) if way & _PLAIN else object.__sizeof__(each) + _GC_HEAD_BYTES
+    except Exception:  # a C class may refuse, of an object that is not ready
+        return 0
+
+
+def _tells_its_size(kind: type) -> bool:
+    """Whether C code says how large its objects are."""
+    found = next(vars(base)["__sizeof__"] for base in kind.__mro__ if "__sizeof__" in vars(base))
+    return type(found) in (types.MethodDescriptorType, types.WrapperDescriptorType)

@@ -1,0 +1,252 @@
+"""Which objects would free what is new if they were gone: holders, by the dominator tree.
+
+New are the objects that were not there at the first mark and are at the last. A holder was there
+before, and owns at least a part of what is new: not two owners of the same, but the one above both.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+import types
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from leakhunt.instruments import InstrumentedRun
+from leakhunt.instruments.containers import object_traceback
+from leakhunt.instruments.dominators import TOP, Dominators, dominators
+from leakhunt.instruments.reference_chains import (
+    are_attributes,
+    owner_file,
+    path_of,
+    type_name,
+    type_name_of,
+)
+from leakhunt.model.attribution import Finding, FindingKind
+
+# A holder of less than this part of what is new is none; its parent is not it if one below it owns
+# so much of it.
+_LEAST_SHARE = 0.05
+_NEARLY_ALL = 0.8
+# Objects of which it is asked where they were allocated.
+_MOST_PLACED = 40_000
+# Types of what is held that are named.
+_TYPES_NAMED = 3
+# The keys of the sites that a traceback is of.
+Sites = Callable[[tracemalloc.Traceback], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The holders that were found, and which part of what is new the growing containers own."""
+
+    findings: tuple[Finding, ...]
+    shares: Mapping[int, float]
+
+
+class GrowingHolders:
+    """Remembers at each mark which objects there are, and says at the end who owns the new ones."""
+
+    def __init__(self, run: InstrumentedRun) -> None:
+        self._run = run
+        self._calls: list[int] = []
+        self._names: list[array[int]] = []
+        self._keys: dict[int, tuple[str, ...]] = {}
+
+    @property
+    def own(self) -> tuple[Any, ...]:
+        """Our own containers, which grow with every mark."""
+        return self._calls, self._names, self._keys
+
+    def mark(self, calls: int, objects: Sequence[Any]) -> None:
+        """Remember which objects there are."""
+        self._calls.append(calls)
+        self._names.append(array("Q", map(id, objects)))
+
+    def place(self, sites: Sites) -> None:
+        """Ask where the newest objects, and what hangs on them, were allocated."""
+        newest = self._since(-2)
+        placed = [each for each in gc.get_objects() if id(each) in newest][-_MOST_PLACED:]
+        for each in placed:
+            leaves = (below for below in gc.get_referents(each) if not gc.is_tracked(below))
+            traces = {object_traceback(one) for one in (each, *leaves)} - {None}
+            if keys := {key for trace in traces if trace is not None for key in sites(trace)}:
+                self._keys[id(each)] = tuple(keys)
+
+    def found(self, lengths: Mapping[int, Sequence[int]], without: Iterable[Any] = ()) -> Owned:
+        """The holders; `lengths` are those of the containers that grow, at each mark, by id.
+
+        `without` are objects of the instrument's own.
+
+        Raises:
+            ImportError: rustworkx is not installed.
+        """
+        born = self._born()
+        if not born and not lengths:
+            return Owned((), {})
+        tree = dominators(self._run.state, (self, vars(self), *self.own, *self._names, *without))
+        growth = _Growth(tree, born, lengths)
+        shares = {
+            id(each): growth.sums[node] / max(growth.total, 1)
+            for node, each in enumerate(tree.objects)
+            if id(each) in lengths
+        }
+        findings = tuple(self._finding(growth, node) for node in growth.holders())
+        return Owned(findings, shares)
+
+    def _since(self, mark: int) -> set[int]:
+        """The objects of the last mark that were not there at that one."""
+        if len(self._names) < 2:
+            return set()
+        return set(self._names[-1]).difference(self._names[mark])
+
+    def _born(self) -> dict[int, int]:
+        """Since which mark they are there, of the new objects."""
+        new = self._since(0)
+        born = dict.fromkeys(new, len(self._names) - 1)
+        for mark in range(len(self._names) - 2, 0, -1):
+            new &= set(self._names[mark])
+            born |= dict.fromkeys(new, mark)
+        return born
+
+    def _finding(self, growth: _Growth, node: int) -> Finding:
+        tree = growth.tree
+        links = tree.chain(node)
+        if len(links) > 1 and are_attributes(links[-2], links[-1]):
+            links = links[:-1]
+        grown = growth.below(node)
+        state = self._run.state
+        keys = (self._keys.get(id(tree.objects[each]), ()) for each, _ in grown.new)
+        facts: dict[str, Any] = {
+            "owns": round(growth.sums[node] / max(growth.total, 1), 4),
+            "native_growth": sum(tree.native[each] for each, _ in grown.new),
+            "types": dict(grown.types.most_common(2 * _TYPES_NAMED)),
+        }
+        if (owner := owner_file(links)) is not None:
+            facts["held_by"] = self._run.places.origin(owner)
+        return Finding(
+            instrument=self._run.instrument,
+            sort=FindingKind.HOLDER,
+            what=type_name(links[-1]),
+            calls=tuple(self._calls),
+            counts=grown.counts,
+            sizes=grown.sizes,
+            chain=(path_of(links, state), type_name(links[-1]), *growth.held(node)),
+            keeps=tuple(dict.fromkeys(key for each in keys for key in each)),
+            facts=facts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """What is new below a holder: nodes with their marks; counts and bytes at each mark."""
+
+    new: Sequence[tuple[int, int]]
+    counts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    types: Counter[str]
+
+
+class _Growth:
+    """What is new, in the dominator tree."""
+
+    def __init__(
+        self, tree: Dominators, born: Mapping[int, int], lengths: Mapping[int, Sequence[int]]
+    ) -> None:
+        self.tree = tree
+        self._marks = 1 + max(born.values(), default=0)
+        self._marks = max(self._marks, *map(len, lengths.values()), 1)
+        self._since = array("B", bytes(len(tree.objects)))  # 0: not new
+        self._lengths: dict[int, Sequence[int]] = {}
+        weights = array("q", bytes(8 * len(tree.objects)))
+        for node, each in enumerate(tree.objects):
+            mark = born.get(id(each))
+            if mark is not None:
+                self._since[node] = mark
+                weights[node] = tree.own[node]
+            elif id(each) in lengths:
+                course = self._lengths[node] = lengths[id(each)]
+                weights[node] = tree.own[node] * (course[-1] - course[0]) // max(course[-1], 1)
+        self.sums = tree.sums(weights)
+        self.total = self.sums[TOP]
+        self._below = tree.below()
+
+    def holders(self) -> Iterator[int]:
+        """The nearest that own (nearly) all of what another owns; no two of the same."""
+        waiting = [TOP]
+        while waiting:
+            node = waiting.pop()
+            large = [each for each in self._below[node] if self._is_large(each)]
+            owned = sum(self.sums[each] for each in large)
+            largest = max((self.sums[each] for each in large), default=0)
+            is_names = self._is_names(node)
+            if largest >= _NEARLY_ALL * self.sums[node] or (
+                is_names and owned >= _NEARLY_ALL * self.sums[node]
+            ):
+                waiting += large
+            elif node != TOP and not _is_everybodys(self.tree.objects[node]):
+                yield node
+            else:
+                waiting += large
+
+    def _is_large(self, node: int) -> bool:
+        return not self._since[node] and self.sums[node] >= max(_LEAST_SHARE * self.total, 1)
+
+    def _is_names(self, node: int) -> bool:
+        """Whether what it refers to are attributes or variables, and no items of one thing."""
+        if node == TOP:
+            return True
+        each, parent = self.tree.objects[node], self.tree.objects[self.tree.found_from[node]]
+        if type(each) is dict:
+            return "__builtins__" in each or (parent is not None and are_attributes(parent, each))
+        return not issubclass(type(each), list | tuple | set | frozenset | dict)
+
+    def below(self, holder: int) -> _Below:
+        """What is new below a holder."""
+        marks = self._marks
+        new: list[tuple[int, int]] = []
+        counts, sizes = [0] * marks, [0] * marks
+        kinds: Counter[type] = Counter()
+        waiting = [holder]
+        while waiting:
+            node = waiting.pop()
+            waiting += self._below[node]
+            if since := self._since[node]:
+                new.append((node, since))
+                counts[since] += 1
+                sizes[since] += self.tree.own[node]
+                kinds[type(self.tree.objects[node])] += 1
+            elif node in self._lengths:
+                course = self._lengths[node]
+                each = self.tree.own[node] // max(course[-1], 1)
+                for mark in range(1, len(course)):
+                    sizes[mark] += each * (course[mark] - course[mark - 1])
+                    # What is tracked is counted itself.
+                    counts[mark] += (course[mark] - course[mark - 1]) * (not self._below[node])
+        names: Counter[str] = Counter()
+        for kind, number in kinds.items():
+            names[type_name_of(kind)] += number
+        return _Below(new, tuple(accumulate(counts)), tuple(accumulate(sizes)), names)
+
+    def held(self, holder: int) -> tuple[str, ...]:
+        """The types of what is right below it, those that own most first."""
+        owned: Counter[str] = Counter()
+        waiting = [holder]
+        while waiting:  # through what is old, down to what is new
+            for node in self._below[waiting.pop()]:
+                if self._since[node]:
+                    owned[type_name(self.tree.objects[node])] += self.sums[node]
+                elif self.sums[node]:
+                    waiting.append(node)
+        named = [name for name, _ in owned.most_common(_TYPES_NAMED)]
+        return (" | ".join(named),) if named else ()
+
+
+def _is_everybodys(each: Any) -> bool:
+    """Modules, classes, threads and frames hold what others made."""
+    kinds = types.ModuleType | type | types.FrameType | types.FunctionType
+    return issubclass(type(each), kinds) or (type(each) is dict and "__builtins__" in each)

@@ -1,0 +1,117 @@
+"""One holder of nearly all of the growth comes before what it dominates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from made_findings import KIB, attributed, finding
+
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Origin
+from leakhunt.model.run import Run
+
+PLACES = [
+    Frame("made.py", line, f"make_{line}", f"made.append({line})", Origin.YOURS)
+    for line in (11, 22, 33)
+]
+
+
+def site(number: int, size: float = 1.3 * KIB) -> Finding:
+    return finding(size=size, key=str(number), what="Python", stack=(PLACES[number],))
+
+
+def holder(**more: Any) -> Finding:
+    told: dict[str, Any] = {
+        "sort": FindingKind.HOLDER,
+        "what": "Session",
+        "chain": ("made.APP.session", "Session", "Order | Line"),
+        "keeps": ("0", "1", "2"),
+        "stack": (),
+        "facts": {"owns": 0.95, "native_growth": 0, "held_by": "yours"},
+    }
+    return finding(12, 300, **told | more)
+
+
+def container(name: str, keeps: tuple[str, ...], owns: float, **facts: Any) -> Finding:
+    return finding(
+        size=0,
+        sort=FindingKind.CONTAINER,
+        what="dict",
+        keeps=keeps,
+        chain=(name, "dict", "Order"),
+        stack=(),
+        facts={"owns": owns, **facts},
+    )
+
+
+def test_one_holder_of_sites_from_many_lines_is_the_one_suspect(leaking_objects: Run) -> None:
+    sites = [site(number) for number in range(3)]
+    alone = attributed(leaking_objects, *sites)
+    assert len(alone.suspects) == 3
+    told = attributed(leaking_objects, *sites, holder())
+    (suspect,) = told.suspects
+    assert suspect.chain[0] == "made.APP.session"
+    assert suspect.share == pytest.approx(0.97, abs=0.02)
+    assert suspect.origin is Origin.YOURS
+    evidence = [str(line) for line in suspect.evidence]
+    assert any("exactly 12 more objects per call" in line for line in evidence)
+    assert any("retains 95% of the bytes of all new objects" in line for line in evidence)
+    assert sum("part of it: 1.30 KiB/call, make_" in line for line in evidence) == 3
+    assert told.explained == pytest.approx(alone.explained)
+
+
+def test_containers_that_share_their_items_are_details_of_who_has_them_all(
+    leaking_objects: Run,
+) -> None:
+    sites = [site(number) for number in range(3)]
+    states = container("made.APP.session.states", ("0", "1", "2"), 0.05)
+    (suspect,) = attributed(leaking_objects, *sites, states, holder()).suspects
+    assert suspect.chain[0] == "made.APP.session"
+    assert suspect.cause is None  # a dict without a bound is not what it is about
+    assert any("made.APP.session.states" in str(line) for line in suspect.evidence)
+
+
+def test_a_container_that_owns_as_much_is_the_better_name(leaking_objects: Run) -> None:
+    sites = [site(number) for number in range(3)]
+    whole = container("made.APP.session.states", ("0", "1", "2"), 0.9)
+    first, *_ = attributed(leaking_objects, *sites, whole, holder()).suspects
+    assert first.chain[0] == "made.APP.session.states"
+    assert first.cause is not None and first.cause.id == "unbounded-dict"
+
+
+def test_a_bounded_cache_does_not_get_lost_in_a_holder_without_an_end(
+    leaking_objects: Run,
+) -> None:
+    sites = [site(number) for number in range(3)]
+    bounded = container("made.APP.session.cache", ("0", "1", "2"), 0.1, most_items=100_000)
+    told = attributed(leaking_objects, *sites, bounded, holder())
+    assert told.suspects[0].chain[0] == "made.APP.session.cache"
+    assert told.bounded
+
+
+def test_a_holder_of_a_part_changes_nothing(leaking_objects: Run) -> None:
+    sites = [site(number) for number in range(3)]
+    before = attributed(leaking_objects, *sites)
+    after = attributed(leaking_objects, *sites, holder(keeps=("0", "1")))
+    assert after.suspects == before.suspects
+
+
+def test_what_the_holder_does_not_dominate_stays_a_suspect(leaking_objects: Run) -> None:
+    sites = [site(0, 3.4 * KIB), site(1, 0.3 * KIB)]
+    first, other = attributed(leaking_objects, *sites, holder(keeps=("0",))).suspects
+    assert first.chain[0] == "made.APP.session"
+    assert other.where == PLACES[1]
+
+
+def test_tensors_count_with_the_holder_though_no_site_is_theirs(leaking_objects: Run) -> None:
+    calls = holder().calls[-1] - holder().calls[0]
+    held = holder(facts={"owns": 1.0, "native_growth": 3 * KIB * calls})
+    first, *_ = attributed(leaking_objects, site(0, 0.5 * KIB), held).suspects
+    assert first.bytes_per_call == pytest.approx(3.5 * KIB)
+
+
+def test_without_sites_the_holders_sizes_count(leaking_objects: Run) -> None:
+    held = replace(holder(), sizes=tuple(4 * KIB * (call - 263) for call in holder().calls))
+    (suspect,) = attributed(leaking_objects, held).suspects
+    assert suspect.bytes_per_call == 4 * KIB
