@@ -173,10 +173,12 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
             their own.
         variants: those of the target that are measured; default: all.
         instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
-            ``objgraph``, ``cuda``, ``resources``, ``lines``; default: those that see what grows.
+            ``objgraph``, ``cuda``, ``resources``, ``lines``, ``garbage``; default: those that see
+            what grows, and ``garbage`` where much is left to the collector.
         remedies: tried before and after, interleaved: ``NAME=VALUE,...`` (environment),
             ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and those
-            that are installed, in ``result.report.allocators``), or the id of a known cause.
+            that are installed, in ``result.report.allocators``), ``gc:freeze`` (after setup),
+            ``gc:off``, ``gc:50000,20,20`` (the collector's thresholds), or the id of a known cause.
         pairs: of a remedy, so many pairs of runs; 2 or more.
         until_ceiling: verify a bounded cache by a run past its ceiling.
         flame: flame graphs of what stays are written too: ``flame.html``,
