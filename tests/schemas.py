@@ -73,6 +73,7 @@ CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
+    "Suspect.distribution",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {

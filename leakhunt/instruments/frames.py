@@ -25,6 +25,8 @@ _PACKAGES = ("/site-packages/", "/dist-packages/")
 _FROZEN = "<frozen"
 # How the sources of CPython are named in its debug information.
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
+# Those of its extension modules are named by the folder that it was built in.
+_BUILT_IN = sysconfig.get_config_var("abs_srcdir") or ""
 # The interpreter's own shared object, or its program.
 _INTERPRETER = "libpython"
 _PROGRAM = Path(sys.executable).resolve().name
@@ -98,6 +100,8 @@ class Places:
         name = shared_object.rpartition("/")[2]
         if file.startswith(_CPYTHON) or symbol.startswith(_BEFORE_MAIN):
             return None  # the interpreter's own loop, between two Python frames
+        if _BUILT_IN and file.startswith(f"{_BUILT_IN}/"):
+            return None
         if name and name.startswith((_INTERPRETER, _PROGRAM)):
             return None
         function = STRIPPED if symbol == UNKNOWN else symbol

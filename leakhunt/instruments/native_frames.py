@@ -58,7 +58,7 @@ class SharedObjects:
         """
         found = [""] * len(native)
         at = 0
-        stretches = groupby(self._objects(stack_id), key=lambda name: not has_lines(name))
+        stretches = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
         for is_plain, names in stretches:
             length = sum(1 for _ in takewhile(partial(_is_plain, is_plain), native[at:]))
             if is_plain:
@@ -69,7 +69,8 @@ class SharedObjects:
             at += length
         return found
 
-    def _objects(self, stack_id: int) -> Iterator[str]:
+    def along(self, stack_id: int) -> Iterator[str]:
+        """The object of each address of a native stack, the innermost first; empty: not known."""
         while 0 < stack_id <= len(self._frames):
             address, stack_id = self._frames[stack_id - 1]
             at = bisect_right(self._starts, address) - 1
@@ -109,6 +110,11 @@ def with_objects(
         else:
             found.append((frame, ""))
     return found
+
+
+def below_python(native: Sequence[NativeFrame]) -> Sequence[NativeFrame]:
+    """The frames of a native stack that the innermost frame of Python called."""
+    return list(takewhile(lambda frame: not frame[0].startswith(_EVALUATES), native))
 
 
 @cache

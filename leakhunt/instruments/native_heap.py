@@ -12,7 +12,7 @@ import shutil
 import sys
 import tracemalloc
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
+    below_python,
     shared_objects,
     with_objects,
 )
@@ -50,6 +51,10 @@ _MOST_STACKS = 40_000
 SUFFIX = ".memray.bin"
 # Where pymalloc gets its arenas, of which it tells the blocks.
 _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
+# And what else comes from there: the data stack of each thread and greenlet.
+_DATA_STACK = ("_PyObject_VirtualAlloc", "allocate_chunk", "push_chunk")
+# Its hooks stand innermost in some stacks.
+_OWN = "memray"
 _MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
 # File and line of each Python frame, the innermost first.
 _Lines = tuple[tuple[str, int], ...]
@@ -235,9 +240,7 @@ class BothHeaps:
             for record in records[:_MOST_STACKS]:
                 stack = tuple(record.hybrid_stack_trace())
                 lines = tuple(_lines(stack))
-                if any(function.startswith(_ARENAS) for function, _, _ in stack[:8]) or (
-                    lines and is_own(lines[0][0])
-                ):
+                if is_arena(stack) or (lines and is_own(lines[0][0])):
                     continue
                 name = memray.AllocatorType(record.allocator).name
                 site = found.setdefault((_heap(name), stack), _Site(lines))
@@ -255,16 +258,15 @@ class BothHeaps:
 
         Beside each, of which distribution the innermost of these shared objects is.
         """
-        unknown = any(_has_unknown(stack) for _, stack in sites)
-        objects = shared_objects(self._file(last)) if unknown else SharedObjects(())
+        objects = shared_objects(self._file(last)) if sites else SharedObjects(())
         told = {}
         for key, site in sites.items():
             _, stack = key
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
-            found = (distribution_of(name) for name in named if name)
-            owner = next((each for each in found if each is not None), ())
-            told[key] = self._places.hybrid(with_objects(stack, native, named)), " ".join(owner)
+            # What calls Python code is not what allocates there.
+            along = islice(objects.along(site.record.native_stack_id), len(below_python(native)))
+            told[key] = self._places.hybrid(with_objects(stack, native, named)), _owner(along)
         return told
 
 
@@ -298,14 +300,22 @@ def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
         yield file, line
 
 
+def is_arena(stack: Sequence[NativeFrame]) -> bool:
+    """Whether pymalloc gets memory for its blocks."""
+    inner = [function for function, _, _ in stack[:8]]
+    return any(each.startswith(_ARENAS) for each in inner) and not set(_DATA_STACK) & set(inner)
+
+
 def _heap(allocator: str) -> str:
     if allocator.startswith("PYMALLOC"):
         return _PYTHON
     return _MAPPING if allocator == "MMAP" else _MALLOC
 
 
-def _has_unknown(stack: Sequence[NativeFrame]) -> bool:
-    return any(file.startswith("<unknown") for _, file, _ in stack)
+def _owner(objects: Iterable[str]) -> str:
+    """Name and version of the distribution of the innermost shared object that is of one."""
+    found = (distribution_of(name) for name in objects if name)
+    return next((" ".join(each) for each in found if each is not None and each[0] != _OWN), "")
 
 
 def _added_up(amounts: Sequence[int]) -> tuple[int, ...]:

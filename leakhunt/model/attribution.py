@@ -6,6 +6,7 @@ them, beside the measured run, into `Suspect`s. Frozen, standard library only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -95,8 +96,20 @@ class Frame:
         return {"file": self.file, "line": self.line, "function": self.function}
 
 
+# How Rust's symbols spell what may not stand in one.
+_OF_RUST = {"$LT$": "<", "$GT$": ">", "$u20$": " ", "$RF$": "&", "$C$": ",", "..": "::"}
+_RUSTS_HASH = re.compile(r"::h[0-9a-f]{16}$")
+_RUSTS_METHOD = re.compile(r"_?<(?P<kind>.+?) as .+>(?P<method>::.+)")
+
+
 def plain_name(symbol: str) -> str:
-    """A C++ symbol without its types: ``dnnl::impl::utils::lru_cache_t::add``."""
+    """A C++ or Rust symbol without its types: ``dnnl::impl::utils::lru_cache_t::add``."""
+    symbol = _RUSTS_HASH.sub("", symbol)
+    if "$" in symbol:
+        for spelt, letter in _OF_RUST.items():
+            symbol = symbol.replace(spelt, letter)
+        if (found := _RUSTS_METHOD.fullmatch(symbol)) is not None:
+            symbol = found["kind"] + found["method"]
     text = symbol.partition(" [clone")[0].replace("(anonymous namespace)", "{anonymous}")
     letters, depth = [], 0
     for letter in text:
@@ -208,6 +221,17 @@ class Cycle:
 
 
 @dataclass(frozen=True, slots=True)
+class Installed:
+    """A distribution in the version that is installed, by its metadata."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """Who keeps memory, and how we know.
 
@@ -216,6 +240,7 @@ class Suspect:
     growth that the measured run saw (None where that is not known). `exact`: the blocks per call
     came to the same whole number in every stretch. `ceiling_bytes`: where a bounded cache is full.
     A `cycle` is kept until it is collected: then `share` is its part of all cyclic garbage.
+    `distribution` has the extension that allocates it or loses a reference to it.
     """
 
     fingerprint: str
@@ -235,6 +260,7 @@ class Suspect:
     evidence: tuple[Text, ...]
     instruments: tuple[Instrument, ...]
     cycle: Cycle | None = None
+    distribution: Installed | None = None
 
     def __post_init__(self) -> None:
         assert self.share is None or self.share <= MOST_SHARE, self.share

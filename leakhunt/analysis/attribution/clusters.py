@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, takewhile
+from itertools import dropwhile, pairwise, takewhile
 
 from leakhunt.analysis.attribution.known_causes import known_cause
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
@@ -28,9 +28,10 @@ MAPPING, PYTHON_HEAP = "mapping", "Python"
 _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
 _ALIKE = 1.01
+_OPERATOR_NEW = "operator new"
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
-    "operator new", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
+    _OPERATOR_NEW, "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
     "mmap", "_mm_malloc", "std::", "void std::", "c10::alloc_cpu", "c10::DefaultCPUAllocator",
     "dnnl::impl::malloc", "Xbyak::MmapAllocator",
 )  # fmt: skip
@@ -103,6 +104,12 @@ def holder_frame(stack: Sequence[Frame]) -> Frame | None:
         if frame.origin is Origin.LIBRARY and not frame.function.startswith(_ALLOCATORS):
             return named_frame(stack[at:])
     return None
+
+
+def past_operator_new(stack: Sequence[Frame]) -> Sequence[Frame]:
+    """The stack from what calls C++'s ``operator new``, if that is native code."""
+    rest = list(dropwhile(lambda frame: frame.function.startswith(_OPERATOR_NEW), stack))
+    return rest if rest and not rest[0].is_python else stack
 
 
 def named_frame(stack: Sequence[Frame]) -> Frame:

@@ -6,7 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from leakhunt.amounts import Amount, Rate
-from leakhunt.analysis.attribution.clusters import Cluster, holder_frame, named_frame, own_frame
+from leakhunt.analysis.attribution.clusters import (
+    Cluster,
+    holder_frame,
+    named_frame,
+    own_frame,
+    past_operator_new,
+)
 from leakhunt.analysis.attribution.garbage import closed_at, cycle_of
 from leakhunt.analysis.attribution.known_causes import (
     entries_per_call,
@@ -19,6 +25,7 @@ from leakhunt.model.attribution import (
     Finding,
     FindingKind,
     Frame,
+    Installed,
     Instrument,
     Origin,
     Suspect,
@@ -81,7 +88,14 @@ def suspect_of(
         evidence=tuple(told(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
         cycle=cycle_of(cluster.lead),
+        distribution=distribution_of(cluster.lead),
     )
+
+
+def distribution_of(finding: Finding) -> Installed | None:
+    """The distribution whose extension it is, which a finding has as ``name version``."""
+    name, _, version = str(finding.facts.get("distribution", "")).rpartition(" ")
+    return Installed(name, version) if name else None
 
 
 def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
@@ -179,7 +193,7 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
         return " -> ".join(lead.chain)
     if lead.stack:
         frame = frame_of(lead.stack, cause) if cause is not None else None
-        return _shortened(str(frame or named_frame(lead.stack)))
+        return _shortened(str(frame or named_frame(past_operator_new(lead.stack))))
     return word(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
 
 
@@ -213,11 +227,11 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             function=lead.stack[0].function,
             what=lead.what,
         )
-    if lead.facts.get("distribution"):
+    if (distribution := distribution_of(lead)) is not None:
         yield message(
             "attribution.distribution",
             "allocated by an extension of {distribution}",
-            distribution=lead.facts["distribution"],
+            distribution=str(distribution),
         )
     if lead.facts.get("native_bytes"):
         yield message(

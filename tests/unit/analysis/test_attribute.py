@@ -34,6 +34,7 @@ from leakhunt.model.attribution import (
     Finding,
     FindingKind,
     Frame,
+    Installed,
     Instrument,
     Origin,
     plain_name,
@@ -333,6 +334,24 @@ def test_a_fingerprint_outlives_other_lines_and_other_sizes(leaking: Run) -> Non
     assert one.fingerprint == other.fingerprint != third.fingerprint
 
 
+def test_a_suspect_is_named_after_what_calls_operator_new(leaking: Run) -> None:
+    new = Frame("libstdc++.so.6", 0, "operator new(unsigned long)", "", Origin.LIBRARY)
+    caller = Frame("catom.so", 0, "AtomDict_new", "", Origin.LIBRARY)
+    memray = Instrument.MEMRAY
+    suspect = suspect_of(leaking, finding(instrument=memray, stack=(new, caller, MINE)))
+    assert str(suspect.title).startswith("AtomDict_new (catom.so), from ")
+    alone = suspect_of(leaking, finding(instrument=memray, stack=(new, MINE)))
+    assert str(alone.title).startswith("operator new (libstdc++.so.6), from ")
+
+
+def test_an_extension_is_told_by_its_distribution(leaking: Run) -> None:
+    made = finding(instrument=Instrument.MEMRAY, facts={"distribution": "made-dist 2.3.post1"})
+    suspect = suspect_of(leaking, made)
+    assert suspect.distribution == Installed("made-dist", "2.3.post1")
+    assert "allocated by an extension of made-dist 2.3.post1" in map(str, suspect.evidence)
+    assert suspect_of(leaking, finding(instrument=Instrument.MEMRAY)).distribution is None
+
+
 def test_what_a_library_allocates_and_nobody_holds_is_the_librarys(leaking: Run) -> None:
     suspect = suspect_of(leaking, finding(instrument=Instrument.MEMRAY))
     assert suspect.origin is Origin.LIBRARY
@@ -518,6 +537,8 @@ def test_a_run_of_another_seed_attributes_nothing(leaking: Run) -> None:
         ("torch::(anonymous namespace)::conv(c10::Set)", "torch::{anonymous}::conv"),
         ("it::operator++() [clone .isra.0]", "it::operator++"),
         ("malloc", "malloc"),
+        ("_$LT$a..Of$LT$T$GT$$u20$as$u20$a..Init$GT$::new::h720db1ee1652ffd2", "a::Of::new"),
+        ("nh3::__pyfunction_clean::h0123456789abcdef", "nh3::__pyfunction_clean"),
     ],
 )
 def test_symbols_are_told_without_their_types(symbol: str, plain: str) -> None:

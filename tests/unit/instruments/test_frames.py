@@ -48,3 +48,12 @@ def test_native_frames_are_a_librarys_and_the_interpreters_loop_is_left_out() ->
     assert frozen is not None and frozen.origin is Origin.INTERPRETER
     own_file = sys.modules["leakhunt.storage.run_file"].__file__
     assert places.frame(str(own_file), 1, "append") is None
+
+
+def test_the_interpreters_extension_modules_are_told_by_where_it_was_built() -> None:
+    built = sysconfig.get_config_var("abs_srcdir")
+    places = Places(__file__)
+    assert places.frame(f"{built}/Modules/_datetimemodule.c", 1129, "new_delta_ex") is None
+    library = places.frame("/project/Modules/timezone.c", 74, "FixedOffset_utcoffset")
+    assert library is not None
+    assert (library.file, library.origin) == ("timezone.c", Origin.LIBRARY)

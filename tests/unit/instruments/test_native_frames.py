@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from leakhunt.instruments.frames import Places
 from leakhunt.instruments.native_frames import (
     UNKNOWN,
     SharedObjects,
+    below_python,
     has_lines,
     shared_objects,
     with_objects,
 )
+from leakhunt.instruments.native_heap import is_arena
 from leakhunt.model.attribution import STRIPPED, Origin
 
 SOURCE = """
@@ -42,8 +45,11 @@ def built(folder: Path, *options: str) -> Path:
     return library
 
 
-def traced(library: Path, capture: Path) -> list[str]:
-    """The frames of what the library allocates, as attribution has them."""
+def traced(library: Path, capture: Path) -> tuple[list[str], list[str]]:
+    """The frames of what the library allocates, as attribution has them.
+
+    And the shared object of each address below Python's frames.
+    """
     import memray
 
     keeps = ctypes.CDLL(str(library)).keeps
@@ -59,9 +65,11 @@ def traced(library: Path, capture: Path) -> list[str]:
         records = reader.get_leaked_allocation_records(merge_threads=True)
         (record,) = (each for each in records if each.size == 7 * 12_345)
         native = record.native_stack_trace()
-        objects = shared_objects(capture).of_stack(record.native_stack_id, native)
+        told = shared_objects(capture)
+        objects = told.of_stack(record.native_stack_id, native)
         stack = with_objects(record.hybrid_stack_trace(), native, objects)
-    return [str(frame) for frame in Places(__file__).hybrid(stack)]
+        along = islice(told.along(record.native_stack_id), len(below_python(native)))
+    return [str(frame) for frame in Places(__file__).hybrid(stack)], list(along)
 
 
 @pytest.mark.parametrize("options", [("-s",), (), ("-g",)], ids=["stripped", "symbols", "lines"])
@@ -71,13 +79,15 @@ def test_a_native_frame_is_told_with_its_shared_object(
     pytest.importorskip("memray")
     library = built(tmp_path, *options)
     assert has_lines(str(library)) is (options == ("-g",))
-    frames = traced(library, tmp_path / "capture.bin")
+    frames, objects = traced(library, tmp_path / "capture.bin")
     values = {
         ("-s",): ["_made.so (stripped)", "keeps (_made.so)"],
         (): ["hidden (_made.so)", "keeps (_made.so)"],
         ("-g",): ["hidden (made.c:4)", "keeps (made.c:9)"],
     }
     assert frames[:2] == values[options]
+    # Whose it is does not depend on what is known of its frames.
+    assert objects[:2] == [str(library)] * 2
     assert any("test_native_frames.py" in frame for frame in frames)
     assert not any(UNKNOWN in frame for frame in frames)
 
@@ -103,6 +113,20 @@ def test_frames_that_evaluate_python_are_replaced_by_pythons() -> None:
     stack = [("keeps", UNKNOWN, 0), ("handle", "/app/a.py", 7), ("main", "a.c", 3)]
     found = with_objects(stack, native, ["one.so", "two.so", "three"])
     assert [name for _, name in found] == ["one.so", "", "three"]
+
+
+def test_what_calls_python_code_is_not_below_it() -> None:
+    evaluates = ("_PyEval_EvalFrameDefault", UNKNOWN, 0)
+    inner, outer = ("PyObject_Malloc", UNKNOWN, 0), ("maps", "a.c", 3)
+    assert below_python([inner, evaluates, outer, evaluates]) == [inner]
+    assert below_python([inner, outer]) == [inner, outer]
+
+
+def test_a_data_stack_is_no_arena_of_pymalloc() -> None:
+    mapped = [("_PyObject_ArenaMmap", UNKNOWN, 0)]
+    for_blocks = [("new_arena", UNKNOWN, 0), ("allocate_from_new_pool", UNKNOWN, 0)]
+    assert is_arena([*mapped, *for_blocks])
+    assert not is_arena([*mapped, ("allocate_chunk", UNKNOWN, 0), ("push_chunk", UNKNOWN, 0)])
 
 
 def test_the_interpreters_own_frames_are_left_out_without_debug_information() -> None:
