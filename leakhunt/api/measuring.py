@@ -162,11 +162,12 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     """Measure as `run` does; where memory grows, find the leak suspects, and try fixes.
 
     Suspects are in ``result.report.entries[0].attribution``, the savings of fixes in
-    ``result.report.trials``. Arguments that are not named here are those of `run`.
+    ``result.report.trials``.
 
     Args:
         target: as for `run`; a function has to be importable, since instruments need a process of
             their own.
+        variants: as for `run`.
         instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
             ``objgraph``, ``cuda``, ``resources``, ``lines``, ``garbage``; default: those that see
             what grows, and ``garbage`` where there is much cyclic garbage.
@@ -178,6 +179,23 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         until_ceiling: verify a bounded cache by running past its ceiling.
         flame: write flame graphs of retained memory too: ``flame.html``,
             ``flame.speedscope.json``, and memray's captures are among the files.
+        calls: as for `run`.
+        warmup: as for `run`.
+        calls_per_sample: as for `run`.
+        collect: as for `run`.
+        resolve: as for `run`.
+        budget: as for `run`.
+        device: as for `run`.
+        options: as for `run`.
+        threads: as for `run`.
+        seed: as for `run`.
+        memory_limit: as for `run`.
+        limit: as for `run`.
+        concurrency: as for `run`.
+        timeout: as for `run`.
+        out: as for `run`.
+        formats: as for `run`.
+        events: as for `run`.
 
     Raises:
         LeakhuntError: as for `run`; also where an instrument or a remedy makes no sense here.
