@@ -105,8 +105,13 @@ class BothHeaps:
         return [*self._failures, *self._objects.caveats]
 
     def start(self, call: Call) -> Call:
-        """Nothing to start: the first stretch begins at the first mark."""
+        """Nothing to start: the first stretch begins at the first mark.
+
+        The first tracker imports modules: later, they would be growth of `sys.modules`.
+        """
         read_records()
+        if self._has_room():
+            self._made(0)
         return self._lost.wrapped(call)
 
     def mark(self, calls: int) -> None:
@@ -128,10 +133,7 @@ class BothHeaps:
             self._start(calls)
 
     def _start(self, calls: int) -> None:
-        import memray
-
-        file = self._file(len(self._calls) - 1)
-        if shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES:
+        if not self._has_room():
             self._is_over = True
             why = message("instrument.disk-full", "the disk is full")
             self._failures.append(
@@ -143,15 +145,26 @@ class BothHeaps:
                 )
             )
             return
-        self._tracker = memray.Tracker(
-            destination=memray.FileDestination(file, overwrite=True, compress_on_exit=False),
+        self._tracker = self._made(len(self._calls) - 1)
+        # The interpreter's free lists, which all this has filled, would feed the stretch.
+        gc.collect()
+        self._tracker.__enter__()
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._capture.parent).free >= _LEAST_FREE_BYTES
+
+    def _made(self, stretch: int) -> Any:
+        """The tracker of a stretch, which does not track yet."""
+        import memray
+
+        return memray.Tracker(
+            destination=memray.FileDestination(
+                self._file(stretch), overwrite=True, compress_on_exit=False
+            ),
             native_traces=True,
             trace_python_allocators=True,
             file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
         )
-        # The interpreter's free lists, which all this has filled, would feed the stretch.
-        gc.collect()
-        self._tracker.__enter__()
 
     def _stop(self) -> None:
         if self._tracker is not None:

@@ -124,14 +124,21 @@ def english(text: Text) -> str:
         return str(text)
 
 
+def part_of(text: Text, id_: str) -> Message | None:
+    """The message of that id, which `text` is or holds; None: it does not."""
+    if isinstance(text, Message):
+        if text.id == id_:
+            return text
+        inner = [each for each in text.values.values() if isinstance(each, Message | Joined)]
+        found = [part_of(each, id_) for each in inner]
+    else:
+        found = [part_of(each, id_) for each in text.parts] if isinstance(text, Joined) else []
+    return next((each for each in found if each is not None), None)
+
+
 def mentions(text: Text, id_: str) -> bool:
     """Whether `text` is the message of that id, or holds it."""
-    if isinstance(text, Joined):
-        return any(mentions(part, id_) for part in text.parts)
-    if not isinstance(text, Message):
-        return False
-    inner = (each for each in text.values.values() if isinstance(each, Message | Joined))
-    return text.id == id_ or any(mentions(each, id_) for each in inner)
+    return part_of(text, id_) is not None
 
 
 def sentences(parts: Iterable[Text]) -> Joined:

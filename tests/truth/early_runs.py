@@ -68,7 +68,9 @@ LEAKING = {
     ),
     "leak-zoo-services": (
         "tokens-never-reset", "logger-for-each-request", "cache-on-a-method",
-        "rate-limits-never-expire",
+        "rate-limits-never-expire", "metric-for-each-path", "contexts-of-requests-kept",
+        "default-shared-by-all-contexts", "registered-at-exit", "finalizers-of-the-model",
+        "signal-handlers-chained", "database-connections-kept", "warnings-with-the-request",
     ),
 }  # fmt: skip
 CLEAN = {
@@ -88,6 +90,9 @@ CLEAN = {
     ),
     "leak-zoo-services": (
         "tokens-reset", "logger-of-the-service", "cached-property", "value-of-each-context",
+        "metric-for-each-route", "contexts-of-requests-dropped", "tidied-up-at-once",
+        "finalizers-of-the-request", "signal-handlers-restored", "database-connections-closed",
+        "warnings-of-one-text", "log-handler-removed",
     ),
     "leak-zoo-bounded": (
         "one-late-step", "high-water-mark", "json-re-numpy", "sawtooth-by-hand", "cyclic-trees",
@@ -103,6 +108,17 @@ FILLING = {
     "leak-zoo-bounded": ("shape-cache", "bounded-queue", "lru-cache-of-many"),
     "leak-zoo-caches": ("schemas-by-object", "last-requests", "ordered-dict-as-lru"),
 }
+# The rule was tuned while it was tried on the others. These were run only after it was final.
+HELD_OUT = {
+    "leak-zoo-services": (
+        "metric-for-each-path", "contexts-of-requests-kept", "default-shared-by-all-contexts",
+        "registered-at-exit", "finalizers-of-the-model", "signal-handlers-chained",
+        "database-connections-kept", "warnings-with-the-request", "metric-for-each-route",
+        "contexts-of-requests-dropped", "tidied-up-at-once", "finalizers-of-the-request",
+        "signal-handlers-restored", "database-connections-closed", "warnings-of-one-text",
+        "log-handler-removed",
+    ),
+}  # fmt: skip
 SORTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "leaking": LEAKING,
     "rare": RARE,
@@ -225,6 +241,8 @@ def in_a_process(workload: str, more: Sequence[str] = ()) -> EarlyRun:
 def figures(runs: Sequence[EarlyRun]) -> dict[str, Any]:
     """What the runs come to."""
     by_sort = {sort: [each for each in runs if each.sort == sort] for sort in SORTS}
+    held_out = {f"{name}:{each}" for name, variants in HELD_OUT.items() for each in variants}
+    unseen = [each for each in runs if each.workload in held_out]
     found = [each for each in by_sort["leaking"] if each.is_right]
     passed = [each for each in by_sort["clean"] if each.is_right]
     return {
@@ -246,6 +264,12 @@ def figures(runs: Sequence[EarlyRun]) -> dict[str, Any]:
         "filling_runs": len(by_sort["filling"]),
         "filling_called_leaks": sum(each.is_false_alarm for each in by_sort["filling"]),
         "filling_told": sum(each.kind == Kind.BOUNDED_CACHE.value for each in by_sort["filling"]),
+        "held_out_runs": len(unseen),
+        "held_out_right": sum(each.is_right for each in unseen),
+        "held_out_wrong": sum(
+            each.is_false_alarm or (each.leaks and each.status == Status.NO_LEAK.value)
+            for each in unseen
+        ),
         "most_calls": max((each.calls for each in runs), default=0),
         "median_seconds_to_leak": median([each.seconds for each in found]) if found else None,
         "median_seconds_to_pass": median([each.seconds for each in passed]) if passed else None,

@@ -63,6 +63,8 @@ def _lines() -> Iterator[str]:
     yield from _beside_psleak()
     yield from _hunts()
     yield from _caches()
+    if (FOLDER / "early_runs.json").exists():
+        yield from _early()
     yield from _allocators()
     yield from _gates()
     yield from _forecasts()
@@ -183,6 +185,65 @@ def _cache_row(row: dict[str, Any], runs: list[dict[str, Any]]) -> tuple[str, ..
         format_bytes(median(ceilings)) if ceilings else "–",
         f"{median(run['calls'] for run in runs):,.0f}" if runs else "–",
         f"{sum(run['status'] == wanted for run in runs)} of {len(runs)}" if runs else "–",
+    )
+
+
+def _early() -> Iterator[str]:
+    data = json.loads((FOLDER / "early_runs.json").read_bytes())
+    figures, rows = data["figures"], data["runs"]
+    yield "## Slow calls: verdicts from few calls"
+    yield ""
+    yield (
+        f"`python tests/truth/early_runs.py`, {data['facts']['date']}: workloads of the zoo, each"
+        " call of which sleeps for 0.5 s first, as `leakhunt run --budget 25`. With the default"
+        " budget of 60 s a run takes the same path from calls of 1.1 s on. At most"
+        f" {figures['most_calls']} calls: some are measured, and those under an instrument are"
+        " counted exactly. *No leak* does not rule out a leak in fewer than half of the calls."
+    )
+    yield ""
+    yield (
+        f"- Leaking: {figures['found']} of {figures['leaking_runs']} found,"
+        f" {figures['right_class']} with the right class; {figures['named']} with the line or the"
+        f" container that retains the memory, {figures['causes_found']} of"
+        f" {figures['causes_known']} with their known cause. Median"
+        f" {figures['median_seconds_to_leak']:.0f} s. {figures['called_no_leak']} called no leak."
+    )
+    yield (
+        f"- Clean: {figures['false_alarms']} false positives in {figures['clean_runs']} runs;"
+        f" {figures['certified']} certified, median {figures['median_seconds_to_pass']:.0f} s."
+    )
+    yield (
+        f"- {figures['held_out_runs']} of these (`HELD_OUT`) were run only once the rule was final:"
+        f" {figures['held_out_right']} right, {figures['held_out_wrong']} wrong, the others"
+        " inconclusive."
+    )
+    yield (
+        f"- Leaks in a tenth and in a fifth of the calls: {figures['rare_found']} of"
+        f" {figures['rare_runs']} found, {figures['rare_called_no_leak']} called no leak."
+    )
+    yield (
+        "- Caches that fill after 40 calls and more, which no count of so few calls tells from a"
+        f" leak: {figures['filling_told']} of {figures['filling_runs']} recognized by their bound,"
+        f" {figures['filling_called_leaks']} called a leak. The verdict says so: *not ruled out: a"
+        " cache of more than 29 entries*."
+    )
+    yield ""
+    heads = ("workload", "truth", "found", "calls", "seconds", "named", "cause")
+    yield markdown(heads, [_early_row(row) for row in rows])
+    yield ""
+
+
+def _early_row(row: dict[str, Any]) -> tuple[str, ...]:
+    truth = {"leaking": "leak", "rare": "rare leak", "clean": "clean", "filling": "fills later"}
+    leaks = row["sort"] in ("leaking", "rare")
+    return (
+        row["workload"].removeprefix("leak-zoo-"),
+        truth[row["sort"]],
+        row["kind"],
+        f"{row['calls']}",
+        f"{row['seconds']:.0f}",
+        ("yes" if row["named"] else "no") if leaks else "–",
+        row["cause"] or "–",
     )
 
 

@@ -20,7 +20,7 @@ from leakhunt.amounts import Count, Rate
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
 from leakhunt.analysis.attribution.windows import EXACT_END, EXACT_WINDOWS
 from leakhunt.analysis.verdict.after_gc import collected_points
-from leakhunt.analysis.verdict.judge import tolerance_of
+from leakhunt.analysis.verdict.judge import BLOCKS_OF_LOOKING, tolerance_of
 from leakhunt.analysis.verdict.statements import LEADS
 from leakhunt.model.attribution import Attribution, Instrument, Suspect
 from leakhunt.model.kinds import Kind
@@ -105,8 +105,9 @@ def _at_each_call(run: Run, name: str, least: float) -> float | None:
     usual, _ = Counter(steps.values()).most_common(1)[0]
     for start, end in pairwise(marks):
         window = [step for at, step in steps.items() if start < at <= end]
-        if sum(step == usual for step in window) < _STEADY_SHARE * len(window):
-            return None
+        most = _STEADY_SHARE * len(window)
+        if sum(step == usual for step in window) < most or sum(window) < most * usual:
+            return None  # the second: a batch that was written out in between
     return float(usual) if usual >= least else None
 
 
@@ -163,7 +164,7 @@ def by_exact_counts(
         return replace(verdict, sentence=sentences([unclear, _evidence(run)]))
     clean = message(
         "attribution.few-calls-clean",
-        "No leak at every call: no allocation stayed in each window of calls",
+        "No leak at every call: memory did not grow in each window of calls",
     )
     rare = message(
         "attribution.few-calls-rare",
@@ -217,8 +218,8 @@ def _python_blocks(run: Run) -> float:
     if steady is None or len(points) < 2:
         return 0.0
     (start, before), (end, after) = points[-2:]
-    lasts = end > start and (after - before) / (end - start) >= _STEADY_SHARE * steady
-    return steady if lasts else 0.0
+    left = after - before - BLOCKS_OF_LOOKING
+    return steady if left >= _STEADY_SHARE * steady * (end - start) else 0.0
 
 
 def _unclear(run: Run, attribution: Attribution, watched: Sequence[Run]) -> Message | None:

@@ -83,7 +83,7 @@ _LEAKING_STRETCH_SHARE = 0.5
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
 # The first looks leave so many blocks of their own, and no more.
-_BLOCKS_OF_LOOKING = 32
+BLOCKS_OF_LOOKING = 32
 
 
 def judge(run: Run, power: bool = True) -> Verdict:
@@ -227,7 +227,7 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     left = remains(run, PYTHON_BLOCKS)
     if left is not None:
         ever = remains(run, PYTHON_BLOCKS, first_sample=1) or left
-        early = ever.pieces[0] - _BLOCKS_OF_LOOKING / ever.spans[0]
+        early = ever.pieces[0] - BLOCKS_OF_LOOKING / ever.spans[0]
         lasts = left.pieces[-1] >= _LASTING_SHARE * early
         leaks = list(_leaking_stretches(run, leaking))
         rises, blocks = (sum(column) for column in zip(*leaks, strict=True)) if leaks else (0, 0)

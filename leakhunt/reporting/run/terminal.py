@@ -34,6 +34,7 @@ from leakhunt.reporting.shared.load_table import work_of
 from leakhunt.reporting.shared.peaks import short_peak_lines
 from leakhunt.reporting.shared.suspects import blind_spots, cards, closing_lines, line_rows
 from leakhunt.text.language import mark, tr
+from leakhunt.text.message import part_of, sentences, word
 
 _STYLES = {
     Status.LEAK: "bold red",
@@ -98,9 +99,13 @@ def _rate(trend: Trend | None) -> str:
 
 
 def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:
-    """The verdict, and below it whether the process is killed."""
+    """The verdict, and below it whether the process is killed; in short where it is another's."""
     verdict, style = entry.verdict, _style(entry.verdict)
     named = (f"{sign(verdict)} {entry.variant}{tr(': ')}", style)
+    alike = part_of(verdict.sentence, "attribution.grows-alike")
+    if alike is not None and not verdict.warns:
+        yield Text.assemble(named, str(sentences([word(verdict.kind), alike])))
+        return
     yield Text.assemble(named, str(verdict.sentence))
     if limit := limit_line(verdict):
         yield Text(f"  {limit}", _WARNING if verdict.warns else "")

@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from leakhunt.analysis.conclusion import conclusion
 from leakhunt.analysis.report import assemble
 from leakhunt.model.report import JudgedRun, Report
+from leakhunt.reporting.run.terminal import conclusion_lines, summary_table, verdict_lines
 from leakhunt.storage import run_file
 
 EXAMPLES = Path(__file__).parents[3] / "reports" / "examples"
@@ -93,3 +95,25 @@ def test_where_the_reference_does_not_grow_nothing_is_to_be_saved() -> None:
     plan = replace(fixed.run.plan, reference="fixed-shape")
     first = replace(fixed, run=replace(fixed.run, plan=plan))
     assert len(conclusion(replace(report, entries=(first, streaming)))) == 2
+
+
+def test_the_terminal_says_once_what_several_share_and_ends_with_the_conclusion() -> None:
+    report = example("fsmn-vad-run")
+    lines = [line.plain for line in verdict_lines(report)]
+    assert sum("oneDNN primitive cache" in line for line in lines) == 1
+    (cleaned,) = (line for line in lines if "cleaned:" in line)
+    assert cleaned.startswith("● cleaned: Bounded cache. Same growth as naive, call by call")
+    limits = [line for line in lines if line.startswith("  Recommended memory limit:")]
+    assert len(limits) == 3  # of naive, fixed-shape and streaming
+    first, *rest = [line.plain for line in conclusion_lines(report)]
+    assert first == "For a service:"
+    assert [line.strip() for line in rest] == said(report)
+
+
+def test_the_table_fits_80_columns_and_breaks_no_word() -> None:
+    console = Console(width=80, record=True)
+    console.print(summary_table(example("fsmn-vad-run")))
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("inconclusive", "retention", "streaming", "fixed-shape"):
+        assert word in text

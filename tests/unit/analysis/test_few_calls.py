@@ -193,8 +193,9 @@ def test_a_heap_that_grows_the_same_at_nearly_every_call_leaks_though_no_instrum
         [4112 + 16 * call for call in range(DEAR_CALLS)],
         [*[4112] * 22, *[0] * 7],
         [128] * DEAR_CALLS,
+        [*[50_000] * 19, -950_000, *[50_000] * 9],
     ],
-    ids=["every other call", "ever more", "it ends", "below the tolerance"],
+    ids=["every other call", "ever more", "it ends", "below the tolerance", "in batches of 20"],
 )
 def test_a_heap_that_does_not_grow_the_same_at_every_call_is_no_exact_leak(
     make_run: MakeRun, steps: list[int]
@@ -262,8 +263,13 @@ def test_few_bytes_without_a_container_are_not_known_to_be_what_grows(make_run: 
 
 @pytest.mark.parametrize(
     ("each_call", "left", "status"),
-    [(1, 9, Status.LEAK), (1, 3, Status.NO_LEAK), (0, 9, Status.NO_LEAK)],
-    ids=["more at every call", "garbage", "level but for a pause"],
+    [
+        (4, 45, Status.NO_LEAK),
+        (4, 68, Status.LEAK),
+        (1, 11, Status.NO_LEAK),
+        (0, 68, Status.NO_LEAK),
+    ],
+    ids=["garbage", "more at every call", "what a pause leaves", "level but for a pause"],
 )
 def test_small_blocks_without_a_container_add_up_where_pythons_blocks_do(
     make_run: MakeRun, each_call: int, left: int, status: Status

@@ -290,6 +290,29 @@ def test_a_remedy_is_tried_in_turns_until_an_interrupt(target: str, tmp_path: Pa
     assert [dict(plan.environment) for _, plan in script.plans[1:3]] == [{}, {"A": "1"}]
 
 
+@pytest.mark.parametrize(
+    ("word", "setting"),
+    [("gc:freeze", "freeze"), ("gc:off", "off"), ("gc:50000,20,20", "50000,20,20")],
+)
+def test_the_collector_is_set_as_a_remedy(
+    target: str, tmp_path: Path, word: str, setting: str
+) -> None:
+    script = Scripted({})
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), (), (word,), 2)
+    hunt(request, out=tmp_path / "out", executor=script)
+    tried = [dict(plan.environment) for _, plan in script.plans[1:]]
+    assert tried == [{}, {"LEAKHUNT_GC": setting}, {"LEAKHUNT_GC": setting}, {}]
+
+
+@pytest.mark.parametrize("word", ["gc:", "gc:often", "gc:1,2,3,4", "gc:-1", "gc:freeze,off"])
+def test_what_is_no_setting_of_the_collector_is_refused(
+    target: str, tmp_path: Path, word: str
+) -> None:
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), (), (word,), 2)
+    with pytest.raises(UsageError, match="expected gc:freeze, gc:off, or thresholds"):
+        hunt(request, out=tmp_path / "out", executor=Scripted({}))
+
+
 def test_a_hunt_uses_the_instruments_that_are_wanted_in_that_order(
     target: str, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import gc
 import os
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -390,6 +391,35 @@ def test_memray_tells_the_container_and_the_sites_that_feed_it(
     # Free lists may give one of them now and then.
     assert sum(per_call for _, per_call in suspect.sites) == pytest.approx(4, abs=0.2)
     assert 500 + 100 < suspect.bytes_per_call < 500 + 250
+
+
+_IMPORTS_WHILE_COUNTING = """
+import sys
+from pathlib import Path
+from leakhunt.instruments import InstrumentedRun, instrument_for
+from leakhunt.instruments.frames import Places
+from leakhunt.model.attribution import Instrument
+
+places = Places(sys.argv[1] + "/scenario.py")
+run = InstrumentedRun(
+    Instrument.MEMRAY, object(), sys.modules["__main__"], places, Path(sys.argv[1], "capture")
+)
+memray = instrument_for(run)
+memray.start(lambda state, item: None)
+before = set(sys.modules)
+for calls in (5, 10, 17, 28, 31):
+    memray.mark(calls)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_memray_imports_nothing_while_it_counts(tmp_path: Path) -> None:
+    """It would be growth of `sys.modules`, and no count would be the same at every call."""
+    told = subprocess.run(
+        [sys.executable, "-c", _IMPORTS_WHILE_COUNTING, str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "[]"
 
 
 def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstrument]) -> None:
