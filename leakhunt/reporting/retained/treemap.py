@@ -21,7 +21,7 @@ _HEIGHT_INCHES = 5.0
 _HEADER_INCHES = 0.2
 _MARGIN_INCHES = 0.03
 # A letter of the small font is about so wide.
-_LETTER_INCHES = 0.07
+_LETTER_INCHES = 0.077
 _LINE_INCHES = 0.17
 _LEAST_SHARE = 0.003
 _LEAST_OF_PARTS = 0.3
