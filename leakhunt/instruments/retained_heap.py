@@ -160,21 +160,26 @@ class _Heap:
         while waiting:
             node = waiting.pop()
             large = self._large(node)
-            whole = self.bytes[node]
-            below = sum(self.bytes[each] for each in large)
             if node == TOP:
+                # What is shared by all: texts, mostly.
+                self.package_bytes[_OTHER] += self._tree.own[TOP]
                 for each in self._below[node]:
                     if self.bytes[each] < self._least:
                         self._give(each, each)
                 waiting += large
-            elif self._is_everybodys(node) or (
-                below and (max(self.bytes[each] for each in large) >= _NEARLY_ALL * whole
-                           or (self._has_attributes(node) and below >= _NEARLY_ALL * whole))
-            ):  # fmt: skip
+            elif self._is_everybodys(node) or self._is_on_the_way(node, large):
                 waiting += large
                 self._give(node, node, large)
             else:
                 self.holders.append(node)
+
+    def _is_on_the_way(self, node: int, large: Sequence[int]) -> bool:
+        """Whether what is large below a node has nearly all of it, and a name of its own."""
+        least = _NEARLY_ALL * self.bytes[node]
+        if self._has_attributes(node):
+            return sum(self.bytes[each] for each in large) >= least
+        objects = self._tree.objects
+        return any(self.bytes[each] >= least and gc.is_tracked(objects[each]) for each in large)
 
     def _give(self, node: int, owner: int, without: Sequence[int] = ()) -> None:
         """Count a node without some below it to the package that its object is of."""

@@ -16,6 +16,7 @@ class Model:
     weights = [bytearray(6_000_000)]
     def __init__(self):
         self.buffers = [bytearray(3_000_000)]
+        self.texts = {number: "text" * 100_000 + str(number) for number in range(4)}
 def setup(context):
     return Model()
 @variant
@@ -49,6 +50,7 @@ def test_the_holders_are_told_as_a_table_a_page_a_picture_and_json(
     assert (
         3_000_000 < next(sizes[name] for name in sizes if name.startswith("Model.buf")) < 3_010_000
     )
+    assert 1_600_000 < sizes["Model.texts"] < 1_610_000  # a dict that no collector tracks
     # No two holders retain the same, and together they are all that there is.
     assert heap["total_bytes"] == sum(each["retained_bytes"] for each in heap["holders"])
     assert heap["calls"] == 5
