@@ -291,6 +291,8 @@ def _key(key: Any) -> tuple[str, _Sort]:
 
 
 def _sort_of(name: Any) -> _Sort:
+    if type(name) is str and name.startswith("__") and name.endswith("__"):
+        return _Sort.INSIDE  # set by the interpreter or a decorator, and for nobody to remove
     leads_back = type(name) is str and _LEADS_BACK.fullmatch(name)
     return _Sort.LEADS_BACK if leads_back else _Sort.ATTRIBUTE
 

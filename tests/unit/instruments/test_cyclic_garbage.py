@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import tracemalloc
@@ -209,6 +210,22 @@ def test_a_class_that_is_made_in_every_call(active: ActiveInstrument) -> None:
     assert found.facts["cycle"] == CycleKind.CLASS
     assert found.facts["cut"] == []
     assert found.facts["closed_at"]["source"] == "class Point(NamedTuple):"
+
+
+def test_a_cache_of_its_own_method_is_a_callback(active: ActiveInstrument) -> None:
+    """As jsonschema's resolver had it: what leads on inside of the cache is not to be cut."""
+
+    class Resolver:
+        def __init__(self) -> None:
+            self.cached = functools.lru_cache(self.resolve)
+
+        def resolve(self, url: str) -> str:
+            return url
+
+    found = only(hunted(active, lambda s, i: Resolver().cached("a")))
+    assert found.facts["cycle"] == CycleKind.CALLBACK
+    assert found.facts["cut"][0].endswith("Resolver.cached")
+    assert found.facts["closed_at"]["source"] == "self.cached = functools.lru_cache(self.resolve)"
 
 
 def test_slots_are_named(active: ActiveInstrument) -> None:
