@@ -422,7 +422,7 @@ def _kind(cut: _Reference, around: Sequence[_Reference], members: Sequence[Any])
     if cut.sort is _Sort.CELL:
         return CycleKind.CLOSURE
     told = _told(around, members)
-    if len(set(map(id, told))) <= 1:
+    if len(set(map(id, told or [members[each.source] for each in around]))) == 1:
         return CycleKind.SELF
     if any(type(each) in _CALLBACKS for each in told):
         return CycleKind.CALLBACK
