@@ -31,7 +31,8 @@ from leakhunt.reporting.registry import RunRenderer
     multiple=True,
     metavar="REMEDY",
     help="Try a fix in interleaved runs: NAME=VALUE,... (environment), option:NAME=VALUE,"
-    " variant:NAME, allocators (glibc's settings and those installed), or the id of a known cause",
+    " variant:NAME, allocators (glibc's settings and those installed), gc:freeze (after setup),"
+    " gc:off, gc:NUMBER,... (the collector's thresholds), or the id of a known cause",
 )
 @click.option(
     "--pairs",

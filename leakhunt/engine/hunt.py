@@ -31,9 +31,10 @@ class HuntRequest:
     `instruments` are used in this order, also where nothing grows; empty: those that see what
     grows. `remedies` are tried in `pairs` of runs, before and after: ``NAME=VALUE,...``
     (environment), ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and
-    those that are installed), or the id of a known cause.
-    `until_ceiling`: a bounded cache is verified by a run past its ceiling. `flame`: flame graphs of
-    what stays are among the files, as a page and for speedscope, and memray's captures for its own.
+    those that are installed), ``gc:freeze`` (after setup), ``gc:off``, ``gc:50000,20,20`` (the
+    collector's thresholds), or the id of a known cause. `until_ceiling`: a bounded cache is
+    verified by a run past its ceiling. `flame`: flame graphs of what stays are among the files, as
+    a page and for speedscope, and memray's captures for its own.
     """
 
     measured: RunRequest

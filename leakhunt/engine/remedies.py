@@ -14,13 +14,15 @@ from leakhunt.engine.session import Session
 from leakhunt.environment import installed_allocators
 from leakhunt.errors import UsageError
 from leakhunt.model.allocators import TRY_ALLOCATORS
-from leakhunt.model.options import Settings
+from leakhunt.model.options import COLLECTOR_OFF, COLLECTOR_VARIABLE, FREEZE, Settings
 from leakhunt.model.plan import Plan, Role
 from leakhunt.model.run import Run
 from leakhunt.model.scenario import Variant
 from leakhunt.scenario import find
 from leakhunt.text.message import message
 
+# Of `gc.set_threshold`.
+_MOST_THRESHOLDS = 3
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -62,6 +64,8 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
     kind, _, rest = word.partition(":")
     if kind == "variant":
         return TriedRemedy(word, variant=_variant(rest, settings))
+    if kind == "gc":
+        return TriedRemedy(word, environment={COLLECTOR_VARIABLE: _collector(word, rest)})
     if kind == "option":
         name, equals, value = rest.partition("=")
         if not equals:
@@ -80,11 +84,27 @@ def _named(word: str, settings: Settings) -> TriedRemedy:
             message(
                 "remedy.expected",
                 "--try {word!r}: expected NAME=VALUE (environment), option:NAME=VALUE,"
-                " variant:NAME, allocators, or the id of a known cause",
+                " variant:NAME, allocators, gc:freeze, or the id of a known cause",
                 word=word,
             )
         )
     return TriedRemedy(word, environment={name: value for name, _, value in pairs})
+
+
+def _collector(word: str, setting: str) -> str:
+    """How a worker's collector is set: ``freeze``, ``off``, or up to three thresholds."""
+    numbers = setting.split(",")
+    if setting in (FREEZE, COLLECTOR_OFF) or (
+        len(numbers) <= _MOST_THRESHOLDS and all(each.isdecimal() for each in numbers)
+    ):
+        return setting
+    raise UsageError(
+        message(
+            "remedy.expected-collector",
+            "--try {word}: expected gc:freeze, gc:off, or thresholds such as gc:50000,20,20",
+            word=word,
+        )
+    )
 
 
 def _variant(name: str, settings: Settings) -> Variant:

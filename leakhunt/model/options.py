@@ -35,6 +35,10 @@ LEAST: Mapping[str, int] = MappingProxyType(
         **dict.fromkeys(("jobs", "pairs", "repeats", "clean_repeats"), 1),
     }
 )
+# What a worker's collector is set by, and to: or else to thresholds, ``50000,20,20``.
+COLLECTOR_VARIABLE = "LEAKHUNT_GC"
+FREEZE = "freeze"
+COLLECTOR_OFF = "off"
 # Devices that can be asked for, and when a collection comes before each reading.
 DEVICES = ("cpu", "cuda", "auto")
 COLLECT = ("auto", "always", "never")

@@ -25,6 +25,7 @@ from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.text.message import message
 from leakhunt.text.record import to_record
 from leakhunt.worker.calling import EventLoop, UserModule
+from leakhunt.worker.collector import set_collector
 from leakhunt.worker.description import describe_process
 from leakhunt.worker.loop import (
     Stop,
@@ -136,6 +137,7 @@ def _carry_out(order: Order, channel: Channel, appender: Appender) -> None:
     loop = EventLoop()
     module = _user_module(order, loop)
     state = module.setup()
+    set_collector(os.environ)
     carry_out(order, module.body(state), channel.next_phase, appender, stop)
     module.teardown(state)
     loop.close()

@@ -109,9 +109,9 @@ def attribute(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
     )
     garbage = garbage_per_call(instrumented)
-    cycles = tuple(
-        suspect_of(each, garbage, run.calls_done, causes) for each in told_cycles(found, garbage)
-    )
+    closed = list(told_cycles(found, garbage))
+    all_garbage = share_base(garbage, closed) if garbage is not None else None
+    cycles = tuple(suspect_of(each, all_garbage, run.calls_done, causes) for each in closed)
     if not (is_growing(verdict) or has_dear_calls(run)):
         return Attribution(
             suspects=cycles,

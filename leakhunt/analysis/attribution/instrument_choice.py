@@ -31,8 +31,8 @@ _FURTHER: tuple[Instrument, ...] = (
     Instrument.MEMRAY,
     Instrument.TRACEMALLOC,
     Instrument.CUDA,
-    Instrument.RESOURCES,
     Instrument.LINES,
+    Instrument.RESOURCES,
 )
 
 

@@ -54,7 +54,7 @@ _SLOWED_BY = 12
 _SECONDS = 3.0
 # The calls whose garbage is looked at, as many as EXACT_WINDOWS where they or it take their time;
 # the calls before them, in which what is made once is made.
-GARBAGE_CALLS = 61
+GARBAGE_CALLS = 37
 _BEFORE_GARBAGE = 60
 _GARBAGE_SLOWED_BY = 4
 _GARBAGE_SECONDS = 20.0

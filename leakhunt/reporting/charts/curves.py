@@ -324,11 +324,12 @@ def _label_ends(
 
 
 def _label(entry: JudgedRun, with_calls: bool) -> str:
-    """The variant, with its calls where others made more or fewer, and how it ended, if early."""
-    run, outcome, name = entry.run, entry.run.outcome, entry.variant
+    """The variant, and how it ended, if early; else its calls, where others made more or fewer."""
+    run, outcome = entry.run, entry.run.outcome
+    if outcome.ending is not Ending.OK:
+        signal = f" ({outcome.signal})" if outcome.signal else ""
+        return f"{entry.variant}: {tr(outcome.ending)}{signal}"
     if with_calls:
-        name = tr("{name} ({calls})", name=name, calls=Count(run.calls_done, run.plan.work))
-    if outcome.ending is Ending.OK:
-        return name
-    signal = f" ({outcome.signal})" if outcome.signal else ""
-    return f"{name}: {tr(outcome.ending)}{signal}"
+        calls = Count(run.calls_done, run.plan.work)
+        return tr("{name} ({calls})", name=entry.variant, calls=calls)
+    return entry.variant

@@ -5,7 +5,7 @@ One file, opens offline, asks for nothing from anywhere, needs no script.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -17,14 +17,13 @@ from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_nam
 from leakhunt.reporting.gate.rows import (
     SIGNS,
     GateRow,
-    attempts,
+    all_sentences,
     by_gravity,
     counts,
     figures_suffice,
-    mismatch_line,
+    notes_of,
     overall,
     rows,
-    sentence,
 )
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS, accepted_line, more_suspects
 from leakhunt.reporting.gate.tables import (
@@ -36,7 +35,6 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
-from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import Card, card
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
@@ -113,7 +111,7 @@ def render(gated: GateResult) -> bytes:
             if each.accepted and each.answer is GateAnswer.WITHIN_BUDGET
         ],
         pages=[(pages.scenario, list(_links(pages, gated))) for pages in gated.pages],
-        sentences=list(_sentences(gated, all_rows)),
+        sentences=list(all_sentences(gated, all_rows)),
     )
     return text_bytes(page) + b"\n"
 
@@ -147,7 +145,7 @@ def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN_BUDGET:
             yield check.budget.series, str(check.reason)
-    for text in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
+    for text in filter(None, (str(variant.reason), *notes_of(variant))):
         yield "", text
 
 
@@ -185,14 +183,3 @@ def _links(pages: Pages, gated: GateResult) -> Iterator[Link]:
 def _url(path: str) -> str:
     """The relative address of a file, whatever its name holds."""
     return quote(path, errors="surrogateescape")
-
-
-def _sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str]:
-    """Every answer, then every verdict that they rest on."""
-    for row in table_rows:
-        yield f"{SIGNS[row.answer]} {row.variant.name}{tr(': ')}{sentence(row)}"
-    for variant in by_gravity(gated):
-        for entry in variant.entries:
-            yield f"{variant.name}{tr(': ')}{entry.verdict.sentence}"
-            if line := limit_line(entry.verdict):
-                yield f"{variant.name}{tr(': ')}{line}"

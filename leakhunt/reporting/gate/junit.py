@@ -13,9 +13,8 @@ from leakhunt.reporting.charts.series_values import seconds_passed
 from leakhunt.reporting.formats.junit_elements import count, document, element
 from leakhunt.reporting.gate.rows import (
     GateRow,
-    attempts,
     limit,
-    mismatch_line,
+    notes_of,
     sentence,
     variant_rows,
     variants_of,
@@ -74,7 +73,7 @@ def _summary(row: GateRow) -> str:
     """The same, and who keeps the memory."""
     variant = row.variant
     lines = _answer(row)
-    lines += list(filter(None, (mismatch_line(variant), attempts(variant))))
+    lines += notes_of(variant)
     for number, suspect in enumerate(variant.suspects, 1):
         lines.append(f"{number}. {suspect_line(suspect, variant)} [{suspect.fingerprint}]")
         chain = "reference cycle" if suspect.cycle is not None else "reference chain"

@@ -15,14 +15,13 @@ from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_nam
 from leakhunt.reporting.gate.rows import (
     SIGNS,
     GateRow,
-    attempts,
+    all_sentences,
     by_gravity,
     compared_with,
     counts,
-    mismatch_line,
+    notes_of,
     overall,
     rows,
-    sentence,
 )
 from leakhunt.reporting.gate.suspects import (
     SHOWN_SUSPECTS,
@@ -38,7 +37,6 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
-from leakhunt.reporting.run.tables import limit_line
 from leakhunt.reporting.shared.suspects import keeps
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
@@ -102,7 +100,7 @@ def _failed(variant: VariantResult, gated: GateResult) -> Iterator[str]:
     yield ""
     yield f"### {SIGNS[variant.answer]} {escaped(variant.name)}"
     yield ""
-    for line in filter(None, (str(variant.reason), mismatch_line(variant), attempts(variant))):
+    for line in filter(None, (str(variant.reason), *notes_of(variant))):
         yield f"- {escaped(line)}"
     for check in variant.checks:
         if check.answer is not GateAnswer.WITHIN_BUDGET:
@@ -181,13 +179,7 @@ def _details(gated: GateResult, table_rows: list[GateRow]) -> Iterator[str]:
     heading = tr("All results")
     yield f"<summary>{inside_html(heading)}</summary>"
     yield ""
-    for row in table_rows:
-        yield f"- {SIGNS[row.answer]} {escaped(row.variant.name)}{tr(': ')}{escaped(sentence(row))}"
-    for variant in by_gravity(gated):
-        for entry in variant.entries:
-            yield f"- {escaped(variant.name)}{tr(': ')}{escaped(str(entry.verdict.sentence))}"
-            if line := limit_line(entry.verdict):
-                yield f"- {escaped(variant.name)}{tr(': ')}{escaped(line)}"
+    yield from (f"- {escaped(line)}" for line in all_sentences(gated, table_rows))
     yield ""
     yield tr(HOW_IT_IS_READ)
     yield ""

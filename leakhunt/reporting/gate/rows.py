@@ -7,7 +7,7 @@ and so has a gate without any variant: nothing that failed may look like a pass 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
@@ -23,7 +23,7 @@ from leakhunt.model.gate import (
 from leakhunt.model.run import Ending
 from leakhunt.model.series import PEAK_RSS
 from leakhunt.reporting.gate.suspects import work_of
-from leakhunt.reporting.run.tables import NOTHING
+from leakhunt.reporting.run.tables import NOTHING, limit_line
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
 
@@ -225,6 +225,21 @@ def compared_with(gated: GateResult) -> str:
     parts = [tr("policy {policy}", policy=gated.policy)] if gated.policy else []
     parts += [tr("against {against}", against=gated.against)] if gated.against else []
     return tr(", ").join(parts)
+
+
+def notes_of(variant: VariantResult) -> list[str]:
+    """What there is to know beside the answers on a variant: its baseline, and its attempts."""
+    return list(filter(None, (mismatch_line(variant), attempts(variant))))
+
+
+def all_sentences(gated: GateResult, table_rows: Sequence[GateRow]) -> Iterator[str]:
+    """Every answer, then every verdict that they rest on."""
+    for row in table_rows:
+        yield f"{SIGNS[row.answer]} {row.variant.name}{tr(': ')}{sentence(row)}"
+    for variant in by_gravity(gated):
+        for entry in variant.entries:
+            lines = (str(entry.verdict.sentence), limit_line(entry.verdict))
+            yield from (f"{variant.name}{tr(': ')}{line}" for line in lines if line)
 
 
 def attempts(variant: VariantResult) -> str:

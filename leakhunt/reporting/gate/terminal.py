@@ -13,11 +13,10 @@ from rich.text import Text
 from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.gate.rows import (
     GateRow,
-    attempts,
     by_gravity,
     compared_with,
     counts,
-    mismatch_line,
+    notes_of,
     overall,
     rows,
     sentence,
@@ -89,5 +88,5 @@ def _explanations(variant: VariantResult) -> Iterator[Text]:
         named = tr("{kind} {name}", kind=tr("accepted"), name=variant.name)
         line = accepted_line(suspect, acceptance, variant)
         yield Text.assemble((f"{named}  ", "bold"), f"{line} [{suspect.fingerprint}]")
-    for line in filter(None, (mismatch_line(variant), attempts(variant))):
+    for line in notes_of(variant):
         yield Text(tr("note: {note}", note=f"{variant.name}: {line}"))

@@ -21,6 +21,8 @@ from leakhunt.text.language import mark, tr
 
 # A frame that is narrower than this part of the picture is left out: nobody could see or hit it.
 _LEAST_PART = 0.002
+# From this part of the growth on, the page says that the graph does not have it.
+_LACKS_PART = 0.2
 # The largest stacks, as a table.
 _ROWS = 15
 _OWNERS = {
@@ -65,12 +67,13 @@ class FlameBox:
 
 @dataclass(frozen=True, slots=True)
 class FlamePicture:
-    """A graph: its title, what it comes to, and the frames from the outermost one down."""
+    """A graph: what it comes to, what it lacks, and its frames from the outermost one down."""
 
     anchor: str
     title: str
     total: str
     how: str
+    lack: str
     boxes: tuple[FlameBox, ...]
     rows: tuple[tuple[str, ...], ...]
     capture: str
@@ -118,9 +121,24 @@ def _picture(entry: JudgedRun, flame: Flame, anchor: str) -> FlamePicture:
             instrument=flame.instrument,
             calls=flame.calls,
         ),
+        lack=_lack(entry, flame, work),
         boxes=tuple(_boxes(flame, work)),
         rows=tuple(_row(stack, flame, work) for stack in flame.stacks[:_ROWS]),
         capture=flame.capture,
+    )
+
+
+def _lack(entry: JudgedRun, flame: Flame, work: Work) -> str:
+    """How much of the growth the graph does not have, if that is much."""
+    growth = entry.attribution.growth if entry.attribution is not None else None
+    missing = (growth or 0.0) - flame.bytes_per_call
+    if growth is None or missing <= _LACKS_PART * growth:
+        return ""
+    return tr(
+        "Not in this graph: {missing} of {growth} growth ({part:.0%})",
+        missing=format_rate(missing, Unit.BYTES, work),
+        growth=format_rate(growth, Unit.BYTES, work),
+        part=missing / growth,
     )
 
 

@@ -23,6 +23,7 @@ from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
 from leakhunt.reporting.formats.jinja import markup, template
 from leakhunt.reporting.run.tables import (
+    REMEDY_HEADINGS,
     colour,
     headings,
     limit_line,
@@ -127,6 +128,7 @@ def render(report: Report) -> bytes:
         trials=trials,
         allocator_headings=tuple(map(tr, ALLOCATOR_HEADINGS)),
         allocator_rows=allocator_rows,
+        remedy_headings=tuple(map(tr, REMEDY_HEADINGS)),
         remedies=compared,
         peaks=[(e.variant, list(peak_lines(e))) for e in report.entries if e.peak is not None],
         # As the other figures.

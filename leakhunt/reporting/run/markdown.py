@@ -17,6 +17,7 @@ from leakhunt.reporting.formats.markdown_escape import inside_html as _html
 from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
+    REMEDY_HEADINGS,
     cost_cell,
     headings,
     last_cell,
@@ -159,10 +160,10 @@ def _load(report: Report) -> Iterator[str]:
 
 
 def _remedies(report: Report) -> Iterator[str]:
-    rows = [(each.variant, each.saves, each.costs, each.results) for each in remedies(report)]
+    rows = remedies(report)
     if rows:
         yield ""
-        yield from _table((tr("fix"), tr("saving"), tr("overhead"), tr("results")), rows)
+        yield from _table(tuple(map(tr, REMEDY_HEADINGS)), rows)
 
 
 def _suspects(entry: JudgedRun) -> Iterator[str]:

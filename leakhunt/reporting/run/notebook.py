@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Role, Work
@@ -12,7 +11,7 @@ from leakhunt.model.run import Run
 from leakhunt.model.series import short_title
 from leakhunt.model.verdict import Trend, Verdict
 from leakhunt.reporting.charts.thinning import decimated
-from leakhunt.reporting.formats.xml_escape import xml_text
+from leakhunt.reporting.formats.notebook_table import notebook_text
 from leakhunt.reporting.run.tables import (
     limit_line,
     sign,
@@ -39,9 +38,9 @@ def card(run: Run, verdict: Verdict | None) -> str:
     if run.plan.role is not Role.MEASURE:
         name += f" ({tr(run.plan.role)})"
     shown = main_series(run, verdict)
-    parts = [f"<strong>{_text(name)}</strong> {_answer(run, verdict)}"]
+    parts = [f"<strong>{notebook_text(name)}</strong> {_answer(run, verdict)}"]
     if verdict is not None:
-        parts += [_text(str(verdict.sentence)), _text(limit_line(verdict))]
+        parts += [notebook_text(str(verdict.sentence)), notebook_text(limit_line(verdict))]
     if shown and run.samples_done:
         parts.append(
             _rate(shown, verdict.trends.get(shown) if verdict is not None else None, run.plan.work)
@@ -56,10 +55,6 @@ def cards(report: Report) -> str:
     return "".join(card(entry.run, entry.verdict) for entry in report.entries)
 
 
-def _text(text: str) -> str:
-    return escape(xml_text(text))
-
-
 def _answer(run: Run, verdict: Verdict | None) -> str:
     if verdict is None:
         text = tr(
@@ -67,15 +62,15 @@ def _answer(run: Run, verdict: Verdict | None) -> str:
             instrument=run.plan.instrument,
             calls_done=run.calls_done,
         )
-        return _text(text)
-    return f"{sign(verdict)} {_text(tr(verdict.kind))}"
+        return notebook_text(text)
+    return f"{sign(verdict)} {notebook_text(tr(verdict.kind))}"
 
 
 def _rate(series: str, trend: Trend | None, work: Work) -> str:
     """``live heap per call: 64.1 [63.2, 65.0] KiB``."""
     if trend is None or trend.rate is None:
         return ""
-    return _text(
+    return notebook_text(
         tr(
             _RATE[work],
             series=short_title(series),
@@ -110,12 +105,12 @@ def _curve(run: Run, series: str) -> str:
     )
     caption = tr("{told}; shaded: warm-up", told=text) if first else text
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_text(caption)}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{notebook_text(caption)}"'
         f' width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
         f'<rect x="0" y="0" width="{warm_up:.1f}" height="{_HEIGHT}" fill="currentColor"'
         ' opacity="0.12"/>'
         f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/>'
-        f"</svg><br><small>{_text(caption)}</small>"
+        f"</svg><br><small>{notebook_text(caption)}</small>"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
 from leakhunt.model.plan import Work
@@ -188,8 +188,10 @@ def outcome_cell(entry: JudgedRun) -> str:
     return tr(_ENDED_AFTER[entry.run.plan.work], ending=ending, done=done)
 
 
-@dataclass(frozen=True, slots=True)
-class RemedyRow:
+REMEDY_HEADINGS = (mark("fix"), mark("saving"), mark("overhead"), mark("results"))
+
+
+class RemedyRow(NamedTuple):
     """What a variant saves against the reference and what it costs, in words."""
 
     variant: str

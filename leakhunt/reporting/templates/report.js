@@ -56,8 +56,8 @@
   };
   const judged = (variant, name) => {
     const { call, value } = variant.curves[name];
-    const kept = value.filter((_, at) => call[at] >= variant.judgedFrom);
-    return kept.length ? kept : value;
+    const measured = value.filter((_, at) => call[at] >= variant.judgedFrom);
+    return measured.length ? measured : value;
   };
 
   function traces(choice) {

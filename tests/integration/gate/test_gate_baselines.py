@@ -52,10 +52,11 @@ def test_what_is_as_before_passes_and_what_is_worse_fails(saved: Path) -> None:
     where = suspect["where"]
     text = (saved / "made.py").read_text().splitlines()
     assert text[where["line"] - 1].strip() == KEEPS.format(4096)
-    assert gate(saved, "--no-baseline", out="without").code == 1
+    # Run files are answered as what was measured.
+    assert gate(saved, "worse/made", "--no-baseline", out="without").code == 1
     project(saved, POLICY + "budgets = { live_heap = '+3 KiB/call', python_blocks = '+9/call' }\n",
             made=body(KEEPS.format(4096)))  # fmt: skip
-    more = gate(saved, out="more")
+    more = gate(saved, "worse/made", out="more")
     assert more.code == 0, more.reasons
 
 
@@ -151,12 +152,12 @@ def test_an_accepted_suspect_passes_until_its_day_and_then_counts_again(tmp_path
 
     up_to = accepting(suspect["fingerprint"], tomorrow.isoformat()) + "up_to = '4000/call'\n"
     project(made, QUICK + up_to, made=SCENARIO)
-    outgrown = gate(made, "--scenario", "made:leaky", out="outgrown")
+    outgrown = gate(made, "out/made", out="outgrown")
     assert outgrown.code == 1
     assert "is accepted up to 3.91 KiB/call, but retains 4." in outgrown.notes[0]
 
     project(made, QUICK + accepting(suspect["fingerprint"], yesterday.isoformat()), made=SCENARIO)
-    expired = gate(made, "--scenario", "made:leaky", out="expired")
+    expired = gate(made, "out/made", out="expired")
     assert expired.code == 1
     (note,) = expired.notes
     assert note.startswith("leakhunt.toml:4: ") and "counts again" in note

@@ -196,6 +196,7 @@ def test_a_remedy_that_does_nothing_saves_nothing(
         (["--with", "cuda"], "runs on cpu"),
         (["--try", "be careful"], "expected NAME=VALUE"),
         (["--try", "tensors-kept"], "this fix changes the code"),
+        (["--try", "gc:often"], "expected gc:freeze, gc:off, or thresholds"),
         (["--try", "variant:none"], "none"),
         (["--try", "option:none=1"], "none"),
         (["--try", "option:none"], "expected option:NAME=VALUE"),

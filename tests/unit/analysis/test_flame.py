@@ -130,3 +130,10 @@ def test_where_nothing_stays_there_is_no_graph(make_run: Any) -> None:
         flame_page.render(report).decode()
     )
     assert json.loads(speedscope.render(report))["profiles"] == []
+
+
+def test_what_a_graph_does_not_have_is_said(leaking: Run) -> None:
+    page = flame_page.render(report_on(leaking, stays(KIB, THEIRS, MINE, OUTER))).decode()
+    assert "Not in this graph: 3.00 KiB/call of 4.00 KiB/call growth (75%)" in page
+    whole = flame_page.render(report_on(leaking, *FOUND)).decode()
+    assert "Not in this graph" not in whole

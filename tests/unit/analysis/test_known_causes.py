@@ -182,8 +182,13 @@ def test_what_an_instrument_finds_is_known(name: str) -> None:
         found("made.py:lost:_LIBC.malloc(4096)"),
         found("torch/nn/modules/conv.py:forward:x", "at::native::conv2d(at::Tensor const&)"),
         found(sort=FindingKind.TYPE, what="builtins.dict"),
+        found(
+            "c10::alloc_cpu(unsigned long)",
+            "torch/_dynamo/external_utils.py:inner:return fn(*args, **kwargs)",
+            "torch/_dynamo/eval_frame.py:compile_wrapper:return fn(*args, **kwargs)",
+        ),
     ],
-    ids=["malloc", "torch", "type"],
+    ids=["malloc", "torch", "type", "compiled"],
 )
 def test_what_nobody_knows_has_no_cause(finding: Finding) -> None:
     assert known_cause([finding], catalogue()) is None

@@ -290,6 +290,29 @@ def test_a_remedy_is_tried_in_turns_until_an_interrupt(target: str, tmp_path: Pa
     assert [dict(plan.environment) for _, plan in script.plans[1:3]] == [{}, {"A": "1"}]
 
 
+@pytest.mark.parametrize(
+    ("word", "setting"),
+    [("gc:freeze", "freeze"), ("gc:off", "off"), ("gc:50000,20,20", "50000,20,20")],
+)
+def test_the_collector_is_set_as_a_remedy(
+    target: str, tmp_path: Path, word: str, setting: str
+) -> None:
+    script = Scripted({})
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), (), (word,), 2)
+    hunt(request, out=tmp_path / "out", executor=script)
+    tried = [dict(plan.environment) for _, plan in script.plans[1:]]
+    assert tried == [{}, {"LEAKHUNT_GC": setting}, {"LEAKHUNT_GC": setting}, {}]
+
+
+@pytest.mark.parametrize("word", ["gc:", "gc:often", "gc:1,2,3,4", "gc:-1", "gc:freeze,off"])
+def test_what_is_no_setting_of_the_collector_is_refused(
+    target: str, tmp_path: Path, word: str
+) -> None:
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), (), (word,), 2)
+    with pytest.raises(UsageError, match="expected gc:freeze, gc:off, or thresholds"):
+        hunt(request, out=tmp_path / "out", executor=Scripted({}))
+
+
 def test_a_hunt_uses_the_instruments_that_are_wanted_in_that_order(
     target: str, tmp_path: Path
 ) -> None:
@@ -397,10 +420,10 @@ def test_flame_graphs_are_among_the_files_where_asked_for(target: str, tmp_path:
     script = Scripted({"naive": 4096})
     kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
     script.findings = {"naive.under-memray": [kept]}
-    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
-    result = hunt(asked, out=tmp_path / "out", executor=script)
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(request, out=tmp_path / "out", executor=script)
     assert [file.name for file in result.files] == ["flame.html", "flame.speedscope.json"]
-    plain = hunt(replace(asked, flame=False), out=tmp_path / "plain", executor=script)
+    plain = hunt(replace(request, flame=False), out=tmp_path / "plain", executor=script)
     assert plain.files == ()
 
 
@@ -417,6 +440,6 @@ def test_captures_of_memray_are_among_the_files(target: str, tmp_path: Path) -> 
     script = Capturing({"naive": 4096})
     kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
     script.findings = {"naive.under-memray": [kept]}
-    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
-    result = hunt(asked, out=out, executor=script)
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(request, out=out, executor=script)
     assert result.files[-1] == out / "naive.2.memray.bin"

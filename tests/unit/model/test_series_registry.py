@@ -56,7 +56,8 @@ HOMONYMS = {
 CALLS = 300
 # Formats that draw no memory of a series, or none but memory that is on a remedy's board.
 NOT_OF_SERIES = {
-    "ledger.png", "ledger.svg", "remedies.png", "remedies.svg", "curves.png",
+    "ledger.png", "ledger.svg", "remedies.png", "remedies.svg", "curves.png", "flame.html",
+    "flame.speedscope.json",
 }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_a_format_whose_extra_is_missing_is_refused_or_with_all_left_out(
     )
     monkeypatch.setattr(formats, "RENDERERS", (here, missing))
     monkeypatch.setattr(formats, "formats", lambda: ("html", "holo"))
-    with pytest.raises(MissingRequirement, match=r"no_such_module.*leakhunt\[frames\]"):
+    with pytest.raises(MissingRequirement, match=r"no_such_module.*leakhunt-ml\[frames\]"):
         renderers_named("holo")
     assert renderers_named("all", Notes()) == (here,)
     assert "skipped: holo needs no_such_module" in capsys.readouterr().err
