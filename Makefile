@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_sampling.py
 	$(BIN)/python tests/bench/bench_judge.py
 	$(BIN)/python tests/bench/bench_instruments.py
+	$(BIN)/python tests/bench/bench_dominators.py
 	$(BIN)/python tests/bench/bench_report.py
 	$(BIN)/python tests/bench/bench_live.py
 	$(BIN)/python tests/bench/bench_soak.py
