@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from leakhunt.api.arguments import PathLike, Target, path_of, renderers_of, target_of
 from leakhunt.engine import hunt as hunting
+from leakhunt.engine import retained as retaining
 from leakhunt.engine import run as running
 from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors.in_process import InProcess, scenario_of
-from leakhunt.engine.formats import BY_DEFAULT
+from leakhunt.engine.formats import BY_DEFAULT, retained_renderers_named
 from leakhunt.engine.hunt import HuntRequest
+from leakhunt.engine.retained import RetainedResult
 from leakhunt.engine.run import RunResult
 from leakhunt.engine.settings import RunRequest, settings_for
 from leakhunt.errors import UsageError
@@ -223,3 +225,55 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         measured, tuple(instruments), tuple(remedies), pairs, until_ceiling, flame
     )
     return hunting.hunt(request, renderers_of(formats, events), events, out=path_of(out))
+
+
+@checks_arguments
+def retained(  # noqa: PLR0913 - the options of the verb, by name
+    target: Target,
+    *,
+    variants: Sequence[str] = (),
+    calls: int | None = None,
+    device: str = AUTO,
+    options: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    seed: int = SEED,
+    memory_limit: int | str | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> RetainedResult:
+    """Who retains how much of a settled process: ``leakhunt hunt --retained``.
+
+    ``result.report.heaps[0].holders`` are the largest holders, by what would be freed with each.
+
+    Args:
+        target: as for `hunt`.
+        variants: those of the target that are looked at; default: all.
+        calls: so many before the process is looked at; None: 20.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        options: the scenario's own, by name.
+        threads: of numeric libraries; None: the cores there are.
+        seed: of the inputs.
+        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        timeout: a worker without a new sample for so many seconds has hung.
+        out: a new or empty folder for run files and the report, as for `run`.
+        formats: the files of the report: ``html``, ``png``, ``json``; None: none but run files.
+        events: is told of the progress; see `leakhunt.engine.events.Events`.
+
+    Raises:
+        LeakhuntError: as for `run`.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    request = RunRequest(
+        target_of(target, variants),
+        calls=calls,
+        device=device,
+        options=options or {},
+        threads=threads,
+        seed=seed,
+        memory_limit=memory_limit,
+        timeout=timeout,
+    )
+    renderers = retained_renderers_named(formats) if formats is not None else ()
+    return retaining.retained(request, renderers, events or SILENT, out=path_of(out))
