@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_sampling.py
 	$(BIN)/python tests/bench/bench_judge.py
 	$(BIN)/python tests/bench/bench_instruments.py
+	$(BIN)/python tests/bench/bench_dominators.py
 	$(BIN)/python tests/bench/bench_report.py
 	$(BIN)/python tests/bench/bench_live.py
 	$(BIN)/python tests/bench/bench_soak.py
@@ -44,7 +45,8 @@ bench: $(STAMP)
 # The workloads of the big tables. The caches have a table of their own: they take a minute each.
 ZOO := $(addprefix leak-zoo-,bounded native python-heap resources services services-tasks services-web torch-cpu)
 
-# The tables of reports/truth/, anew: some 30 minutes on two cores, and some 2 hours for the caches.
+# The tables of reports/truth/, anew: some 30 minutes on two cores, some 2 hours for the caches,
+# and 30 minutes for the slow calls, most of which they sleep.
 truth: $(STAMP)
 	rm -f reports/truth/zoo.json reports/truth/hunts.json
 	$(BIN)/leakhunt truth $(ZOO) --repeats 4 --clean-repeats 10 --out reports/truth/zoo.json
@@ -52,6 +54,7 @@ truth: $(STAMP)
 	-$(BIN)/python tests/truth/published.py
 	$(BIN)/python tests/truth/cache_bounds.py
 	$(BIN)/python tests/truth/cache_runs.py --repeats 2 --jobs 2
+	$(BIN)/python tests/truth/early_runs.py --jobs 4
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/forecast_table.py

@@ -5,7 +5,8 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `soak` (its load is a `Load`), `report`, `compare`, `gate`, `check_claims`,
+`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `report`,
+`compare`, `gate`, `check_claims`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         gate,
         hunt,
         report,
+        retained,
         run,
         save_baseline,
         scenarios,
@@ -58,6 +60,7 @@ __all__ = [
     "load",
     "load_all",
     "report",
+    "retained",
     "run",
     "save_baseline",
     "scenarios",
@@ -76,8 +79,8 @@ _PLACES = {
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
-        *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "run"),
-        *("save_baseline", "scenarios", "schema", "soak", "update_baseline"),
+        *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "retained"),
+        *("run", "save_baseline", "scenarios", "schema", "soak", "update_baseline"),
     ),
 }
 

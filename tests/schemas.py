@@ -29,6 +29,7 @@ from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Uni
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
+from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
 from leakhunt.storage import run_file
 from leakhunt.storage.schema_files import SCHEMAS
@@ -63,6 +64,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "claims": (claims_json.ClaimsJson, claims_json.FORMAT, True),
     "gate": (gate_json.GateJson, gate_json.FORMAT, True),
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
+    "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
 }
 _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),

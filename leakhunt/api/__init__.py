@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from leakhunt.api.baseline_files import baselines, save_baseline, update_baseline
 from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
-from leakhunt.api.measuring import hunt, run
+from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
 from leakhunt.api.services import soak
 
@@ -27,6 +27,7 @@ __all__ = (
     "gate",
     "hunt",
     "report",
+    "retained",
     "run",
     "save_baseline",
     "scenarios",

@@ -35,12 +35,12 @@ def report(
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
 ) -> ReportResult:
-    """The report on run files, or on folders of them, made again.
+    """Render the report on run files, or on folders of them, again.
 
     Its files go to `out`; None: to the folder of the first run file, where they are replaced.
-    With ``formats=None`` none are written. `limit` is the memory (bytes or a size) that the runs
-    are set against, in place of what their plans say. Damaged files in a folder are left out, and
-    `events` are told so.
+    With ``formats=None`` none are written. `limit` is the memory limit (bytes or a size) to
+    forecast against, in place of that of their plans. Damaged files in a folder are left out, and
+    `events` receives a note on each.
 
     Raises:
         UsageError: there is nothing of this name.
@@ -113,10 +113,10 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         against: a git revision of the code that is measured as well, interleaved; then only what
             got worse counts.
         against_python: the interpreter for that revision, of an environment with its packages.
-        pairs: of `against`, so many pairs of runs.
+        pairs: pairs of runs for `against`.
         baselines: the folder of baselines; None: the policy's.
         no_baseline: compare with no baseline.
-        jobs: so many variants are measured at a time; times then say little.
+        jobs: variants measured in parallel (makes time budgets unreliable).
         max_growth: one budget for `runs`, such as ``"4 KiB/call"``, in place of a policy.
         series: what `max_growth` is of; None: the live heap.
         limit: the memory of a container to come (bytes or a size): a variant that would fill it is
@@ -124,7 +124,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         out: a new or empty folder for run files and reports; None: ``reports/<when>-gate``, and
             for `runs` none: then nothing is written.
         formats: the files that are written, of the gate and of each scenario's report.
-        events: is told of the progress; see `leakhunt.engine.events.Events`.
+        events: receives the progress; see `leakhunt.engine.events.Events`.
 
     Raises:
         UsageError: the request makes no sense, or names what is not there.

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from leakhunt.api.arguments import PathLike, Target, path_of, renderers_of, target_of
 from leakhunt.engine import hunt as hunting
+from leakhunt.engine import retained as retaining
 from leakhunt.engine import run as running
 from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors.in_process import InProcess, scenario_of
-from leakhunt.engine.formats import BY_DEFAULT
+from leakhunt.engine.formats import BY_DEFAULT, retained_renderers_named
 from leakhunt.engine.hunt import HuntRequest
+from leakhunt.engine.retained import RetainedResult
 from leakhunt.engine.run import RunResult
 from leakhunt.engine.settings import RunRequest, settings_for
 from leakhunt.errors import UsageError
@@ -58,33 +60,29 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         target: a built-in scenario's name, ``name:variant,...``, a file, ``file.py:function``,
             ``package.module:function``, or a function of a module (see `in_process`).
         variants: those of the target that are measured; default: all.
-        calls: so many per variant; None: as many as the verdict needs.
-        warmup: of `calls`, so many are not judged; None: a quarter.
-        calls_per_sample: memory is read after so many calls; None: by the time that they take,
-            with `calls` after each.
-        collect: whether ``gc.collect()`` comes before each reading: ``auto``, ``always``,
-            ``never``.
-        resolve: go on until the verdict is no longer inconclusive.
-        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
-            needs.
+        calls: calls per variant; None: until the verdict is clear.
+        warmup: warm-up calls among `calls`, excluded from the verdict; None: a quarter.
+        calls_per_sample: calls per sample; None: from their duration, and 1 with `calls`.
+        collect: ``gc.collect()`` before each reading: ``auto``, ``always``, ``never``.
+        resolve: extend the run while the verdict is inconclusive.
+        budget: seconds for the calls of a variant where memory grows; 0: no longer than the
+            verdict needs.
         device: ``cpu``, ``cuda``, or ``auto``.
-        options: the scenario's own, by name.
-        threads: of numeric libraries; None: the cores there are.
-        seed: of the inputs.
-        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
-        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
-            report says when it would be reached.
-        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
-        timeout: a worker without a new sample for so many seconds has hung.
-        hunt: where something grows, run it again under an instrument that names what keeps it.
-        jobs: variants that are measured at the same time; bytes stay as they are, times do not.
+        options: options of the scenario, by name.
+        threads: threads of numeric libraries; None: the number of cores.
+        seed: seed of the inputs.
+        memory_limit: memory limit of a worker, in bytes or as a size such as ``"2 GiB"``.
+        limit: memory limit to forecast against (bytes or a size), not enforced.
+        concurrency: calls at the same time, for the recommended memory limit; None: 1.
+        timeout: seconds without a sample before the worker is killed as hung.
+        hunt: where memory grows, run again under an instrument to find what retains it.
+        jobs: variants measured at the same time: bytes stay exact, times do not.
         in_process: call the function `target` in this process, which may be any callable. Nothing
-            is limited then, what other threads keep shows as well, and Ctrl-C comes in the middle
-            of a call.
+            is limited then, memory of other threads is counted too, and Ctrl-C interrupts a call.
         out: a new or empty folder for run files and the report; None: ``reports/<when>-<name>``,
             as the verb has it.
-        formats: the files of the report, such as ``"html,json"``; None: none but run files.
-        events: is told of the progress; see `leakhunt.engine.events.Events`.
+        formats: the files of the report, such as ``"html,json"``; None: run files only.
+        events: receives the progress; see `leakhunt.engine.events.Events`.
 
     Raises:
         UsageError: the request makes no sense, or names what is not there.
@@ -163,45 +161,43 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
 ) -> RunResult:
-    """Measure as `run` does; where something grows, find out who keeps it, and try remedies.
+    """Measure as `run` does; where memory grows, find the leak suspects, and try fixes.
 
-    Suspects are in ``result.report.entries[0].attribution``, what remedies saved in
+    Suspects are in ``result.report.entries[0].attribution``, the savings of fixes in
     ``result.report.trials``.
 
     Args:
         target: as for `run`; a function has to be importable, since instruments need a process of
             their own.
-        variants: those of the target that are measured; default: all.
+        variants: as for `run`.
         instruments: used in this order, also where nothing grows: ``tracemalloc``, ``memray``,
             ``objgraph``, ``cuda``, ``resources``, ``lines``, ``garbage``; default: those that see
-            what grows, and ``garbage`` where much is left to the collector.
+            what grows, and ``garbage`` where there is much cyclic garbage.
         remedies: tried before and after, interleaved: ``NAME=VALUE,...`` (environment),
             ``option:NAME=VALUE``, ``variant:NAME``, ``allocators`` (glibc's settings and those
             that are installed, in ``result.report.allocators``), ``gc:freeze`` (after setup),
             ``gc:off``, ``gc:50000,20,20`` (the collector's thresholds), or the id of a known cause.
-        pairs: of a remedy, so many pairs of runs; 2 or more.
-        until_ceiling: verify a bounded cache by a run past its ceiling.
-        flame: flame graphs of what stays are written too: ``flame.html``,
+        pairs: pairs of runs for each remedy; 2 or more.
+        until_ceiling: verify a bounded cache by running past its ceiling.
+        flame: write flame graphs of retained memory too: ``flame.html``,
             ``flame.speedscope.json``, and memray's captures are among the files.
-        calls: so many per variant; None: as many as the verdict needs.
-        warmup: of `calls`, so many are not judged; None: a quarter.
-        calls_per_sample: memory is read after so many calls.
-        collect: whether ``gc.collect()`` comes before each reading, as for `run`.
-        resolve: go on until the verdict is no longer inconclusive.
-        budget: seconds for the calls of a variant where something grows; 0: no more than a verdict
-            needs.
-        device: ``cpu``, ``cuda``, or ``auto``.
-        options: the scenario's own, by name.
-        threads: of numeric libraries; None: the cores there are.
-        seed: of the inputs.
-        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
-        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
-            report says when it would be reached.
-        concurrency: calls at the same time that the recommended memory limit allows for; None: 1.
-        timeout: a worker without a new sample for so many seconds has hung.
-        out: a new or empty folder for run files and the report, as for `run`.
-        formats: the files of the report; None: none but run files.
-        events: is told of the progress; see `leakhunt.engine.events.Events`.
+        calls: as for `run`.
+        warmup: as for `run`.
+        calls_per_sample: as for `run`.
+        collect: as for `run`.
+        resolve: as for `run`.
+        budget: as for `run`.
+        device: as for `run`.
+        options: as for `run`.
+        threads: as for `run`.
+        seed: as for `run`.
+        memory_limit: as for `run`.
+        limit: as for `run`.
+        concurrency: as for `run`.
+        timeout: as for `run`.
+        out: as for `run`.
+        formats: as for `run`.
+        events: as for `run`.
 
     Raises:
         LeakhuntError: as for `run`; also where an instrument or a remedy makes no sense here.
@@ -229,3 +225,55 @@ def hunt(  # noqa: PLR0913 - the options of the verb, by name
         measured, tuple(instruments), tuple(remedies), pairs, until_ceiling, flame
     )
     return hunting.hunt(request, renderers_of(formats, events), events, out=path_of(out))
+
+
+@checks_arguments
+def retained(  # noqa: PLR0913 - the options of the verb, by name
+    target: Target,
+    *,
+    variants: Sequence[str] = (),
+    calls: int | None = None,
+    device: str = AUTO,
+    options: Mapping[str, str] | None = None,
+    threads: int | None = None,
+    seed: int = SEED,
+    memory_limit: int | str | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> RetainedResult:
+    """Who retains how much of a settled process: ``leakhunt hunt --retained``.
+
+    ``result.report.heaps[0].holders`` are the largest holders, by what would be freed with each.
+
+    Args:
+        target: as for `hunt`.
+        variants: those of the target that are looked at; default: all.
+        calls: so many before the process is looked at; None: 20.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        options: the scenario's own, by name.
+        threads: of numeric libraries; None: the cores there are.
+        seed: of the inputs.
+        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
+        timeout: a worker without a new sample for so many seconds has hung.
+        out: a new or empty folder for run files and the report, as for `run`.
+        formats: the files of the report: ``html``, ``png``, ``json``; None: none but run files.
+        events: is told of the progress; see `leakhunt.engine.events.Events`.
+
+    Raises:
+        LeakhuntError: as for `run`.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    request = RunRequest(
+        target_of(target, variants),
+        calls=calls,
+        device=device,
+        options=options or {},
+        threads=threads,
+        seed=seed,
+        memory_limit=memory_limit,
+        timeout=timeout,
+    )
+    renderers = retained_renderers_named(formats) if formats is not None else ()
+    return retaining.retained(request, renderers, events or SILENT, out=path_of(out))

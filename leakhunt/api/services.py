@@ -54,15 +54,14 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         url: where the service listens; default: this machine, at the port it was given.
         ready: a path that answers 2xx once the service can be used.
         options: of a described service, by name.
-        hunt: where it grows, do it again with instruments in the service.
-        resolve: go on until the verdict is no longer inconclusive.
-        memory_limit: bytes or a size; ``"+1 GiB"`` is above what the service holds when ready.
-        limit: the memory of a container to come (bytes or a size): nothing enforces it, and the
-            report says when it would be reached.
+        hunt: if memory grows, repeat with instruments in the service to find the cause.
+        resolve: extend the soak while the verdict is inconclusive.
+        memory_limit: bytes or a size; ``"+1 GiB"`` is above its memory when ready.
+        limit: as for `run`.
         seed: of the requests.
-        timeout: a service that is not ready, or answers nothing, for so many seconds has hung.
-        leave_running: do not end a service that `command` started.
-        resume: the run file of a soak whose service still runs: go on with it.
+        timeout: seconds without an answer before the service counts as hung.
+        leave_running: leave the service of `command` running at the end.
+        resume: the run file of a soak whose service still runs, to resume.
         out: as for `run`.
         formats: as for `run`.
         events: as for `run`.

@@ -9,9 +9,10 @@ import click
 
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
+from leakhunt.cli.retained import retained_option, show_retained
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS
 from leakhunt.model.options import PAIRS
 from leakhunt.reporting.registry import RunRenderer
 
@@ -23,7 +24,7 @@ from leakhunt.reporting.registry import RunRenderer
     "instruments",
     default="",
     metavar="INSTRUMENT,...",
-    help=f"Instruments to use, also without growth: {', '.join(Instrument)}",
+    help=f"Instruments to use, also without growth: {', '.join(GROWTH_INSTRUMENTS)}",
 )
 @click.option(
     "--try",
@@ -35,12 +36,9 @@ from leakhunt.reporting.registry import RunRenderer
     " gc:off, gc:NUMBER,... (the collector's thresholds), or the id of a known cause",
 )
 @click.option(
-    "--pairs",
-    type=click.IntRange(min=2),
-    default=PAIRS,
-    show_default=True,
+    "--pairs", type=click.IntRange(min=2), default=PAIRS, show_default=True,
     help="Pairs of runs for each --try",
-)
+)  # fmt: skip
 @click.option(
     "--until-ceiling", is_flag=True, help="Verify a bounded cache by running past its ceiling"
 )
@@ -49,6 +47,7 @@ from leakhunt.reporting.registry import RunRenderer
     is_flag=True,
     help="Flame graphs of retained memory: a page, a file for speedscope, and memray's captures",
 )
+@retained_option
 def command(
     target: str,
     out: Path | None,
@@ -59,6 +58,7 @@ def command(
     pairs: int,
     until_ceiling: bool,
     flame: bool,
+    retained: bool,
     **given: Any,
 ) -> int:
     """Find leak suspects with evidence, and test whether a fix helps.
@@ -66,10 +66,12 @@ def command(
     Measures like 'run'. Where memory grows, it repeats the run under an instrument and names the
     suspects.
     """
+    measured = run_request(target, **given)
+    if retained:
+        return show_retained(measured, out, renderers, display)
     from leakhunt.engine.hunt import HuntRequest, hunt
 
     wanted = tuple(instruments.split(",")) if instruments else ()
-    measured = run_request(target, **given)
     request = HuntRequest(measured, wanted, remedies, pairs, until_ceiling, flame)
     with display.open() as events:
         result = hunt(request, renderers, events, out=out)

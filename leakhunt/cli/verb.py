@@ -25,7 +25,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
          "timeout", "repeats", "clean-repeats", "pairs")
     ),
-    "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling")),
+    "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
     "Budgets and baselines": frozenset(
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")

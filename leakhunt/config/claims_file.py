@@ -31,7 +31,7 @@ import shlex
 from collections.abc import Sequence
 
 from leakhunt.config.limits import parse_limit
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS
 from leakhunt.model.claims import (
     DEFAULT_SERIES,
     MEASURES,
@@ -196,7 +196,7 @@ def _check(table: Table, runs: Sequence[ClaimRun]) -> Check:
         )
     instrument = table.text("instrument")
     if instrument:
-        table.one_of("instrument", instrument, tuple(Instrument))
+        table.one_of("instrument", instrument, GROWTH_INSTRUMENTS)
     return Check(
         run=table.one_of("run", table.needed("run"), [run.name for run in runs]),
         measure=name,

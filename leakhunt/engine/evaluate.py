@@ -21,7 +21,7 @@ from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
 from leakhunt.model.options import BUDGET_SECONDS, REPEATS, Sampling, Settings
@@ -40,7 +40,7 @@ ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
 WORKLOAD_TIMEOUT_SECONDS = 300.0
 # Known truth is about growth.
-_FOR_GROWTH = tuple(each for each in Instrument if each is not Instrument.GARBAGE)
+_FOR_GROWTH = tuple(each for each in GROWTH_INSTRUMENTS if each is not Instrument.GARBAGE)
 
 
 @dataclass(frozen=True, slots=True)

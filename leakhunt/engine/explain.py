@@ -24,7 +24,7 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.engine.session import Session
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Run
 from leakhunt.model.series import DURATION
@@ -50,7 +50,7 @@ def under_instruments(
     carry: Carrier,
     *,
     prefix: str = "",
-    usable: Collection[Instrument] = tuple(Instrument),
+    usable: Collection[Instrument] = GROWTH_INSTRUMENTS,
     wanted: Sequence[Instrument] = (),
     plan_under: Callable[[Run, Instrument], Plan] = instrumented_plan,
     clock: Callable[[], float] = monotonic,
@@ -92,7 +92,7 @@ def _seconds_of_calls(run: Run) -> float:
 
 def usable_on(device: str) -> tuple[Instrument, ...]:
     """The instruments that can be used here, of a run on that device."""
-    return tuple(each for each in Instrument if why_not(each, device) is None)
+    return tuple(each for each in GROWTH_INSTRUMENTS if why_not(each, device) is None)
 
 
 def why_not(instrument: Instrument, device: str) -> Message | None:
@@ -133,7 +133,7 @@ def explained(
         return
     variant = run.plan.variant
     usable = usable_on(run.plan.device)
-    group = tuple(f"{variant}.under-{each}" for each in Instrument)
+    group = tuple(f"{variant}.under-{each}" for each in GROWTH_INSTRUMENTS)
     found: list[Run] = []
     carry = partial(prepared.carry_out, group=group, stop=stop)
     plan_under = instrumented_plan

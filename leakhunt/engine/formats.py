@@ -11,8 +11,10 @@ from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
     FLAME_FORMATS,
     RENDERERS,
+    RETAINED_RENDERERS,
     Noun,
     Renderer,
+    RetainedRenderer,
     RunRenderer,
     formats,
 )
@@ -43,6 +45,20 @@ def with_flames(renderers: Sequence[RunRenderer]) -> tuple[RunRenderer, ...]:
     return tuple(
         each for each in RENDERERS if each.file_name in wanted or each.format in FLAME_FORMATS
     )
+
+
+def retained_renderers_named(names: str) -> tuple[RetainedRenderer, ...]:
+    """The files of what is retained, of the formats in `names`; others have none.
+
+    Raises:
+        UsageError: there is none of any of them.
+    """
+    asked = {name.strip().lower() for name in names.split(",")}
+    known = tuple(dict.fromkeys(each.format for each in RETAINED_RENDERERS))
+    found = [each for each in RETAINED_RENDERERS if ALL in asked or each.format in asked]
+    if not found:
+        names_among(",".join(sorted(asked)), known)
+    return tuple(found)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

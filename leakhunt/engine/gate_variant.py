@@ -18,7 +18,7 @@ from leakhunt.analysis.verdict.schedule import same_calls
 from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
 from leakhunt.engine.explain import Carrier, under_instruments
 from leakhunt.engine.interleave import interleaved
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.comparison import Side
 from leakhunt.model.gate import (
     SECONDS_PER_CALL,
@@ -84,7 +84,7 @@ class Gate:
     effort: GateEffort
     generator: str
     against: BaselineComparison = without_baseline
-    usable: Collection[Instrument] = tuple(Instrument)
+    usable: Collection[Instrument] = GROWTH_INSTRUMENTS
 
     def answer(self, plan: Plan) -> VariantResult:
         """Measure a plan, and the answer on it.

@@ -17,7 +17,7 @@ from leakhunt.engine.run import RunResult, measure_variants, result_of
 from leakhunt.engine.session import session
 from leakhunt.engine.settings import RunRequest, settings_of
 from leakhunt.errors import MissingRequirement, UsageError
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.options import PAIRS
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.storage.folders import new_folder
@@ -108,14 +108,13 @@ def _captures(result: RunResult) -> Iterator[Path]:
 
 
 def _instruments_named(words: Sequence[str]) -> tuple[Instrument, ...]:
-    try:
+    if set(words) <= set(GROWTH_INSTRUMENTS):
         return tuple(map(Instrument, dict.fromkeys(words)))
-    except ValueError:
-        raise UsageError(
-            message(
-                "hunt.unknown-instrument",
-                "--with {named}: unknown instrument. Use {instrument}",
-                named=",".join(words),
-                instrument=", ".join(Instrument),
-            )
-        ) from None
+    raise UsageError(
+        message(
+            "hunt.unknown-instrument",
+            "--with {named}: unknown instrument. Use {instrument}",
+            named=",".join(words),
+            instrument=", ".join(GROWTH_INSTRUMENTS),
+        )
+    )

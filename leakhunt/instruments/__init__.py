@@ -27,6 +27,7 @@ _MODULES = {
     Instrument.CUDA: "cuda_heap",
     Instrument.RESOURCES: "resources",
     Instrument.LINES: "line_rss",
+    Instrument.RETAINED: "retained_heap",
     Instrument.GARBAGE: "cyclic_garbage",
 }
 

@@ -291,6 +291,8 @@ def _key(key: Any) -> tuple[str, _Sort]:
 
 
 def _sort_of(name: Any) -> _Sort:
+    if type(name) is str and name.startswith("__") and name.endswith("__"):
+        return _Sort.INSIDE  # set by the interpreter or a decorator, and for nobody to remove
     leads_back = type(name) is str and _LEADS_BACK.fullmatch(name)
     return _Sort.LEADS_BACK if leads_back else _Sort.ATTRIBUTE
 
@@ -420,7 +422,7 @@ def _kind(cut: _Reference, around: Sequence[_Reference], members: Sequence[Any])
     if cut.sort is _Sort.CELL:
         return CycleKind.CLOSURE
     told = _told(around, members)
-    if len(set(map(id, told))) <= 1:
+    if len(set(map(id, told or [members[each.source] for each in around]))) == 1:
         return CycleKind.SELF
     if any(type(each) in _CALLBACKS for each in told):
         return CycleKind.CALLBACK

@@ -145,6 +145,9 @@ class CyclicGarbage:
     def _look(self) -> None:
         """Count what is unreachable, and free it."""
         assert self._changed is not None
+        before, _ = tracemalloc.get_traced_memory()
+        gc.collect(0)  # of the new objects, without emptying the interpreter's free lists
+        by_finalizers = max(before - tracemalloc.get_traced_memory()[0], 0)
         gc.collect()
         found, gc.garbage[:] = gc.garbage[:], []
         gc.set_debug(self._changed.debug)
@@ -158,7 +161,7 @@ class CyclicGarbage:
         del found
         gc.collect()
         freed = before - tracemalloc.get_traced_memory()[0]
-        self._add(added, freed)
+        self._add(added, freed + by_finalizers)
         gc.set_debug(self._changed.debug | gc.DEBUG_SAVEALL)
 
     def _note(self, error: Exception) -> None:

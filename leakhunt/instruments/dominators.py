@@ -1,8 +1,9 @@
 """What would be freed if an object were gone: the dominator tree of all objects, by rustworkx.
 
-Nodes are the objects that the collector tracks, from the roots down, the shortest paths first. What
-it does not track (texts, arrays, numbers) has no node: it counts to the object that owns it, or to
-the nearest one that owns all of its owners. Nothing that a class of the user's defines is called.
+Nodes are the objects that the collector tracks, from the roots down, the shortest paths first, with
+dicts, and arrays and texts that are large. What else it does not track has no node: it counts to
+the object that owns it, or to the nearest one that owns all of its owners. Nothing that a class of
+the user's defines is called.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _MOST_STEPS = 2_000
 # References to a leaf that only one object owns: that object's, and three of ours.
 _ALONE = 4
 _GC_HEAD_BYTES = 16
+# From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
+_LARGE_BYTES = 64 << 10
 _POINTER_BYTES = 8
 
 
@@ -161,9 +164,11 @@ class _Walk:
                     if id(below) in without:
                         continue
                     if not gc.is_tracked(below):
-                        if way_of(type(below)) & _HIDES:
+                        way = way_of(type(below))
+                        if way & _HIDES:
                             found += hidden_referents(below)  # which this loop comes to as well
-                        continue
+                        if not way & _NODES or not _is_large(below, way):
+                            continue
                     number = self._number(below, node)
                 if number not in known:
                     known.add(number)
@@ -327,8 +332,11 @@ def _inside(leaf: Any) -> list[Any]:
 # What there is to know of a type: whether its size is told by C code; whether its objects have
 # memory of their own beside it, something inside, something that they do not tell the collector;
 # whether they are too small to ask who owns them together; whether their attributes need no dict,
-# and are in no size.
-_PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED = 1, 2, 4, 8, 16, 32
+# and are in no size; whether those that are large have a node, though they are not tracked.
+_PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES = 1, 2, 4, 8, 16, 32, 64
+
+
+_HOLD_MUCH = (dict, bytes, bytearray, str)
 
 
 class _Ways(dict[type, int]):
@@ -340,6 +348,7 @@ class _Ways(dict[type, int]):
             (_PLAIN if _tells_its_size(kind) else 0)
             | (_BUFFERS if has_buffers(kind) else 0)
             | (_INSIDE if kind in (tuple, dict, types.CodeType) else hides)
+            | (_NODES if kind in _HOLD_MUCH or hides else 0)
             | (_MANAGED if kind.__flags__ & MANAGED_DICT else 0)
             | (_SMALL if kind is int or kind is float else 0)
             | hides
@@ -354,6 +363,13 @@ def _size_of(each: Any, way: int) -> int:
         return sys.getsizeof(each) if way & _PLAIN else object.__sizeof__(each) + _GC_HEAD_BYTES
     except Exception:  # a C class may refuse, of an object that is not ready
         return 0
+
+
+def _is_large(each: Any, way: int) -> bool:
+    """Whether something that is not tracked is worth a node; of a dict, by what is in it."""
+    if type(each) is dict:
+        return len(each) > 0
+    return _size_of(each, way) >= _LARGE_BYTES
 
 
 def _tells_its_size(kind: type) -> bool:

@@ -163,14 +163,15 @@ class _Growth:
         self._since = array("B", bytes(len(tree.objects)))  # 0: not new
         self._lengths: dict[int, Sequence[int]] = {}
         weights = array("q", bytes(8 * len(tree.objects)))
+        self._own = _with_untracked(tree, lengths)
         for node, each in enumerate(tree.objects):
             mark = born.get(id(each))
             if mark is not None:
                 self._since[node] = mark
-                weights[node] = tree.own[node]
+                weights[node] = self._own[node]
             elif id(each) in lengths:
                 course = self._lengths[node] = lengths[id(each)]
-                weights[node] = tree.own[node] * (course[-1] - course[0]) // max(course[-1], 1)
+                weights[node] = self._own[node] * (course[-1] - course[0]) // max(course[-1], 1)
         self.sums = tree.sums(weights)
         self.total = self.sums[TOP]
         self._below = tree.below()
@@ -218,15 +219,17 @@ class _Growth:
             if since := self._since[node]:
                 new.append((node, since))
                 counts[since] += 1
-                sizes[since] += self.tree.own[node]
+                sizes[since] += self._own[node]
                 kinds[type(self.tree.objects[node])] += 1
             elif node in self._lengths:
                 course = self._lengths[node]
-                each = self.tree.own[node] // max(course[-1], 1)
+                items = (self.tree.objects[below] for below in self._below[node])
+                is_counted = any(map(gc.is_tracked, items))
+                each = self._own[node] // max(course[-1], 1)
                 for mark in range(1, len(course)):
                     sizes[mark] += each * (course[mark] - course[mark - 1])
                     # What is tracked is counted itself.
-                    counts[mark] += (course[mark] - course[mark - 1]) * (not self._below[node])
+                    counts[mark] += (course[mark] - course[mark - 1]) * (not is_counted)
         names: Counter[str] = Counter()
         for kind, number in kinds.items():
             names[type_name_of(kind)] += number
@@ -244,6 +247,20 @@ class _Growth:
                     waiting.append(node)
         named = [name for name, _ in owned.most_common(_TYPES_NAMED)]
         return (" | ".join(named),) if named else ()
+
+
+def _with_untracked(tree: Dominators, lengths: Mapping[int, Sequence[int]]) -> array[int]:
+    """The bytes of each node with those that hang on it and that no mark knows: not tracked.
+
+    A container that grows keeps its own, tracked or not.
+    """
+    own = array("q", tree.own)
+    for node in reversed(tree.order):
+        each = tree.objects[node]
+        if node != TOP and not gc.is_tracked(each) and id(each) not in lengths:
+            own[tree.above[node]] += own[node]
+            own[node] = 0
+    return own
 
 
 def _is_everybodys(each: Any) -> bool:

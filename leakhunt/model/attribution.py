@@ -24,9 +24,12 @@ class Instrument(StrEnum):
     CUDA = "cuda"
     RESOURCES = "resources"
     LINES = "lines"
+    RETAINED = "retained"
     GARBAGE = "garbage"
 
 
+# What `--with` names: those that see growth. The other one looks at what is there.
+GROWTH_INSTRUMENTS = tuple(each for each in Instrument if each is not Instrument.RETAINED)
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
 MEMRAY_STRETCHES = 3
 # A share above this is a fault of ours: memory that was counted twice, or held against too little.

@@ -35,9 +35,9 @@ CGROUP_LIMIT = ("limit.cgroup", mark("cgroup v{version}, {size_bytes}"))
 # Facts whose values are words of ours as well.
 CALLS_ARE = mark("calls are")
 COLLECTIONS = mark("collections")
-CALLS_ASKED = mark("calls asked for")
+CALLS_REQUESTED = mark("calls asked for")
 COLLECTS = mark("a collection before each reading")
-IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_ASKED, COLLECTS, LIMIT)
+IN_OUR_WORDS = (CALLS_ARE, COLLECTIONS, CALLS_REQUESTED, COLLECTS, LIMIT)
 # Further names and values of facts that are words of ours, translated where they are shown.
 WORDS = (
     mark("seed"),

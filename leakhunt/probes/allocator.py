@@ -75,8 +75,8 @@ class Allocator:
 
     `name` is one of `leakhunt.model.allocators`, or the file's of one that is not known there;
     `source` says how it got here. `live_bytes` reads the bytes in use; where it is None,
-    `unavailable` says why. `trim` hands back to the system what is free. `held_bytes` reads what
-    it holds of resident memory, in use or not; None: it does not say.
+    `unavailable` says why. `trim` returns to the system what is free. `resident_bytes` reads its
+    resident memory, in use or not; None: it does not report it.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Allocator:
     live_bytes: Callable[[], int] | None
     unavailable: Text | None
     trim: Callable[[], None]
-    held_bytes: Callable[[], int] | None = None
+    resident_bytes: Callable[[], int] | None = None
 
     def __str__(self) -> str:
         return described(self.name, self.version, self.source)

@@ -15,6 +15,7 @@ from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.gate import GateResult
 from leakhunt.model.report import Report
+from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.text.language import ENGLISH
 
@@ -50,6 +51,7 @@ class GateDocument:
 
 RunRenderer: TypeAlias = Renderer[Report]
 GateRenderer: TypeAlias = Renderer[GateDocument]
+RetainedRenderer: TypeAlias = Renderer[RetainedReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -129,6 +131,12 @@ CLAIMS_RENDERERS: tuple[Renderer[ClaimsReport], ...] = (
     Renderer("html", "claims.html", _in("claims.html_page"), by_default=True),
     Renderer("md", "claims.md", _in("claims.markdown"), by_default=True),
     Renderer("json", "claims.json", _in("claims.json_file"), by_default=True, language=ENGLISH),
+)
+
+RETAINED_RENDERERS: tuple[RetainedRenderer, ...] = (
+    Renderer("html", "retained.html", _in("retained.html_page"), by_default=True),
+    Renderer("png", "retained.png", _in("retained.treemap", "treemap_png"), by_default=True),
+    Renderer("json", "retained.json", _in("retained.json_file"), by_default=True, language=ENGLISH),
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.errors import ScenarioFailed
-from leakhunt.model.attribution import Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
@@ -32,7 +32,9 @@ WATCHED_REQUESTS = 307
 _WATCHED_BEFORE = 2
 _UNWATCHED_BEFORE = 1
 # What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
-USABLE = tuple(each for each in Instrument if each not in (Instrument.LINES, Instrument.GARBAGE))
+USABLE = tuple(
+    each for each in GROWTH_INSTRUMENTS if each not in (Instrument.LINES, Instrument.GARBAGE)
+)
 _POLL_SECONDS = 0.01
 _ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.

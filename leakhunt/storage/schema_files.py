@@ -12,6 +12,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "report": "report.schema.json",
         "claims": "claims.schema.json",
         "compare": "compare.schema.json",
+        "retained": "retained.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",

@@ -73,8 +73,8 @@ def made_of() -> dict[str, int]:
 def _of_allocator(regions_now: Sequence[Region]) -> Iterator[tuple[str, int]]:
     """What malloc holds of resident memory, and in which state."""
     allocator = serving()
-    if allocator.held_bytes is not None:
-        yield "malloc_resident", allocator.held_bytes()
+    if allocator.resident_bytes is not None:
+        yield "malloc_resident", allocator.resident_bytes()
         return
     if allocator.name != GLIBC or not regions_now:
         return

@@ -45,11 +45,11 @@ class Stop:
     """Whether an early end was asked for; settling still follows."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Ask for it, as a signal's handler."""
-        self.asked = True
+        self.requested = True
 
 
 def stop_on_sigterm() -> Stop:
@@ -100,7 +100,7 @@ def carry_out(
     )
     for line in observer.start():
         appender.append(line)
-    while not stop.asked and (phase := next_phase()) is not None:
+    while not stop.requested and (phase := next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
         calls.run(phase, stop)
         if note := calls.new_input_note():
@@ -109,7 +109,7 @@ def carry_out(
             appender.append(line)
     for line in observer.end():
         appender.append(line)
-    if stop.asked:
+    if stop.requested:
         appender.append(encode({"record": "note", "kind": "stopped"}))
     elif order.takes_peaks and not order.instrument and calls.reads_peaks:
         appender.append(encode({"record": "note", **peak_note(calls.once)}))
@@ -154,7 +154,7 @@ class Calls:
         values = self._values
         self._fill_free_lists()
         for _ in range(phase.samples):
-            if stop.asked or (self._supervisor and os.getppid() != self._supervisor):
+            if stop.requested or (self._supervisor and os.getppid() != self._supervisor):
                 return
             for at in self._added:
                 values[at] = 0

@@ -15,6 +15,7 @@ import objgraph
 from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Phase, Purpose, Reading
 from leakhunt.storage.run_writer import DiskFull, capture_of, encode
 from leakhunt.text.message import Message, message
@@ -103,7 +104,9 @@ class UnderInstrument:
         yield encode({"record": "mark", "calls": self._calls.done})
 
     def end(self) -> Iterator[bytes]:
-        """What was found."""
+        """What was found; of what is retained, also the memory that it is a part of."""
+        if self._name is Instrument.RETAINED:
+            yield _reading(collected_reading())
         with self._telling(_REPORT_FAILED):
             for finding in self._instrument.findings():
                 yield encode({"record": "finding", **fields_of(finding)})

@@ -63,8 +63,7 @@ def _lines() -> Iterator[str]:
     yield from _beside_psleak()
     yield from _hunts()
     yield from _caches()
-    if (FOLDER / "early_runs.json").exists():
-        yield from _early()
+    yield from _early()
     yield from _allocators()
     yield from _gates()
     yield from _forecasts()
@@ -197,8 +196,8 @@ def _early() -> Iterator[str]:
         f"`python tests/truth/early_runs.py`, {data['facts']['date']}: workloads of the zoo, each"
         " call of which sleeps for 0.5 s first, as `leakhunt run --budget 25`. With the default"
         " budget of 60 s a run takes the same path from calls of 1.1 s on. At most"
-        f" {figures['most_calls']} calls: some are measured, and those under an instrument are"
-        " counted exactly. *No leak* does not rule out a leak in fewer than half of the calls."
+        f" {figures['most_calls']} calls, those under an instrument included."
+        " *No leak* does not rule out a leak in fewer than half of the calls."
     )
     yield ""
     yield (

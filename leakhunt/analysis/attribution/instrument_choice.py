@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
 from leakhunt.analysis.attribution.garbage import leaves_garbage
-from leakhunt.model.attribution import Attribution, Instrument
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS
@@ -38,7 +38,7 @@ _FURTHER: tuple[Instrument, ...] = (
 
 def instruments_for(
     verdict: Verdict,
-    usable: Collection[Instrument] = tuple(Instrument),
+    usable: Collection[Instrument] = GROWTH_INSTRUMENTS,
     used: Collection[Instrument | None] = (),
 ) -> tuple[Instrument, ...]:
     """Those of `usable` that see what grows, the first to be used first; none: nothing does.
@@ -62,7 +62,7 @@ def next_instrument(
     run: Run,
     verdict: Verdict,
     instrumented: Sequence[Run],
-    usable: Collection[Instrument] = tuple(Instrument),
+    usable: Collection[Instrument] = GROWTH_INSTRUMENTS,
 ) -> Instrument | None:
     """The one of `usable` to use after those of `instrumented`; None: nothing is open.
 

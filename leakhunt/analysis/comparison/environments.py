@@ -18,7 +18,7 @@ from leakhunt.model.comparison import (
     ABSENT,
     ADDRESS_SPACE_LIMIT,
     CALLS_ARE,
-    CALLS_ASKED,
+    CALLS_REQUESTED,
     CGROUP_LIMIT,
     COLLECTIONS,
     COLLECTS,
@@ -176,7 +176,7 @@ def _sampling(run: Run) -> Iterator[tuple[str, tuple[str, Matter]]]:
     """How the calls were read: what both made is compared, so this is only shown."""
     calls = run.plan.calls
     yield (
-        CALLS_ASKED,
+        CALLS_REQUESTED,
         (f"{calls:,}" if calls else "as many as needed", Matter.SHOWN),
     )
     yield "calls made", (f"{run.calls_done:,}", Matter.SHOWN)

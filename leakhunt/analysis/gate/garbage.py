@@ -30,7 +30,7 @@ def garbage(entry: JudgedRun, budget: Budget) -> BudgetResult:
     answer = answer_between(low, high, budget.amount)
     told = message(
         "gate.garbage",
-        "{rate} of cyclic garbage ({low} to {high} between collections)",
+        "objects of cyclic garbage: {rate} ({low} to {high} between collections)",
         rate=Rate(left.rate, Unit.COUNT, run.plan.work),
         low=Rate(low, Unit.COUNT, run.plan.work),
         high=Rate(high, Unit.COUNT, run.plan.work),

@@ -30,6 +30,7 @@ from leakhunt.analysis.attribution.joined import bounded
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (
+    GROWTH_INSTRUMENTS,
     Attribution,
     Finding,
     FindingKind,
@@ -498,7 +499,7 @@ def test_the_next_instrument_is_asked_while_the_growth_is_not_explained(leaking:
     assert next_instrument(leaking, verdict, [some]) is Instrument.TRACEMALLOC
     assert next_instrument(leaking, verdict, [most]) is None
     assert next_instrument(leaking, verdict, [some], usable=[Instrument.MEMRAY]) is None
-    every = [replace(some, plan=replace(some.plan, instrument=each)) for each in Instrument]
+    every = [replace(some, plan=replace(some.plan, instrument=each)) for each in GROWTH_INSTRUMENTS]
     assert next_instrument(leaking, verdict, every) is None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from made_findings import MINE, finding
 
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.attribution.few_calls import (
+    HARMLESS_CAVEATS,
     by_exact_counts,
     counted_fully,
     growing_resources,
@@ -25,6 +28,7 @@ from leakhunt.analysis.gate.decide import answer_on
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.effort import DEAR_CALLS, FIRST_SAMPLES, has_dear_calls
+from leakhunt.instruments import objects
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.model.gate import GateAnswer, Terms
 from leakhunt.model.kinds import Kind
@@ -138,9 +142,13 @@ def test_what_was_not_counted_to_the_end_is_no_pass(
     assert "not every allocation was counted" in str(found.sentence)
 
 
-def test_an_object_that_could_not_be_inspected_was_counted_all_the_same(make_run: MakeRun) -> None:
-    caveat = message("instrument.object", "an object could not be inspected")
-    assert counted_fully([replace(under(level(make_run)), notes=({"caveats": [caveat]},))])
+def test_what_was_not_found_out_about_holders_was_counted_all_the_same(make_run: MakeRun) -> None:
+    """The caveats of who holds what, as the module that follows the objects has them."""
+    told = set(re.findall(r'"(instrument\.[a-z-]+)"', Path(objects.__file__).read_text("utf-8")))
+    assert told == set(HARMLESS_CAVEATS)
+    for each in told:
+        caveat = message(each, "an object could not be inspected")
+        assert counted_fully([replace(under(level(make_run)), notes=({"caveats": [caveat]},))])
 
 
 def test_an_instrument_that_sees_one_heap_only_is_no_pass(make_run: MakeRun) -> None:

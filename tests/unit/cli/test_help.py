@@ -132,7 +132,7 @@ def test_old_spellings_are_understood_and_hidden() -> None:
 # What stays as it is in every language: commands and what they are made of, names and numbers.
 _SYNTAX = re.compile(
     r"^(?:  |用法： )leakhunt .*$"  # a command
-    r"|\[默认：[a-z,\s]*\]|\{[a-z|-]*\}|\[[a-z|]*\]"  # a default, choices
+    r"|\[默\s*认：[a-z,\s]*\]|\{[a-z|-]*\}|\[[a-z|]*\]"  # a default, choices
     r"|--?[a-z][\w-]*|\b[A-Z_]+\b|'[^']*'|@?\w+\([^)]*\)|[\w.]*[_./][\w./]*",
     re.MULTILINE,
 )

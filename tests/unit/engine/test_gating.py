@@ -174,15 +174,15 @@ def test_what_is_over_is_hunted_and_its_suspect_named(make_run: MakeRun) -> None
 def test_cycles_are_named_where_the_budget_of_garbage_is_broken(make_run: MakeRun) -> None:
     budget = Budget(GARBAGE_OBJECTS, 1.0, Extent.CALL, more=False, text="1/call")
 
-    def carry(asked: Plan, name: str) -> Run:
-        if asked.instrument is not None:
-            return replace(watched(cycle()), plan=asked)
+    def carry(requested: Plan, name: str) -> Run:
+        if requested.instrument is not None:
+            return replace(watched(cycle()), plan=requested)
         readings = [
             Reading("look_collected", {GARBAGE_OBJECTS: 5 * calls}, calls)
             for calls in (100, 150, 200)
         ]
         run = make_run(live_heap=[0] * 200, python_blocks=[9] * 200, readings=readings)
-        return replace(run, plan=asked)
+        return replace(run, plan=requested)
 
     held = gate(Script(make_run, steady(0)), budget)
     answer = replace(held, carry=carry, usable=list(Instrument)).answer(OPEN)

@@ -420,10 +420,10 @@ def test_flame_graphs_are_among_the_files_where_asked_for(target: str, tmp_path:
     script = Scripted({"naive": 4096})
     kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
     script.findings = {"naive.under-memray": [kept]}
-    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
-    result = hunt(asked, out=tmp_path / "out", executor=script)
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(request, out=tmp_path / "out", executor=script)
     assert [file.name for file in result.files] == ["flame.html", "flame.speedscope.json"]
-    plain = hunt(replace(asked, flame=False), out=tmp_path / "plain", executor=script)
+    plain = hunt(replace(request, flame=False), out=tmp_path / "plain", executor=script)
     assert plain.files == ()
 
 
@@ -440,6 +440,6 @@ def test_captures_of_memray_are_among_the_files(target: str, tmp_path: Path) -> 
     script = Capturing({"naive": 4096})
     kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
     script.findings = {"naive.under-memray": [kept]}
-    asked = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
-    result = hunt(asked, out=out, executor=script)
+    request = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=True)
+    result = hunt(request, out=out, executor=script)
     assert result.files[-1] == out / "naive.2.memray.bin"

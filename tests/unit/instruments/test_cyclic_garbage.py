@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import tracemalloc
@@ -211,6 +212,43 @@ def test_a_class_that_is_made_in_every_call(active: ActiveInstrument) -> None:
     assert found.facts["closed_at"]["source"] == "class Point(NamedTuple):"
 
 
+def test_a_cache_of_its_own_method_is_a_callback(active: ActiveInstrument) -> None:
+    """As jsonschema's resolver had it: what leads on inside of the cache is not to be cut."""
+
+    class Resolver:
+        def __init__(self) -> None:
+            self.cached = functools.lru_cache(self.resolve)
+
+        def resolve(self, url: str) -> str:
+            return url
+
+    found = only(hunted(active, lambda s, i: Resolver().cached("a")))
+    assert found.facts["cycle"] == CycleKind.CALLBACK
+    assert found.facts["cut"][0].endswith("Resolver.cached")
+    assert found.facts["closed_at"]["source"] == "self.cached = functools.lru_cache(self.resolve)"
+
+
+def test_a_cycle_of_plain_containers_is_named_by_its_key(active: ActiveInstrument) -> None:
+    def call(state: Any, item: int) -> None:
+        root: dict[str, Any] = {"children": []}
+        root["children"].append({"parent": root})
+
+    found = only(hunted(active, call))
+    assert found.facts["cycle"] == CycleKind.BACK_REFERENCE
+    assert found.facts["cut"] == ["dict['children'][...]['parent']"]
+    assert not found.facts["weak_reference"]
+    assert found.stack[0].function == "call"
+
+
+def test_a_list_that_holds_itself(active: ActiveInstrument) -> None:
+    def call(state: Any, item: int) -> None:
+        own: list[Any] = []
+        own.append(own)
+
+    found = only(hunted(active, call))
+    assert (found.facts["cycle"], found.facts["cut"]) == (CycleKind.SELF, ["list[...]"])
+
+
 def test_slots_are_named(active: ActiveInstrument) -> None:
     def call(state: Any, item: int) -> None:
         first = Slotted()
@@ -233,6 +271,19 @@ def test_what_hangs_on_a_cycle_is_weighed_with_it(active: ActiveInstrument) -> N
 
     found = only(hunted(active, call))
     assert 150_000 < (found.sizes[-1] - found.sizes[0]) / CALLS < 152_000
+
+
+def test_what_a_finalizer_lets_go_of_was_garbage_until_then(active: ActiveInstrument) -> None:
+    class Finalized(Node):
+        def __init__(self) -> None:
+            super().__init__()
+            self.data = bytearray(50_000)
+
+        def __del__(self) -> None:
+            self.data = None
+
+    found = only(hunted(active, lambda s, i: Finalized()))
+    assert 50_000 < (found.sizes[-1] - found.sizes[0]) / CALLS < 52_000
 
 
 def test_what_a_call_returns_is_its_garbage(active: ActiveInstrument) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from leakhunt.model.series import PEAK_RSS, RSS
 from leakhunt.probes import PeakProbe, choose, peaks
-from leakhunt.probes.peaks import PeakRssProbe, dear_series, highest_before_reset
-from leakhunt.worker.readings import full_reading
+from leakhunt.probes.peaks import PeakRssProbe, dear_series
 
 pytestmark = pytest.mark.skipif(
     PeakRssProbe.unavailable() is not None, reason="the peak RSS cannot be reset here"
@@ -28,49 +27,53 @@ def probe() -> Iterator[PeakRssProbe]:
     made.close()
 
 
-def touched(size: int) -> None:
-    """Take so many bytes for a moment."""
-    block = bytearray(size)
-    block[::4096] = b"x" * len(block[::4096])
-    del block
-
-
 def test_the_probe_is_one_of_peaks(probe: PeakRssProbe) -> None:
     assert isinstance(probe, PeakProbe)
 
 
-def test_a_gulp_between_two_readings_is_seen_and_then_forgotten() -> None:
-    """In a process of its own: what others free in this one meanwhile would hide the gulp."""
-    code = f"""
+def in_its_own_process(code: str) -> list[int]:
+    """What it prints: what others do in this process is no matter there."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _HEAD + code], capture_output=True, text=True, timeout=60, check=True
+    )
+    return [int(each) for each in ended.stdout.split()]
+
+
+_HEAD = f"""
 from array import array
-from leakhunt.probes.peaks import PeakRssProbe
+from leakhunt.probes.peaks import PeakRssProbe, highest_before_reset
+from leakhunt.worker.readings import full_reading
 probe, into = PeakRssProbe(), array("q", [0, 0, 0])
+def touch():
+    block = bytearray({64 * MIB})
+    block[::4096] = b"x" * len(block[::4096])
+"""
+
+
+def test_a_gulp_between_two_readings_is_seen_and_then_forgotten() -> None:
+    before, gulp, after = in_its_own_process("""
 probe.reset()
 probe.read(into, 0)
-block = bytearray({64 * MIB})
-block[::4096] = b"x" * len(block[::4096])
-del block
+touch()
 probe.read(into, 1)
 probe.reset()
 probe.read(into, 2)
 print(*into)
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    before, gulp, after = map(int, ended.stdout.split())
+""")
     assert abs(gulp - before - 64 * MIB) < _NEAR
     assert after - before < _NEAR
 
 
-def test_the_peak_of_the_process_s_life_outlives_a_reset(probe: PeakRssProbe) -> None:
-    into = array("q", [0])
-    touched(64 * MIB)
-    probe.read(into, 0)
-    probe.reset()
-    reading = full_reading("end")
-    assert reading.values["rss_peak"] >= into[0] == highest_before_reset()
-    assert reading.values[RSS] < into[0] - 32 * MIB
+def test_the_peak_of_the_process_s_life_outlives_a_reset() -> None:
+    highest, kept, peak, rss = in_its_own_process(f"""
+touch()
+probe.read(into, 0)
+probe.reset()
+values = full_reading("end").values
+print(into[0], highest_before_reset(), values["rss_peak"], values["{RSS}"])
+""")
+    assert peak >= highest == kept
+    assert rss < highest - 32 * MIB
 
 
 def test_reading_and_resetting_leaves_no_block(probe: PeakRssProbe) -> None:

@@ -1,0 +1,123 @@
+"""``hunt --retained``: who retains how much of a scenario's process that has settled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leakhunt.analysis.retained import retained_report
+from leakhunt.engine.events import SILENT, Events
+from leakhunt.engine.executors import Executor
+from leakhunt.engine.executors.local import LOCAL
+from leakhunt.engine.report import GENERATOR, rendered
+from leakhunt.engine.run import exit_code
+from leakhunt.engine.session import session
+from leakhunt.engine.settings import RunRequest, plan_of, settings_of
+from leakhunt.errors import INTERRUPTED, UsageError
+from leakhunt.model.attribution import Instrument
+from leakhunt.model.plan import Plan
+from leakhunt.model.retained import RetainedReport
+from leakhunt.model.run import Outcome, Run
+from leakhunt.reporting.registry import RETAINED_RENDERERS, RetainedRenderer
+from leakhunt.storage.folders import new_folder
+from leakhunt.storage.report_files import write_file
+from leakhunt.text.message import message
+
+# Calls before the process is looked at, where none were asked for: what is loaded late is there.
+SETTLING_CALLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedResult:
+    """What is retained: the report, the folder of its run files, and how each run ended.
+
+    `files` are those of the report, the first of which is the one for people. `exit_code` is that
+    of the verb: 0, or 4 (nothing measured), 8 (the scenario's own code failed), 130 (interrupted).
+    """
+
+    report: RetainedReport
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+    files: tuple[Path, ...]
+    exit_code: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user ended it; what was looked at by then is in the report."""
+        return self.exit_code == INTERRUPTED
+
+
+def retained(
+    request: RunRequest,
+    renderers: Sequence[RetainedRenderer] = RETAINED_RENDERERS,
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+    executor: Executor = LOCAL,
+) -> RetainedResult:
+    """Make a few calls of each variant, collect, and say who retains how much of the process.
+
+    Raises:
+        LeakhuntError: as for `run`; also where an option makes no sense here.
+        KeyboardInterrupt: the user ended it before anything was measured.
+    """
+    _refuse_what_does_not_apply(request)
+    settings = settings_of(replace(request, calls=request.calls or SETTLING_CALLS))
+    folder = new_folder(out, settings.scenario.name)
+    runs: list[Run] = []
+    with session(settings, folder, events, executor) as prepared:
+        for variant in prepared.variants:
+            plan = _plan_of(plan_of(settings, variant, prepared.workplace.device))
+            runs.append(prepared.carry_out(plan, f"{variant.name}.{Instrument.RETAINED}"))
+            if runs[-1].is_interrupted:
+                break
+    report = retained_report(runs, GENERATOR)
+    outcomes = tuple(run.outcome for run in runs)
+    files = [
+        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
+        for each in renderers
+    ]
+    counted = [len(heap.holders) for heap in report.heaps]
+    return RetainedResult(report, folder, outcomes, tuple(files), exit_code(outcomes, counted))
+
+
+def _plan_of(plan: Plan) -> Plan:
+    """All calls but the last settle; the instrument looks after that one."""
+    assert plan.calls is not None
+    return replace(
+        plan,
+        warmup=plan.calls - 1,
+        calls_per_sample=1,
+        collect="never",
+        budget_seconds=None,
+        instrument=Instrument.RETAINED,
+    )
+
+
+def _refuse_what_does_not_apply(request: RunRequest) -> None:
+    given = {
+        "--warmup": request.warmup is not None,
+        "--calls-per-sample": request.calls_per_sample is not None,
+        "--resolve": request.resolve,
+        "--collect": request.collect != "auto",
+        "--limit": request.limit is not None,
+        "--concurrency": request.concurrency is not None,
+    }
+    refuse_with_retained(name for name, is_given in given.items() if is_given)
+
+
+def refuse_with_retained(options: Iterable[str]) -> None:
+    """Say which option does not apply.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for option in options:
+        raise UsageError(
+            message(
+                "retained.option",
+                "--retained cannot be combined with {option}: nothing is measured over time",
+                option=option,
+            )
+        )

@@ -1,0 +1,1 @@
+"""What a settled process retains, for people and programs."""

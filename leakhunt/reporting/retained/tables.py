@@ -1,0 +1,90 @@
+"""The largest holders as rows of text, for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leakhunt.amounts import format_bytes
+from leakhunt.model.retained import HeldPart, HolderKind, RetainedHeap, RetainedHolder
+from leakhunt.text.language import mark, tr
+
+# A table has so many rows; the rest is one.
+MOST_ROWS = 25
+HEADINGS = (
+    mark("holder"),
+    mark("type"),
+    mark("objects"),
+    mark("retained"),
+    mark("live memory"),
+    mark("RSS"),
+)
+NOTHING = "\N{EN DASH}"
+# What small packages, and objects of none, are together.
+OTHER = "other"
+
+
+def title(scenario: str, heap: RetainedHeap) -> str:
+    """What a table is about."""
+    return tr("{scenario}:{variant}: retained memory", scenario=scenario, variant=heap.variant)
+
+
+def rows(heap: RetainedHeap) -> Iterator[tuple[str, ...]]:
+    """A row for each of the largest holders, under `HEADINGS`."""
+    for each in heap.holders[:MOST_ROWS]:
+        yield (
+            named(each),
+            each.type or tr("package"),
+            f"{each.objects:,}",
+            format_bytes(each.retained_bytes),
+            _share(each.share_of_live),
+            _share(each.share_of_rss),
+        )
+
+
+def part_row(part: HeldPart) -> tuple[str, ...]:
+    """A part of a holder, under the first four headings."""
+    return part.path, part.type, f"{part.objects:,}", format_bytes(part.retained_bytes)
+
+
+def named(holder: RetainedHolder) -> str:
+    """A holder by its path, or by what it stands for."""
+    if holder.kind is HolderKind.OBJECT:
+        return holder.path
+    if holder.path == OTHER:
+        return tr("other packages and objects")
+    return tr("{package}: code, classes, small objects", package=holder.path)
+
+
+def sentences(heap: RetainedHeap) -> Iterator[str]:
+    """What the table comes to, and what it does not have."""
+    if not heap.holders:
+        yield tr("Not measured: the process ended before its objects were read.")
+        return
+    yield tr(
+        "{objects} tracked objects retain {size} after {calls} calls and gc.collect().",
+        objects=f"{heap.objects:,}",
+        size=format_bytes(heap.total_bytes),
+        calls=heap.calls,
+    )
+    if heap.live_bytes is not None and heap.live_bytes > heap.total_bytes:
+        yield tr(
+            "Live memory: {live}. {rest} of that belongs to no object: native libraries.",
+            live=format_bytes(heap.live_bytes),
+            rest=format_bytes(heap.live_bytes - heap.total_bytes),
+        )
+    if heap.rss_bytes is not None:
+        yield tr(
+            "RSS: {rss}, with code of libraries and freed memory.",
+            rss=format_bytes(heap.rss_bytes),
+        )
+    left = heap.holders[MOST_ROWS:]
+    if left:
+        yield tr(
+            "Not in the table: {count} smaller holders with {size}.",
+            count=len(left),
+            size=format_bytes(sum(each.retained_bytes for each in left)),
+        )
+
+
+def _share(share: float | None) -> str:
+    return NOTHING if share is None else f"{share:.1%}"
