@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 
 import leakhunt
 from leakhunt.environment import describe_environment
+from leakhunt.model.attribution import Origin
 from leakhunt.model.verdict import Status
 
 PACKAGES = Path(__file__).with_suffix(".toml")
@@ -36,10 +37,12 @@ NO_VERDICT = "no verdict"
 # What a first suspect may be.
 RESULTS = {
     "named": "the function",
-    "in_stack": "the caller; the function in its stack",
     "package": "the package",
+    "in_stack": "the caller, the function in its stack",
     "caller": "the caller",
-    "missed": "missed",
+    "unnamed": "nothing",
+    "nobody": "no suspect",
+    "missed": "no leak found",
 }
 _FILE, _FUNCTION = "workload.py", "call"
 
@@ -184,20 +187,23 @@ def figures(rows: Sequence[HuntOfPackage]) -> dict[str, Any]:
 def result_of(row: dict[str, Any]) -> str:
     """How near the first suspect of a leaking version comes: a key of `RESULTS`."""
     if row["status"] != Status.LEAK.value or not row["suspects"]:
-        return "missed"
-    if row["named"] or row["in_stack"]:
-        return "named" if row["named"] else "in_stack"
-    return "package" if row["whose"] == f"{row['package']} {row['version']}" else "caller"
+        return "nobody" if row["status"] == Status.LEAK.value else "missed"
+    if row["named"]:
+        return "named"
+    if row["whose"] == f"{row['package']} {row['version']}":
+        return "package"
+    if row["whose"] != Origin.YOURS.value:
+        return "unnamed"
+    return "in_stack" if row["in_stack"] else "caller"
 
 
-def hunts(wanted: Sequence[Package]) -> Iterator[HuntOfPackage]:
-    """Both versions of each package, one after the other; each is shown as it ends."""
-    for package in wanted:
-        for version in (package.leaking, package.fixed):
-            row = hunted(package, version)
-            mark = "" if row.is_right else "?"
-            print(f"{mark:2}{json.dumps(asdict(row), ensure_ascii=False)}", flush=True)
-            yield row
+def hunts(package: Package) -> list[HuntOfPackage]:
+    """Both versions of a package, one after the other; each is shown as it ends."""
+    rows = [hunted(package, version) for version in (package.leaking, package.fixed)]
+    for row in rows:
+        mark = "" if row.is_right else "?"
+        print(f"{mark:2}{json.dumps(asdict(row), ensure_ascii=False)}", flush=True)
+    return rows
 
 
 def before() -> list[HuntOfPackage]:
@@ -206,18 +212,12 @@ def before() -> list[HuntOfPackage]:
     return [HuntOfPackage(**{**row, "instruments": tuple(row["instruments"])}) for row in told]
 
 
-def main() -> int:
-    """Hunt all of them, or those that are named, and write the data."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("packages", nargs="*", help="names; default: all")
-    names = parser.parse_args().packages
-    wanted = [each for each in packages() if not names or each.name in names]
-    new = list(hunts(wanted))
+def written(new: Sequence[HuntOfPackage]) -> dict[str, Any]:
+    """Write the data with these rows in it, and tell what it comes to."""
     rows = {(row.package, row.version): row for row in (*before(), *new)}
     listed = [(each.name, version) for each in packages() for version in (each.leaking, each.fixed)]
     kept = [rows[key] for key in listed if key in rows]
     came_to = figures(kept)
-    print(json.dumps(came_to, indent=1))
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "leakhunt": leakhunt.__version__,
@@ -226,6 +226,19 @@ def main() -> int:
     body = ",\n".join(json.dumps(asdict(each), ensure_ascii=False) for each in kept)
     head = f'"facts": {json.dumps(facts)}, "figures": {json.dumps(came_to)}'
     DATA.write_text(f'{{{head}, "hunts": [\n{body}\n]}}\n', encoding="utf-8")
+    return came_to
+
+
+def main() -> int:
+    """Hunt all of them, or those that are named, and write the data after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("packages", nargs="*", help="names; default: all")
+    names = parser.parse_args().packages
+    new: list[HuntOfPackage] = []
+    for package in packages():
+        if not names or package.name in names:
+            new += hunts(package)
+            print(written(new), flush=True)
     return int(any(not each.is_right for each in new))
 
 
