@@ -55,16 +55,17 @@ TWO_SERIES = [
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a good part of the time a test waits for what it started."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two more than there are cores: a good part of the time a test waits for what it started."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before xdist reads the marks, which it does first of all others
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> Iterator[None]:
     """Keep together what is quick, and what shares a fixture; the rest goes to whoever is free."""
     for item in items:
         if "integration" not in item.path.parts or _shares_a_fixture(item):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    return (yield)
 
 
 def _shares_a_fixture(item: pytest.Item) -> bool:

@@ -291,3 +291,10 @@ def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library(
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
     stems = {module.stem for module in MODULES} - {"__init__", "__main__"}
     assert stems & sys.stdlib_module_names == set()
+
+
+def test_the_tests_of_this_file_have_one_worker(request: pytest.FixtureRequest) -> None:
+    """Else each worker starts what the tests of a file share, and nobody sees why it takes long."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("only under pytest-xdist's --dist=loadgroup")
+    assert request.node.nodeid.endswith(f"@{__file__}")
