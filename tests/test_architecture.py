@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "leakhunt"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
