@@ -60,8 +60,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(wrapper=True)  # before xdist reads the marks, which it does first of all others
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Keep together what is quick, and what shares a fixture; the rest goes to whoever is free."""
+    # Before a worker has loaded a pipeline: they look at every object of their process.
+    items.sort(key=lambda item: "instruments" not in item.path.parts)
     for item in items:
         if "integration" not in item.path.parts or _shares_a_fixture(item):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

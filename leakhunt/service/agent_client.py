@@ -35,7 +35,10 @@ class _Line:
     socket: socket.socket
 
     def ask(self, words: str) -> dict[str, Any] | None:
-        """What it tells; None if it does not (any more)."""
+        """What it tells; None if it does not (any more).
+
+        Interrupted, it hangs up: the answer to come would be read as that to the next question.
+        """
         try:
             self.socket.sendall(words.encode("utf-8", "surrogateescape") + b"\n")
             answer = b""
@@ -46,6 +49,9 @@ class _Line:
                 answer += part
         except OSError:
             return None
+        except BaseException:
+            self.socket.close()
+            raise
         facts: dict[str, Any] = json.loads(answer)
         return facts
 
@@ -79,7 +85,7 @@ class Within:
     def ask(self, word: str) -> Mapping[str, int]:
         """The sums over all processes that listen; empty where none does."""
         sums: Counter[str] = Counter()
-        for pid, line in list(self._lines.items()):
+        for pid, line in self._open().items():
             facts = line.ask(word)
             if facts is None:
                 self._lines.pop(pid).socket.close()
@@ -89,14 +95,22 @@ class Within:
 
     def allocators(self) -> list[dict[str, Any]]:
         """What each of them says of its allocator; one of an older leakhunt says nothing."""
-        answers = [line.ask("allocator") or {} for line in self._lines.values()]
+        answers = [line.ask("allocator") or {} for line in self._open().values()]
         return [each for each in answers if "error" not in each]
 
     def largest(self) -> int | None:
         """The process that listens with the most live memory."""
         sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
-                 for pid, line in self._lines.items()}  # fmt: skip
+                 for pid, line in self._open().items()}  # fmt: skip
         return max(sizes, key=sizes.__getitem__, default=None)
+
+    def _open(self) -> dict[int, _Line]:
+        """The lines; whom an interrupt hung up on is called again."""
+        for pid in [pid for pid, line in self._lines.items() if line.socket.fileno() < 0]:
+            del self._lines[pid]
+            if (line := _call(pid)) is not None:
+                self._lines[pid] = line
+        return dict(self._lines)
 
     def ask_one(self, pid: int, words: str, patience_seconds: float) -> dict[str, Any]:
         """What one process says to some words.

@@ -24,6 +24,7 @@ from typing import Any
 
 import click
 
+from leakhunt import __version__
 from leakhunt.cli.main import cli
 from leakhunt.environment import sees_gpu
 from leakhunt.errors import LeakhuntError
@@ -249,7 +250,7 @@ def facts() -> dict[str, Any]:
         "driver": cards[0][1] if cards else None,
         "cuda": cuda or None,
         "python": platform.python_version(),
-        "leakhunt": version("leakhunt"),
+        "leakhunt": __version__,
         **versions,
     }
 

@@ -307,7 +307,7 @@ def test_what_programs_read_is_english_whatever_is_spoken(name: str, renderer: A
 
 def test_the_same_formats_are_for_programs_as_ever() -> None:
     always = {renderer.format for renderer in RENDERERS if renderer.language == ENGLISH}
-    assert always == {"json", "junit", "csv", "parquet"}
+    assert always == {"json", "junit", "csv", "parquet", "speedscope"}
     assert [made.file_name for made in COMPARISON_RENDERERS if made.language] == ["compare.json"]
 
 

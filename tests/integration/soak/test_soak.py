@@ -268,7 +268,8 @@ def test_an_interrupted_soak_ends_its_service_and_its_load(
     below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) >= 2
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
     run = the_run(tmp_path / "out")
     assert run.outcome.ending is Ending.INTERRUPTED
     assert run.reading("trimmed") is not None

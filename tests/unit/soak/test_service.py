@@ -23,6 +23,7 @@ from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.engine.soak_target import target_of, targets
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.series import Series, Unit
+from leakhunt.service import agent_client
 from leakhunt.service.agent_client import NO_INSIDE, Within, unavailable
 from leakhunt.service.loop import paused
 from leakhunt.service.process_tree import Tree, unreclaimable
@@ -395,3 +396,29 @@ def test_the_old_name_of_the_agent_works_and_warns_where_it_is_imported() -> Non
     assert done.stdout == "True\n"
     assert done.stderr.count("DeprecationWarning: leakhunt.inside is now leakhunt.agent") == 1
     assert done.stderr.startswith("<string>:1: ")
+
+
+class Interrupted(socket.socket):
+    """Ctrl-C comes while the first answer is waited for."""
+
+    def recv(self, *_: Any) -> bytes:
+        raise KeyboardInterrupt
+
+
+def test_after_an_interrupt_no_answer_is_taken_for_that_to_the_next_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = [socket.socketpair() for _ in range(2)]
+    ours = [Interrupted(fileno=ends[0][0].detach()), ends[1][0]]
+    calls = iter(ours)
+    monkeypatch.setattr(agent_client, "_call", lambda pid: agent_client._Line(next(calls)))
+    within = Within()
+    assert within.find([4711]) == 1
+    with pytest.raises(KeyboardInterrupt):
+        within.ask("start")
+    ends[1][1].sendall(b'{"live_heap": 7}\n')
+    assert within.ask("end") == {"live_heap": 7}
+    assert ends[1][1].recv(100) == b"end\n"
+    within.close()
+    for _, theirs in ends:
+        theirs.close()
