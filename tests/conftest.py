@@ -176,15 +176,19 @@ def command_line(
     return _fork_server().run(measuring_only(arguments), cwd, **options)
 
 
+# With one of these, `run` and `hunt` are left as they are asked for.
+_AS_THEY_ARE = {"--budget", "--no-hunt", "--retained"}
+
+
 def measuring_only(arguments: Sequence[object]) -> list[object]:
-    """`run` without its budget and its hunt, unless one of both is asked for: they take a minute.
+    """`run` and `hunt` without a budget, and `run` without its hunt: they take a minute.
 
     What `run` does by default is tested by a scripted executor, and by the bounded caches.
     """
     words = [str(each) for each in arguments]
-    if words[:1] != ["run"] or len(words) < 3 or {"--budget", "--no-hunt"} & set(words):
+    if words[:1] not in (["run"], ["hunt"]) or len(words) < 3 or _AS_THEY_ARE & set(words):
         return list(arguments)
-    return [*arguments, "--budget", "0", "--no-hunt"]
+    return [*arguments, "--budget", "0", *(["--no-hunt"] if words[0] == "run" else [])]
 
 
 @pytest.fixture

@@ -231,7 +231,7 @@ def under_way(folder: Path) -> Path | None:
 def test_an_interrupted_hunt_reports_what_was_measured(
     started: Started, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    process = started("hunt", write_scenario(SLOW), "--out", "found")
+    process = started("hunt", write_scenario(SLOW), "--calls=250", "--out", "found")
     wait_until(lambda: under_way(tmp_path / "found"), process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -244,7 +244,9 @@ def test_an_interrupted_hunt_reports_what_was_measured(
 def test_a_hunt_survives_the_death_of_an_instrumented_worker(
     started: Started, write_scenario: WriteScenario, tmp_path: Path
 ) -> None:
-    process = started("hunt", write_scenario(SLOW), "--format=json", "--out", "found")
+    process = started(
+        "hunt", write_scenario(SLOW), "--calls=250", "--format=json", "--out", "found"
+    )
     wait_until(lambda: under_way(tmp_path / "found"), process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in map(int, children):
