@@ -11,7 +11,7 @@ from leakhunt.model.series import RSS, short_title
 from leakhunt.model.verdict import KillForecast, Outlook, Status
 from leakhunt.text.message import Message, Text, joined, mentions, message, sentences
 
-# A variant that saves nothing is worth a word where it takes so many times the time.
+# A variant that saves nothing is named from this ratio to the time of the reference on.
 _DEAR_RATIO = 1.5
 # More names than these are a number.
 _NAMED = 3
@@ -139,8 +139,8 @@ def _help(report: Report) -> Text | None:
                 reference=reference.variant,
             )
         )
-    kept = [entry for _, entry in saving]
-    costly = [entry for entry in report.entries[1:] if entry not in kept and _is_dear(entry)]
+    savers = [entry for _, entry in saving]
+    costly = [entry for entry in report.entries[1:] if entry not in savers and _is_dear(entry)]
     if costly:
         parts.append(
             message(

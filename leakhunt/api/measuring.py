@@ -249,17 +249,17 @@ def retained(  # noqa: PLR0913 - the options of the verb, by name
 
     Args:
         target: as for `hunt`.
-        variants: those of the target that are looked at; default: all.
-        calls: so many before the process is looked at; None: 20.
-        device: ``cpu``, ``cuda``, or ``auto``.
-        options: the scenario's own, by name.
-        threads: of numeric libraries; None: the cores there are.
-        seed: of the inputs.
-        memory_limit: a worker above so many bytes (or a size such as ``"2 GiB"``) is ended.
-        timeout: a worker without a new sample for so many seconds has hung.
-        out: a new or empty folder for run files and the report, as for `run`.
-        formats: the files of the report: ``html``, ``png``, ``json``; None: none but run files.
-        events: is told of the progress; see `leakhunt.engine.events.Events`.
+        variants: as for `run`.
+        calls: calls per variant before the heap is read; None: 20.
+        device: as for `run`.
+        options: as for `run`.
+        threads: as for `run`.
+        seed: as for `run`.
+        memory_limit: as for `run`.
+        timeout: as for `run`.
+        out: as for `run`.
+        formats: the files of the report: ``html``, ``png``, ``json``; None: run files only.
+        events: as for `run`.
 
     Raises:
         LeakhuntError: as for `run`.

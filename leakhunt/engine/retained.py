@@ -11,14 +11,14 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.report import GENERATOR, rendered
-from leakhunt.engine.run import exit_code
+from leakhunt.engine.run import FolderResult, exit_code
 from leakhunt.engine.session import session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
-from leakhunt.errors import INTERRUPTED, UsageError
+from leakhunt.errors import UsageError
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan
 from leakhunt.model.retained import RetainedReport
-from leakhunt.model.run import Outcome, Run
+from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RETAINED_RENDERERS, RetainedRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
@@ -29,23 +29,15 @@ SETTLING_CALLS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class RetainedResult:
-    """What is retained: the report, the folder of its run files, and how each run ended.
-
-    `files` are those of the report, the first of which is the one for people. `exit_code` is that
-    of the verb: 0, or 4 (nothing measured), 8 (the scenario's own code failed), 130 (interrupted).
-    """
+class RetainedResult(FolderResult):
+    """The largest holders of each variant's process."""
 
     report: RetainedReport
-    folder: Path
-    outcomes: tuple[Outcome, ...]
-    files: tuple[Path, ...]
-    exit_code: int
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether the user ended it; what was looked at by then is in the report."""
-        return self.exit_code == INTERRUPTED
+    def _repr_html_(self) -> str:
+        from leakhunt.reporting.retained.notebook import tables
+
+        return tables(self.report)
 
 
 def retained(
@@ -79,7 +71,7 @@ def retained(
         for each in renderers
     ]
     counted = [len(heap.holders) for heap in report.heaps]
-    return RetainedResult(report, folder, outcomes, tuple(files), exit_code(outcomes, counted))
+    return RetainedResult(folder, outcomes, tuple(files), exit_code(outcomes, counted), report)
 
 
 def _plan_of(plan: Plan) -> Plan:

@@ -29,14 +29,13 @@ from leakhunt.storage.folders import new_folder
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
-    """What was measured: the report, the folder of its run files, and how each run ended.
+class FolderResult:
+    """What every verb leaves that runs variants: the folder of run files, and how each run ended.
 
     `files` are those of the report, the first of which is the one for people. `exit_code` is that
     of the verb: 0, or 4 (nothing measured), 8 (the scenario's own code failed), 130 (interrupted).
     """
 
-    report: Report
     folder: Path
     outcomes: tuple[Outcome, ...]
     files: tuple[Path, ...]
@@ -46,6 +45,13 @@ class RunResult:
     def interrupted(self) -> bool:
         """Whether the user ended it; what was measured by then is in the report."""
         return self.exit_code == INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult(FolderResult):
+    """What was measured, and the report on it."""
+
+    report: Report
 
     def verdict(self, variant: str = "") -> Verdict:
         """The verdict on a variant; without a name, on the only one.

@@ -18,6 +18,7 @@ from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.cycle_shapes import CycleShape, shape_of, token
 from leakhunt.instruments.garbage_graph import GarbageCycle, cycles_of, edges_of
+from leakhunt.instruments.graph_library import require_rustworkx
 from leakhunt.instruments.python_heap import FRAMES
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text, message
@@ -31,7 +32,12 @@ _MOST_KNOWN = 10_000
 
 
 def make(run: InstrumentedRun) -> CyclicGarbage:
-    """The cycles that the collector of this process finds."""
+    """The cycles that the collector of this process finds.
+
+    Raises:
+        MissingRequirement: rustworkx is not installed.
+    """
+    require_rustworkx(Instrument.GARBAGE)
     return CyclicGarbage(run)
 
 

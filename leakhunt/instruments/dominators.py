@@ -18,10 +18,12 @@ from typing import Any
 
 from leakhunt.instruments.containers import MANAGED_DICT
 from leakhunt.instruments.object_facts import (
+    GC_HEAD_BYTES,
     buffers,
     has_buffers,
     has_hidden_referents,
     hidden_referents,
+    size_function,
 )
 from leakhunt.instruments.reference_chains import own_frames, roots
 
@@ -33,7 +35,6 @@ _TOGETHER = 50_000
 _MOST_STEPS = 2_000
 # References to a leaf that only one object owns: that object's, and three of ours.
 _ALONE = 4
-_GC_HEAD_BYTES = 16
 # From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
 _LARGE_BYTES = 64 << 10
 _POINTER_BYTES = 8
@@ -360,7 +361,9 @@ class _Ways(dict[type, int]):
 def _size_of(each: Any, way: int) -> int:
     """As sys.getsizeof() says, but without a call of what a class of the user's defines."""
     try:
-        return sys.getsizeof(each) if way & _PLAIN else object.__sizeof__(each) + _GC_HEAD_BYTES
+        if way & _PLAIN:
+            return sys.getsizeof(each)
+        return size_function(type(each))(each) + GC_HEAD_BYTES
     except Exception:  # a C class may refuse, of an object that is not ready
         return 0
 

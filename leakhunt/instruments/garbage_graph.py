@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import gc
 import sys
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.instruments.object_facts import native_sizes, referents
+from leakhunt.instruments.object_facts import Sizes, native_sizes, referents
 
 # What hangs on garbage and is not tracked by the collector is followed so deep.
 _LEVELS = 6
@@ -70,48 +69,17 @@ def is_cyclic(group: Sequence[int], edges: Sequence[Sequence[int]]) -> bool:
     return len(group) > 1 or group[0] in edges[group[0]]
 
 
-def components(edges: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """The strongly connected components, those that lead to others after these (Tarjan, 1972)."""
-    order: list[int] = [-1] * len(edges)
-    lowest: list[int] = [0] * len(edges)
-    is_open = bytearray(len(edges))
-    waiting: list[int] = []
-    count = 0
-    for root in range(len(edges)):
-        if order[root] >= 0:
-            continue
-        path = [(root, iter(edges[root]))]
-        order[root] = lowest[root] = count
-        count += 1
-        waiting.append(root)
-        is_open[root] = True
-        while path:
-            node, following = path[-1]
-            for below in following:
-                if order[below] < 0:
-                    order[below] = lowest[below] = count
-                    count += 1
-                    waiting.append(below)
-                    is_open[below] = True
-                    path.append((below, iter(edges[below])))
-                    break
-                if is_open[below]:
-                    lowest[node] = min(lowest[node], order[below])
-            else:
-                path.pop()
-                if path:
-                    above = path[-1][0]
-                    lowest[above] = min(lowest[above], lowest[node])
-                if lowest[node] == order[node]:
-                    yield _closed(node, waiting, is_open)
+def components(edges: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The strongly connected components, those that lead to others after these."""
+    import rustworkx
 
-
-def _closed(node: int, waiting: list[int], is_open: bytearray) -> list[int]:
-    group: list[int] = []
-    while not group or group[-1] != node:
-        group.append(waiting.pop())
-        is_open[group[-1]] = False
-    return group
+    graph = rustworkx.PyDiGraph()
+    graph.add_nodes_from(range(len(edges)))
+    graph.add_edges_from_no_data(
+        [(above, below) for above, following in enumerate(edges) for below in following]
+    )
+    found: list[list[int]] = rustworkx.strongly_connected_components(graph)
+    return found
 
 
 def _owners(cycles: Sequence[Sequence[int]], edges: Sequence[Sequence[int]]) -> list[int]:
@@ -174,34 +142,3 @@ def _own_references() -> int:
     """What `sys.getrefcount` says of an object to which a list alone refers, by way of `map`."""
     only = [object()]
     return next(map(sys.getrefcount, only))
-
-
-class Sizes:
-    """The bytes of objects, without calling a ``__sizeof__`` that is written in Python."""
-
-    def __init__(self) -> None:
-        self._functions: dict[type, Callable[[Any], int]] = {}
-
-    def of(self, each: Any) -> int:
-        """With what the collector keeps before it."""
-        own = self._functions.get(type(each))
-        if own is None:
-            own = self._functions[type(each)] = _size_function(type(each))
-        try:
-            size = own(each)
-        except Exception:  # a half-made object of C code
-            return 0
-        return size + (_HEADER_BYTES if gc.is_tracked(each) else 0)
-
-
-# What the collector keeps before each object; a free-threaded build keeps it in the object.
-_HEADER_BYTES = max(sys.getsizeof([]) - [].__sizeof__(), 0)
-
-
-def _size_function(kind: type) -> Callable[[Any], int]:
-    for base in kind.__mro__:
-        own = vars(base).get("__sizeof__")
-        if own is not None and not isinstance(own, types.FunctionType):
-            found: Callable[[Any], int] = own
-            return found
-    return object.__sizeof__

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.dominators import TOP, Dominators, dominators
+from leakhunt.instruments.graph_library import require_rustworkx
 from leakhunt.instruments.reference_chains import (
     are_attributes,
     owner_file,
@@ -18,7 +18,7 @@ from leakhunt.instruments.reference_chains import (
     type_name,
 )
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Text
 
 # A holder retains at least this part of all; so do the parts of it that are named.
 _LEAST_SHARE = 0.002
@@ -38,16 +38,7 @@ def make(run: InstrumentedRun) -> RetainedMemory:
     Raises:
         MissingRequirement: rustworkx is not installed.
     """
-    try:
-        import rustworkx  # noqa: F401
-    except ImportError as error:
-        raise MissingRequirement(
-            message(
-                "instrument.no-rustworkx",
-                "--retained: {error}. Install with: pip install rustworkx",
-                error=str(error),
-            )
-        ) from error
+    require_rustworkx(Instrument.RETAINED)
     return RetainedMemory(run)
 
 

@@ -1,4 +1,4 @@
-"""What the suspects come to, held against the growth: no memory counts twice. Pure."""
+"""How much of the growth the suspects explain; no memory counts twice. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from leakhunt.analysis.attribution.clusters import PYTHON_HEAP, Cluster
 from leakhunt.model.attribution import Finding, Instrument
 
-# What these find is Python's heap; memray finds the native one, and this too where it was told to.
+# What these find is Python's heap; memray finds the native one, and this too where it traces
+# Python's allocators.
 _OF_PYTHON = (Instrument.TRACEMALLOC, Instrument.OBJGRAPH)
 # RSS by line has all heaps in it.
 _OF_ALL = (*_OF_PYTHON, Instrument.MEMRAY, Instrument.LINES)

@@ -1,4 +1,4 @@
-"""The cyclic garbage of a run held against a budget: objects per call that collections freed. Pure.
+"""The budget on cyclic garbage: objects per call that collections freed. Pure.
 
 The collector counts exactly; what differs from call to call is the work. So the bounds are the
 lowest and the highest rate between two collections of the judged calls.

@@ -99,5 +99,7 @@ def test_from_python_it_is_a_function_of_its_own(scenario: Path, tmp_path: Path)
     assert (result.exit_code, result.files, result.interrupted) == (0, (), False)
     first = result.report.heaps[0].holders[0]
     assert first.retained_bytes > 6_000_000
+    shown = result._repr_html_()
+    assert "Model.weights" in shown and "<script" not in shown
     with pytest.raises(package.LeakhuntError):
         package.retained("no-such-scenario")
