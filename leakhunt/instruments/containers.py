@@ -88,10 +88,27 @@ def cache_of(links: Sequence[Any]) -> Any:
     return links[-2] if is_own else None
 
 
+def owning_cache(container: Any, items: Sequence[tuple[Any, ...]]) -> Any:
+    """The functools cache whose own dict a container is, by its `items`; None: it is of none.
+
+    As `cache_of` says, where it is not known yet who holds the container.
+    """
+    if _element_kind(items) is None:
+        return None
+    above = gc.get_referrers(container)
+    return next((each for each in above if issubclass(type(each), _CACHE)), None)
+
+
+def _element_kind(items: Sequence[tuple[Any, ...]]) -> type | None:
+    """The type of a bounded cache's elements, if these are some."""
+    kind = next((type(item[0]) for item in items), None)
+    return kind if kind is not None and kind.__name__ == "_lru_list_elem" else None
+
+
 def cached_items(cache: Any, items: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     """(result, key) of a bounded cache's newest items: its dict leads to C objects only."""
-    kind = next((type(item[0]) for item in items), None)
-    if kind is None or kind.__name__ != "_lru_list_elem":
+    kind = _element_kind(items)
+    if kind is None or cache is None:
         return items
     below = gc.get_referents(cache)  # key, result and type of each element, the oldest first
     ends = [at for at, each in enumerate(below) if each is kind and at >= 2]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakhunt.instruments import InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
@@ -27,6 +27,10 @@ from leakhunt.instruments.reference_chains import (
     type_name_of,
 )
 from leakhunt.model.attribution import Finding, FindingKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # A holder of less than this part of what is new is none; its parent is not it if one below it owns
 # so much of it.
@@ -69,9 +73,16 @@ class GrowingHolders:
 
     def place(self, sites: Sites) -> None:
         """Ask where the newest objects, and what hangs on them, were allocated."""
-        newest = self._since(-2)
-        placed = [each for each in gc.get_objects() if id(each) in newest][-_MOST_PLACED:]
-        for each in placed:
+        if len(self._names) < 2:
+            return
+        import numpy as np
+
+        # Sorted arrays, no sets: under tracing a set of all ids takes longer than all the rest.
+        new = self._since(-2)
+        objects = gc.get_objects()
+        names = np.fromiter(map(id, objects), np.uint64, len(objects))
+        for at in np.flatnonzero(np.isin(names, new))[-_MOST_PLACED:].tolist():
+            each = objects[at]
             leaves = (below for below in gc.get_referents(each) if not gc.is_tracked(below))
             traces = {object_traceback(one) for one in (each, *leaves)} - {None}
             if keys := {key for trace in traces if trace is not None for key in sites(trace)}:
@@ -98,19 +109,18 @@ class GrowingHolders:
         findings = tuple(self._finding(growth, node) for node in growth.holders())
         return Owned(findings, shares)
 
-    def _since(self, mark: int) -> set[int]:
-        """The objects of the last mark that were not there at that one."""
-        if len(self._names) < 2:
-            return set()
-        return set(self._names[-1]).difference(self._names[mark])
+    def _since(self, mark: int) -> NDArray[np.uint64]:
+        """The objects of the last mark that were not there at that one, by id."""
+        import numpy as np
+
+        last, earlier = (np.frombuffer(self._names[each], np.uint64) for each in (-1, mark))
+        return np.setdiff1d(last, earlier, assume_unique=True)
 
     def _born(self) -> dict[int, int]:
         """Since which mark they are there, of the new objects."""
-        new = self._since(0)
-        born = dict.fromkeys(new, len(self._names) - 1)
-        for mark in range(len(self._names) - 2, 0, -1):
-            new &= set(self._names[mark])
-            born |= dict.fromkeys(new, mark)
+        born: dict[int, int] = {}
+        for mark in range(len(self._names) - 1):
+            born |= dict.fromkeys(self._since(mark).tolist(), mark + 1)
         return born
 
     def _finding(self, growth: _Growth, node: int) -> Finding:

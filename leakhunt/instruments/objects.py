@@ -12,6 +12,7 @@ import tracemalloc
 import types
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -28,6 +29,7 @@ from leakhunt.instruments.containers import (
     is_weak_reference,
     newest,
     object_traceback,
+    owning_cache,
     retained_by,
     untracked_dicts,
 )
@@ -48,8 +50,10 @@ from leakhunt.text.message import Text, message
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12
 MOST_TYPES = 6
-# What hangs on an item is followed to so many objects.
+# What hangs on an item is followed to so many objects; before it is known what it hangs on itself,
+# to more.
 MOST_REACHED = 400
+_MOST_RECORDED = 4 * MOST_REACHED
 
 
 class Objects:
@@ -65,6 +69,9 @@ class Objects:
         self._types: list[Counter[str]] = []
         self._nodes: list[int] = []
         self._holders = GrowingHolders(run)
+        # Of a container by id, while it was traced; of an object by id.
+        self._newest: dict[int, list[tuple[Any, ...]]] = {}
+        self._tracebacks: dict[int, tracemalloc.Traceback] = {}
         self.caveats: list[Text] = []
 
     def mark(self, calls: int) -> None:
@@ -83,13 +90,12 @@ class Objects:
     def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, autograd graphs, and who owns what is new.
 
-        `sites` name tracebacks; tracemalloc is stopped once nothing asks for them any more.
+        `sites` name tracebacks.
         """
         lengths = self._grown_lengths()
-        found = self._looked_at(lengths, sites or _no_sites)
-        if sites is not None:
-            self._holders.place(sites)
-            tracemalloc.stop()
+        found = self._looked_at(lengths, sites)
+        # What we hold, too, has no single owner.
+        self._newest.clear()
         owned = self._owned(lengths)
         for finding, name in found:
             share = owned.shares.get(name)
@@ -99,7 +105,15 @@ class Objects:
 
     def _owned(self, lengths: Mapping[int, Sequence[int]]) -> Owned:
         try:
-            own = (self, vars(self), self._calls, self._lengths, self._types, self._nodes)
+            own = (
+                self,
+                vars(self),
+                self._calls,
+                self._lengths,
+                self._types,
+                self._nodes,
+                self._tracebacks,
+            )
             return self._holders.found(lengths, (*own, *self._lengths, *self._types))
         except Exception as error:  # objects may do anything when they are looked at
             self.caveats.append(
@@ -112,10 +126,30 @@ class Objects:
             )
             return Owned((), {})
 
+    def _record_tracebacks(self, containers: Iterable[Any], examples: Iterable[Any]) -> None:
+        """Where what hangs on the newest items, and examples of types, were allocated."""
+        for container in containers:
+            # What cannot be looked at is a caveat later.
+            with suppress(Exception):
+                items = self._newest[id(container)] = list(newest(container))
+                for item in cached_items(owning_cache(container, items), items):
+                    self._record(self._reached(item, [container], _MOST_RECORDED))
+        for example in examples:
+            self._record([example, *gc.get_referents(example)])
+
+    def _record(self, objects: Iterable[Any]) -> None:
+        for each in objects:
+            if (traceback := object_traceback(each)) is not None:
+                self._tracebacks[id(each)] = traceback
+
     def _looked_at(
-        self, lengths: Mapping[int, tuple[int, ...]], sites: Sites
+        self, lengths: Mapping[int, tuple[int, ...]], sites: Sites | None
     ) -> list[tuple[Finding, int]]:
-        """Containers, types and graphs, each with the id of the object that it is about."""
+        """Containers, types and graphs, each with the id of the object that it is about.
+
+        Their tracebacks are asked for first: then tracemalloc is stopped, under which a search
+        through all objects takes ten times as long.
+        """
         gc.collect()
         objects = gc.get_objects()
         containers = [each for each in objects if id(each) in lengths]
@@ -123,6 +157,12 @@ class Objects:
         examples = self._examples(objects)
         tensor = self._tensor_with_graph(objects)
         del objects
+        if sites is None:
+            sites = _no_sites
+        else:
+            self._record_tracebacks(containers, examples.values())
+            self._holders.place(sites)
+            tracemalloc.stop()
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
         told: list[tuple[Callable[[], Finding], int]] = [
             *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
@@ -167,12 +207,14 @@ class Objects:
         self, container: Any, course: tuple[int, ...], holders: Holders, sites: Sites
     ) -> Finding:
         links = holders.chain(container)
-        found: Sequence[tuple[Any, ...]] = list(newest(container))
+        found: Sequence[tuple[Any, ...]] = self._newest.get(id(container)) or list(
+            newest(container)
+        )
         if (cache := cache_of(links)) is not None:
             found = cached_items(cache, found)
         items = [item[0] for item in found]
         reached = [list(self._reached(item, [container, *links])) for item in found]
-        traces = list(_traces(reached))
+        traces = list(self._traces(reached))
         allocated = next((each for each in traces if sites(each)), None)
         native = sum(native_bytes(group) for group in reached) / max(len(items), 1)
         facts: dict[str, Any] = {
@@ -218,7 +260,7 @@ class Objects:
 
     def _type(self, name: str, example: Any, holders: Holders, sites: Sites) -> Finding:
         links = holders.chain(example)
-        traces = _traces([[example, *gc.get_referents(example)]])
+        traces = self._traces([[example, *gc.get_referents(example)]])
         return Finding(
             instrument=self._instrument,
             sort=FindingKind.TYPE,
@@ -250,13 +292,20 @@ class Objects:
             facts={"grad_fn": type_name(tensor.grad_fn)},
         )
 
-    def _reached(self, item: tuple[Any, ...], above: Sequence[Any]) -> Iterator[Any]:
+    def _traces(self, groups: Iterable[Iterable[Any]]) -> Iterator[tracemalloc.Traceback]:
+        """Where these objects were allocated, as far as it was traced; each place once."""
+        found = (self._tracebacks.get(id(each)) for group in groups for each in group)
+        yield from dict.fromkeys(each for each in found if each is not None)
+
+    def _reached(
+        self, item: tuple[Any, ...], above: Sequence[Any], most: int = MOST_REACHED
+    ) -> Iterator[Any]:
         """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}
         seen |= {id(vars(self._module)), id(getattr(self._state, "__dict__", None))}
         own = [vars(each) for each in item if type(each) is types.ModuleType]
         queue = deque((*item, *own))
-        while queue and len(seen) < MOST_REACHED:
+        while queue and len(seen) < most:
             each = queue.popleft()
             if id(each) in seen or (is_everybodys(each) and not _is_among(each, (*item, *own))):
                 continue
@@ -273,16 +322,6 @@ class Objects:
 def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:
     del traceback
     return ()
-
-
-def _traces(groups: Iterable[Iterable[Any]]) -> Iterator[tracemalloc.Traceback]:
-    """Where these objects were allocated, as far as it was traced; each place once."""
-    seen = set()
-    for each in (one for group in groups for one in group):
-        traceback = object_traceback(each)
-        if traceback is not None and traceback not in seen:
-            seen.add(traceback)
-            yield traceback
 
 
 def _rises(course: Sequence[int]) -> bool:

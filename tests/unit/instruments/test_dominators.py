@@ -134,5 +134,6 @@ sizes(proud=STATE.proud)
 def test_our_own_objects_are_not_part_of_it() -> None:
     few = told("sizes()")
     many = told("STATE.many = [[each] for each in range(100_000)]\nsizes(many=STATE.many)")
-    assert 100_000 <= many["nodes"] - few["nodes"] < 100_010
+    # Ours would be as many again; one of the interpreter may come or go.
+    assert abs(many["nodes"] - few["nodes"] - 100_000) < 10
     assert many["all"] - few["all"] < 1.02 * many["many"]
