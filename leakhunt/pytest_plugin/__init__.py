@@ -18,14 +18,17 @@ The fixtures of a measured test are set up once for all of its calls.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from leakhunt.model.series import LIVE_HEAP
 from leakhunt.pytest_plugin.common import MEASURES
+from leakhunt.text.language import ENGLISH, VARIABLE, is_known, speaking
 
 if TYPE_CHECKING:
     from leakhunt.pytest_plugin.measurement import Measurement
@@ -118,6 +121,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if json_file is not None and budget is None:
         raise pytest.UsageError(f"--leakhunt-json needs {_ALL}")
     if budget is not None:
+        _speak(config)
         from leakhunt.pytest_plugin.all_tests import measuring_all
 
         config.pluginmanager.register(measuring_all(config, budget, folder, json_file), MEASURES)
@@ -128,6 +132,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Measuring(config, where), MEASURES)
     else:
         config.pluginmanager.register(NotMeasuring(), MEASURES)
+
+
+def _speak(config: pytest.Config) -> None:
+    """Speak the language of LEAKHUNT_LANG until pytest ends."""
+    language = os.environ.get(VARIABLE, "")
+    if language and not is_known(language):
+        raise pytest.UsageError(f"{VARIABLE}={language}: no such language")
+    stack = ExitStack()
+    stack.enter_context(speaking(language or ENGLISH))
+    config.add_cleanup(stack.close)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.engine.explain import under_instruments, usable_on
 from leakhunt.environment import available_cores
 from leakhunt.errors import UsageError
-from leakhunt.model.plan import TEST_SOURCE, Plan
+from leakhunt.model.plan import TEST_SOURCE, WHOLE_TEST, Plan
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import Unit
@@ -126,7 +126,7 @@ class MeasuringAll(Measuring):
 
     def _explained(self, place: Place, run: Run) -> JudgedRun:
         """The run with its verdict, and where it leaks with who retains it."""
-        verdict = judge(run)
+        verdict = judge(run, power=False)
         watched: list[Run] = []
         if verdict.status is Status.LEAK:
             until = monotonic() + _BUDGETS_OF_A_HUNT * self._budget_seconds
@@ -149,7 +149,7 @@ class MeasuringAll(Measuring):
             seed=SEED,
             threads=available_cores(),
             device="cpu",
-            options={},
+            options={WHOLE_TEST: "yes"},
             result_kind="equal",
             reference="",  # tests are not compared with one another
             source=f"{TEST_SOURCE}{node}",
@@ -253,11 +253,26 @@ def _ended(run: Run) -> Text | None:
     repeats = int(note["repeats"])
     if not repeats:
         _AT_FIRST[how](text)
+    return _later(how, repeats + 1, str(note["when"]), line)
+
+
+def _later(how: str, repeat: int, when: str, line: str) -> Text:
+    if how == SKIPPED:
+        return message(
+            "suite.skips", "skipped at repeat {repeat:d}: {line}", repeat=repeat, line=line
+        )
+    if how == XFAILED:
+        return message(
+            "suite.xfails",
+            "fails at repeat {repeat:d}, as is expected: {line}",
+            repeat=repeat,
+            line=line,
+        )
     return message(
-        _LATER[how][0],
-        _LATER[how][1],
-        repeat=repeats + 1,
-        when=str(note["when"]),
+        "suite.fails",
+        "fails at repeat {repeat:d} ({when}): {line}",
+        repeat=repeat,
+        when=when,
         line=line,
     )
 
@@ -275,9 +290,4 @@ _AT_FIRST: dict[str, Callable[[str], object]] = {
     FAILED: _fail,
     SKIPPED: _skip,
     XFAILED: pytest.xfail,
-}
-_LATER = {
-    FAILED: ("suite.fails", "fails at repeat {repeat:d} ({when}): {line}"),
-    SKIPPED: ("suite.skips", "skipped at repeat {repeat:d}: {line}"),
-    XFAILED: ("suite.xfails", "expected to fail, and fails at repeat {repeat:d}: {line}"),
 }

@@ -56,7 +56,7 @@ def retained_by(test: SuiteTest) -> str:
     """Who retains it, with the line."""
     if not test.suspect:
         return tr("no suspect found")
-    if test.line is None:
+    if test.line is None or f"{test.file}:{test.line}" in str(test.suspect):
         return tr("suspect: {title}", title=test.suspect)
     return tr(
         "suspect: {title} ({file}:{line:d})", title=test.suspect, file=test.file, line=test.line
