@@ -26,6 +26,8 @@ _SERIES = {
 # A collection in a large service takes a quarter of a second; one that is stuck is not waited for.
 _PATIENCE_SECONDS = 30.0
 _LONGEST_ANSWER_BYTES = 1 << 16
+# What a block of Python's allocator has in the mean, to set blocks beside bytes.
+_BLOCK_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +86,42 @@ class Within:
 
     def ask(self, word: str) -> Mapping[str, int]:
         """The sums over all processes that listen; empty where none does."""
-        sums: Counter[str] = Counter()
+        return summed(self.ask_each(word))
+
+    def ask_each(self, word: str) -> dict[int, dict[str, int]]:
+        """What each process that listens says, by its number."""
+        told: dict[int, dict[str, int]] = {}
         for pid, line in self._open().items():
             facts = line.ask(word)
             if facts is None:
                 self._lines.pop(pid).socket.close()
             elif "error" not in facts:
-                sums.update({name: int(value) for name, value in facts.items()})
-        return dict(sums)
+                told[pid] = {name: int(value) for name, value in facts.items()}
+        return told
 
     def allocators(self) -> list[dict[str, Any]]:
         """What each of them says of its allocator; one of an older leakhunt says nothing."""
         answers = [line.ask("allocator") or {} for line in self._open().values()]
         return [each for each in answers if "error" not in each]
 
-    def largest(self) -> int | None:
-        """The process that listens with the most live memory."""
-        sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
-                 for pid, line in self._open().items()}  # fmt: skip
-        return max(sizes, key=sizes.__getitem__, default=None)
+    def live_sizes(self) -> dict[int, int]:
+        """About how much is live in each process that listens."""
+        return {
+            pid: told.get(LIVE_HEAP, 0) + _BLOCK_BYTES * told.get(PYTHON_BLOCKS, 0)
+            for pid, told in self.ask_each("numbers").items()
+        }
+
+    def grew_most(self, before: Mapping[int, int]) -> int | None:
+        """The process that has grown most since its size was `before`; None: there is none.
+
+        Of such as were not there before, or did not grow, the largest.
+        """
+        now = self.live_sizes()
+        grown = {pid: now[pid] - before[pid] for pid in now.keys() & before.keys()}
+        growing = [pid for pid, size in grown.items() if size > 0]
+        if growing:
+            return max(growing, key=grown.__getitem__)
+        return max(now, key=now.__getitem__, default=None)
 
     def _open(self) -> dict[int, _Line]:
         """The lines; whom an interrupt hung up on is called again."""
@@ -131,6 +150,14 @@ class Within:
                 )
             )
         return answer
+
+
+def summed(each: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+    """The sums over all processes."""
+    sums: Counter[str] = Counter()
+    for told in each.values():
+        sums.update(told)
+    return dict(sums)
 
 
 def _call(pid: int) -> _Line | None:
