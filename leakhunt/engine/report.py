@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -131,6 +131,7 @@ def write_files(report: Report, folder: Path, renderers: Sequence[RunRenderer]) 
     Raises:
         CannotWrite: the disk does not take them; the run files are untouched.
     """
+    report = replace(report, files=tuple(each.file_name for each in renderers))
     return [
         write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
         for each in renderers
