@@ -127,7 +127,8 @@ class Report:
 
     `trials` are the remedies that were tried, before against after; `allocators` the boards of
     those that were. `claims` are those that were checked on these runs (`leakhunt claims`).
-    `conclusion` says what several variants mean for a service, a sentence each.
+    `conclusion` says what several variants mean for a service, a sentence each; `files` are the
+    names of those that are written side by side.
     """
 
     title: Text
@@ -138,6 +139,7 @@ class Report:
     claims: tuple[JudgedClaim, ...] = ()
     allocators: tuple[AllocatorBoard, ...] = ()
     conclusion: tuple[Text, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def saved_series(self) -> str:
