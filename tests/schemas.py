@@ -76,7 +76,7 @@ CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
-    "Suspect.distribution", "ReportJsonRun.processes",
+    "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
@@ -252,7 +252,8 @@ _SINCE: Mapping[str, int] = {
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes", "footer.last_rss_bytes",
+    "PlannedLoad.agent", "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes",
+    "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
 )  # fmt: skip

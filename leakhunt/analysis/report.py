@@ -215,6 +215,8 @@ def _soak_words(plan: Plan, load: PlannedLoad, plans: Sequence[Plan]) -> list[st
     words += ["--users", str(load.users)]
     if plan.calls is not None:
         words += ["--requests", str(plan.calls)]
+    if not load.agent:
+        words.append("--no-agent")
     if load.duration_seconds is not None:
         words += ["--duration", f"{load.duration_seconds:g}s"]
     if plan.resolve:

@@ -16,7 +16,7 @@ from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
 from leakhunt.storage.run_file import read_text
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 _SERIES = {
     series.name: series
@@ -69,6 +69,11 @@ class Within:
         for line in self._lines.values():
             line.socket.close()
         self._lines.clear()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that listen."""
+        return tuple(self._lines)
 
     def find(self, pids: Sequence[int]) -> int:
         """Call those of these processes that listen; how many do."""
@@ -180,11 +185,14 @@ _NO_CUDA = message("soak.no-cuda", "the service uses no CUDA")
 
 
 def unavailable(
-    series: Sequence[Series], allocators: Sequence[Mapping[str, Any]] = ()
+    series: Sequence[Series],
+    allocators: Sequence[Mapping[str, Any]] = (),
+    no_inside: Message = NO_INSIDE,
 ) -> dict[str, Text]:
     """Why the series of live memory are not read, where they are not; by name.
 
-    `allocators` are what the processes that listen say of theirs.
+    `allocators` are what the processes that listen say of theirs; where none does, `no_inside` is
+    why.
     """
     read = {each.name for each in series}
     missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
@@ -192,4 +200,4 @@ def unavailable(
         reasons = [read_text(each[LIVE_HEAP]) for each in allocators if LIVE_HEAP in each]
         why = {LIVE_HEAP: reasons[0]} if reasons and LIVE_HEAP in missing else {}
         return why | {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
-    return dict.fromkeys(sorted(missing), NO_INSIDE)
+    return dict.fromkeys(sorted(missing), no_inside)

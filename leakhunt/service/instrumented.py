@@ -17,6 +17,7 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
+from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.service.agent_client import Within
@@ -44,7 +45,9 @@ _PATIENCE_SECONDS = 600.0
 def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of a soak again, shorter, under an instrument."""
     assert run.plan.load is not None
-    watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
+    # One process is watched: of the requests to a service it gets its share only.
+    workers = sum(each.samples.process.role is ProcessRole.WORKER for each in run.processes)
+    watched = prime_from(min(WATCHED_REQUESTS * max(workers, 1), max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
     load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(
@@ -59,8 +62,10 @@ def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     )
 
 
-def hunt(subject: Subject) -> Outcome:
+def hunt(subject: Subject, place: int | None = None) -> Outcome:
     """Watch a service under load by the instrument of the plan, into its run file.
+
+    `place` is that of the process which was seen to grow; None: of none.
 
     Raises:
         CannotWrite: the run file cannot be made.
@@ -79,7 +84,7 @@ def hunt(subject: Subject) -> Outcome:
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
-        work = _InstrumentedService(subject, readings, within)
+        work = _InstrumentedService(subject, readings, within, place)
         started = time.monotonic()
         try:
             outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
@@ -109,10 +114,13 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
 class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
-    def __init__(self, subject: Subject, readings: Readings, within: Within) -> None:
+    def __init__(
+        self, subject: Subject, readings: Readings, within: Within, place: int | None
+    ) -> None:
         self._subject = subject
         self._readings = readings
         self._within = within
+        self._place = place
 
     def carry_out(self, instrument: Instrument, before: int, calls: int) -> Outcome:
         """All of it; an interruption or the service's death is an outcome."""
@@ -162,19 +170,25 @@ class _InstrumentedService:
         )
 
     def _choose(self, sizes: Mapping[int, int]) -> None:
-        """Instrument the process that has grown most since it had one of these `sizes`.
+        """Instrument the process at the place that was seen to grow.
+
+        If that is not known, or does not listen, the one that has grown most since it had one of
+        these `sizes`.
 
         Raises:
             ProcessLookupError: no process listens any more.
         """
         pids = self._subject.service.tree.pids()
         listening = self._within.find(pids)
-        chosen = self._within.grew_most(sizes)
+        roles = self._readings.roles
+        roles.update(pids)
+        at_place = [pid for pid in self._within.pids if roles.number_of(pid) == self._place]
+        chosen = at_place[0] if at_place else self._within.grew_most(sizes)
         if chosen is None:
             raise ProcessLookupError
         self._pid = chosen
         self._only: list[Text] = []
-        title = self._readings.roles.title_of(chosen)
+        title = roles.title_of(chosen)
         if listening > 1 and title is not None:
             self._only.append(
                 message(

@@ -24,6 +24,7 @@ from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import CUDA_ALLOCATED, PSS, RSS
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
+from leakhunt.service.agent_client import NO_INSIDE
 from leakhunt.service.load_generator import LoadEnded, LoadProcess
 from leakhunt.service.outcomes import death, placed
 from leakhunt.service.process_tree import Identity
@@ -427,8 +428,10 @@ class _Soak:
 
 
 def _agent_summary(readings: Readings) -> Text:
-    if not readings.listening:
+    if not readings.listening and readings.no_agent is NO_INSIDE:
         return message("soak.nobody-listens", "none: the service does not run the agent")
+    if not readings.listening:
+        return message("soak.no-inside-view", "none: {reason}", reason=readings.no_agent)
     return message(
         "soak.listening",
         "{listening:d} of {processes:d} processes",

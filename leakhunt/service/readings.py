@@ -26,7 +26,8 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.probes.allocator import mapped_allocator
-from leakhunt.service.agent_client import Within, summed, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, Within, summed, unavailable
+from leakhunt.service.agent_start import is_asked_for, not_started
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
 from leakhunt.service.shared_counters import Counters, percentile_ns
@@ -85,7 +86,11 @@ class Readings:
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in in_process if series.name in names}
         allocators = self._within.allocators() if self.listening else []
-        self.unavailable = unavailable(self.series, allocators)
+        # Why nothing is read from inside.
+        self.no_agent = NO_INSIDE
+        if not self.listening and is_asked_for(tree.variables()):
+            self.no_agent = not_started(pids)
+        self.unavailable = unavailable(self.series, allocators, self.no_agent)
         self.environment = _allocator_facts(allocators, sorted(self._pids))
         self._ended_processes = self._new_processes = 0
         # Samples for which no process listened.

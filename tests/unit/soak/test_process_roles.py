@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from leakhunt.model.processes import PROCESS_SERIES
+from leakhunt.service.agent_client import Within
 from leakhunt.service.process_roles import MOST_PLACES, ProcessOrigin, Roles, origin_of
 
 COMMANDS = {
@@ -57,3 +58,21 @@ def test_where_this_process_comes_from() -> None:
     assert origin.parent == os.getppid()
     assert "python" in origin.command or "pytest" in origin.command
     assert origin_of(2**22 + 1) is None
+
+
+class Told(Within):
+    """What processes say, without any."""
+
+    def __init__(self, *sizes: dict[int, int]) -> None:
+        super().__init__()
+        self._sizes = iter(sizes)
+
+    def ask_each(self, word: str) -> dict[int, dict[str, int]]:
+        return {pid: {"live_heap": size} for pid, size in next(self._sizes).items()}
+
+
+def test_of_several_processes_the_one_that_grew_most_is_chosen() -> None:
+    told = Told({1: 10**9, 2: 500, 3: 700}, {1: 10**9 - 5, 2: 900, 3: 800, 4: 5000})
+    assert told.grew_most(told.live_sizes()) == 2
+    assert Told({1: 5, 2: 7}).grew_most({}) == 2
+    assert Told({}).grew_most({1: 5}) is None
