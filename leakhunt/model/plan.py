@@ -41,6 +41,7 @@ class PlannedLoad:
     what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
     one, which posts recordings. `users` are those that send requests at the same time;
     `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
+    `agent`: it starts in every Python process of a service that is started.
     """
 
     target: str
@@ -48,6 +49,7 @@ class PlannedLoad:
     requests_from: str
     users: int
     duration_seconds: float | None = None
+    agent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,9 @@ def _source_of_mapped(pid: int, name: str, pattern: re.Pattern[str]) -> str:
 def _identified(library: ctypes.CDLL) -> tuple[str, str]:
     """The file that malloc is in, and the allocator's name."""
     places = [place for name in _ALLOCATING if (place := _place(library, name)) is not None]
-    executable = os.path.realpath("/proc/self/exe")
-    outside = [place for place in places if os.path.realpath(place[0]) != executable]
+    # The loader names the executable as it was called: `python3` says nothing of a folder.
+    own = (os.path.realpath("/proc/self/exe"), sys.orig_argv[0])
+    outside = [place for place in places if not {place[0], os.path.realpath(place[0])} & set(own)]
     if not places:
         return "", "unknown"
     file, base = (outside or places)[0]
