@@ -11,6 +11,7 @@ from rich.console import Console
 
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.json_option import offer, offer_noun
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
@@ -49,6 +50,7 @@ def command(
     wanted = [name for each in ids.split(",") if (name := each.strip())]
     if listed:
         files = find_claims(names, wanted)
+        offer_noun({"claims": [file.claims for file in files]})
         show_parts(Console(), claims_list([file.claims for file in files]))
         return 0
     with DisplayChoice().open() as events:
@@ -72,8 +74,10 @@ def _command(
 
 def _show(console: Console, result: ClaimsResult) -> None:
     """The table and what is to be said of it; the path of the HTML page comes last."""
+    from leakhunt.reporting.claims import json_file
     from leakhunt.reporting.claims.terminal import claims_lines, claims_table
 
+    offer(lambda: json_file.render(result.report))
     console.print()
     console.print(claims_table(result.report))
     show_parts(console, claims_lines(result.report), reversed(result.files))

@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from leakhunt.cli.json_option import offer
 from leakhunt.engine.gate import GateRun
 from leakhunt.engine.gate_output import paths_shown
 from leakhunt.errors import CannotWrite
 from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.gate import json_file
 from leakhunt.reporting.gate.annotations import annotation_lines
 from leakhunt.reporting.gate.markdown import render as markdown
 from leakhunt.reporting.gate.terminal import gate_lines
@@ -30,6 +32,7 @@ def show_gate(console: Console, finished: GateRun, variables: Mapping[str, str])
     Raises:
         CannotWrite: the summary's file does not take it.
     """
+    offer(lambda: json_file.render(finished.result))
     console.print()
     for line in gate_lines(finished.result):
         console.print(line, soft_wrap=not console.is_terminal)

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from leakhunt.cli.json_option import offer_noun
 from leakhunt.cli.verb import Verb
 from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
@@ -24,11 +25,12 @@ def command(scenarios: tuple[str, ...]) -> None:
     """
     console = Console(highlight=False)
     found = [find.listed(name) for name in scenarios] or list(find.builtin())
+    services = [] if scenarios else list(builtin_services())
+    offer_noun({"scenarios": found, "services": services})
     for described in found:
         _show(console, described)
-    if not scenarios:
-        for service in builtin_services():
-            _show_service(console, service)
+    for service in services:
+        _show_service(console, service)
 
 
 def _show_service(console: Console, service: DescribedService) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import click
 
 from leakhunt.cli.help import HelpContext, write_example
+from leakhunt.cli.json_option import HELP as JSON_HELP
 
 # Where an option stands in the help; one that is in none of these stands under "Other".
 _SECTIONS: Mapping[str, frozenset[str]] = {
@@ -156,6 +157,7 @@ class Verb(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 rows[_section_of(parameter)].append(record)
+        rows["Output"].append(JSON_HELP)
         for name, records in rows.items():
             if records:
                 with formatter.section(name):
