@@ -18,7 +18,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
          "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
-         "concurrency", "leave-running", "resume", "policy", "scenario", "against",
+         "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",
          "id", "list", "label")
     ),
@@ -31,7 +31,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port")),
+    "Output": frozenset(("out", "format", "flame", "live", "port", "problems")),
 }  # fmt: skip
 _OTHER = "Other"
 
