@@ -45,6 +45,7 @@ _GROUPS = {
         "report": "Render the reports of run files again.",
         "serve": "Show the reports of a folder in your browser.",
         "schema": "Print the JSON Schema of a file that leakhunt reads or writes.",
+        "completion": "Print the completion script for bash, zsh or fish.",
     },
     "Maintainers": {
         "claims": "Check the claims of field reports against measurements.",

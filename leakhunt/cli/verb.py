@@ -64,6 +64,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "list": (0, 2, 6),
     "schema": (0, 2, 7),
     "serve": (0, 2, 7),
+    "completion": (0, 2, 7),
 }
 
 # What is done, and the command that does it: two for each verb.
@@ -112,6 +113,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "serve": (
         ("Show all reports of a folder", "leakhunt serve reports"),
         ("The same on a fixed port", "leakhunt serve reports --port 8080"),
+    ),
+    "completion": (
+        ("Complete in every new bash", "leakhunt completion bash >> ~/.bashrc"),
+        ("Complete in fish",
+         "leakhunt completion fish > ~/.config/fish/completions/leakhunt.fish"),
     ),
     "truth": (
         ("Evaluate the built-in leak zoo", "leakhunt truth"),
