@@ -17,6 +17,8 @@ from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
 from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
 _PACKAGE = str(Path(__file__).parents[1])
+# The built-in scenarios travel inside the package, and are watched like anybody's.
+_SCENARIOS = f"{_PACKAGE}/scenarios/"
 # What is watched is called from here.
 _LOOP = str(Path(__file__).parents[1] / "worker" / "loop.py")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -82,6 +84,8 @@ class Places:
 
         Installed packages first: their environment may lie in the scenario's own folder.
         """
+        if file.startswith(_SCENARIOS):
+            return self._in_its_folder(file), Origin.YOURS
         if file.startswith(_PACKAGE + "/"):
             return file, None
         for mark in (*(f"{folder}/" for folder in _INSTALLED), *_PACKAGES):
@@ -92,9 +96,12 @@ class Places:
                 return file.removeprefix(folder + "/"), Origin.INTERPRETER
         if (name := installed_name(file)) is not None:
             return name, Origin.LIBRARY
+        return self._in_its_folder(file), Origin.YOURS
+
+    def _in_its_folder(self, file: str) -> str:
         if file.startswith(self._folder + "/"):
-            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
-        return "/".join(Path(file).parts[-2:]), Origin.YOURS
+            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}"
+        return "/".join(Path(file).parts[-2:])
 
     def _native(self, symbol: str, file: str, line: int, shared_object: str) -> Frame | None:
         name = shared_object.rpartition("/")[2]
