@@ -143,8 +143,8 @@ def _source_of_mapped(pid: int, name: str, pattern: re.Pattern[str]) -> str:
 def _identified(library: ctypes.CDLL) -> tuple[str, str]:
     """The file that malloc is in, and the allocator's name."""
     places = [place for name in _ALLOCATING if (place := _place(library, name)) is not None]
-    executable = os.path.realpath("/proc/self/exe")
-    outside = [place for place in places if os.path.realpath(place[0]) != executable]
+    executable = _base_of_executable()
+    outside = [place for place in places if place[1] != executable]
     if not places:
         return "", "unknown"
     file, base = (outside or places)[0]
@@ -153,6 +153,13 @@ def _identified(library: ctypes.CDLL) -> tuple[str, str]:
             return file, name
     by_file = (name for pattern, name in _FILES if pattern.match(Path(file).name))
     return file, next(by_file, Path(file).name)
+
+
+def _base_of_executable() -> int:
+    """Where the program itself is mapped: the loader knows it as it was called, ``python``."""
+    file = os.path.realpath("/proc/self/exe")
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((int(line.split("-")[0], 16) for line in lines if line.endswith(f" {file}")), -1)
 
 
 def _place(library: ctypes.CDLL, symbol: str) -> tuple[str, int] | None:

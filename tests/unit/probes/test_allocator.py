@@ -80,6 +80,20 @@ def test_the_c_librarys_own_malloc_is_named_and_reads_nothing_of_a_null_run() ->
 
 
 @ON_LINUX
+def test_a_python_that_was_started_by_its_name_alone_has_the_same_allocator() -> None:
+    says = "from leakhunt.probes.allocator import serving; print(serving())"
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": paths}
+    found = [
+        subprocess.run(
+            [name, "-P", "-c", says], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for name in (sys.executable, Path(sys.executable).name)
+    ]
+    assert found[0] == found[1] and "(C library)" in found[0]
+
+
+@ON_LINUX
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
 def test_an_allocator_that_was_preloaded_says_what_is_in_use(name: str) -> None:
     facts = facts_of(preloaded(name))
