@@ -12,6 +12,7 @@ from rich.console import Console
 from leakhunt.analysis.conclusion import conclusion
 from leakhunt.analysis.report import assemble
 from leakhunt.model.report import JudgedRun, Report
+from leakhunt.model.verdict import Outlook
 from leakhunt.reporting.run.terminal import conclusion_lines, summary_table, verdict_lines
 from leakhunt.storage import run_file
 
@@ -47,6 +48,18 @@ def test_of_leaks_the_first_that_is_killed_is_named() -> None:
     assert limit.startswith("First to reach its limit: naive. Free memory (22.8 GiB) lasts about")
     assert limit.endswith("1.08 GiB.")
     assert "fixed-shape" in saves
+
+
+@pytest.mark.parametrize("outlook", [Outlook.KILLED, Outlook.EXCEEDED])
+def test_who_is_over_its_limit_comes_before_who_will_be(outlook: Outlook) -> None:
+    report = example("fsmn-vad-cpu")
+    *others, last = report.entries
+    forecast = last.verdict.forecast
+    assert forecast is not None
+    forecast = replace(forecast, outlook=outlook, calls=10**9, sentence="It is over")
+    over = replace(last, verdict=replace(last.verdict, forecast=forecast))
+    _, limit, _ = said(replace(report, entries=(*others, over)))
+    assert limit == f"First to reach its limit: {last.variant}. It is over."
 
 
 def the(report: Report, *names: str) -> tuple[JudgedRun, ...]:

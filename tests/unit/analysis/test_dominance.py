@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_findings import KIB, attributed, finding
+from made_findings import KIB, MALLOC, MINE, attributed, finding, watched
 
-from leakhunt.model.attribution import Finding, FindingKind, Frame, Origin
+from leakhunt.analysis.attribution import attribute
+from leakhunt.analysis.verdict import judge
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.run import Run
 
 PLACES = [
@@ -54,6 +56,7 @@ def test_one_holder_of_sites_from_many_lines_is_the_one_suspect(leaking_objects:
     assert suspect.chain[0] == "made.APP.session"
     assert suspect.share == pytest.approx(0.97, abs=0.02)
     assert suspect.origin is Origin.YOURS
+    assert suspect.where in PLACES
     evidence = [str(line) for line in suspect.evidence]
     assert any("exactly 12 more objects per call" in line for line in evidence)
     assert any("retains 95% of the bytes of all new objects" in line for line in evidence)
@@ -115,3 +118,40 @@ def test_without_sites_the_holders_sizes_count(leaking_objects: Run) -> None:
     held = replace(holder(), sizes=tuple(4 * KIB * (call - 263) for call in holder().calls))
     (suspect,) = attributed(leaking_objects, held).suspects
     assert suspect.bytes_per_call == 4 * KIB
+
+
+def test_an_average_counts_where_the_numbers_of_objects_differ(leaking_objects: Run) -> None:
+    held = replace(
+        holder(),
+        counts=(0, 5, 200, 444),
+        sizes=tuple(4 * KIB * (call - 263) for call in holder().calls),
+    )
+    (suspect,) = attributed(leaking_objects, held).suspects
+    assert suspect.per_call == pytest.approx(12)
+    assert not suspect.exact
+    # Nor did it get bytes in every stretch.
+    none = replace(held, sizes=(0, 5 * KIB, 5 * KIB, 300 * KIB))
+    assert attributed(leaking_objects, none).suspects == ()
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_slots_of_containers_count_where_sites_do(leaking_objects: Run, traced: bool) -> None:
+    lists = container("made.APP.session.lists", (), 0.2, slot_bytes=512.0)
+    held = replace(holder(), sizes=tuple(4 * KIB * (call - 263) for call in holder().calls))
+    sites = [site(number) for number in range(3)] if traced else []
+    first, *_ = attributed(leaking_objects, *sites, lists, held).suspects
+    assert first.chain[0] == "made.APP.session"
+    # Sizes of objects have them already.
+    assert first.bytes_per_call == pytest.approx(3 * 1.3 * KIB + 512 if traced else 4 * KIB, abs=1)
+
+
+def test_sites_of_another_instrument_are_part_of_it_at_the_same_line(leaking_objects: Run) -> None:
+    sites = [site(number) for number in range(3)]
+    native = [
+        finding(size=300, key="m1", instrument=Instrument.MEMRAY, stack=(MALLOC, PLACES[1])),
+        finding(size=300, key="m2", instrument=Instrument.MEMRAY, stack=(MALLOC, MINE)),
+    ]
+    runs = [watched(*sites, holder()), watched(*native)]
+    first, *rest = attribute(leaking_objects, judge(leaking_objects), runs).suspects
+    assert first.chain[0] == "made.APP.session"
+    assert [each.where for each in rest] == [MINE]

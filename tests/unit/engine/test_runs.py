@@ -16,6 +16,7 @@ from leakhunt.analysis.verdict import judge
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
 from leakhunt.engine.explain import under_instruments
+from leakhunt.engine.formats import renderers_named
 from leakhunt.engine.hunt import HuntRequest, hunt
 from leakhunt.engine.interleave import interleaved
 from leakhunt.engine.run import RunResult, run
@@ -425,6 +426,18 @@ def test_flame_graphs_are_among_the_files_where_asked_for(target: str, tmp_path:
     assert [file.name for file in result.files] == ["flame.html", "flame.speedscope.json"]
     plain = hunt(replace(request, flame=False), out=tmp_path / "plain", executor=script)
     assert plain.files == ()
+
+
+def test_the_page_leads_to_the_flame_graph_where_there_is_one(target: str, tmp_path: Path) -> None:
+    script = Scripted({"naive": 4096})
+    kept = finding(size=4096, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE))
+    script.findings = {"naive.under-memray": [kept]}
+    link = 'href="flame.html"'
+    for flame in (True, False):
+        request = HuntRequest(RunRequest(f"{target}:naive", calls=200), flame=flame)
+        out = tmp_path / str(flame)
+        hunt(request, renderers_named("html"), out=out, executor=script)
+        assert (link in (out / "report.html").read_text()) is flame
 
 
 def test_captures_of_memray_are_among_the_files(target: str, tmp_path: Path) -> None:

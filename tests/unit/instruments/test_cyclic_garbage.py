@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import sys
@@ -125,6 +126,20 @@ def test_a_child_that_refers_to_its_parent(active: ActiveInstrument) -> None:
     assert per_call(found) == [1, 1, 1]
     assert found.facts["closed_at"]["source"] == "self.parent = parent"
     assert found.stack[0].source == "self.children = [Child(self) for _ in range(children)]"
+
+
+def test_a_future_whose_result_refers_to_it(active: ActiveInstrument) -> None:
+    loop = asyncio.new_event_loop()
+
+    class Job:
+        def __init__(self) -> None:
+            self.future = loop.create_future()
+            self.future.set_result(self)
+
+    found = only(hunted(active, lambda s, i: Job()))
+    loop.close()
+    assert {each.rpartition(".")[2] for each in found.chain[:2]} == {"future", "_result"}
+    assert per_call(found) == [1, 1, 1]
 
 
 def test_a_closure_that_refers_to_itself(active: ActiveInstrument) -> None:

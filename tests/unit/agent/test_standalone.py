@@ -1,0 +1,180 @@
+"""The agent in one file: what it answers, and what it leaves."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakhunt.agent import standalone
+from leakhunt.service.agent_client import Within
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
+SOURCE = Path(standalone.__file__)
+SLEEP = "import time; time.sleep(60)"
+
+
+@contextmanager
+def running(code: str) -> Iterator[int]:
+    """A plain process that runs `code`, after it said that it is ready."""
+    made = subprocess.Popen(
+        [sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, text=True, cwd="/"
+    )
+    try:
+        assert made.stdout is not None
+        assert made.stdout.readline() == "ready\n"
+        yield made.pid
+    finally:
+        made.kill()
+        made.communicate()
+
+
+def listening(more: str = "") -> str:
+    return (
+        f"import runpy; agent = runpy.run_path({str(SOURCE)!r}); "
+        f"assert agent['listen'](); assert agent['listen'](); {more} print('ready', flush=True);"
+        f"{SLEEP}"
+    )
+
+
+def test_it_imports_nothing_but_the_standard_library_at_its_head() -> None:
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    names = [alias.name for each in tree.body if isinstance(each, ast.Import)
+             for alias in each.names]  # fmt: skip
+    names += [str(each.module) for each in tree.body if isinstance(each, ast.ImportFrom)]
+    assert names
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_it_defines_no_class() -> None:
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    assert not [each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)]
+
+
+def test_a_soak_reads_it_as_it_reads_the_agent() -> None:
+    with running(listening("kept = [bytes(1000) for _ in range(10_000)];")) as pid:
+        within = Within()
+        assert within.find([pid]) == 1
+        numbers = within.ask("numbers")
+        assert numbers["python_blocks"] > 1000
+        assert numbers["live_heap"] > 10_000_000
+        start = within.ask("start")
+        assert start["rss"] > 10_000_000
+        assert 100_000 < start["python_live"] <= start["python_arenas"]
+        assert within.ask("look_collected")["collect_ns"] > 0
+        assert within.ask("trimmed")["trim_ns"] > 0
+        assert str(within.allocators()[0]["allocator"]).startswith("glibc")
+        assert within.ask("nonsense") == {}
+        within.close()
+
+
+def test_its_numbers_are_those_of_the_agent() -> None:
+    both = (
+        f"import runpy, sys; sys.path[:0] = {[p for p in sys.path if p]!r};"
+        f"agent = runpy.run_path({str(SOURCE)!r});"
+        "import leakhunt.agent; ours = leakhunt.agent._answers();"
+        "ours['look'](); theirs = agent['_words'](); theirs['look']();"
+        "one, other = ours['look'](), theirs['look']();"
+        "print('ready', flush=True); import json; print(json.dumps([dict(one), dict(other)]))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", both], capture_output=True, text=True, check=True
+    ).stdout
+    ours, theirs = json.loads(told.splitlines()[-1])
+    assert set(theirs) <= set(ours)
+    for name in ("live_heap", "python_live", "python_arenas", "python_blocks", "rss"):
+        assert theirs[name] == pytest.approx(ours[name], rel=0.02), name
+
+
+def test_forked_processes_listen_each_for_itself() -> None:
+    fork = "import os; child = os.fork();"
+    with running(listening(f"{fork} child or (__import__('time').sleep(60));")) as pid:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        within = Within()
+        assert within.find([pid, *map(int, children)]) == 2
+        within.close()
+        os.kill(int(children[0]), 9)
+
+
+def visiting(token: str, patience: float = 10.0) -> str:
+    """Code that has a visitor brought into it, and prints what is left of it at the end."""
+    text = SOURCE.read_text(encoding="utf-8")
+    space = (
+        "{'__name__': 'leakhunt_visit', "
+        f"'ORDER': ('leakhunt-test-' + str(os.getpid()), {token!r}, {patience!r})}}"
+    )
+    return (
+        "import os, sys, time, json, socket, re, _thread, threading; import ctypes\n"
+        "def state(): return [len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task'))]"
+        "\nbefore = state()\n"
+        f"_thread.start_new_thread(exec, ({text!r}, {space}))\n"
+        "print('ready', flush=True)\n"
+        "deadline = time.monotonic() + 20\n"
+        "while state() != before and time.monotonic() < deadline: time.sleep(0.05)\n"
+        "print(json.dumps([before, state()]), flush=True)\n"
+        f"{SLEEP}"
+    )
+
+
+@contextmanager
+def visited(token: str, patience: float = 10.0) -> Iterator[tuple[int, Any]]:
+    made = subprocess.Popen(
+        [sys.executable, "-I", "-c", visiting(token, patience)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert made.stdout is not None
+        assert made.stdout.readline() == "ready\n"
+        yield made.pid, made.stdout
+    finally:
+        made.kill()
+        made.communicate()
+
+
+def called(pid: int, token: str) -> socket.socket:
+    deadline = time.monotonic() + 10
+    while True:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(f"\0leakhunt-test-{pid}")
+            line.sendall(token.encode() + b"\n")
+            return line
+        except OSError:
+            line.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_visitor_answers_the_one_that_knows_the_token_and_leaves_nothing() -> None:
+    with visited("abc") as (pid, told):
+        stranger = called(pid, "xyz")
+        assert stranger.recv(100) == b""
+        line = called(pid, "abc")
+        with line.makefile("rwb") as file:
+            assert json.loads(file.readline()) == {}
+            code = "def twice(text): return {'n': 2 * int(text)}\nWORDS = {'twice': twice}"
+            file.write(f"load {json.dumps(code)}\n".encode())
+            file.flush()
+            assert json.loads(file.readline()) == {}
+            file.write(b"twice 21\nnumbers\n")
+            file.flush()
+            assert json.loads(file.readline()) == {"n": 42}
+            assert json.loads(file.readline())["python_blocks"] > 0
+        line.close()
+        before, after = json.loads(told.readline())
+        assert after == before
+
+
+def test_a_visitor_that_nobody_asks_leaves() -> None:
+    with visited("abc", 0.3) as (_, told):
+        before, after = json.loads(told.readline())
+        assert after == before
