@@ -224,6 +224,7 @@ _JSON_FILES: Mapping[str, tuple[str, str]] = {
     "compare": ("compare.json", "leakhunt schema compare"),
     "claims": ("claims.json", "leakhunt schema claims"),
     "retained": ("retained.json", "leakhunt schema retained"),
+    "suite": ("--leakhunt-json FILE", "leakhunt schema suite"),
     "run-file": ("NAME.run.jsonl", "leakhunt schema run-file"),
     "policy": ("leakhunt.toml", "leakhunt schema policy"),
 }
@@ -437,6 +438,7 @@ _MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "compare-json": of_schema("compare"),
     "claims-json": of_schema("claims"),
     "retained-json": of_schema("retained"),
+    "suite-json": of_schema("suite"),
 }
 PAGES = tuple(f"reference/{name}" for name in _MAKERS)
 

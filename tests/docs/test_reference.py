@@ -10,6 +10,7 @@ from docs_blocks import DOCS, FENCES
 
 from leakhunt.cli.main import cli
 from leakhunt.model.series import SERIES
+from leakhunt.storage.schema_files import SCHEMAS
 
 
 @pytest.mark.parametrize("docname", reference_pages.PAGES)
@@ -24,6 +25,11 @@ def test_every_verb_and_series_is_there() -> None:
         assert f"## `leakhunt {name}`" in verbs
     series = reference_pages.page("reference/series")
     assert all(f"| `{name}` |" in series for name in SERIES)
+
+
+def test_every_schema_has_a_page() -> None:
+    pages = "".join(reference_pages.page(docname) for docname in reference_pages.PAGES)
+    assert [name for name in SCHEMAS if f"`leakhunt schema {name}`" not in pages] == []
 
 
 @pytest.mark.parametrize("name", ["cli", "series", "known-causes", "exit-codes"])
