@@ -56,8 +56,7 @@ def _show(console: Console, described: Scenario) -> None:
             else ""
         )
         shown = only if variant.devices != described.devices else ""
-        line = f"  :{variant.name:<{width}}  {variant.summary}{shown}"
-        _print(console, Text(line))
+        _print(console, Text(f"  :{variant.name:<{width}}  {variant.summary}{shown}"))
     for option in described.options:
         words = f" [{'|'.join(filter(None, option.choices))}]" if option.choices else ""
         _print(
@@ -73,8 +72,8 @@ def _show_missing(console: Console, described: Needing) -> None:
     missing = missing_modules(described)
     if missing:
         text = tr("  not installed here: {missing}", missing=", ".join(missing))
-        _print(console, Text(text, "yellow"), False)
-        _print(console, Text(f"  {install_hint(described)}", "yellow"), False)
+        for line in (text, f"  {install_hint(described)}"):
+            _print(console, Text(line, "yellow"), False)
 
 
 def _print(console: Console, line: Text, soft_wrap: bool = True) -> None:
