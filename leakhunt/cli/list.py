@@ -50,13 +50,10 @@ def _show(console: Console, described: Scenario) -> None:
     _show_missing(console, described)
     width = max(len(variant.name) for variant in described.variants)
     for variant in described.variants:
-        only = (
-            tr(" ({devices} only)", devices=", ".join(variant.devices))
-            if len(variant.devices) == 1
-            else ""
-        )
-        shown = only if variant.devices != described.devices else ""
-        _print(console, Text(f"  :{variant.name:<{width}}  {variant.summary}{shown}"))
+        only = tr(" ({devices} only)", devices=", ".join(variant.devices))
+        is_narrow = len(variant.devices) == 1 and variant.devices != described.devices
+        shown = f"{variant.summary}{only if is_narrow else ''}"
+        _print(console, Text(f"  :{variant.name:<{width}}  {shown}"))
     for option in described.options:
         words = f" [{'|'.join(filter(None, option.choices))}]" if option.choices else ""
         _print(
