@@ -52,13 +52,9 @@ if TYPE_CHECKING:
     help="New JSON file for the trials",
 )
 def command(
-    targets: tuple[str, ...],
-    repeats: int,
-    clean_repeats: int,
-    hunts: bool,
-    jobs: int | None,
+    targets: tuple[str, ...], repeats: int, clean_repeats: int, hunts: bool, jobs: int | None,
     out: Path | None,
-) -> int:
+) -> int:  # fmt: skip
     """Run workloads with a known ground truth, and print the error rates.
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
