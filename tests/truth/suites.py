@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,10 @@ TIMEOUT_SECONDS = 3 * 3600
 
 @dataclass(frozen=True, slots=True)
 class TestedPackage:
-    """A package: `tests` are folders of its sdist, `files` what pytest is given of them."""
+    """A package: `tests` are folders of its sdist, `files` what pytest is given of them.
+
+    `leaks_still` fits the tests of the fixed version that leak for another reason.
+    """
 
     name: str
     leaking: str
@@ -47,6 +51,7 @@ class TestedPackage:
     tests: tuple[str, ...]
     files: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    leaks_still: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,8 @@ def _run(words: Sequence[str], folder: Path, is_checked: bool = True) -> str:
 
 
 def figures(rows: Sequence[TestedVersion]) -> dict[str, Any]:
-    """What it comes to. A test of the fixed version that leaks is looked at by hand."""
+    """What it comes to. A test of the fixed version that leaks is a false alarm, but for known ones."""
+    still = {each.name: each.leaks_still for each in packages()}
     leaking = [each for each in rows if each.leaks_known]
     fixed = [each for each in rows if not each.leaks_known]
     return {
@@ -181,12 +187,21 @@ def figures(rows: Sequence[TestedVersion]) -> dict[str, Any]:
         "found": sum(bool(each.leaks) for each in leaking),
         "fixed": len(fixed),
         "tests_of_fixed": sum(each.tests for each in fixed),
-        "leaks_of_fixed": sum(len(each.leaks) for each in fixed),
+        "leaks_still": sum(
+            _known(still[each.package], leak) for each in fixed for leak in each.leaks
+        ),
+        "false_alarms": sum(
+            not _known(still[each.package], leak) for each in fixed for leak in each.leaks
+        ),
         "tests": sum(each.tests for each in rows),
         "not_repeated": sum(len(each.other) for each in rows),
         "inconclusive": sum(len(each.inconclusive) for each in rows),
         "seconds": round(sum(each.seconds for each in rows), 1),
     }
+
+
+def _known(pattern: str, leak: dict[str, Any]) -> bool:
+    return bool(pattern) and re.search(pattern, leak["test"]) is not None
 
 
 def before() -> list[TestedVersion]:
