@@ -33,6 +33,7 @@ from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
 from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
+from leakhunt.reporting.suite import json_file as suite_json
 from leakhunt.storage import run_file
 from leakhunt.storage.schema_files import SCHEMAS
 from leakhunt.text.message import Text
@@ -67,6 +68,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "gate": (gate_json.GateJson, gate_json.FORMAT, True),
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
+    "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),

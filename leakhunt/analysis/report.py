@@ -168,7 +168,7 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     plan = plans[0]
     if plan.test:
         tests = dict.fromkeys(other.test for other in plans)
-        return shlex.join(["pytest", "--leakhunt", *tests])
+        return shlex.join(["pytest", plan.pytest_option, *tests])
     if plan.load is not None:
         hunted = [] if all(each.is_measured for each in others) else ["--hunt"]
         return shlex.join([*_soak_words(plan, plan.load, plans), *hunted])

@@ -21,6 +21,8 @@ class Role(StrEnum):
 
 # A run of a test's body has for its `Plan.source` this and the node id.
 TEST_SOURCE = "pytest "
+# The option of a plan that repeats a whole test, and not its body alone.
+WHOLE_TEST = "whole"
 
 
 class Work(StrEnum):
@@ -109,6 +111,11 @@ class Plan:
         """The node id of the test whose body is called; empty: it is a scenario's."""
         is_test = self.source.startswith(TEST_SOURCE)
         return self.source.removeprefix(TEST_SOURCE) if is_test else ""
+
+    @property
+    def pytest_option(self) -> str:
+        """The option of pytest's that measures its test."""
+        return "--leakhunt-all" if WHOLE_TEST in self.options else "--leakhunt"
 
     @property
     def work(self) -> Work:
