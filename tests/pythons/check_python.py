@@ -1,9 +1,9 @@
 """Checks leakhunt on the interpreter that runs this, and writes what was measured.
 
-``PYTHON check_python.py --out FILE [--only unit,null,zoo,soak]``: the unit tests, the null run, the
-leak zoo with its hunts, and a soak of a service that leaks and of one that does not. Each step is a
-process of its own; what a step finds is written as soon as it is known. A step that needs what is
-not installed says so in its place.
+``PYTHON check_python.py --out FILE [--only unit,null,zoo,soak] [--strict]``: the unit tests, the
+null run, the leak zoo with its hunts, and a soak of a service that leaks and of one that does not.
+Each step is a process of its own; what it finds is written as soon as it is known. A step that
+needs what is not installed says so in its place.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ REQUESTS = 3000
 LEAKHUNT = (sys.executable, "-m", "leakhunt")
 
 
-def main() -> None:
-    """Take the steps that are asked for, and keep what the others found before."""
+def main() -> int:
+    """Take the steps that are asked for, and keep what the others found before.
+
+    1 with ``--strict``: something of it is not as it must be.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", default=",".join(STEPS))
     parser.add_argument("--jobs", default="1", help="workloads of the zoo side by side")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a step is not right")
     given = parser.parse_args()
     found: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}
     found["facts"] = facts()
@@ -56,7 +60,25 @@ def main() -> None:
             found[name] = STEPS[name](Path(folder), given.jobs)
         found[name]["seconds"] = round(time.monotonic() - started)
         given.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        print(name, {key: value for key, value in found[name].items() if key != "failures"})
+        print(name, found[name], flush=True)
+    wrong = [name for name in given.only.split(",") if not is_right(name, found[name])]
+    if wrong:
+        print(f"not right: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong and given.strict else 0
+
+
+def is_right(name: str, found: dict[str, Any]) -> bool:
+    """Whether a step found what it must: nothing fails, every leak is found, nothing else."""
+    if "not_run" in found:
+        return False
+    if name == "unit":
+        return bool(found["failed"] == 0)
+    if name == "null":
+        return bool(found["bytes_per_call"] in (0, None))
+    if name == "zoo":
+        missed = (found["leaks"] - found["found"]) + (found["hunts"] - found["named"])
+        return missed + found["false_alarms"] == 0
+    return bool(found["keeps"]["status"] == "leak" and found["answers"]["status"] == "no_leak")
 
 
 def facts() -> dict[str, str]:
@@ -185,4 +207,4 @@ def is_there(package: str) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TypeGuard
 
 from leakhunt.amounts import format_bytes
 from leakhunt.reporting.evaluation.tables import markdown
 
-DATA = Path(__file__).parents[2] / "reports" / "truth" / "pythons.json"
 HEADINGS = ("Python", "C library", "unit tests", "null run", "zoo: leaks", "false positives",
             "hunts", "soak: leak", "soak: clean")  # fmt: skip
 
 
-def section() -> Iterator[str]:
-    """The section of the page; nothing without data."""
-    if not DATA.is_file():
-        return
-    pythons = json.loads(DATA.read_text(encoding="utf-8"))["pythons"]
+def section(document: dict[str, Any]) -> Iterator[str]:
+    """The section of the page: a row for each interpreter, and what failed on it."""
+    pythons = document["pythons"]
     yield "## Python versions"
     yield ""
     yield (
@@ -31,11 +26,13 @@ def section() -> Iterator[str]:
     yield ""
     yield markdown(HEADINGS, map(row, pythons))
     yield ""
-    for each in pythons:
-        for step in ("unit", "zoo"):
-            for failure in each.get(step, {}).get("failures", ()):
-                yield f"- {each['facts']['python']}, {step}: {failure}"
-    yield ""
+    failures = [
+        f"- {each['facts']['python']}, {step}: {failure}"
+        for each in pythons
+        for step in ("unit", "zoo")
+        for failure in each.get(step, {}).get("failures", ())
+    ]
+    yield from (*failures, *([""] if failures else []))
 
 
 def row(each: dict[str, Any]) -> tuple[str, ...]:
