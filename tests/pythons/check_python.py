@@ -77,7 +77,7 @@ def is_right(name: str, found: dict[str, Any]) -> bool:
         return bool(found["bytes_per_call"] in (0, None))
     if name == "zoo":
         missed = (found["leaks"] - found["found"]) + (found["hunts"] - found["named"])
-        return missed + found["false_alarms"] == 0
+        return int(missed + found["false_alarms"]) == 0
     return bool(found["keeps"]["status"] == "leak" and found["answers"]["status"] == "no_leak")
 
 
