@@ -24,7 +24,7 @@ from itertools import chain
 from typing import Any
 
 # A slice takes so long at most, and then as long a rest; so many objects are looked at together.
-_SLICE_SECONDS = 0.004
+_SLICE_SECONDS = 0.002
 _TOGETHER = 500
 # Containers from this length on are followed.
 _LEAST_LENGTH = 16
@@ -38,17 +38,29 @@ _HEAD_BYTES = max(sys.getsizeof([]) - [].__sizeof__(), 0)
 
 
 class _Slices:
-    """Rests between slices, and remembers the longest of them, in seconds of this thread."""
+    """Rests between slices, and remembers what took longest without another thread running.
+
+    Within Python code other threads have their turn after `sys.getswitchinterval`; what is one call
+    of C code is measured.
+    """
 
     def __init__(self) -> None:
-        self.longest = self.busy = 0.0
+        self.longest = sys.getswitchinterval()
+        self.busy = 0.0
         self._since = time.thread_time()
+
+    def objects(self) -> list[Any]:
+        """All objects that the collector tracks."""
+        since = time.thread_time()
+        found = gc.get_objects()
+        self.longest = max(self.longest, time.thread_time() - since)
+        self.end()
+        return found
 
     def end(self, least: float = 0.0) -> None:
         """A slice may end here, if it has taken long enough."""
         taken = time.thread_time() - self._since
         if taken >= least:
-            self.longest = max(self.longest, taken)
             self.busy += taken
             time.sleep(taken)
             self._since = time.thread_time()
@@ -67,7 +79,6 @@ def _piece(letter: bytes, values: Any) -> bytes:
 
 def _batches(objects: list[Any], slices: _Slices) -> Iterator[list[Any]]:
     """The objects by and by; what was given is let go."""
-    slices.end()
     while objects:
         yield objects[-_TOGETHER:]
         del objects[-_TOGETHER:]
@@ -84,10 +95,10 @@ def graph() -> Iterator[bytes]:
     slices = _Slices()
     sizes = _Sizes()
     yield from _roots()
-    objects = gc.get_objects()
+    objects = slices.objects()
     count = len(objects)
     for batch in _batches(objects, slices):
-        yield from _rows(batch, sizes)
+        yield from _rows(batch, sizes, slices)
     yield _piece(b"N", json.dumps(sizes.names).encode())
     yield slices.said(count)
 
@@ -106,11 +117,16 @@ def _roots() -> Iterator[bytes]:
             number += 1
             if number >= _MOST_FRAMES:
                 return
-            found = [*gc.get_referents(each), *each.f_locals.values()]
+            found = [*gc.get_referents(each), *_variables(each)]
             yield _piece(
                 b"F", json.dumps([number, f"frame of {each.f_code.co_qualname}()"]).encode()
             )
             yield _piece(b"E", map(id, found))
+
+
+def _variables(frame: Any) -> Any:
+    """What the variables of a running frame are; those of a module are the module's."""
+    return () if frame.f_locals is frame.f_globals else frame.f_locals.values()
 
 
 def _stack(frame: Any) -> Iterator[Any]:
@@ -119,7 +135,7 @@ def _stack(frame: Any) -> Iterator[Any]:
         frame = frame.f_back
 
 
-def _rows(batch: list[Any], sizes: _Sizes) -> Iterator[bytes]:
+def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
     """The rows of some tracked objects, and of what hangs on them and is not tracked.
 
     One object after the other: many containers of ours at once would start collections.
@@ -128,7 +144,9 @@ def _rows(batch: list[Any], sizes: _Sizes) -> Iterator[bytes]:
     seen: set[int] = set()
     opened: list[Any] = []
     tracked = gc.is_tracked
-    for each in chain(batch, opened):  # it grows on the way
+    for turn, each in enumerate(chain(batch, opened)):  # it grows on the way
+        if not turn % _TOGETHER:
+            slices.end(_SLICE_SECONDS)
         below = _referents(each)
         count = len(edges)
         for one in below:
@@ -254,7 +272,7 @@ def lengths() -> Iterator[bytes]:
     Pieces: C rows of (container, kind, length), K rows of (kind, objects), N names, S the pass.
     """
     slices = _Slices()
-    objects = gc.get_objects()
+    objects = slices.objects()
     count = len(objects)
     kinds: Counter[type] = Counter()
     for batch in _batches(objects, slices):
@@ -278,13 +296,13 @@ def _is_sized(kind: type) -> bool:
 _LENGTHS = [kind.__len__ for kind in _SIZED]
 
 
-def named(text: str) -> list[dict[str, Any]]:
+def named(text: str) -> dict[str, list[dict[str, Any]]]:
     """The names of objects, each by the addresses on the way from a root down to it.
 
     None of what is not there any more. Of each: its path, its kind, the file that it is of, and the
     kinds of its newest items.
     """
-    return [_named(each) for each in json.loads(text)]
+    return {"named": [_named(each) for each in json.loads(text)]}
 
 
 def _named(addresses: Sequence[int]) -> dict[str, Any]:
@@ -342,7 +360,7 @@ def _walked(addresses: Sequence[int]) -> list[Any]:
         above = links[-1]
         below = list(gc.get_referents(above))
         if type(above) is types.FrameType:
-            below += above.f_locals.values()
+            below += _variables(above)
         found = [each for each in below if id(each) == address]
         if not found:
             return []
@@ -390,6 +408,7 @@ def traced() -> Iterator[bytes]:
     rows = [
         [[[frame.filename, frame.lineno] for frame in each.traceback], each.size, each.count]
         for each in found[:_MOST_PLACES]
+        if each.traceback[-1].filename != __file__
     ]
     said = {"cost": cost, "bytes": sum(each.size for each in found), "places": rows}
     yield _piece(b"T", json.dumps(said).encode())

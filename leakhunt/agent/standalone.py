@@ -28,6 +28,8 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+# What our frames are named in the process.
+FILE = "<leakhunt>"
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
 _LONGEST_REQUEST_BYTES = 4096
@@ -139,11 +141,11 @@ def visit(name: str, token: str, source: tuple[int, int, int] = (0, 0, 0)) -> No
 def _host(asker: socket.socket) -> None:
     """Answer an asker that may bring words of its own."""
     words = _words()
-    space: dict[str, Any] = {"__name__": "leakhunt_visitor"}
+    space: dict[str, Any] = {"__name__": "leakhunt_visitor", "__file__": FILE}
 
     def load(text: str) -> dict[str, int]:
         """Run a source text; the words that its `WORDS` defines can be said from then on."""
-        exec(compile(json.loads(text), "<leakhunt>", "exec"), space)  # noqa: S102
+        exec(compile(json.loads(text), FILE, "exec"), space)  # noqa: S102
         words.update(space.get("WORDS", {}))
         return {}
 
@@ -196,19 +198,21 @@ def _answered(words: dict[str, Callable[..., Any]], line: str) -> Any:
 
 def _words() -> dict[str, Callable[..., Any]]:
     """What can be asked for, by its word."""
-    name, version, live_bytes, trim = _allocator()
+    name, version, tells, trim = _allocator()
 
     def numbers() -> dict[str, int]:
         blocks = sys.getallocatedblocks()
         values = {"python_blocks": blocks} if blocks else {}  # none with PYTHONMALLOC=malloc
-        if live_bytes is not None:
-            values["live_heap"] = live_bytes()
+        if "live_heap" in tells:
+            values["live_heap"] = tells["live_heap"]()
         return {**values, **_cuda()}
 
     def look() -> dict[str, int]:
         collected = sum(each["collected"] for each in gc.get_stats())
         kernel = {"clock_ns": time.monotonic_ns(), **_status()}
-        return {**kernel, **_pymalloc(), **numbers(), "garbage_objects": collected}
+        of_malloc = {each: tell() for each, tell in tells.items()}
+        counted = {**_pymalloc(), **numbers(), **of_malloc}
+        return {**kernel, **counted, "garbage_objects": collected}
 
     def look_collected() -> dict[str, int]:
         started = time.perf_counter_ns()
@@ -232,7 +236,7 @@ def _words() -> dict[str, Callable[..., Any]]:
         return look()
 
     return {
-        "allocator": lambda: _allocator_facts(name, version, tells=live_bytes is not None),
+        "allocator": lambda: _allocator_facts(name, version, tells="live_heap" in tells),
         "numbers": numbers,
         "start": start,
         "look": look,
@@ -367,12 +371,16 @@ def _set_word(address: int, value: int) -> None:
         memory.write(value.to_bytes(8, sys.byteorder))
 
 
-def _allocator() -> tuple[str, str, Callable[[], int] | None, Callable[[], Any]]:
-    """What serves malloc: name, version, how it tells the bytes in use, how it gives back."""
+# Name and version of what serves malloc, what it tells (in bytes), and how it gives back.
+_Allocator = tuple[str, str, dict[str, Callable[[], int]], Callable[[], Any]]
+
+
+def _allocator() -> _Allocator:
+    """What serves malloc in this process."""
     try:
         call, has = _c_functions()
     except ImportError:  # a Python without it
-        return "unknown", "", None, int
+        return "unknown", "", {}, int
     # An executable may have an entry of its own for one of them, which leads on; the loader names
     # the executable as it was called.
     own = (os.path.realpath("/proc/self/exe"), sys.orig_argv[0])
@@ -382,7 +390,7 @@ def _allocator() -> tuple[str, str, Callable[[], int] | None, Callable[[], Any]]
     for function, name in _KNOWN_BY:
         if place and _place(call, has(function)) == place:
             return _of_allocator(call, has, name)
-    return os.path.basename(place) or "unknown", "", None, int  # noqa: PTH119 - no pathlib here
+    return os.path.basename(place) or "unknown", "", {}, int  # noqa: PTH119 - no pathlib here
 
 
 def _place(call: Callable[..., int], function: int) -> str:
@@ -394,9 +402,7 @@ def _place(call: Callable[..., int], function: int) -> str:
     return os.fsdecode(_bytes(found[0], _LONGEST_PATH_BYTES).partition(b"\0")[0])
 
 
-def _of_allocator(
-    call: Callable[..., int], has: Callable[[str], int], name: str
-) -> tuple[str, str, Callable[[], int] | None, Callable[[], Any]]:
+def _of_allocator(call: Callable[..., int], has: Callable[[str], int], name: str) -> _Allocator:
     # A value, its size, and the number that has jemalloc bring its statistics up to date.
     room = array("Q", [0, 8, 1])
     at = room.buffer_info()[0]
@@ -407,8 +413,8 @@ def _of_allocator(
 
     if name == "glibc":
         version = _bytes(call("gnu_get_libc_version"), 16).partition(b"\0")[0].decode()
-        live = _mallinfo2(call) if has("mallinfo2") else None
-        return name, version, live, lambda: call("malloc_trim", 0)
+        tells = _mallinfo2(call) if has("mallinfo2") else {}
+        return name, version, tells, lambda: call("malloc_trim", 0)
     if name == "jemalloc":
         control = "mallctl" if has("mallctl") else "je_mallctl"
 
@@ -417,43 +423,45 @@ def _of_allocator(
             call(control, b"epoch", 0, 0, at + 16, 8)
             return read(control, b"stats.allocated", at, at + 8, 0, 0)
 
-        live = allocated if allocated() else None
-        return name, "", live, lambda: call(control, b"arena.4096.purge", 0, 0, 0, 0)
+        tells = {"live_heap": allocated} if allocated() else {}
+        return name, "", tells, lambda: call(control, b"arena.4096.purge", 0, 0, 0, 0)
     if name == "tcmalloc" and has("MallocExtension_GetNumericProperty"):
         live = functools.partial(
             read, "MallocExtension_GetNumericProperty", b"generic.current_allocated_bytes", at
         )
-        return name, "", live, lambda: call("MallocExtension_ReleaseFreeMemory")
+        tells = {"live_heap": live}
+        return name, "", tells, lambda: call("MallocExtension_ReleaseFreeMemory")
     if name == "mimalloc":
-        return name, "", None, lambda: call("mi_collect", 1)
-    return name, "", None, int
+        return name, "", {}, lambda: call("mi_collect", 1)
+    return name, "", {}, int
 
 
-def _mallinfo2(call: Callable[..., int]) -> Callable[[], int] | None:
-    """Bytes in use of all of glibc's arenas, and what it mapped."""
+def _mallinfo2(call: Callable[..., int]) -> dict[str, Callable[[], int]]:
+    """Bytes in use of all of glibc's arenas and of what it mapped, and the latter alone."""
     # arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost.
     room = array("Q", [0] * 10)
     at = room.buffer_info()[0]
     if os.uname().machine in _RESULT_BY_ADDRESS:  # where the result's address comes first
 
-        def read() -> int:
+        def read() -> tuple[int, int]:
             call("mallinfo2", at)
-            return room[7] + room[4]
+            return room[7], room[4]
 
-        return read
-    return _mallinfo2_by_ctypes()
+    else:
+        read = _mallinfo2_by_ctypes()
+    return {"live_heap": lambda: sum(read()), "malloc_mapped": lambda: read()[1]}
 
 
-def _mallinfo2_by_ctypes() -> Callable[[], int]:
+def _mallinfo2_by_ctypes() -> Callable[[], tuple[int, int]]:
     import ctypes
 
     fields = [(f"f{number}", ctypes.c_size_t) for number in range(10)]
     function = ctypes.CDLL(None)["mallinfo2"]
     function.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": fields})
 
-    def read() -> int:
+    def read() -> tuple[int, int]:
         told: Any = function()
-        return int(told.f7 + told.f4)
+        return told.f7, told.f4
 
     return read
 

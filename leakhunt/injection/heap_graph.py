@@ -284,7 +284,7 @@ def _dominators(edges: tuple[Numbers, Numbers], starts: Numbers, count: int) -> 
 
 def _depths(above: Numbers) -> Numbers:
     """How deep each node is in the tree, by jumps of twice the length each time."""
-    depth = (np.arange(len(above)) != TOP).astype(np.int64)
+    depth: Numbers = (np.arange(len(above)) != TOP).astype(np.int64)
     jump: Numbers = above.copy()
     while jump.any():
         depth += depth[jump]

@@ -36,6 +36,8 @@ _END_SECONDS = 10.0
 _LENGTH = struct.Struct("<I")
 _NEW_NET = 0x40000000  # CLONE_NEWNET of setns(2)
 _CALLED = "leakhunt_visit"
+# In a thread of its own: it takes some milliseconds.
+_BEGIN = f"exec(compile(SOURCE, {standalone.FILE!r}, 'exec'))"
 
 
 class Visit:
@@ -173,8 +175,9 @@ def _name(target: Target) -> str:
 def _text(name: str, token: str, place: tuple[int, int, int]) -> bytes:
     """One expression, which leaves no name where it is run, and starts a thread at once."""
     source = Path(standalone.__file__).read_text(encoding="utf-8")
-    space = f"{{'__name__': {_CALLED!r}, 'ORDER': {(name, token, place)!r}}}"
-    text = f"__import__('_thread').start_new_thread(exec, ({source!r}, {space}))\n"
+    order = f"'ORDER': {(name, token, place)!r}, 'SOURCE': {source!r}"
+    space = f"{{'__name__': {_CALLED!r}, {order}}}"
+    text = f"__import__('_thread').start_new_thread(exec, ({_BEGIN!r}, {space}))\n"
     return text.encode("ascii", "backslashreplace")  # whatever the encoding is there
 
 
