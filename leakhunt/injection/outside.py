@@ -15,6 +15,7 @@ from leakhunt.injection.target import Target
 from leakhunt.model.allocators import GLIBC, JEMALLOC, MIMALLOC, TCMALLOC
 from leakhunt.model.libraries import DISTRIBUTIONS
 from leakhunt.model.run import ADDRESS_SPACE, FREE_MEMORY, MEMORY_CGROUP
+from leakhunt.model.series import RSS
 from leakhunt.probes.allocator import mapped_allocator
 from leakhunt.worker.address_space import (
     arenas_resident,
@@ -25,7 +26,7 @@ from leakhunt.worker.address_space import (
 
 _KIB = 1024
 _STATUS = {
-    "VmRSS": "rss",
+    "VmRSS": RSS,
     "VmSwap": "swapped",
     "RssAnon": "rss_anonymous",
     "RssFile": "rss_file",
@@ -68,7 +69,7 @@ def _of_status(pid: int) -> Iterator[tuple[str, int]]:
 
 def memory_bounds_of(pid: int) -> dict[str, int]:
     """What may stop a process from growing, by what sets it: the most that it can have."""
-    used = dict(_of_status(pid)).get("rss", 0)
+    used = dict(_of_status(pid)).get(RSS, 0)
     bounds = {FREE_MEMORY: psutil.virtual_memory().available + used}
     room = [limit - counted for limit, counted in _limits_of_groups(pid)]
     if room:
