@@ -14,6 +14,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 from babel.messages.catalog import Catalog, Message
@@ -151,7 +152,8 @@ _OF_NO_USE = (
 def compiled(catalogue: Catalog) -> bytes:
     """The ``.mo`` of a catalogue: the same bytes for the same texts."""
     stream = io.BytesIO()
-    write_mo(stream, catalogue)
+    with patch("babel.messages.catalog.VERSION", "2"):  # which it writes into the header
+        write_mo(stream, catalogue)
     return stream.getvalue()
 
 

@@ -17,7 +17,13 @@ from conftest import plan
 from numpy.typing import NDArray
 
 from leakhunt.model.plan import Plan, PlannedLoad
-from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.processes import (
+    PROCESS_SERIES,
+    ProcessRole,
+    ProcessSamples,
+    ServiceProcess,
+)
+from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, ReadProcess, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.storage import run_writer
 
@@ -104,6 +110,55 @@ def soak(made: Made) -> Run:
     )
 
 
+Heights = Callable[[Numbers], Numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeProcess:
+    """A worker: its series by requests made; `life` is after how many samples it is replaced."""
+
+    heights: Mapping[str, Heights] = field(default_factory=dict)
+    life: int = 0
+    noise: int = 0
+
+
+def with_workers(run: Run, *workers: MadeProcess, parent_bytes: int = 60 * MIB) -> Run:
+    """`run`, of a main process and these workers, one process each after the other.
+
+    The heights of a worker that is replaced are those of the requests of one life.
+    """
+    main = MadeProcess({name: (lambda calls: 0 * calls + parent_bytes) for name in PROCESS_SERIES})
+    source = np.random.default_rng(1)
+    parts = [_process(run, each, number, source) for number, each in enumerate((main, *workers))]
+    return replace(run, processes=tuple(parts))
+
+
+def _level(calls: Numbers) -> Numbers:
+    return np.full(len(calls), 40.0 * MIB)
+
+
+def _process(run: Run, made: MadeProcess, number: int, source: np.random.Generator) -> ReadProcess:
+    calls = np.array(run.calls, dtype=float)
+    places = np.arange(len(calls))
+    lives = [int(place) // made.life if made.life else 0 for place in places]
+    began = np.array([calls[life * made.life - 1] if life else 0.0 for life in lives])
+    columns: dict[str, list[int | None]] = {}
+    for name in PROCESS_SERIES:
+        height = made.heights.get(name, _level)(calls - began)
+        noise = source.integers(0, made.noise + 1, len(calls))
+        columns[name] = [int(value) for value in height + noise]
+    process = ServiceProcess(
+        number=number,
+        role=ProcessRole.WORKER if number else ProcessRole.MAIN,
+        worker=number,
+        parent=0 if number else None,
+        command="gunicorn app:app",
+        pids=tuple(1000 + 10 * number + life for life in range(lives[-1] + 1)),
+    )
+    samples = ProcessSamples(process, places.tolist(), lives, columns)
+    return ReadProcess(samples)
+
+
 def _phases(made: Made) -> tuple[tuple[Phase, ...], NDArray[np.int64]]:
     phases = [Phase(0, WARM_UP, Purpose.WARM_UP, made.per_sample, collects=False)]
     spacing = [made.per_sample] * WARM_UP
@@ -181,6 +236,7 @@ def write_soak(file: Path, run: Run) -> Path:
         "series": [asdict(series) for series in run.series],
         "unavailable": dict(run.unavailable),
         "limits": dict(run.limits),
+        "process_series": PROCESS_SERIES,
     }
     run_writer.create(file, header)
     appender = run_writer.Appender(file)
@@ -203,8 +259,31 @@ def _lines(run: Run) -> list[dict[str, Any]]:
             lines.append({"record": "phase", **asdict(starts[sample])})
         if sample < run.samples_done:
             values = [column[sample] for column in columns]
-            lines.append({"record": "sample", "call": run.calls[sample] - 1, "values": values})
+            lines += _holders(run, sample)
+            rows = {"processes": _rows(run, sample)} if run.processes else {}
+            call = run.calls[sample] - 1
+            lines.append({"record": "sample", "call": call, "values": values, **rows})
     return lines + [dict(note) for note in run.notes]
+
+
+def _holders(run: Run, sample: int) -> list[dict[str, Any]]:
+    """Who takes a place before this sample."""
+    found = []
+    for each in run.processes:
+        life = each.samples.lives[sample]
+        if sample and each.samples.lives[sample - 1] == life:
+            continue
+        process = asdict(each.samples.process)
+        pid = process.pop("pids")[life]
+        found.append({"record": "process", **process, "pid": pid})
+    return found
+
+
+def _rows(run: Run, sample: int) -> list[list[int | None]]:
+    return [
+        [each.samples.process.number, *(values[sample] for values in each.samples.samples.values())]
+        for each in run.processes
+    ]
 
 
 def ended(run: Run, ending: Ending, reason: str = "SIGKILL") -> Run:

@@ -24,6 +24,7 @@ from leakhunt.model.gate import SECONDS_PER_CALL, GateAnswer
 from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
+from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.attached import json_file as attach_json
@@ -32,6 +33,7 @@ from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
 from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
+from leakhunt.reporting.suite import json_file as suite_json
 from leakhunt.storage import run_file
 from leakhunt.storage.schema_files import SCHEMAS
 from leakhunt.text.message import Text
@@ -67,6 +69,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
     "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
+    "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [
     *(f"{unit}{per}" for unit in (*Unit, "seconds") for per in ("/call", "")),
@@ -77,7 +80,7 @@ CAME_LATER = (
     "Outcome.last_rss_bytes", "Plan.concurrency", "Plan.visit", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
-    "Suspect.distribution",
+    "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
@@ -183,6 +186,7 @@ _RECORDS: Mapping[str, Any] = {
         "series": tuple[Series, ...],
         "unavailable": Mapping[str, Text],
         "limits": Mapping[str, int],
+        "process_series": tuple[str, ...],
     },
     "phase": Phase,
     "sample": {
@@ -191,7 +195,17 @@ _RECORDS: Mapping[str, Any] = {
             "type": "array",
             "items": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         },
+        "processes": tuple[tuple[int | None, ...], ...],
     },
+    "process": {
+        "number": int,
+        "pid": int,
+        "role": ProcessRole,
+        "worker": int,
+        "parent": int | None,
+        "command": str,
+    },
+    "process-reading": {"number": int, "step": str, "values": Mapping[str, int]},
     "result": {"call": {"type": "integer", "minimum": 0}, "value": {}},
     "settle": Reading,
     "mark": {"calls": int},
@@ -247,10 +261,12 @@ _SINCE: Mapping[str, int] = {
     **{f"note-{name}": 4 for name in ("errors", "restarted", "resumed", "lost-inside")},
     **dict.fromkeys(["note-not-quiet", "note-service"], 4),
     **dict.fromkeys(["Message", "Joined"], 5),
+    **dict.fromkeys(["process", "process-reading", "header.process_series", "sample.processes"], 5),
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes", "Plan.visit",
+    "PlannedLoad.agent", "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes",
+    "Plan.visit",
     "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
@@ -300,7 +316,7 @@ def _run_file() -> dict[str, Any]:
         }
         defs[f"note-{name}"] = _record(f"note-{name}", hints, None, head)
     roots = [each for each in _RECORDS.values() if isinstance(each, type)]
-    for each in _types_in(Plan, Series, *roots):
+    for each in _types_in(Plan, Series, ProcessRole, *roots):
         if each not in roots:
             name, is_enum = each.__name__, issubclass(each, StrEnum)
             defs[name] = _typed(each) if is_enum else _record(name, _hints(each), each, {})

@@ -1,5 +1,8 @@
 """The inside view of a running service: two lines in it, and ``leakhunt soak`` sees what is live.
 
+A service that ``leakhunt soak --command`` starts needs none: the agent starts by itself
+(`autostart`).
+
 ::
 
     from leakhunt import agent
@@ -56,12 +59,18 @@ def listen() -> bool:
     if sys.platform != "linux":
         _LOG.warning("leakhunt.agent: needs Linux's abstract sockets; a soak sees the outside")
         return False
-    if any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+    if _guest_listens() or any(each.name == THREAD_NAME for each in threading.enumerate()):
         return True
     if not _start():
         return False
     os.register_at_fork(after_in_child=_start)
     return True
+
+
+def _guest_listens() -> bool:
+    """Whether `leakhunt soak` has started an agent in this process already."""
+    guest = sys.modules.get("leakhunt_guest_agent")
+    return guest is not None and os.getpid() in guest._listening
 
 
 def _start() -> bool:

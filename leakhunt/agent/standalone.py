@@ -62,6 +62,8 @@ _KNOWN_BY = (
 )
 _RESULT_BY_ADDRESS = ("x86_64",)
 _LONGEST_PATH_BYTES = 4096
+# What finds leakhunt where it is not installed.
+_guides: list[Any] = []
 # Those that listen in this process: forked ones start anew.
 _listening: list[int] = []
 
@@ -110,7 +112,54 @@ def _accept(listener: socket.socket) -> None:
 def _answer(asker: socket.socket) -> None:
     with asker, contextlib.suppress(OSError):
         if _is_ours(asker):
-            _serve(asker, _words(), _LONGEST_REQUEST_BYTES)
+            _serve(asker, _installed_words() or _words(), _LONGEST_REQUEST_BYTES)
+
+
+def _installed_words() -> dict[str, Callable[..., Any]] | None:
+    """The words of leakhunt where that is installed, which tell more; None: it is not.
+
+    Only a service that was started with the agent is asked to load it.
+    """
+    finders = [each for each in sys.meta_path if each not in _guides]
+    try:
+        if not _guides or not any(each.find_spec("leakhunt", None) for each in finders):
+            return None
+        import leakhunt.agent
+
+        answers = leakhunt.agent._answers()
+        as_json = leakhunt.agent._as_json
+    except Exception:  # one that cannot be used here
+        return None
+    return {word: _plainly(answer, as_json) for word, answer in answers.items()}
+
+
+def _plainly(answer: Callable[..., Any], as_json: Callable[[Any], Any]) -> Callable[..., Any]:
+    """An answer as JSON has it: messages in it are recorded as such."""
+    return lambda *about: json.loads(json.dumps(answer(*about), default=as_json))
+
+
+def lead_to_leakhunt(folder: str) -> None:
+    """Where leakhunt is not installed, have it found in `folder` once an instrument is wanted.
+
+    With what it needs itself, if that was made for this Python; what the process has comes first.
+    """
+    import types
+
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if name != "leakhunt" or path is not None:
+            return None
+        from importlib.machinery import PathFinder
+
+        sys.meta_path.remove(guide)
+        sys.path += [each for each in folders if each not in sys.path]
+        return PathFinder.find_spec(name, [folder])
+
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    needed = os.environ.get("LEAKHUNT_PACKAGES", "")
+    folders = [folder, *([needed] if f"/{version}/" in needed else [])]
+    guide: Any = types.SimpleNamespace(find_spec=find_spec)
+    _guides.append(guide)
+    sys.meta_path.append(guide)
 
 
 def _is_ours(asker: socket.socket) -> bool:

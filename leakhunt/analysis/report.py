@@ -20,7 +20,7 @@ from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.forecast import with_forecast
-from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.judge import judge, judge_processes
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.analysis.verdict.result_diff import difference
@@ -93,6 +93,7 @@ def _judged(
         peak=height,
         recommended_limit=recommended_limit(run, verdict, height, full),
         flames=flames(watched) if attribution is not None and attribution.growing else (),
+        processes=judge_processes(run) if run.processes else (),
     )
 
 
@@ -165,7 +166,7 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     plan = plans[0]
     if plan.test:
         tests = dict.fromkeys(other.test for other in plans)
-        return shlex.join(["pytest", "--leakhunt", *tests])
+        return shlex.join(["pytest", plan.pytest_option, *tests])
     if plan.visit is not None:
         return shlex.join(["leakhunt", "attach", *_visit_words(plan, plan.visit)])
     if plan.load is not None:
@@ -227,6 +228,8 @@ def _soak_words(plan: Plan, load: PlannedLoad, plans: Sequence[Plan]) -> list[st
     words += ["--users", str(load.users)]
     if plan.calls is not None:
         words += ["--requests", str(plan.calls)]
+    if not load.agent:
+        words.append("--no-agent")
     if load.duration_seconds is not None:
         words += ["--duration", f"{load.duration_seconds:g}s"]
     if plan.resolve:

@@ -26,8 +26,8 @@ def schema(name: str) -> str:
     """The JSON Schema of a file.
 
     Args:
-        name: ``report``, ``retained``, ``claims``, ``compare``, ``gate``, ``run-file`` or
-            ``policy``.
+        name: ``report``, ``retained``, ``claims``, ``compare``, ``suite``, ``gate``,
+            ``run-file`` or ``policy``.
 
     Raises:
         UsageError: there is none of this name.

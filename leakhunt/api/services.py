@@ -37,6 +37,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = SEED,
     timeout: float = SERVICE_TIMEOUT_SECONDS,
     leave_running: bool = False,
+    agent: bool = True,
     resume: PathLike | None = None,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -63,6 +64,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         seed: of the requests.
         timeout: seconds without an answer before the service counts as hung.
         leave_running: leave the service of `command` running at the end.
+        agent: start the in-process agent in every Python process of the service.
         resume: the run file of a soak whose service still runs, to resume.
         out: as for `run`.
         formats: as for `run`.
@@ -88,6 +90,7 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         seed=seed,
         timeout=timeout,
         leave_running=leave_running,
+        agent=agent,
         resume=path_of(resume),
     )
     return soaking.soak(request, renderers_of(formats, events), events, out=path_of(out))

@@ -8,6 +8,7 @@ import click
 
 from leakhunt.cli.format_option import format_option
 from leakhunt.cli.notes import Notes
+from leakhunt.cli.retained import print_retained
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
 from leakhunt.reporting.registry import RunRenderer
@@ -32,8 +33,15 @@ def command(
     """Render the reports of run files again, on any machine.
 
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
+    Runs of 'hunt --retained' get the files of retained memory.
     """
     from leakhunt.engine.report import report_again
 
     result = report_again(runs, renderers, Notes(), out=out, limit=limit)
-    print_report(result.report, result.files)
+    if result.retained is None:
+        print_report(result.report, result.files)
+    elif result.of_retained_only:
+        print_retained(result.retained, result.files)
+    else:
+        print_retained(result.retained, ())
+        print_report(result.report, result.files)

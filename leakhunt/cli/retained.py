@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from rich.console import Console
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.notes import show_parts
 from leakhunt.engine.settings import RunRequest
+from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.registry import RunRenderer
 
 # Options of the verb that say nothing about what is retained.
@@ -32,7 +34,6 @@ def show_retained(
     """The table of the largest holders, and the paths of its files; the page's comes last."""
     from leakhunt.engine.formats import retained_renderers_named
     from leakhunt.engine.retained import refuse_with_retained, retained
-    from leakhunt.reporting.retained.terminal import retained_lines, retained_tables
 
     context = click.get_current_context()
     refuse_with_retained(
@@ -44,9 +45,16 @@ def show_retained(
     files = retained_renderers_named(",".join(each.format for each in renderers))
     with display.open() as events:
         result = retained(request, files, events, out=out)
+    print_retained(result.report, result.files)
+    return result.exit_code
+
+
+def print_retained(report: RetainedReport, files: Sequence[Path]) -> None:
+    """A table for each variant, what they come to, and the paths; the page's comes last."""
+    from leakhunt.reporting.retained.terminal import retained_lines, retained_tables
+
     console = Console()
-    for table in retained_tables(result.report):
+    for table in retained_tables(report):
         console.print()
         console.print(table)
-    show_parts(console, retained_lines(result.report), reversed(result.files))
-    return result.exit_code
+    show_parts(console, retained_lines(report), reversed(files))

@@ -13,7 +13,7 @@ from leakhunt.storage.schema_files import SCHEMAS, schema_text
 def command(name: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a file.
 
-    report, claims, compare, retained, gate: the JSON file of that name. run-file: each line of a
-    run file. policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
+    report, claims, compare, retained, suite, gate: the JSON file of that name. run-file: each
+    line of a run file. policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
     """
     click.echo(schema_text(name), nl=False)

@@ -82,6 +82,12 @@ _OPTIONS = (
         help="Seconds without an answer before the service counts as hung",
     ),
     click.option(
+        "--agent/--no-agent",
+        "agent",
+        default=True,
+        help="Start the in-process agent in every Python process of the service [default: yes]",
+    ),
+    click.option(
         "--leave-running", is_flag=True, help="Leave the service of --command running at the end"
     ),
     click.option(

@@ -101,6 +101,7 @@ def _soak(
     parser.add_argument("--timeout", type=float)
     for name in ("hunt", "resolve", "leave-running"):
         parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--no-agent", dest="agent", action="store_false")
     parser.add_argument("--option", action="append", default=[])
     for name in ("locustfile", "audio", "post", "field", "expect", "duration"):
         parser.add_argument(f"--{name}")

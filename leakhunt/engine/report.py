@@ -9,12 +9,15 @@ from typing import TypeVar
 
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
+from leakhunt.analysis.retained import retained_report
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.report import Report
+from leakhunt.model.retained import RetainedReport
 from leakhunt.model.run import Run
-from leakhunt.reporting.registry import RunRenderer
+from leakhunt.reporting.registry import RETAINED_RENDERERS, RetainedRenderer, RunRenderer
 from leakhunt.storage import run_file
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.language import speaking, spoken
@@ -52,15 +55,27 @@ def report_of(runs: Sequence[Run], place: str) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """A report and its files, the first of which is the one for people."""
+    """A report and its files, the first of which is the one for people.
+
+    `retained` is what processes that had settled retain (``hunt --retained``). Where there were no
+    other runs, `report` is on those, and has no files.
+    """
 
     report: Report
     files: tuple[Path, ...]
+    retained: RetainedReport | None = None
+
+    @property
+    def of_retained_only(self) -> bool:
+        """Whether there was no other run."""
+        return all(_looked_only(entry.run) for entry in self.report.entries)
 
     def _repr_html_(self) -> str:
+        from leakhunt.reporting.retained.notebook import tables
         from leakhunt.reporting.run.notebook import cards
 
-        return cards(self.report)
+        retained = tables(self.retained) if self.retained is not None else ""
+        return retained if self.of_retained_only else retained + cards(self.report)
 
 
 def report_again(
@@ -87,7 +102,9 @@ def report_again(
     loaded = (_loaded(file, places, events) for file in files)
     size = limit_bytes(limit)
     runs = [with_limit(run, size) for run in loaded if run is not None]
-    report = report_of(runs, places[0])
+    settled = [run for run in runs if _looked_only(run)]
+    measured = [run for run in runs if not _looked_only(run)]
+    report = report_of(measured or runs, places[0])
     folder = out or files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +117,20 @@ def report_again(
                 strerror=system_text(error),
             )
         ) from error
-    return ReportResult(report, tuple(write_files(report, folder, renderers)))
+    written = write_files(report, folder, renderers) if measured else []
+    if not settled:
+        return ReportResult(report, tuple(written))
+    retained = retained_report(settled, GENERATOR)
+    formats = {each.format for each in renderers}
+    written += write_retained(
+        retained, folder, [each for each in RETAINED_RENDERERS if each.format in formats]
+    )
+    return ReportResult(report, tuple(written), retained)
+
+
+def _looked_only(run: Run) -> bool:
+    """Whether nothing was measured over time (``hunt --retained``)."""
+    return run.plan.instrument is Instrument.RETAINED
 
 
 def _loaded(file: Path, named: Sequence[str], events: Events) -> Run | None:
@@ -123,6 +153,16 @@ def report_of_folder(folder: Path) -> Report:
     """
     files = run_file.find_run_files([str(folder)])
     return report_of([run_file.load(file) for file in files], str(folder))
+
+
+def write_retained(
+    report: RetainedReport, folder: Path, renderers: Sequence[RetainedRenderer]
+) -> list[Path]:
+    """As `write_files`, of what is retained."""
+    return [
+        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
+        for each in renderers
+    ]
 
 
 def write_files(report: Report, folder: Path, renderers: Sequence[RunRenderer]) -> list[Path]:

@@ -10,7 +10,7 @@ from leakhunt.analysis.retained import retained_report
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
-from leakhunt.engine.report import GENERATOR, rendered
+from leakhunt.engine.report import GENERATOR, write_retained
 from leakhunt.engine.run import FolderResult, exit_code
 from leakhunt.engine.session import session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
@@ -21,7 +21,6 @@ from leakhunt.model.retained import RetainedReport
 from leakhunt.model.run import Run
 from leakhunt.reporting.registry import RETAINED_RENDERERS, RetainedRenderer
 from leakhunt.storage.folders import new_folder
-from leakhunt.storage.report_files import write_file
 from leakhunt.text.message import message
 
 # Calls before the process is looked at, where none were asked for: what is loaded late is there.
@@ -66,10 +65,7 @@ def retained(
                 break
     report = retained_report(runs, GENERATOR)
     outcomes = tuple(run.outcome for run in runs)
-    files = [
-        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
-        for each in renderers
-    ]
+    files = write_retained(report, folder, renderers)
     counted = [len(heap.holders) for heap in report.heaps]
     return RetainedResult(folder, outcomes, tuple(files), exit_code(outcomes, counted), report)
 

@@ -304,6 +304,7 @@ def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | N
             requests_from=target.requests_from,
             users=effort.users,
             duration_seconds=effort.duration_seconds,
+            agent=effort.agent,
         ),
     )
 

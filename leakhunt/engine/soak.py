@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from leakhunt.analysis.verdict import judge
+from leakhunt.analysis.verdict.judge import judge_processes
 from leakhunt.analysis.verdict.load_summary import mostly_failed
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.explain import under_instruments
@@ -162,12 +163,19 @@ class _Work:
         afterwards = message("run.looking-through", "analyzing")
         with under_load(target, effort, self.folder, name, self.events) as subject:
             self.events.started(RunStart(name, plan.calls, afterwards, self.group))
-            outcome = hunt(replace(subject, plan=plan))
+            outcome = hunt(replace(subject, plan=plan), _growing_place(self._load(target.variant)))
         self.events.ended(name, outcome)
         return self._load(name)
 
     def _load(self, name: str) -> Run:
         return store.load(self.folder / f"{name}{store.SUFFIX}")
+
+
+def _growing_place(run: Run) -> int | None:
+    """The place of the process that grows most; None: none grows by itself."""
+    growing = [each for each in judge_processes(run) if each.grows]
+    most = max(growing, key=lambda each: each.share or 0.0, default=None)
+    return None if most is None else most.process.number
 
 
 def _load_log(run_file: Path) -> Path:

@@ -56,7 +56,8 @@ class SoakRequest:
     is above what the service holds once it is ready. With `hunt`, where it grows, the load comes
     again with instruments in the service; with `resolve` it goes on until the verdict is no longer
     inconclusive. `leave_running`: a service that was started is not ended.
-    `limit` (bytes or a size) is the memory of a container to come, which nothing enforces.
+    `limit` (bytes or a size) is the memory of a container to come, which nothing enforces. `agent`:
+    every Python process of a service that is started gets the in-process agent.
     """
 
     target: str | None = None
@@ -75,6 +76,7 @@ class SoakRequest:
     leave_running: bool = False
     resume: str | Path | None = None
     limit: int | str | None = None
+    agent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class SoakEffort:
     leave_running: bool
     locust_options: tuple[str, ...]
     planned_limit_bytes: int | None = None
+    agent: bool = True
 
 
 def effort_of(request: SoakRequest) -> SoakEffort:
@@ -132,6 +135,7 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         leave_running=request.leave_running,
         locust_options=tuple(load.locust_options),
         planned_limit_bytes=limit_bytes(request.limit),
+        agent=request.agent,
     )
 
 

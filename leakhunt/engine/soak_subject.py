@@ -92,7 +92,7 @@ def _running(
         yield attach(target.pid), target.url
         return
     with ExitStack() as stack:
-        begun = target.start
+        begun = replace(target.start, agent=effort.agent)
         if not effort.leave_running:  # what it leaves behind goes with it
             made = tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True)
             own = {"TMPDIR": stack.enter_context(made)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ from leakhunt.model.run import Run
 from leakhunt.scenario.find import builtin_folder
 from leakhunt.scenario.requirements import install_hint, missing_modules
 from leakhunt.service import load_generator
+from leakhunt.service.commands import without_secrets
 from leakhunt.service.service import PORT, Start, checked_url, words
 from leakhunt.text.message import message
 
@@ -46,30 +47,12 @@ class Target:
         """How the service came to be, for the report."""
         if self.start is None:
             return f"pid {self.pid}"
-        return " ".join(_without_secrets(self.start.command))
+        return " ".join(without_secrets(self.start.command))
 
     @property
     def requests_from(self) -> str:
         """What makes the requests, for the report."""
         return "upload" if self.locustfile == load_generator.UPLOAD else self.locustfile.name
-
-
-# What stands beside such a word is nobody else's business.
-_SECRET = re.compile(r"(?i)key|token|secret|passw")
-_HIDDEN = "***"
-
-
-def _without_secrets(command: Sequence[str]) -> Iterator[str]:
-    """The words of a command, with stars for what follows a word such as ``--api-key``."""
-    hidden = False
-    for word in command:
-        name, equals, _ = word.partition("=")
-        is_secret = _SECRET.search(name) is not None
-        if hidden and not word.startswith("-"):
-            yield _HIDDEN
-        else:
-            yield f"{name}={_HIDDEN}" if is_secret and equals else word
-        hidden = is_secret and not equals and word.startswith("-")
 
 
 def targets(request: SoakRequest) -> tuple[Target, ...]:

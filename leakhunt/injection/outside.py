@@ -47,7 +47,9 @@ def outside_reading(pid: int) -> dict[str, int]:
     values = dict(_of_status(pid))
     found = regions(pid)
     if found:
-        values["thread_stacks"] = stacks_resident(found)
+        has_threads = len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+        if (stacks := stacks_resident(found, has_threads)) is not None:
+            values["thread_stacks"] = stacks
         if mapped_allocator(pid).startswith(GLIBC):
             values["malloc_resident"] = arenas_resident(found) + merged_resident(found, pid)
     return values

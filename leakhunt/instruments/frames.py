@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import linecache
-import sys
 import sysconfig
 import tracemalloc
 from collections.abc import Iterable, Sequence
@@ -13,10 +12,12 @@ from itertools import takewhile
 from pathlib import Path
 
 from leakhunt.instruments.distributions import installed_name
-from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame
+from leakhunt.instruments.native_frames import UNKNOWN, NativeFrame, is_interpreter, is_python
 from leakhunt.model.attribution import STRIPPED, Frame, Origin
 
 _PACKAGE = str(Path(__file__).parents[1])
+# The built-in scenarios travel inside the package, and are watched like anybody's.
+_SCENARIOS = f"{_PACKAGE}/scenarios/"
 # What is watched is called from here.
 _LOOP = str(Path(__file__).parents[1] / "worker" / "loop.py")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -27,9 +28,6 @@ _FROZEN = "<frozen"
 _CPYTHON = ("Objects/", "Python/", "Modules/", "./Include/", "./Modules/", "Include/", "Parser/")
 # Those of its extension modules are named by the folder that it was built in.
 _BUILT_IN = sysconfig.get_config_var("abs_srcdir") or ""
-# The interpreter's own shared object, or its program.
-_INTERPRETER = "libpython"
-_PROGRAM = Path(sys.executable).resolve().name
 _BEFORE_MAIN = ("_start", "__libc_start", "start_thread", "__clone", "clone")
 
 
@@ -82,6 +80,8 @@ class Places:
 
         Installed packages first: their environment may lie in the scenario's own folder.
         """
+        if file.startswith(_SCENARIOS):
+            return self._in_its_folder(file), Origin.YOURS
         if file.startswith(_PACKAGE + "/"):
             return file, None
         for mark in (*(f"{folder}/" for folder in _INSTALLED), *_PACKAGES):
@@ -92,18 +92,21 @@ class Places:
                 return file.removeprefix(folder + "/"), Origin.INTERPRETER
         if (name := installed_name(file)) is not None:
             return name, Origin.LIBRARY
+        return self._in_its_folder(file), Origin.YOURS
+
+    def _in_its_folder(self, file: str) -> str:
         if file.startswith(self._folder + "/"):
-            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}", Origin.YOURS
-        return "/".join(Path(file).parts[-2:]), Origin.YOURS
+            return f"{Path(self._folder).name}/{file[len(self._folder) + 1 :]}"
+        return "/".join(Path(file).parts[-2:])
 
     def _native(self, symbol: str, file: str, line: int, shared_object: str) -> Frame | None:
-        name = shared_object.rpartition("/")[2]
         if file.startswith(_CPYTHON) or symbol.startswith(_BEFORE_MAIN):
             return None  # the interpreter's own loop, between two Python frames
         if _BUILT_IN and file.startswith(f"{_BUILT_IN}/"):
             return None
-        if name and name.startswith((_INTERPRETER, _PROGRAM)):
+        if shared_object and is_interpreter(shared_object):
             return None
+        name = shared_object.rpartition("/")[2]
         function = STRIPPED if symbol == UNKNOWN else symbol
         if file == UNKNOWN:
             return Frame(name, 0, function, "", self._origin_of_object(shared_object))
@@ -113,11 +116,6 @@ class Places:
     def _origin_of_object(self, file: str) -> Origin:
         of_stdlib = any(file.startswith(f"{folder}/lib-dynload/") for folder in _STDLIB)
         return Origin.INTERPRETER if of_stdlib else Origin.LIBRARY
-
-
-def is_python(file: str) -> bool:
-    """Whether a file, as a stack of both languages has it, is Python's."""
-    return file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)
 
 
 def is_of_the_loop(file: str) -> bool:

@@ -11,7 +11,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
-from itertools import groupby, takewhile
+from itertools import chain, groupby, repeat, takewhile
 from pathlib import Path
 
 # How memray tells a function or a file that it does not know.
@@ -23,6 +23,9 @@ _LINES = b".debug_line"
 _LONGEST_NAMES = 1 << 16
 # What evaluates Python code, in whose place a stack of both languages has the Python frame.
 _EVALUATES = ("_PyEval_EvalFrameDefault", "_TAIL_CALL_")
+# The interpreter's own shared object, or its program.
+_INTERPRETER = "libpython"
+_PROGRAM = Path(sys.executable).resolve().name
 # Function, file and line.
 NativeFrame = tuple[str, str, int]
 
@@ -41,11 +44,9 @@ class SharedObjects:
             elif kind == "SEGMENT_HEADER":
                 file = line.partition("filename=")[2].rpartition(" num_segments=")[0]
                 base = _number(words[-1])
-            elif kind == "SEGMENT" and words[0] != "(nil)":
-                start = base + int(words[0], 16)
-                spans[start] = (start + int(words[1], 16), file)
             elif kind == "SEGMENT":
-                spans[base] = (base + int(words[1], 16), file)
+                start = base + _address(words[0])
+                spans[start] = (start + int(words[1], 16), file)
         self._starts = sorted(spans)
         self._spans = [spans[start] for start in self._starts]
 
@@ -117,6 +118,47 @@ def below_python(native: Sequence[NativeFrame]) -> Sequence[NativeFrame]:
     return list(takewhile(lambda frame: not frame[0].startswith(_EVALUATES), native))
 
 
+def tells_evaluation(native: Sequence[NativeFrame]) -> bool:
+    """Whether it is known which frames of a native stack evaluate Python code.
+
+    It is not of an interpreter that goes on by tail calls, if it comes without symbols.
+    """
+    return any(frame[0].startswith(_EVALUATES) for frame in native)
+
+
+def certain_of(native: Sequence[NativeFrame], objects: Sequence[str]) -> Sequence[NativeFrame]:
+    """The innermost frames that certainly evaluate no Python, by name or shared object."""
+    pairs = zip(native, chain(objects, repeat("")), strict=False)
+    return [frame for frame, _ in takewhile(lambda each: _is_certain(*each), pairs)]
+
+
+def whole_stack(
+    stack: Sequence[NativeFrame], native: Sequence[NativeFrame], objects: Sequence[str] = ()
+) -> tuple[NativeFrame, ...]:
+    """The stack of both languages: memray's, which has no native frames in some.
+
+    It joins them by the frames that evaluate Python. Where it does not know these, it leaves out
+    all of the native ones; those below the innermost of Python are certain.
+    """
+    if tells_evaluation(native) or not has_python(stack):
+        return tuple(stack)
+    return (*certain_of(native, objects), *stack)
+
+
+def has_python(stack: Sequence[NativeFrame]) -> bool:
+    """Whether Python code is in a stack."""
+    return any(is_python(file) for _, file, _ in stack)
+
+
+def _is_certain(frame: NativeFrame, name: str) -> bool:
+    return frame[0] != UNKNOWN or (name != "" and not is_interpreter(name))
+
+
+def is_interpreter(name: str) -> bool:
+    """Whether a shared object is the interpreter's own, or its program."""
+    return name.rpartition("/")[2].startswith((_INTERPRETER, _PROGRAM))
+
+
 @cache
 def has_lines(file: str) -> bool:
     """Whether a shared object has debug information, by the names of its sections."""
@@ -135,9 +177,19 @@ def has_lines(file: str) -> bool:
         return False
 
 
+def is_python(file: str) -> bool:
+    """Whether a file, as a stack of both languages has it, is Python's."""
+    return file.endswith((".py", ".pyx")) or (file.startswith("<") and file != UNKNOWN)
+
+
 def _is_plain(wanted: bool, frame: NativeFrame) -> bool:
     return (frame[1] == UNKNOWN) is wanted
 
 
 def _number(word: str) -> int:
-    return int(word.partition("=")[2], 16)
+    return _address(word.partition("=")[2])
+
+
+def _address(word: str) -> int:
+    """Where something is mapped; an executable that is no PIE, at its own addresses: ``(nil)``."""
+    return 0 if word == "(nil)" else int(word, 16)

@@ -22,13 +22,18 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
-from leakhunt.instruments.frames import is_of_the_loop, is_python
+from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.lost_references import LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
     below_python,
+    certain_of,
+    has_python,
+    is_python,
     shared_objects,
+    tells_evaluation,
+    whole_stack,
     with_objects,
 )
 from leakhunt.instruments.objects import Objects
@@ -58,7 +63,8 @@ _OWN = "memray"
 _MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
 # File and line of each Python frame, the innermost first.
 _Lines = tuple[tuple[str, int], ...]
-_StackKey = tuple[str, tuple[NativeFrame, ...]]
+# The heap, the stack; and where that has no native frames, what is known of these apart.
+_StackKey = tuple[str, tuple[NativeFrame, ...], tuple[str | NativeFrame, ...]]
 
 
 def make(run: InstrumentedRun) -> BothHeaps:
@@ -238,12 +244,14 @@ class BothHeaps:
                 records = list(reader.get_leaked_allocation_records(merge_threads=True))
             records.sort(key=lambda record: -record.size)
             for record in records[:_MOST_STACKS]:
-                stack = tuple(record.hybrid_stack_trace())
+                native = record.native_stack_trace()
+                stack = whole_stack(record.hybrid_stack_trace(), native)
                 lines = tuple(_lines(stack))
                 if is_arena(stack) or (lines and is_own(lines[0][0])):
                     continue
                 name = memray.AllocatorType(record.allocator).name
-                site = found.setdefault((_heap(name), stack), _Site(lines))
+                apart = () if tells_evaluation(native) else (name, *native)
+                site = found.setdefault((_heap(name), stack, apart), _Site(lines))
                 site.counts[stretch] += record.n_allocations
                 site.sizes[stretch] += record.size
                 site.record = record
@@ -261,11 +269,14 @@ class BothHeaps:
         objects = shared_objects(self._file(last)) if sites else SharedObjects(())
         told = {}
         for key, site in sites.items():
-            _, stack = key
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
+            hybrid = site.record.hybrid_stack_trace()
+            stack = whole_stack(hybrid, native, named)
             # What calls Python code is not what allocates there.
-            along = islice(objects.along(site.record.native_stack_id), len(below_python(native)))
+            is_known = tells_evaluation(native) or not has_python(hybrid)
+            below = below_python(native) if is_known else certain_of(native, named)
+            along = islice(objects.along(site.record.native_stack_id), len(below))
             told[key] = self._places.hybrid(with_objects(stack, native, named)), _owner(along)
         return told
 

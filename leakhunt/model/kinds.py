@@ -19,6 +19,7 @@ class Kind(StrEnum):
     ALLOCATOR_RETENTION = mark("allocator retention")
     FILLS_LIMIT = mark("retained memory fills the limit")
     CUDA_RETENTION = mark("CUDA caching or fragmentation")
+    COPY_ON_WRITE = mark("copy-on-write after fork")
     GARBAGE = mark("cyclic garbage only")
     CLEAN = mark("clean")
     OUTSIDE_GROWTH = mark("growth seen from outside only")

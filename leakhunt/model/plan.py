@@ -21,6 +21,8 @@ class Role(StrEnum):
 
 # A run of a test's body has for its `Plan.source` this and the node id.
 TEST_SOURCE = "pytest "
+# The option of a plan that repeats a whole test, and not its body alone.
+WHOLE_TEST = "whole"
 
 
 class Work(StrEnum):
@@ -40,6 +42,7 @@ class PlannedLoad:
     what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
     one, which posts recordings. `users` are those that send requests at the same time;
     `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
+    `agent`: it starts in every Python process of a service that is started.
     """
 
     target: str
@@ -47,6 +50,7 @@ class PlannedLoad:
     requests_from: str
     users: int
     duration_seconds: float | None = None
+    agent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,11 @@ class Plan:
         """The node id of the test whose body is called; empty: it is a scenario's."""
         is_test = self.source.startswith(TEST_SOURCE)
         return self.source.removeprefix(TEST_SOURCE) if is_test else ""
+
+    @property
+    def pytest_option(self) -> str:
+        """The option of pytest's that measures its test."""
+        return "--leakhunt-all" if WHOLE_TEST in self.options else "--leakhunt"
 
     @property
     def work(self) -> Work:

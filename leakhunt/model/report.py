@@ -15,6 +15,7 @@ from leakhunt.model.attribution import (
 from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.flame import Flame
 from leakhunt.model.peaks import Peak, RecommendedLimit
+from leakhunt.model.processes import JudgedProcess
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
 from leakhunt.model.verdict import Verdict
@@ -97,7 +98,8 @@ class LoadSummary:
 class JudgedRun:
     """A run with all that follows from it. None: it cannot be told from what was recorded.
 
-    `flames` are the graphs of what stays, as far as instruments saw it.
+    `flames` are the graphs of what stays, as far as instruments saw it. `processes` are those of a
+    service that has several.
     """
 
     run: Run
@@ -111,6 +113,7 @@ class JudgedRun:
     peak: Peak | None = None
     recommended_limit: RecommendedLimit | None = None
     flames: tuple[Flame, ...] = ()
+    processes: tuple[JudgedProcess, ...] = ()
 
     @property
     def variant(self) -> str:

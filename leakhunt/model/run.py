@@ -12,6 +12,7 @@ from typing import Any
 
 from leakhunt.model.attribution import Finding
 from leakhunt.model.plan import Plan
+from leakhunt.model.processes import ProcessSamples
 from leakhunt.model.series import Series
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text
@@ -91,12 +92,21 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadProcess:
+    """One process of a service: its samples, and its full readings as those of a run."""
+
+    samples: ProcessSamples
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one worker left behind.
 
     `samples` maps a series' name to its readings in order; `calls` says how many calls had been
     made at each. `results` maps a call to the scenario's summary of what that call returned.
     `findings` are what its instrument found, if it had one.
+    `processes` are those of a service that has several, each by itself.
     `limits` are the bounds of RSS, in bytes, by what sets them. Texts of ours are messages, in
     notes too; of a file that recorded none, they are as they were worded in English.
     """
@@ -115,6 +125,7 @@ class Run:
     unavailable: Mapping[str, Text] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Mapping[str, Any], ...] = ()
+    processes: tuple[ReadProcess, ...] = ()
     started_at: str = ""
     damaged_lines: int = 0
     file: str = ""

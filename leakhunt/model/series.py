@@ -20,6 +20,7 @@ PYTHON_LIVE: Final = "python_live"
 ANONYMOUS: Final = "anonymous"
 RSS: Final = "rss"
 PSS: Final = "pss"
+PRIVATE_DIRTY: Final = "private_dirty"
 CGROUP: Final = "cgroup"
 PYTHON_BLOCKS: Final = "python_blocks"
 CUDA_ALLOCATED: Final = "cuda_allocated"
@@ -244,6 +245,19 @@ _ROWS = (
         mark("PSS"),
         _IN_USE_OR_FREE,
         displays=_PAGE,
+    ),
+    SeriesFacts(
+        PRIVATE_DIRTY,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("private memory that was written (private dirty)"),
+        mark("private dirty memory"),
+        mark(
+            "cannot separate new memory from pages of the parent that are copied as they are"
+            " written"
+        ),
+        displays=_PAGE,
+        only_if_moving=True,
     ),
     SeriesFacts(
         CGROUP,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import mmap
 import os
 import re
 import sys
@@ -142,9 +143,8 @@ def _source_of_mapped(pid: int, name: str, pattern: re.Pattern[str]) -> str:
 def _identified(library: ctypes.CDLL) -> tuple[str, str]:
     """The file that malloc is in, and the allocator's name."""
     places = [place for name in _ALLOCATING if (place := _place(library, name)) is not None]
-    # The loader names the executable as it was called: `python3` says nothing of a folder.
-    own = (os.path.realpath("/proc/self/exe"), sys.orig_argv[0])
-    outside = [place for place in places if not {place[0], os.path.realpath(place[0])} & set(own)]
+    executable = _base_of_executable()
+    outside = [place for place in places if place[1] != executable]
     if not places:
         return "", "unknown"
     file, base = (outside or places)[0]
@@ -153,6 +153,13 @@ def _identified(library: ctypes.CDLL) -> tuple[str, str]:
             return file, name
     by_file = (name for pattern, name in _FILES if pattern.match(Path(file).name))
     return file, next(by_file, Path(file).name)
+
+
+def _base_of_executable() -> int:
+    """Where the program itself is mapped: the loader knows it as it was called, ``python``."""
+    file = os.path.realpath("/proc/self/exe")
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((int(line.split("-")[0], 16) for line in lines if line.endswith(f" {file}")), -1)
 
 
 def _place(library: ctypes.CDLL, symbol: str) -> tuple[str, int] | None:
@@ -211,11 +218,29 @@ def _heap_in_use() -> int:
     return info.heap_used + info.mmap_used
 
 
+class HeapOfGlibc:
+    """Bytes in use by mallinfo2, without an error of glibc 2.43.
+
+    It counts 16 bytes too much whenever realloc resizes a block with a mapping of its own, and
+    never takes them back. Such mappings are whole pages, so what is no whole page is the error:
+    it only grows, and is followed from one reading to the next (255 resizings of such blocks).
+    """
+
+    def __init__(self) -> None:
+        self._excess = 0
+
+    def __call__(self) -> int:
+        """Bytes in use, in the heaps and in mappings of their own."""
+        info = psutil.heap_info()
+        self._excess += (info.mmap_used - self._excess) % mmap.PAGESIZE
+        return int(info.heap_used + info.mmap_used - self._excess)
+
+
 def _glibc(library: ctypes.CDLL, source: str) -> Allocator:
     library.gnu_get_libc_version.restype = ctypes.c_char_p
     version = os.fsdecode(library.gnu_get_libc_version())
     trim = getattr(library, "malloc_trim", None)
-    live = _heap_in_use if hasattr(psutil, "heap_info") else None
+    live = HeapOfGlibc() if hasattr(psutil, "heap_info") else None
     why = message(
         "probe.no-mallinfo2", "the C library does not report malloc in use (no mallinfo2)"
     )

@@ -18,19 +18,27 @@ The fixtures of a measured test are set up once for all of its calls.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from leakhunt.model.series import LIVE_HEAP
 from leakhunt.pytest_plugin.common import MEASURES
+from leakhunt.text.language import ENGLISH, VARIABLE, is_known, speaking
 
 if TYPE_CHECKING:
     from leakhunt.pytest_plugin.measurement import Measurement
 
 MARK = "leak_budget"
+FIXTURE = "leakhunt"
 ON, OFF, IN_WORKER = "on", "off", "in worker"
+_ALL = "--leakhunt-all"
+# How long each test is repeated where nothing else is said.
+_BUDGET = "10s"
 # A property of a test's report, which xdist carries to the controller and JUnit files hold.
 PROPERTY = "leak_budget"
 NOT_MEASURED = "not measured"
@@ -58,6 +66,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="Measure, and write run files and a report to this new or empty folder",
     )
+    group.addoption(
+        _ALL,
+        nargs="?",
+        const=_BUDGET,
+        metavar="BUDGET",
+        help=f"Repeat every test for up to BUDGET, and fail those that leak [default: {_BUDGET}]",
+    )
+    group.addoption(
+        "--leakhunt-json",
+        metavar="FILE",
+        help=f"With {_ALL}: write what was found to this file, for programs",
+    )
     parser.addini("leakhunt", "Whether to measure leak budgets.", type="bool", default=False)
     parser.addini(
         "leakhunt_worker_args",
@@ -65,6 +85,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=[],
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Tell a budget from a path: ``--leakhunt-all tests`` has none."""
+    for at, word in enumerate(args):
+        if word == "--":
+            return
+        if word == _ALL:
+            following = args[at + 1 : at + 2]
+            has_budget = bool(following) and re.fullmatch(r"[\d.]+\s*[smhd]?", following[0])
+            args[at : at + 1 + bool(has_budget)] = [
+                f"{_ALL}={following[0] if has_budget else _BUDGET}"
+            ]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,15 +113,35 @@ def pytest_configure(config: pytest.Config) -> None:
     if mode == IN_WORKER:
         return
     folder = config.getoption("leakhunt_report")
-    if folder is not None and mode == OFF:
-        raise pytest.UsageError("--leakhunt-report cannot be combined with --no-leakhunt")
-    if mode == ON or (mode is None and (folder is not None or config.getini("leakhunt"))):
+    budget = config.getoption("leakhunt_all")
+    for option, value in (("--leakhunt-report", folder), (_ALL, budget)):
+        if value is not None and mode == OFF:
+            raise pytest.UsageError(f"{option} cannot be combined with --no-leakhunt")
+    json_file = config.getoption("leakhunt_json")
+    if json_file is not None and budget is None:
+        raise pytest.UsageError(f"--leakhunt-json needs {_ALL}")
+    if budget is not None:
+        _speak(config)
+        from leakhunt.pytest_plugin.all_tests import measuring_all
+
+        config.pluginmanager.register(measuring_all(config, budget, folder, json_file), MEASURES)
+    elif mode == ON or (mode is None and (folder is not None or config.getini("leakhunt"))):
         from leakhunt.pytest_plugin.plugin import Measuring
 
         where = None if folder is None else config.invocation_params.dir / folder
         config.pluginmanager.register(Measuring(config, where), MEASURES)
     else:
         config.pluginmanager.register(NotMeasuring(), MEASURES)
+
+
+def _speak(config: pytest.Config) -> None:
+    """Speak the language of LEAKHUNT_LANG until pytest ends."""
+    language = os.environ.get(VARIABLE, "")
+    if language and not is_known(language):
+        raise pytest.UsageError(f"{VARIABLE}={language}: no such language")
+    stack = ExitStack()
+    stack.enter_context(speaking(language or ENGLISH))
+    config.add_cleanup(stack.close)
 
 
 @pytest.fixture

@@ -143,6 +143,14 @@ def _refuse_a_running_loop() -> None:
     )
 
 
+@contextmanager
+def without_shown_warnings() -> Iterator[None]:
+    """Show warnings to nobody: pytest would keep them until its end."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda *_, **__: None
+        yield
+
+
 class _Recorders:
     """What pytest keeps of what a body logs, prints and warns of: a plain test would end there."""
 
@@ -159,9 +167,7 @@ class _Recorders:
     @contextmanager
     def without_warnings(self) -> Iterator[None]:
         """Show warnings to nobody but a fixture of the body's; filters still make them errors."""
-        with warnings.catch_warnings():
-            if not self._warned:
-                warnings.showwarning = lambda *_, **__: None
+        with warnings.catch_warnings() if self._warned else without_shown_warnings():
             yield
 
     def forget(self) -> None:

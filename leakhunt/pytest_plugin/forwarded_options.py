@@ -36,6 +36,7 @@ _OTHERWISE: Mapping[str, Any] = {
     "tx": [],
     "looponfail": False,
     "reruns": None,
+    "timeout": 0,
     "usepdb": False,
     "trace": False,
     # without what watches every line (pytest-cov)
@@ -57,6 +58,7 @@ _OTHERWISE: Mapping[str, Any] = {
     "cacheclear": False,
     "cacheshow": None,
 }
+_REMOVE_FOLDERS = "tmp_path_retention_policy=failed"
 # Subprocesses would be measured for coverage: coverage.py and pytest-cov start with these.
 _OF_COVERAGE = (
     "COVERAGE_PROCESS_START",
@@ -82,10 +84,14 @@ def arguments(config: pytest.Config) -> tuple[str, ...]:
     return (*plugins, *config.args, *further)
 
 
-def options(config: pytest.Config, scratch: Path, mode: str) -> dict[str, Any]:
+def options(
+    config: pytest.Config, scratch: Path, mode: str, removes_folders: bool = False
+) -> dict[str, Any]:
     """The parent's options as JSON has them; what JSON cannot take is left at its default.
 
-    `scratch` is a folder for what the test writes; `mode` is the value of ``leakhunt``.
+    `scratch` is a folder for what the test writes; `mode` is the value of ``leakhunt``. With
+    `removes_folders` the folder of a test goes when the test ends: pytest looks through those that
+    are left for a name, and the next repeat would take longer.
     """
     given = vars(config.option)
     changed = {name: value for name, value in _OTHERWISE.items() if name in given}
@@ -96,9 +102,13 @@ def options(config: pytest.Config, scratch: Path, mode: str) -> dict[str, Any]:
         "basetemp": str(scratch / "tmp"),
         "leakhunt": mode,
         "leakhunt_report": None,
+        "leakhunt_all": None,
+        "leakhunt_json": None,
     }
     simple = {name: value for name, value in given.items() if _is_simple(value)}
     simple.pop("file_or_dir", None)  # the arguments are parsed anew
+    if removes_folders:
+        own["override_ini"] = [*(given.get("override_ini") or ()), _REMOVE_FOLDERS]
     return simple | changed | own
 
 

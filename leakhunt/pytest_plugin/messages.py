@@ -54,6 +54,13 @@ def _lines(answer: VariantResult, in_process: bool) -> Iterator[str]:
     yield from _files(entry)
 
 
+def evidence(entry: JudgedRun) -> Iterator[str]:
+    """The curve, the suspects and the files of a run."""
+    yield from _curve(entry)
+    yield from _suspects(entry)
+    yield from _files(entry)
+
+
 def _curve(entry: JudgedRun) -> Iterator[str]:
     drawn = sparkline(entry, _WIDTH)
     if drawn.heights:

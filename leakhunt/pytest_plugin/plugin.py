@@ -69,8 +69,8 @@ class Measuring:
             options = item.stash[_TEST_OPTIONS] = ask(item, mark.args, mark.kwargs)
         if not options.in_process and not item.config.getoption("setuponly"):
             # The rest of the protocol stays pytest's: skip and xfail marks, reports, xdist.
-            instead = {"setup": _nothing, "runtest": partial(self._in_a_worker, item, options)}
-            for name, function in (instead | {"teardown": _nothing}).items():
+            instead = {"setup": nothing, "runtest": partial(self._in_a_worker, item, options)}
+            for name, function in (instead | {"teardown": nothing}).items():
                 setattr(item, name, function)
 
     @pytest.hookimpl(tryfirst=True)
@@ -172,7 +172,7 @@ class Measuring:
             terminalreporter.write_line(line)
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """The worker does it."""
 
 

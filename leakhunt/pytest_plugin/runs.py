@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 import pytest
@@ -23,14 +23,14 @@ from leakhunt.pytest_plugin import IN_WORKER, forwarded_options
 from leakhunt.pytest_plugin.common import FAILED, NOTE, SKIPPED
 from leakhunt.pytest_plugin.options import TestOptions
 from leakhunt.runner.in_process import measure_here
-from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, measure
+from leakhunt.runner.supervisor import BY_THE_USER, HAD_TO_BE_KILLED, Starter, measure
 from leakhunt.scenario.contract import Context
 from leakhunt.storage import run_file as store
 from leakhunt.text.language import tr
 from leakhunt.worker.loop import Body
 from leakhunt.worker.protocol import Order, TestItem
 
-_SEED = 0
+SEED = 0
 # A test's body goes on for so long where something grows: tests are many.
 _BUDGET_SECONDS = 10.0
 # What finds the body of a test, in the worker.
@@ -42,7 +42,7 @@ _DIGITS = 8
 
 def plan_for(item: pytest.Item, options: TestOptions, turn: int | None) -> Plan:
     """What measuring a test means: its body, or that use of the fixture in it."""
-    node = _node(item)
+    node = node_of(item)
     warmup = options.warmup
     if options.calls is not None and warmup is None:
         warmup = ceil(options.calls * WARM_UP_SHARE / (1 - WARM_UP_SHARE))
@@ -51,7 +51,7 @@ def plan_for(item: pytest.Item, options: TestOptions, turn: int | None) -> Plan:
         variant=node if turn is None else f"{node} #{turn}",
         calls=None if options.calls is None else options.calls + (warmup or 0),
         warmup=warmup,
-        seed=_SEED,
+        seed=SEED,
         threads=available_cores(),
         device=options.device,
         options={},
@@ -65,7 +65,7 @@ def plan_for(item: pytest.Item, options: TestOptions, turn: int | None) -> Plan:
     )
 
 
-def _node(item: pytest.Item) -> str:
+def node_of(item: pytest.Item) -> str:
     """The node id as pytest has it: ``xdist --dist loadgroup`` puts the group's name behind it."""
     group = item.get_closest_marker("xdist_group")
     named = (*group.args, *group.kwargs.values()) if group is not None else ()
@@ -76,13 +76,15 @@ def _node(item: pytest.Item) -> str:
 class Place:
     """Where the runs of a test go: a folder, and which use of the fixture in it is measured.
 
-    `earlier` are the run files of the uses before.
+    `earlier` are the run files of the uses before. `seconds`: the whole test is repeated, and no
+    repeat is begun after them; None: only its body is measured, or that use of the fixture.
     """
 
     item: pytest.Item
     folder: Path
     turn: int | None = None
     earlier: tuple[str, ...] = ()
+    seconds: float | None = None
 
     def run_file(self, plan: Plan, name: str) -> Path:
         """A name for a run file that no other test, worker of xdist or earlier run of it has."""
@@ -100,6 +102,7 @@ class Place:
     def order(self, plan: Plan, run_file: Path, scratch: Path, supervisor: int) -> Order:
         """The order of a plan."""
         config = self.item.config
+        is_whole = self.seconds is not None
         context = Context(
             variant=plan.variant,
             calls=plan.calls,
@@ -122,14 +125,16 @@ class Place:
             environment={**forwarded_options.environment(), **plan.environment},
             provider=_PROVIDER,
             test=TestItem(
-                node=_node(self.item),
+                node=node_of(self.item),
                 file=str(self.item.path),
                 turn=self.turn,
                 earlier=self.earlier,
                 folder=str(config.invocation_params.dir),
                 path=tuple(sys.path),
                 arguments=forwarded_options.arguments(config),
-                options=forwarded_options.options(config, scratch, IN_WORKER),
+                options=forwarded_options.options(config, scratch, IN_WORKER, is_whole),
+                whole=is_whole,
+                seconds=inf if self.seconds is None or plan.instrument else self.seconds,
             ),
         )
 
@@ -142,18 +147,27 @@ def carry_out_fresh(place: Place, plan: Plan, name: str) -> Run:
         KeyboardInterrupt: the user ended it.
         pytest.fail.Exception: the test itself fails, is skipped or is expected to fail.
     """
-    run_file = place.run_file(plan, name)
-    log = log_of(run_file)
-    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
-        order = place.order(plan, run_file, Path(scratch), os.getpid())
-        outcome = measure(plan, order, log, _facts(), lambda tail: None)
-    if outcome.reason in (BY_THE_USER, HAD_TO_BE_KILLED):
-        raise KeyboardInterrupt
-    run = store.load(run_file)
+    run = carry_out(place, plan, name)
     # What fails under an instrument only explains nothing; it is no failure of the test.
     if plan.instrument is None:
-        _heed(run, run_file, log)
+        _heed(run, Path(run.file), log_of(Path(run.file)))
     return run
+
+
+def carry_out(place: Place, plan: Plan, name: str, start: Starter | None = None) -> Run:
+    """Carry out a plan in a worker, which `start` starts; None: a fresh one.
+
+    Raises:
+        CannotWrite: the disk does not take the run file.
+        KeyboardInterrupt: the user ended it.
+    """
+    run_file = place.run_file(plan, name)
+    with tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True) as scratch:
+        order = place.order(plan, run_file, Path(scratch), os.getpid())
+        outcome = measure(plan, order, log_of(run_file), _facts(), lambda tail: None, start=start)
+    if outcome.reason in (BY_THE_USER, HAD_TO_BE_KILLED):
+        raise KeyboardInterrupt
+    return store.load(run_file)
 
 
 def carry_out_here(place: Place, body: Body, plan: Plan, name: str) -> Run:

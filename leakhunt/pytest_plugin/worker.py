@@ -31,6 +31,7 @@ from leakhunt.pytest_plugin.common import (
     is_unittest,
 )
 from leakhunt.pytest_plugin.measurement import Measurement
+from leakhunt.pytest_plugin.repeats import LONGEST_TEXT, repeat
 from leakhunt.storage.run_writer import Appender, DiskFull
 from leakhunt.text.message import Text, message
 from leakhunt.worker.loop import Body, Stop, carry_out, describe, write_note
@@ -38,8 +39,6 @@ from leakhunt.worker.protocol import Channel, Order, TestItem
 
 # They write what the next run of the user's pytest begins with.
 _KEEPS_FOR_NEXT_RUN = ("lfplugin", "nfplugin", "stepwiseplugin")
-# Of what a failed test has to say, so many characters go into the run file.
-_LONGEST_TEXT = 20_000
 
 
 def run(order: Order, channel: Channel, appender: Appender, stop: Stop) -> None:
@@ -51,9 +50,7 @@ def run(order: Order, channel: Channel, appender: Appender, stop: Stop) -> None:
     """
     test = order.test
     assert test is not None
-    os.chdir(test.folder)
-    sys.path[:] = test.path
-    config = pytest.Config.fromdictargs(dict(test.options), list(test.arguments))
+    config = config_of(test)
     config.args = [_argument(test)]
     config.option.pyargs = False
     inner = InWorker(order, test, channel, appender, stop)
@@ -65,6 +62,13 @@ def run(order: Order, channel: Channel, appender: Appender, stop: Stop) -> None:
         raise ScenarioFailed(inner.failure)
     if not inner.has_measured and not inner.has_skipped:
         raise ScenarioFailed(inner.missing())
+
+
+def config_of(test: TestItem) -> pytest.Config:
+    """What the pytest that asked has come to, in the same folder and with the same path."""
+    os.chdir(test.folder)
+    sys.path[:] = test.path
+    return pytest.Config.fromdictargs(dict(test.options), list(test.arguments))
 
 
 def _argument(test: TestItem) -> str:
@@ -141,16 +145,33 @@ class InWorker:
             self._failed(str(report.longrepr), "collect")
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """A whole test is repeated."""
+        if not self._test.whole or self.has_measured:
+            return None
+        assert isinstance(item, pytest.Function)
+        self.has_measured = True
+        try:
+            repeat(item, self._order, self._channel.next_phase, self._appender, self._stop)
+        except ScenarioFailed as error:
+            self.failure = error.text
+        except (DiskFull, LeakhuntError) as error:
+            self.ours = error
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         """Methods of unittest's are called by unittest."""
         assert isinstance(item, pytest.Function)
+        if self._test.whole:
+            return
         if self._test.turn is None and is_unittest(item.cls):
             replaced_method(item, self._carry)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> object | None:
         """The body of a test with a leak budget: again and again."""
-        if self._test.turn is not None:
+        if self._test.turn is not None or self._test.whole:
             return None
         self._measure(body_of_item(pyfuncitem, self))
         return True
@@ -190,7 +211,8 @@ class InWorker:
         """Tell the parent what was raised, if anything was."""
         report = yield
         raised = call.excinfo.value if call.excinfo is not None else None
-        if raised is None or raised is self.ours or isinstance(raised, _Done):
+        is_ours = raised is self.ours or isinstance(raised, _Done)
+        if raised is None or is_ours or self._test.whole:
             return report
         if isinstance(raised, pytest.skip.Exception):
             self._write_note(SKIPPED, raised.msg or "", report.when)
@@ -221,5 +243,5 @@ class InWorker:
         )
 
     def _write_note(self, how: str, text: str, when: str | None) -> None:
-        note = {"kind": NOTE, "how": how, "when": when or "", "text": text[-_LONGEST_TEXT:]}
+        note = {"kind": NOTE, "how": how, "when": when or "", "text": text[-LONGEST_TEXT:]}
         write_note(self._appender, note)

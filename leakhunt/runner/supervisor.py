@@ -15,11 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from leakhunt.analysis.attribution.windows import next_stretch
 from leakhunt.analysis.verdict.schedule import next_phase
@@ -51,6 +51,31 @@ HAD_TO_BE_KILLED = message(
 
 # Told what the run file says at every look at it, also where nothing is new.
 Progress = Callable[[Tail], None]
+
+
+class WorkerProcess(Protocol):
+    """A worker as its supervisor knows it: a `subprocess.Popen`, or a fork that others wait for."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    returncode: int | Any
+
+    def poll(self) -> int | None:
+        """How it ended; None: it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it ended, once it has."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+
+# Starts a worker for an order, with its output in the log and under the limit; nothing of what it
+# started is left afterwards.
+Starter = Callable[[Order, Path, MemoryLimit | None], AbstractContextManager[WorkerProcess]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +124,18 @@ def prepare(order: Order, answer: Path, log: Path, timeout_seconds: float | None
     return Prepared(facts["device"], facts["facts"])
 
 
-def measure(
-    plan: Plan, order: Order, log: Path, facts: Mapping[str, str], progress: Progress
+def measure(  # noqa: PLR0913 - what is done, where, and by whom
+    plan: Plan,
+    order: Order,
+    log: Path,
+    facts: Mapping[str, str],
+    progress: Progress,
+    *,
+    start: Starter | None = None,
 ) -> Outcome:
     """Run one variant in a fresh process; its run file is whole when this returns.
+
+    `start` starts it; None: as an interpreter of its own.
 
     Ctrl-C (KeyboardInterrupt) asks the worker to stop, lets it settle, and ends as an outcome.
 
@@ -114,7 +147,7 @@ def measure(
     try:
         started = time.monotonic()
         work = _Work(plan, order, limit, facts, progress, started)
-        outcome = _carried_out(work, log)
+        outcome = _carried_out(work, log, start or _started)
         run_writer.finish(order.run_file, outcome, time.monotonic() - started)
         if mentions(outcome.reason, DISK_FULL):
             raise CannotWrite(
@@ -161,19 +194,19 @@ class _Work:
         """Write the header; None: the worker did not get as far as describing itself."""
         if described is None:  # it makes no call either
             order = self.order
-            described = describe_process(self.plan.device, order.inputs, _environment(order))
+            described = describe_process(self.plan.device, order.inputs, worker_environment(order))
         header = header_of(self.plan, self.limit, self.facts, described)
         run_writer.create(self.order.run_file, header)
 
 
-def _carried_out(work: _Work, log: Path) -> Outcome:
+def _carried_out(work: _Work, log: Path, start: Starter) -> Outcome:
     answers, to_us = os.pipe()
     order = replace(work.order, describes_to=to_us)
-    with open(answers, "rb") as stream, _started(order, log, work.limit) as worker:
+    with open(answers, "rb") as stream, start(order, log, work.limit) as worker:
         return _supervised(worker, work, stream)
 
 
-def _supervised(worker: subprocess.Popen[bytes], work: _Work, stream: IO[bytes]) -> Outcome:
+def _supervised(worker: WorkerProcess, work: _Work, stream: IO[bytes]) -> Outcome:
     try:
         described = _description(stream, work.plan.timeout_seconds)
     except KeyboardInterrupt:
@@ -181,7 +214,7 @@ def _supervised(worker: subprocess.Popen[bytes], work: _Work, stream: IO[bytes])
         return _interrupt(worker)
     work.begin(described)
     try:
-        _send(worker, write_go())
+        send(worker, write_go())
         return _supervise(worker, work)
     except KeyboardInterrupt:
         return _interrupt(worker)
@@ -219,7 +252,7 @@ def _start(
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**_environment(order), **reaper.variables},
+                env={**worker_environment(order), **reaper.variables},
                 pass_fds=passed,
             )
     finally:
@@ -229,11 +262,12 @@ def _start(
     # The worker waits for its order, so it is under the limit before it allocates anything.
     if limit is not None:
         limit.enter(worker.pid)
-    _send(worker, write_order(order))
+    send(worker, write_order(order))
     return worker
 
 
-def _send(worker: subprocess.Popen[bytes], line: bytes) -> None:
+def send(worker: WorkerProcess, line: bytes) -> None:
+    """Write a line to a worker's channel."""
     assert worker.stdin is not None
     if worker.stdin.closed:
         return
@@ -245,7 +279,8 @@ def _send(worker: subprocess.Popen[bytes], line: bytes) -> None:
             worker.stdin.close()
 
 
-def _environment(order: Order) -> dict[str, str]:
+def worker_environment(order: Order) -> dict[str, str]:
+    """The variables that a worker is started with."""
     threads = str(order.context.threads)
     return {
         **os.environ,
@@ -257,7 +292,7 @@ def _environment(order: Order) -> dict[str, str]:
     }
 
 
-def _supervise(worker: subprocess.Popen[bytes], work: _Work) -> Outcome:
+def _supervise(worker: WorkerProcess, work: _Work) -> Outcome:
     plan, order, progress = work.plan, work.order, work.progress
     with Tail(order.run_file) as tail:
         last_news = work.started
@@ -289,13 +324,13 @@ def _rss_of(pid: int) -> int:
         return 0
 
 
-def _answer(worker: subprocess.Popen[bytes], order: Order) -> None:
+def _answer(worker: WorkerProcess, order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
     run = run_file.load(order.run_file)
-    _send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
+    send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
 
 
-def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcome:
+def _hung(worker: WorkerProcess, tail: Tail, seconds: float) -> Outcome:
     worker.send_signal(signal.SIGUSR1)  # faulthandler writes every thread's stack to the log
     time.sleep(DUMP_SECONDS)
     silent = message("run.no-sample", "no sample for {seconds:g} s", seconds=seconds)
@@ -303,7 +338,7 @@ def _hung(worker: subprocess.Popen[bytes], tail: Tail, seconds: float) -> Outcom
     return Outcome(Ending.TIMEOUT, joined((_placed(silent, tail), dumped), "; ", ""))
 
 
-def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
+def _interrupt(worker: WorkerProcess) -> Outcome:
     assert worker.stdin is not None
     try:
         worker.terminate()
@@ -314,7 +349,7 @@ def _interrupt(worker: subprocess.Popen[bytes]) -> Outcome:
     return Outcome(Ending.INTERRUPTED, BY_THE_USER)
 
 
-def _ended(worker: subprocess.Popen[bytes], tail: Tail, limit: MemoryLimit) -> Outcome:
+def _ended(worker: WorkerProcess, tail: Tail, limit: MemoryLimit) -> Outcome:
     code = worker.returncode
     if "disk-full" in tail.notes:
         return Outcome(
@@ -375,7 +410,7 @@ def _how(code: int) -> Text:
         return message("run.signal", "signal {number}", number=-code)
 
 
-def _kill_group(worker: subprocess.Popen[bytes]) -> None:
+def _kill_group(worker: WorkerProcess) -> None:
     """End the worker and whatever it started: it leads a process group of its own."""
     with contextlib.suppress(ProcessLookupError):  # all of it may be gone already
         os.killpg(worker.pid, signal.SIGKILL)

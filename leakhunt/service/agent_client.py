@@ -16,7 +16,7 @@ from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
 from leakhunt.storage.run_file import read_text
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Message, Text, message
 
 _SERIES = {
     series.name: series
@@ -26,6 +26,8 @@ _SERIES = {
 # A collection in a large service takes a quarter of a second; one that is stuck is not waited for.
 _PATIENCE_SECONDS = 30.0
 _LONGEST_ANSWER_BYTES = 1 << 16
+# What a block of Python's allocator has in the mean, to set blocks beside bytes.
+_BLOCK_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class Within:
             line.socket.close()
         self._lines.clear()
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that listen."""
+        return tuple(self._lines)
+
     def find(self, pids: Sequence[int]) -> int:
         """Call those of these processes that listen; how many do."""
         for gone in self._lines.keys() - set(pids):
@@ -84,25 +91,42 @@ class Within:
 
     def ask(self, word: str) -> Mapping[str, int]:
         """The sums over all processes that listen; empty where none does."""
-        sums: Counter[str] = Counter()
+        return summed(self.ask_each(word))
+
+    def ask_each(self, word: str) -> dict[int, dict[str, int]]:
+        """What each process that listens says, by its number."""
+        told: dict[int, dict[str, int]] = {}
         for pid, line in self._open().items():
             facts = line.ask(word)
             if facts is None:
                 self._lines.pop(pid).socket.close()
             elif "error" not in facts:
-                sums.update({name: int(value) for name, value in facts.items()})
-        return dict(sums)
+                told[pid] = {name: int(value) for name, value in facts.items()}
+        return told
 
     def allocators(self) -> list[dict[str, Any]]:
         """What each of them says of its allocator; one of an older leakhunt says nothing."""
         answers = [line.ask("allocator") or {} for line in self._open().values()]
         return [each for each in answers if "error" not in each]
 
-    def largest(self) -> int | None:
-        """The process that listens with the most live memory."""
-        sizes = {pid: (line.ask("numbers") or {}).get(LIVE_HEAP, 0)
-                 for pid, line in self._open().items()}  # fmt: skip
-        return max(sizes, key=sizes.__getitem__, default=None)
+    def live_sizes(self) -> dict[int, int]:
+        """About how much is live in each process that listens."""
+        return {
+            pid: told.get(LIVE_HEAP, 0) + _BLOCK_BYTES * told.get(PYTHON_BLOCKS, 0)
+            for pid, told in self.ask_each("numbers").items()
+        }
+
+    def grew_most(self, before: Mapping[int, int]) -> int | None:
+        """The process that has grown most since its size was `before`; None: there is none.
+
+        Of such as were not there before, or did not grow, the largest.
+        """
+        now = self.live_sizes()
+        grown = {pid: now[pid] - before[pid] for pid in now.keys() & before.keys()}
+        growing = [pid for pid, size in grown.items() if size > 0]
+        if growing:
+            return max(growing, key=grown.__getitem__)
+        return max(now, key=now.__getitem__, default=None)
 
     def _open(self) -> dict[int, _Line]:
         """The lines; whom an interrupt hung up on is called again."""
@@ -133,6 +157,14 @@ class Within:
         return answer
 
 
+def summed(each: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+    """The sums over all processes."""
+    sums: Counter[str] = Counter()
+    for told in each.values():
+        sums.update(told)
+    return dict(sums)
+
+
 def _call(pid: int) -> _Line | None:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.settimeout(_PATIENCE_SECONDS)
@@ -153,11 +185,14 @@ _NO_CUDA = message("soak.no-cuda", "the service uses no CUDA")
 
 
 def unavailable(
-    series: Sequence[Series], allocators: Sequence[Mapping[str, Any]] = ()
+    series: Sequence[Series],
+    allocators: Sequence[Mapping[str, Any]] = (),
+    no_inside: Message = NO_INSIDE,
 ) -> dict[str, Text]:
     """Why the series of live memory are not read, where they are not; by name.
 
-    `allocators` are what the processes that listen say of theirs.
+    `allocators` are what the processes that listen say of theirs; where none does, `no_inside` is
+    why.
     """
     read = {each.name for each in series}
     missing = {name for name, each in _SERIES.items() if each.unit is not Unit.COUNT} - read
@@ -165,4 +200,4 @@ def unavailable(
         reasons = [read_text(each[LIVE_HEAP]) for each in allocators if LIVE_HEAP in each]
         why = {LIVE_HEAP: reasons[0]} if reasons and LIVE_HEAP in missing else {}
         return why | {name: _NO_CUDA for name in sorted(missing) if SERIES[name].is_on_gpu}
-    return dict.fromkeys(sorted(missing), NO_INSIDE)
+    return dict.fromkeys(sorted(missing), no_inside)

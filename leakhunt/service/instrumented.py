@@ -17,6 +17,7 @@ from leakhunt.analysis.attribution.windows import prime_from, stretches
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
+from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.service.agent_client import Within
@@ -24,7 +25,7 @@ from leakhunt.service.loop import Subject, ended_by, environment_of, paused
 from leakhunt.service.readings import Readings
 from leakhunt.storage import run_writer
 from leakhunt.storage.run_writer import Appender, encode
-from leakhunt.text.message import message
+from leakhunt.text.message import Text, message
 
 # So many requests are watched and counted (a prime number, as in ``hunt``); twice as many come
 # before them, watched as well, in which caches turn over; and as many before those, unwatched.
@@ -44,7 +45,9 @@ _PATIENCE_SECONDS = 600.0
 def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     """The plan of a soak again, shorter, under an instrument."""
     assert run.plan.load is not None
-    watched = prime_from(min(WATCHED_REQUESTS, max(run.calls_done // 4, 31)))
+    # One process is watched: of the requests to a service it gets its share only.
+    workers = sum(each.samples.process.role is ProcessRole.WORKER for each in run.processes)
+    watched = prime_from(min(WATCHED_REQUESTS * max(workers, 1), max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
     load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(
@@ -59,8 +62,10 @@ def hunting_plan(run: Run, instrument: Instrument) -> Plan:
     )
 
 
-def hunt(subject: Subject) -> Outcome:
+def hunt(subject: Subject, place: int | None = None) -> Outcome:
     """Watch a service under load by the instrument of the plan, into its run file.
+
+    `place` is that of the process which was seen to grow; None: of none.
 
     Raises:
         CannotWrite: the run file cannot be made.
@@ -71,9 +76,7 @@ def hunt(subject: Subject) -> Outcome:
     within = Within()
     readings = Readings(subject.service.tree, subject.load.counters)
     try:
-        within.find(subject.service.tree.pids())
-        pid = within.largest()
-        if pid is None:
+        if not within.find(subject.service.tree.pids()):
             raise ScenarioFailed(
                 message(
                     "soak.nobody-to-watch",
@@ -81,7 +84,7 @@ def hunt(subject: Subject) -> Outcome:
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
-        work = _InstrumentedService(subject, readings, within, pid)
+        work = _InstrumentedService(subject, readings, within, place)
         started = time.monotonic()
         try:
             outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
@@ -111,11 +114,13 @@ def _header(subject: Subject, readings: Readings) -> Mapping[str, Any]:
 class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
-    def __init__(self, subject: Subject, readings: Readings, within: Within, pid: int) -> None:
+    def __init__(
+        self, subject: Subject, readings: Readings, within: Within, place: int | None
+    ) -> None:
         self._subject = subject
         self._readings = readings
         self._within = within
-        self._pid = pid
+        self._place = place
 
     def carry_out(self, instrument: Instrument, before: int, calls: int) -> Outcome:
         """All of it; an interruption or the service's death is an outcome."""
@@ -123,7 +128,9 @@ class _InstrumentedService:
         try:
             self._subject.load.wait_until_it_runs()
             unwatched = before * _UNWATCHED_BEFORE // (_UNWATCHED_BEFORE + _WATCHED_BEFORE)
+            sizes = self._within.live_sizes()
             self._wait_for(unwatched)
+            self._choose(sizes)
             capture = self._subject.run_file.with_suffix("").resolve()
             with paused(self._subject):
                 self._ask(f"watch {instrument} {capture}")
@@ -134,7 +141,8 @@ class _InstrumentedService:
                 appender.append(encode({"record": "phase", **asdict(phase)}))
                 self._wait_for(max(end, done + length) if done else end)
                 with paused(self._subject):
-                    done, values = self._readings.sample()
+                    taken = self._readings.sample()
+                    done, values = taken.requests, taken.values
                     self._ask(f"mark {done}")
                 appender.append(
                     encode({"record": "sample", "call": done - 1, "values": values})
@@ -155,7 +163,41 @@ class _InstrumentedService:
         findings: Sequence[Mapping[str, Any]] = answer["findings"]
         for finding in findings:
             appender.append(encode({"record": "finding", **finding}))
-        appender.append(encode({"record": "note", "kind": "watched", "caveats": answer["caveats"]}))
+        appender.append(
+            encode(
+                {"record": "note", "kind": "watched", "caveats": [*self._only, *answer["caveats"]]}
+            )
+        )
+
+    def _choose(self, sizes: Mapping[int, int]) -> None:
+        """Instrument the process at the place that was seen to grow.
+
+        If that is not known, or does not listen, the one that has grown most since it had one of
+        these `sizes`.
+
+        Raises:
+            ProcessLookupError: no process listens any more.
+        """
+        pids = self._subject.service.tree.pids()
+        listening = self._within.find(pids)
+        roles = self._readings.roles
+        roles.update(pids)
+        at_place = [pid for pid in self._within.pids if roles.number_of(pid) == self._place]
+        chosen = at_place[0] if at_place else self._within.grew_most(sizes)
+        if chosen is None:
+            raise ProcessLookupError
+        self._pid = chosen
+        self._only: list[Text] = []
+        title = roles.title_of(chosen)
+        if listening > 1 and title is not None:
+            self._only.append(
+                message(
+                    "soak.one-process-watched",
+                    "only {process} (PID {pid}), which grew most, was instrumented",
+                    process=title,
+                    pid=chosen,
+                )
+            )
 
     def _ask(self, words: str) -> Mapping[str, Any]:
         return self._within.ask_one(self._pid, words, _PATIENCE_SECONDS)

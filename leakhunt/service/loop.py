@@ -19,10 +19,12 @@ from leakhunt.analysis.verdict.soak_schedule import next_phase
 from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
+from leakhunt.model.processes import PROCESS_SERIES
 from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import CUDA_ALLOCATED, PSS, RSS
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
+from leakhunt.service.agent_client import NO_INSIDE
 from leakhunt.service.load_generator import LoadEnded, LoadProcess
 from leakhunt.service.outcomes import death, placed
 from leakhunt.service.process_tree import Identity
@@ -85,6 +87,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         "series": [asdict(series) for series in readings.series],
         "unavailable": readings.unavailable,
         "limits": memory_bounds(subject.limit, _used_bytes(subject)),
+        "process_series": PROCESS_SERIES,
     }
     run_writer.create(subject.run_file, header)
     identity = asdict(subject.service.tree.identity)
@@ -298,10 +301,18 @@ class _Soak:
 
     def _sample(self, pauses: bool) -> int:
         """Write a sample; the requests done by then, without those before a resumption."""
-        done, values = self._readings.sample(self._hold() if pauses else None)
-        self._append({"record": "sample", "call": self._before + done - 1, "values": values})
+        taken = self._readings.sample(self._hold() if pauses else None)
+        self._record_processes()
+        call = self._before + taken.requests - 1
+        rows = {"processes": taken.processes} if taken.processes else {}
+        self._append({"record": "sample", "call": call, "values": taken.values, **rows})
         self._show()
-        return done
+        return taken.requests
+
+    def _record_processes(self) -> None:
+        """Who took a place among the service's processes since the last sample."""
+        for record in self._readings.roles.fresh():
+            self._append(record)
 
     def _interim_check(self) -> None:
         """Pause the load, read fully, and let it go on."""
@@ -332,7 +343,14 @@ class _Soak:
         return usual if usual < inf and 2 * self._not_quiet <= self._paused_samples else None
 
     def _full_readings(self) -> tuple[Reading, ...]:
-        return tuple(map(self._readings.full, self._readings.steps()))
+        """The readings of a look; what single processes told in them is written at once."""
+        self._record_processes()
+        readings: list[Reading] = []
+        for step in self._readings.steps():
+            readings.append(self._readings.full(step))
+            for record in self._readings.by_process(step):
+                self._append(record)
+        return tuple(readings)
 
     def _settle(self) -> Outcome | None:
         """The readings after the last request; an outcome if the service ends now."""
@@ -410,8 +428,10 @@ class _Soak:
 
 
 def _agent_summary(readings: Readings) -> Text:
-    if not readings.listening:
+    if not readings.listening and readings.no_agent is NO_INSIDE:
         return message("soak.nobody-listens", "none: the service does not run the agent")
+    if not readings.listening:
+        return message("soak.no-inside-view", "none: {reason}", reason=readings.no_agent)
     return message(
         "soak.listening",
         "{listening:d} of {processes:d} processes",

@@ -20,6 +20,7 @@ from leakhunt.model.series import (
     CUDA_PROCESS,
     DESCRIPTORS,
     PEAK_RSS,
+    PRIVATE_DIRTY,
     PSS,
     RSS,
     SERIES,
@@ -30,7 +31,7 @@ from leakhunt.service import gpu
 from leakhunt.text.message import message
 
 # What the kernel says of any process.
-_OF_PROCESSES = (RSS, PSS, ANONYMOUS, THREADS, DESCRIPTORS, CHILDREN)
+_OF_PROCESSES = (RSS, PSS, ANONYMOUS, PRIVATE_DIRTY, THREADS, DESCRIPTORS, CHILDREN)
 _KIB = 1024
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -108,11 +109,26 @@ class Tree:
             ProcessLookupError: the first process is gone.
         """
         pids = self.pids() if pids is None else pids
-        values = dict.fromkeys((*_OF_PROCESSES, PEAK_RSS), 0)
+        return self.summed(pids, self.read_each(pids))
+
+    def read_each(self, pids: Sequence[int]) -> dict[int, dict[str, int]]:
+        """What is read of each of these processes that is still there."""
+        found: dict[int, dict[str, int]] = {}
         for pid in pids:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError), _readable(pid):
-                for name, value in dict(_process(Path("/proc", str(pid)))).items():
-                    values[name] += value
+                found[pid] = dict(_process(Path("/proc", str(pid))))
+        return found
+
+    def summed(self, pids: Sequence[int], each: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
+        """The values of `series`, from what was read of `each` of the processes.
+
+        Raises:
+            ProcessLookupError: the first process is gone.
+        """
+        values = dict.fromkeys((*_OF_PROCESSES, PEAK_RSS), 0)
+        for read in each.values():
+            for name, value in read.items():
+                values[name] += value
         if not pids or not values[RSS]:  # a zombie has none
             raise ProcessLookupError(self.identity.pid)
         values[CHILDREN] = len(pids) - 1
@@ -177,7 +193,9 @@ def _process(folder: Path) -> Iterator[tuple[str, int]]:
     yield ANONYMOUS, _kib(status, "RssAnon")
     yield PEAK_RSS, _kib(status, "VmHWM")
     yield THREADS, int(status.get("Threads", 0))
-    yield PSS, _kib(dict(_lines(folder / "smaps_rollup")), "Pss")
+    rollup = dict(_lines(folder / "smaps_rollup"))
+    yield PSS, _kib(rollup, "Pss")
+    yield PRIVATE_DIRTY, _kib(rollup, "Private_Dirty")
     yield DESCRIPTORS, sum(1 for _ in (folder / "fd").iterdir())
 
 

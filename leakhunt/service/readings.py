@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leakhunt.errors import UsageError
 from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
+from leakhunt.model.processes import PROCESS_READING
 from leakhunt.model.run import Reading
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -25,7 +26,9 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.probes.allocator import mapped_allocator
-from leakhunt.service.agent_client import Within, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, Within, summed, unavailable
+from leakhunt.service.agent_start import is_asked_for, not_started
+from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
 from leakhunt.service.shared_counters import Counters, percentile_ns
 from leakhunt.text.message import message
@@ -38,6 +41,15 @@ _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 # What the inside tells of one process and the outside of all of them, by the outside's name.
 _OUTSIDE = {RSS: RSS, ANONYMOUS: "rss_anonymous", PSS: PSS}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A sample: the requests done by then, a value for each series, and a row for each process."""
+
+    requests: int
+    values: list[int]
+    processes: list[Sequence[int | None]]
 
 
 class Readings:
@@ -54,7 +66,10 @@ class Readings:
         self._tree = tree
         self._counters = counters
         self._within = Within()
-        self._pids = set(tree.pids())
+        pids = tree.pids()
+        self._pids = set(pids)
+        self.roles = Roles()
+        self.roles.update(pids)
         self.listening = self._within.find(sorted(self._pids))
         in_process = self._within.series()
         readable = (*tree.series, *in_process, *(SERIES[name].series for name in _OF_LOAD))
@@ -71,13 +86,20 @@ class Readings:
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in in_process if series.name in names}
         allocators = self._within.allocators() if self.listening else []
-        self.unavailable = unavailable(self.series, allocators)
+        # Why nothing is read from inside.
+        self.no_agent = NO_INSIDE
+        if not self.listening and is_asked_for(tree.variables()):
+            self.no_agent = not_started(pids)
+        self.unavailable = unavailable(self.series, allocators, self.no_agent)
         self.environment = _allocator_facts(allocators, sorted(self._pids))
         self._ended_processes = self._new_processes = 0
         # Samples for which no process listened.
         self.lost_inside = 0
         # What the last sample took.
         self.seconds = 0.0
+        # What each process told from inside for the last sample, and in the last full reading.
+        self._each: Mapping[int, Mapping[str, int]] = {}
+        self._told: Mapping[int, Mapping[str, int]] = {}
         self._spent = self._failed = 0
         self._histogram = [0] * len(counters.histogram())
         self.start_clock()
@@ -111,8 +133,8 @@ class Readings:
         """So long a pause is no time of the next sample."""
         self._started += nanoseconds
 
-    def sample(self, pause: AbstractContextManager[object] | None = None) -> tuple[int, list[int]]:
-        """Requests done, and the value of each of `series`; a new interval starts.
+    def sample(self, pause: AbstractContextManager[object] | None = None) -> Taken:
+        """Requests done, the value of each of `series`, each process; a new interval starts.
 
         Within `pause`, where there is one, it is read from inside; from outside before that, under
         load, as the kernel sees it.
@@ -122,8 +144,10 @@ class Readings:
         """
         started = time.monotonic()
         pids = self._tree.pids()
-        self._note_processes(set(pids))
-        outside = self._tree.read(pids)
+        self._note_processes(pids)
+        self._each = {}
+        each = self._tree.read_each(pids)
+        outside = self._tree.summed(pids, each)
         self._tree.reset_peaks(pids)
         with pause or nullcontext():
             since = time.monotonic_ns()
@@ -137,7 +161,9 @@ class Readings:
         done, load = ended
         self.seconds = time.monotonic() - started
         values = {**outside, **inside, **load}
-        return done, [values[series.name] for series in self.series]
+        by_process = {pid: {**read, **self._each.get(pid, {})} for pid, read in each.items()}
+        columns = [values[series.name] for series in self.series]
+        return Taken(done, columns, self.roles.rows(by_process))
 
     def _load(self) -> dict[str, int]:
         histogram = [
@@ -165,7 +191,8 @@ class Readings:
         if not self._inside:
             return self._inside
         self._within.find(pids)
-        numbers = self._within.ask("numbers")
+        self._each = self._within.ask_each("numbers")
+        numbers = summed(self._each)
         if not numbers:
             return None
         self._inside |= {name: numbers[name] for name in self._inside if name in numbers}
@@ -184,10 +211,11 @@ class Readings:
         self.lost_inside += 1
         return self._inside
 
-    def _note_processes(self, pids: set[int]) -> None:
-        self._ended_processes += len(self._pids - pids)
-        self._new_processes += len(pids - self._pids)
-        self._pids = pids
+    def _note_processes(self, pids: Sequence[int]) -> None:
+        self.roles.update(pids)
+        self._ended_processes += len(self._pids - set(pids))
+        self._new_processes += len(set(pids) - self._pids)
+        self._pids = set(pids)
 
     @property
     def replaced(self) -> int:
@@ -200,10 +228,24 @@ class Readings:
         Raises:
             ProcessLookupError: the service is gone.
         """
-        inside = self._within.ask(step) if self._inside else {}
+        self._told = self._within.ask_each(step) if self._inside else {}
+        inside = summed(self._told)
         outside = self._tree.read()
         external = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
         return Reading(step, {**inside, **external})
+
+    def by_process(self, step: str) -> list[dict[str, Any]]:
+        """Records of what each process told in the last full reading; none of a single one."""
+        return [
+            {
+                "record": "process-reading",
+                "number": self.roles.number_of(pid),
+                "step": step,
+                "values": {name: told[name] for name in PROCESS_READING if name in told},
+            }
+            for pid, told in self._told.items()
+            if self.roles.has_several and self.roles.number_of(pid) is not None
+        ]
 
     def steps(self) -> tuple[str, ...]:
         """The readings of a look: with the inside view also one after a collection."""

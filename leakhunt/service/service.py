@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 
 import psutil
 
+from leakhunt.agent.autostart import variables_for
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.runner.memory_limit import MemoryLimit
 from leakhunt.runner.process_log import opened_log
@@ -46,7 +47,8 @@ class Start:
     """How a service is started: its command, with ``{port}`` and ``{python}`` to be filled in.
 
     `ready` is the path that answers once it can be used: with 2xx, or anything below 500 where it
-    is empty. `facts` is a path whose JSON object has texts about the service, or empty.
+    is empty. `facts` is a path whose JSON object has texts about the service, or empty. With
+    `agent` the agent starts in every Python process of it.
     """
 
     command: Sequence[str]
@@ -54,6 +56,7 @@ class Start:
     ready: str = ""
     facts: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    agent: bool = True
 
 
 class Service:
@@ -112,6 +115,12 @@ def start(
         word.replace(PORT, str(port)).replace(_PYTHON, sys.executable) for word in wanted.command
     ]
     leave = reaper is None
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PORT": str(port),
+        **wanted.variables,
+    }
     with opened_log(log) as stream:
         process = subprocess.Popen(
             [
@@ -125,10 +134,8 @@ def start(
             start_new_session=True,
             cwd=wanted.folder,
             env={
-                **os.environ,
-                "PYTHONUNBUFFERED": "1",
-                "PORT": str(port),
-                **wanted.variables,
+                **environment,
+                **(variables_for(environment) if wanted.agent else {}),
                 **(reaper.variables if reaper is not None else {}),
             },
         )

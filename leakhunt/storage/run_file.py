@@ -15,6 +15,8 @@ Format history
     5 (2026-11): words of ours are messages: an object with their English text, an id, the English
         template and its values, where there was a string. So are reason and kernel of the footer,
         text and caveats of a note, values of facts and of unavailable, the name of a resource.
+        Of a service with several processes also: who they are (process), a row for each in a
+        sample (processes), and what each told in a full reading (process-reading).
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
 refuses a newer format. It is written by `run_writer`.
@@ -34,9 +36,11 @@ from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
+from leakhunt.model.processes import PROCESS_SERIES
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import SERIES, Series, Unit
 from leakhunt.storage.decode import checked
+from leakhunt.storage.process_records import ProcessRecords
 from leakhunt.text.message import Text, message
 from leakhunt.text.record import from_record
 from leakhunt.text.system import system_text
@@ -207,32 +211,36 @@ class _Parts:
         self.results: dict[int, Any] = {}
         self.readings: list[Reading] = []
         self.notes: list[dict[str, Any]] = []
+        self.processes = ProcessRecords()
         self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
 
     def take(self, record: dict[str, Any]) -> bool:
         """Put a record in its place. False: it is of a known kind and makes no sense."""
         try:
-            match record["record"]:
-                case "sample":
-                    return self._take_sample(record)
-                case "result":
-                    self.results[int(record["call"])] = record["value"]
-                case "settle":
-                    values = {str(name): int(size) for name, size in record["values"].items()}
-                    step = _OLD_STEPS.get(record["step"], str(record["step"]))
-                    self.readings.append(Reading(step, values, len(self.rows)))
-                case "finding":
-                    self.findings.append(_finding(record))
-                case "phase":
-                    self.phases.append(_phase(record))
-                case "note":
-                    self.notes.append(_note(record))
-                    if record["kind"] == "resumed":  # the footer before it is no end any more
-                        self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
-                case "footer":
-                    self.outcome = _outcome(record)
+            return self.processes.take(record, len(self.rows)) or self._take(record)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return False
+
+    def _take(self, record: dict[str, Any]) -> bool:
+        match record["record"]:
+            case "sample":
+                return self._take_sample(record)
+            case "result":
+                self.results[int(record["call"])] = record["value"]
+            case "settle":
+                values = {str(name): int(size) for name, size in record["values"].items()}
+                step = _OLD_STEPS.get(record["step"], str(record["step"]))
+                self.readings.append(Reading(step, values, len(self.rows)))
+            case "finding":
+                self.findings.append(_finding(record))
+            case "phase":
+                self.phases.append(_phase(record))
+            case "note":
+                self.notes.append(_note(record))
+                if record["kind"] == "resumed":  # the footer before it is no end any more
+                    self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
+            case "footer":
+                self.outcome = _outcome(record)
         return True
 
     def _take_sample(self, record: dict[str, Any]) -> bool:
@@ -244,6 +252,10 @@ class _Parts:
         if record["call"] + 1 <= (self.calls[-1] if self.calls else 0):
             return False
         if not all(type(value) is int and value in _INT64 for value in values):
+            return False
+        rows = record.get("processes", ())
+        columns = self.header.get("process_series", PROCESS_SERIES)
+        if not self.processes.take_rows(rows, columns, len(self.rows)):
             return False
         self.calls.append(record["call"] + 1)
         self.rows.append(values)
@@ -283,6 +295,7 @@ class _Parts:
             unavailable=_texts(self.header.get("unavailable", {})),
             limits=_limits(self.header.get("limits", {})),
             notes=tuple(self.notes),
+            processes=self.processes.found(),
             started_at=str(self.header.get("started_at", "")),
             damaged_lines=damaged,
             file=str(file),

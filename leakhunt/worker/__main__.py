@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed
 from leakhunt.scenario import find
@@ -44,14 +44,19 @@ def main() -> int:
     """Carry out the order on standard input; the exit code is 0 unless something failed."""
     channel = open_channel()
     order = channel.order()
-    _end_with(order.supervisor)
+    end_with(order.supervisor)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    if order.prepare:
-        return _prepare(order)
+    return _prepare(order) if order.prepare else obey(order, channel, _carry_out)
+
+
+def obey(
+    order: Order, channel: Channel, carry: Callable[[Order, Channel, Appender], object]
+) -> int:
+    """Describe this process, and let `carry` make the calls; the exit code."""
     _describe_self(order, channel)
     appender = Appender(order.run_file)
     try:
-        _carry_out(order, channel, appender)
+        carry(order, channel, appender)
     except DiskFull as error:
         write_note(appender, {"kind": "disk-full", "text": str(error)})
         return 1
@@ -64,7 +69,7 @@ def main() -> int:
     return 0
 
 
-def _end_with(supervisor: int) -> None:
+def end_with(supervisor: int) -> None:
     """Let the kernel end this process when its supervisor dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -155,8 +160,11 @@ def _user_module(order: Order, loop: EventLoop) -> UserModule:
     return UserModule(find.load(order.scenario_file, order.module), order, loop)
 
 
-if __name__ == "__main__":
-    code = main()
-    # Not through the interpreter's own end, which would wait for threads that a scenario left.
+def leave(code: int) -> NoReturn:
+    """End not through the interpreter's own end, which would wait for threads that are left."""
     ctypes.CDLL(None).fflush(None)
     os._exit(code)
+
+
+if __name__ == "__main__":
+    leave(main())

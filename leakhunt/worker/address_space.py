@@ -34,13 +34,17 @@ _ARENA = re.compile(r"<heap nr=")
 
 @dataclass(slots=True)
 class Region:
-    """A mapping of this process: from `start` to `end`, with the resident bytes of it."""
+    """A mapping of this process: from `start` to `end`, with the resident bytes of it.
+
+    `has_guard`: some pages of it may not be touched; the kernel says that from 6.18 on.
+    """
 
     start: int
     end: int
     rights: str
     name: str
     resident: int = 0
+    has_guard: bool = False
 
 
 def regions(pid: int | str = "self") -> list[Region]:
@@ -59,14 +63,16 @@ def regions(pid: int | str = "self") -> list[Region]:
                 found.append(Region(int(start, 16), int(end, 16), words[1], name))
             elif words[0] == "Rss:":
                 found[-1].resident = int(words[1]) * 1024
+            elif words[0] == "VmFlags:":
+                found[-1].has_guard = " gu" in line
     return found
 
 
 def made_of() -> dict[str, int]:
     """Values for a full reading, in bytes (arenas: a count); what cannot be told is absent."""
     values = dict(_of_allocator(regions_now := regions()))
-    if regions_now:
-        values["thread_stacks"] = stacks_resident(regions_now)
+    if regions_now and (stacks := stacks_resident(regions_now, has_threads())) is not None:
+        values["thread_stacks"] = stacks
     return values | _pools()
 
 
@@ -168,19 +174,35 @@ def _present(start: int, end: int, pid: int | str) -> int:
     return len(pages[7::8].translate(None, bytes(range(128)))) * _PAGE_BYTES
 
 
-def stacks_resident(regions_now: Sequence[Region]) -> int:
-    """Resident bytes of the threads' stacks: what lies right above a guard of one page."""
-    resident = 0
+def stacks_resident(regions_now: Sequence[Region], with_threads: bool = False) -> int | None:
+    """Resident bytes of the threads' stacks; None: they cannot be told from other memory.
+
+    A stack lies right above a guard of one page. From glibc 2.42 on its guard is a part of it, and
+    before Linux 6.18 nothing says so: threads without a stack are such.
+    """
+    main = resident = 0
     for before, region in zip((None, *regions_now[:-1]), regions_now, strict=True):
-        if region.name == "[stack]" or (before is not None and _is_stack(before, region)):
+        if region.name == "[stack]":
+            main = region.resident
+        elif before is not None and _is_stack(before, region):
             resident += region.resident
-    return resident
+    return None if with_threads and not resident else main + resident
+
+
+def has_threads() -> bool:
+    """Whether this process has other threads than its first."""
+    try:
+        return os.stat("/proc/self/task").st_nlink > 3  # noqa: PTH116 - one link for each folder
+    except OSError:
+        return False
 
 
 def _is_stack(before: Region, region: Region) -> bool:
     """Whether there is a guard of one page right below; it may be merged with the end of a heap."""
-    if region.rights != _WRITABLE or region.name or before.rights != _NO_RIGHT:
+    if region.rights != _WRITABLE or region.name:
         return False
+    if region.has_guard or before.rights != _NO_RIGHT:
+        return region.has_guard
     is_guard = before.end - before.start == _PAGE_BYTES or before.end % _HEAP_BYTES == _PAGE_BYTES
     return is_guard and before.end == region.start
 

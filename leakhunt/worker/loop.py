@@ -25,6 +25,7 @@ from leakhunt.instruments import Call
 from leakhunt.model.run import Phase
 from leakhunt.probes import PeakProbe, Probe, choose
 from leakhunt.probes.peaks import PeakRssProbe
+from leakhunt.scenario.find import builtin_folder
 from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.worker.input_sizes import obvious_size, obvious_unit
 from leakhunt.worker.peak_pass import peak_note
@@ -39,6 +40,7 @@ _NOT_THE_SCENARIOS = (
     *(str(Path(__file__).parents[1] / part) for part in ("worker", "scenario", "pytest_plugin")),
     "<frozen",
 )
+_BUILTIN = f"{builtin_folder()}/"
 
 
 class Stop:
@@ -256,8 +258,13 @@ def error_note(error: Exception) -> dict[str, Any]:
 def describe(error: BaseException) -> str:
     """``ValueError: no such key (scenario.py:31)``: the deepest frame of the scenario's own."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_SCENARIOS)]
+    own = [frame for frame in frames if _is_the_scenarios(frame.filename)]
     where = (own or frames)[-1] if frames else None
     place = f" ({Path(where.filename).name}:{where.lineno})" if where else ""
     text = " ".join(str(error).split())[:500]
     return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
+
+
+def _is_the_scenarios(file: str) -> bool:
+    """Whether it may be a file of the user's, or of a built-in scenario in the package."""
+    return file.startswith(_BUILTIN) or not file.startswith(_NOT_THE_SCENARIOS)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,8 @@ class TestItem:
     `node` is its node id, `file` its file. `turn` is which use of the fixture `leakhunt` in it is
     measured; None: the body itself. `earlier` are the run files of the uses before that. pytest is
     started in `folder` with `path` as `sys.path`, with `arguments` and the `options` that its
-    parent has come to; `options` are plain JSON.
+    parent has come to; `options` are plain JSON. `whole`: the test is repeated with its fixtures,
+    and no repeat is begun after `seconds`.
     """
 
     node: str
@@ -33,6 +35,8 @@ class TestItem:
     path: tuple[str, ...]
     arguments: tuple[str, ...]
     options: Mapping[str, Any]
+    whole: bool = False
+    seconds: float = inf
 
 
 @dataclass(frozen=True, slots=True)

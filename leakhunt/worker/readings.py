@@ -45,7 +45,6 @@ _STATUS_NAMES = {
 }
 _ROLLUP_NAMES = {"AnonHugePages": "huge_pages"}
 _TEXT_BYTES = 64 << 10
-_REPORT_BYTES = 1 << 20
 _PYMALLOC_LINES = {
     PYTHON_LIVE: re.compile(r"# bytes in allocated blocks\s*=\s*([\d,]+)"),
     "python_arenas": re.compile(r"arenas \* \d+ bytes/arena\s*=\s*([\d,]+)"),
@@ -169,7 +168,8 @@ def _pymalloc_values() -> dict[str, int]:
     try:
         with _standard_error_into(catch):
             report()
-        text = os.pread(catch, _REPORT_BYTES, 0).decode("ascii", "replace")
+        # Its own length: a larger block would be cut to size, which glibc 2.43 counts wrongly.
+        text = os.pread(catch, os.fstat(catch).st_size, 0).decode("ascii", "replace")
     finally:
         os.close(catch)
     return {

@@ -31,6 +31,8 @@ from leakhunt.analysis.verdict.cross_checks import (
 from leakhunt.analysis.verdict.external import from_outside, is_external_only, outside_trends
 from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
+from leakhunt.analysis.verdict.process_runs import runs_of_processes
+from leakhunt.analysis.verdict.processes import with_processes, with_shares
 from leakhunt.analysis.verdict.resampling import distance, evenly
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
 from leakhunt.analysis.verdict.spike import spike_statements
@@ -45,6 +47,7 @@ from leakhunt.analysis.verdict.statements import (
 from leakhunt.analysis.verdict.trend import ALPHA
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
+from leakhunt.model.processes import JudgedProcess
 from leakhunt.model.run import Ending, Run
 from leakhunt.model.series import (
     ANONYMOUS,
@@ -89,11 +92,31 @@ BLOCKS_OF_LOOKING = 32
 def judge(run: Run, power: bool = True) -> Verdict:
     """The verdict on a run; `power`: work out what each clean series would have shown.
 
-    Of a soak all samples are judged, at one distance, and how the load landed is part of it.
+    Of a soak all samples are judged, at one distance, and how the load landed is part of it; of a
+    service with several processes, what each of them does.
     """
     run = evenly(run)
+    verdict = _verdict(run, power)
+    return with_processes(run, verdict, _processes(run)) if run.processes else verdict
+
+
+def judge_processes(run: Run) -> tuple[JudgedProcess, ...]:
+    """What each process of a service does, in the order of their places; none of a single one."""
+    return _processes(evenly(run))
+
+
+def _processes(run: Run) -> tuple[JudgedProcess, ...]:
+    parts = runs_of_processes(run)
+    judged = [(process, _verdict(part, power=False, parts=len(parts))) for process, part in parts]
+    return with_shares(
+        [JudgedProcess(process, each.status, each.kind, each.trends) for process, each in judged]
+    )
+
+
+def _verdict(run: Run, power: bool, parts: int = 1) -> Verdict:
+    """The verdict on what was read of a run, which is even; one of so many that are given."""
     judged = [series for series in run.series if series.name in judged_series()]
-    alpha = ALPHA / max(len(judged), 1)
+    alpha = ALPHA / max(len(judged) * parts, 1)
     trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
     if not run.samples_done:
         nothing = message("verdict.nothing_measured", "Not measured")

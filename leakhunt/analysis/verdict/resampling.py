@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from leakhunt.model.run import Phase, Purpose, Reading, Run
+from leakhunt.model.run import Phase, Purpose, Reading, ReadProcess, Run
 from leakhunt.model.series import P50, P95, P99, SERIES
 
 # A quantile of all requests lies between those of their parts. A maximum would make the denser part
@@ -52,6 +52,7 @@ def evenly(run: Run) -> Run:
         calls=array("q", (run.calls[place] for place in retained)),
         phases=(*(phase for phase in run.phases if phase.first_sample < first), whole),
         readings=tuple(_moved(reading, ends) for reading in run.readings),
+        processes=tuple(_thinned(each, retained, ends) for each in run.processes),
     )
 
 
@@ -114,6 +115,20 @@ def _middle(values: Sequence[int], calls: Sequence[int], begin: int, end: int) -
         if cumulative >= half:
             return value
     return values[end - 1]
+
+
+def _thinned(each: ReadProcess, retained: Sequence[int], ends: Sequence[int]) -> ReadProcess:
+    """A process with its rows of the kept samples only."""
+    order = {place: kept for kept, place in enumerate(retained)}
+    old = each.samples
+    rows = [row for row, place in enumerate(old.places) if place in order]
+    samples = replace(
+        old,
+        places=[order[old.places[row]] for row in rows],
+        lives=[old.lives[row] for row in rows],
+        samples={name: [values[row] for row in rows] for name, values in old.samples.items()},
+    )
+    return ReadProcess(samples, tuple(_moved(reading, ends) for reading in each.readings))
 
 
 def _moved(reading: Reading, ends: Sequence[int]) -> Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.formats.jinja import template
-from leakhunt.reporting.retained.tables import HEADINGS, named, part_row, rows, sentences
+from leakhunt.reporting.retained.tables import HEADINGS, WORDS, named, part_row, rows, sentences
 from leakhunt.reporting.retained.treemap import treemap_element
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
@@ -19,6 +19,7 @@ def render(report: RetainedReport) -> bytes:
     page = template("retained.html.j2").render(
         report=report,
         headings=tuple(map(tr, HEADINGS)),
+        kinds=["path" if is_text else "number" for is_text in WORDS],
         rows=rows,
         part_row=part_row,
         sentences=sentences,

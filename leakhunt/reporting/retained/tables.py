@@ -12,12 +12,14 @@ from leakhunt.text.language import mark, tr
 MOST_ROWS = 25
 HEADINGS = (
     mark("holder"),
+    mark("retained"),
     mark("type"),
     mark("objects"),
-    mark("retained"),
     mark("live memory"),
     mark("RSS"),
 )
+# Which of the columns are words; numbers are set to the right, and never broken.
+WORDS = (True, False, True, False, False, False)
 NOTHING = "\N{EN DASH}"
 # What small packages, and objects of none, are together.
 OTHER = "other"
@@ -33,9 +35,9 @@ def rows(heap: RetainedHeap) -> Iterator[tuple[str, ...]]:
     for each in heap.holders[:MOST_ROWS]:
         yield (
             named(each),
+            format_bytes(each.retained_bytes),
             each.type or tr("package"),
             f"{each.objects:,}",
-            format_bytes(each.retained_bytes),
             _share(each.share_of_live),
             _share(each.share_of_rss),
         )
@@ -43,7 +45,7 @@ def rows(heap: RetainedHeap) -> Iterator[tuple[str, ...]]:
 
 def part_row(part: HeldPart) -> tuple[str, ...]:
     """A part of a holder, under the first four headings."""
-    return part.path, part.type, f"{part.objects:,}", format_bytes(part.retained_bytes)
+    return part.path, format_bytes(part.retained_bytes), part.type, f"{part.objects:,}"
 
 
 def named(holder: RetainedHolder) -> str:

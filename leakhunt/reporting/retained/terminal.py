@@ -10,12 +10,11 @@ from rich.text import Text
 
 from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.formats.terminal_escape import visible
-from leakhunt.reporting.retained.tables import HEADINGS, rows, sentences, title
+from leakhunt.reporting.retained.tables import HEADINGS, WORDS, rows, sentences, title
 from leakhunt.text.language import tr
 
 # Rows on the terminal; the page has more.
 _MOST_ROWS = 12
-_TEXT_COLUMNS = 2
 
 
 def retained_tables(report: RetainedReport) -> Iterator[Table]:
@@ -28,8 +27,7 @@ def retained_tables(report: RetainedReport) -> Iterator[Table]:
             pad_edge=False,
             padding=(0, 1, 0, 0),
         )
-        for number, heading in enumerate(HEADINGS):
-            is_text = number < _TEXT_COLUMNS
+        for heading, is_text in zip(HEADINGS, WORDS, strict=True):
             table.add_column(
                 tr(heading),
                 overflow="fold",

@@ -42,6 +42,7 @@ from leakhunt.reporting.shared.headline import NOISE_HEADINGS, headline, noise, 
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.shared.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
+from leakhunt.reporting.shared.processes import PROCESS_HEADINGS, process_rows
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -117,6 +118,8 @@ def render(report: Report) -> bytes:
         load_headings=tuple(map(tr, LOAD_HEADINGS)),
         load_rows=load_rows(report),
         load_lines=list(load_lines(report)),
+        process_headings=tuple(map(tr, PROCESS_HEADINGS)),
+        process_rows=process_rows(report),
         hunted=[entry for entry in report.entries if entry.attribution is not None],
         closing_lines=closing_lines,
         cards=cards,

@@ -18,7 +18,8 @@ Format history
         warns and sentence beside the limit and the calls, which may be null; a plan limit_bytes.
         before, after and saved of a trial are null where an allocator does not tell what is in use
         (its unread says why); its rounding; allocators, the boards
-        of those that were tried; conclusion: what several variants mean for a service.
+        of those that were tried; conclusion: what several variants mean for a service. Of a soak
+        the processes of the service.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.kinds import Kind
 from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
+from leakhunt.model.processes import JudgedProcess
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.verdict import KillForecast, Status, Trend
@@ -63,6 +65,7 @@ class ReportJsonRun:
     attribution: Attribution | None
     ceiling: Ceiling | None
     load_summary: LoadSummary | None
+    processes: tuple[JudgedProcess, ...]
     peak: Peak | None
     recommended_limit: RecommendedLimit | None
     readings: tuple[Reading, ...]
@@ -126,6 +129,7 @@ def _run(entry: JudgedRun) -> ReportJsonRun:
         attribution=entry.attribution,
         ceiling=entry.ceiling,
         load_summary=entry.load_summary,
+        processes=entry.processes,
         peak=entry.peak,
         recommended_limit=entry.recommended_limit,
         readings=run.readings,

@@ -117,7 +117,7 @@ def _finding_out(plan: Plan) -> str:
     if plan.load is not None:
         return "the same soak with --hunt"
     if plan.test:
-        return f"pytest --leakhunt {plan.test}, in a fresh worker"
+        return f"pytest {plan.pytest_option} {plan.test}, in a fresh worker"
     return f"leakhunt hunt {plan.source or plan.scenario}:{plan.variant}"
 
 

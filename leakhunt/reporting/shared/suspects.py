@@ -167,18 +167,18 @@ def _verify(cause: Cause, plan: Plan) -> str:
     if plan.load is not None:
         return _verify_under_load(cause)
     if plan.test:
-        return _verify_by_test(cause, plan.test)
+        return _verify_by_test(cause, plan)
     target = f"{plan.source or plan.scenario}:{plan.variant}"
     if cause.remedy.environment:
         return f"leakhunt hunt {target} --try {cause.id}"
     return tr(cause.verify).replace(_TARGET, target)
 
 
-def _verify_by_test(cause: Cause, test: str) -> str:
+def _verify_by_test(cause: Cause, plan: Plan) -> str:
     """A test is started anew, with what its environment needs."""
     settings = "".join(f"{name}={value} " for name, value in cause.remedy.environment.items())
     if settings:
-        return f"{settings}pytest --leakhunt {shlex.quote(test)}"
+        return f"{settings}pytest {plan.pytest_option} {shlex.quote(plan.test)}"
     text = tr(cause.verify)
     return tr("repeat the test with more calls") if _TARGET in text else text
 

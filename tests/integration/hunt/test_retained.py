@@ -10,6 +10,7 @@ from conftest import Leakhunt, WriteScenario
 
 import leakhunt as package
 
+EXAMPLE = Path(__file__).parents[3] / "reports/examples/fsmn-vad-run/fixed-shape.run.jsonl"
 BODY = """
 CACHE = {number: [bytes(1000), [number]] for number in range(4_000)}
 class Model:
@@ -56,6 +57,31 @@ def test_the_holders_are_told_as_a_table_a_page_a_picture_and_json(
     assert heap["calls"] == 5
     assert heap["total_bytes"] < heap["rss_bytes"]
     assert "made.CACHE" in done.stdout
+
+
+def test_the_files_are_rendered_again_from_the_run_file(
+    leakhunt: Leakhunt, scenario: Path, tmp_path: Path
+) -> None:
+    done = leakhunt("hunt", f"{scenario}:calls", "--retained", "--calls=2", "--out=found")
+    assert done.returncode == 0, done.stderr
+    again = leakhunt("report", "found", "--out=again", "--format=html,json")
+    assert again.returncode == 0, again.stderr
+    assert {one.name for one in (tmp_path / "again").iterdir()} == {
+        "retained.html",
+        "retained.json",
+    }
+    for name in ("retained.html", "retained.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "found" / name).read_bytes()
+    assert "made.CACHE" in again.stdout and again.stdout.rstrip().endswith("retained.html")
+    # With other runs each kind has its own files.
+    (tmp_path / "found" / "other.run.jsonl").write_bytes(EXAMPLE.read_bytes())
+    both = leakhunt("report", "found", "--out=both", "--format=html")
+    assert both.returncode == 0, both.stderr
+    assert {one.name for one in (tmp_path / "both").iterdir()} == {"retained.html", "report.html"}
+    assert "made.CACHE" in both.stdout and "fixed-shape" in both.stdout
+    result = package.report(tmp_path / "found", formats=None)
+    assert not result.of_retained_only and "made.CACHE" in result._repr_html_()
+    assert "made.CACHE" not in {entry.variant for entry in result.report.entries}
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
 
 
 def test_from_outside_only_no_live_memory_is_made_up(soak: Soak, tmp_path: Path) -> None:
-    ended = soak("--command", command("keeps", "outside"), "--requests", "150")
+    ended = soak("--command", command("keeps", "outside"), "--no-agent", "--requests", "150")
     assert ended.returncode == 0, ended.stderr
     run = the_run(tmp_path / "out")
     assert "live_heap" not in run.samples and "python_blocks" not in run.samples

@@ -278,7 +278,7 @@ from leakhunt.errors import BadFile
         ),
         ("repeats = " + "[" * 9000, 1, "nested too deeply"),
         (
-            "\nrepeats." + "a." * 1500 + "b = 1",
+            "\nrepeats." + "a." * 900 + "b = 1",
             2,
             "repeats: expected a whole number, 1 or more, got {'a': {'a': {...}}}",
         ),

@@ -189,7 +189,7 @@ list = [1]
 [table]
 %s = 1
 """
-    % (b"f" * 5000, b".".join([b"deep"] * 1500)),
+    % (b"f" * 5000, b".".join([b"deep"] * 900)),
     "x.toml",
 )
 

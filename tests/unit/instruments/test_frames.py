@@ -38,6 +38,18 @@ def test_an_environment_in_the_scenarios_folder_is_not_the_users_code(tmp_path: 
     assert (frame.file, frame.origin) == ("vendor/x.py", Origin.LIBRARY)
 
 
+def test_a_built_in_scenario_in_the_installed_package_is_the_users_code() -> None:
+    package = Path(str(sys.modules["leakhunt"].__file__)).parent
+    scenario = package / "scenarios" / "leak_zoo" / "resources" / "scenario.py"
+    places = Places(str(scenario))
+    frame = places.frame(str(scenario), 55, "files_left_open")
+    assert frame is not None
+    assert (frame.file, frame.origin) == ("resources/scenario.py", Origin.YOURS)
+    beside = places.frame(str(package / "scenarios" / "fsmn_vad" / "clips.py"), 3, "clip")
+    assert beside is not None
+    assert (beside.file, beside.origin) == ("fsmn_vad/clips.py", Origin.YOURS)
+
+
 def test_native_frames_are_a_librarys_and_the_interpreters_loop_is_left_out() -> None:
     places = Places(__file__)
     native = places.frame("<unknown>", 0, "dnnl::impl::malloc(unsigned long)")

@@ -158,14 +158,14 @@ def test_the_site_of_what_a_container_keeps_is_its_claim(
 def test_a_dict_that_the_collector_does_not_track_is_found(
     start: Callable[..., ActiveInstrument],
 ) -> None:
-    """A dict of words to bytes is untracked: gc.get_objects() does not list it."""
+    """A dict of words to bytes is untracked before 3.14: gc.get_objects() does not list it."""
     state = State()
     found = hunted(
         start(Instrument.OBJGRAPH, state),
         state,
         lambda s, i: s.table.__setitem__(f"request {i}", b"x" * 300),
     )
-    assert not gc.is_tracked(state.table)
+    assert gc.is_tracked(state.table) is (sys.version_info >= (3, 14))
     container = containers(found)["State.table"]
     assert container.chain[1:] == ("dict", "bytes")
     assert exact(container, 1)
@@ -361,7 +361,9 @@ def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstru
     sites = [each for each in found if each.sort is FindingKind.SITE]
     largest = max(sites, key=lambda each: each.sizes[-1] - each.sizes[0])
     stays = lasting(largest.calls, largest.counts)
-    assert stays == RetainedPerCall(1, exact=True)
+    # An interpreter of tail calls tells no native frames: there the list's own growth is in it.
+    is_one = stays == RetainedPerCall(1, exact=True)
+    assert is_one or (sys.version_info >= (3, 14) and 1 < stays.per_call < 1.2)
     own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
     assert own.source == "s.kept.append(bytearray(100_000))"
     assert not any("200_000" in frame.source for each in found for frame in each.stack)

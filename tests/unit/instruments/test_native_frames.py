@@ -15,8 +15,11 @@ from leakhunt.instruments.native_frames import (
     UNKNOWN,
     SharedObjects,
     below_python,
+    certain_of,
     has_lines,
     shared_objects,
+    tells_evaluation,
+    whole_stack,
     with_objects,
 )
 from leakhunt.instruments.native_heap import is_arena
@@ -67,8 +70,11 @@ def traced(library: Path, capture: Path) -> tuple[list[str], list[str]]:
         native = record.native_stack_trace()
         told = shared_objects(capture)
         objects = told.of_stack(record.native_stack_id, native)
-        stack = with_objects(record.hybrid_stack_trace(), native, objects)
-        along = islice(told.along(record.native_stack_id), len(below_python(native)))
+        whole = whole_stack(record.hybrid_stack_trace(), native, objects)
+        stack = with_objects(whole, native, objects)
+        is_known = tells_evaluation(native)
+        below = below_python(native) if is_known else certain_of(native, objects)
+        along = islice(told.along(record.native_stack_id), len(below))
     return [str(frame) for frame in Places(__file__).hybrid(stack)], list(along)
 
 
@@ -100,10 +106,12 @@ def test_frames_are_told_for_as_long_as_the_addresses_agree() -> None:
         f"SEGMENT_HEADER filename={library} num_segments=2 addr=0x1000",
         "SEGMENT (nil) 20",
         "SEGMENT 0x100 20",
+        "SEGMENT_HEADER filename=/usr/bin/python3.14 num_segments=1 addr=(nil)",
+        "SEGMENT 0x5000 20",
     ]
     objects = SharedObjects(dump)
     inner, outer = (UNKNOWN, UNKNOWN, 0), ("main", UNKNOWN, 0)
-    assert objects.of_stack(2, [inner, outer]) == [library, ""]
+    assert objects.of_stack(2, [inner, outer]) == [library, "/usr/bin/python3.14"]
     assert objects.of_stack(2, [inner, outer, outer]) == ["", "", ""]
     assert objects.of_stack(9, [inner]) == [""]
 
@@ -120,6 +128,23 @@ def test_what_calls_python_code_is_not_below_it() -> None:
     inner, outer = ("PyObject_Malloc", UNKNOWN, 0), ("maps", "a.c", 3)
     assert below_python([inner, evaluates, outer, evaluates]) == [inner]
     assert below_python([inner, outer]) == [inner, outer]
+
+
+def test_an_interpreter_that_does_not_tell_where_it_evaluates_has_the_certain_frames_only() -> None:
+    """Tail calls and no symbols: memray has the frames of Python alone."""
+    python = [("handle", "/app/a.py", 7), ("<module>", "/app/a.py", 9)]
+    nameless, main = (UNKNOWN, UNKNOWN, 0), ("Py_RunMain", UNKNOWN, 0)
+    makes, hidden = ("makes", "loses.c", 12), ("PyBytes_FromStringAndSize", UNKNOWN, 0)
+    native = [hidden, makes, nameless, nameless, main]
+    assert not tells_evaluation(native)
+    assert whole_stack(python, native) == (hidden, makes, *python)
+    interpreter = str(Path(sys.executable).resolve())
+    objects = [interpreter, "/x/loses.so", "/x/libffi.so.8", interpreter, interpreter]
+    assert whole_stack(python, native, objects) == (hidden, makes, nameless, *python)
+    assert whole_stack(python, [nameless, makes, main], [interpreter]) == tuple(python)
+    evaluates = [makes, ("_PyEval_EvalFrameDefault", UNKNOWN, 0), main]
+    assert whole_stack([makes, *python, main], evaluates) == (makes, *python, main)
+    assert whole_stack([makes, nameless], [makes, nameless]) == (makes, nameless)
 
 
 def test_a_data_stack_is_no_arena_of_pymalloc() -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import ctypes.util
 import json
+import mmap
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from preloaded_allocators import preloaded
 
 from leakhunt.model.allocators import PYTHON_ALLOCATOR, allocator_of, described
-from leakhunt.probes.allocator import mapped_allocator, python_allocator, serving
+from leakhunt.probes.allocator import (
+    HeapOfGlibc,
+    mapped_allocator,
+    python_allocator,
+    serving,
+)
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="symbols are looked up on Linux only")
 BLOCKS = 1000
@@ -73,6 +80,20 @@ def test_the_c_librarys_own_malloc_is_named_and_reads_nothing_of_a_null_run() ->
 
 
 @ON_LINUX
+def test_a_python_that_was_started_by_its_name_alone_has_the_same_allocator() -> None:
+    says = "from leakhunt.probes.allocator import serving; print(serving())"
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": paths}
+    found = [
+        subprocess.run(
+            [name, "-P", "-c", says], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for name in (sys.executable, Path(sys.executable).name)
+    ]
+    assert found[0] == found[1] and "(C library)" in found[0]
+
+
+@ON_LINUX
 @pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
 def test_an_allocator_that_was_preloaded_says_what_is_in_use(name: str) -> None:
     facts = facts_of(preloaded(name))
@@ -98,8 +119,10 @@ def test_mimalloc_says_why_it_does_not_tell_what_is_in_use() -> None:
 def test_an_allocator_nobody_knows_goes_by_its_file_and_reads_nothing(tmp_path: Path) -> None:
     source = tmp_path / "own.c"
     source.write_text(
-        "#include <stddef.h>\nextern void *__libc_malloc(size_t);\n"
+        "#include <stddef.h>\nextern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);\n"
         "void *malloc(size_t size) { return __libc_malloc(size); }\n"
+        # What the executable itself calls (malloc, free) leads to its own table where it is no PIE.
+        "void *calloc(size_t number, size_t size) { return __libc_calloc(number, size); }\n"
     )
     library = tmp_path / "libown.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -146,3 +169,37 @@ def test_the_name_of_an_allocator_stands_first_in_its_fact() -> None:
     assert fact == "jemalloc 5.3.0 (preloaded)"
     assert allocator_of({"allocator": fact, PYTHON_ALLOCATOR: "pymalloc"}) == "jemalloc"
     assert allocator_of({}) == ""
+
+
+def test_what_glibc_counts_too_much_of_resized_mappings_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    info = SimpleNamespace(heap_used=1000, mmap_used=10 * mmap.PAGESIZE)
+    monkeypatch.setattr("psutil.heap_info", lambda: info)
+    read = HeapOfGlibc()
+    start = read()
+    assert start == 1000 + 10 * mmap.PAGESIZE
+    for _ in range(400):  # past a page of errors
+        info.mmap_used += 16
+        assert read() == start
+    info.mmap_used += 16 - 3 * mmap.PAGESIZE
+    info.heap_used += 24
+    assert read() == start + 24 - 3 * mmap.PAGESIZE
+
+
+@ON_LINUX
+def test_resized_mappings_that_are_freed_leave_nothing_in_the_live_heap() -> None:
+    read = serving().live_bytes
+    if read is None:
+        pytest.skip("this C library does not report the bytes in use")
+    library = ctypes.CDLL(None)
+    library.malloc.restype = library.realloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    for _ in range(2):
+        before = read()
+        for _ in range(100):  # beyond 32 MiB each has a mapping of its own
+            library.free(library.realloc(library.malloc(40 << 20), 50 << 20))
+        after = read()
+    assert after == before

@@ -341,7 +341,7 @@ def test_a_pause_is_no_time_but_what_ended_in_it_counts(tmp_path: Path) -> None:
     readings = Readings(Tree(os.getpid()), counters)
     counters.count(5_000_000, True)
     readings.leave_out(10**15)
-    _, values = readings.sample()
+    values = readings.sample().values
     readings_by_name = dict(zip((series.name for series in readings.series), values, strict=True))
     assert (readings_by_name["failures"], readings_by_name["duration"]) == (1, 5_000_000)
     assert readings_by_name["elapsed"] < 0  # as long ago as it was left out
@@ -353,7 +353,7 @@ def test_a_soak_goes_on_with_the_series_of_before(tmp_path: Path) -> None:
     counters = Counters.create(tmp_path / "counters")
     tree = Tree(os.getpid())
     before = Readings(tree, counters).series[:2]
-    assert len(Readings(tree, counters, before).sample()[1]) == 2
+    assert len(Readings(tree, counters, before).sample().values) == 2
     gone = Series("cgroup of then", Unit.BYTES, "gone", "")
     with pytest.raises(UsageError, match="can no longer be read"):
         Readings(tree, counters, [gone])

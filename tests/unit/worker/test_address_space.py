@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -57,7 +58,19 @@ def test_a_stack_lies_above_a_guard_of_one_page() -> None:
     assert stacks_resident([guard, stack]) == 40 * KIB
     apart = Region(MIB + 8 * KIB, 9 * MIB, "rw-p", "", 40 * KIB)
     assert stacks_resident([guard, apart]) == 0
-    assert stacks_resident([Region(4096, 8192, "rw-p", "[stack]", 4096)]) == 4096
+    main = Region(4096, 8192, "rw-p", "[stack]", 4096)
+    assert stacks_resident([main]) == 4096
+
+
+def test_a_stack_with_its_guard_inside_is_known_by_the_kernels_word_or_not_told() -> None:
+    """As glibc lays them out from 2.42 on."""
+    main = Region(4096, 8192, "rw-p", "[stack]", 4096)
+    above = Region(MIB, 2 * MIB, "rw-p", "", 4 * KIB)
+    stack = Region(2 * MIB, 10 * MIB, "rw-p", "", 12 * KIB, has_guard=True)
+    assert stacks_resident([main, above, stack], with_threads=True) == 16 * KIB
+    unknown = replace(stack, has_guard=False)
+    assert stacks_resident([main, above, unknown], with_threads=True) is None
+    assert stacks_resident([main, above], with_threads=False) == 4 * KIB
 
 
 @ON_GLIBC

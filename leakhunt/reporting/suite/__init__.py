@@ -1,0 +1,1 @@
+"""The tests of a suite, each repeated, in words and for programs."""
