@@ -20,7 +20,7 @@ from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
 from leakhunt.engine.run import FolderResult
 from leakhunt.environment import available_cores
 from leakhunt.errors import INTERRUPTED, MissingRequirement, ScenarioFailed, UsageError
-from leakhunt.injection.target import Target, command, examine, find
+from leakhunt.injection.target import VisitTarget, command, examine, find
 from leakhunt.injection.visit import attached
 from leakhunt.model.attached import AttachReport
 from leakhunt.model.plan import Plan, PlannedVisit
@@ -137,7 +137,7 @@ def _seconds(given: float | str | None) -> float:
     return float(seconds)
 
 
-def _plan(target: Target, watched: Watched, size: int | None) -> Plan:
+def _plan(target: VisitTarget, watched: Watched, size: int | None) -> Plan:
     line = command(target.pid)
     return Plan(
         scenario=_scenario(line),
@@ -196,7 +196,7 @@ def _open_things(pid: int) -> _OpenThings:
     return _OpenThings(descriptors, threads)
 
 
-def _left(target: Target, before: _OpenThings) -> Text:
+def _left(target: VisitTarget, before: _OpenThings) -> Text:
     """What of the visit is still there, apart from what the process opened itself meanwhile."""
     now = _open_things(target.pid)
     new = set(now.descriptors.values()) - set(before.descriptors.values())

@@ -25,7 +25,7 @@ _MOST_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class TypeKind:
     """A type of objects: its name, and a letter for what they are, as `agent.looking` has it."""
 
     name: str
@@ -46,7 +46,7 @@ class HeapGraph:
 
     addresses: _Addresses
     kind_of: _Addresses
-    kinds: Mapping[int, Kind]
+    kinds: Mapping[int, TypeKind]
     labels: Mapping[int, str]
     roots: Mapping[int, str]
     found_from: Numbers
@@ -92,11 +92,11 @@ class HeapGraph:
         found = np.flatnonzero(self.addresses == np.uint64(address))
         return int(found[0]) if len(found) else None
 
-    def kind(self, node: int) -> Kind:
+    def kind(self, node: int) -> TypeKind:
         """What a node is."""
         if node != TOP and int(self.addresses[node]) in self.roots and not self.kind_of[node]:
-            return Kind("frame", "F")
-        return self.kinds.get(int(self.kind_of[node]), Kind("?", ""))
+            return TypeKind("frame", "F")
+        return self.kinds.get(int(self.kind_of[node]), TypeKind("?", ""))
 
 
 class _Pieces:
@@ -171,7 +171,7 @@ def heap_graph(pieces: Iterable[bytes]) -> HeapGraph:
     return HeapGraph(
         addresses=addresses,
         kind_of=kind_of,
-        kinds={key: Kind(*each) for key, each in sent.names.items() if each[1] != "M"},
+        kinds={key: TypeKind(*each) for key, each in sent.names.items() if each[1] != "M"},
         labels={key: each[0] for key, each in sent.names.items() if each[1] == "M"},
         roots=sent.roots,
         found_from=found_from,

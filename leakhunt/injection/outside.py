@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from packaging.utils import canonicalize_name
 
-from leakhunt.injection.target import Target
+from leakhunt.injection.target import VisitTarget
 from leakhunt.model.allocators import GLIBC, JEMALLOC, MIMALLOC, TCMALLOC
 from leakhunt.model.libraries import DISTRIBUTIONS
 from leakhunt.model.run import ADDRESS_SPACE, FREE_MEMORY, MEMORY_CGROUP
@@ -112,7 +112,7 @@ def _limit_of(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def libraries(
-    target: Target, path: Sequence[str], modules: Iterable[str], more: Iterable[str] = ()
+    target: VisitTarget, path: Sequence[str], modules: Iterable[str], more: Iterable[str] = ()
 ) -> Mapping[str, str]:
     """Versions by name of the distributions that known causes name, as far as they are loaded.
 

@@ -46,7 +46,7 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class VisitTarget:
     """A CPython that can be attached.
 
     `own_pid` is its number in its own namespace. `addresses` are those of the functions that we
@@ -109,7 +109,7 @@ def find(name: str) -> int:
     )
 
 
-def examine(pid: int) -> Target:
+def examine(pid: int) -> VisitTarget:
     """The process of that number.
 
     Raises:
@@ -133,7 +133,7 @@ def examine(pid: int) -> Target:
     own = int(status.get("NSpid", str(pid)).split()[-1])
     executable = Path("/proc", str(pid), "exe")
     version = _version(pid, addresses, file)
-    return Target(pid, own, created, version, elf.machine, addresses, executable, command(pid))
+    return VisitTarget(pid, own, created, version, elf.machine, addresses, executable, command(pid))
 
 
 def mappings(pid: int) -> Iterator[Mapped]:

@@ -47,7 +47,7 @@ _HEAD_BYTES = 2 * _PAGE + _VECTORS_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class ForeignRegion:
     """Memory of ours in a process: a page of code, our data, and the text."""
 
     address: int
@@ -117,14 +117,14 @@ class Thread:
             with suppress(OSError):
                 self._library.tgkill(self._pid, self.number, each)
 
-    def allocate(self, length: int) -> Region:
+    def allocate(self, length: int) -> ForeignRegion:
         """Map memory in its process.
 
         Raises:
             Refused: it is not mapped, or not executable.
         """
         flags = (_READ_WRITE, _PRIVATE_ANONYMOUS, _NONE, 0)
-        region = Region(self._called(_MMAP, 0, length, *flags), length)
+        region = ForeignRegion(self._called(_MMAP, 0, length, *flags), length)
         try:
             self._called(_MPROTECT, region.address, _PAGE, _READ_EXECUTE)
         except Refused:
@@ -132,11 +132,11 @@ class Thread:
             raise
         return region
 
-    def free(self, region: Region) -> None:
+    def free(self, region: ForeignRegion) -> None:
         """Unmap it."""
         self._called(_MUNMAP, region.address, region.length)
 
-    def send(self, region: Region, calls: bytes) -> None:
+    def send(self, region: ForeignRegion, calls: bytes) -> None:
         """Have it run `calls` on its way on, as soon as it is left."""
         self._put(region.address, _saving(region) + calls + _going_back(region, len(calls)))
         now = dict(self.registers)
@@ -245,7 +245,7 @@ def put(pid: int, address: int, data: bytes) -> None:
         memory.write(data)
 
 
-def scheduling(addresses: Mapping[str, int], region: Region) -> bytes:
+def scheduling(addresses: Mapping[str, int], region: ForeignRegion) -> bytes:
     """Code that has the main thread run the text as soon as it runs bytecode."""
     return (
         _into("rdi", addresses[RUN])
@@ -255,7 +255,7 @@ def scheduling(addresses: Mapping[str, int], region: Region) -> bytes:
     )
 
 
-def running(addresses: Mapping[str, int], region: Region) -> bytes:
+def running(addresses: Mapping[str, int], region: ForeignRegion) -> bytes:
     """Code that runs the text in this thread, which must not be within Python's own code."""
     return (
         _call(addresses[ENSURE])
@@ -281,7 +281,7 @@ def _call(address: int) -> bytes:
     return _into("rax", address) + b"\xff\xd0"
 
 
-def _saving(region: Region) -> bytes:
+def _saving(region: ForeignRegion) -> bytes:
     """Leave the red zone alone, and save all registers; rbx leads to our data from then on."""
     return (
         b"\x48\x8d\x64\x24\x80"  # lea rsp, [rsp-128]
@@ -296,7 +296,7 @@ def _saving(region: Region) -> bytes:
     )
 
 
-def _going_back(region: Region, calls_bytes: int) -> bytes:
+def _going_back(region: ForeignRegion, calls_bytes: int) -> bytes:
     """Restore all registers, and jump to where the thread was."""
     restoring = (
         _ALL_VECTORS + b"\x48\x0f\xae\x6b"  # xrstor64 [rbx+64]

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from leakhunt.agent import standalone
 from leakhunt.errors import MissingRequirement, ScenarioFailed, UsageError
-from leakhunt.injection.target import Target, gone
+from leakhunt.injection.target import VisitTarget, gone
 from leakhunt.injection.ways import Way, brought_in, first_way
 from leakhunt.text.message import message
 
@@ -43,7 +43,7 @@ _BEGIN = f"exec(compile(SOURCE, {standalone.FILE!r}, 'exec'))"
 class Visit:
     """The agent in a process, which answers as long as it is asked. `way` is how it got in."""
 
-    def __init__(self, target: Target, way: Way, line: socket.socket) -> None:
+    def __init__(self, target: VisitTarget, way: Way, line: socket.socket) -> None:
         self.target, self.way = target, way
         self._line = line
         self._file: BinaryIO = line.makefile("rb")
@@ -121,7 +121,7 @@ class Visit:
 
 @contextmanager
 def attached(
-    target: Target, *, way: Way | None = None, patience_seconds: float = PATIENCE_SECONDS
+    target: VisitTarget, *, way: Way | None = None, patience_seconds: float = PATIENCE_SECONDS
 ) -> Iterator[Visit]:
     """The agent in `target`; it is gone when this ends, also where we are killed in it.
 
@@ -139,7 +139,9 @@ def attached(
             _wait_for_the_end(visit)
 
 
-def _called_in(target: Target, listener: socket.socket, way: Way, patience_seconds: float) -> Visit:
+def _called_in(
+    target: VisitTarget, listener: socket.socket, way: Way, patience_seconds: float
+) -> Visit:
     token = secrets.token_hex(16)
 
     def text(place: tuple[int, int, int]) -> bytes:
@@ -167,7 +169,7 @@ def _called_in(target: Target, listener: socket.socket, way: Way, patience_secon
     )
 
 
-def _name(target: Target) -> str:
+def _name(target: VisitTarget) -> str:
     """Where the agent finds us, in its network namespace; it is taken while we are attached."""
     return f"leakhunt-attach-{target.own_pid}"
 
@@ -190,7 +192,7 @@ def _come(listener: socket.socket) -> socket.socket | None:
         return None
 
 
-def _begun(target: Target, way: Way, line: socket.socket, token: str) -> Visit:
+def _begun(target: VisitTarget, way: Way, line: socket.socket, token: str) -> Visit:
     line.settimeout(_ANSWER_SECONDS)
     try:
         line.sendall(token.encode())
@@ -201,7 +203,7 @@ def _begun(target: Target, way: Way, line: socket.socket, token: str) -> Visit:
 
 
 @contextmanager
-def _place_to_come_to(target: Target) -> Iterator[socket.socket]:
+def _place_to_come_to(target: VisitTarget) -> Iterator[socket.socket]:
     """Where the agent will come to: a name in its network namespace, which only one can have.
 
     Raises:
@@ -260,7 +262,7 @@ def _network(pid: int | str) -> str:
     return ""
 
 
-def _enter_network(target: Target) -> bool:
+def _enter_network(target: VisitTarget) -> bool:
     """Have this thread enter the target's network namespace; whether it is there."""
     with suppress(OSError):
         place = os.open(f"/proc/{target.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -271,7 +273,7 @@ def _enter_network(target: Target) -> bool:
     return _network("thread-self") == _network(target.pid)
 
 
-def _ends_within(target: Target, seconds: float) -> bool:
+def _ends_within(target: VisitTarget, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while target.is_alive():
         if time.monotonic() > deadline:

@@ -24,8 +24,8 @@ from pathlib import Path
 from leakhunt.errors import MissingRequirement
 from leakhunt.injection import tracing
 from leakhunt.injection.elf import read_elf
-from leakhunt.injection.target import PENDING, RUN, Target, gone, mappings
-from leakhunt.injection.tracing import Region, region_bytes, stopped
+from leakhunt.injection.target import PENDING, RUN, VisitTarget, gone, mappings
+from leakhunt.injection.tracing import ForeignRegion, region_bytes, stopped
 from leakhunt.text.message import Text, message
 
 # The text, given where it is mapped: address, length, and where it is said that nobody is in it.
@@ -52,7 +52,7 @@ class Way(StrEnum):
     GDB = "gdb"
 
 
-def first_way(target: Target) -> Way:
+def first_way(target: VisitTarget) -> Way:
     """The way to be tried first."""
     if target.version >= _REMOTE_EXEC and not is_blocked(target.pid, target.pid):
         return Way.REMOTE_EXEC
@@ -60,7 +60,7 @@ def first_way(target: Target) -> Way:
 
 
 @contextmanager
-def brought_in(target: Target, text: MakeText, way: Way) -> Iterator[Callable[[], bool]]:
+def brought_in(target: VisitTarget, text: MakeText, way: Way) -> Iterator[Callable[[], bool]]:
     """The text is run in the target as soon as it can be.
 
     What is given tries again in another thread, for one whose main thread runs no bytecode: False
@@ -105,7 +105,7 @@ def _switches(pid: int, thread: int) -> tuple[str, ...] | None:
     return tuple(re.findall(r"ctxt_switches:\s+(\d+)", text))
 
 
-def _by_ptrace(target: Target, text: MakeText) -> Iterator[Callable[[], bool]]:
+def _by_ptrace(target: VisitTarget, text: MakeText) -> Iterator[Callable[[], bool]]:
     if is_blocked(target.pid, target.pid):
         _sent(target, text, target.pid, tracing.running)
         yield lambda: False
@@ -118,7 +118,7 @@ def _by_ptrace(target: Target, text: MakeText) -> Iterator[Callable[[], bool]]:
             tracing.put(target.pid, region.text, b"0\0")
 
 
-def _in_waiting_thread(target: Target, text: MakeText) -> bool:
+def _in_waiting_thread(target: VisitTarget, text: MakeText) -> bool:
     """Run the text in a thread that waits in the kernel; False: there is none."""
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{target.pid}/task").iterdir():
@@ -129,7 +129,9 @@ def _in_waiting_thread(target: Target, text: MakeText) -> bool:
     return False
 
 
-def _sent(target: Target, text: MakeText, thread: int, calls: Callable[..., bytes]) -> Region:
+def _sent(
+    target: VisitTarget, text: MakeText, thread: int, calls: Callable[..., bytes]
+) -> ForeignRegion:
     """Lead a thread through calls that have the text run."""
     needed = region_bytes(len(text((0, 0, 0))) + _ROOM_BYTES)
     try:
@@ -154,7 +156,7 @@ def _sent(target: Target, text: MakeText, thread: int, calls: Callable[..., byte
     raise ProcessLookupError(thread)
 
 
-def _failed(target: Target, way: Way, reason: Text) -> MissingRequirement:
+def _failed(target: VisitTarget, way: Way, reason: Text) -> MissingRequirement:
     return MissingRequirement(
         message(
             "attach.way-failed",
@@ -167,7 +169,7 @@ def _failed(target: Target, way: Way, reason: Text) -> MissingRequirement:
 
 
 @contextmanager
-def _file_for(target: Target, text: bytes) -> Iterator[str]:
+def _file_for(target: VisitTarget, text: bytes) -> Iterator[str]:
     """A file that the target can read, as the target names it; it goes with this."""
     name = f"leakhunt-{secrets.token_hex(8)}.py"
     for folder in _FOLDERS:
@@ -191,7 +193,7 @@ def _file_for(target: Target, text: bytes) -> Iterator[str]:
     )
 
 
-def _remote_exec(target: Target, path: str) -> None:
+def _remote_exec(target: VisitTarget, path: str) -> None:
     if sys.version_info[:2] == target.version[:2]:
         run: Callable[[int, str], None] = sys.remote_exec  # type: ignore[attr-defined]
         try:
@@ -235,7 +237,7 @@ def _remote_exec(target: Target, path: str) -> None:
         raise _refused_remote(target, done.stderr.strip().rpartition("\n")[2])
 
 
-def _refused_remote(target: Target, reason: str) -> MissingRequirement:
+def _refused_remote(target: VisitTarget, reason: str) -> MissingRequirement:
     if _DISABLED.search(reason):
         return MissingRequirement(
             message(
@@ -248,7 +250,7 @@ def _refused_remote(target: Target, reason: str) -> MissingRequirement:
     return _failed(target, Way.REMOTE_EXEC, reason)
 
 
-def _variables(target: Target) -> dict[str, str]:
+def _variables(target: VisitTarget) -> dict[str, str]:
     """What the target's interpreter needs of its environment to start."""
     wanted = ("LD_LIBRARY_PATH", "PYTHONHOME", "PATH")
     found = {}
@@ -260,12 +262,12 @@ def _variables(target: Target) -> dict[str, str]:
     return found
 
 
-def _same_namespace(target: Target, kind: str) -> bool:
+def _same_namespace(target: VisitTarget, kind: str) -> bool:
     theirs, ours = (Path("/proc", each, "ns", kind) for each in (str(target.pid), "self"))
     return theirs.readlink() == ours.readlink()
 
 
-def _by_gdb(target: Target, text: MakeText) -> None:
+def _by_gdb(target: VisitTarget, text: MakeText) -> None:
     """Schedule the text by a debugger, which reads no symbols: we know where the functions are."""
     gdb = shutil.which("gdb")
     if gdb is None:
@@ -305,7 +307,7 @@ def _by_gdb(target: Target, text: MakeText) -> None:
         _said(target, gdb, "\n".join(again), file.name)
 
 
-def _said(target: Target, gdb: str, script: str, place: str) -> int:
+def _said(target: VisitTarget, gdb: str, script: str, place: str) -> int:
     """The number that a script of gdb prints."""
     Path(place).write_text(script, encoding="utf-8")
     try:
@@ -323,7 +325,7 @@ def _said(target: Target, gdb: str, script: str, place: str) -> int:
     return int(found[1])
 
 
-def _mmap_of(target: Target) -> int:
+def _mmap_of(target: VisitTarget) -> int:
     """Where the C library's mmap is in the target."""
     for each in mappings(target.pid):
         if re.search(r"/(libc\.so|libc-2|ld-musl|libc\.musl)", each.name) and not each.offset:
