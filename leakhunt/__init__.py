@@ -97,6 +97,13 @@ _PLACES = {
 }
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext leakhunt`` calls: `leakhunt.api.notebook` has the magic ``%%leakhunt``."""
+    from leakhunt.api.notebook import load_ipython_extension as load
+
+    load(shell)
+
+
 def __getattr__(name: str) -> Any:
     """Each once it is asked for."""
     for module, names in _PLACES.items():

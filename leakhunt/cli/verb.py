@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 import click
 
 from leakhunt.cli.help import HelpContext, write_example
+from leakhunt.cli.json_option import HELP as JSON_HELP
 
 # Where an option stands in the help; one that is in none of these stands under "Other".
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
          "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
-         "concurrency", "leave-running", "resume", "policy", "scenario", "against",
+         "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",
          "id", "list", "label")
     ),
@@ -30,7 +31,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port")),
+    "Output": frozenset(("out", "format", "flame", "live", "port", "problems")),
 }  # fmt: skip
 _OTHER = "Other"
 
@@ -64,6 +65,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "list": (0, 2, 6),
     "schema": (0, 2, 7),
     "serve": (0, 2, 7),
+    "completion": (0, 2, 7),
 }
 
 # What is done, and the command that does it: two for each verb.
@@ -118,6 +120,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Show all reports of a folder", "leakhunt serve reports"),
         ("The same on a fixed port", "leakhunt serve reports --port 8080"),
     ),
+    "completion": (
+        ("Complete in every new bash", "leakhunt completion bash >> ~/.bashrc"),
+        ("Complete in fish",
+         "leakhunt completion fish > ~/.config/fish/completions/leakhunt.fish"),
+    ),
     "truth": (
         ("Evaluate the built-in leak zoo", "leakhunt truth"),
         ("Also hunt, with four seeds per leak",
@@ -162,6 +169,7 @@ class Verb(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 rows[_section_of(parameter)].append(record)
+        rows["Output"].append(JSON_HELP)
         for name, records in rows.items():
             if records:
                 with formatter.section(name):
