@@ -2,6 +2,7 @@
 #   make demo    installs everything, measures the FSMN-VAD variants, ends with a report's path
 #   make test    installs everything, runs the tests but those that are marked long
 #   make test-all  runs those too
+#   make docs    builds the pages in docs/, in English and Chinese, into build/docs/
 # Any of 3.11 to 3.15; the packages of constraints.txt are those of the first.
 PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3.15; do \
   python$$v -c '' 2>/dev/null && echo python$$v && exit; done; echo python3)
@@ -9,7 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint gate bench truth pythons release translations schemas clean
+DOCS_BIN := .venv-docs/bin
+DOCS_STAMP := .venv-docs/.installed
+
+.PHONY: demo test test-all lint gate bench truth pythons release translations schemas docs docs-catalogues reference pictures clean
 
 demo: $(STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2 --budget 45
@@ -84,6 +88,29 @@ translations: $(STAMP)
 schemas: $(STAMP)
 	$(BIN)/python tests/schemas.py
 
+# The pages, with warnings as errors. Sphinx and the base of the package have an environment of their
+# own: neither torch nor the tests are needed to read and write pages.
+docs: $(DOCS_STAMP)
+	$(DOCS_BIN)/python docs/build.py
+
+# docs/locale: new texts of the pages in, old ones out. `make docs` says when it is due.
+docs-catalogues: $(DOCS_STAMP)
+	$(DOCS_BIN)/python docs/build.py --catalogues
+
+# The pages of docs/reference that are generated from the code.
+reference: $(STAMP)
+	$(BIN)/python docs/reference_pages.py
+
+# The pictures of the pages, by the commands that they show. It needs chromium.
+pictures: $(STAMP)
+	$(BIN)/python docs/pictures.py
+
+$(DOCS_STAMP): pyproject.toml constraints.txt
+	test -x $(DOCS_BIN)/python || $(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -94,4 +121,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-docs build/docs .mypy_cache .pytest_cache .ruff_cache
