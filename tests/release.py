@@ -30,7 +30,7 @@ DIST = ROOT / "dist"
 NEEDED = (
     "leakhunt/py.typed",
     "leakhunt/reporting/templates/report.html.j2",
-    "leakhunt/reporting/third_party/plotly-basic.min.js",
+    "leakhunt/reporting/templates/third_party/plotly-basic.min.js",
     "leakhunt/locale/zh_CN/LC_MESSAGES/leakhunt.mo",
     "leakhunt/storage/schemas/report.schema.json",
     "leakhunt/scenarios/null/scenario.py",

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from leakhunt.reporting.charts.remedies import remedies_element
 from leakhunt.reporting.charts.sparkline import picture, sparkline
 from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
-from leakhunt.reporting.formats.jinja import markup, template
+from leakhunt.reporting.formats.jinja import markup, template, text_of
 from leakhunt.reporting.run.tables import (
     REMEDY_HEADINGS,
     colour,
@@ -166,8 +165,7 @@ def _plotly() -> str:
 
     The Python package would bring all of it, and takes 70 MB.
     """
-    folder = resources.files("leakhunt.reporting") / "third_party"
-    script = (folder / "plotly-basic.min.js").read_bytes()
+    script = text_of("third_party/plotly-basic.min.js").encode()
     return base64.b64encode(gzip.compress(script, mtime=0)).decode()
 
 
