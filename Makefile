@@ -2,12 +2,18 @@
 #   make demo    installs everything, measures the FSMN-VAD variants, ends with a report's path
 #   make test    installs everything, runs the tests but those that are marked long
 #   make test-all  runs those too
-PYTHON ?= python3.11
+#   make docs    builds the pages in docs/, in English and Chinese, into build/docs/
+# Any of 3.11 to 3.15; the packages of constraints.txt are those of the first.
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3.15; do \
+  python$$v -c '' 2>/dev/null && echo python$$v && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint gate bench truth translations schemas clean
+DOCS_BIN := .venv-docs/bin
+DOCS_STAMP := .venv-docs/.installed
+
+.PHONY: demo test test-all lint gate bench truth pythons release translations schemas docs docs-catalogues reference pictures clean
 
 demo: $(STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2 --budget 45
@@ -64,6 +70,16 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/peak_runs.py
 	$(BIN)/python tests/truth/tables.py
 
+# Unit tests, null run, zoo, hunts and soaks on every Python that is here (python3.11 ... python3.15),
+# into reports/truth/pythons.json: tests/pythons/run_pythons.py --help, and debian_root.sh for others.
+pythons: $(STAMP)
+	$(BIN)/python tests/pythons/run_pythons.py
+	$(BIN)/python tests/truth/tables.py
+
+# Build wheel and sdist, check both in bare environments; `make release TAG=1` tags the commit then.
+release: $(STAMP)
+	$(BIN)/python tests/release.py $(if $(TAG),--tag)
+
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.
 translations: $(STAMP)
 	$(BIN)/python tests/catalogue.py
@@ -71,6 +87,29 @@ translations: $(STAMP)
 # The published JSON Schemas, from the types of the package and tests/schema_texts.toml.
 schemas: $(STAMP)
 	$(BIN)/python tests/schemas.py
+
+# The pages, with warnings as errors. Sphinx and the base of the package have an environment of their
+# own: neither torch nor the tests are needed to read and write pages.
+docs: $(DOCS_STAMP)
+	$(DOCS_BIN)/python docs/build.py
+
+# docs/locale: new texts of the pages in, old ones out. `make docs` says when it is due.
+docs-catalogues: $(DOCS_STAMP)
+	$(DOCS_BIN)/python docs/build.py --catalogues
+
+# The pages of docs/reference that are generated from the code.
+reference: $(STAMP)
+	$(BIN)/python docs/reference_pages.py
+
+# The pictures of the pages, by the commands that they show. It needs chromium.
+pictures: $(STAMP)
+	$(BIN)/python docs/pictures.py
+
+$(DOCS_STAMP): pyproject.toml constraints.txt
+	test -x $(DOCS_BIN)/python || $(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 # Installed anew when the requirements change; the package itself is editable.
 $(STAMP): pyproject.toml constraints.txt
@@ -82,4 +121,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-docs build/docs .mypy_cache .pytest_cache .ruff_cache

@@ -54,3 +54,14 @@ def test_both_have_the_same_figures() -> None:
     """A number that was corrected in one alone."""
     found = [set(re.findall(r"\d[\d,.]*\d", BLOCK.sub("", text))) for text in (CHINESE, ENGLISH)]
     assert found[0] == found[1]
+
+
+def test_both_are_short_and_begin_with_the_two_commands() -> None:
+    for text in (ENGLISH, CHINESE):
+        assert len(text.splitlines()) <= 120
+        assert text.count("![") == 1
+        first = BLOCK.findall(text)[0].splitlines()[1:3]
+        assert [line.split("#")[0].split() for line in first] == [
+            ["$", "make", "demo"],
+            ["$", "make", "test"],
+        ]
