@@ -35,6 +35,7 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
+        "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {
         "gate": "Check memory growth against budgets, baselines or a revision.",

@@ -24,7 +24,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     ),
     "How long": frozenset(
         ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
-         "timeout", "repeats", "clean-repeats", "pairs")
+         "timeout", "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch")
     ),
     "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
     "Budgets and baselines": frozenset(
@@ -53,6 +53,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "run": _MEASURING,
     "hunt": _MEASURING,
     "soak": _MEASURING,
+    "attach": (0, 2, 5, 7, 8, 130),
     "gate": tuple(code for code in EXIT_CODES if code != 9),
     "truth": (0, 1, 2, 4, 5, 6, 7, 8, 130),
     "claims": _MEASURING,
@@ -86,6 +87,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Load a service that runs already, for ten minutes",
          "leakhunt soak --pid 4711 --url http://127.0.0.1:8000 --locustfile load.py"
          " --duration 10m"),
+    ),
+    "attach": (
+        ("Where the memory of a running process is", "leakhunt attach 4711"),
+        ("Watch the process of gunicorn's app for a verdict",
+         "leakhunt attach app:server --for 10m --limit '2 GiB'"),
     ),
     "list": (
         ("All built-in scenarios and services", "leakhunt list"),

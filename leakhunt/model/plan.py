@@ -26,10 +26,11 @@ WHOLE_TEST = "whole"
 
 
 class Work(StrEnum):
-    """What a run does again and again: calls of a function, or requests to a service."""
+    """What a run does again and again: calls, or requests to a service; or it only looks on."""
 
     CALL = mark("call")
     REQUEST = mark("request")
+    SECOND = mark("second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class PlannedLoad:
     what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
     one, which posts recordings. `users` are those that send requests at the same time;
     `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
-    `agent`: it starts in every Python process of a service that is started.
+    `agent`: it starts in every Python process of a service that is started. `by_route`: the tasks
+    of the locustfile take turns.
     """
 
     target: str
@@ -50,6 +52,22 @@ class PlannedLoad:
     users: int
     duration_seconds: float | None = None
     agent: bool = True
+    by_route: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVisit:
+    """The visit of a process that runs already: what `attach` does, beside its `Plan`.
+
+    `process` is its command line, cut short. Its calls are the seconds that it is watched for
+    (`duration_seconds`); 0: it is looked at once. `touches`: garbage is collected in it, and malloc
+    trimmed.
+    """
+
+    pid: int
+    process: str
+    duration_seconds: float
+    touches: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,7 @@ class Plan:
     soak: its calls are then the requests that were completed. `concurrency` is how many calls the
     recommended memory limit allows for at the same time; None: one, of a soak the users.
     `limit_bytes` is the memory of a container to come: what the run takes is set against it, and
-    nothing enforces it.
+    nothing enforces it. `visit` is that of a process that ran already, whose calls are seconds.
     """
 
     scenario: str
@@ -98,6 +116,7 @@ class Plan:
     load: PlannedLoad | None = None
     concurrency: int | None = None
     limit_bytes: int | None = None
+    visit: PlannedVisit | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -118,4 +137,6 @@ class Plan:
     @property
     def work(self) -> Work:
         """What its calls are."""
+        if self.visit is not None:
+            return Work.SECOND
         return Work.CALL if self.load is None else Work.REQUEST
