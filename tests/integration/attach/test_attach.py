@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import jsonschema
 import pytest
@@ -341,3 +342,29 @@ def test_a_killed_leakhunt_leaves_nothing_in_the_process(tmp_path: Path, duratio
             visit.load(Path(leakhunt.__file__).parent.joinpath(
                 "agent/looking.py").read_text("utf-8"))  # fmt: skip
             assert visit.ask("facts")["tracing"] is False
+
+
+@pytest.mark.long
+def test_a_hundred_visits_leave_no_growth() -> None:
+    """After the first ones, which import what they need, nothing comes to stay."""
+    looking = Path(leakhunt.__file__).parent / "agent" / "looking.py"
+    chains = Path(leakhunt.__file__).parent / "instruments" / "reference_chains.py"
+    readings = []
+    with running(WAITING) as made:
+        for _ in range(100):
+            with attached(examine(made.pid)) as visit:
+                visit.load(chains.read_text("utf-8"))
+                visit.load(looking.read_text("utf-8"))
+                assert sum(map(len, visit.stream("graph"))) > 100_000
+                readings.append(visit.ask("look_collected"))
+                mappings = len(Path(f"/proc/{made.pid}/maps").read_text("utf-8").splitlines())
+                readings[-1]["mappings"] = mappings
+        assert len(list(Path(f"/proc/{made.pid}/task").iterdir())) == 1
+    first, last = (
+        {name: median(each[name] for each in some) for name in some[0]}
+        for some in (readings[40:60], readings[-20:])
+    )
+    assert last["python_blocks"] - first["python_blocks"] < 2 * 40
+    assert last["live_heap"] - first["live_heap"] < 40 * 512
+    assert last["rss"] - first["rss"] < 2 << 20
+    assert abs(last["mappings"] - first["mappings"]) <= 2
