@@ -224,6 +224,7 @@ _JSON_FILES: Mapping[str, tuple[str, str]] = {
     "compare": ("compare.json", "leakhunt schema compare"),
     "claims": ("claims.json", "leakhunt schema claims"),
     "retained": ("retained.json", "leakhunt schema retained"),
+    "attach": ("attach.json", "leakhunt schema attach"),
     "suite": ("--leakhunt-json FILE", "leakhunt schema suite"),
     "run-file": ("NAME.run.jsonl", "leakhunt schema run-file"),
     "policy": ("leakhunt.toml", "leakhunt schema policy"),
@@ -439,6 +440,7 @@ _MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "claims-json": of_schema("claims"),
     "retained-json": of_schema("retained"),
     "suite-json": of_schema("suite"),
+    "attach-json": of_schema("attach"),
 }
 PAGES = tuple(f"reference/{name}" for name in _MAKERS)
 

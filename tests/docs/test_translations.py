@@ -15,7 +15,7 @@ FROM_THE_CODE = {"cli", "exit-codes", "series", "known-causes"}
 # What stands in them is for programs: descriptions of types, and docstrings, which are English.
 ENGLISH_ONLY = {
     *("policy", "service-toml", "claims-toml", "python-api", "run-file", "report-json"),
-    *("gate-json", "compare-json", "claims-json", "retained-json", "suite-json"),
+    *("gate-json", "compare-json", "claims-json", "retained-json", "attach-json", "suite-json"),
 }
 GENERATED = FROM_THE_CODE | ENGLISH_ONLY
 BY_HAND = sorted(
