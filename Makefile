@@ -3,7 +3,9 @@
 #   make test    installs everything, runs the tests but those that are marked long
 #   make test-all  runs those too
 #   make docs    builds the pages in docs/, in English and Chinese, into build/docs/
-PYTHON ?= python3.11
+# Any of 3.11 to 3.15; the packages of constraints.txt are those of the first.
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14 3.15; do \
+  python$$v -c '' 2>/dev/null && echo python$$v && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -11,7 +13,7 @@ STAMP := $(VENV)/.installed
 DOCS_BIN := .venv-docs/bin
 DOCS_STAMP := .venv-docs/.installed
 
-.PHONY: demo test test-all lint gate bench truth translations schemas docs docs-catalogues reference pictures clean
+.PHONY: demo test test-all lint gate bench truth pythons release translations schemas docs docs-catalogues reference pictures clean
 
 demo: $(STAMP)
 	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2 --budget 45
@@ -67,6 +69,16 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/limit_runs.py
 	$(BIN)/python tests/truth/peak_runs.py
 	$(BIN)/python tests/truth/tables.py
+
+# Unit tests, null run, zoo, hunts and soaks on every Python that is here (python3.11 ... python3.15),
+# into reports/truth/pythons.json: tests/pythons/run_pythons.py --help, and debian_root.sh for others.
+pythons: $(STAMP)
+	$(BIN)/python tests/pythons/run_pythons.py
+	$(BIN)/python tests/truth/tables.py
+
+# Build wheel and sdist, check both in bare environments; `make release TAG=1` tags the commit then.
+release: $(STAMP)
+	$(BIN)/python tests/release.py $(if $(TAG),--tag)
 
 # The catalogues of leakhunt/locale: new texts in, old ones out, compiled. The tests say what is missing.
 translations: $(STAMP)

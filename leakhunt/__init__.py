@@ -5,7 +5,7 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `report`,
+`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`, `report`,
 `compare`, `gate`, `check_claims`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
     from leakhunt.api import (
+        attach,
         baselines,
         check_claims,
         compare,
@@ -49,6 +50,7 @@ __all__ = [
     "LeakhuntError",
     "Load",
     "__version__",
+    "attach",
     "baselines",
     "check_claims",
     "compare",
@@ -79,10 +81,27 @@ _PLACES = {
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
-        *("baselines", "check_claims", "compare", "evaluate", "gate", "hunt", "report", "retained"),
+        *(
+            "attach",
+            "baselines",
+            "check_claims",
+            "compare",
+            "evaluate",
+            "gate",
+            "hunt",
+            "report",
+            "retained",
+        ),
         *("run", "save_baseline", "scenarios", "schema", "soak", "update_baseline"),
     ),
 }
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext leakhunt`` calls: `leakhunt.api.notebook` has the magic ``%%leakhunt``."""
+    from leakhunt.api.notebook import load_ipython_extension as load
+
+    load(shell)
 
 
 def __getattr__(name: str) -> Any:

@@ -178,7 +178,11 @@ def format_amount(amount: float, unit: Unit) -> str:
     return f"{number} {tr(symbol)}".strip()
 
 
-_PER = {Work.CALL: mark("{rate}/call"), Work.REQUEST: mark("{rate}/request")}
+_PER = {
+    Work.CALL: mark("{rate}/call"),
+    Work.REQUEST: mark("{rate}/request"),
+    Work.SECOND: mark("{rate}/s"),
+}
 
 
 def format_rate(rate: float, unit: Unit, work: Work = Work.CALL) -> str:
@@ -252,6 +256,8 @@ class Count:
 
     def __str__(self) -> str:
         number = f"{self.value:,.0f}"
+        if self.work is Work.SECOND:
+            return format_seconds(self.value)
         if self.work is Work.REQUEST:
             return ntr("{number} request", "{number} requests", round(self.value), number=number)
         return ntr("{number} call", "{number} calls", round(self.value), number=number)

@@ -27,6 +27,7 @@ from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
 from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
+from leakhunt.reporting.attached import json_file as attach_json
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
@@ -67,6 +68,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "gate": (gate_json.GateJson, gate_json.FORMAT, True),
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
+    "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [
@@ -75,7 +77,7 @@ _GATE_UNITS = [
 ]
 # What came to a format after it was published: files that were written before have it not.
 CAME_LATER = (
-    "Outcome.last_rss_bytes", "Plan.concurrency", "ReportJsonRun.peak",
+    "Outcome.last_rss_bytes", "Plan.concurrency", "Plan.visit", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
     "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
@@ -227,6 +229,15 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "lost-inside": {"text": Text},
     "not-quiet": {"text": Text},
     "service": {"pid": int, "created": float},
+    "visit": {
+        "text": Text,
+        "way": str,
+        "seconds_to_enter": float,
+        "seconds": float,
+        "longest_pause_ns": int,
+        "objects": int,
+        "lost_references": int,
+    },
 }
 _MESSAGES: Mapping[str, Mapping[str, Any]] = {
     "Message": {
@@ -255,6 +266,7 @@ _SINCE: Mapping[str, int] = {
 # Further properties that may be missing.
 _OPTIONAL = (
     "PlannedLoad.agent", "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes",
+    "Plan.visit",
     "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",

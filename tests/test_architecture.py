@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _BASE = ("text", "errors", "model")
 _SMALL = (*_BASE, "amounts")
 _LOWER = (*_SMALL, "environment", "probes", "instruments", "scenario", "config", "storage",
-          "analysis", "reporting", "worker", "runner", "agent", "service")  # fmt: skip
+          "analysis", "reporting", "worker", "runner", "agent", "injection", "service")  # fmt: skip
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "text": (),
     "errors": ("text",),
@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "worker": (*_SMALL, "storage.run_writer", "scenario", "probes", "instruments", "environment"),
     "runner": (*_SMALL, "worker", "storage", "scenario", "environment", "probes", "analysis"),
     "agent": (*_SMALL, "worker.readings", "probes", "instruments"),
+    "injection": (*_SMALL, "agent", "instruments", "probes", "worker.address_space"),
     "service": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes",
                 "environment", "analysis"),
     "engine": _LOWER,
@@ -61,6 +62,7 @@ TERMINAL = {
     "reporting/run/terminal.py", "reporting/comparison/terminal.py",
     "reporting/claims/terminal.py", "reporting/baseline/terminal.py", "reporting/gate/terminal.py",
     "reporting/evaluation/terminal.py", "reporting/retained/terminal.py",
+    "reporting/attached/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT: set[str] = set()

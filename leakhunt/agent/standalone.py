@@ -14,6 +14,7 @@ installed. Nothing here defines a class: classes are cyclic garbage once they ar
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -22,16 +23,21 @@ import socket
 import struct
 import sys
 import time
-from _thread import start_new_thread
+from _thread import get_native_id, start_new_thread
+from array import array
 from collections.abc import Callable
 from typing import Any
 
+# What our frames are named in the process.
+FILE = "<leakhunt>"
 # struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
 _LONGEST_REQUEST_BYTES = 4096
 # A visitor's asker sends source texts.
 _LONGEST_ORDER_BYTES = 1 << 20
 _RETRY_SECONDS = 1.0
+_TOKEN_SECONDS = 10.0
+_LEAVING_SECONDS = 0.5
 _STATUS_NAMES = {
     "VmRSS": "rss",
     "VmHWM": "rss_peak",
@@ -54,7 +60,8 @@ _KNOWN_BY = (
     ("mi_version", "mimalloc"),
     ("gnu_get_libc_version", "glibc"),
 )
-_STRUCT_BY_ADDRESS = ("x86_64", "AMD64")
+_RESULT_BY_ADDRESS = ("x86_64",)
+_LONGEST_PATH_BYTES = 4096
 # What finds leakhunt where it is not installed.
 _guides: list[Any] = []
 # Those that listen in this process: forked ones start anew.
@@ -161,67 +168,57 @@ def _is_ours(asker: socket.socket) -> bool:
     return _CREDENTIALS.unpack(credentials)[1] in (0, os.getuid())
 
 
-def visit(name: str, token: str, patience_seconds: float, source: tuple[int, int] = (0, 0)) -> None:
-    """Answer the one asker that knows `token`, until it hangs up; then leave nothing.
+def visit(name: str, token: str, source: tuple[int, int, int] = (0, 0, 0)) -> None:
+    """Answer the one that waits at a name and knows `token`, until it hangs up; leave nothing.
 
-    `source` is where the text that brought us here is mapped, and how long that mapping is.
+    `source` is where the text that brought us here is mapped, how long that mapping is, and where
+    it is said in there that the thread which was led through it has left it.
     """
     try:
-        asker = _asker(name, token, patience_seconds)
-        if asker is None:
-            return
-        words = _words()
-        space: dict[str, Any] = {"__name__": "leakhunt_visitor"}
-
-        def load(text: str) -> dict[str, int]:
-            """Run a source text; the words that its `WORDS` defines can be said from then on."""
-            exec(compile(json.loads(text), "<leakhunt>", "exec"), space)  # noqa: S102
-            words.update(space.get("WORDS", {}))
-            return {}
-
-        words["load"] = load
-        try:
-            with asker, contextlib.suppress(OSError):
-                _serve(asker, words, _LONGEST_ORDER_BYTES)
-        finally:
-            if (end := space.get("end")) is not None:
-                end()
-            space.clear()
-            words.clear()
+        asker = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        with asker, contextlib.suppress(OSError):  # nobody is there any more, or it hung up
+            asker.connect(f"\0{name}")
+            asker.settimeout(_TOKEN_SECONDS)
+            if asker.recv(len(token), socket.MSG_WAITALL) == token.encode():
+                asker.settimeout(None)
+                asker.sendall(json.dumps({"thread": get_native_id()}).encode() + b"\n")
+                _host(asker)
     finally:
         _unmap(*source)
 
 
-def _asker(name: str, token: str, patience_seconds: float) -> socket.socket | None:
-    """The connection of the one that knows the token; None: nobody came, or another was first."""
+def _host(asker: socket.socket) -> None:
+    """Answer an asker that may bring words of its own."""
+    words = _words()
+    space: dict[str, Any] = {"__name__": "leakhunt_visitor", "__file__": FILE}
+
+    def load(text: str) -> dict[str, int]:
+        """Run a source text; the words that its `WORDS` defines can be said from then on."""
+        exec(compile(json.loads(text), FILE, "exec"), space)  # noqa: S102
+        words.update(space.get("WORDS", {}))
+        return {}
+
+    words["load"] = load
     try:
-        listener = _bound(name)
-    except OSError:
-        return None
-    deadline = time.monotonic() + patience_seconds
-    with listener:
-        while (left := deadline - time.monotonic()) > 0:
-            listener.settimeout(left)
-            try:
-                asker, _ = listener.accept()
-                asker.settimeout(left)
-                if asker.recv(len(token) + 1, socket.MSG_WAITALL) == token.encode() + b"\n":
-                    asker.settimeout(None)
-                    asker.sendall(b"{}\n")
-                    return asker
-                asker.close()
-            except OSError:
-                continue
-    return None
+        _serve(asker, words, _LONGEST_ORDER_BYTES)
+    finally:
+        if (end := space.get("end")) is not None:
+            end()
+        space.clear()
+        words.clear()
 
 
-def _unmap(address: int, length: int) -> None:
-    if address:
-        import ctypes
-
-        unmap = ctypes.CDLL(None).munmap
-        unmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-        unmap(address, length)
+def _unmap(address: int, length: int, left: int) -> None:
+    """Unmap the text that brought us here, once nobody runs or reads it any more."""
+    if not address:
+        return
+    call, _ = _c_functions()
+    if left:
+        with open("/proc/self/mem", "rb", buffering=0) as memory:
+            while memory.seek(left) and not any(memory.read(8)):
+                time.sleep(_LEAVING_SECONDS)
+    time.sleep(_LEAVING_SECONDS)  # the last instructions come after it was said
+    call("munmap", address, length)
 
 
 def _serve(asker: socket.socket, words: dict[str, Callable[..., Any]], longest: int) -> None:
@@ -250,19 +247,21 @@ def _answered(words: dict[str, Callable[..., Any]], line: str) -> Any:
 
 def _words() -> dict[str, Callable[..., Any]]:
     """What can be asked for, by its word."""
-    name, version, live_bytes, trim = _allocator()
+    name, version, tells, trim = _allocator()
 
     def numbers() -> dict[str, int]:
         blocks = sys.getallocatedblocks()
         values = {"python_blocks": blocks} if blocks else {}  # none with PYTHONMALLOC=malloc
-        if live_bytes is not None:
-            values["live_heap"] = live_bytes()
+        if "live_heap" in tells:
+            values["live_heap"] = tells["live_heap"]()
         return {**values, **_cuda()}
 
     def look() -> dict[str, int]:
         collected = sum(each["collected"] for each in gc.get_stats())
         kernel = {"clock_ns": time.monotonic_ns(), **_status()}
-        return {**kernel, **_pymalloc(), **numbers(), "garbage_objects": collected}
+        of_malloc = {each: tell() for each, tell in tells.items()}
+        counted = {**_pymalloc(), **numbers(), **of_malloc}
+        return {**kernel, **counted, "garbage_objects": collected}
 
     def look_collected() -> dict[str, int]:
         started = time.perf_counter_ns()
@@ -286,7 +285,7 @@ def _words() -> dict[str, Callable[..., Any]]:
         return look()
 
     return {
-        "allocator": lambda: _allocator_facts(name, version, tells=live_bytes is not None),
+        "allocator": lambda: _allocator_facts(name, version, tells="live_heap" in tells),
         "numbers": numbers,
         "start": start,
         "look": look,
@@ -356,130 +355,164 @@ def _pymalloc() -> dict[str, int]:
     report = getattr(sys, "_debugmallocstats", None)
     if report is None or not sys.getallocatedblocks():
         return {}
-    import ctypes
-
-    library: Any = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):  # elsewhere stderr cannot be set
+    call, has = _c_functions()
+    stderr = has("stderr")
+    if not (stderr and has("gnu_get_libc_version")):  # elsewhere stderr cannot be set
         return {}
-    library.open_memstream.restype = ctypes.c_void_p
-    library.open_memstream.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    library.fclose.argtypes = library.free.argtypes = [ctypes.c_void_p]
-    text, size = ctypes.c_void_p(), ctypes.c_size_t()
-    stream = library.open_memstream(ctypes.byref(text), ctypes.byref(size))
+    room = array("Q", [0, 0])
+    text_at = room.buffer_info()[0]
+    stream = call("open_memstream", text_at, text_at + 8)
     if not stream:
         return {}
-    stderr = ctypes.c_void_p.in_dll(library, "stderr")
-    before, stderr.value = stderr.value, stream
+    before = _word(stderr)
+    _set_word(stderr, stream)
     try:
         report()
     finally:
-        stderr.value = before
-        library.fclose(stream)
-    try:
-        told = ctypes.string_at(text, size.value).decode("ascii", "replace")
-    finally:
-        library.free(text)
+        _set_word(stderr, before)
+        call("fclose", stream)
+    told = _bytes(room[0], room[1]).decode("ascii", "replace")
+    call("free", room[0])
     found = ((name, re.search(pattern, told)) for name, pattern in _PYMALLOC)
     return {name: int(match[1].replace(",", "")) for name, match in found if match}
 
 
-def _allocator() -> tuple[str, str, Callable[[], int] | None, Callable[[], Any]]:
-    """What serves malloc: name, version, how it tells the bytes in use, how it gives back."""
+def _c_functions() -> tuple[Callable[..., int], Callable[[str], int]]:
+    """How to call a function of C by its name, and how to find one (0: there is none).
+
+    By what is below `ctypes`: importing that makes a callback, and a process may forbid these.
+    Some versions of libffi keep a descriptor of their own file open from here on.
+    """
+    import _ctypes
+
+    c: Any = _ctypes
+    place = type("Place", (c._SimpleCData,), {"_type_": "P"})
+    function = type("Function", (c.CFuncPtr,), {"_flags_": c.FUNCFLAG_CDECL, "_restype_": place})
+    library = c.dlopen(None, 0)
+
+    def has(name: str) -> int:
+        try:
+            return int(c.dlsym(library, name))
+        except OSError:
+            return 0
+
+    def call(name: str, *values: int | bytes) -> int:
+        given = (each if type(each) is bytes else place(each) for each in values)
+        return function(has(name))(*given) or 0
+
+    return call, has
+
+
+def _bytes(address: int, length: int) -> bytes:
+    """Memory of this process."""
+    with open("/proc/self/mem", "rb", buffering=0) as memory:
+        memory.seek(address)
+        return memory.read(length)
+
+
+def _word(address: int) -> int:
+    return int.from_bytes(_bytes(address, 8), sys.byteorder)
+
+
+def _set_word(address: int, value: int) -> None:
+    with open("/proc/self/mem", "r+b", buffering=0) as memory:
+        memory.seek(address)
+        memory.write(value.to_bytes(8, sys.byteorder))
+
+
+# Name and version of what serves malloc, what it tells (in bytes), and how it gives back.
+_Allocator = tuple[str, str, dict[str, Callable[[], int]], Callable[[], Any]]
+
+
+def _allocator() -> _Allocator:
+    """What serves malloc in this process."""
     try:
-        import ctypes
+        call, has = _c_functions()
     except ImportError:  # a Python without it
-        return "unknown", "", None, int
-    library: Any = ctypes.CDLL(None)
-    # An executable may have an entry of its own for one of them, which leads on.
-    places = list(filter(None, (_place(library, name) for name in ("malloc", "free", "calloc"))))
-    # The loader names the executable as it was called: `python3` says nothing of a folder.
+        return "unknown", "", {}, int
+    # An executable may have an entry of its own for one of them, which leads on; the loader names
+    # the executable as it was called.
     own = (os.path.realpath("/proc/self/exe"), sys.orig_argv[0])
-    outside = [each for each in places if each not in own and os.path.realpath(each) not in own]
-    place = next(iter((*outside, *places)), "")
+    places = [_place(call, has(name)) for name in ("malloc", "free", "calloc")]
+    outside = [each for each in places if each and not {each, os.path.realpath(each)} & set(own)]
+    place = next(iter((*outside, *filter(None, places))), "")
     for function, name in _KNOWN_BY:
-        if place and _place(library, function) == place:
-            return _of_allocator(library, name)
-    return os.path.basename(place) or "unknown", "", None, int  # noqa: PTH119 - no pathlib here
+        if place and _place(call, has(function)) == place:
+            return _of_allocator(call, has, name)
+    return os.path.basename(place) or "unknown", "", {}, int  # noqa: PTH119 - no pathlib here
 
 
-def _place(library: Any, symbol: str) -> str:
-    """The file that a symbol leads to; empty without one."""
-    import ctypes
-
-    try:
-        function = ctypes.cast(getattr(library, symbol), ctypes.c_void_p)
-    except AttributeError:
-        return ""
+def _place(call: Callable[..., int], function: int) -> str:
+    """The file that a function is in; empty where it cannot be told."""
     # Dl_info of dladdr(3): file name, base, symbol, address.
-    found = (ctypes.c_void_p * 4)()
-    library.dladdr.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    if not library.dladdr(function, found) or not found[0]:
+    found = array("Q", [0] * 4)
+    if not function or not call("dladdr", function, found.buffer_info()[0]) or not found[0]:
         return ""
-    return os.fsdecode(ctypes.string_at(found[0]))
+    return os.fsdecode(_bytes(found[0], _LONGEST_PATH_BYTES).partition(b"\0")[0])
 
 
-def _of_allocator(
-    library: Any, name: str
-) -> tuple[str, str, Callable[[], int] | None, Callable[[], Any]]:
-    import ctypes
+def _of_allocator(call: Callable[..., int], has: Callable[[str], int], name: str) -> _Allocator:
+    # A value, its size, and the number that has jemalloc bring its statistics up to date.
+    room = array("Q", [0, 8, 1])
+    at = room.buffer_info()[0]
+
+    def read(*words: Any) -> int:
+        call(*words)
+        return room[0]
 
     if name == "glibc":
-        library.gnu_get_libc_version.restype = ctypes.c_char_p
-        version = os.fsdecode(library.gnu_get_libc_version())
-        live = _mallinfo2(library) if hasattr(library, "mallinfo2") else None
-        return name, version, live, lambda: library.malloc_trim(0)
-    value, size = ctypes.c_size_t(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_size_t))
-    at = ctypes.byref(value)
+        version = _bytes(call("gnu_get_libc_version"), 16).partition(b"\0")[0].decode()
+        tells = _mallinfo2(call) if has("mallinfo2") else {}
+        return name, version, tells, lambda: call("malloc_trim", 0)
     if name == "jemalloc":
-        control = library[next(n for n in ("mallctl", "je_mallctl") if hasattr(library, n))]
-        epoch = ctypes.c_uint64(1)
+        control = "mallctl" if has("mallctl") else "je_mallctl"
 
         def allocated() -> int:
-            control(b"thread.tcache.flush", None, None, None, ctypes.c_size_t(0))
-            control(b"epoch", None, None, ctypes.byref(epoch), ctypes.c_size_t(8))
-            control(b"stats.allocated", at, ctypes.byref(size), None, ctypes.c_size_t(0))
-            return value.value
+            call(control, b"thread.tcache.flush", 0, 0, 0, 0)
+            call(control, b"epoch", 0, 0, at + 16, 8)
+            return read(control, b"stats.allocated", at, at + 8, 0, 0)
 
-        def purge() -> None:
-            control(b"arena.4096.purge", None, None, None, ctypes.c_size_t(0))
-
-        return name, "", allocated if allocated() else None, purge
-    if name == "tcmalloc" and hasattr(library, "MallocExtension_GetNumericProperty"):
-        ask = library.MallocExtension_GetNumericProperty
-
-        def current() -> int:
-            ask(b"generic.current_allocated_bytes", at)
-            return value.value
-
-        return name, "", current, library.MallocExtension_ReleaseFreeMemory
+        tells = {"live_heap": allocated} if allocated() else {}
+        return name, "", tells, lambda: call(control, b"arena.4096.purge", 0, 0, 0, 0)
+    if name == "tcmalloc" and has("MallocExtension_GetNumericProperty"):
+        live = functools.partial(
+            read, "MallocExtension_GetNumericProperty", b"generic.current_allocated_bytes", at
+        )
+        tells = {"live_heap": live}
+        return name, "", tells, lambda: call("MallocExtension_ReleaseFreeMemory")
     if name == "mimalloc":
-        return name, "", None, lambda: library.mi_collect(True)
-    return name, "", None, int
+        return name, "", {}, lambda: call("mi_collect", 1)
+    return name, "", {}, int
 
 
-def _mallinfo2(library: Any) -> Callable[[], int]:
-    """Bytes in use of all of glibc's arenas, and what it mapped."""
+def _mallinfo2(call: Callable[..., int]) -> dict[str, Callable[[], int]]:
+    """Bytes in use of all of glibc's arenas and of what it mapped, and the latter alone."""
+    # arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost.
+    room = array("Q", [0] * 10)
+    at = room.buffer_info()[0]
+    if os.uname().machine in _RESULT_BY_ADDRESS:  # where the result's address comes first
+
+        def read() -> tuple[int, int]:
+            call("mallinfo2", at)
+            return room[7], room[4]
+
+    else:
+        read = _mallinfo2_by_ctypes()
+    return {"live_heap": lambda: sum(read()), "malloc_mapped": lambda: read()[1]}
+
+
+def _mallinfo2_by_ctypes() -> Callable[[], tuple[int, int]]:
     import ctypes
 
-    # arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost.
-    if os.uname().machine in _STRUCT_BY_ADDRESS:  # where the address of the result comes first
-        room = (ctypes.c_size_t * 10)()
-        function = library["mallinfo2"]
-        function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-
-        def read() -> int:
-            function(room)
-            return room[7] + room[4]
-
-        return read
     fields = [(f"f{number}", ctypes.c_size_t) for number in range(10)]
-    library.mallinfo2.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": fields})
+    function = ctypes.CDLL(None)["mallinfo2"]
+    function.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": fields})
 
-    def read_struct() -> int:
-        told = library.mallinfo2()
-        return int(told.f7 + told.f4)
+    def read() -> tuple[int, int]:
+        told: Any = function()
+        return told.f7, told.f4
 
-    return read_struct
+    return read
 
 
 if __name__ == "leakhunt_visit":

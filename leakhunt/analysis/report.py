@@ -24,9 +24,9 @@ from leakhunt.analysis.verdict.judge import judge, judge_processes
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.analysis.verdict.result_diff import difference
-from leakhunt.model.attribution import Attribution, Ceiling
+from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Attribution, Ceiling
 from leakhunt.model.options import BUDGET_SECONDS
-from leakhunt.model.plan import Plan, PlannedLoad, Role
+from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
@@ -66,7 +66,7 @@ def _judged(
     verdict = judge(run)
     same = [each for each in runs if same_work(each.plan, run.plan)]
     watched = sorted(
-        (each for each in same if each.plan.instrument is not None),
+        (each for each in same if each.plan.instrument in GROWTH_INSTRUMENTS),
         key=lambda each: each.started_at,
     )
     grown, verdict_then = growing_part(run, verdict) or (run, verdict)
@@ -167,6 +167,8 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     if plan.test:
         tests = dict.fromkeys(other.test for other in plans)
         return shlex.join(["pytest", plan.pytest_option, *tests])
+    if plan.visit is not None:
+        return shlex.join(["leakhunt", "attach", *_visit_words(plan, plan.visit)])
     if plan.load is not None:
         hunted = [] if all(each.is_measured for each in others) else ["--hunt"]
         return shlex.join([*_soak_words(plan, plan.load, plans), *hunted])
@@ -188,6 +190,17 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     words += ["--seed", str(plan.seed)]
     words += ["--threads", str(plan.threads), "--device", plan.device]
     return shlex.join([*words, *_setting_words(plan)])
+
+
+def _visit_words(plan: Plan, visit: PlannedVisit) -> Iterator[str]:
+    """The command that repeats a visit: of the same process, while it lives."""
+    yield str(visit.pid)
+    if visit.duration_seconds:
+        yield from ("--for", f"{visit.duration_seconds:g}s")
+    if not visit.touches:
+        yield "--no-touch"
+    if plan.limit_bytes is not None:
+        yield from ("--limit", str(plan.limit_bytes))
 
 
 def _setting_words(plan: Plan) -> Iterator[str]:

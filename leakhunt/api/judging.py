@@ -87,6 +87,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
     *runs: PathLike,
     policy: PathLike | None = None,
     scenarios: Sequence[str] = (),
+    changed: bool = False,
     against: str | None = None,
     against_python: str = "",
     pairs: int = PAIRS,
@@ -110,6 +111,8 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         policy: the file with the budgets; None: the nearest ``leakhunt.toml`` or
             ``pyproject.toml``, here or above.
         scenarios: those of the policy that are measured, as ``NAME[:VARIANT,...]``; default: all.
+        changed: measure only those that the changes since HEAD may affect: where the scenario's
+            file changed, its folder, or what it imports. If there is none, the exit code is 0.
         against: a git revision of the code that is measured as well, interleaved; then only what
             got worse counts.
         against_python: the interpreter for that revision, of an environment with its packages.
@@ -136,6 +139,7 @@ def gate(  # noqa: PLR0913 - the options of the verb, by name
         runs=names_of(runs),
         policy=path_of(policy),
         scenarios=tuple(scenarios),
+        changed=changed,
         against=against,
         against_python=against_python,
         pairs=pairs,

@@ -128,7 +128,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
             )
         )
     found = scenario_of(target)
-    settings = settings_for(request, found, found.variants)
+    settings = settings_for(request, found, found.variants, in_process=True)
     here = InProcess(target)
     return running.run_as(settings, renderers, events, out=path_of(out), executor=here, hunt=False)
 

@@ -1,14 +1,16 @@
-"""Measure a service under load: ``soak``."""
+"""Measure a service under load, ``soak``, or any process that runs: ``attach``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from leakhunt.api.arguments import PathLike, path_of, renderers_of, target_of
+from leakhunt.engine import attach as attaching
 from leakhunt.engine import soak as soaking
 from leakhunt.engine.argument_types import checks_arguments
+from leakhunt.engine.attach import AttachRequest, AttachResult
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.formats import BY_DEFAULT
+from leakhunt.engine.formats import BY_DEFAULT, attach_renderers_named
 from leakhunt.engine.soak import SoakResult
 from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.model.options import (
@@ -92,3 +94,42 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         resume=path_of(resume),
     )
     return soaking.soak(request, renderers_of(formats, events), events, out=path_of(out))
+
+
+@checks_arguments
+def attach(  # noqa: PLR0913 - the options of the verb, by name
+    process: int | str,
+    *,
+    duration: float | str | None = None,
+    touch: bool = True,
+    trace: float | str | None = None,
+    limit: int | str | None = None,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> AttachResult:
+    """Look into a running CPython process, which needs no change, and leave it as it was.
+
+    An agent is brought in by ``sys.remote_exec`` or ptrace, and is gone at the end. Linux only.
+
+    Args:
+        process: a PID, a name, or a part of a command line that one process has.
+        duration: watch it for this long (seconds, or ``"10m"``), for a verdict; None: look once.
+        touch: collect garbage and trim malloc in it, to see what that gives back.
+        trace: at the end, trace allocations for this long.
+        limit: as for `run`.
+        out: as for `run`.
+        formats: as for `run`.
+        events: as for `run`.
+
+    Raises:
+        UsageError: there is no such process, it is no Python, is stopped, or is attached already.
+        MissingRequirement: it cannot be attached: rights, an old Python, another interpreter.
+        ScenarioFailed: it ended, or ran no bytecode, before anything was read.
+        CannotWrite: the disk does not take the results.
+        KeyboardInterrupt: the user ended it before anything was read.
+    """
+    events = events or SILENT
+    request = AttachRequest(str(process), duration=duration, touch=touch, trace=trace, limit=limit)
+    files = attach_renderers_named(formats) if formats else ()
+    return attaching.attach(request, files, renderers_of(formats, events), events, out=path_of(out))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from leakhunt.cli.json_option import offer_noun
 from leakhunt.cli.notes import Notes, show_parts
 from leakhunt.cli.verb import Verb, VerbGroup
 from leakhunt.storage.baseline_folder import DEFAULT_PLACE
@@ -73,11 +74,15 @@ def show(place: Path) -> None:
     from leakhunt.engine.baselines import baselines_at
     from leakhunt.reporting.baseline.terminal import baseline_parts
 
-    for baseline in baselines_at(place):
+    found = baselines_at(place)
+    offer_noun({"baselines": found})
+    for baseline in found:
         show_parts(Console(), baseline_parts(baseline))
 
 
 def _show(result: Any) -> None:
     from leakhunt.reporting.baseline.terminal import saved_parts
 
+    files = list(map(str, result.files))
+    offer_noun({"files": files, "variants": result.variants, "changes": result.changes})
     show_parts(Console(), saved_parts(result.variants, result.changes), result.files)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.json_option import offer_noun
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.text.language import tr
-
-if TYPE_CHECKING:
-    from leakhunt.engine.claims import ClaimsResult
 
 
 @click.command("claims", cls=Verb)
@@ -42,6 +39,7 @@ def command(
     A claim that is not reproduced is a result, not an error. After Ctrl-C, the same command with
     --out resumes.
     """
+    from leakhunt.cli.claims_summary import show_claims
     from leakhunt.config.find_claims import find_claims
     from leakhunt.engine.claims import check_claims
     from leakhunt.reporting.claims.terminal import claims_list
@@ -49,11 +47,12 @@ def command(
     wanted = [name for each in ids.split(",") if (name := each.strip())]
     if listed:
         files = find_claims(names, wanted)
+        offer_noun({"claims": [file.claims for file in files]})
         show_parts(Console(), claims_list([file.claims for file in files]))
         return 0
     with DisplayChoice().open() as events:
         result = check_claims(names, wanted, renderers, events, out=out)
-    _show(Console(), result)
+    show_claims(Console(), result)
     if result.interrupted:
         again = _command(names, ids, result.folder, renderers)
         click.echo(tr("interrupted. Resume with: {command}", command=again))
@@ -68,12 +67,3 @@ def _command(
     if renderers != tuple(each for each in RENDERERS if each.by_default):
         words += ["--format", ",".join(dict.fromkeys(each.format for each in renderers))]
     return shlex.join(words)
-
-
-def _show(console: Console, result: ClaimsResult) -> None:
-    """The table and what is to be said of it; the path of the HTML page comes last."""
-    from leakhunt.reporting.claims.terminal import claims_lines, claims_table
-
-    console.print()
-    console.print(claims_table(result.report))
-    show_parts(console, claims_lines(result.report), reversed(result.files))

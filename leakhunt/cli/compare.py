@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
 
@@ -50,8 +51,10 @@ def command(
 
 def _show(console: Console, result: CompareResult) -> None:
     """Tables and sentences on the terminal; the path of the HTML page comes last."""
+    from leakhunt.reporting.comparison import json_file
     from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 
+    offer(lambda: json_file.render(result.comparison))
     for table in comparison_tables(result.comparison):
         console.print()
         console.print(table)

@@ -186,6 +186,7 @@ class Done(Protocol):
 _ENDED = {
     Work.CALL: mark("{name}  {calls} calls  {figures}  {ending}{reason}"),
     Work.REQUEST: mark("{name}  {calls} requests  {figures}  {ending}{reason}"),
+    Work.SECOND: mark("{name}  {calls} s  {figures}  {ending}{reason}"),
 }
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from leakhunt.cli.common_options import at_least
+from leakhunt.cli.json_option import offer
 from leakhunt.cli.trials_display import TrialsBar
 from leakhunt.cli.verb import Verb
 from leakhunt.model.options import REPEATS
@@ -51,24 +52,21 @@ if TYPE_CHECKING:
     help="New JSON file for the trials",
 )
 def command(
-    targets: tuple[str, ...],
-    repeats: int,
-    clean_repeats: int,
-    hunts: bool,
-    jobs: int | None,
+    targets: tuple[str, ...], repeats: int, clean_repeats: int, hunts: bool, jobs: int | None,
     out: Path | None,
-) -> int:
+) -> int:  # fmt: skip
     """Run workloads with a known ground truth, and print the error rates.
 
     Without NAME_OR_FILE: the built-in leak zoo. Any scenario takes part whose variants say what to
     expect: @variant(expect='leak in Python', rate=320).
     """
-    from leakhunt.engine.evaluate import EvaluationRequest, evaluate
+    from leakhunt.engine.evaluate import EvaluationRequest, document_of, evaluate
 
     console = Console()
     request = EvaluationRequest(targets, repeats, clean_repeats, hunts, jobs)
     with Progress(console=console, disable=not console.is_terminal) as bars:
         result = evaluate(request, TrialsBar(bars), out=out)
+    offer(lambda: document_of(result))
     _show(console, result)
     return result.exit_code
 

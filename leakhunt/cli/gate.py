@@ -19,14 +19,17 @@ _WIDTH = 32
 
 @click.command("gate", cls=Verb)
 @gate_options
-def command(**options: Any) -> int:
+def command(problems: bool, **options: Any) -> int:
     """Measure the scenarios of the policy, or read run files, and check their budgets."""
     # Only now: --help loads nothing that measures or judges.
-    from leakhunt.cli.gate_files import show_gate
+    from leakhunt.cli.gate_files import show_gate, show_problems
     from leakhunt.engine.gate import GateRequest, gate
 
     signals_are_interrupts()
     with Bars(SteadyConsole(), _WIDTH) as events:
         finished = gate(GateRequest(**options), events)
-    show_gate(Console(), finished, os.environ)
+    if problems:
+        show_problems(finished)
+    else:
+        show_gate(Console(), finished, os.environ)
     return finished.exit_code

@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from leakhunt.cli.json_option import offer, offer_noun
 from leakhunt.engine.gate import GateRun
 from leakhunt.engine.gate_output import paths_shown
 from leakhunt.errors import CannotWrite
 from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.gate import json_file
 from leakhunt.reporting.gate.annotations import annotation_lines
 from leakhunt.reporting.gate.markdown import render as markdown
+from leakhunt.reporting.gate.problems import problem_lines
 from leakhunt.reporting.gate.terminal import gate_lines
 from leakhunt.text.message import message
 from leakhunt.text.system import system_text
@@ -30,6 +33,8 @@ def show_gate(console: Console, finished: GateRun, variables: Mapping[str, str])
     Raises:
         CannotWrite: the summary's file does not take it.
     """
+    if _offer(finished):
+        return
     console.print()
     for line in gate_lines(finished.result):
         console.print(line, soft_wrap=not console.is_terminal)
@@ -44,6 +49,24 @@ def show_gate(console: Console, finished: GateRun, variables: Mapping[str, str])
             click.echo(annotation)
     if summary := variables.get(_SUMMARY):
         _append(Path(summary), markdown(finished.result))
+
+
+def show_problems(finished: GateRun) -> None:
+    """The answers as editors read them, and nothing else."""
+    if not _offer(finished):
+        for line in problem_lines(finished.result, finished.repository):
+            click.echo(line)
+
+
+def _offer(finished: GateRun) -> bool:
+    """Offer the result as JSON; where nothing was to be measured, say so, and that is all."""
+    if not finished.is_unaffected:
+        offer(lambda: json_file.render(finished.result))
+        return False
+    offer_noun({"affected": [], "notes": finished.result.notes, "exit_code": 0})
+    for note in finished.result.notes:
+        click.echo(visible(str(note)))
+    return True
 
 
 def _append(file: Path, content: bytes) -> None:

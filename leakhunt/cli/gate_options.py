@@ -29,6 +29,11 @@ _OPTIONS = (
         help="Measure only these scenarios of the policy",
     ),
     click.option(
+        "--changed",
+        is_flag=True,
+        help="Measure only scenarios that changes since HEAD affect; none: exit code 0",
+    ),
+    click.option(
         "--against",
         metavar="REVISION",
         help="Compare with this git revision in interleaved runs; fail on regressions only",
@@ -68,6 +73,9 @@ _OPTIONS = (
         "--out",
         type=click.Path(path_type=Path),
         help="Output folder [default: reports/<when>-gate; none for run files]",
+    ),
+    click.option(
+        "--problems", is_flag=True, help="Print a line per result as FILE:LINE:1, for editors"
     ),
     click.option(
         "--format",

@@ -9,8 +9,9 @@ from typing import NoReturn
 
 def signals_are_interrupts() -> None:
     """From now on a signal to end does what Ctrl-C does: what was measured is reported."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), _as_interrupt)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from leakhunt.cli.json_option import offer_noun
 from leakhunt.cli.verb import Verb
 from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
@@ -24,11 +25,12 @@ def command(scenarios: tuple[str, ...]) -> None:
     """
     console = Console(highlight=False)
     found = [find.listed(name) for name in scenarios] or list(find.builtin())
+    services = [] if scenarios else list(builtin_services())
+    offer_noun({"scenarios": found, "services": services})
     for described in found:
         _show(console, described)
-    if not scenarios:
-        for service in builtin_services():
-            _show_service(console, service)
+    for service in services:
+        _show_service(console, service)
 
 
 def _show_service(console: Console, service: DescribedService) -> None:
@@ -48,14 +50,10 @@ def _show(console: Console, described: Scenario) -> None:
     _show_missing(console, described)
     width = max(len(variant.name) for variant in described.variants)
     for variant in described.variants:
-        only = (
-            tr(" ({devices} only)", devices=", ".join(variant.devices))
-            if len(variant.devices) == 1
-            else ""
-        )
-        shown = only if variant.devices != described.devices else ""
-        line = f"  :{variant.name:<{width}}  {variant.summary}{shown}"
-        _print(console, Text(line))
+        only = tr(" ({devices} only)", devices=", ".join(variant.devices))
+        is_narrow = len(variant.devices) == 1 and variant.devices != described.devices
+        shown = f"{variant.summary}{only if is_narrow else ''}"
+        _print(console, Text(f"  :{variant.name:<{width}}  {shown}"))
     for option in described.options:
         words = f" [{'|'.join(filter(None, option.choices))}]" if option.choices else ""
         _print(
@@ -71,8 +69,8 @@ def _show_missing(console: Console, described: Needing) -> None:
     missing = missing_modules(described)
     if missing:
         text = tr("  not installed here: {missing}", missing=", ".join(missing))
-        _print(console, Text(text, "yellow"), False)
-        _print(console, Text(f"  {install_hint(described)}", "yellow"), False)
+        for line in (text, f"  {install_hint(described)}"):
+            _print(console, Text(line, "yellow"), False)
 
 
 def _print(console: Console, line: Text, soft_wrap: bool = True) -> None:

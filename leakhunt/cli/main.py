@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TextIO, cast
 
 import click
@@ -15,6 +16,9 @@ import click
 from leakhunt import __version__
 from leakhunt.cli.click_errors import click_text
 from leakhunt.cli.help import HelpContext
+from leakhunt.cli.json_option import HELP as JSON_HELP
+from leakhunt.cli.json_option import OPTION as JSON
+from leakhunt.cli.json_option import answering, document_of, refuse, without_option
 from leakhunt.cli.language_option import requested_language
 from leakhunt.cli.stdout import Lasting
 from leakhunt.cli.verb import EXIT_CODES, write_exit_codes
@@ -31,6 +35,7 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
+        "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {
         "gate": "Check memory growth against budgets, baselines or a revision.",
@@ -41,6 +46,7 @@ _GROUPS = {
         "report": "Render the reports of run files again.",
         "serve": "Show the reports of a folder in your browser.",
         "schema": "Print the JSON Schema of a file that leakhunt reads or writes.",
+        "completion": "Print the completion script for bash, zsh or fish.",
     },
     "Maintainers": {
         "claims": "Check the claims of field reports against measurements.",
@@ -92,6 +98,7 @@ class _Verbs(click.Group):
     expose_value=False,
     help="Language of the output [default: $LEAKHUNT_LANG or en]",
 )
+@click.option(JSON, is_flag=True, expose_value=False, help=JSON_HELP[1])
 @click.version_option(__version__, prog_name="leakhunt")
 def cli() -> None:
     """Find out whether a Python service leaks memory, what leaks, and whether a fix works."""
@@ -107,8 +114,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         language, rest = requested_language(given, os.environ)
     except LeakhuntError as error:
         return _say(str(error), error.exit_code)
+    is_json, rest = without_option(rest)
     with speaking(language):
-        return _run(rest)
+        if not is_json:
+            return _run(rest)
+        output = Lasting(sys.stdout)
+        with contextlib.redirect_stdout(sys.stderr), answering(partial(_write, output)) as answer:
+            code = _run(rest)
+        if answer.document is None and not answer.is_written:
+            answer.document = document_of({"error": answer.error, "exit_code": code})
+        _write(output, answer.document or b"")
+        return _exit_code(output, code)
+
+
+def _write(output: Lasting, document: bytes) -> None:
+    output.write(document.decode("utf-8", "backslashreplace"))
+    output.flush()
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -128,17 +149,24 @@ def _run(arguments: Sequence[str]) -> int:
         return _say(click_text(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say(tr("interrupted"), INTERRUPTED)
+    return _exit_code(output, result if isinstance(result, int) else 0)
+
+
+def _exit_code(output: Lasting, exit_code: int) -> int:
+    """That code, unless the output could not be written."""
     if output.failure is not None:
         reason = tr(str(output.failure.strerror))
         return _say(
             tr("output: {reason}. Write it elsewhere", reason=reason), CannotWrite.exit_code
         )
-    return result if isinstance(result, int) else 0
+    return exit_code
 
 
 def _say(text: str, exit_code: int) -> int:
     # Names and words from outside are in it, which must not steer the terminal.
-    click.echo(f"leakhunt: {visible(' '.join(map(str.strip, text.splitlines())))}", err=True)
+    line = visible(" ".join(map(str.strip, text.splitlines())))
+    refuse(line)
+    click.echo(f"leakhunt: {line}", err=True)
     return exit_code
 
 

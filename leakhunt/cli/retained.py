@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from leakhunt.cli.display_option import DisplayChoice
+from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import show_parts
 from leakhunt.engine.settings import RunRequest
 from leakhunt.model.retained import RetainedReport
@@ -51,8 +52,10 @@ def show_retained(
 
 def print_retained(report: RetainedReport, files: Sequence[Path]) -> None:
     """A table for each variant, what they come to, and the paths; the page's comes last."""
+    from leakhunt.reporting.retained import json_file
     from leakhunt.reporting.retained.terminal import retained_lines, retained_tables
 
+    offer(lambda: json_file.render(report))
     console = Console()
     for table in retained_tables(report):
         console.print()

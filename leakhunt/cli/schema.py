@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from leakhunt.cli.json_option import offer
 from leakhunt.cli.verb import Verb
 from leakhunt.storage.schema_files import SCHEMAS, schema_text
 
@@ -16,4 +17,5 @@ def command(name: str) -> None:
     report, claims, compare, retained, suite, gate: the JSON file of that name. run-file: each
     line of a run file. policy: leakhunt.toml, or [tool.leakhunt] of pyproject.toml, for editors.
     """
+    offer(schema_text(name).encode)
     click.echo(schema_text(name), nl=False)

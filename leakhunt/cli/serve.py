@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from leakhunt.cli.json_option import answer_now
 from leakhunt.cli.verb import Verb
 from leakhunt.text.language import tr
 
@@ -33,6 +34,7 @@ def command(folder: Path, port: int) -> int:
     shelf = Shelf(folder)
 
     def ready(address: str) -> None:
+        answer_now({"url": address, "folder": str(shelf.root)})
         click.echo(address)
         click.echo(tr("reports in {root}; stop with Ctrl-C", root=shelf.root))
 

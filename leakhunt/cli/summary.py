@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from leakhunt.cli.display import SteadyConsole
+from leakhunt.cli.json_option import offer
 from leakhunt.model.report import Report
 from leakhunt.reporting.formats.terminal_escape import visible
+from leakhunt.reporting.run import json_file
 from leakhunt.reporting.run.terminal import (
     allocator_tables,
     conclusion_lines,
@@ -26,6 +28,7 @@ def print_report(report: Report, files: Sequence[Path], console: Console | None 
     In a file or a pipe a sentence is a line, for grep.
     """
     console = console or SteadyConsole()
+    offer(lambda: json_file.render(report))
     console.print()
     console.print(summary_table(report))
     for line in (*verdict_lines(report), *suspect_lines(report)):

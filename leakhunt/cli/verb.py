@@ -11,26 +11,27 @@ from collections.abc import Iterable, Mapping
 import click
 
 from leakhunt.cli.help import HelpContext, write_example
+from leakhunt.cli.json_option import HELP as JSON_HELP
 
 # Where an option stands in the help; one that is in none of these stands under "Other".
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
          "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
-         "concurrency", "leave-running", "resume", "policy", "scenario", "against",
+         "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",
          "id", "list", "label")
     ),
     "How long": frozenset(
         ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
-         "timeout", "repeats", "clean-repeats", "pairs")
+         "timeout", "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch")
     ),
     "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
     "Budgets and baselines": frozenset(
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port")),
+    "Output": frozenset(("out", "format", "flame", "live", "port", "problems")),
 }  # fmt: skip
 _OTHER = "Other"
 
@@ -52,6 +53,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "run": _MEASURING,
     "hunt": _MEASURING,
     "soak": _MEASURING,
+    "attach": (0, 2, 5, 7, 8, 130),
     "gate": tuple(code for code in EXIT_CODES if code != 9),
     "truth": (0, 1, 2, 4, 5, 6, 7, 8, 130),
     "claims": _MEASURING,
@@ -63,6 +65,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "list": (0, 2, 6),
     "schema": (0, 2, 7),
     "serve": (0, 2, 7),
+    "completion": (0, 2, 7),
 }
 
 # What is done, and the command that does it: two for each verb.
@@ -84,6 +87,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Load a service that runs already, for ten minutes",
          "leakhunt soak --pid 4711 --url http://127.0.0.1:8000 --locustfile load.py"
          " --duration 10m"),
+    ),
+    "attach": (
+        ("Where the memory of a running process is", "leakhunt attach 4711"),
+        ("Watch the process of gunicorn's app for a verdict",
+         "leakhunt attach app:server --for 10m --limit '2 GiB'"),
     ),
     "list": (
         ("All built-in scenarios and services", "leakhunt list"),
@@ -111,6 +119,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "serve": (
         ("Show all reports of a folder", "leakhunt serve reports"),
         ("The same on a fixed port", "leakhunt serve reports --port 8080"),
+    ),
+    "completion": (
+        ("Complete in every new bash", "leakhunt completion bash >> ~/.bashrc"),
+        ("Complete in fish",
+         "leakhunt completion fish > ~/.config/fish/completions/leakhunt.fish"),
     ),
     "truth": (
         ("Evaluate the built-in leak zoo", "leakhunt truth"),
@@ -156,6 +169,7 @@ class Verb(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 rows[_section_of(parameter)].append(record)
+        rows["Output"].append(JSON_HELP)
         for name, records in rows.items():
             if records:
                 with formatter.section(name):

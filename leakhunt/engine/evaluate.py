@@ -246,15 +246,20 @@ def _tried(job: _Job, hunts: bool, scratch: Path, go_on: Callable[[Tail], None])
     return trial(run, verdict, variant, hunted(attribute(run, verdict, watched), variant))
 
 
-def _write(out: Path, result: EvaluationResult) -> None:
+def document_of(result: EvaluationResult) -> bytes:
+    """The trials as UTF-8 JSON, with where and when they were made."""
     facts = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "leakhunt": __version__,
         **describe_environment(os.environ),
     }
+    return tables.to_json(result.trials, facts, result.score)
+
+
+def _write(out: Path, result: EvaluationResult) -> None:
     try:
         with open(out, "xb") as stream:
-            stream.write(tables.to_json(result.trials, facts, result.score))
+            stream.write(document_of(result))
     except OSError as error:
         raise CannotWrite(
             message(

@@ -9,9 +9,11 @@ from typing import Any
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
+    ATTACH_RENDERERS,
     FLAME_FORMATS,
     RENDERERS,
     RETAINED_RENDERERS,
+    AttachRenderer,
     Noun,
     Renderer,
     RetainedRenderer,
@@ -59,6 +61,12 @@ def retained_renderers_named(names: str) -> tuple[RetainedRenderer, ...]:
     if not found:
         names_among(",".join(sorted(asked)), known)
     return tuple(found)
+
+
+def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
+    """The files of a visit, of the formats in `names`; others have none."""
+    asked = {name.strip().lower() for name in names.split(",")}
+    return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

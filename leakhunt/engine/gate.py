@@ -22,6 +22,7 @@ from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
 from leakhunt.engine.baselines import SavedBaseline, saved_baseline_in
+from leakhunt.engine.changed import changed_scenarios
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import GATE_FILES
 from leakhunt.engine.gate_notes import (
@@ -69,7 +70,8 @@ class GateRequest:
     `runs` are run files, or folders of them, that are checked in place of measuring. `policy` is
     the file with the budgets; None: the nearest ``leakhunt.toml`` or ``pyproject.toml``. In place
     of it `max_growth` is one budget for run files, of `series`. `scenarios` are those of the policy
-    that are measured, as ``NAME[:VARIANT,...]``; empty: all. `against` is a git revision that is
+    that are measured, as ``NAME[:VARIANT,...]``; empty: all. `changed`: only those of them that the
+    changes since HEAD may affect. `against` is a git revision that is
     measured in `pairs` of interleaved runs, by the interpreter `against_python`. `baselines` is
     their folder; None: the policy's. `jobs` variants are measured at the same time. `out` is the
     folder for run files and reports; None: a new one below ``reports``, of run files none.
@@ -80,6 +82,7 @@ class GateRequest:
     runs: tuple[str, ...] = ()
     policy: Path | None = None
     scenarios: tuple[str, ...] = ()
+    changed: bool = False
     against: str | None = None
     against_python: str = ""
     pairs: int = PAIRS
@@ -99,6 +102,7 @@ class GateRun:
 
     `repository` is where its answers stand. `files` are its own, the page the last, and `reports`
     the pages on its scenarios; none where run files were checked and no folder was named.
+    `is_unaffected`: the changes affect no scenario, so that nothing was to be measured.
     """
 
     result: GateResult
@@ -107,6 +111,7 @@ class GateRun:
     files: tuple[Path, ...] = ()
     reports: tuple[Path, ...] = ()
     interrupted: bool = False
+    is_unaffected: bool = False
 
     @property
     def answer(self) -> GateAnswer:
@@ -120,7 +125,9 @@ class GateRun:
 
     @property
     def exit_code(self) -> int:
-        """That of ``leakhunt gate``: the answer, or 130 after an interrupt."""
+        """That of ``leakhunt gate``: the answer, or 130 after an interrupt; 0 if unaffected."""
+        if self.is_unaffected:
+            return 0
         return INTERRUPTED if self.interrupted else int(self.answer)
 
     def _repr_html_(self) -> str:
@@ -167,6 +174,10 @@ def _check_request(request: GateRequest) -> None:
     if request.series is not None and request.max_growth is None:
         raise UsageError(message("gate.series-needs-max-growth", "--series needs --max-growth"))
     only_measured = (request.against, *request.scenarios, request.against_python or None)
+    if request.runs and request.changed:
+        raise UsageError(
+            message("gate.changed-excludes-runs", "--changed cannot be combined with run files")
+        )
     if request.runs and any(each is not None for each in only_measured):
         raise UsageError(
             message(
@@ -267,6 +278,11 @@ def _answers_in(
 
 def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Events) -> GateRun:
     """Measure what the policy names, and check it."""
+    if request.changed:
+        affected = changed_scenarios(policy, request.scenarios)
+        if not affected:
+            return _unaffected(policy)
+        request = replace(request, scenarios=affected)
     saved = None if request.against is not None else _saved(request, policy)
     base = Path(policy.file).absolute().parent
     limit = limit_bytes(request.limit)
@@ -303,6 +319,16 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
         interrupted=context.stop.is_set(),
     )
     return _finished(answers, folder, files)
+
+
+def _unaffected(policy: Policy) -> GateRun:
+    note = message(
+        "gate.unaffected",
+        "the changes since HEAD affect no scenario of {policy}; nothing was measured",
+        policy=policy.file,
+    )
+    result = GateResult((), policy.file, "", (note,), GENERATOR, ())
+    return GateRun(result, repository_around(policy), is_unaffected=True)
 
 
 def _notes(

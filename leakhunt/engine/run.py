@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
@@ -65,6 +66,12 @@ class RunResult(FolderResult):
         from leakhunt.reporting.run.notebook import cards
 
         return cards(self.report)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows where there is no HTML."""
+        del cycle
+        said = (f"{each.variant}: {each.verdict.sentence}" for each in self.report.entries)
+        printer.text("\n".join(said))
 
 
 def run(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # locust and psutil are for who soaks
     from leakhunt.engine.soak_request import SoakEffort
     from leakhunt.engine.soak_target import Target
 
+# A worker is ended by its process group, and stopped by signals.
+HAS_WORKERS = os.name == "posix"
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -77,7 +80,12 @@ def settings_of(request: RunRequest) -> Settings:
     return settings_for(request, *find.find(request.target))
 
 
-def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, ...]) -> Settings:
+def settings_for(
+    request: RunRequest,
+    found: Scenario,
+    variants: tuple[Variant, ...],
+    in_process: bool = False,
+) -> Settings:
     """The settings of a request for a scenario that is found already.
 
     Raises:
@@ -108,7 +116,7 @@ def settings_for(request: RunRequest, found: Scenario, variants: tuple[Variant, 
         limit_bytes=limit_bytes(request.limit),
         concurrency=request.concurrency,
     )
-    refuse_what_cannot_be(settings)
+    refuse_what_cannot_be(settings, in_process)
     return settings
 
 
@@ -221,19 +229,19 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     return given
 
 
-def refuse_what_cannot_be(settings: Settings) -> None:
-    """Refuse what cannot be measured on this machine.
+def refuse_what_cannot_be(settings: Settings, in_process: bool = False) -> None:
+    """Refuse what cannot be measured on this machine: a worker needs signals and process groups.
 
     Raises:
         MissingRequirement: the system, or a module that the scenario needs.
         UsageError: the scenario does not run on that device.
     """
-    if os.name != "posix":
+    if not (HAS_WORKERS or in_process):
         raise MissingRequirement(
             message(
                 "requirement.no-posix",
-                "measuring needs Linux or macOS; 'report', 'compare' and 'gate' work on this"
-                " system",
+                "a worker needs Linux or macOS. On this system, measure in process"
+                " (in_process=True)",
             )
         )
     missing = missing_modules(settings.scenario)

@@ -26,10 +26,11 @@ WHOLE_TEST = "whole"
 
 
 class Work(StrEnum):
-    """What a run does again and again: calls of a function, or requests to a service."""
+    """What a run does again and again: calls, or requests to a service; or it only looks on."""
 
     CALL = mark("call")
     REQUEST = mark("request")
+    SECOND = mark("second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,21 @@ class PlannedLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedVisit:
+    """The visit of a process that runs already: what `attach` does, beside its `Plan`.
+
+    `process` is its command line, cut short. Its calls are the seconds that it is watched for
+    (`duration_seconds`); 0: it is looked at once. `touches`: garbage is collected in it, and malloc
+    trimmed.
+    """
+
+    pid: int
+    process: str
+    duration_seconds: float
+    touches: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one worker does. Everything that decides the readings is in here.
 
@@ -70,7 +86,7 @@ class Plan:
     soak: its calls are then the requests that were completed. `concurrency` is how many calls the
     recommended memory limit allows for at the same time; None: one, of a soak the users.
     `limit_bytes` is the memory of a container to come: what the run takes is set against it, and
-    nothing enforces it.
+    nothing enforces it. `visit` is that of a process that ran already, whose calls are seconds.
     """
 
     scenario: str
@@ -98,6 +114,7 @@ class Plan:
     load: PlannedLoad | None = None
     concurrency: int | None = None
     limit_bytes: int | None = None
+    visit: PlannedVisit | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -118,4 +135,6 @@ class Plan:
     @property
     def work(self) -> Work:
         """What its calls are."""
+        if self.visit is not None:
+            return Work.SECOND
         return Work.CALL if self.load is None else Work.REQUEST

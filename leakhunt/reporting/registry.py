@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from leakhunt.model.attached import AttachReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.gate import GateResult
@@ -52,6 +53,7 @@ class GateDocument:
 RunRenderer: TypeAlias = Renderer[Report]
 GateRenderer: TypeAlias = Renderer[GateDocument]
 RetainedRenderer: TypeAlias = Renderer[RetainedReport]
+AttachRenderer: TypeAlias = Renderer[AttachReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -137,6 +139,11 @@ RETAINED_RENDERERS: tuple[RetainedRenderer, ...] = (
     Renderer("html", "retained.html", _in("retained.html_page"), by_default=True),
     Renderer("png", "retained.png", _in("retained.treemap", "treemap_png"), by_default=True),
     Renderer("json", "retained.json", _in("retained.json_file"), by_default=True, language=ENGLISH),
+)
+ATTACH_RENDERERS: tuple[AttachRenderer, ...] = (
+    Renderer("html", "attach.html", _in("attached.html_page"), by_default=True),
+    Renderer("md", "attach.md", _in("attached.markdown"), by_default=True),
+    Renderer("json", "attach.json", _in("attached.json_file"), by_default=True, language=ENGLISH),
 )
 
 

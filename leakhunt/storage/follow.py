@@ -18,6 +18,12 @@ from leakhunt.text.message import Text
 PAUSES = ("start", "look_collected")
 
 
+def _work_of(plan: Mapping[str, Any]) -> Work:
+    if plan.get("visit") is not None:
+        return Work.SECOND
+    return Work.CALL if plan.get("load") is None else Work.REQUEST
+
+
 class Tail:
     """What the run file says so far.
 
@@ -69,7 +75,7 @@ class Tail:
             case "header":
                 self.names = tuple(series["name"] for series in record["series"])
                 self.planned = record["plan"]["calls"]
-                self.work = Work.CALL if record["plan"].get("load") is None else Work.REQUEST
+                self.work = _work_of(record["plan"])
             case "settle":
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"

@@ -35,7 +35,7 @@ from typing import Any
 from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
-from leakhunt.model.plan import Plan, PlannedLoad, Role
+from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
 from leakhunt.model.processes import PROCESS_SERIES
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import SERIES, Series, Unit
@@ -325,6 +325,8 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
         known["load"] = checked(PlannedLoad(**known["load"]))
         if known["load"].users < 1:
             raise ValueError("users")
+    if known.get("visit") is not None:
+        known["visit"] = checked(PlannedVisit(**known["visit"]))
     plan = checked(Plan(**known))
     if plan.calls == 0 or min(plan.calls or 0, plan.warmup or 0) < 0:
         raise ValueError("calls")

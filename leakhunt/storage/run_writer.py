@@ -21,6 +21,10 @@ from leakhunt.text.message import message
 from leakhunt.text.record import as_json, fields_of
 from leakhunt.text.system import system_text
 
+# Windows has no quota of that name.
+DISK_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# Windows has no O_CLOEXEC, and needs O_BINARY: a line feed is one character.
+_APPENDING = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # Room kept aside beside the run file while it is written: on a full disk it is given up, so that
 # the sample in hand, the reason and the footer still fit. A few records are a few KiB.
 BALLAST_BYTES = 32 << 10
@@ -121,7 +125,7 @@ class Appender:
     """Appends whole lines to a run file, one write each, through one descriptor."""
 
     def __init__(self, file: Path) -> None:
-        self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._descriptor = os.open(file, _APPENDING)
         self._ballast = ballast_of(file)
 
     def append(self, lines: bytes) -> None:
@@ -137,7 +141,7 @@ class Appender:
             self._write(lines)
         except OSError as error:
             os.ftruncate(self._descriptor, before)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._ballast.exists():
+            if error.errno not in DISK_IS_FULL or not self._ballast.exists():
                 raise
             self._ballast.unlink()
             try:

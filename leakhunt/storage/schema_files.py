@@ -13,6 +13,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "claims": "claims.schema.json",
         "compare": "compare.schema.json",
         "retained": "retained.schema.json",
+        "attach": "attach.schema.json",
         "suite": "suite.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",

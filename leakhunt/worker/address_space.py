@@ -47,11 +47,11 @@ class Region:
     has_guard: bool = False
 
 
-def regions() -> list[Region]:
-    """The mappings in order; none where the system does not list them."""
+def regions(pid: int | str = "self") -> list[Region]:
+    """The mappings of a process in order; none where the system does not list them."""
     found: list[Region] = []
     try:
-        lines = open("/proc/self/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
+        lines = open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace")  # noqa: SIM115
     except OSError:
         return found
     with lines:
@@ -123,14 +123,14 @@ def _of_heap(region: Region, after: Region | None) -> int:
     return min(region.resident, region.end - start)
 
 
-def merged_resident(regions_now: Sequence[Region]) -> int:
+def merged_resident(regions_now: Sequence[Region], pid: int | str = "self") -> int:
     """Resident bytes of heaps that are within a mapping: full ones, merged with what is above.
 
     They are known by their head (heap_info of glibc's arena.c), and counted page by page.
     """
     resident = 0
     try:
-        memory = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return 0
     try:
@@ -141,7 +141,7 @@ def merged_resident(regions_now: Sequence[Region]) -> int:
             for at in range(first, region.end - _HEAP_BYTES + 1, _HEAP_BYTES):
                 whole = (region.start, region.end) == (at, at + _HEAP_BYTES)
                 if not whole and _is_heap(memory, at):
-                    resident += _present(at, at + _HEAP_BYTES)
+                    resident += _present(at, at + _HEAP_BYTES, pid)
     finally:
         os.close(memory)
     return resident
@@ -161,10 +161,10 @@ def _is_heap(memory: int, at: int) -> bool:
     return in_a_heap and is_mapped
 
 
-def _present(start: int, end: int) -> int:
+def _present(start: int, end: int, pid: int | str) -> int:
     """Resident bytes between two addresses, by the top bit of each page's entry."""
     try:
-        table = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        table = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return 0
     try:

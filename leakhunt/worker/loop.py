@@ -6,7 +6,6 @@ What is called is given: a variant of a scenario, or the body of a test.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -26,7 +25,7 @@ from leakhunt.model.run import Phase
 from leakhunt.probes import PeakProbe, Probe, choose
 from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.scenario.find import builtin_folder
-from leakhunt.storage.run_writer import Appender, DiskFull, encode
+from leakhunt.storage.run_writer import DISK_IS_FULL, Appender, DiskFull, encode
 from leakhunt.worker.input_sizes import obvious_size, obvious_unit
 from leakhunt.worker.peak_pass import peak_note
 from leakhunt.worker.protocol import Order
@@ -248,7 +247,7 @@ def write_note(appender: Appender, note: dict[str, Any]) -> None:
 
 def error_note(error: Exception) -> dict[str, Any]:
     """The note on what ended a run."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
         return {"kind": "disk-full", "text": str(error)}
     code = error.exit_code if isinstance(error, LeakhuntError) else 8
     text = error.text if isinstance(error, LeakhuntError) else describe(error)

@@ -144,7 +144,7 @@ def _sizes_in(path: str, names: Mapping[str, str]) -> dict[str, int]:
     """The sizes in bytes of a file of ``Name:  123 kB``, under names of ours; none without it."""
     try:
         # Not open(): each call of it leaves a block behind, which the noise floor would show.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return {}
     try:
@@ -162,7 +162,7 @@ def _sizes_in(path: str, names: Mapping[str, str]) -> dict[str, int]:
 def _pymalloc_values() -> dict[str, int]:
     """Live bytes and arena bytes of pymalloc, which CPython only prints, to the C stderr."""
     report = getattr(sys, "_debugmallocstats", None)
-    if report is None:
+    if report is None or not hasattr(os, "pread"):  # Windows deletes no file that is open
         return {}
     catch = _nameless_file()
     try:

@@ -18,6 +18,7 @@ from allocator_zoo import summary as summary_of_allocators
 from cache_bounds import BOUNDS
 from gpu_table import section as gpu_section
 from published import RESULTS, Package, packages, result_of
+from pythons_table import section as pythons_section
 
 from leakhunt.amounts import format_bytes
 from leakhunt.analysis.evaluation import confusion, score
@@ -72,6 +73,8 @@ def _lines() -> Iterator[str]:
     yield from _forecasts()
     if (FOLDER / "gpu.json").exists():
         yield from gpu_section(json.loads((FOLDER / "gpu.json").read_bytes()))
+    if (FOLDER / "pythons.json").exists():
+        yield from pythons_section(json.loads((FOLDER / "pythons.json").read_bytes()))
     yield "## Simulated curves: comparison with other rules"
     yield ""
     yield from _curves()

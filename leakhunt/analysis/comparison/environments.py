@@ -52,6 +52,7 @@ _UNKNOWN = "unknown"
 _CALLS_ARE = {
     Work.CALL: "calls of a function",
     Work.REQUEST: "requests to a service",
+    Work.SECOND: "seconds of a process",
 }
 
 

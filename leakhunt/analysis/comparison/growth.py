@@ -44,6 +44,10 @@ _APART = {
         "comparison.soaks-apart",
         "one soak each, compared by their own bounds: requests have no common order",
     ),
+    Work.SECOND: message(
+        "comparison.visits-apart",
+        "one visit each, compared by their own bounds: nothing says what the process did",
+    ),
 }
 # A rate between two collections says nothing of its own spread.
 _FEWEST_PIECES = 2

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 _TITLES = {
     Work.CALL: mark("{title}: memory by call"),
     Work.REQUEST: mark("{title}: memory by request"),
+    Work.SECOND: mark("{title}: memory over time"),
 }
 _UNITS = {ELAPSED: mark("requests/s"), FAILURES: mark("of 100")}
 _PANEL_INCHES = 2.5

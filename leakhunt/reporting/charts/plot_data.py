@@ -94,6 +94,7 @@ def _variant(entry: JudgedRun) -> dict[str, Any]:
 _ENDED = {
     Work.CALL: mark("{ending}{signal} after call {calls_done:,}"),
     Work.REQUEST: mark("{ending}{signal} after request {calls_done:,}"),
+    Work.SECOND: mark("{ending}{signal} after {calls_done:,} s"),
 }
 
 

@@ -38,10 +38,12 @@ _LOGARITHMIC_FROM_RATIO = 5.0
 _SAVED = {
     Work.CALL: mark("saved per call ({unit})"),
     Work.REQUEST: mark("saved per request ({unit})"),
+    Work.SECOND: mark("saved per second ({unit})"),
 }
 _TIME = {
     Work.CALL: mark("time per call, ratio to before"),
     Work.REQUEST: mark("time per request, ratio to before"),
+    Work.SECOND: mark("time, ratio to before"),
 }
 _NOTE = mark("bars: intervals · hollow: no significant saving · square: results differ")
 

@@ -42,8 +42,16 @@ _TIME_WORDS = {
 }
 # Less is rounded to nothing, not to less than nothing.
 _LEAST_BYTES = 0.05
-_PER = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
-_SHORT_PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
+_PER = {
+    Work.CALL: mark("{title} per call"),
+    Work.REQUEST: mark("{title} per request"),
+    Work.SECOND: mark("{title} per second"),
+}
+_SHORT_PER = {
+    Work.CALL: mark("{title}/call"),
+    Work.REQUEST: mark("{title}/request"),
+    Work.SECOND: mark("{title}/s"),
+}
 SUSPECT_HEADINGS = (mark("suspect"), "", mark("before"), mark("after"), mark("fingerprint"))
 HOW_IT_IS_READ = mark(
     "Differences: after minus before, per call, over the measured calls of both. 99 %"

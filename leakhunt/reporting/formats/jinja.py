@@ -12,12 +12,23 @@ from leakhunt.text.language import ntr, tag, tr
 from leakhunt.text.message import said
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
     from markupsafe import Markup
 
 
 def template(name: str) -> Template:
     """A template of ``templates/``; what it names and nobody gives is an error."""
+    return _environment().get_template(name)
+
+
+def text_of(name: str) -> str:
+    """A file of ``templates/`` as it is: a script of somebody else's."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -28,7 +39,7 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.globals.update(tr=markup, ntr=_markup_of_number, said=said, tag=tag)
-    return environment.get_template(name)
+    return environment
 
 
 def markup(text: str, /, **values: object) -> Markup:

@@ -183,7 +183,10 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
 
 
 def _work(run: Mapping[str, Any]) -> Work:
-    return Work.CALL if _mapping(run["plan"]).get("load") is None else Work.REQUEST
+    plan = _mapping(run["plan"])
+    if plan.get("visit") is not None:
+        return Work.SECOND
+    return Work.CALL if plan.get("load") is None else Work.REQUEST
 
 
 def _rate(kind: str, trends: Mapping[str, Any], work: Work) -> str:

@@ -104,16 +104,23 @@ def _panels_that_fit(panels: int, width: int, height: int) -> int:
 _SO_FAR = {
     Work.CALL: mark("{name}: call {calls:,}"),
     Work.REQUEST: mark("{name}: request {calls:,}"),
+    Work.SECOND: mark("{name}: second {calls:,}"),
 }
 _OF_PLANNED = {
     Work.CALL: mark("{name}: call {calls:,} of {planned:,}"),
     Work.REQUEST: mark("{name}: request {calls:,} of {planned:,}"),
+    Work.SECOND: mark("{name}: second {calls:,} of {planned:,}"),
 }
 _RATE_SO_FAR = {
     Work.CALL: mark("{rate}/call so far"),
     Work.REQUEST: mark("{rate}/request so far"),
+    Work.SECOND: mark("{rate}/s so far"),
 }
-_LAST = {Work.CALL: mark("{right:,} calls"), Work.REQUEST: mark("{right:,} requests")}
+_LAST = {
+    Work.CALL: mark("{right:,} calls"),
+    Work.REQUEST: mark("{right:,} requests"),
+    Work.SECOND: mark("{right:,} s"),
+}
 
 
 def heading(state: LiveState) -> str:

@@ -32,7 +32,11 @@ _OWNERS = {
 }
 _HEAPS = {"cuda": mark("CUDA memory"), "memray": mark("heap"), "tracemalloc": mark("Python heap")}
 _HEADINGS = (mark("Retained"), mark("Share"), mark("Your code"), mark("Allocated in"))
-_WHOLE = {Work.CALL: mark("every call"), Work.REQUEST: mark("every request")}
+_WHOLE = {
+    Work.CALL: mark("every call"),
+    Work.REQUEST: mark("every request"),
+    Work.SECOND: mark("all the time"),
+}
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from leakhunt.reporting.charts.remedies import remedies_element
 from leakhunt.reporting.charts.sparkline import picture, sparkline
 from leakhunt.reporting.claims.html_page import claim_words
 from leakhunt.reporting.claims.tables import HOW_IT_IS_READ
-from leakhunt.reporting.formats.jinja import markup, template
+from leakhunt.reporting.formats.jinja import markup, template, text_of
 from leakhunt.reporting.run.tables import (
     REMEDY_HEADINGS,
     colour,
@@ -80,7 +80,6 @@ class Bar:
 def render(report: Report) -> bytes:
     """UTF-8 HTML. Every text from outside is escaped by the template engine."""
     from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     plots = plot_data(report)
     work = work_of(report)
@@ -112,7 +111,7 @@ def render(report: Report) -> bytes:
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_element(report)),  # noqa: S704
         plot_json=Markup(_json({**plots, "words": words})),  # noqa: S704
-        plotly=_packed(get_plotlyjs()),
+        plotly=_plotly(),
         headings=headings(report),
         rows=[row(entry, report) for entry in report.entries],
         load_headings=tuple(map(tr, LOAD_HEADINGS)),
@@ -161,9 +160,13 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 @cache
-def _packed(script: str) -> str:
-    """A script in a quarter of its room, for the page to unpack."""
-    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
+def _plotly() -> str:
+    """The part of plotly.js that draws lines, packed for the page to unpack.
+
+    The Python package would bring all of it, and takes 70 MB.
+    """
+    script = text_of("third_party/plotly-basic.min.js").encode()
+    return base64.b64encode(gzip.compress(script, mtime=0)).decode()
 
 
 def _is_along(name: str, plots: Mapping[str, Any]) -> bool:

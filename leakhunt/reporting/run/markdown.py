@@ -51,6 +51,7 @@ _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"
 _LAST_HEADINGS = {
     Work.CALL: (mark("time per call"), mark("results")),
     Work.REQUEST: (mark("time per request"), mark("failed")),
+    Work.SECOND: (mark("time"), mark("results")),
 }
 # The width of a curve in the table, in characters.
 _BARS = 16

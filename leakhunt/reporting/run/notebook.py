@@ -25,10 +25,12 @@ _MOST_POINTS = 2 * _WIDTH
 _RATE = {
     Work.CALL: mark("{series} per call: {trend_cell}"),
     Work.REQUEST: mark("{series} per request: {trend_cell}"),
+    Work.SECOND: mark("{series} per second: {trend_cell}"),
 }
 _IN = {
     Work.CALL: mark("{series}: {least} and up to {more} more, in {calls_done:,} calls"),
     Work.REQUEST: mark("{series}: {least} and up to {more} more, in {calls_done:,} requests"),
+    Work.SECOND: mark("{series}: {least} and up to {more} more, in {calls_done:,} s"),
 }
 
 

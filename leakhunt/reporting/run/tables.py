@@ -33,10 +33,15 @@ SIGNS: Mapping[Status, str] = {
 # No leak, but memory that fills the limit all the same.
 WARNING_SIGN = "!"
 WARNING = "warning"
-_RATE = {Work.CALL: mark("{title} per call"), Work.REQUEST: mark("{title} per request")}
+_RATE = {
+    Work.CALL: mark("{title} per call"),
+    Work.REQUEST: mark("{title} per request"),
+    Work.SECOND: mark("{title} per second"),
+}
 _REST = {
     Work.CALL: (mark("time per call"), mark("results"), mark("ended")),
     Work.REQUEST: (mark("time per request"), mark("failed"), mark("ended")),
+    Work.SECOND: (mark("time"), mark("results"), mark("ended")),
 }
 
 
@@ -167,10 +172,15 @@ def _amount_apart(difference: Difference) -> str:
     )
 
 
-_DONE = {Work.CALL: mark("{done} calls"), Work.REQUEST: mark("{done} requests")}
+_DONE = {
+    Work.CALL: mark("{done} calls"),
+    Work.REQUEST: mark("{done} requests"),
+    Work.SECOND: mark("{done} s"),
+}
 _ENDED_AFTER = {
     Work.CALL: mark("{ending} after {done:d} calls"),
     Work.REQUEST: mark("{ending} after {done:d} requests"),
+    Work.SECOND: mark("{ending} after {done:d} s"),
 }
 
 

@@ -42,7 +42,11 @@ _STYLES = {
     Status.INCONCLUSIVE: "magenta",
 }
 _WARNING = "bold yellow"
-_PER = {Work.CALL: mark("{title}/call"), Work.REQUEST: mark("{title}/request")}
+_PER = {
+    Work.CALL: mark("{title}/call"),
+    Work.REQUEST: mark("{title}/request"),
+    Work.SECOND: mark("{title}/s"),
+}
 
 
 def summary_table(report: Report) -> Table:

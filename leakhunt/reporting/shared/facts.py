@@ -17,10 +17,11 @@ FIRST_FACTS = ("weights", "weights_sha256")
 # Names of facts as words, where they are no titles.
 _NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
 _LIMIT_FACT = "memory limit"
-_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
+_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests"), Work.SECOND: mark("seconds")}
 _EVERY = {
     Work.CALL: mark("; one sample every {calls_per_sample} calls"),
     Work.REQUEST: mark("; finally one sample every {calls_per_sample} requests"),
+    Work.SECOND: mark("; one sample every {calls_per_sample} s"),
 }
 
 

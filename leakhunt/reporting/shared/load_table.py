@@ -26,9 +26,9 @@ _NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet")
 
 
 def work_of(report: Report) -> Work:
-    """What the calls of a report are: requests, if every run of it is a soak."""
-    soaks = [entry.run.plan.work is Work.REQUEST for entry in report.entries]
-    return Work.REQUEST if soaks and all(soaks) else Work.CALL
+    """What the calls of a report are, if those of every run are the same."""
+    works = {entry.run.plan.work for entry in report.entries}
+    return works.pop() if len(works) == 1 else Work.CALL
 
 
 def load_rows(report: Report) -> list[tuple[str, ...]]:

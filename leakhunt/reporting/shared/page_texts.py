@@ -26,6 +26,11 @@ SCRIPT_WORDS_OF: Mapping[Work, Mapping[str, str]] = {
         "time": mark("time under load (s)"),
         "from_start": mark(", from the first request"),
     },
+    Work.SECOND: {
+        "call": mark("second"),
+        "time": mark("time (s)"),
+        "from_start": mark(", from the first second"),
+    },
 }
 # Texts of the templates; they may hold tags.
 PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
@@ -94,6 +99,29 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
             " and collects garbage at these checks. Where it is cheap, the load pauses for each"
             " in-process reading, so that no request is in flight. A leak must be found at two"
             " interim checks."
+        ),
+    },
+    Work.SECOND: {
+        "first": mark("the first second"),
+        "after": mark("values after second"),
+        "chosen": mark("Values at the selected second"),
+        "still": mark("Memory over time, one curve per process; figures in the table below"),
+        "rates": mark("Growth rates per second, one-sided 99 % bounds in brackets."),
+        "board": mark("Bytes saved per second; figures in the tables below"),
+        "compared": mark("Whatever the process did meanwhile: results are not compared."),
+        "ledger": mark(
+            "From the first second to the last. The lines add up to the growth; memory that no"
+            " probe accounts for is unexplained."
+        ),
+        "sampled": mark("Seconds: {told}."),
+        "peaks": mark("The peak is the highest RSS of a sample."),
+        "method": mark(
+            "An agent was brought into the running process and was gone at the end. External"
+            " metrics come from the kernel; live memory is read in the process. Nothing is traced."
+        ),
+        "pauses": mark(
+            "At each mark the agent counts objects and containers in slices and, unless"
+            " <code>--no-touch</code> was given, runs gc.collect()."
         ),
     },
 }

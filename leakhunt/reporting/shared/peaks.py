@@ -21,7 +21,11 @@ LIMIT_HEADINGS = (
     mark("margin"),
     mark("memory limit"),
 )
-_TIMES = {Work.CALL: mark("{size} × {count} calls"), Work.REQUEST: mark("{size} × {count} users")}
+_TIMES = {
+    Work.CALL: mark("{size} × {count} calls"),
+    Work.REQUEST: mark("{size} × {count} users"),
+    Work.SECOND: mark("{size} × {count}"),
+}
 
 
 def peak_lines(entry: JudgedRun) -> Iterator[str]:

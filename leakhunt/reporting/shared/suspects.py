@@ -131,10 +131,12 @@ def _with_source(frame: Frame) -> str:
 _EACH = {
     Work.CALL: mark("{per_call:.3g} per call"),
     Work.REQUEST: mark("{per_call:.3g} per request"),
+    Work.SECOND: mark("{per_call:.3g} per second"),
 }
 _BOUNDED = {
     Work.CALL: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} calls"),
     Work.REQUEST: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} requests"),
+    Work.SECOND: mark("; bounded, full at about {ceiling} after {ceiling_calls:,} s"),
 }
 
 

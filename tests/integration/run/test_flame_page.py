@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,13 @@ from leakhunt.analysis.report import assemble
 from leakhunt.model.attribution import Instrument
 from leakhunt.reporting.run.flame_page import render
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 OTHER = replace(MINE, function="other", line=20, source="other()")
 
 
 @pytest.fixture(params=[("light", 1280), ("dark", 400)], ids=["light", "dark-phone"])
-def page(request: pytest.FixtureRequest, make_run: MakeRun, tmp_path: Path) -> Iterator[Any]:
+def page(
+    request: pytest.FixtureRequest, browser: Any, make_run: MakeRun, tmp_path: Path
+) -> Iterator[Any]:
     """A graph of two branches; afterwards there was no complaint and no request."""
     run = make_run(live_heap=[4 * KIB * call for call in range(CALLS)])
     found = [
@@ -35,16 +33,15 @@ def page(request: pytest.FixtureRequest, make_run: MakeRun, tmp_path: Path) -> I
     file.write_bytes(render(assemble([run, replace(watched(*found), plan=plan)], "test")))
     scheme, width = request.param
     texts: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        size = {"width": width, "height": 900}
-        opened = browser.new_context(color_scheme=scheme, viewport=size).new_page()
-        opened.on("console", lambda message: texts.append(message.text))
-        opened.on("pageerror", lambda error: texts.append(str(error)))
-        opened.on("request", lambda asked: texts.append(asked.url))
-        opened.goto(file.as_uri())
-        yield opened
-        browser.close()
+    size = {"width": width, "height": 900}
+    context = browser.new_context(color_scheme=scheme, viewport=size)
+    opened = context.new_page()
+    opened.on("console", lambda message: texts.append(message.text))
+    opened.on("pageerror", lambda error: texts.append(str(error)))
+    opened.on("request", lambda asked: texts.append(asked.url))
+    opened.goto(file.as_uri())
+    yield opened
+    context.close()
     assert texts == [file.as_uri()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,10 +18,7 @@ from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.run.html_page import render
 from leakhunt.storage import run_file
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
 EXAMPLES = Path(__file__).parents[3] / "reports" / "examples"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
 HOSTILE = (
     """<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"'&</script>$x^2$中文"""
@@ -58,14 +54,6 @@ def report(make_run: MakeRun) -> Report:
         grown(make_run, "worse", 900 * KIB, calls=220, outcome=killed),
     ]
     return assemble(runs, "leakhunt test")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,7 +89,7 @@ def test_its_numbers_are_those_of_the_agent() -> None:
         [sys.executable, "-c", both], capture_output=True, text=True, check=True
     ).stdout
     ours, theirs = json.loads(told.splitlines()[-1])
-    assert set(theirs) <= set(ours)
+    assert set(theirs) <= {*ours, "malloc_mapped"}
     for name in ("live_heap", "python_live", "python_arenas", "python_blocks", "rss"):
         assert theirs[name] == pytest.approx(ours[name], rel=0.02), name
 
@@ -106,19 +104,17 @@ def test_forked_processes_listen_each_for_itself() -> None:
         os.kill(int(children[0]), 9)
 
 
-def visiting(token: str, patience: float = 10.0) -> str:
+def visiting(name: str, token: str) -> str:
     """Code that has a visitor brought into it, and prints what is left of it at the end."""
     text = SOURCE.read_text(encoding="utf-8")
-    space = (
-        "{'__name__': 'leakhunt_visit', "
-        f"'ORDER': ('leakhunt-test-' + str(os.getpid()), {token!r}, {patience!r})}}"
-    )
+    space = f"{{'__name__': 'leakhunt_visit', 'ORDER': ({name!r}, {token!r})}}"
     return (
-        "import os, sys, time, json, socket, re, _thread, threading; import ctypes\n"
+        "import os, sys, time, json, socket, re, _thread, _ctypes\n"
         "def state(): return [len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task'))]"
         "\nbefore = state()\n"
         f"_thread.start_new_thread(exec, ({text!r}, {space}))\n"
         "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
         "deadline = time.monotonic() + 20\n"
         "while state() != before and time.monotonic() < deadline: time.sleep(0.05)\n"
         "print(json.dumps([before, state()]), flush=True)\n"
@@ -127,40 +123,46 @@ def visiting(token: str, patience: float = 10.0) -> str:
 
 
 @contextmanager
-def visited(token: str, patience: float = 10.0) -> Iterator[tuple[int, Any]]:
-    made = subprocess.Popen(
-        [sys.executable, "-I", "-c", visiting(token, patience)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert made.stdout is not None
-        assert made.stdout.readline() == "ready\n"
-        yield made.pid, made.stdout
-    finally:
-        made.kill()
-        made.communicate()
-
-
-def called(pid: int, token: str) -> socket.socket:
-    deadline = time.monotonic() + 10
-    while True:
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def host_of_a_visitor(
+    token: str, said: str = ""
+) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
+    """A process with a visitor that expects `token`, and our end of its line, where we said it."""
+    name = f"leakhunt-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen()
+        made = subprocess.Popen(
+            [sys.executable, "-I", "-c", visiting(name, token)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
-            line.connect(f"\0leakhunt-test-{pid}")
-            line.sendall(token.encode() + b"\n")
-            return line
-        except OSError:
-            line.close()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+            assert made.stdout is not None
+            assert made.stdout.readline() == "ready\n"
+            listener.settimeout(20)
+            line, _ = listener.accept()
+            line.sendall((said or token).encode())
+            yield made, line
+        finally:
+            made.kill()
+            made.communicate()
+
+
+def left_behind(made: subprocess.Popen[str]) -> tuple[list[int], list[int]]:
+    """The descriptors and threads of the host before the visit, and some time after it."""
+    assert made.stdin is not None and made.stdout is not None
+    made.stdin.write("\n")
+    made.stdin.flush()
+    before, after = json.loads(made.stdout.readline())
+    return before, after
 
 
 def test_a_visitor_answers_the_one_that_knows_the_token_and_leaves_nothing() -> None:
-    with visited("abc") as (pid, told):
-        stranger = called(pid, "xyz")
-        assert stranger.recv(100) == b""
-        line = called(pid, "abc")
+    with host_of_a_visitor("abc") as (made, line), line:
         with line.makefile("rwb") as file:
-            assert json.loads(file.readline()) == {}
+            thread = json.loads(file.readline())["thread"]
+            assert Path(f"/proc/{made.pid}/task/{thread}").exists()
             code = "def twice(text): return {'n': 2 * int(text)}\nWORDS = {'twice': twice}"
             file.write(f"load {json.dumps(code)}\n".encode())
             file.flush()
@@ -170,11 +172,12 @@ def test_a_visitor_answers_the_one_that_knows_the_token_and_leaves_nothing() -> 
             assert json.loads(file.readline()) == {"n": 42}
             assert json.loads(file.readline())["python_blocks"] > 0
         line.close()
-        before, after = json.loads(told.readline())
+        before, after = left_behind(made)
         assert after == before
 
 
-def test_a_visitor_that_nobody_asks_leaves() -> None:
-    with visited("abc", 0.3) as (_, told):
-        before, after = json.loads(told.readline())
+def test_a_visitor_leaves_where_the_token_is_wrong() -> None:
+    with host_of_a_visitor("abc", said="xyz") as (made, line), line:
+        assert line.recv(100) == b""
+        before, after = left_behind(made)
         assert after == before

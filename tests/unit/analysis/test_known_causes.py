@@ -194,6 +194,14 @@ def test_what_nobody_knows_has_no_cause(finding: Finding) -> None:
     assert known_cause([finding], catalogue()) is None
 
 
+def test_a_queue_that_has_its_items_in_itself_is_known_by_their_types() -> None:
+    """`queue.SimpleQueue` from Python 3.13 on."""
+    queue = "State.writer._work_queue (_queue.SimpleQueue) -> concurrent.futures.thread._WorkItem"
+    finding = found(sort=FindingKind.TYPE, what="_thread.RLock", chain=(queue, "_thread.RLock"))
+    cause = known_cause([finding], catalogue())
+    assert cause is not None and cause.id == "unbounded-queue"
+
+
 def test_entries_of_a_bounded_cache_are_counted_by_its_own_blocks_alone() -> None:
     bound = Bound(1024, r"lru_cache_t<", 1)
     sites = [

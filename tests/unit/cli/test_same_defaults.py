@@ -19,7 +19,7 @@ SAME = ("run", "hunt", "soak", "gate", "truth")
 # Options that the command line alone has, has under another name, or turns round.
 ELSEWHERE = {
     "audio", "lengths", "settings", "renderers", "display", "no_hunt", "hunts", "formats", "out",
-    "locust", "instruments", "remedies", "help", "retained",
+    "locust", "instruments", "remedies", "help", "retained", "problems",
 }  # fmt: skip
 
 

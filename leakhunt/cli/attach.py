@@ -1,0 +1,67 @@
+"""``leakhunt attach``: look into a process that runs already, and leave it as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from leakhunt.cli.common_options import limit_option
+from leakhunt.cli.display_option import DisplayChoice, display_option
+from leakhunt.cli.format_option import format_option
+from leakhunt.cli.notes import show_parts
+from leakhunt.cli.verb import Verb
+from leakhunt.reporting.registry import RunRenderer
+
+
+@click.command("attach", cls=Verb)
+@click.argument("process", metavar="PID|NAME")
+@click.option(
+    "--for",
+    "duration",
+    help="Watch it for this long, for a verdict, such as 10m (3m or more) [default: look once]",
+)
+@click.option(
+    "--no-touch",
+    is_flag=True,
+    help="Neither collect garbage nor trim malloc in the process",
+)
+@click.option(
+    "--trace",
+    metavar="DURATION",
+    help="At the end, trace allocations for this long, such as 30s (slows the process)",
+)
+@limit_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
+)
+@format_option
+@display_option
+def command(
+    process: str,
+    duration: str | None,
+    no_touch: bool,
+    trace: str | None,
+    limit: str | None,
+    out: Path | None,
+    renderers: tuple[RunRenderer, ...],
+    display: DisplayChoice,
+) -> int:
+    """Look into a running Python process: where its memory is, and whether it grows.
+
+    Needs no change of the process: an agent is brought in, and is gone at the end. CPython 3.11 or
+    later, on Linux, as the same user or as root.
+    """
+    from leakhunt.engine.attach import AttachRequest, attach
+    from leakhunt.engine.formats import attach_renderers_named
+    from leakhunt.reporting.attached.terminal import attach_parts
+
+    request = AttachRequest(
+        process, duration=duration, touch=not no_touch, trace=trace, limit=limit
+    )
+    files = attach_renderers_named(",".join(each.format for each in renderers))
+    with display.open() as events:
+        result = attach(request, files, renderers, events, out=out)
+    show_parts(Console(), attach_parts(result.report), reversed(result.files))
+    return result.exit_code

@@ -1,0 +1,1 @@
+"""What a visit of a running process found, for people and programs."""

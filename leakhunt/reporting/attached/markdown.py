@@ -1,0 +1,42 @@
+"""``attach.md``: what a visit found, for an issue or a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from leakhunt.model.attached import AttachReport
+from leakhunt.reporting.attached.tables import facts, heading, next_steps, sections, summary
+from leakhunt.reporting.formats.markdown_escape import escaped
+from leakhunt.text.controls import text_bytes
+from leakhunt.text.language import tr
+
+
+def render(report: AttachReport) -> bytes:
+    """UTF-8 Markdown. Every text from outside is escaped."""
+    return text_bytes("\n".join(_lines(report)) + "\n")
+
+
+def _lines(report: AttachReport) -> Iterator[str]:
+    yield f"# {escaped(heading(report))}"
+    yield ""
+    for sentence in summary(report):
+        yield f"- {escaped(sentence)}"
+    for section in sections(report):
+        yield ""
+        yield f"## {escaped(section.title)}"
+        yield ""
+        for sentence in section.sentences:
+            yield escaped(sentence)
+            yield ""
+        yield f"| {' | '.join(map(escaped, section.headings))} |"
+        yield f"|{' --- |' * len(section.headings)}"
+        for row in section.rows:
+            yield f"| {' | '.join(map(escaped, row))} |"
+    yield ""
+    for name, value in facts(report):
+        yield f"- {escaped(name)}{tr(': ')}{escaped(value)}"
+    for step in next_steps(report):
+        yield ""
+        yield escaped(step)
+    yield ""
+    yield escaped(report.generator)
