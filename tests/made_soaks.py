@@ -260,10 +260,23 @@ def _lines(run: Run) -> list[dict[str, Any]]:
         if sample < run.samples_done:
             values = [column[sample] for column in columns]
             lines += _holders(run, sample)
-            rows = {"processes": _rows(run, sample)} if run.processes else {}
+            rows: dict[str, Any] = {"processes": _rows(run, sample)} if run.processes else {}
+            if run.routes:
+                lines += [] if sample else _routes(run)
+                rows["routes"] = [
+                    (number, each.counts[sample] - (each.counts[sample - 1] if sample else 0))
+                    for number, each in enumerate(run.routes)
+                ]
             call = run.calls[sample] - 1
             lines.append({"record": "sample", "call": call, "values": values, **rows})
     return lines + [dict(note) for note in run.notes]
+
+
+def _routes(run: Run) -> list[dict[str, Any]]:
+    return [
+        {"record": "route", "number": number, **asdict(each.route)}
+        for number, each in enumerate(run.routes)
+    ]
 
 
 def _holders(run: Run, sample: int) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from leakhunt.model.options import TIMEOUT_SECONDS
 from leakhunt.model.plan import Plan
 from leakhunt.model.policy import COLLECT, DEVICES, ScenarioPolicy, budgeted
 from leakhunt.model.processes import ProcessRole
+from leakhunt.model.routes import RequestOutcome
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.attached import json_file as attach_json
@@ -81,6 +82,7 @@ CAME_LATER = (
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
     "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
+    "PlannedLoad.by_route", "ReportJsonRun.routes",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {
@@ -196,7 +198,9 @@ _RECORDS: Mapping[str, Any] = {
             "items": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
         },
         "processes": tuple[tuple[int | None, ...], ...],
+        "routes": tuple[tuple[int, int], ...],
     },
+    "route": {"number": int, "method": str, "name": str, "outcome": RequestOutcome},
     "process": {
         "number": int,
         "pid": int,
@@ -228,6 +232,7 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "resumed": {"text": Text},
     "lost-inside": {"text": Text},
     "not-quiet": {"text": Text},
+    "no-turns": {"text": Text},
     "service": {"pid": int, "created": float},
     "visit": {
         "text": Text,
@@ -262,11 +267,12 @@ _SINCE: Mapping[str, int] = {
     **dict.fromkeys(["note-not-quiet", "note-service"], 4),
     **dict.fromkeys(["Message", "Joined"], 5),
     **dict.fromkeys(["process", "process-reading", "header.process_series", "sample.processes"], 5),
+    **dict.fromkeys(["route", "sample.routes", "note-no-turns"], 5),
 }
 # Further properties that may be missing.
 _OPTIONAL = (
-    "PlannedLoad.agent", "Plan.budget_seconds", "Plan.concurrency", "Plan.limit_bytes",
-    "Plan.visit",
+    "PlannedLoad.agent", "PlannedLoad.by_route", "Plan.budget_seconds", "Plan.concurrency",
+    "Plan.limit_bytes", "Plan.visit",
     "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",
@@ -316,7 +322,7 @@ def _run_file() -> dict[str, Any]:
         }
         defs[f"note-{name}"] = _record(f"note-{name}", hints, None, head)
     roots = [each for each in _RECORDS.values() if isinstance(each, type)]
-    for each in _types_in(Plan, Series, ProcessRole, *roots):
+    for each in _types_in(Plan, Series, ProcessRole, RequestOutcome, *roots):
         if each not in roots:
             name, is_enum = each.__name__, issubclass(each, StrEnum)
             defs[name] = _typed(each) if is_enum else _record(name, _hints(each), each, {})

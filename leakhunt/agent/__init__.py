@@ -44,6 +44,10 @@ _LONGEST_REQUEST_BYTES = 4096
 _CREDENTIALS = struct.Struct("iII")
 _RETRY_SECONDS = 1.0
 THREAD_NAME = "leakhunt-inside"
+# Held while something is read: no thread but this one lives on in a child that is forked meanwhile.
+_AT_WORK = threading.RLock()
+_held: list[bool] = []
+_FORK_SECONDS = 2.0
 
 
 def address(pid: int) -> str:
@@ -63,8 +67,25 @@ def listen() -> bool:
         return True
     if not _start():
         return False
-    os.register_at_fork(after_in_child=_start)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_start_in_child
+    )
     return True
+
+
+def _before_fork() -> None:
+    """A child of a process that is just importing something would wait for that for ever."""
+    _held[:] = [_AT_WORK.acquire(timeout=_FORK_SECONDS)]
+
+
+def _after_fork() -> None:
+    if _held.pop():
+        _AT_WORK.release()
+
+
+def _start_in_child() -> None:
+    _AT_WORK._at_fork_reinit()  # type: ignore[attr-defined]
+    _start()
 
 
 def _guest_listens() -> bool:
@@ -102,7 +123,8 @@ def _answer(asker: socket.socket) -> None:
     with asker, contextlib.suppress(OSError):  # it hung up
         if not _is_ours(asker):
             return
-        answers = _answers()
+        with _AT_WORK:
+            answers = _answers()
         with asker.makefile("rb", buffering=_LONGEST_REQUEST_BYTES) as lines:
             while line := lines.readline(_LONGEST_REQUEST_BYTES):
                 asker.sendall(_response(answers, line.strip().decode("utf-8", "surrogateescape")))
@@ -120,7 +142,8 @@ def _response(answers: Mapping[str, Callable[..., Any]], line: str) -> bytes:
     if word not in answers:
         return json.dumps({"error": f"unknown word {word!r}"}).encode() + b"\n"
     try:
-        answer = answers[word](about) if about else answers[word]()
+        with _AT_WORK:
+            answer = answers[word](about) if about else answers[word]()
         return json.dumps(answer, default=_as_json).encode() + b"\n"
     except Exception as error:  # a reading that fails is no failure of the service
         _LOG.warning("leakhunt.agent: could not read (%s)", error)

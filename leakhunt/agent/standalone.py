@@ -23,7 +23,7 @@ import socket
 import struct
 import sys
 import time
-from _thread import get_native_id, start_new_thread
+from _thread import RLock, get_native_id, start_new_thread
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +62,11 @@ _KNOWN_BY = (
 )
 _RESULT_BY_ADDRESS = ("x86_64",)
 _LONGEST_PATH_BYTES = 4096
+# Held while something is read: no thread but this one lives on in a child that is forked meanwhile.
+_at_work = RLock()
+# Whether the thread that forks holds it; empty until forks are guarded.
+_held: list[bool] = []
+_FORK_SECONDS = 2.0
 # What finds leakhunt where it is not installed.
 _guides: list[Any] = []
 # Those that listen in this process: forked ones start anew.
@@ -74,6 +79,8 @@ def listen(prefix: str = "leakhunt-inside") -> bool:
         return bool(_listening)
     if not _start(prefix):
         return False
+
+    _guard_forks()
     os.register_at_fork(after_in_child=lambda: _start(prefix))
     return True
 
@@ -112,7 +119,44 @@ def _accept(listener: socket.socket) -> None:
 def _answer(asker: socket.socket) -> None:
     with asker, contextlib.suppress(OSError):
         if _is_ours(asker):
-            _serve(asker, _installed_words() or _words(), _LONGEST_REQUEST_BYTES)
+            with _at_work:
+                words = _installed_words() or _words()
+            unforked = {word: _unforked(answer) for word, answer in words.items()}
+            _serve(asker, unforked, _LONGEST_REQUEST_BYTES)
+
+
+def _guard_forks() -> None:
+    """From now on the process forks between two readings: see `_at_work`.
+
+    Hooks run in the reverse order, so that of logging, whose lock a reading may need, has to be
+    there before ours; a lock of somebody else's is not waited for longer than the service can.
+    """
+    import logging  # noqa: F401 - for its hook
+
+    _held.append(False)
+
+    def before() -> None:
+        _held[0] = _at_work.acquire(timeout=_FORK_SECONDS)
+
+    def in_parent() -> None:
+        if _held[0]:
+            _at_work.release()
+
+    os.register_at_fork(
+        before=before,
+        after_in_parent=in_parent,
+        after_in_child=_at_work._at_fork_reinit,  # type: ignore[attr-defined]
+    )
+
+
+def _unforked(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """An answer during which the process does not fork."""
+
+    def answered(*about: str) -> Any:
+        with _at_work:
+            return answer(*about)
+
+    return answered
 
 
 def _installed_words() -> dict[str, Callable[..., Any]] | None:

@@ -24,6 +24,7 @@ from leakhunt.analysis.verdict.judge import judge, judge_processes
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.analysis.verdict.load_summary import load_summary
 from leakhunt.analysis.verdict.result_diff import difference
+from leakhunt.analysis.verdict.routes import judge_routes
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Attribution, Ceiling
 from leakhunt.model.options import BUDGET_SECONDS
 from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
@@ -94,6 +95,7 @@ def _judged(
         recommended_limit=recommended_limit(run, verdict, height, full),
         flames=flames(watched) if attribution is not None and attribution.growing else (),
         processes=judge_processes(run) if run.processes else (),
+        routes=judge_routes(run) if run.routes else (),
     )
 
 
@@ -230,6 +232,8 @@ def _soak_words(plan: Plan, load: PlannedLoad, plans: Sequence[Plan]) -> list[st
         words += ["--requests", str(plan.calls)]
     if not load.agent:
         words.append("--no-agent")
+    if load.by_route:
+        words.append("--by-route")
     if load.duration_seconds is not None:
         words += ["--duration", f"{load.duration_seconds:g}s"]
     if plan.resolve:

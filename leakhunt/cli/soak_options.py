@@ -60,6 +60,11 @@ _OPTIONS = (
         help="Maximum duration, such as 90s, 10m or 72h [default: until the verdict is clear]",
     ),
     click.option(
+        "--by-route",
+        is_flag=True,
+        help="Soak the tasks of the locustfile in turns, for the growth of each route",
+    ),
+    click.option(
         "--hunt", is_flag=True, help="If memory grows, repeat with instruments to find the cause"
     ),
     click.option(
@@ -104,7 +109,17 @@ _OPTIONS = (
 )
 # What the load is made of; the rest is about the service.
 _OF_THE_LOAD = (
-    *("locustfile", "audio", "post", "field", "expect", "users", "requests", "duration"),
+    *(
+        "locustfile",
+        "audio",
+        "post",
+        "field",
+        "expect",
+        "users",
+        "requests",
+        "duration",
+        "by_route",
+    ),
 )
 
 

@@ -99,7 +99,7 @@ def _soak(
     for name in ("pid", "seed"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--timeout", type=float)
-    for name in ("hunt", "resolve", "leave-running"):
+    for name in ("hunt", "resolve", "leave-running", "by-route"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--no-agent", dest="agent", action="store_false")
     parser.add_argument("--option", action="append", default=[])

@@ -313,6 +313,7 @@ def soak_plan(target: Target, effort: SoakEffort, url: str, limit_bytes: int | N
             users=effort.users,
             duration_seconds=effort.duration_seconds,
             agent=effort.agent,
+            by_route=effort.by_route,
         ),
     )
 

@@ -27,7 +27,8 @@ class Load:
     `users` send requests at the same time, until there were so many `requests`, or for so long
     (`duration`: seconds, or text such as ``"10m"``); without either, until the verdict is known.
     A folder of recordings, `audio`, is posted to the path `post` as the form's `field`; `expect` is
-    a pattern that every answer holds. `locust_options` are further words for Locust.
+    a pattern that every answer holds. `locust_options` are further words for Locust. `by_route`:
+    the tasks of the locustfile take turns, so that growth is told by route.
     """
 
     locustfile: str | Path | None = None
@@ -40,6 +41,7 @@ class Load:
     requests: int | None = None
     duration: float | str | None = None
     locust_options: tuple[str, ...] = ()
+    by_route: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class SoakEffort:
     locust_options: tuple[str, ...]
     planned_limit_bytes: int | None = None
     agent: bool = True
+    by_route: bool = False
 
 
 def effort_of(request: SoakRequest) -> SoakEffort:
@@ -136,6 +139,7 @@ def effort_of(request: SoakRequest) -> SoakEffort:
         locust_options=tuple(load.locust_options),
         planned_limit_bytes=limit_bytes(request.limit),
         agent=request.agent,
+        by_route=load.by_route,
     )
 
 

@@ -42,7 +42,8 @@ class PlannedLoad:
     what made the requests: a locustfile by its name without folders, or ``upload`` for the built-in
     one, which posts recordings. `users` are those that send requests at the same time;
     `duration_seconds`: so long and no longer; None: until `Plan.calls`, or the verdict is known.
-    `agent`: it starts in every Python process of a service that is started.
+    `agent`: it starts in every Python process of a service that is started. `by_route`: the tasks
+    of the locustfile take turns.
     """
 
     target: str
@@ -51,6 +52,7 @@ class PlannedLoad:
     users: int
     duration_seconds: float | None = None
     agent: bool = True
+    by_route: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from leakhunt.model.claims import JudgedClaim
 from leakhunt.model.flame import Flame
 from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.processes import JudgedProcess
+from leakhunt.model.routes import JudgedRoute
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, LIVE_HEAP
 from leakhunt.model.verdict import Verdict
@@ -99,7 +100,7 @@ class JudgedRun:
     """A run with all that follows from it. None: it cannot be told from what was recorded.
 
     `flames` are the graphs of what stays, as far as instruments saw it. `processes` are those of a
-    service that has several.
+    service that has several, `routes` the kinds of requests that it got.
     """
 
     run: Run
@@ -114,6 +115,7 @@ class JudgedRun:
     recommended_limit: RecommendedLimit | None = None
     flames: tuple[Flame, ...] = ()
     processes: tuple[JudgedProcess, ...] = ()
+    routes: tuple[JudgedRoute, ...] = ()
 
     @property
     def variant(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from leakhunt.model.attribution import Finding
 from leakhunt.model.plan import Plan
 from leakhunt.model.processes import ProcessSamples
+from leakhunt.model.routes import RouteCounts
 from leakhunt.model.series import Series
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text
@@ -106,9 +107,10 @@ class Run:
     `samples` maps a series' name to its readings in order; `calls` says how many calls had been
     made at each. `results` maps a call to the scenario's summary of what that call returned.
     `findings` are what its instrument found, if it had one.
-    `processes` are those of a service that has several, each by itself.
-    `limits` are the bounds of RSS, in bytes, by what sets them. Texts of ours are messages, in
-    notes too; of a file that recorded none, they are as they were worded in English.
+    `processes` are those of a service that has several, each by itself; `routes` are the kinds of
+    requests that it got. `limits` are the bounds of RSS, in bytes, by what sets them. Texts of ours
+    are messages, in notes too; of a file that recorded none, they are as they were worded in
+    English.
     """
 
     plan: Plan
@@ -126,6 +128,7 @@ class Run:
     limits: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Mapping[str, Any], ...] = ()
     processes: tuple[ReadProcess, ...] = ()
+    routes: tuple[RouteCounts, ...] = ()
     started_at: str = ""
     damaged_lines: int = 0
     file: str = ""

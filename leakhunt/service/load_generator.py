@@ -19,14 +19,16 @@ from types import TracebackType
 from typing import Self
 
 from leakhunt.errors import ScenarioFailed
+from leakhunt.model.routes import RequestOutcome, Route
 from leakhunt.runner.process_log import opened_log
 from leakhunt.runner.reaper import Reaper
 from leakhunt.service.shared_counters import Counters
 from leakhunt.text.message import message
 
-# What Locust's side finds in its environment: where to count, and where to leave the errors.
+# What Locust's side finds in its environment: where to count, where to leave errors and kinds.
 COUNTERS = "LEAKHUNT_COUNTERS"
 ERRORS = "LEAKHUNT_ERRORS"
+KINDS = "LEAKHUNT_KINDS"
 # ... and with whom it ends, by the number of the process.
 SUPERVISOR = "LEAKHUNT_SUPERVISOR"
 # ... and what the built-in upload does.
@@ -43,6 +45,7 @@ UPLOAD = Path(__file__).with_name("upload_locustfile.py")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class LoadProcess:
 
     def __init__(self, demand: Demand, folder: Path, log: Path) -> None:
         counters, self._errors = folder / "counters", folder / "errors.json"
+        self._kinds = folder / "kinds.json"
         self.counters = Counters.create(counters)
         self._log = log
         self._reaper = Reaper()
@@ -90,6 +94,7 @@ class LoadProcess:
                     **self._reaper.variables,
                     COUNTERS: str(counters),
                     ERRORS: str(self._errors),
+                    KINDS: str(self._kinds),
                     SUPERVISOR: str(os.getpid()),
                 },
             )
@@ -156,3 +161,14 @@ class LoadProcess:
         except FileNotFoundError:
             return []
         return [(str(text), int(times)) for text, times in listed]
+
+    def kinds(self) -> list[Route]:
+        """The kinds of requests that there were so far, in the order of their counters."""
+        try:
+            listed = json.loads(self._kinds.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return []
+        return [
+            Route(method, name[:_LONGEST_NAME], RequestOutcome(outcome))
+            for method, name, outcome in listed
+        ]

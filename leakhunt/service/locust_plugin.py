@@ -15,8 +15,9 @@ import gevent
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
-from leakhunt.service.load_generator import COUNTERS, ERRORS, SUPERVISOR
-from leakhunt.service.shared_counters import Counters
+from leakhunt.service.load_generator import COUNTERS, ERRORS, KINDS, SUPERVISOR
+from leakhunt.service.locust_turns import take_turns
+from leakhunt.service.shared_counters import MOST_KINDS, Counters
 
 _BEAT_SECONDS = 0.1
 _PAUSE_POLL_SECONDS = 0.005
@@ -31,9 +32,11 @@ _NS_PER_MS = 1_000_000
 class Counting:
     """Listens to Locust for as long as it runs."""
 
-    def __init__(self, counters: Counters, errors_file: Path) -> None:
+    def __init__(self, counters: Counters, errors_file: Path, kinds_file: Path) -> None:
         self._counters = counters
         self._errors_file = errors_file
+        self._kinds_file = kinds_file
+        self._kinds: dict[tuple[str, str, str], int] = {}
         self._errors: Counter[str] = Counter()
         self._supervisor = int(os.environ[SUPERVISOR])
 
@@ -41,9 +44,16 @@ class Counting:
         self,
         response_time: float | None = None,
         exception: BaseException | None = None,
+        request_type: str = "",
+        name: str = "",
+        response: Any = None,
         **_: Any,
     ) -> None:
         """A request has ended; then this user waits for as long as the soak looks."""
+        outcome = "answered"
+        if exception is not None:
+            outcome = "failed" if getattr(response, "status_code", 0) else "no answer"
+        self._count_kind((request_type, name, outcome), 1)
         self._counters.count(round((response_time or 0) * _NS_PER_MS), exception is not None)
         if exception is not None:
             self._failed(str(exception) or type(exception).__name__, 1)
@@ -57,6 +67,10 @@ class Counting:
 
     def worker_report(self, data: dict[str, Any], **_: Any) -> None:
         """What a worker on another machine has seen in the last seconds."""
+        for entry in data.get("stats", ()):
+            kind, failed = (entry["method"] or "", entry["name"]), entry["num_failures"]
+            self._count_kind((*kind, "answered"), entry["num_requests"] - failed)
+            self._count_kind((*kind, "failed"), failed)
         total = data["stats_total"]
         for milliseconds, times in total["response_times"].items():
             self._counters.count(round(float(milliseconds) * _NS_PER_MS), False, times)
@@ -64,14 +78,20 @@ class Counting:
         for error in data["errors"].values():
             self._failed(str(error["error"]), error["occurrences"])
 
+    def _count_kind(self, kind: tuple[str, str, str], times: int) -> None:
+        if times <= 0:
+            return
+        if kind not in self._kinds and len(self._kinds) < MOST_KINDS - 1:
+            self._kinds[kind] = len(self._kinds)
+            _replace(self._kinds_file, list(self._kinds))
+        self._counters.count_kind(self._kinds.get(kind, MOST_KINDS - 1), times)
+
     def _failed(self, text: str, times: int) -> None:
         known = text[:_LONGEST_ERROR]
         if known not in self._errors and len(self._errors) >= _MOST_ERRORS:
             known = "others"
         self._errors[known] += times
-        fresh = self._errors_file.with_suffix(".new")
-        fresh.write_text(json.dumps(self._errors.most_common()), encoding="utf-8")
-        fresh.replace(self._errors_file)
+        _replace(self._errors_file, self._errors.most_common())
 
     def keep_alive(self, environment: Any) -> None:
         """Beat, keep Locust's own memory bounded, and end with the soak."""
@@ -91,13 +111,22 @@ class Counting:
             gevent.sleep(_BEAT_SECONDS)
 
 
+def _replace(file: Path, table: Any) -> None:
+    """Write a table whole: whoever reads it sees the one before, or this one."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(table), encoding="utf-8")
+    fresh.replace(file)
+
+
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _begin(environment: Any, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner):  # its master counts
         return
-    counting = Counting(Counters(Path(os.environ[COUNTERS])), Path(os.environ[ERRORS]))
+    counters = Counters(Path(os.environ[COUNTERS]))
+    counting = Counting(counters, Path(os.environ[ERRORS]), Path(os.environ[KINDS]))
     if isinstance(environment.runner, MasterRunner):
         environment.events.worker_report.add_listener(counting.worker_report)
     else:
+        take_turns(environment.user_classes, counters)
         environment.events.request.add_listener(counting.request)
     gevent.spawn(counting.keep_alive, environment)

@@ -29,6 +29,7 @@ from leakhunt.service.load_generator import LoadEnded, LoadProcess
 from leakhunt.service.outcomes import death, placed
 from leakhunt.service.process_tree import Identity
 from leakhunt.service.readings import Readings
+from leakhunt.service.requests_by_kind import RequestKinds
 from leakhunt.service.service import Service
 from leakhunt.storage import run_file as store
 from leakhunt.storage import run_writer
@@ -223,6 +224,7 @@ class _Soak:
         self._seconds = subject.plan.load.duration_seconds
         self._before = 0
         self._recorded_errors: list[tuple[str, int]] = []
+        self._kinds = RequestKinds(subject.load, subject.plan.load.by_route)
         # What it took until nothing was in flight, a pause for a look each; inf: it did not come.
         self._waits: list[float] = []
         # Samples that were to be read in a pause, and those for which a request was too slow.
@@ -266,7 +268,8 @@ class _Soak:
     def _samples(self, phase: Phase) -> Outcome | None:
         """Take the samples of a phase; an outcome if the soak ends within it."""
         target = last = self._counters.done
-        for _ in range(phase.samples):
+        for sample in range(phase.samples):
+            self._kinds.take_turn(phase, phase.first_sample + sample)
             target += phase.calls_per_sample
             if target <= last:  # reading took longer than they did: those are missed
                 target = last + phase.calls_per_sample
@@ -304,8 +307,11 @@ class _Soak:
         taken = self._readings.sample(self._hold() if pauses else None)
         self._record_processes()
         call = self._before + taken.requests - 1
-        rows = {"processes": taken.processes} if taken.processes else {}
-        self._append({"record": "sample", "call": call, "values": taken.values, **rows})
+        for record in self._kinds.fresh():
+            self._append(record)
+        rows = {"processes": taken.processes, "routes": self._kinds.came()}
+        more = {name: table for name, table in rows.items() if table}
+        self._append({"record": "sample", "call": call, "values": taken.values, **more})
         self._show()
         return taken.requests
 
@@ -383,6 +389,15 @@ class _Soak:
 
     def _record_changes(self) -> None:
         """What became of the service's processes, and whether the inside view was lost."""
+        self._kinds.end_turns()
+        if self._kinds.cannot_take_turns:
+            self._note(
+                "no-turns",
+                message(
+                    "soak.no-turns",
+                    "routes cannot be soaked one by one: the locustfile has a single task",
+                ),
+            )
         if self._readings.lost_inside:
             self._note(
                 "lost-inside",

@@ -25,13 +25,18 @@ _BUCKETS = 400
     _USERS,  # users that send requests now
     _PAUSED_USERS,  # users that pause
     _ALIVE,  # counts up while the load lives
+    _TASKS,  # tasks of the locustfile that can be chosen
+    _TURN,  # the one that the soak wants, counted from 1; 0: as the locustfile has it
     _HISTOGRAM,
-) = range(8)
-_NUMBERS = _HISTOGRAM + _BUCKETS
+) = range(10)
+# Requests by kind; the last is for all kinds beyond.
+MOST_KINDS = 64
+_KINDS = _HISTOGRAM + _BUCKETS
+_NUMBERS = _KINDS + MOST_KINDS
 
 
 class Counters:
-    """The shared numbers; the load writes all but the wish to pause."""
+    """The shared numbers; the load writes all but the wishes to pause and for a task."""
 
     def __init__(self, file: Path) -> None:
         with open(file, "r+b") as stream:
@@ -48,6 +53,32 @@ class Counters:
         """Let go of the file."""
         self._numbers.release()
         self._map.close()
+
+    def count_kind(self, kind: int, times: int = 1) -> None:
+        """Add so many requests of a kind; they are counted among all after that."""
+        self._numbers[_KINDS + min(kind, MOST_KINDS - 1)] += times
+
+    def kinds(self, count: int) -> list[int]:
+        """How many requests there were of the first `count` kinds."""
+        return self._numbers[_KINDS : _KINDS + min(count, MOST_KINDS)].tolist()
+
+    @property
+    def tasks(self) -> int:
+        """Tasks of the locustfile that can be chosen."""
+        return self._numbers[_TASKS]
+
+    @tasks.setter
+    def tasks(self, count: int) -> None:
+        self._numbers[_TASKS] = count
+
+    @property
+    def turn(self) -> int:
+        """The task whose turn it is, counted from 1; 0: any."""
+        return self._numbers[_TURN]
+
+    @turn.setter
+    def turn(self, task: int) -> None:
+        self._numbers[_TURN] = task
 
     def count(self, response_ns: int, failed: bool, times: int = 1) -> None:
         """Add so many requests that took so long."""
@@ -114,7 +145,7 @@ class Counters:
 
     def histogram(self) -> list[int]:
         """How many requests so far took how long, by bucket."""
-        return self._numbers[_HISTOGRAM:].tolist()
+        return self._numbers[_HISTOGRAM:_KINDS].tolist()
 
 
 def _bucket(response_ns: int) -> int:

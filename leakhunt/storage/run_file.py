@@ -16,7 +16,8 @@ Format history
         template and its values, where there was a string. So are reason and kernel of the footer,
         text and caveats of a note, values of facts and of unavailable, the name of a resource.
         Of a service with several processes also: who they are (process), a row for each in a
-        sample (processes), and what each told in a full reading (process-reading).
+        sample (processes), and what each told in a full reading (process-reading). Of the requests
+        the kinds there are (route), and how many of each came with a sample (routes).
 
 A reader skips records it does not know and lines that are cut off or damaged (it counts them); it
 refuses a newer format. It is written by `run_writer`.
@@ -41,6 +42,7 @@ from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import SERIES, Series, Unit
 from leakhunt.storage.decode import checked
 from leakhunt.storage.process_records import ProcessRecords
+from leakhunt.storage.route_records import RouteRecords
 from leakhunt.text.message import Text, message
 from leakhunt.text.record import from_record
 from leakhunt.text.system import system_text
@@ -212,12 +214,15 @@ class _Parts:
         self.readings: list[Reading] = []
         self.notes: list[dict[str, Any]] = []
         self.processes = ProcessRecords()
+        self.routes = RouteRecords()
         self.outcome = Outcome(Ending.INTERRUPTED, _NO_FOOTER)
 
     def take(self, record: dict[str, Any]) -> bool:
         """Put a record in its place. False: it is of a known kind and makes no sense."""
         try:
-            return self.processes.take(record, len(self.rows)) or self._take(record)
+            sample = len(self.rows)
+            beside = self.processes.take(record, sample) or self.routes.take(record)
+            return beside or self._take(record)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return False
 
@@ -255,7 +260,9 @@ class _Parts:
             return False
         rows = record.get("processes", ())
         columns = self.header.get("process_series", PROCESS_SERIES)
-        if not self.processes.take_rows(rows, columns, len(self.rows)):
+        sample = len(self.rows)
+        takes = self.routes.take_counts(record.get("routes", ()), sample)
+        if not takes or not self.processes.take_rows(rows, columns, sample):
             return False
         self.calls.append(record["call"] + 1)
         self.rows.append(values)
@@ -296,6 +303,7 @@ class _Parts:
             limits=_limits(self.header.get("limits", {})),
             notes=tuple(self.notes),
             processes=self.processes.found(),
+            routes=self.routes.found(len(self.rows)),
             started_at=str(self.header.get("started_at", "")),
             damaged_lines=damaged,
             file=str(file),

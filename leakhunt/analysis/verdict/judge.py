@@ -34,6 +34,7 @@ from leakhunt.analysis.verdict.load_summary import load_statements, load_summary
 from leakhunt.analysis.verdict.process_runs import runs_of_processes
 from leakhunt.analysis.verdict.processes import with_processes, with_shares
 from leakhunt.analysis.verdict.resampling import distance, evenly
+from leakhunt.analysis.verdict.routes import judge_routes, with_routes
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
 from leakhunt.analysis.verdict.spike import spike_statements
 from leakhunt.analysis.verdict.statements import (
@@ -95,9 +96,11 @@ def judge(run: Run, power: bool = True) -> Verdict:
     Of a soak all samples are judged, at one distance, and how the load landed is part of it; of a
     service with several processes, what each of them does.
     """
-    run = evenly(run)
-    verdict = _verdict(run, power)
-    return with_processes(run, verdict, _processes(run)) if run.processes else verdict
+    even = evenly(run)
+    verdict = _verdict(even, power)
+    if run.processes:
+        verdict = with_processes(even, verdict, _processes(even))
+    return with_routes(run, verdict, judge_routes(run)) if run.routes else verdict
 
 
 def judge_processes(run: Run) -> tuple[JudgedProcess, ...]:

@@ -162,4 +162,5 @@ def _as_run(
         limits={},
         notes=(),
         processes=(),
+        routes=(),
     )

@@ -53,6 +53,10 @@ def evenly(run: Run) -> Run:
         phases=(*(phase for phase in run.phases if phase.first_sample < first), whole),
         readings=tuple(_moved(reading, ends) for reading in run.readings),
         processes=tuple(_thinned(each, retained, ends) for each in run.processes),
+        routes=tuple(
+            replace(each, counts=array("q", (each.counts[place] for place in retained)))
+            for each in run.routes
+        ),
     )
 
 

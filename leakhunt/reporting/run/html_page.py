@@ -43,6 +43,7 @@ from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load
 from leakhunt.reporting.shared.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.processes import PROCESS_HEADINGS, process_rows
+from leakhunt.reporting.shared.routes import ROUTE_HEADINGS, route_rows
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -117,6 +118,8 @@ def render(report: Report) -> bytes:
         load_headings=tuple(map(tr, LOAD_HEADINGS)),
         load_rows=load_rows(report),
         load_lines=list(load_lines(report)),
+        route_headings=tuple(map(tr, ROUTE_HEADINGS)),
+        route_rows=route_rows(report),
         process_headings=tuple(map(tr, PROCESS_HEADINGS)),
         process_rows=process_rows(report),
         hunted=[entry for entry in report.entries if entry.attribution is not None],

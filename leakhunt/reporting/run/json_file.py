@@ -19,7 +19,7 @@ Format history
         before, after and saved of a trial are null where an allocator does not tell what is in use
         (its unread says why); its rounding; allocators, the boards
         of those that were tried; conclusion: what several variants mean for a service. Of a soak
-        the processes of the service.
+        the processes of the service, and the kinds of requests that it got (routes).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from leakhunt.model.peaks import Peak, RecommendedLimit
 from leakhunt.model.plan import Plan
 from leakhunt.model.processes import JudgedProcess
 from leakhunt.model.report import Cost, Difference, JudgedRun, Ledger, LoadSummary, Report
+from leakhunt.model.routes import JudgedRoute
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.verdict import KillForecast, Status, Trend
 from leakhunt.reporting.formats.json_document import json_bytes, urn
@@ -66,6 +67,7 @@ class ReportJsonRun:
     ceiling: Ceiling | None
     load_summary: LoadSummary | None
     processes: tuple[JudgedProcess, ...]
+    routes: tuple[JudgedRoute, ...]
     peak: Peak | None
     recommended_limit: RecommendedLimit | None
     readings: tuple[Reading, ...]
@@ -130,6 +132,7 @@ def _run(entry: JudgedRun) -> ReportJsonRun:
         ceiling=entry.ceiling,
         load_summary=entry.load_summary,
         processes=entry.processes,
+        routes=entry.routes,
         peak=entry.peak,
         recommended_limit=entry.recommended_limit,
         readings=run.readings,

@@ -35,6 +35,7 @@ from leakhunt.reporting.shared.headline import headline, summary
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.processes import PROCESS_HEADINGS, process_rows
+from leakhunt.reporting.shared.routes import ROUTE_HEADINGS, route_rows
 from leakhunt.reporting.shared.suspects import (
     LINE_HEADINGS,
     TRIAL_HEADINGS,
@@ -159,6 +160,10 @@ def _load(report: Report) -> Iterator[str]:
         yield ""
     for line in lines:
         yield f"- {_escaped(line)}"
+    routes = route_rows(report)
+    if routes:
+        yield ""
+        yield from _table(tuple(map(tr, ROUTE_HEADINGS)), routes)
     processes = process_rows(report)
     if processes:
         yield ""

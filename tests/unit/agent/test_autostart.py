@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,7 +108,6 @@ def _children(pid: int) -> list[int]:
 
 
 def _child_answers(pid: int) -> bool:
-    import time
 
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -175,3 +175,34 @@ def test_processes_of_our_own_do_without() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("line", ["", "from leakhunt import agent; agent.listen();"])
+def test_a_child_that_is_forked_while_its_parent_is_asked_answers_too(line: str) -> None:
+    """The parent imports what it needs for its first answer: a child would wait for that."""
+    code = (
+        f"import os, time; {line} print('ready', flush=True)\n"
+        "for _ in range(40):\n"
+        "    if os.fork() == 0: time.sleep(60)\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(60)"
+    )
+    environment = dict(os.environ) if line else {**os.environ, **variables_for(os.environ)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        with asked(process.pid) as within:
+            assert within.ask("numbers")
+            for _ in range(100):
+                within.find([process.pid, *_children(process.pid)])
+                if len(within.pids) == 41:
+                    break
+                time.sleep(0.05)
+            assert len(within.ask_each("numbers")) == 41
+    finally:
+        for pid in (*_children(process.pid), process.pid):
+            os.kill(pid, 9)
+        process.communicate()
