@@ -7,17 +7,23 @@ from dataclasses import replace
 from leakhunt.amounts import Seconds
 from leakhunt.analysis.verdict.effort import FIRST_SAMPLES, elapsed_seconds
 from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN
+from leakhunt.model.attribution import Suspect
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import LIVE_HEAP
+from leakhunt.model.series import LIVE_HEAP, PYTHON_BLOCKS
 from leakhunt.model.suite import SuiteStatus, SuiteTest
-from leakhunt.model.verdict import Status
-from leakhunt.text.message import Text, message
+from leakhunt.model.verdict import Status, Trend, Verdict
+from leakhunt.text.message import Text, mentions, message
 
 _STATUSES = {
     Status.LEAK: SuiteStatus.LEAK,
     Status.NO_LEAK: SuiteStatus.NO_LEAK,
     Status.INCONCLUSIVE: SuiteStatus.INCONCLUSIVE,
 }
+# Fewer Python blocks per repeat, in any stretch of the run, are no growth of each repeat.
+_LEAST_BLOCKS = 0.5
+_BELOW = SuiteStatus.BELOW_TOLERANCE
+# Where pytest's own code is.
+_PYTEST = ("_pytest/", "pluggy/")
 # A test without growth needs so many repeats, at the least.
 FEWEST_REPEATS = FIRST_SAMPLES + EARLIEST_CLEAN
 
@@ -29,6 +35,8 @@ def suite_test(entry: JudgedRun, seconds: float) -> SuiteTest:
     reason: Text = verdict.sentence
     if status is SuiteStatus.INCONCLUSIVE and (slow := _slow(entry)) is not None:
         status, reason = SuiteStatus.NOT_REPEATED, slow
+    if status is SuiteStatus.NO_LEAK and _left_blocks(verdict) is not None:
+        status = SuiteStatus.BELOW_TOLERANCE
     live = verdict.trends.get(LIVE_HEAP)
     made = SuiteTest(
         run.plan.test,
@@ -39,7 +47,9 @@ def suite_test(entry: JudgedRun, seconds: float) -> SuiteTest:
         detection_limit=live.detection_limit if live is not None else None,
         run_file=run.file,
     )
-    return _with_growth(made, entry) if status is SuiteStatus.LEAK else made
+    if status is SuiteStatus.LEAK:
+        return _with_suspect(_with_growth(made, _leaking(verdict)), entry)
+    return _with_growth(made, _left_blocks(verdict)) if made.status is _BELOW else made
 
 
 def not_repeated(test: str, reason: Text, repeats: int, seconds: float) -> SuiteTest:
@@ -47,26 +57,48 @@ def not_repeated(test: str, reason: Text, repeats: int, seconds: float) -> Suite
     return SuiteTest(test, SuiteStatus.NOT_REPEATED, reason, repeats, seconds)
 
 
-def _with_growth(made: SuiteTest, entry: JudgedRun) -> SuiteTest:
-    leaking = [each for each in entry.verdict.trends.values() if each.status is Status.LEAK]
+def _left_blocks(verdict: Verdict) -> Trend | None:
+    """Python blocks that collections leave of each repeat, below the tolerance in bytes."""
+    trend = verdict.trends.get(PYTHON_BLOCKS)
+    if trend is None or not mentions(trend.reason, "verdict.left_in_bytes"):
+        return None
+    return trend if (trend.rate_low or 0.0) >= _LEAST_BLOCKS else None
+
+
+def _leaking(verdict: Verdict) -> Trend | None:
+    leaking = [each for each in verdict.trends.values() if each.status is Status.LEAK]
     leaking.sort(key=lambda trend: trend.series != LIVE_HEAP)  # bytes say more than blocks
-    if leaking:
-        trend = leaking[0]
-        made = replace(
-            made,
-            series=trend.series,
-            unit=trend.unit,
-            rate=trend.rate,
-            rate_low=trend.rate_low,
-            rate_high=trend.rate_high,
-        )
+    return next(iter(leaking), None)
+
+
+def _with_growth(made: SuiteTest, trend: Trend | None) -> SuiteTest:
+    if trend is None:
+        return made
+    return replace(
+        made,
+        series=trend.series,
+        unit=trend.unit,
+        rate=trend.rate,
+        rate_low=trend.rate_low,
+        rate_high=trend.rate_high,
+    )
+
+
+def _with_suspect(made: SuiteTest, entry: JudgedRun) -> SuiteTest:
     suspects = entry.attribution.suspects if entry.attribution is not None else ()
     if not suspects:
         return made
-    frame = suspects[0].where or next(iter(suspects[0].stack), None)
+    first = next((each for each in suspects if not _is_pytest_own(each)), suspects[0])
+    frame = first.where or next(iter(first.stack), None)
     if frame is None:
-        return replace(made, suspect=suspects[0].title)
-    return replace(made, suspect=suspects[0].title, file=frame.file, line=frame.line)
+        return replace(made, suspect=first.title)
+    return replace(made, suspect=first.title, file=frame.file, line=frame.line)
+
+
+def _is_pytest_own(suspect: Suspect) -> bool:
+    """Whether it stands in what runs the test: what a leak retains may have been made there."""
+    place = suspect.where or suspect.holder
+    return place is not None and place.file.startswith(_PYTEST)
 
 
 def _slow(entry: JudgedRun) -> Text | None:

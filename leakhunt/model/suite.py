@@ -11,11 +11,17 @@ from leakhunt.text.message import Text
 
 
 class SuiteStatus(StrEnum):
-    """What can be said of a test; `NOT_REPEATED`: too few repeats, for the reason given."""
+    """What can be said of a test.
+
+    `NOT_REPEATED`: too few repeats, for the reason given. `BELOW_TOLERANCE`: Python blocks stay of
+    each repeat, fewer bytes than a leak is; an object that a test loses once may be lost often by a
+    service.
+    """
 
     LEAK = mark("leak")
     INCONCLUSIVE = mark("inconclusive")
     NOT_REPEATED = mark("not repeated")
+    BELOW_TOLERANCE = mark("below tolerance")
     NO_LEAK = mark("no leak")
 
 
@@ -23,10 +29,11 @@ class SuiteStatus(StrEnum):
 class SuiteTest:
     """A test of a suite: `test` is its node id.
 
-    Of a test that leaks, `rate` is what `series` grows by, in its `unit` per repeat, with 99 %
-    bounds; else `rate` is None, and `detection_limit` is the smallest leak of the live heap that is
-    found with 95 % power. `suspect` is what retains the growth, allocated at `line` of `file`;
-    empty where nobody is suspected. `seconds` is how long measuring it took, suspects included.
+    Of a test that leaks, or grows below the tolerance, `rate` is what `series` grows by, in its
+    `unit` per repeat, with 99 % bounds; else `rate` is None, and `detection_limit` is the smallest
+    leak of the live heap that is found with 95 % power. `suspect` is what retains the growth,
+    allocated at `line` of `file`; empty where nobody is suspected. `seconds` is how long measuring
+    it took, suspects included.
     `run_file` is the evidence; empty where it is not kept.
     """
 

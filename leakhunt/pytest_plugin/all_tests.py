@@ -48,6 +48,9 @@ from leakhunt.text.system import system_text
 
 # A property of a test's report, which xdist carries to the controller.
 _PROPERTY = "leakhunt"
+# They would end a test that is measured for longer than it takes once.
+_ENDS_SLOW_TESTS = "timeout"
+_LEAK = pytest.StashKey[str]()
 # Suspects are looked for as long as this many budgets last.
 _BUDGETS_OF_A_HUNT = 3
 
@@ -87,7 +90,13 @@ class MeasuringAll(Measuring):
         self._budget_seconds = budget_seconds
         self._json_path = json_path
         self._prepared: PreparedPytest | None = None
-        self._tests: list[SuiteTest] = []
+        self._tests: dict[str, SuiteTest] = {}
+
+    def pytest_sessionstart(self) -> None:
+        """Take the time of tests ourselves."""
+        plugins = self._config.pluginmanager
+        if plugins.get_plugin(_ENDS_SLOW_TESTS) is not None:
+            plugins.unregister(name=_ENDS_SLOW_TESTS)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -106,6 +115,8 @@ class MeasuringAll(Measuring):
 
     def _repeat(self, item: pytest.Function) -> None:
         """Measure a test; its own end is its end here, and a leak fails it."""
+        if _LEAK in item.stash:  # it is run again since it failed: a leak is no flaky test
+            pytest.fail(item.stash[_LEAK], pytrace=False)
         begun = monotonic()
         with reported_as_failure():
             plan = self._plan(item)
@@ -121,7 +132,8 @@ class MeasuringAll(Measuring):
         found = suite_test(entry, monotonic() - begun)
         self._note(item, found)
         if found.status is SuiteStatus.LEAK:
-            pytest.fail(_failure(found, entry), pytrace=False)
+            text = item.stash[_LEAK] = _failure(found, entry)
+            pytest.fail(text, pytrace=False)
         self._drop(run)
 
     def _explained(self, place: Place, run: Run) -> JudgedRun:
@@ -180,11 +192,12 @@ class MeasuringAll(Measuring):
         if report.when == "teardown" and self._is_controller:
             for name, text in report.user_properties:
                 if name == _PROPERTY:
-                    self._tests.append(_read(json.loads(str(text))))
+                    found = _read(json.loads(str(text)))
+                    self._tests[found.test] = found
 
     @property
     def _suite(self) -> Suite:
-        return Suite(GENERATOR, self._budget_seconds, tuple(self._tests))
+        return Suite(GENERATOR, self._budget_seconds, tuple(self._tests.values()))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

@@ -79,6 +79,8 @@ class _Loop:
         self._until = time.monotonic() + order.test.seconds
         self._repeats = 0
         self._properties = len(item.user_properties)
+        # Fixtures that outlast a repeat, also those that plugins ask for by name.
+        self._lasting: list[pytest.FixtureDef[Any]] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self) -> bool:
@@ -92,6 +94,12 @@ class _Loop:
         except BaseException as error:  # not through pytest, which would take it for its own
             self.raised = error
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Note a fixture that is set up for several tests."""
+        if fixturedef.scope != "function" and fixturedef not in self._lasting:
+            self._lasting.append(fixturedef)
 
     def _once(self, state: Any, call: int) -> None:
         """One repeat."""
@@ -119,10 +127,8 @@ class _Loop:
         item = self._item
         item._report_sections.clear()
         del item.user_properties[self._properties :]
-        for definitions in item._fixtureinfo.name2fixturedefs.values():
-            for each in definitions:
-                if each.scope != "function" and each._finalizers:
-                    each._finalizers[:] = filter(_is_open, each._finalizers)
+        for each in self._lasting:
+            each._finalizers[:] = filter(_is_open, each._finalizers)
 
 
 def _is_open(finalizer: Callable[[], object]) -> bool:

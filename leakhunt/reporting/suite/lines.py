@@ -11,6 +11,7 @@ from leakhunt.text.language import mark, ntr, tr
 
 _HEADINGS = {
     SuiteStatus.INCONCLUSIVE: mark("Inconclusive"),
+    SuiteStatus.BELOW_TOLERANCE: mark("Below the tolerance"),
     SuiteStatus.NOT_REPEATED: mark("Not repeated"),
 }
 
@@ -35,7 +36,8 @@ def lines(suite: Suite) -> Iterator[str]:
         if tests:
             yield tr("{heading} ({count:d})", heading=tr(heading), count=len(tests))
         for each in tests:
-            yield tr("  {test}: {reason}", test=each.test, reason=each.reason)
+            told = growth(each) if each.rate is not None else each.reason
+            yield tr("  {test}: {reason}", test=each.test, reason=told)
     yield _clean(suite)
 
 

@@ -33,12 +33,23 @@ def shared():
 def folder(tmp_path, shared):
     yield tmp_path
 
+@pytest.fixture(scope="module")
+def asked_for():
+    return {}
+
+@pytest.fixture
+def by_name(asked_for):
+    return asked_for
+
 def test_leaks():
     KEPT.append(os.open(__file__, os.O_RDONLY))
 
 @pytest.mark.parametrize("name", ["a", "b"])
-def test_uses_all_that_pytest_has(name, folder, capsys, caplog, monkeypatch, record_property):
+def test_uses_all_that_pytest_has(
+    name, folder, capsys, caplog, monkeypatch, record_property, request
+):
     (folder / "once").mkdir()
+    request.getfixturevalue("by_name")
     print("x" * 500)
     logging.getLogger("x").warning("y" * 500)
     warnings.warn("z" * 500)

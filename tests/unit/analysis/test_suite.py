@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 from conftest import MakeRun
+from made_gates import frame, suspect
 
 from leakhunt.analysis.report import assemble
-from leakhunt.analysis.suite import FEWEST_REPEATS, not_repeated, suite_test
+from leakhunt.analysis.suite import FEWEST_REPEATS, _with_suspect, not_repeated, suite_test
 from leakhunt.model.plan import TEST_SOURCE, WHOLE_TEST
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Reading, Run
@@ -117,3 +119,46 @@ def test_only_what_a_fixture_that_has_ended_would_do_is_dropped() -> None:
     assert not _is_open(partial(ended.finish, request=None))
     assert _is_open(partial(standing.finish, request=None))
     assert _is_open(lambda: None)
+
+
+def test_an_object_that_stays_of_each_repeat_is_told_though_it_is_no_leak(
+    make_run: MakeRun,
+) -> None:
+    readings = [
+        Reading(
+            "look_collected",
+            {"python_blocks": 1000 + at, "python_live": 48 * at, "live_heap": 4096},
+            at,
+        )
+        for at in (60, 150, 225, 300)
+    ]
+    run = make_run(
+        readings,
+        plan_changes=TEST,
+        live_heap=[4096] * 300,
+        python_blocks=[1000 + call for call in range(300)],
+    )
+    found = suite_test(judged(run), 1.0)
+    assert (found.status, found.series, found.rate) == (
+        SuiteStatus.BELOW_TOLERANCE,
+        "python_blocks",
+        1.0,
+    )
+    told = list(lines(Suite("leakhunt test", 10.0, (found,))))
+    assert told[:2] == [
+        "Below the tolerance (1)",
+        "  test_a.py::test_one: Python blocks 1 [1, 1] block/call in 300 repeats",
+    ]
+
+
+def test_what_runs_the_test_is_named_only_where_nobody_else_is(leaks: SuiteTest) -> None:
+    pytests = frame("_pytest/fixtures.py", 1004)
+    yours = frame("tests/test_a.py", 7)
+    made = replace(leaks, suspect="")
+    for suspects, first in (
+        ([suspect(title="p", where=pytests), suspect(title="y", where=yours)], "y"),
+        ([suspect(title="p", where=None, holder=pytests), suspect(title="y")], "y"),
+        ([suspect(title="p", where=pytests)], "p"),
+    ):
+        entry = SimpleNamespace(attribution=SimpleNamespace(suspects=suspects))
+        assert _with_suspect(made, entry).suspect == first  # type: ignore[arg-type]
