@@ -302,7 +302,12 @@ def named(text: str) -> dict[str, list[dict[str, Any]]]:
     None of what is not there any more. Of each: its path, its kind, the file that it is of, and the
     kinds of its newest items.
     """
-    return {"named": [_named(each) for each in json.loads(text)]}
+    slices = _Slices()
+    found = []
+    for each in json.loads(text):
+        found.append(_named(each))
+        slices.end(_SLICE_SECONDS)
+    return {"named": found}
 
 
 def _named(addresses: Sequence[int]) -> dict[str, Any]:
@@ -341,6 +346,9 @@ def _newest(container: Any) -> list[Any]:
     return [each for each, _ in zip(kind.__reversed__(container), range(3), strict=False)]
 
 
+_MISSING = object()
+
+
 def _walked(addresses: Sequence[int]) -> list[Any]:
     """The objects at these addresses, each found among the referents of the one before."""
     first = addresses[0]
@@ -361,10 +369,11 @@ def _walked(addresses: Sequence[int]) -> list[Any]:
         below = list(gc.get_referents(above))
         if type(above) is types.FrameType:
             below += _variables(above)
-        found = [each for each in below if id(each) == address]
-        if not found:
+        found = next((each for each in below if id(each) == address), _MISSING)
+        del below
+        if found is _MISSING:
             return []
-        links.append(found[0])
+        links.append(found)
     return links
 
 

@@ -421,6 +421,7 @@ def _pymalloc() -> dict[str, int]:
     return {name: int(match[1].replace(",", "")) for name, match in found if match}
 
 
+@functools.cache
 def _c_functions() -> tuple[Callable[..., int], Callable[[str], int]]:
     """How to call a function of C by its name, and how to find one (0: there is none).
 

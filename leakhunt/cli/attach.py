@@ -10,6 +10,7 @@ from rich.console import Console
 from leakhunt.cli.common_options import limit_option
 from leakhunt.cli.display_option import DisplayChoice, display_option
 from leakhunt.cli.format_option import format_option
+from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import show_parts
 from leakhunt.cli.verb import Verb
 from leakhunt.reporting.registry import RunRenderer
@@ -55,6 +56,7 @@ def command(
     """
     from leakhunt.engine.attach import AttachRequest, attach
     from leakhunt.engine.formats import attach_renderers_named
+    from leakhunt.reporting.attached import json_file
     from leakhunt.reporting.attached.terminal import attach_parts
 
     request = AttachRequest(
@@ -63,5 +65,6 @@ def command(
     files = attach_renderers_named(",".join(each.format for each in renderers))
     with display.open() as events:
         result = attach(request, files, renderers, events, out=out)
+    offer(lambda: json_file.render(result.report))
     show_parts(Console(), attach_parts(result.report), reversed(result.files))
     return result.exit_code

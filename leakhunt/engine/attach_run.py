@@ -24,7 +24,7 @@ from leakhunt.errors import ScenarioFailed
 from leakhunt.injection.heap_graph import HeapGraph, heap_graph
 from leakhunt.injection.holders import holder_findings, named
 from leakhunt.injection.outside import libraries, memory_bounds_of, outside_reading
-from leakhunt.injection.visit import Visit
+from leakhunt.injection.visit import Visit, ended
 from leakhunt.instruments import reference_chains
 from leakhunt.instruments.frames import Places
 from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
@@ -153,11 +153,11 @@ class AttachRun:
         outcome = Outcome(Ending.OK)
         try:
             settle("start", "look")
-            if watched.seconds:
-                self._grow(watched, write, settle)
-        except KeyboardInterrupt:
-            outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
-        try:
+            try:
+                if watched.seconds:
+                    self._grow(watched, write, settle)
+            except KeyboardInterrupt:  # what there is by then is looked at all the same
+                outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
             settle("end", "look")
             if watched.touches:
                 self._events.noted(message("attach.touching", "collecting garbage and trimming"))
@@ -171,6 +171,8 @@ class AttachRun:
             outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
         except ScenarioFailed as error:
             outcome = Outcome(Ending.CRASHED, error.text)
+        except ProcessLookupError:
+            outcome = Outcome(Ending.CRASHED, ended(self._visit.target.pid))
         return outcome
 
     def _grow(

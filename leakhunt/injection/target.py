@@ -191,6 +191,7 @@ def _name(pid: int) -> str:
 
 
 def _shortened(line: str) -> str:
+    line = " ".join(line.split())
     return line if len(line) <= _LONGEST_COMMAND else f"{line[: _LONGEST_COMMAND - 3]}..."
 
 

@@ -24,7 +24,7 @@ from leakhunt.agent import standalone
 from leakhunt.errors import MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import VisitTarget, gone
 from leakhunt.injection.ways import Way, brought_in, first_way
-from leakhunt.text.message import message
+from leakhunt.text.message import Text, message
 
 # How long the target may take to run our text: until its main thread runs bytecode.
 PATIENCE_SECONDS = 60.0
@@ -114,9 +114,12 @@ class Visit:
                     pid=self.target.pid,
                 )
             )
-        return ScenarioFailed(
-            message("attach.ended", "process {pid} ended during the visit", pid=self.target.pid)
-        )
+        return ScenarioFailed(ended(self.target.pid))
+
+
+def ended(pid: int) -> Text:
+    """What is said of a process that ended meanwhile."""
+    return message("attach.ended", "process {pid} ended during the visit", pid=pid)
 
 
 @contextmanager

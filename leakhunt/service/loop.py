@@ -38,6 +38,8 @@ from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.text.message import Text, joined, mentions, message
 
 _POLL_SECONDS = 0.005
+# Users wait meanwhile: what a pause takes is mostly looking whether all of them do.
+_QUIET_POLL_SECONDS = 0.001
 # The load is paused for a look as soon as every user has ended its request; a slow one is not
 # waited for longer than this, and the look is then taken under load...
 _PAUSE_SECONDS = 10.0
@@ -197,7 +199,7 @@ def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterato
             and time.monotonic() - since < longest_seconds
             and subject.service.is_alive()
         ):
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_QUIET_POLL_SECONDS)
         is_quiet = counters.paused_users >= counters.users
         yield time.monotonic() - since if is_quiet else None
     finally:
@@ -418,6 +420,7 @@ class _Soak:
                     held=self._paused_samples,
                 ),
             )
+        self._record_shared_files()
         if self._readings.replaced:
             text = message(
                 "soak.restarted",
@@ -427,6 +430,15 @@ class _Soak:
             kernel = self._subject.limit.kernel_words()
             both = joined((text, kernel), "; ", "") if kernel is not None else text
             self._note("restarted", both)
+
+    def _record_shared_files(self) -> None:
+        """The largest files of /dev/shm, and who has them."""
+        tree, roles = self._subject.service.tree, self._readings.roles
+        files = tree.container.largest(tree.pids())
+        if files:
+            told = joined([each.told(roles.title_of) for each in files], ", ", "")
+            rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]
+            self._append({"record": "note", "kind": "shared-files", "text": told, "growth": rows})
 
     def _note(self, kind: str, text: Text) -> None:
         self._append({"record": "note", "kind": kind, "text": text})

@@ -1,0 +1,107 @@
+"""The graph that a visited process sends: dominators of a made one, and of this process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from leakhunt.agent import looking
+from leakhunt.injection.elf import read_elf
+from leakhunt.injection.heap_graph import TOP, HeapGraph, heap_graph
+
+A, B, C, D, LEAF, SHARED, LOOSE, OTHER = range(10_000, 18_000, 1000)
+KIND = 99_000
+
+
+def numbers(letter: bytes, values: Iterable[int]) -> bytes:
+    return letter + array("Q", values).tobytes()
+
+
+def made(edges: dict[int, Sequence[int]], leaves: Sequence[int], root: int = A) -> HeapGraph:
+    """A graph of objects of 100 bytes each, with leaves of 10."""
+    rows = [value for node, below in edges.items() for value in (node, KIND, 100, len(below))]
+    targets = [each for below in edges.values() for each in below]
+    return heap_graph(
+        [
+            b"R" + json.dumps([[root, "module"]]).encode(),
+            numbers(b"O", rows),
+            numbers(b"E", targets),
+            numbers(b"L", [value for leaf in leaves for value in (leaf, KIND, 10)]),
+            numbers(b"B", []),
+            b"N" + json.dumps({KIND: ["made.Kind", ""]}).encode(),
+            b"S" + json.dumps({"objects": len(edges), "longest_ns": 5}).encode(),
+        ]
+    )
+
+
+def retained(graph: HeapGraph) -> dict[int, int]:
+    sums = graph.sums(graph.own)
+    return {int(graph.addresses[node]): int(sums[node]) for node in range(1, len(sums))}
+
+
+def test_what_two_share_counts_to_what_dominates_both() -> None:
+    #   A -> B -> D, A -> C -> D; B and C share a leaf, D has its own.
+    graph = made({A: [B, C], B: [D, SHARED], C: [D, SHARED], D: [LEAF]}, [SHARED, LEAF])
+    assert retained(graph) == {A: 420, B: 100, C: 100, D: 110}
+    assert graph.lost == 0
+    assert graph.kind(graph.node_of(B) or 0).name == "made.Kind"
+
+
+def test_the_way_to_an_object_is_the_shortest() -> None:
+    graph = made({A: [B, D], B: [C], C: [D], D: []}, [])
+    node = graph.node_of(D)
+    assert node is not None
+    assert [int(graph.addresses[each]) for each in graph.way_to(node)] == [A, D]
+
+
+def test_references_to_what_was_not_sent_are_lost() -> None:
+    graph = made({A: [B, 77_000], B: [88_000]}, [])
+    assert graph.lost == 2
+    assert retained(graph) == {A: 200, B: 100}
+
+
+def test_what_no_root_leads_to_is_there_with_its_knots_together() -> None:
+    # LOOSE holds C; D and OTHER hold one another.
+    graph = made({A: [], LOOSE: [C], C: [], D: [OTHER], OTHER: [D]}, [])
+    sums = graph.sums(graph.own)
+    assert int(sums[TOP]) == 500
+    assert retained(graph)[LOOSE] == 200
+    assert sorted(retained(graph)[each] for each in (D, OTHER)) == [100, 200]
+    assert int(graph.unrooted.sum()) == 4
+
+
+def test_the_agent_s_rows_give_the_sizes_of_real_objects() -> None:
+    inner = [str(number) * 50 for number in range(100)]
+    text = "x" * 5000
+    outer: dict[str, object] = {"list": inner, "text": text}
+    sizes, slices = looking._Sizes(), looking._Slices()
+    holder = SimpleNamespace(outer=outer)
+    pieces = [
+        b"R" + json.dumps([[id(holder), "holder"]]).encode(),
+        *looking._rows([holder, vars(holder), outer, inner], sizes, slices),
+        b"N" + json.dumps(sizes.names).encode(),
+        slices.said(4),
+    ]
+    graph = heap_graph(pieces)
+    found = retained(graph)
+    assert found[id(inner)] == sys.getsizeof(inner) + sum(map(sys.getsizeof, inner))
+    assert found[id(outer)] >= found[id(inner)] + sys.getsizeof(text) + sys.getsizeof(outer)
+    assert graph.said["objects"] == 4
+
+
+def test_functions_of_a_library_are_found_without_a_debugger() -> None:
+    executable = Path(sys.executable).resolve()
+    libraries = [
+        line.split()[-1]
+        for line in Path("/proc/self/maps").read_text("utf-8").splitlines()
+        if "libpython" in line
+    ]
+    files = [executable, *map(Path, libraries)]
+    found = [read_elf(each, ["Py_Version", "none"]) for each in files]
+    assert any(elf is not None and set(elf.symbols) == {"Py_Version"} for elf in found)
+    assert read_elf(Path(__file__), ["Py_Version"]) is None
+    assert read_elf(Path("/no/such/file"), ["Py_Version"]) is None

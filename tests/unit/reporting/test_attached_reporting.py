@@ -1,0 +1,142 @@
+"""What a visit found: a breakdown that adds up, and the same words in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from leakhunt.analysis.attached import attach_report, breakdown, possible_causes
+from leakhunt.model.allocators import ALLOCATOR
+from leakhunt.model.attached import AttachReport
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.model.plan import Plan, PlannedVisit, Work
+from leakhunt.model.run import FREE_MEMORY, Ending, Outcome, Reading, Run
+from leakhunt.reporting.attached import html_page, json_file, markdown
+from leakhunt.reporting.attached.terminal import attach_parts
+from leakhunt.storage.schema_files import schema_text
+from leakhunt.text.language import speaking
+
+MIB = 1 << 20
+BEFORE = {
+    "rss": 100 * MIB, "live_heap": 40 * MIB, "malloc_mapped": 10 * MIB,
+    "malloc_resident": 35 * MIB, "python_live": 20 * MIB, "python_arenas": 24 * MIB,
+    "rss_anonymous": 80 * MIB, "rss_file": 18 * MIB, "rss_shared": 2 * MIB,
+    "thread_stacks": 1 * MIB,
+}  # fmt: skip
+AFTER = {**BEFORE, "live_heap": 34 * MIB, "python_live": 17 * MIB, "collect_ns": 30_000_000}
+TRIMMED = {**AFTER, "rss": 90 * MIB, "trim_ns": 2_000_000}
+HOSTILE = "<script>alert(1)</script> | \x1b[31m"
+
+
+def plan(**more: Any) -> Plan:
+    visit = PlannedVisit(4711, f"python app.py {HOSTILE}", 0.0, touches=True)
+    return Plan(
+        scenario="app", variant="attached", calls=None, warmup=None, seed=0, threads=1,
+        device="cpu", options={}, result_kind="equal", reference="attached", visit=visit, **more,
+    )  # fmt: skip
+
+
+def run(readings: Mapping[str, Mapping[str, int]], findings: tuple[Finding, ...] = (),
+        **more: Any) -> Run:  # fmt: skip
+    return Run(
+        plan=plan(**more),
+        outcome=Outcome(Ending.OK),
+        series=(),
+        samples={},
+        calls=(),
+        readings=tuple(Reading(step, values) for step, values in readings.items()),
+        findings=findings,
+        environment={"python": "CPython 3.12.1", ALLOCATOR: "glibc 2.36",
+                     "libraries": "gradio 6.12.0, celery 5.3.0"},
+        limits={FREE_MEMORY: 900 * MIB},
+        notes=({"kind": "visit", "way": "ptrace", "seconds_to_enter": 0.5, "seconds": 3.0,
+                "longest_pause_ns": 5_000_000, "objects": 1000, "lost_references": 2,
+                "text": "nothing"},),
+    )  # fmt: skip
+
+
+def touched() -> Run:
+    return run({"start": BEFORE, "end": BEFORE, "collected": AFTER, "emptied": AFTER,
+                "trimmed": TRIMMED})  # fmt: skip
+
+
+def report() -> AttachReport:
+    all_of_it = Finding(Instrument.RETAINED, FindingKind.HOLDER, "all objects", (1,), (1000,),
+                        (50 * MIB,))  # fmt: skip
+    holder = replace(all_of_it, what="dict", sizes=(30 * MIB,), chain=(f"app.CACHE {HOSTILE}",))
+    retained = run({"look_collected": AFTER}, (all_of_it, holder), instrument=Instrument.RETAINED)
+    grower = Finding(Instrument.OBJGRAPH, FindingKind.CONTAINER, "list", (0, 10, 20),
+                     (5, 50, 105), (0, 0, 0), chain=("app.KEPT", "list"),
+                     facts={"items": ["bytes"]})  # fmt: skip
+    grown = run({}, (grower,), instrument=Instrument.OBJGRAPH)
+    return attach_report([touched(), retained, grown], "leakhunt 1")
+
+
+def test_the_lines_of_the_breakdown_add_up_to_rss() -> None:
+    lines = {line.name: line.size_bytes // MIB for line in breakdown(touched())}
+    assert lines == {
+        "live_python": 17, "live_native": 34, "kept_by_malloc": 5, "garbage": 9,
+        "kept_by_python": 4, "files": 18, "shared": 2, "thread_stacks": 1, "unexplained": 10,
+    }  # fmt: skip
+    assert sum(lines.values()) == 100
+
+
+def test_without_a_collection_garbage_is_not_told_apart() -> None:
+    lines = {line.name: line.size_bytes // MIB for line in breakdown(run({"end": BEFORE}))}
+    assert "garbage" not in lines
+    assert lines["live_python"] == 20
+    assert lines["live_native"] == 40
+    assert sum(lines.values()) == 100
+
+
+def test_an_allocator_that_tells_nothing_leaves_one_line() -> None:
+    silent = {name: BEFORE[name] for name in BEFORE if not name.startswith(("live", "malloc"))}
+    lines = {line.name: line.size_bytes // MIB for line in breakdown(run({"end": silent}))}
+    assert lines["held_unread"] == 80 - 24 - 1
+    assert "live_native" not in lines
+
+
+def test_steps_say_what_they_gave_back_and_what_they_took() -> None:
+    collected, trimmed = report().given_back
+    assert (collected.freed_bytes, collected.rss_bytes) == (9 * MIB, 0)
+    assert collected.seconds == pytest.approx(0.03)
+    assert (trimmed.rss_bytes, trimmed.freed_bytes) == (10 * MIB, 0)
+
+
+def test_causes_are_those_of_loaded_versions() -> None:
+    found = {name for each in possible_causes({"libraries": "gradio 6.12.0"})
+             for name in each.distributions}  # fmt: skip
+    assert found == {"gradio 6.12.0"}
+    assert not list(possible_causes({"libraries": "none"}))
+
+
+def test_the_calls_of_a_visit_are_seconds() -> None:
+    assert plan().work is Work.SECOND
+
+
+def test_json_is_what_its_schema_says() -> None:
+    document = json.loads(json_file.render(report()))
+    jsonschema.validate(document, json.loads(schema_text("attach")))
+    assert document["pid"] == 4711
+    assert document["growers"][0]["per_second"] == 5.0
+    assert document["verdict"] is None
+
+
+def test_every_format_says_the_same_and_escapes_what_is_not_ours() -> None:
+    made = report()
+    page = html_page.render(made).decode()
+    text = markdown.render(made).decode()
+    lines = [str(part) for part in attach_parts(made)]
+    for told in ("100.0 MiB", "34.0 MiB", "app.KEPT", "10.0 MiB"):
+        assert told in page
+        assert told in text
+    assert "<script>alert" not in page
+    assert "\x1b" not in "".join(lines)
+    with speaking("zh"):
+        chinese = html_page.render(made).decode()
+    assert "RSS 分解" in chinese
