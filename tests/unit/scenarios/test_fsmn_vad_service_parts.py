@@ -107,6 +107,7 @@ def test_above_its_watermark_it_refuses_and_is_unhealthy() -> None:
 
 
 def test_beyond_so_many_at_once_it_refuses_and_then_takes_the_next() -> None:
+    pytest.importorskip("torch")
     refused: list[int] = []
 
     def pipeline(heard: Any) -> list[dict[str, Any]]:
@@ -146,6 +147,7 @@ def test_what_is_no_fit_audio_is_refused_and_frees_its_slot(
 
 
 def test_its_history_has_an_end_and_the_naive_one_has_none(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     def pipeline(heard: Any) -> list[dict[str, Any]]:
         return [{"value": [[0, 10]]}]
 

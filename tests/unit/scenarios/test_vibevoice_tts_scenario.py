@@ -103,6 +103,7 @@ def test_the_noise_schedule_falls_from_all_signal_to_none() -> None:
 
 
 def test_a_directory_that_holds_no_model_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     with pytest.raises(UsageError, match="no such directory"):
         weights.obtain(str(tmp_path / "missing"), tmp_path)
     with pytest.raises(BadFile, match="safetensors"):
