@@ -344,6 +344,57 @@ def test_a_killed_leakhunt_leaves_nothing_in_the_process(tmp_path: Path, duratio
             assert visit.ask("facts")["tracing"] is False
 
 
+def child_of(pid: int) -> int:
+    """The process that another one started."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        if found:
+            return int(found[0])
+        time.sleep(0.02)
+    raise AssertionError("no child")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare"
+)
+def test_it_works_across_namespaces() -> None:
+    """As from the host into a container: other process ids, mounts and network."""
+    words = ("unshare", "-n", "-p", "-f", "-m", "--mount-proc", sys.executable)
+    with running(WAITING, *words) as made:
+        target = examine(child_of(made.pid))
+        assert target.own_pid == 1
+        before = state(target.pid)
+        with attached(target) as visit:
+            assert visit.ask("numbers")["python_blocks"] > 5000
+        assert settles(target.pid, before)
+        os.kill(target.pid, signal.SIGKILL)
+
+
+def test_a_long_call_of_c_code_is_waited_for_and_left_alone() -> None:
+    code = 'print("ready", flush=True)\nsum(range(10**13))'
+    with running(code) as made:
+        time.sleep(1.0)  # it is within the call
+        before = state(made.pid)
+        with (
+            pytest.raises(ScenarioFailed, match="ran no Python code for 2 s"),
+            attached(examine(made.pid), patience_seconds=2),
+        ):
+            pass
+        assert state(made.pid) == before
+        assert made.poll() is None
+
+
+def test_python_314_that_forbids_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the variable says of this Python is not asked: it is taken for one that knows it."""
+    from leakhunt.injection import target
+
+    monkeypatch.setattr(target, "_CAN_REFUSE", (3, 11))
+    monkeypatch.setenv("PYTHON_DISABLE_REMOTE_DEBUG", "1")
+    with running(WAITING) as made:
+        assert "does not allow it" in str(refusal(made.pid))
+
+
 @pytest.mark.long
 def test_a_hundred_visits_leave_no_growth() -> None:
     """After the first ones, which import what they need, nothing comes to stay."""
