@@ -124,12 +124,14 @@ class AttachRun:
         outcome = Outcome(Ending.OK)
         try:
             with Tail(self._file) as tail:
-                self._events.started(RunStart(self._plan.variant, None))
+                if watched.seconds:
+                    self._events.started(RunStart(self._plan.variant, None))
                 outcome = self._watched(watched, appender, tail)
         finally:
             appender.close()
             run_writer.finish(self._file, outcome, time.monotonic() - self._started)
-            self._events.ended(self._plan.variant, outcome)
+            if watched.seconds:
+                self._events.ended(self._plan.variant, outcome)
         return outcome
 
     def note(self, facts: Mapping[str, Any]) -> None:
@@ -144,7 +146,8 @@ class AttachRun:
         def write(record: Mapping[str, Any]) -> None:
             appender.append(encode(record))
             tail.follow()
-            self._events.sampled(self._plan.variant, tail)
+            if watched.seconds:
+                self._events.sampled(self._plan.variant, tail)
 
         def settle(step: str, word: str) -> None:
             values = {**self._visit.ask(word), **outside_reading(self._visit.target.pid)}
