@@ -13,6 +13,7 @@ error: the catalogue is then brought up to date by ``make docs-catalogues`` and 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from babel.messages.pofile import read_po, write_po
 
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "build" / "docs"
+PAGES = "build/docs/en/index.html, build/docs/zh_CN/index.html"
 LANGUAGES = ("en", "zh_CN")
 TRANSLATED = HERE / "locale" / "zh_CN" / "LC_MESSAGES"
 # Their Chinese is from the program's catalogue, or they are what programs and maintainers read.
@@ -36,6 +38,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the documentation.")
     parser.add_argument("--catalogues", action="store_true")
     wanted = parser.parse_args()
+    built, now = BUILT / "digest", digest()
+    if not wanted.catalogues and _content(built) == now:
+        print(f"{PAGES} (nothing changed)")
+        return 0
     if sphinx("gettext", "en", BUILT / "texts"):
         return 1
     if wanted.catalogues:
@@ -48,8 +54,21 @@ def main() -> int:
         return 1
     code = max(sphinx("html", language, BUILT / language) for language in LANGUAGES)
     if code == 0:
-        print("build/docs/en/index.html, build/docs/zh_CN/index.html")
+        built.write_bytes(now)
+        print(PAGES)
     return code
+
+
+def digest() -> bytes:
+    """A digest of all that the pages are made from."""
+    root = HERE.parent
+    folders = (HERE, root / "leakhunt", root / "reports" / "examples", root / "reports" / "truth")
+    files = [root / "ARCHITECTURE.md", *(file for folder in folders for file in folder.rglob("*"))]
+    kinds = (".py", ".md", ".po", ".toml", ".json", ".css", ".html", ".png")
+    found = hashlib.sha256()
+    for file in sorted(each for each in files if each.suffix in kinds):
+        found.update(str(file).encode() + file.read_bytes())
+    return found.hexdigest().encode()
 
 
 def sphinx(builder: str, language: str, into: Path) -> int:

@@ -26,7 +26,7 @@ from leakhunt.cli.help import Help, HelpContext
 from leakhunt.cli.main import cli
 from leakhunt.cli.verb import EXIT_CODES
 from leakhunt.model.series import SERIES
-from leakhunt.storage.schema_files import schema_text
+from leakhunt.storage.schema_files import SCHEMAS, schema_text
 from leakhunt.text.language import ENGLISH, speaking, spoken, tr
 
 HERE = Path(__file__).parent
@@ -218,30 +218,16 @@ def known_causes() -> Iterator[str]:
         yield "\n".join(rows)
 
 
-_JSON_FILES: Mapping[str, tuple[str, str]] = {
-    "report": ("report.json", "leakhunt schema report"),
-    "gate": ("gate.json", "leakhunt schema gate"),
-    "compare": ("compare.json", "leakhunt schema compare"),
-    "claims": ("claims.json", "leakhunt schema claims"),
-    "retained": ("retained.json", "leakhunt schema retained"),
-    "attach": ("attach.json", "leakhunt schema attach"),
-    "suite": ("--leakhunt-json FILE", "leakhunt schema suite"),
-    "run-file": ("NAME.run.jsonl", "leakhunt schema run-file"),
-    "policy": ("leakhunt.toml", "leakhunt schema policy"),
-}
-
-
 def of_schema(name: str) -> Callable[[], Iterator[str]]:
     """The page of a file that has a JSON Schema."""
 
     def made() -> Iterator[str]:
         schema = json.loads(schema_text(name))
-        file, command = _JSON_FILES[name]
-        yield f"# {file}"
+        title = schema["title"].removeprefix("leakhunt ")
+        yield f"# {title[0].upper() + title[1:] if name == 'run-file' else title}"
         yield _plain(schema.get("description", ""))
-        yield _said("`{command}` prints the JSON Schema (draft 2020-12) of this page.").format(
-            command=command
-        )
+        schema_line = "`{command}` prints the JSON Schema (draft 2020-12) of this page."
+        yield _said(schema_line).format(command=f"leakhunt schema {name}")
         if name == "policy":
             yield from _policy_example()
         if schema.get("properties"):
@@ -424,23 +410,20 @@ def _plain(text: str) -> str:
     )
 
 
+def _page_of(schema: str) -> str:
+    """What the page of a schema is called: two are no JSON files that a verb writes at its end."""
+    return schema if schema in ("policy", "run-file") else f"{schema}-json"
+
+
 _MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "cli": command_line,
     "python-api": python_api,
     "exit-codes": exit_codes,
     "series": series,
     "known-causes": known_causes,
-    "policy": of_schema("policy"),
     "service-toml": service_toml,
     "claims-toml": claims_toml,
-    "run-file": of_schema("run-file"),
-    "report-json": of_schema("report"),
-    "gate-json": of_schema("gate"),
-    "compare-json": of_schema("compare"),
-    "claims-json": of_schema("claims"),
-    "retained-json": of_schema("retained"),
-    "suite-json": of_schema("suite"),
-    "attach-json": of_schema("attach"),
+    **{_page_of(name): of_schema(name) for name in SCHEMAS},
 }
 PAGES = tuple(f"reference/{name}" for name in _MAKERS)
 

@@ -233,6 +233,7 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "lost-inside": {"text": Text},
     "not-quiet": {"text": Text},
     "no-turns": {"text": Text},
+    "shared-files": {"text": Text, "growth": tuple[tuple[str, int, int], ...]},
     "service": {"pid": int, "created": float},
     "visit": {
         "text": Text,
@@ -267,7 +268,7 @@ _SINCE: Mapping[str, int] = {
     **dict.fromkeys(["note-not-quiet", "note-service"], 4),
     **dict.fromkeys(["Message", "Joined"], 5),
     **dict.fromkeys(["process", "process-reading", "header.process_series", "sample.processes"], 5),
-    **dict.fromkeys(["route", "sample.routes", "note-no-turns"], 5),
+    **dict.fromkeys(["route", "sample.routes", "note-no-turns", "note-shared-files"], 5),
 }
 # Further properties that may be missing.
 _OPTIONAL = (

@@ -15,10 +15,12 @@ class Kind(StrEnum):
     CUDA_LEAK = mark("leak in CUDA")
     MAPPING_GROWTH = mark("mapping growth outside malloc and Python")
     RESOURCE_GROWTH = mark("descriptors, threads or children growing")
+    SHARED_MEMORY = mark("shared memory left behind")
     BOUNDED_CACHE = mark("bounded cache")
     ALLOCATOR_RETENTION = mark("allocator retention")
     FILLS_LIMIT = mark("retained memory fills the limit")
     CUDA_RETENTION = mark("CUDA caching or fragmentation")
+    PAGE_CACHE = mark("page cache, not a leak")
     COPY_ON_WRITE = mark("copy-on-write after fork")
     GARBAGE = mark("cyclic garbage only")
     CLEAN = mark("clean")
@@ -39,4 +41,5 @@ _LEAKS = (
     Kind.CUDA_LEAK,
     Kind.MAPPING_GROWTH,
     Kind.RESOURCE_GROWTH,
+    Kind.SHARED_MEMORY,
 )

@@ -22,6 +22,16 @@ RSS: Final = "rss"
 PSS: Final = "pss"
 PRIVATE_DIRTY: Final = "private_dirty"
 CGROUP: Final = "cgroup"
+CGROUP_ANON: Final = "cgroup_anon"
+CGROUP_FILE: Final = "cgroup_file"
+CGROUP_SHMEM: Final = "cgroup_shmem"
+CGROUP_KERNEL: Final = "cgroup_kernel"
+CGROUP_SLAB: Final = "cgroup_slab"
+CGROUP_SWAP: Final = "cgroup_swap"
+CGROUP_PEAK: Final = "cgroup_peak"
+CGROUP_EVENTS: Final = "cgroup_events"
+PRESSURE: Final = "memory_pressure"
+SHARED_FILES: Final = "shared_files"
 PYTHON_BLOCKS: Final = "python_blocks"
 CUDA_ALLOCATED: Final = "cuda_allocated"
 CUDA_RESERVED: Final = "cuda_reserved"
@@ -176,6 +186,7 @@ class SeriesFacts:
 
 
 _IN_USE_OR_FREE = mark("cannot separate live memory from freed memory that malloc retains")
+_WHOSE = mark("which process it belongs to; includes leakhunt where it is in the same cgroup")
 _OTHER_CUDA = mark(
     "GPUs other than the default device; the CUDA context (200 to 1000 MB), NCCL and libraries with"
     " allocators of their own"
@@ -267,6 +278,108 @@ _ROWS = (
         mark("memory of the cgroup"),
         mark("which process it belongs to"),
         displays=_PAGE,
+    ),
+    SeriesFacts(
+        CGROUP_ANON,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: anonymous memory"),
+        mark("cgroup anonymous"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_FILE,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: page cache of files"),
+        mark("page cache"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_SHMEM,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: shared memory (shmem)"),
+        mark("cgroup shmem"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_KERNEL,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: kernel memory"),
+        mark("kernel memory"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_SLAB,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: slab of the kernel"),
+        mark("slab"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_SWAP,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("cgroup: swap"),
+        mark("swap"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_PEAK,
+        Unit.BYTES,
+        SeriesRole.PEAK,
+        mark("cgroup: peak since it began (memory.peak)"),
+        mark("cgroup peak"),
+        _WHOSE,
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        CGROUP_EVENTS,
+        Unit.COUNT,
+        SeriesRole.LOAD,
+        mark("cgroup: times that a limit was met (memory.events)"),
+        mark("limit events"),
+        mark("which process met the limit"),
+        displays=_PAGE,
+        only_if_moving=True,
+        is_plural=True,
+    ),
+    SeriesFacts(
+        PRESSURE,
+        Unit.NANOSECONDS,
+        SeriesRole.LOAD,
+        mark("cgroup: time stalled for memory (PSI, some)"),
+        mark("memory pressure"),
+        mark("which process waited"),
+        displays=_PAGE,
+        only_if_moving=True,
+    ),
+    SeriesFacts(
+        SHARED_FILES,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("files in /dev/shm"),
+        mark("/dev/shm"),  # noqa: S108 - a title
+        mark("segments that no file names, such as those of shmget and memfd"),
+        displays=_PAGE,
+        only_if_moving=True,
+        is_plural=True,
     ),
     SeriesFacts(
         PYTHON_BLOCKS,

@@ -418,6 +418,7 @@ class _Soak:
                     held=self._paused_samples,
                 ),
             )
+        self._record_shared_files()
         if self._readings.replaced:
             text = message(
                 "soak.restarted",
@@ -427,6 +428,15 @@ class _Soak:
             kernel = self._subject.limit.kernel_words()
             both = joined((text, kernel), "; ", "") if kernel is not None else text
             self._note("restarted", both)
+
+    def _record_shared_files(self) -> None:
+        """The largest files of /dev/shm, and who has them."""
+        tree, roles = self._subject.service.tree, self._readings.roles
+        files = tree.container.largest(tree.pids())
+        if files:
+            told = joined([each.told(roles.title_of) for each in files], ", ", "")
+            rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]
+            self._append({"record": "note", "kind": "shared-files", "text": told, "growth": rows})
 
     def _note(self, kind: str, text: Text) -> None:
         self._append({"record": "note", "kind": kind, "text": text})

@@ -28,6 +28,7 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.service import gpu
+from leakhunt.service.container import Container
 from leakhunt.text.message import message
 
 # What the kernel says of any process.
@@ -55,8 +56,10 @@ class Tree:
         self._root = psutil.Process(pid)
         self.identity = Identity(pid, self._root.create_time())
         self._cgroup = _own_group(pid)
+        self.container = Container(pid, _memory_group(str(pid)))
         self._on_gpu = gpu.is_read()
         self._on_gpu_bytes = 0
+        self._last_of_container = self.container.read()
         self._resets_peaks = os.access(Path("/proc", str(pid), "clear_refs"), os.W_OK)
         self._kernel_lists_children = Path("/proc", str(pid), "task", str(pid), "children").exists()
 
@@ -66,7 +69,8 @@ class Tree:
         more = [CGROUP] if self._cgroup is not None else []
         more += [CUDA_PROCESS] if self._on_gpu else []
         more += [PEAK_RSS] if self._resets_peaks else []
-        return tuple(SERIES[name].series_of_tree for name in (*_OF_PROCESSES, *more))
+        of_processes = (SERIES[name].series_of_tree for name in (*_OF_PROCESSES, *more))
+        return (*of_processes, *self.container.series)
 
     def is_alive(self) -> bool:
         """Whether the first process lives, and is no zombie."""
@@ -134,6 +138,8 @@ class Tree:
         values[CHILDREN] = len(pids) - 1
         if self._cgroup is not None:
             values[CGROUP] = self._of_the_group(self._cgroup)
+        self._last_of_container |= self.container.read()
+        values |= self._last_of_container
         if self._on_gpu:
             self._on_gpu_bytes = gpu.used_bytes(pids, self._on_gpu_bytes)
             values[CUDA_PROCESS] = self._on_gpu_bytes

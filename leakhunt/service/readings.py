@@ -90,7 +90,10 @@ class Readings:
         self.no_agent = NO_INSIDE
         if not self.listening and is_asked_for(tree.variables()):
             self.no_agent = not_started(pids)
-        self.unavailable = unavailable(self.series, allocators, self.no_agent)
+        self.unavailable = {
+            **unavailable(self.series, allocators, self.no_agent),
+            **tree.container.unavailable,
+        }
         self.environment = _allocator_facts(allocators, sorted(self._pids))
         self._ended_processes = self._new_processes = 0
         # Samples for which no process listened.

@@ -54,7 +54,7 @@ SCHEMA = f"urn:leakhunt:schema:run-file:{FORMAT}"
 _OLD_STEPS = {"warm": "look_collected", "half": "look_collected"}
 SUFFIX = ".run.jsonl"
 # So many numbers come after the name in a row of a note: of what grew, how many more, and bytes.
-_NUMBERS = {"types": 1, "mappings": 2, "errors": 1}
+_NUMBERS = {"types": 1, "mappings": 2, "errors": 1, "shared-files": 2}
 _LONGEST_HEADER_BYTES = 1 << 20
 _INT64 = range(-(2**63), 2**63)
 _NO_FOOTER = message(

@@ -19,6 +19,7 @@ from leakhunt.analysis.verdict.after_gc import (
     remains,
     without_garbage,
 )
+from leakhunt.analysis.verdict.container import with_container
 from leakhunt.analysis.verdict.cross_checks import (
     calls_judged,
     contradictions,
@@ -100,6 +101,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
     verdict = _verdict(even, power)
     if run.processes:
         verdict = with_processes(even, verdict, _processes(even))
+    verdict = with_container(even, verdict)
     return with_routes(run, verdict, judge_routes(run)) if run.routes else verdict
 
 

@@ -22,7 +22,7 @@ LOAD_HEADINGS = (
     mark("users"),
 )
 # What happened to a service meanwhile.
-_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns")
+_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns", "shared-files")
 
 
 def work_of(report: Report) -> Work:
