@@ -161,12 +161,7 @@ class AttachRun:
                     self._grow(watched, write, settle)
             except KeyboardInterrupt:  # what there is by then is looked at all the same
                 outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
-            settle("end", "look")
-            if watched.touches:
-                self._events.noted(message("attach.touching", "collecting garbage and trimming"))
-                settle("collected", "look_collected")
-                settle("emptied", "emptied")
-                settle("trimmed", "trimmed")
+            self._settle(watched, settle)
             self._look_at_objects()
             if watched.trace_seconds and outcome.ending is Ending.OK:
                 self._trace(watched.trace_seconds)
@@ -177,6 +172,15 @@ class AttachRun:
         except ProcessLookupError:
             outcome = Outcome(Ending.CRASHED, ended(self._visit.target.pid))
         return outcome
+
+    def _settle(self, watched: Watched, settle: Callable[[str, str], None]) -> None:
+        """The last full readings, and where that is allowed what each step gives back."""
+        settle("end", "look")
+        if watched.touches:
+            self._events.noted(message("attach.touching", "collecting garbage and trimming"))
+            settle("collected", "look_collected")
+            settle("emptied", "emptied")
+            settle("trimmed", "trimmed")
 
     def _grow(
         self,
