@@ -58,6 +58,7 @@ truth: $(STAMP)
 	$(BIN)/leakhunt truth $(ZOO) --repeats 4 --clean-repeats 10 --out reports/truth/zoo.json
 	$(BIN)/leakhunt truth $(ZOO) --hunt --out reports/truth/hunts.json
 	-$(BIN)/python tests/truth/published.py
+	-$(BIN)/python tests/truth/suites.py
 	$(BIN)/python tests/truth/cache_bounds.py
 	$(BIN)/python tests/truth/cache_runs.py --repeats 2 --jobs 2
 	$(BIN)/python tests/truth/early_runs.py --jobs 4

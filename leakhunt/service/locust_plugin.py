@@ -20,7 +20,7 @@ from leakhunt.service.locust_turns import take_turns
 from leakhunt.service.shared_counters import MOST_KINDS, Counters
 
 _BEAT_SECONDS = 0.1
-_PAUSE_POLL_SECONDS = 0.005
+_PAUSE_POLL_SECONDS = 0.001
 # Locust keeps a number for every second and a copy of its histogram for the last twenty; of the
 # first it needs ten seconds.
 _RETAINED_SECONDS = 60

@@ -38,6 +38,8 @@ from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.text.message import Text, joined, mentions, message
 
 _POLL_SECONDS = 0.005
+# Users wait meanwhile: what a pause takes is mostly looking whether all of them do.
+_QUIET_POLL_SECONDS = 0.001
 # The load is paused for a look as soon as every user has ended its request; a slow one is not
 # waited for longer than this, and the look is then taken under load...
 _PAUSE_SECONDS = 10.0
@@ -197,7 +199,7 @@ def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterato
             and time.monotonic() - since < longest_seconds
             and subject.service.is_alive()
         ):
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_QUIET_POLL_SECONDS)
         is_quiet = counters.paused_users >= counters.users
         yield time.monotonic() - since if is_quiet else None
     finally:

@@ -20,8 +20,7 @@ def section(document: dict[str, Any]) -> Iterator[str]:
     yield (
         "`make pythons`: the unit tests, an empty call, the leak zoo with its hunts (each workload"
         " once, without PyTorch where it is not installed), and soaks of a service that retains"
-        " 100 kB per request and of one that retains nothing. A free-threaded build has no count"
-        " of Python blocks: its objects are in an allocator of their own."
+        " 100 kB per request and of one that retains nothing."
     )
     yield ""
     yield markdown(HEADINGS, map(row, pythons))
@@ -32,7 +31,11 @@ def section(document: dict[str, Any]) -> Iterator[str]:
         for step in ("unit", "zoo")
         for failure in each.get(step, {}).get("failures", ())
     ]
-    yield from (*failures, *([""] if failures else []))
+    notes = [
+        f"- {each['facts']['python']}: {note}" for each in pythons for note in each.get("notes", ())
+    ]
+    lines = [*failures, *notes]
+    yield from (*lines, *([""] if lines else []))
 
 
 def row(each: dict[str, Any]) -> tuple[str, ...]:
