@@ -124,12 +124,14 @@ class AttachRun:
         outcome = Outcome(Ending.OK)
         try:
             with Tail(self._file) as tail:
-                self._events.started(RunStart(self._plan.variant, None))
+                if watched.seconds:
+                    self._events.started(RunStart(self._plan.variant, None))
                 outcome = self._watched(watched, appender, tail)
         finally:
             appender.close()
             run_writer.finish(self._file, outcome, time.monotonic() - self._started)
-            self._events.ended(self._plan.variant, outcome)
+            if watched.seconds:
+                self._events.ended(self._plan.variant, outcome)
         return outcome
 
     def note(self, facts: Mapping[str, Any]) -> None:
@@ -144,7 +146,8 @@ class AttachRun:
         def write(record: Mapping[str, Any]) -> None:
             appender.append(encode(record))
             tail.follow()
-            self._events.sampled(self._plan.variant, tail)
+            if watched.seconds:
+                self._events.sampled(self._plan.variant, tail)
 
         def settle(step: str, word: str) -> None:
             values = {**self._visit.ask(word), **outside_reading(self._visit.target.pid)}
@@ -158,12 +161,7 @@ class AttachRun:
                     self._grow(watched, write, settle)
             except KeyboardInterrupt:  # what there is by then is looked at all the same
                 outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
-            settle("end", "look")
-            if watched.touches:
-                self._events.noted(message("attach.touching", "collecting garbage and trimming"))
-                settle("collected", "look_collected")
-                settle("emptied", "emptied")
-                settle("trimmed", "trimmed")
+            self._settle(watched, settle)
             self._look_at_objects()
             if watched.trace_seconds and outcome.ending is Ending.OK:
                 self._trace(watched.trace_seconds)
@@ -174,6 +172,15 @@ class AttachRun:
         except ProcessLookupError:
             outcome = Outcome(Ending.CRASHED, ended(self._visit.target.pid))
         return outcome
+
+    def _settle(self, watched: Watched, settle: Callable[[str, str], None]) -> None:
+        """The last full readings, and where that is allowed what each step gives back."""
+        settle("end", "look")
+        if watched.touches:
+            self._events.noted(message("attach.touching", "collecting garbage and trimming"))
+            settle("collected", "look_collected")
+            settle("emptied", "emptied")
+            settle("trimmed", "trimmed")
 
     def _grow(
         self,

@@ -23,7 +23,7 @@ PENDING, RUN, ENSURE, RELEASE = (
 )  # fmt: skip
 _VERSION = "Py_Version"
 _SYMBOLS = (PENDING, RUN, ENSURE, RELEASE, _VERSION)
-OLDEST = (3, 11)
+_CAN_REFUSE = (3, 14)
 _PYTHON_NAME = re.compile(r"python[\d.]*[a-z]?$|libpython")
 _EXTENSION = re.compile(r"\.cpython-3|/lib-dynload/|/lib/python3")
 _PYPY = re.compile(r"pypy")
@@ -133,6 +133,7 @@ def examine(pid: int) -> VisitTarget:
     own = int(status.get("NSpid", str(pid)).split()[-1])
     executable = Path("/proc", str(pid), "exe")
     version = _version(pid, addresses, file)
+    _refuse_without_consent(pid, version)
     return VisitTarget(pid, own, created, version, elf.machine, addresses, executable, command(pid))
 
 
@@ -157,6 +158,31 @@ def command(pid: int) -> str:
 def gone(pid: int) -> UsageError:
     """The refusal of a process that is not there."""
     return UsageError(message("attach.gone", "process {pid}: not found, or it has ended", pid=pid))
+
+
+def disabled(pid: int) -> MissingRequirement:
+    """The refusal of a process that does not want to be debugged from outside."""
+    return MissingRequirement(
+        message(
+            "attach.disabled",
+            "process {pid} does not allow it: its Python was started with remote debugging"
+            " disabled (PYTHON_DISABLE_REMOTE_DEBUG, -X disable-remote-debug)",
+            pid=pid,
+        )
+    )
+
+
+def _refuse_without_consent(pid: int, version: tuple[int, int, int]) -> None:
+    """Python 3.14 and later can be told not to be entered, in whichever way."""
+    if version < _CAN_REFUSE:
+        return
+    words = command(pid).split()
+    variables = b""
+    with contextlib.suppress(OSError):
+        variables = Path("/proc", str(pid), "environ").read_bytes()
+    is_set = re.search(rb"(?:^|\0)PYTHON_DISABLE_REMOTE_DEBUG=[^\0]", variables) is not None
+    if is_set or any(word.endswith("disable-remote-debug") for word in words):
+        raise disabled(pid)
 
 
 def _python_processes() -> Iterator[tuple[int, str]]:

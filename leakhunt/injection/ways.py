@@ -24,7 +24,7 @@ from pathlib import Path
 from leakhunt.errors import MissingRequirement
 from leakhunt.injection import tracing
 from leakhunt.injection.elf import read_elf
-from leakhunt.injection.target import PENDING, RUN, VisitTarget, gone, mappings
+from leakhunt.injection.target import PENDING, RUN, VisitTarget, disabled, gone, mappings
 from leakhunt.injection.tracing import ForeignRegion, region_bytes, stopped
 from leakhunt.text.message import Text, message
 
@@ -55,7 +55,9 @@ class Way(StrEnum):
 def first_way(target: VisitTarget) -> Way:
     """The way to be tried first."""
     if target.version >= _REMOTE_EXEC and not is_blocked(target.pid, target.pid):
-        return Way.REMOTE_EXEC
+        is_ours = sys.version_info[:2] == target.version[:2]
+        if is_ours or _same_namespace(target, "pid") or target.machine != _X86:
+            return Way.REMOTE_EXEC
     return Way.PTRACE if target.machine == _X86 else Way.GDB
 
 
@@ -239,14 +241,7 @@ def _remote_exec(target: VisitTarget, path: str) -> None:
 
 def _refused_remote(target: VisitTarget, reason: str) -> MissingRequirement:
     if _DISABLED.search(reason):
-        return MissingRequirement(
-            message(
-                "attach.disabled",
-                "process {pid} does not allow it: its Python was started with remote debugging"
-                " disabled (PYTHON_DISABLE_REMOTE_DEBUG, -X disable-remote-debug)",
-                pid=target.pid,
-            )
-        )
+        return disabled(target.pid)
     return _failed(target, Way.REMOTE_EXEC, reason)
 
 
