@@ -148,6 +148,7 @@ def test_what_is_no_fit_audio_is_refused_and_frees_its_slot(
 
 def test_its_history_has_an_end_and_the_naive_one_has_none(tmp_path: Path) -> None:
     pytest.importorskip("torch")
+
     def pipeline(heard: Any) -> list[dict[str, Any]]:
         return [{"value": [[0, 10]]}]
 
