@@ -8,6 +8,7 @@ from statistics import fmean
 from leakhunt.model.attribution import Suspect
 from leakhunt.model.comparison import Fate, SuspectChange
 from leakhunt.model.report import JudgedRun
+from leakhunt.model.verdict import Status
 
 _Found = dict[str, list[Suspect]]
 
@@ -17,15 +18,16 @@ def suspect_changes(
 ) -> tuple[SuspectChange, ...]:
     """The suspects of both sides: new ones first, then by what they keep.
 
-    Of a variant that nobody hunted on one side, it cannot be said whether they are new or gone.
+    Of a variant that nobody hunted on one side, it cannot be said whether they are new or gone,
+    unless it does not leak there.
     `refused`: the fate of all of them where the sides cannot be compared.
     """
-    hunted = [any(entry.attribution is not None for entry in side) for side in (before, after)]
+    known = [_are_known(side) for side in (before, after)]
     found = [_found(side) for side in (before, after)]
     changes = [
         SuspectChange(
             suspect=(found[1].get(name) or found[0][name])[0],
-            fate=refused or _fate(name in found[0], name in found[1], all(hunted)),
+            fate=refused or _fate(name in found[0], name in found[1], all(known)),
             before=_bytes_per_call(found[0].get(name, ())),
             after=_bytes_per_call(found[1].get(name, ())),
         )
@@ -37,6 +39,13 @@ def suspect_changes(
             changes,
             key=lambda each: (order.index(each.fate), -max(each.before or 0, each.after or 0)),
         )
+    )
+
+
+def _are_known(side: Sequence[JudgedRun]) -> bool:
+    """Whether the suspects of a side are known: it was hunted, or there is no leak to hunt."""
+    return any(entry.attribution is not None for entry in side) or all(
+        entry.verdict.status is Status.NO_LEAK for entry in side
     )
 
 
@@ -57,9 +66,9 @@ def _bytes_per_call(suspects: Sequence[Suspect]) -> float | None:
     return fmean(known) if known else None
 
 
-def _fate(was: bool, is_there: bool, both_hunted: bool) -> Fate:
+def _fate(was: bool, is_there: bool, both_known: bool) -> Fate:
     if was and is_there:
         return Fate.STILL
-    if not both_hunted:
+    if not both_known:
         return Fate.UNKNOWN
     return Fate.NEW if is_there else Fate.GONE

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
+from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Cost, Difference, JudgedRun, Report
 from leakhunt.model.run import Ending
@@ -79,7 +80,8 @@ def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
 
 def verdict_cell(entry: JudgedRun) -> str:
     """``▲ leak in Python``."""
-    return f"{sign(entry.verdict)} {tr(entry.verdict.kind)}"
+    is_measured = entry.run.samples_done or entry.verdict.kind is not Kind.INCONCLUSIVE
+    return f"{sign(entry.verdict)} {tr(entry.verdict.kind) if is_measured else tr('not measured')}"
 
 
 def sign(verdict: Verdict) -> str:

@@ -143,7 +143,7 @@ def suspect_lines(report: Report) -> Iterator[Text]:
 def _suspect_lines(report: Report) -> Iterator[Text]:
     for entry in report.entries:
         for line in closing_lines(entry):
-            yield Text.assemble((f"? {entry.variant}{tr(': ')}", "bold"), line)
+            yield Text.assemble((f"→ {entry.variant}{tr(': ')}", "bold"), line)
         for card in cards(entry):
             yield Text.assemble((f"  {card.number}. {card.title}", "bold"))
             chain = [(card.chain_title, " -> ".join(card.chain))] if card.chain else []

@@ -16,7 +16,7 @@ LEAST_OBJECTS_PER_CALL = 0.1
 FIRST_FACTS = ("weights", "weights_sha256")
 # Names of facts as words, where they are no titles.
 _NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
-_LIMIT_FACT = "memory limit"
+_LIMIT_FACT, _NO_LIMIT = "memory limit", "none"
 _CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests"), Work.SECOND: mark("seconds")}
 _EVERY = {
     Work.CALL: mark("; one sample every {calls_per_sample} calls"),
@@ -39,8 +39,13 @@ def title_in(run: Run, name: str) -> str:
 
 
 def first_facts(report: Report) -> tuple[tuple[str, str], ...]:
-    """What every report must say of its inputs: the weights first. Name and text."""
+    """What every report must say of its inputs: the weights first. Name and text.
+
+    That nothing limited the memory is no news: the forecast names the limit that it is about.
+    """
     facts = dict(report.entries[0].run.facts) if report.entries else {}
+    if facts.get(_LIMIT_FACT) == _NO_LIMIT:
+        del facts[_LIMIT_FACT]
     names = [name for name in FIRST_FACTS if name in facts]
     names += [name for name in facts if name not in FIRST_FACTS]
     return tuple((fact_words(name), _fact(name, facts[name])) for name in names)

@@ -333,6 +333,17 @@ def test_where_nobody_looked_nothing_is_new(leaking: Callable[..., Run]) -> None
     assert change.fate is Fate.UNKNOWN
 
 
+def test_without_a_leak_the_suspects_are_gone_though_nobody_looked(
+    leaking: Callable[..., Run],
+) -> None:
+    fixed = side("b", leaking(rate=0, seed=1))
+    pair = only(compared(hunted(side("a", leaking()), suspect("x", 10)), fixed))
+    assert [change.fate for change in pair.suspects] == [Fate.GONE]
+    assert "; suspects: 1 gone." in str(pair.sentence)
+    (change,) = only(compared(fixed, hunted(side("a", leaking()), suspect("x", 10)))).suspects
+    assert change.fate is Fate.NEW
+
+
 def test_suspects_of_other_inputs_are_not_compared(leaking: Callable[..., Run]) -> None:
     other = leaking(seed=1)
     other = replace(other, plan=replace(other.plan, seed=7))

@@ -19,7 +19,9 @@ from leakhunt.reporting.charts.style import spread_out
 from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.html_page import bars
+from leakhunt.reporting.run.tables import verdict_cell
 from leakhunt.reporting.run.terminal import summary_table, verdict_lines
+from leakhunt.reporting.shared.facts import first_facts
 
 # The data, Plotly, and what draws with it.
 OUR_SCRIPTS = 3
@@ -244,3 +246,21 @@ def test_labels_are_pushed_apart_around_where_they_belong() -> None:
     assert crowded == pytest.approx([0.8, 0.9, 1.0])
     too_many = spread_out([0.5] * 101, 0.1)
     assert too_many == pytest.approx([number / 100 for number in range(101)])
+
+
+def test_a_run_that_measured_nothing_is_not_called_inconclusive(make_run: MakeRun) -> None:
+    crashed = make_run(outcome=Outcome(Ending.CRASHED, "ValueError: 1", exit_code=1))
+    report = assemble([crashed], "leakhunt run")
+    assert verdict_cell(report.entries[0]) == "? not measured"
+    assert str(report.entries[0].verdict.sentence).startswith("Not measured")
+    few = assemble([make_run(live_heap=[0] * 5)], "leakhunt run")
+    assert verdict_cell(few.entries[0]) == "? inconclusive"
+
+
+@pytest.mark.parametrize(("limit", "is_said"), [("none", False), ("RLIMIT_AS 600.0 MiB", True)])
+def test_a_memory_limit_is_said_where_there_is_one(
+    make_run: MakeRun, limit: str, is_said: bool
+) -> None:
+    run = replace(make_run(**leak(4096)), facts={"weights": "real", "memory limit": limit})
+    names = [name for name, _ in first_facts(assemble([run], "leakhunt run"))]
+    assert names == ["weights", *(["memory limit"] if is_said else [])]
