@@ -138,6 +138,8 @@ def commands(block: Block) -> list[Command]:
 
 def normal(text: str) -> str:
     """A text without what differs from run to run."""
+    # pytest's of what took longer than a minute.
+    text = re.sub(r" \(\d+:\d\d:\d\d\)", "", text)
     text = _DRAWN.sub(" ", _FINGERPRINT.sub("#", _ANSI.sub("", text)))
     text = _NUMBER.sub("#", " ".join(text.split()))
     # An hour and 20 minutes, or 59 minutes.
