@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 from leakhunt.agent import standalone
 from leakhunt.service.agent_client import Within
@@ -98,9 +99,14 @@ def test_forked_processes_listen_each_for_itself() -> None:
     fork = "import os; child = os.fork();"
     with running(listening(f"{fork} child or (__import__('time').sleep(60));")) as pid:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-        within = Within()
-        assert within.find([pid, *map(int, children)]) == 2
-        within.close()
+
+        def both_listen() -> bool:
+            within = Within()
+            found = within.find([pid, *map(int, children)])
+            within.close()
+            return found == 2
+
+        wait_until(both_listen)  # the child begins anew after the fork
         os.kill(int(children[0]), 9)
 
 
