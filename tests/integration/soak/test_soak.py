@@ -424,6 +424,7 @@ def test_recycled_workers_are_told_and_hold_what_they_grow_by(soak: Soak, tmp_pa
     (texts,) = [note["text"] for note in run.notes if note["kind"] == "restarted"]
     assert int(str(texts).split()[0]) >= 2
     assert max(run.samples["children"]) <= 4
-    # Without recycling it would have kept 30 MB.
-    assert max(run.samples["live_heap"]) - min(run.samples["live_heap"]) < 15_000_000
+    # Without recycling it would have kept 30 MB. (It is less while a worker is missing.)
+    live = run.samples["live_heap"]
+    assert max(live) - live[0] < 15_000_000
     assert sum(run.samples["failures"]) <= 0.1 * run.calls_done
