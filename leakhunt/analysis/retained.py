@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from leakhunt.model.attribution import Finding, FindingKind, Origin
 from leakhunt.model.retained import (
+    ALL_OBJECTS,
     HeldPart,
     HolderKind,
     RetainedHeap,
@@ -15,9 +16,6 @@ from leakhunt.model.retained import (
 from leakhunt.model.run import Run
 from leakhunt.model.series import LIVE_HEAP, PYTHON_LIVE, RSS
 from leakhunt.text.message import Text
-
-_ALL = "all objects"
-_PACKAGE = "package"
 
 
 def retained_report(runs: Sequence[Run], generator: str) -> RetainedReport:
@@ -34,9 +32,9 @@ def retained_heap(run: Run) -> RetainedHeap:
     # Without malloc's part of it, live memory is not known.
     live_bytes = sum(live) if LIVE_HEAP in values else None
     found = [each for each in run.findings if each.sort is FindingKind.HOLDER]
-    whole = next((each for each in found if each.what == _ALL), None)
+    whole = next((each for each in found if each.what == ALL_OBJECTS), None)
     rss = values.get(RSS)
-    holders = [_holder(each, live_bytes, rss) for each in found if each.what != _ALL]
+    holders = [_holder(each, live_bytes, rss) for each in found if each.what != ALL_OBJECTS]
     caveats: list[Text] = [each for note in run.notes for each in note.get("caveats", ())]
     return RetainedHeap(
         variant=run.plan.variant,
@@ -52,7 +50,7 @@ def retained_heap(run: Run) -> RetainedHeap:
 
 def _holder(found: Finding, live: int | None, rss: int | None) -> RetainedHolder:
     size, owner = found.sizes[-1], found.facts.get("held_by")
-    is_package = found.what == _PACKAGE
+    is_package = found.what == HolderKind.PACKAGE
     return RetainedHolder(
         path=found.chain[0],
         kind=HolderKind.PACKAGE if is_package else HolderKind.OBJECT,

@@ -9,6 +9,10 @@ from leakhunt.model.attribution import Origin
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text
 
+# What stands for all of a process together; what small packages, and objects of none, are together.
+ALL_OBJECTS = "all objects"
+OTHER = "other"
+
 
 class HolderKind(StrEnum):
     """What a holder is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.retained import HeldPart, HolderKind, RetainedHeap, RetainedHolder
+from leakhunt.model.retained import OTHER, HeldPart, HolderKind, RetainedHeap, RetainedHolder
 from leakhunt.text.language import mark, tr
 
 # A table has so many rows; the rest is one.
@@ -21,8 +21,6 @@ HEADINGS = (
 # Which of the columns are words; numbers are set to the right, and never broken.
 WORDS = (True, False, True, False, False, False)
 NOTHING = "\N{EN DASH}"
-# What small packages, and objects of none, are together.
-OTHER = "other"
 
 
 def title(scenario: str, heap: RetainedHeap) -> str:

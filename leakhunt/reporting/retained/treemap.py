@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.retained import HolderKind, RetainedHeap, RetainedHolder, RetainedReport
+from leakhunt.model.retained import OTHER, HolderKind, RetainedHeap, RetainedHolder, RetainedReport
 from leakhunt.reporting.charts.style import SMALL, WIDTH_INCHES, plain, png, svg_element
 from leakhunt.reporting.retained.squarify import Tile, squarified
-from leakhunt.reporting.retained.tables import OTHER, named, title
+from leakhunt.reporting.retained.tables import named, title
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
