@@ -1,9 +1,9 @@
 # leakhunt in an image.
 #
 #   docker build -t leakhunt .
-#   docker run --rm -v "$PWD:/work" leakhunt run my_service.py:handle
+#   docker run --rm -v "$PWD:/project" leakhunt run my_service.py:handle
 #
-# Reports go to /work/reports. What your code imports must be installed as well: build an image from
+# Reports go to /project/reports. What your code imports must be installed as well: build an image from
 # this one, or with --build-arg EXTRAS=fsmn-vad,soak. --build-arg PYTHON=3.13 takes another Python.
 ARG PYTHON=3.11
 
@@ -22,6 +22,6 @@ RUN python -m pip install --no-cache-dir "$(ls /wheels/*.whl)${EXTRAS:+[$EXTRAS]
     && rm -rf /wheels
 # The repository that is mounted is somebody else's.
 RUN git config --system --add safe.directory '*'
-WORKDIR /work
+WORKDIR /project
 ENTRYPOINT ["leakhunt"]
 CMD ["--help"]

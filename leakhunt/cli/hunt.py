@@ -1,4 +1,4 @@
-"""``leakhunt hunt``: measure, then run again under the instruments that see who keeps memory."""
+"""``leakhunt hunt``: measure, then run again under the instruments that see what retains memory."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ from leakhunt.reporting.registry import RunRenderer
     help="Variants to measure at the same time: bytes stay exact, times do not",
 )
 @click.option(
-    "--no-hunt", is_flag=True, help="Do not run again to find out who keeps memory that grows"
+    "--no-hunt",
+    is_flag=True,
+    help="Do not run again under instruments to find what retains the memory",
 )
 def command(
     target: str,

@@ -32,7 +32,7 @@
     [tool.leakhunt.scenarios.fsmn-vad.variant.naive.budgets]
     live_heap = "4 KiB/call"
 
-    [[tool.leakhunt.accept]]                   # a suspect that is put up with
+    [[tool.leakhunt.accept]]                   # an accepted suspect
     fingerprint = "0123456789ab"               # as shown beside it
     reason = "funasr keeps its segments, issue 123"
     until = 2027-03-01

@@ -147,7 +147,7 @@ class VariantResult:
 
     `entries` are its measured runs (the repeats of the last attempt), the ones with suspects among
     them if it was hunted; `attempts` says how often it was measured, longer each time. `suspects`
-    are those that count; `accepted` those that are put up with, whose growth is not counted.
+    are those that count; `accepted` those that are accepted, whose growth is not counted.
     `mismatches` are the facts for which a baseline could not be held against it. `reason` says why
     it could not be measured at all, if so; else it is empty.
     """

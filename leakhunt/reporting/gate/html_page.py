@@ -156,7 +156,7 @@ def _cards(variant: VariantResult) -> list[Card]:
 
 
 def _accepted(variant: VariantResult) -> list[tuple[str, str]]:
-    """What is put up with: sentence and fingerprint."""
+    """What is accepted: sentence and fingerprint."""
     return [
         (accepted_line(suspect, acceptance, variant), suspect.fingerprint)
         for suspect, acceptance in variant.accepted

@@ -59,7 +59,7 @@ def _case(row: GateRow, seconds: float) -> Element:
 
 
 def _answer(row: GateRow) -> list[str]:
-    """The sentence with what would have been seen, the reason, and what is put up with."""
+    """The sentence with the detection limit, the reason, and what is accepted."""
     lines = [f"{word(row.answer)}: {sentence(row)}"]
     reason = str(row.reason)
     lines += [reason] if reason and reason not in lines[0] else []

@@ -169,7 +169,7 @@ def sentence(row: GateRow) -> str:
 def figures_suffice(row: GateRow) -> bool:
     """Whether the interval lies on the answer's side of the budget, and that is all there is to it.
 
-    It does not where growth is put up with or known to end, and where a run ended early.
+    It does not where growth is accepted or known to end, and where a run ended early.
     """
     check = row.check
     if check is None or finite(check.estimate) is None:

@@ -1,4 +1,4 @@
-"""The suspects of a gated variant in words: who keeps how much, what of it is put up with."""
+"""The suspects of a gated variant in words: what retains how much, and what is accepted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def suspect_place(suspect: Suspect) -> str:
 
 
 def accepted_line(suspect: Suspect, acceptance: Acceptance, variant: VariantResult) -> str:
-    """The suspect, why it is put up with and until when."""
+    """The suspect, why it is accepted and until when."""
     return tr(
         "{suspect}; accepted until {until}: {reason}",
         suspect=suspect_line(suspect, variant),

@@ -47,6 +47,15 @@ def test_the_worker_that_grows_is_named_and_the_other_is_not() -> None:
     assert two.trends["live_heap"].rate == pytest.approx(100, rel=0.02)
 
 
+def test_of_many_that_grow_the_largest_are_named() -> None:
+    rates = [100.0 * number for number in range(1, 6)]
+    run = with_workers(soak(replace(LONG, retained=round(sum(rates)))), *map(worker, rates))
+    said = str(judge(run).sentence)
+    assert said.index("worker 5 (PID") < said.index("worker 4 (PID"), said
+    assert "worker 1 (PID" not in said
+    assert "more processes" in said
+
+
 def test_a_slope_that_the_sum_hides_is_found() -> None:
     noise = np.random.default_rng(5)
     loud = {"live_heap": lambda calls: noise.integers(0, 30 * MIB, len(calls)).astype(float)}
