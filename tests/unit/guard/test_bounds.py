@@ -179,7 +179,7 @@ held: list[bytearray] = []
 def pool() -> Iterator[JobPool]:
     # One process, started by fork: what is tested is the pool, and a spawn takes a second here.
     # A fork holds what this process does.
-    most = psutil.Process().memory_info().rss + 200 * MIB
+    most = psutil.Process().memory_info().rss + 50 * MIB
     config = JobPoolConfig(workers=1, max_waiting=2, max_bytes=most, start_method="fork")
     with JobPool(config) as made:
         yield made
@@ -216,7 +216,7 @@ def test_a_result_that_cannot_be_sent_is_told(pool: JobPool) -> None:
 
 
 def test_a_process_that_has_grown_is_replaced_after_its_job(pool: JobPool) -> None:
-    large = pool.submit(grow, 400).result(60)
+    large = pool.submit(grow, 600).result(60)
     after = pool.submit(pid_after).result(60)
     assert after != large
     assert not psutil.pid_exists(large)
