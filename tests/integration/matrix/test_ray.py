@@ -41,7 +41,9 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
     """A head without cores, and two nodes with one each."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made: Any = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
     made.nodes = [made.add_node(num_cpus=1), made.add_node(num_cpus=1)]
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
