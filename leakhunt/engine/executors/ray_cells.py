@@ -62,7 +62,7 @@ class RayCells:
         self._given = jobs
         self._noted = noted
         self._ray: Any = None
-        self._ledger: Any = None
+        self._counter: Any = None
         self._is_ours = False
         self._memory_bytes = 0
         self.jobs = jobs or 1
@@ -80,7 +80,7 @@ class RayCells:
             self._is_ours = True
         cpus = self._ray.cluster_resources().get("CPU", 1)
         self.jobs = self._given or max(int(cpus), 1)
-        self._ledger = self._started_ledger()
+        self._counter = self._started_counter()
         self._noted(
             message(
                 "matrix.ray",
@@ -149,14 +149,14 @@ class RayCells:
         except ConnectionError:  # none runs here: one of our own, which ends with us
             self._ray.init(include_dashboard=False, **options)
 
-    def _started_ledger(self) -> Any:
-        from leakhunt.engine.executors.ray_ledger import Ledger
+    def _started_counter(self) -> Any:
+        from leakhunt.engine.executors.ray_attempts import AttemptCounter
 
         strategies = importlib.import_module("ray.util.scheduling_strategies")
         here = self._ray.get_runtime_context().get_node_id()
         beside = strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=True)
         return (
-            self._ray.remote(Ledger)
+            self._ray.remote(AttemptCounter)
             .options(num_cpus=0, max_restarts=0, scheduling_strategy=beside)
             .remote()
         )
@@ -185,13 +185,13 @@ class RayCells:
             max_retries=MOST_RETRIES,
             scheduling_strategy="SPREAD",
         )
-        return task.remote(_sent(job), self._ledger)
+        return task.remote(_sent(job), self._counter)
 
     def _take(
         self, reference: Any, job: CellJob, ended: Callable[[CellJob, CellRecord], None]
     ) -> None:
         exceptions = importlib.import_module("ray.exceptions")
-        attempts = int(self._ray.get(self._ledger.count.remote(_key(job))))
+        attempts = int(self._ray.get(self._counter.count.remote(_key(job))))
         try:
             files, record = self._ray.get(reference)
         except exceptions.RayError as error:
@@ -251,13 +251,13 @@ def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield file.name, file.read_bytes()
 
 
-def _on_node(sent: NodeOrder, ledger: Any) -> tuple[dict[str, bytes], CellRecord]:
+def _on_node(sent: NodeOrder, counter: Any) -> tuple[dict[str, bytes], CellRecord]:
     """Carry out a cell on this node; its files, and what became of it."""
     ray = _ray()
     context = ray.get_runtime_context()
     node = str(context.get_node_id())[:_NODE_LETTERS]
     kind = "hunt" if sent.explains else "run"
-    ray.get(ledger.begun.remote(f"{sent.order.name} {kind}", node))
+    ray.get(counter.begun.remote(f"{sent.order.name} {kind}", node))
     facts = {**sent.order.facts, NODE_FACT: node, "ray": str(ray.__version__)}
     with tempfile.TemporaryDirectory(prefix="leakhunt-ray-", ignore_cleanup_errors=True) as name:
         order = _placed(replace(sent.order, facts=facts), sent.source, Path(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ledger:
+class AttemptCounter:
     """Counts beginnings: more than one is a retry after a node was lost."""
 
     def __init__(self) -> None:
