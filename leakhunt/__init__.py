@@ -6,7 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`, `report`,
-`compare`, `gate`, `check_claims`,
+`compare`, `gate`, `check_claims`, `matrix`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         evaluate,
         gate,
         hunt,
+        matrix,
         report,
         retained,
         run,
@@ -61,6 +62,7 @@ __all__ = [
     "judge_series",
     "load",
     "load_all",
+    "matrix",
     "report",
     "retained",
     "run",
@@ -88,6 +90,7 @@ _PLACES = {
         "evaluate",
         "gate",
         "hunt",
+        "matrix",
         "report",
         "retained",
         "run",

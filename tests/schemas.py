@@ -32,6 +32,7 @@ from leakhunt.reporting.attached import json_file as attach_json
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.gate import json_file as gate_json
+from leakhunt.reporting.matrix import json_file as matrix_json
 from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
 from leakhunt.reporting.suite import json_file as suite_json
@@ -70,6 +71,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
     "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
+    "matrix": (matrix_json.MatrixJson, matrix_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [

@@ -11,9 +11,11 @@ from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
     ATTACH_RENDERERS,
     FLAME_FORMATS,
+    MATRIX_RENDERERS,
     RENDERERS,
     RETAINED_RENDERERS,
     AttachRenderer,
+    MatrixRenderer,
     Noun,
     Renderer,
     RetainedRenderer,
@@ -67,6 +69,17 @@ def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
     """The files of a visit, of the formats in `names`; others have none."""
     asked = {name.strip().lower() for name in names.split(",")}
     return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
+
+
+def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:
+    """The files of a matrix, of the formats in `names`; those that cannot be are left out.
+
+    Raises:
+        UsageError: there is no such format.
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    known = tuple(dict.fromkeys(each.format for each in MATRIX_RENDERERS))
+    return possible(MATRIX_RENDERERS, names_among(names, known), events)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

@@ -15,6 +15,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "retained": "retained.schema.json",
         "attach": "attach.schema.json",
         "suite": "suite.schema.json",
+        "matrix": "matrix.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",
