@@ -18,8 +18,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _BASE = ("text", "errors", "model")
 _SMALL = (*_BASE, "amounts")
 _LOWER = (*_SMALL, "environment", "probes", "instruments", "scenario", "config", "storage",
-          "analysis", "reporting", "worker", "runner", "agent", "injection", "service",
-          "foreign")  # fmt: skip
+          "analysis", "reporting", "worker", "runner", "agent", "guard", "injection",
+          "service", "foreign")  # fmt: skip
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "text": (),
     "errors": ("text",),
@@ -40,6 +40,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "worker": (*_SMALL, "storage.run_writer", "scenario", "probes", "instruments", "environment"),
     "runner": (*_SMALL, "worker", "storage", "scenario", "environment", "probes", "analysis"),
     "agent": (*_SMALL, "worker.readings", "probes", "instruments"),
+    # A service imports it: nothing but psutil beside the standard library.
+    "guard": (*_SMALL, "probes"),
     "injection": (*_SMALL, "agent", "instruments", "probes", "worker.address_space"),
     "service": (*_SMALL, "runner", "agent", "storage", "config", "scenario", "probes",
                 "environment", "analysis"),
@@ -230,6 +232,21 @@ def test_importing_leakhunt_loads_nothing_heavy() -> None:
     ).stdout.split()
     heavy = {"torch", "matplotlib", "numpy", "pandas", "pyarrow", "psutil", "rich"}
     assert not heavy & set(loaded)
+
+
+def test_a_guarded_service_loads_nothing_but_psutil() -> None:
+    code = "import sys, leakhunt.guard; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "leakhunt.guard.asgi" in loaded
+    outside = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names - {"__mp_main__"}
+    # What site-packages load at every start of Python is none of ours.
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert outside - {name.split(".")[0] for name in bare} == {"leakhunt", "psutil"}
 
 
 HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}

@@ -158,10 +158,11 @@ def _as_json(value: Any) -> Any:
 
 def _answers() -> dict[str, Callable[..., Any]]:
     """What can be asked for, by its word; loaded with the first soak."""
+    from leakhunt.probes.cuda import empty_framework_caches
     from leakhunt.worker import readings
 
     def emptied() -> Mapping[str, int]:
-        readings.empty_framework_caches()
+        empty_framework_caches()
         return readings.full_reading("emptied").values
 
     def trimmed() -> Mapping[str, int]:

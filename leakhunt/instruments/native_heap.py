@@ -23,7 +23,7 @@ from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop
-from leakhunt.instruments.lost_references import LostReferences, name_of
+from leakhunt.instruments.lost_references import Lost, LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -191,12 +191,15 @@ class BothHeaps:
         marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
+        lost = [(each, object_traceback(each.example)) for each in self._lost.found()]
+        if tracemalloc.is_tracing():
+            self._objects.end_tracing()
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
-        lost = list(self._lost_ones(feeding))  # asks for tracebacks, which end with the objects
         yield from self._objects.findings(feeding.sites)
-        yield from lost
+        for each, traceback in lost:
+            yield self._lost_one(each, tuple(feeding.sites(traceback)) if traceback else ())
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
             stack, distribution = told[key]
@@ -213,26 +216,24 @@ class BothHeaps:
                 facts={"apart": True, **facts},
             )
 
-    def _lost_ones(self, feeding: _Feeding) -> Iterator[Finding]:
+    def _lost_one(self, lost: Lost, keeps: tuple[str, ...]) -> Finding:
         """Objects to which a C function kept a reference, in every call of the last stretch."""
-        for each in self._lost.found():
-            calls = len(each.calls)
-            traceback = object_traceback(each.example)
-            file = getattr(sys.modules.get(str(each.function.__module__)), "__file__", None) or ""
-            distribution = distribution_of(file)
-            caller = self._places.frame(each.file, each.line, each.caller)
-            function = Frame(file.rpartition("/")[2], 0, name_of(each.function), "", Origin.LIBRARY)
-            yield Finding(
-                instrument=Instrument.MEMRAY,
-                sort=FindingKind.LOST,
-                what=each.kind,
-                calls=(self._ends[0], self._ends[0] + calls),
-                counts=(0, each.number),
-                sizes=(0, calls * sys.getsizeof(each.example)),
-                stack=(function, caller) if caller is not None else (function,),
-                keeps=tuple(feeding.sites(traceback)) if traceback else (),
-                facts={"distribution": " ".join(distribution)} if distribution else {},
-            )
+        calls = len(lost.calls)
+        file = getattr(sys.modules.get(str(lost.function.__module__)), "__file__", None) or ""
+        distribution = distribution_of(file)
+        caller = self._places.frame(lost.file, lost.line, lost.caller)
+        function = Frame(file.rpartition("/")[2], 0, name_of(lost.function), "", Origin.LIBRARY)
+        return Finding(
+            instrument=Instrument.MEMRAY,
+            sort=FindingKind.LOST,
+            what=lost.kind,
+            calls=(self._ends[0], self._ends[0] + calls),
+            counts=(0, lost.number),
+            sizes=(0, calls * sys.getsizeof(lost.example)),
+            stack=(function, caller) if caller is not None else (function,),
+            keeps=keeps,
+            facts={"distribution": " ".join(distribution)} if distribution else {},
+        )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
         """What stayed in every stretch, the largest first."""

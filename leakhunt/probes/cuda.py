@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from typing import ClassVar
 
@@ -48,3 +49,10 @@ class CudaProbe:
         into[at + 1] = statistics.get("reserved_bytes.all.current", 0)
         into[at + 2] = statistics.get("active_bytes.all.current", 0)
         into[at + 3] = statistics.get("allocated_bytes.all.peak", 0)
+
+
+def empty_framework_caches() -> None:
+    """Ask the frameworks that are loaded to hand back what they keep for later."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

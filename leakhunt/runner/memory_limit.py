@@ -24,9 +24,10 @@ from leakhunt.amounts import Amount
 from leakhunt.errors import MissingRequirement
 from leakhunt.model.comparison import ADDRESS_SPACE_LIMIT, CGROUP_LIMIT
 from leakhunt.model.run import ADDRESS_SPACE, FREE_MEMORY, MEMORY_CGROUP, MEMORY_LIMIT
+from leakhunt.probes.cgroup import NO_LIMIT_BYTES
+from leakhunt.probes.cgroup import own_cgroup as _own_cgroup
 from leakhunt.text.message import Message, Text, message
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
 # Workers of one process may run at the same time, those of equally named variants as well.
 _NUMBERS = count(1)
 _REMOVE_ATTEMPTS = 50
@@ -80,10 +81,6 @@ def memory_limit(size_bytes: int | None) -> MemoryLimit:
     return AddressSpaceLimit(size_bytes)
 
 
-# A cgroup v1 without a limit shows one of about 2**63 bytes.
-_NO_LIMIT_BYTES = 1 << 60
-
-
 def memory_bounds(limit: MemoryLimit, used_bytes: int = 0) -> dict[str, int]:
     """What may stop a process from growing, by what sets it: the most that it can have, in bytes.
 
@@ -103,7 +100,7 @@ def memory_bounds(limit: MemoryLimit, used_bytes: int = 0) -> dict[str, int]:
     ):
         own = _own_cgroup(controller)
         sizes = [_size(own / name) if own else None for name in names]
-        if own and sizes[0] is not None and sizes[1] is not None and sizes[0] < _NO_LIMIT_BYTES:
+        if own and sizes[0] is not None and sizes[1] is not None and sizes[0] < NO_LIMIT_BYTES:
             cached, shared = (_count(own / "memory.stat", rf"^{name} (\d+)") for name in dropped)
             bounds[MEMORY_CGROUP] = sizes[0] - (sizes[1] - (cached - shared)) + used_bytes
     if sys.platform == "linux":
@@ -276,24 +273,6 @@ class _CgroupV1:
     @staticmethod
     def kills(folder: Path) -> int:
         return _count(folder / "memory.oom_control", r"^oom_kill (\d+)")
-
-
-def _own_cgroup(controller: str) -> Path | None:
-    """Folder of our own group for a v1 `controller`, or with ``""`` in the v2 hierarchy."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controller not in controllers.split(","):
-            continue
-        bases = (_CGROUP_ROOT / controller,) if controller else (_CGROUP_ROOT,)
-        for base in bases:
-            for folder in (base / path.lstrip("/"), base):
-                if (folder / "cgroup.procs").exists():
-                    return folder
-    return None
 
 
 def _make_group(parent: Path, settings: dict[str, int], needed: str) -> Path | None:

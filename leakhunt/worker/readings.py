@@ -29,6 +29,7 @@ from leakhunt.model.series import (
     RSS,
 )
 from leakhunt.probes.allocator import serving
+from leakhunt.probes.cuda import empty_framework_caches
 from leakhunt.probes.peaks import highest_before_reset
 from leakhunt.worker.address_space import made_of, regions
 
@@ -117,13 +118,6 @@ def full_reading(step: str) -> Reading:
         values["cuda_device_used"] = total - free
         values["cuda_total"] = total
     return Reading(step, values)
-
-
-def empty_framework_caches() -> None:
-    """Ask the frameworks that are loaded to hand back what they keep for later."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def trim_malloc() -> None:

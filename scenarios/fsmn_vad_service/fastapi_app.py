@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, File, HTTPException, UploadFile
-from fastapi.responses import JSONResponse
 
 import vad_hardened
 import vad_naive
 import vad_service
 from leakhunt import agent
 from leakhunt.errors import LeakhuntError
+from leakhunt.guard import Guard, GuardConfig, GuardMiddleware, Recycler, RecyclingConfig
 from vad_service import Settings
+
+# A request that finds no place may wait so long: a worker is replaced in some seconds.
+QUEUE_SECONDS = 20.0
+# Above what a worker holds after its first requests.
+RECYCLED_AT = "+100 MiB"
 
 
 def make_app(variant: str, settings: Settings | None = None) -> FastAPI:
@@ -32,7 +37,7 @@ def make_app(variant: str, settings: Settings | None = None) -> FastAPI:
         LeakhuntError: the weights cannot be had.
     """
     agent.listen()
-    made = hardened if variant == "hardened" else naive
+    made = {"hardened": hardened, "guarded": guarded}.get(variant, naive)
     return made(settings or vad_service.told_by_environment())
 
 
@@ -42,6 +47,7 @@ def naive(settings: Settings) -> FastAPI:
         detector = vad_service.load(settings, vad_naive.THREADS, Path(made))
     folder = Path(tempfile.mkdtemp(prefix="fsmn-vad-naive-"))
     app = FastAPI(lifespan=_removing(folder))
+    app.state.weights = detector.weights
 
     @app.post("/vad")
     def vad(file: UploadFile = File()) -> dict[str, Any]:  # noqa: B008 - FastAPI's way
@@ -51,6 +57,16 @@ def naive(settings: Settings) -> FastAPI:
     def health() -> dict[str, str]:
         return {"status": "ok", "weights": detector.weights}
 
+    return app
+
+
+def guarded(settings: Settings) -> FastAPI:
+    """The naive app as it is behind a guard, its worker replaced before the memory is full."""
+    app = naive(settings)
+    guard = Guard(GuardConfig(max_concurrency=settings.at_once, queue_seconds=QUEUE_SECONDS))
+    Recycler(guard, RecyclingConfig(RECYCLED_AT))
+    weights: str = app.state.weights
+    app.add_middleware(GuardMiddleware, guard=guard, facts=lambda: {"weights": weights})
     return app
 
 
@@ -67,7 +83,8 @@ def hardened(settings: Settings) -> FastAPI:
     vad_service.bound_caches()
     with tempfile.TemporaryDirectory(prefix="fsmn-vad-hardened-") as folder:
         detector = vad_service.load(settings, vad_hardened.THREADS, Path(folder))
-    service = vad_hardened.Service(detector, settings)
+    service = vad_hardened.Service(detector)
+    guard = vad_hardened.guard_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,6 +92,7 @@ def hardened(settings: Settings) -> FastAPI:
         service.close()
 
     app = FastAPI(lifespan=lifespan)
+    app.add_middleware(GuardMiddleware, guard=guard, facts=service.facts)
 
     # What is uploaded lies in Starlette's own temporary file, which is gone with the request.
     @app.post("/vad")
@@ -83,10 +101,6 @@ def hardened(settings: Settings) -> FastAPI:
             return _told(service.answer(file.file))
         except vad_hardened.Refused as refused:
             raise HTTPException(refused.status, refused.reason) from refused
-
-    @app.get("/health")
-    def health() -> JSONResponse:
-        return JSONResponse(service.health(), 200 if service.is_healthy else 503)
 
     return app
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -20,6 +21,7 @@ import vad_naive
 import vad_service
 from leakhunt import agent
 from leakhunt.errors import LeakhuntError
+from leakhunt.guard import GuardMiddleware, RequestRefused
 from vad_service import Settings
 
 Detect = Callable[[str | None], tuple[str, dict[str, Any]]]
@@ -57,33 +59,41 @@ def naive(port: int, settings: Settings, folder: Path) -> None:
 
     blocks = page(detect)
     blocks.queue(default_concurrency_limit=None)
-    _serve(blocks, port, lambda: (200, {"status": "ok", "weights": detector.weights}))
+
+    def health(request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "weights": detector.weights})
+
+    _serve(blocks, port, app_kwargs={"routes": [Route("/health", health)]})
 
 
 def hardened(port: int, settings: Settings, folder: Path) -> None:
-    """Serve behind the guards of `vad_hardened`; old uploads are swept."""
+    """Serve behind the guard of `vad_hardened`; old uploads are swept."""
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = str(SESSIONS)
     vad_service.bound_caches()
     detector = vad_service.load(settings, vad_hardened.THREADS, folder)
-    service = vad_hardened.Service(detector, settings)
+    service = vad_hardened.Service(detector)
+    guard = vad_hardened.guard_of(settings, exempt=("/",))
 
     def detect(upload: str | None) -> tuple[str, dict[str, Any]]:
         if upload is None:
             raise gradio.Error("choose a recording first")
         try:
-            found = service.answer(Path(upload))
-        except vad_hardened.Refused as refused:
-            raise gradio.Error(refused.reason) from refused
+            with guard.place(Path(upload).stat().st_size):
+                found = service.answer(Path(upload))
+        except (vad_hardened.Refused, RequestRefused) as refused:
+            raise gradio.Error(str(refused)) from refused
         return vad_naive.table(found), _told(found)
 
     blocks = page(detect, delete_cache=SWEEP)
     blocks.queue(default_concurrency_limit=settings.at_once, max_size=settings.at_once + WAITING)
     blocks._queue.pending_messages_per_session.max_size = SESSIONS  # Gradio has no setting for it
+    # Requests only put work into the queue of the page: a place is taken where the work is done.
+    middleware = Middleware(GuardMiddleware, guard=guard, facts=service.facts)
     try:
         _serve(
             blocks,
             port,
-            lambda: (200 if service.is_healthy else 503, service.health()),
+            app_kwargs={"middleware": [middleware]},
             state_session_capacity=SESSIONS,
         )
     finally:
@@ -97,22 +107,15 @@ def _told(found: vad_service.Answer) -> dict[str, Any]:
 def _serve(
     blocks: gradio.Blocks,
     port: int,
-    health: Callable[[], tuple[int, dict[str, Any]]],
     **options: Any,
 ) -> None:
-    """Serve the page, and ``/health`` before its routes, until the process is told to end."""
-
-    def told(request: Request) -> JSONResponse:
-        status, body = health()
-        return JSONResponse(body, status)
-
+    """Serve the page until the process is told to end."""
     blocks.launch(
         server_name="127.0.0.1",
         server_port=port,
         share=False,
         ssr_mode=False,
         quiet=True,
-        app_kwargs={"routes": [Route("/health", told)]},
         **options,
     )
 

@@ -1,19 +1,15 @@
-"""The service with guards: one decoding, bounded history, few requests at once, a watermark."""
+"""The service with bounds: one decoding, a bounded history, and a guard before it."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import psutil
 import soundfile
 
+from leakhunt.guard import Guard, GuardConfig
 from vad_service import Answer, Detector, Settings, watermark_bytes
 
 # Several requests at once share the cores well enough without sharing one request among them.
@@ -21,10 +17,30 @@ THREADS = 1
 # What a page shows of the past: some ten screens.
 HISTORY_LENGTH = 100
 LONGEST_SECONDS = 1800.0
+# Of the limit: the watermark is where the guard refuses.
+HARD_SHARE = 0.90
+
+
+def guard_of(settings: Settings, **changes: Any) -> Guard:
+    """The guard of a service that has just loaded its model: what it holds now is what it holds.
+
+    It refuses beyond `at_once` requests, above the watermark, and what would not fit into the
+    container's memory beside the requests at work. `changes`: of the `GuardConfig`.
+    """
+    watermark = watermark_bytes(settings.watermark, psutil.Process().memory_info().rss)
+    return Guard(
+        GuardConfig(
+            limit=round(watermark / HARD_SHARE),
+            hard=HARD_SHARE,
+            max_concurrency=settings.at_once,
+            queue_seconds=0,
+            **changes,
+        )
+    )
 
 
 class Refused(Exception):
-    """A request that is not worked on: an HTTP status and why, in a few words without numbers."""
+    """What is no fit audio: an HTTP status and why, in a few words without numbers."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -33,50 +49,28 @@ class Refused(Exception):
 
 
 class Service:
-    """A loaded pipeline behind its guards. Safe to be used by many threads."""
+    """A loaded pipeline and its bounded history. Safe to be used by many threads."""
 
-    def __init__(self, detector: Detector, settings: Settings) -> None:
-        """Take what the process holds now as what it holds when it is ready."""
+    def __init__(self, detector: Detector) -> None:
         self.detector = detector
-        self._process = psutil.Process()
-        self._slots = threading.BoundedSemaphore(settings.at_once)
         self._history: deque[Answer] = deque(maxlen=HISTORY_LENGTH)
-        self.watermark = watermark_bytes(settings.watermark, self.rss)
 
-    @property
-    def rss(self) -> int:
-        """What the process holds now, in bytes."""
-        held: int = self._process.memory_info().rss
-        return held
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether it holds less than its watermark."""
-        return self.rss < self.watermark
-
-    def health(self) -> dict[str, str | int]:
-        """What ``/health`` tells; sizes in bytes."""
-        return {
-            "status": "ok" if self.is_healthy else "over the watermark",
-            "weights": self.detector.weights,
-            "rss": self.rss,
-            "watermark": self.watermark,
-            "history": len(self._history),
-        }
+    def facts(self) -> dict[str, Any]:
+        """What ``/health`` tells beside the figures of the guard."""
+        return {"weights": self.detector.weights, "history": len(self._history)}
 
     def answer(self, upload: Path | BinaryIO) -> Answer:
         """The speech in `upload`, which stays the caller's to remove.
 
         Raises:
-            Refused: 503 if it is busy or over its watermark, 413 and 422 for what is no fit audio.
+            Refused: 413 and 422 for what is no fit audio.
         """
         import fsmn_vad_audio
         import fsmn_vad_pipeline
 
-        with self._slot():
-            _check(upload)
-            sound = fsmn_vad_audio.decoded(upload)
-            segments = fsmn_vad_pipeline.detected(self.detector.pipeline, sound)
+        _check(upload)
+        sound = fsmn_vad_audio.decoded(upload)
+        segments = fsmn_vad_pipeline.detected(self.detector.pipeline, sound)
         found = Answer(segments, len(sound) / fsmn_vad_audio.RATE_HZ)
         self._history.append(found)
         return found
@@ -84,31 +78,6 @@ class Service:
     def close(self) -> None:
         """Forget the past."""
         self._history.clear()
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self.is_healthy:
-            give_back()
-        if not self.is_healthy:
-            raise Refused(503, "over the watermark")
-        if not self._slots.acquire(blocking=False):
-            raise Refused(503, "busy")
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-
-def give_back() -> None:
-    """Have the C library return what was freed to the kernel, where it can (glibc).
-
-    RSS counts what malloc keeps for later. A service that has once worked on long recordings would
-    else stay over its watermark, and refuse for ever.
-    """
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _check(upload: Path | BinaryIO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import sys
 import time
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from leakhunt import agent
 
 ANSWER = b'{"segments": []}'
+_M_MMAP_THRESHOLD = -3
 KEPT: list[bytearray] = []
 OBJECTS: list[list[bytearray]] = []
 
@@ -30,8 +32,8 @@ class Service(BaseHTTPRequestHandler):
         if self.mode == "keeps much":
             KEPT.append(bytearray(4_000_000))
         if self.mode == "works":  # holds a lot for a while, and keeps a little of it
-            body = b"." * random.randrange(1 << 18, 8 << 20)
-            time.sleep(0.005)
+            body = b"." * random.randrange(1 << 18, 4 << 20)
+            time.sleep(0.01)
             KEPT.append(bytearray(body[:4096]))
         if self.mode == "leaves":
             sys.stderr.write("leaving\n")
@@ -59,6 +61,8 @@ def main() -> None:
     port, Service.mode = int(sys.argv[1]), sys.argv[2]
     if Service.mode == "works":
         Service.wbufsize = -1  # an answer is one packet: no delayed acknowledgement is waited for
+        # What a request holds goes back to the kernel: the threshold would rise with what is freed.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 17)
     if "outside" not in sys.argv:
         agent.listen()
     ThreadingHTTPServer(("127.0.0.1", port), Service).serve_forever()

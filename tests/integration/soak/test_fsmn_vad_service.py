@@ -31,7 +31,7 @@ VARIANTS = {
 # The same app as fastapi-hardened; its watermark is a unit test.
 del VARIANTS["fastapi-watermark"]
 # The other Gradio page, and an app whose workers are replaced: loading them takes the longest.
-SLOW = ("fastapi-recycled", "gradio-hardened")
+SLOW = ("fastapi-recycled", "fastapi-guarded", "gradio-hardened")
 # Five services and six models loading beside each other take half a minute of two idle cores. What
 # waits for them must not keep one busy.
 PATIENCE_SECONDS = 500.0
@@ -240,7 +240,8 @@ def test_beyond_four_at_once_the_hardened_one_answers_503_and_lives_on(
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: upload(service, "long.wav", content), range(16)))
     refused = [answer for answer in answers if answer.status_code == 503]
-    assert {answer.json()["detail"] for answer in refused} == {"busy"}
+    assert {answer.json()["detail"] for answer in refused} == {"concurrency"}
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
     assert len([answer for answer in answers if answer.ok]) + len(refused) == 16
     assert len(refused) < 16
     assert service.is_ready("/health")

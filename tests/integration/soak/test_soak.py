@@ -129,7 +129,7 @@ def test_a_soak_from_python_is_silent_and_gives_its_result(
 def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
     soak: Soak, tmp_path: Path
 ) -> None:
-    """Up to 32 MiB come and go with four users; four KiB a request stay, and are called a leak."""
+    """Up to 16 MiB come and go with four users; four KiB a request stay, and are called a leak."""
     ended = soak("--command", command("works"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     run = the_run(tmp_path / "out")

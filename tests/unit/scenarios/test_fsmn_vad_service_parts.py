@@ -22,6 +22,8 @@ import vad_naive  # noqa: E402
 import vad_service  # noqa: E402
 from leakhunt.config.service_file import find_service, read_service  # noqa: E402
 from leakhunt.errors import UsageError  # noqa: E402
+from leakhunt.guard import LimitSource, Refusal  # noqa: E402
+from leakhunt.guard.guard import Reason  # noqa: E402
 from leakhunt.scenario import find  # noqa: E402
 
 GIB = 1 << 30
@@ -85,9 +87,8 @@ def test_settings_that_mean_nothing_are_refused(words: list[str]) -> None:
         vad_service.settings_of(arguments)
 
 
-def service(pipeline: Any = None, **changes: Any) -> vad_hardened.Service:
-    settings = vad_service.Settings(**({"weights": "none"} | changes))
-    return vad_hardened.Service(vad_service.Detector(pipeline, "none"), settings)
+def service(pipeline: Any = None) -> vad_hardened.Service:
+    return vad_hardened.Service(vad_service.Detector(pipeline, "none"))
 
 
 def sound(seconds: float, **format_of: Any) -> io.BytesIO:
@@ -98,31 +99,27 @@ def sound(seconds: float, **format_of: Any) -> io.BytesIO:
 
 
 def test_above_its_watermark_it_refuses_and_is_unhealthy() -> None:
-    full = service(watermark="1 MiB")
-    with pytest.raises(vad_hardened.Refused) as caught:
-        full.answer(sound(1, format="WAV"))
-    assert (caught.value.status, caught.value.reason) == (503, "over the watermark")
-    assert not full.is_healthy
-    assert full.health()["status"] == "over the watermark"
+    full = vad_hardened.guard_of(vad_service.Settings(watermark="1 MiB"))
+    answer = full.admit()
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.reason) == (503, Reason.HARD_WATERMARK)
+    assert not full.status().is_ready
+    assert vad_hardened.guard_of(vad_service.Settings()).status().is_ready
+
+
+def test_its_watermark_is_where_the_guard_refuses() -> None:
+    status = vad_hardened.guard_of(vad_service.Settings(watermark="+64 MiB")).status()
+    assert status.memory is not None and status.memory.source is LimitSource.GIVEN
+    hard = vad_hardened.HARD_SHARE * status.memory.limit_bytes
+    assert hard - status.rss_bytes == pytest.approx(64 << 20, rel=0.1)
 
 
 def test_beyond_so_many_at_once_it_refuses_and_then_takes_the_next() -> None:
-    pytest.importorskip("torch")
-    refused: list[int] = []
-
-    def pipeline(heard: Any) -> list[dict[str, Any]]:
-        if not refused:
-            with pytest.raises(vad_hardened.Refused) as caught:
-                busy.answer(sound(1, format="WAV"))
-            assert caught.value.reason == "busy"
-            refused.append(caught.value.status)
-        return [{"value": [[0, 10 * len(heard)]]}]
-
-    busy = service(pipeline, at_once=1)
+    busy = vad_hardened.guard_of(vad_service.Settings(at_once=1))
     for _ in range(2):
-        found = busy.answer(sound(1, format="WAV"))
-        assert found.audio_seconds == pytest.approx(1.0)
-    assert refused == [503]
+        with busy.place():
+            answer = busy.admit()
+            assert isinstance(answer, Refusal) and answer.reason is Reason.CONCURRENCY
 
 
 @pytest.mark.parametrize(
@@ -135,10 +132,8 @@ def test_beyond_so_many_at_once_it_refuses_and_then_takes_the_next() -> None:
     ],
     ids=["text", "nothing", "silence of no length", "too long"],
 )
-def test_what_is_no_fit_audio_is_refused_and_frees_its_slot(
-    upload: io.BytesIO, status: int
-) -> None:
-    one = service(at_once=1)
+def test_what_is_no_fit_audio_is_refused(upload: io.BytesIO, status: int) -> None:
+    one = service()
     for _ in range(2):
         upload.seek(0)
         with pytest.raises(vad_hardened.Refused) as caught:
@@ -159,11 +154,11 @@ def test_its_history_has_an_end_and_the_naive_one_has_none(tmp_path: Path) -> No
     for _ in range(vad_hardened.HISTORY_LENGTH + 5):
         bounded.answer(file)
         vad_naive.answer(vad_service.Detector(pipeline, "none"), file)
-    assert bounded.health()["history"] == vad_hardened.HISTORY_LENGTH
+    assert bounded.facts()["history"] == vad_hardened.HISTORY_LENGTH
     assert len(vad_naive.HISTORY) == before + vad_hardened.HISTORY_LENGTH + 5
     del vad_naive.HISTORY[before:]
     bounded.close()
-    assert bounded.health()["history"] == 0
+    assert bounded.facts()["history"] == 0
 
 
 def test_the_description_of_the_services_is_whole() -> None:

@@ -1,0 +1,61 @@
+"""What a request takes at its height, learned from those before it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+# Between two requests nothing is known of their heights: room for what was not seen yet.
+_MARGIN = 1.25
+# The largest of so many counts. A trim makes what malloc retained grow again, so small ones since
+# then do not take back a large one.
+_REMEMBERED = 512
+# Bodies below say nothing about what a byte of input takes.
+_LEAST_BODY_BYTES = 64 << 10
+
+
+class ExpectedHeight:
+    """Bytes that the next request may add, by the length of its body where that is known.
+
+    `given_bytes`: what it takes, by configuration; nothing is learned then.
+    """
+
+    def __init__(self, given_bytes: int | None = None) -> None:
+        self._given = given_bytes
+        self._heights: deque[int] = deque(maxlen=_REMEMBERED)
+        self._largest = 0
+        self._per_byte = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a request was measured, or its height given."""
+        return self._given is not None or bool(self._heights)
+
+    @property
+    def bytes(self) -> int:
+        """Of a request of unknown length; 0 while nothing is known."""
+        return self._given if self._given is not None else round(self._largest * _MARGIN)
+
+    def of(self, body_bytes: int) -> int:
+        """Of a request with a body of so many bytes (0: unknown)."""
+        most = self.bytes
+        if self._given is not None or body_bytes < _LEAST_BODY_BYTES or not self._per_byte:
+            return most
+        return min(most, round(body_bytes * self._per_byte * _MARGIN))
+
+    def learn(self, grown_bytes: int, together: int, body_bytes: int) -> None:
+        """`together` requests grew memory by so much at most while one with this body was at work.
+
+        Shares of what grew together are too small for the largest of them; those that were alone
+        are exact, and the largest counts.
+        """
+        if self._given is not None:
+            return
+        share = max(grown_bytes, 0) // max(together, 1)
+        leaves = self._heights[0] if len(self._heights) == _REMEMBERED else None
+        self._heights.append(share)
+        if share >= self._largest:
+            self._largest = share
+        elif leaves == self._largest:
+            self._largest = max(self._heights)
+        if together == 1 and body_bytes >= _LEAST_BODY_BYTES:
+            self._per_byte = max(self._per_byte, share / body_bytes)

@@ -1,0 +1,560 @@
+"""The guard of a service: what is let in, what it costs, and how it is with the memory.
+
+One file, since admission, learning and release share one state under one lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from leakhunt.errors import LeakhuntError
+from leakhunt.guard.breaker import BreakerState, CircuitBreaker, Pass
+from leakhunt.guard.config import GuardConfig
+from leakhunt.guard.expected import ExpectedHeight
+from leakhunt.guard.growth import GrowthMeter, GrowthRate
+from leakhunt.guard.limits import LimitReader, LimitSource, MemoryUse, OwnMemory
+from leakhunt.guard.release import ReleaseCount, Releaser
+from leakhunt.probes.allocator import serving
+from leakhunt.text.message import message
+
+_LOG = logging.getLogger("leakhunt.guard")
+# Shorter requests are not measured at their height: two readings would cost more than 1 % of them.
+_MEASURED_SECONDS = 0.010
+# A peak that is so far above the present RSS is set back before it is used again.
+_DIRTY_PEAK_BYTES = 4 << 20
+# The first requests, of which nothing is known, may have this part of the headroom each.
+_FIRST_SHARE = 0.5
+_GPU_LOOK_SECONDS = 1.0
+_WATCH_SECONDS = 1.0
+# Upper bounds of the request histogram, in seconds.
+BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Reason(StrEnum):
+    """Why a request is refused."""
+
+    CONCURRENCY = "concurrency"
+    MEMORY = "memory"
+    HARD_WATERMARK = "hard watermark"
+    BREAKER = "circuit breaker"
+    GPU_MEMORY = "gpu memory"
+    QUEUE = "queue"
+
+
+# Waiting for another request to end may help.
+_WORTH_WAITING = (Reason.CONCURRENCY, Reason.MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is not worked on: 503, why, and when to come again."""
+
+    reason: Reason
+    retry_after_seconds: int
+    status: int = 503
+
+
+class RequestRefused(LeakhuntError):
+    """Work that is not let in."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(message("guard.refused", "refused: {reason}", reason=str(refusal.reason)))
+        self.refusal = refusal
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request that was let in; it is given back by `Guard.finish`, once."""
+
+    started: float
+    used_bytes: int
+    expected_bytes: int
+    body_bytes: int
+    is_probe: bool
+    is_open: bool = True
+
+
+@dataclass(slots=True)
+class _Window:
+    """From when the peak is told, and how many requests were at work together since."""
+
+    rss_bytes: int = 0
+    together: int = 0
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuardStatus:
+    """How it is with the guard and its process; sizes in bytes, None where not known."""
+
+    pid: int
+    rss_bytes: int
+    live_heap_bytes: int | None
+    memory: MemoryUse | None
+    growth: GrowthRate | None
+    in_flight: int
+    waiting: int
+    expected_request_bytes: int
+    breaker: BreakerState
+    draining: bool
+    is_ready: bool
+    is_alive: bool
+    reasons: tuple[str, ...]
+    served: int
+    failed: int
+    refused: dict[str, int]
+    releases: tuple[ReleaseCount, ...]
+    request_seconds: float
+    request_buckets: tuple[int, ...]
+    gpu_free_bytes: int | None = None
+
+    @property
+    def headroom_bytes(self) -> int | None:
+        """What is left of the limit."""
+        return None if self.memory is None else self.memory.headroom_bytes
+
+    @property
+    def seconds_to_out_of_memory(self) -> float | None:
+        """At the present growth rate; None: it does not grow, or is not known."""
+        if self.memory is None or self.growth is None or not self.growth.grows:
+            return None
+        return max(self.memory.headroom_bytes, 0) / self.growth.bytes_per_second
+
+
+@dataclass(slots=True)
+class _Counts:
+    served: int = 0
+    failed: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
+
+
+_GUARDS: weakref.WeakSet[Guard] = weakref.WeakSet()
+
+
+class Guard:
+    """Lets requests in as long as memory and concurrency allow it.
+
+    Safe for threads and asyncio; a forked child starts with nothing in flight. Where memory cannot
+    be read, requests are let in, and the log says so once: a guard must not be what ends a service.
+    """
+
+    def __init__(
+        self,
+        config: GuardConfig | None = None,
+        *,
+        read: Callable[[], MemoryUse] | None = None,
+        own: OwnMemory | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`read`, `own` and `clock` are for tests."""
+        self.config = config or GuardConfig()
+        limit, height = self.config.limit, self.config.request_bytes
+        assert not isinstance(limit, str)
+        assert not isinstance(height, str)
+        self._own = own or OwnMemory()
+        self._clock = clock
+        self._read = read or LimitReader(limit, self._own, clock).read
+        self.expected = ExpectedHeight(height)
+        self.breaker = CircuitBreaker(
+            self.config.retry_seconds, self.config.most_retry_seconds, clock
+        )
+        self.releaser = Releaser(self._own.rss_bytes, clock, self.config.releases)
+        self._on_watch: list[Callable[[int], None]] = []
+        self._unreadable = False
+        self._use: MemoryUse | None = None
+        self.reset_after_fork()
+        _GUARDS.add(self)
+
+    def reset_after_fork(self) -> None:
+        """Nothing is in flight in a child that was just forked."""
+        self._lock = threading.Lock()
+        self._tickets: dict[Ticket, None] = {}
+        self._pending = 0
+        self._waiters: deque[Callable[[], None]] = deque()
+        self._window, self._is_peak_ours = _Window(), False
+        self._read_at = -1e9
+        self._watched_at = -1e9
+        self._gpu_at = -1e9
+        self._gpu_free: int | None = None
+        self._stuck_since: float | None = None
+        self._growth = GrowthMeter()
+        self._counts = _Counts()
+        self.draining = False
+        self.breaker.reset()
+        self.releaser.reset()
+
+    def watch(self, call: Callable[[int], None]) -> None:
+        """Call with RSS in bytes, at most once a second, when a request has ended."""
+        self._on_watch.append(call)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests at work."""
+        return len(self._tickets)
+
+    @property
+    def served(self) -> int:
+        """Requests that went well."""
+        return self._counts.served
+
+    # Admission
+
+    def try_admit(self, body_bytes: int = 0) -> Ticket | Refusal:
+        """A ticket, or why not; `body_bytes` is the length of the request's body, 0: unknown."""
+        with self._lock:
+            answer = self._decide(body_bytes)
+            if isinstance(answer, Ticket):
+                self._tickets[answer] = None
+                self._pending += answer.expected_bytes
+                self._note_start()
+            return answer
+
+    def admit(self, body_bytes: int = 0) -> Ticket | Refusal:
+        """The same, and where it helps wait up to `queue_seconds`; blocks its thread."""
+        answer = self.try_admit(body_bytes)
+        deadline = time.monotonic() + self.config.queue_seconds
+        while isinstance(answer, Refusal) and self._may_wait(answer, deadline):
+            event = threading.Event()
+            if not self._wait(event.set):
+                return self._refused(Refusal(Reason.QUEUE, answer.retry_after_seconds))
+            event.wait(max(deadline - time.monotonic(), 0))
+            self._wait_no_more(event.set)
+            answer = self.try_admit(body_bytes)
+        return self._refused(answer)
+
+    async def admit_async(self, body_bytes: int = 0) -> Ticket | Refusal:
+        """The same in a coroutine."""
+        answer = self.try_admit(body_bytes)
+        if isinstance(answer, Ticket):
+            return answer
+        deadline = time.monotonic() + self.config.queue_seconds
+        loop = asyncio.get_running_loop()
+        while isinstance(answer, Refusal) and self._may_wait(answer, deadline):
+            event = asyncio.Event()
+
+            def wake(event: asyncio.Event = event) -> None:
+                loop.call_soon_threadsafe(event.set)
+
+            if not self._wait(wake):
+                return self._refused(Refusal(Reason.QUEUE, answer.retry_after_seconds))
+            try:
+                await asyncio.wait_for(event.wait(), max(deadline - time.monotonic(), 0.001))
+            except TimeoutError:
+                pass
+            finally:
+                self._wait_no_more(wake)
+            answer = self.try_admit(body_bytes)
+        return self._refused(answer)
+
+    @contextmanager
+    def place(self, body_bytes: int = 0) -> Iterator[Ticket]:
+        """A place for work that no middleware sees: a job of a queue, an event of Gradio.
+
+        Raises:
+            RequestRefused: there is none.
+        """
+        answer = self.admit(body_bytes)
+        if isinstance(answer, Refusal):
+            raise RequestRefused(answer)
+        has_failed = True
+        try:
+            yield answer
+            has_failed = False
+        except MemoryError:
+            self.refuse_until_well()
+            raise
+        finally:
+            self.finish(answer, has_failed=has_failed)
+
+    def finish(self, ticket: Ticket, *, has_failed: bool = False) -> float:
+        """Give a ticket back; the seconds it was at work. A second time does nothing."""
+        now = self._clock()
+        with self._lock:
+            if not ticket.is_open:
+                return now - ticket.started
+            ticket.is_open = False
+            # Not there: it was let in before a fork.
+            if self._tickets.pop(ticket, self) is None:
+                self._pending -= ticket.expected_bytes
+            seconds = now - ticket.started
+            self._count(seconds, has_failed)
+            if seconds >= _MEASURED_SECONDS:
+                self._learn(ticket)
+            use = self._memory(now)
+            if ticket.is_probe:
+                is_well = use is None or use.share < self.config.hard
+                self.breaker.probed(is_well=is_well and not has_failed)
+            waiter = self._waiters.popleft() if self._waiters else None
+            is_watched = now - self._watched_at >= _WATCH_SECONDS
+            if is_watched:
+                self._watched_at = now
+        if waiter is not None:
+            _woken(waiter)
+        if use is not None and use.share >= self.config.soft:
+            self.release(use)
+        if is_watched:
+            self._look(now, use)
+        return seconds
+
+    def release(self, use: MemoryUse) -> bool:
+        """Release memory in a thread of its own, if a try is due; True if it was started."""
+        return self.releaser.start(self._own.rss_bytes(), use.limit_bytes, self._released)
+
+    def refuse_until_well(self) -> None:
+        """Open the breaker: a handler ran out of memory."""
+        self.breaker.trip()
+
+    # Status
+
+    def status(self) -> GuardStatus:
+        """How it is now. Some hundred microseconds: the allocator is asked."""
+        now = self._clock()
+        live_bytes = serving().live_bytes
+        with self._lock:
+            use = self._memory(now, force=True)
+            rss = self._own.rss_bytes()
+            growth = self._growth.rate()
+            self._growth.add(now, rss)
+            gpu_free = self._gpu(now)
+            reasons = self._unready(use, gpu_free)
+            counts = self._counts
+            return GuardStatus(
+                pid=os.getpid(),
+                rss_bytes=rss,
+                live_heap_bytes=None if live_bytes is None else live_bytes(),
+                memory=use,
+                growth=growth,
+                in_flight=len(self._tickets),
+                waiting=len(self._waiters),
+                expected_request_bytes=self.expected.bytes,
+                breaker=self.breaker.state,
+                draining=self.draining,
+                is_ready=not reasons,
+                is_alive=not self._is_stuck(now, use),
+                reasons=reasons,
+                served=counts.served,
+                failed=counts.failed,
+                refused=dict(counts.refused),
+                releases=self.releaser.counts,
+                request_seconds=counts.seconds,
+                request_buckets=tuple(counts.buckets),
+                gpu_free_bytes=gpu_free,
+            )
+
+    def rss_bytes(self) -> int:
+        """Resident memory of this process now."""
+        return self._own.rss_bytes()
+
+    # With the lock held
+
+    def _decide(self, body_bytes: int) -> Ticket | Refusal:
+        now = self._clock()
+        most = self.config.max_concurrency
+        count = len(self._tickets)
+        if most is not None and count >= most:
+            return self._refusal(Reason.CONCURRENCY)
+        if self.config.min_gpu_free and self._lacks_gpu(self._gpu(now)):
+            return self._refusal(Reason.GPU_MEMORY)
+        use = self._memory(now)
+        expected = 0
+        if use is not None:
+            expected = self._expected(use, body_bytes)
+            if use.share >= self.config.hard:
+                self.breaker.trip()
+                self.release(use)
+                return self._refusal(Reason.HARD_WATERMARK)
+            if count and not self._fits(use, expected):
+                self.release(use)
+                return self._refusal(Reason.MEMORY)
+        answer = self.breaker.ask()
+        if answer is Pass.REFUSED:
+            return self._refusal(Reason.BREAKER)
+        used = use.used_bytes if use else 0
+        return Ticket(now, used, expected, body_bytes, answer is Pass.PROBE)
+
+    def _expected(self, use: MemoryUse, body_bytes: int) -> int:
+        if self.expected.is_known:
+            return self.expected.of(body_bytes)
+        # The memory of the machine is shared with all that runs on it: nothing to be divided.
+        if use.source is LimitSource.HOST:
+            return 0
+        return max(round((use.limit_bytes * self.config.hard - use.used_bytes) * _FIRST_SHARE), 0)
+
+    def _fits(self, use: MemoryUse, expected: int) -> bool:
+        """Whether the heights that are still to come stay below the hard watermark.
+
+        What has grown since the oldest request at work started is taken as theirs. What others
+        freed meanwhile makes that too little, and the answer a safe one.
+        """
+        oldest = next(iter(self._tickets))
+        realized = max(use.used_bytes - oldest.used_bytes, 0)
+        to_come = max(self._pending - realized, 0) + expected
+        return use.used_bytes + to_come <= use.limit_bytes * self.config.hard
+
+    def _refusal(self, reason: Reason) -> Refusal:
+        wait = max(self.breaker.retry_after_seconds, self.config.retry_seconds)
+        return Refusal(reason, max(round(wait + 0.5), 1))
+
+    def _memory(self, now: float, *, force: bool = False) -> MemoryUse | None:
+        """The use of the limit, at most so often; None: it cannot be read."""
+        if not force and now - self._read_at < self.config.read_seconds:
+            return self._use
+        self._read_at = now
+        try:
+            self._use = self._read()
+        except Exception as error:  # whatever it is, requests go on
+            if not self._unreadable:
+                _LOG.warning("leakhunt.guard: memory cannot be read (%r); it does not limit", error)
+            self._unreadable, self._use = True, None
+        else:
+            self._unreadable = False
+        return self._use
+
+    def _note_start(self) -> None:
+        window = self._window
+        if not window.is_open:
+            if not self._is_peak_ours:  # that of the start, when models were loaded
+                self._own.reset_peak()
+                self._is_peak_ours = True
+            window.rss_bytes, window.together, window.is_open = self._own.rss_bytes(), 0, True
+        window.together = max(window.together, len(self._tickets))
+
+    def _learn(self, ticket: Ticket) -> None:
+        window = self._window
+        rss = self._own.rss_bytes()
+        peak = max(self._own.peak_bytes() or 0, rss)
+        self.expected.learn(peak - window.rss_bytes, window.together, ticket.body_bytes)
+        if peak - rss > _DIRTY_PEAK_BYTES:
+            self._own.reset_peak()
+        # The next window begins here, with those that are still at work.
+        window.rss_bytes, window.together = rss, len(self._tickets)
+        window.is_open = bool(self._tickets)
+
+    def _count(self, seconds: float, has_failed: bool) -> None:
+        counts = self._counts
+        if has_failed:
+            counts.failed += 1
+        else:
+            counts.served += 1
+        counts.seconds += seconds
+        for index, bound in enumerate(BUCKETS):
+            if seconds <= bound:
+                counts.buckets[index] += 1
+                break
+
+    def _gpu(self, now: float) -> int | None:
+        """Free bytes of the GPU; None without one that is in use."""
+        if not self.config.min_gpu_free:
+            return None
+        if now - self._gpu_at >= _GPU_LOOK_SECONDS:
+            self._gpu_at, self._gpu_free = now, gpu_free_bytes()
+        return self._gpu_free
+
+    def _lacks_gpu(self, free: int | None) -> bool:
+        least = self.config.min_gpu_free
+        assert not isinstance(least, str)
+        return free is not None and free < least
+
+    def _unready(self, use: MemoryUse | None, gpu_free: int | None) -> tuple[str, ...]:
+        reasons = []
+        if self.draining:
+            reasons.append("draining")
+        if self.breaker.state is BreakerState.OPEN:
+            reasons.append(str(Reason.BREAKER))
+        unready = self.config.unready or self.config.hard
+        if use is not None and use.share >= unready:
+            reasons.append(str(Reason.MEMORY))
+        if self._lacks_gpu(gpu_free):
+            reasons.append(str(Reason.GPU_MEMORY))
+        return tuple(reasons)
+
+    def _is_stuck(self, now: float, use: MemoryUse | None) -> bool:
+        if use is None or use.share < self.config.hard or self._tickets:
+            self._stuck_since = None
+            return False
+        if self._stuck_since is None:
+            self._stuck_since = now
+        return now - self._stuck_since >= self.config.stuck_seconds
+
+    # Without the lock
+
+    def _look(self, now: float, use: MemoryUse | None) -> None:
+        """Once a second, after a request."""
+        rss = self._own.rss_bytes()
+        with self._lock:
+            self._growth.add(now, rss)
+            self._is_stuck(now, use)
+        for call in self._on_watch:
+            call(rss)
+
+    def _released(self) -> None:
+        with self._lock:
+            self._read_at = -1e9
+            waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            _woken(waiter)
+
+    def _may_wait(self, refusal: Refusal, deadline: float) -> bool:
+        return refusal.reason in _WORTH_WAITING and time.monotonic() < deadline
+
+    def _wait(self, wake: Callable[[], None]) -> bool:
+        with self._lock:
+            if len(self._waiters) >= self.config.max_waiting:
+                return False
+            self._waiters.append(wake)
+            return True
+
+    def _wait_no_more(self, wake: Callable[[], None]) -> None:
+        with self._lock:
+            if wake in self._waiters:
+                self._waiters.remove(wake)
+
+    def _refused(self, answer: Ticket | Refusal) -> Ticket | Refusal:
+        if isinstance(answer, Refusal):
+            with self._lock:
+                refused = self._counts.refused
+                refused[answer.reason] = refused.get(answer.reason, 0) + 1
+        return answer
+
+
+def _woken(waiter: Callable[[], None]) -> None:
+    try:
+        waiter()
+    except RuntimeError:  # its event loop is closed
+        _LOG.debug("leakhunt.guard: a request that waited is gone")
+
+
+def gpu_free_bytes() -> int | None:
+    """Free memory of the default GPU, as the driver says; None where torch does not use one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None
+    free: int = torch.cuda.mem_get_info()[0]
+    return free
+
+
+def is_draining() -> bool:
+    """Whether a guard of this process has begun a hand-over."""
+    return any(guard.draining for guard in list(_GUARDS))
+
+
+def _reset_guards() -> None:
+    for guard in list(_GUARDS):
+        guard.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_guards)
