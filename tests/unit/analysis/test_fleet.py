@@ -52,7 +52,9 @@ def test_a_leak_grows_and_its_time_left_is_that_of_its_rate() -> None:
     assert found.rate == pytest.approx(1024, rel=0.05)
     room = 2048 * MIB - found.last_bytes
     assert found.seconds_left == pytest.approx(room / 1024, rel=0.1)
-    assert found.seconds_soonest is not None and found.seconds_latest is not None
+    assert found.seconds_soonest is not None
+    assert found.seconds_left is not None
+    assert found.seconds_latest is not None
     assert found.seconds_soonest <= found.seconds_left <= found.seconds_latest
 
 
