@@ -119,7 +119,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "leakhunt needs Python 3.11 or newer: $(PYTHON) is missing or older; make PYTHON=... names another"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[fsmn-vad,fsmn-vad-service,vibevoice-tts,image-recognition,soak,frames,dev]'
+	  --constraint constraints.txt --editable '.[fsmn-vad,fsmn-vad-service,vibevoice-tts,image-recognition,soak,frames,matrix,ray,dev]'
 	touch $@
 
 clean:

@@ -6,8 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
-`analyze`, `report`,
-`compare`, `gate`, `check_claims`,
+`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         evaluate,
         gate,
         hunt,
+        matrix,
         report,
         retained,
         run,
@@ -64,6 +64,7 @@ __all__ = [
     "judge_series",
     "load",
     "load_all",
+    "matrix",
     "report",
     "retained",
     "run",
@@ -92,6 +93,7 @@ _PLACES = {
         "evaluate",
         "gate",
         "hunt",
+        "matrix",
         "report",
         "retained",
         "run",

@@ -33,6 +33,7 @@ from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.fleet import json_file as analyze_json
 from leakhunt.reporting.gate import json_file as gate_json
+from leakhunt.reporting.matrix import json_file as matrix_json
 from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
 from leakhunt.reporting.suite import json_file as suite_json
@@ -72,6 +73,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
     "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
     "analyze": (analyze_json.AnalyzeJson, analyze_json.FORMAT, True),
+    "matrix": (matrix_json.MatrixJson, matrix_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [

@@ -31,6 +31,7 @@ _GROUPS = {
     "Measure": {
         "run": "Measure a function or a scenario, and report whether it leaks.",
         "hunt": "Find what retains the memory, and test whether a fix helps.",
+        "matrix": "Measure every combination of versions, settings and machines.",
         "list": "List the built-in scenarios and services, with their options.",
     },
     "Services": {

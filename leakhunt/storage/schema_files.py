@@ -16,6 +16,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "attach": "attach.schema.json",
         "analyze": "analyze.schema.json",
         "suite": "suite.schema.json",
+        "matrix": "matrix.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",
