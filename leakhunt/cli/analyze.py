@@ -47,16 +47,9 @@ from leakhunt.reporting.registry import RunRenderer
 @format_option
 def command(
     files: tuple[str, ...],
-    form: str | None,
-    prometheus: str | None,
-    query: str | None,
-    since: str,
-    step: str | None,
-    limit: str | None,
-    limit_query: str | None,
-    timeout: str,
     out: Path | None,
     renderers: tuple[RunRenderer, ...],
+    **given: str | None,
 ) -> int:
     """Judge memory over time that something else has measured: files, or Prometheus.
 
@@ -68,17 +61,7 @@ def command(
     from leakhunt.reporting.fleet import json_file
     from leakhunt.reporting.fleet.terminal import fleet_parts
 
-    request = AnalyzeRequest(
-        files,
-        form=form,
-        prometheus=prometheus,
-        query=query,
-        since=since,
-        step=step,
-        limit=limit,
-        limit_query=limit_query,
-        timeout=timeout,
-    )
+    request = AnalyzeRequest(files, **given)  # type: ignore[arg-type]
     chosen = analyze_renderers_named(",".join(each.format for each in renderers))
     result = analyze(request, chosen, Notes(), out=out)
     offer(lambda: json_file.render(result.report))
