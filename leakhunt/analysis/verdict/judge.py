@@ -16,6 +16,7 @@ from leakhunt.amounts import Amount, Count
 from leakhunt.analysis.verdict.after_gc import (
     collected_points,
     garbage_matters,
+    leaves_cycles,
     remains,
     without_garbage,
 )
@@ -440,7 +441,7 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE
     teeth = any(trends[name].shape is Shape.SAWTOOTH for name in live_memory() if name in trends)
-    if (teeth or run.collects) and garbage_matters(run):
+    if (teeth or run.collects) and garbage_matters(run) and leaves_cycles(run) is not False:
         yield Kind.GARBAGE
 
 
