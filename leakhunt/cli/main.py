@@ -36,6 +36,7 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
+        "watch": "Follow a process for days, and say when it leaks or memory gets short.",
         "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
