@@ -336,7 +336,7 @@ class Watch:
     def _check(self, reading: WatchReading) -> None:
         """Look at the verdict; say so if it has changed."""
         self._since_check = 0
-        run = replace(store.load(self._place.run_file), limits=dict(self._hooks.limits(reading)))
+        run = self._so_far(self._hooks.limits(reading))
         verdict = judge(run, power=False)
         state = f"{verdict.status}/{verdict.kind}"
         told: list[Text] = [verdict.sentence]
@@ -352,6 +352,11 @@ class Watch:
         self._write({"record": "note", **note})
         if changed:
             self._tell(WatchNews(text, is_alarm, verdict, run, reading), short=self._is_short)
+
+    def _so_far(self, limits: Mapping[str, int]) -> Run:
+        """What there is, as if it ended now by itself."""
+        run = store.load(self._place.run_file)
+        return replace(run, outcome=Outcome(Ending.OK), limits=dict(limits))
 
     def _look_at_the_limit(self, reading: WatchReading) -> None:
         """Raise an alarm where memory gets short, once until it is not any more."""
@@ -369,7 +374,7 @@ class Watch:
                 limit=Amount(limit),
             )
             self._flush()
-            run = replace(store.load(self._place.run_file), limits={name: limit})
+            run = self._so_far({name: limit})
             self._tell(WatchNews(text, True, judge(run, power=False), run, reading), short=True)
         elif self._is_short and used < (1 - 2 * SHORT_SHARE) * limit:
             self._write({"record": "note", "kind": ALARM_NOTE, "short": False, "text": _ENOUGH})
