@@ -16,7 +16,7 @@ from typing import Protocol
 import psutil
 
 from leakhunt.errors import UsageError
-from leakhunt.model.series import CGROUP, PSS, RSS, Series
+from leakhunt.model.series import CGROUP, PEAK_RSS, PSS, RSS, Series
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
 from leakhunt.text.message import message
@@ -111,7 +111,8 @@ class TreeSource:
                     pid=birth.pid,
                 )
             )
-        self._series: tuple[Series, ...] = tree.series
+        # Peaks would have to be set back in the process, which is left as it is.
+        self._series = tuple(each for each in tree.series if each.name != PEAK_RSS)
         self.variables: Mapping[str, str] = tree.variables()
 
     @property
