@@ -6,7 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`, `report`,
-`compare`, `gate`, `check_claims`, `matrix`,
+`compare`, `gate`, `check_claims`, `matrix`, `bisect`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from leakhunt.api import (
         attach,
         baselines,
+        bisect,
         check_claims,
         compare,
         evaluate,
@@ -53,6 +54,7 @@ __all__ = [
     "__version__",
     "attach",
     "baselines",
+    "bisect",
     "check_claims",
     "compare",
     "evaluate",
@@ -85,6 +87,7 @@ _PLACES = {
     "leakhunt.api": (
         "attach",
         "baselines",
+        "bisect",
         "check_claims",
         "compare",
         "evaluate",

@@ -66,6 +66,7 @@ TERMINAL = {
     "reporting/claims/terminal.py", "reporting/baseline/terminal.py", "reporting/gate/terminal.py",
     "reporting/evaluation/terminal.py", "reporting/retained/terminal.py",
     "reporting/attached/terminal.py", "reporting/matrix/terminal.py",
+    "reporting/bisect/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT: set[str] = set()
@@ -251,7 +252,7 @@ def test_a_guarded_service_loads_nothing_but_psutil() -> None:
 HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}
 VERBS = (
     "", "run", "hunt", "soak", "list", "report", "claims", "compare", "schema", "serve", "truth",
-    "gate", "baseline", "baseline save", "matrix",
+    "gate", "baseline", "baseline save", "matrix", "bisect",
 )  # fmt: skip
 
 

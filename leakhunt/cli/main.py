@@ -32,6 +32,7 @@ _GROUPS = {
         "run": "Measure a function or a scenario, and report whether it leaks.",
         "hunt": "Find what retains the memory, and test whether a fix helps.",
         "matrix": "Measure every combination of versions, settings and machines.",
+        "bisect": "Find the version or commit that introduced a leak, or ended it.",
         "list": "List the built-in scenarios and services, with their options.",
     },
     "Services": {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from leakhunt.model.attached import AttachReport
+from leakhunt.model.bisect import BisectReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.gate import GateResult
@@ -56,6 +57,7 @@ GateRenderer: TypeAlias = Renderer[GateDocument]
 RetainedRenderer: TypeAlias = Renderer[RetainedReport]
 AttachRenderer: TypeAlias = Renderer[AttachReport]
 MatrixRenderer: TypeAlias = Renderer[MatrixReport]
+BisectRenderer: TypeAlias = Renderer[BisectReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -146,6 +148,12 @@ ATTACH_RENDERERS: tuple[AttachRenderer, ...] = (
     Renderer("html", "attach.html", _in("attached.html_page"), by_default=True),
     Renderer("md", "attach.md", _in("attached.markdown"), by_default=True),
     Renderer("json", "attach.json", _in("attached.json_file"), by_default=True, language=ENGLISH),
+)
+BISECT_RENDERERS: tuple[BisectRenderer, ...] = (
+    Renderer("html", "bisect.html", _in("bisect.html_page"), by_default=True),
+    Renderer("png", "bisect.png", _in("bisect.chart", "chart_png"), by_default=True),
+    Renderer("md", "bisect.md", _in("bisect.markdown"), by_default=True),
+    Renderer("json", "bisect.json", _in("bisect.json_file"), by_default=True, language=ENGLISH),
 )
 MATRIX_RENDERERS: tuple[MatrixRenderer, ...] = (
     Renderer("html", "matrix.html", _in("matrix.html_page"), by_default=True),
