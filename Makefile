@@ -65,6 +65,7 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/forecast_table.py
+	$(BIN)/python tests/truth/fleet_table.py
 	$(BIN)/python tests/truth/allocator_zoo.py --repeats 2
 	$(BIN)/python tests/truth/gate_runs.py
 	$(BIN)/python tests/truth/limit_runs.py

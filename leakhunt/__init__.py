@@ -5,8 +5,8 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`, `report`,
-`compare`, `gate`, `check_claims`, `matrix`, `bisect`,
+`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
+`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`, `bisect`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
     from leakhunt.api import (
+        analyze,
         attach,
         baselines,
         bisect,
@@ -52,6 +53,7 @@ __all__ = [
     "LeakhuntError",
     "Load",
     "__version__",
+    "analyze",
     "attach",
     "baselines",
     "bisect",
@@ -85,6 +87,7 @@ _PLACES = {
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
+        "analyze",
         "attach",
         "baselines",
         "bisect",

@@ -18,9 +18,10 @@ from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
 from leakhunt.api.matrices import bisect, matrix
 from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
-from leakhunt.api.services import attach, soak
+from leakhunt.api.services import analyze, attach, soak
 
 __all__ = (
+    "analyze",
     "attach",
     "baselines",
     "bisect",

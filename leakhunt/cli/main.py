@@ -37,6 +37,7 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
+        "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {

@@ -9,12 +9,14 @@ from typing import Any
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
+    ANALYZE_RENDERERS,
     ATTACH_RENDERERS,
     BISECT_RENDERERS,
     FLAME_FORMATS,
     MATRIX_RENDERERS,
     RENDERERS,
     RETAINED_RENDERERS,
+    AnalyzeRenderer,
     AttachRenderer,
     BisectRenderer,
     MatrixRenderer,
@@ -71,6 +73,12 @@ def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
     """The files of a visit, of the formats in `names`; others have none."""
     asked = {name.strip().lower() for name in names.split(",")}
     return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
+
+
+def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
+    """The files of an analysis, of the formats in `names`; others have none."""
+    asked = {name.strip().lower() for name in names.split(",")}
+    return tuple(each for each in ANALYZE_RENDERERS if ALL in asked or each.format in asked)
 
 
 def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:

@@ -15,6 +15,7 @@ from leakhunt.model.attached import AttachReport
 from leakhunt.model.bisect import BisectReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
+from leakhunt.model.fleet import FleetReport
 from leakhunt.model.gate import GateResult
 from leakhunt.model.matrix import MatrixReport
 from leakhunt.model.report import Report
@@ -56,6 +57,7 @@ RunRenderer: TypeAlias = Renderer[Report]
 GateRenderer: TypeAlias = Renderer[GateDocument]
 RetainedRenderer: TypeAlias = Renderer[RetainedReport]
 AttachRenderer: TypeAlias = Renderer[AttachReport]
+AnalyzeRenderer: TypeAlias = Renderer[FleetReport]
 MatrixRenderer: TypeAlias = Renderer[MatrixReport]
 BisectRenderer: TypeAlias = Renderer[BisectReport]
 
@@ -154,6 +156,11 @@ BISECT_RENDERERS: tuple[BisectRenderer, ...] = (
     Renderer("png", "bisect.png", _in("bisect.chart", "chart_png"), by_default=True),
     Renderer("md", "bisect.md", _in("bisect.markdown"), by_default=True),
     Renderer("json", "bisect.json", _in("bisect.json_file"), by_default=True, language=ENGLISH),
+)
+ANALYZE_RENDERERS: tuple[AnalyzeRenderer, ...] = (
+    Renderer("html", "analyze.html", _in("fleet.html_page"), by_default=True),
+    Renderer("md", "analyze.md", _in("fleet.markdown"), by_default=True),
+    Renderer("json", "analyze.json", _in("fleet.json_file"), by_default=True, language=ENGLISH),
 )
 MATRIX_RENDERERS: tuple[MatrixRenderer, ...] = (
     Renderer("html", "matrix.html", _in("matrix.html_page"), by_default=True),

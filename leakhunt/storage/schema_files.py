@@ -14,6 +14,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "compare": "compare.schema.json",
         "retained": "retained.schema.json",
         "attach": "attach.schema.json",
+        "analyze": "analyze.schema.json",
         "suite": "suite.schema.json",
         "matrix": "matrix.schema.json",
         "bisect": "bisect.schema.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -39,9 +40,9 @@ def clean(call):
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Any]:
     """A head without cores, and two nodes with one each."""
-    from ray.cluster_utils import Cluster
-
-    made: Any = Cluster(
+    # By its name: where Ray is not installed, its types are not either.
+    cluster_utils = importlib.import_module("ray.cluster_utils")
+    made: Any = cluster_utils.Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
     )
     made.nodes = [made.add_node(num_cpus=1), made.add_node(num_cpus=1)]
