@@ -8,7 +8,7 @@ from leakhunt.analysis.matrix.report import leading
 from leakhunt.analysis.matrix.significance import joined, p_value
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.series import CLEAN_ALPHA
-from leakhunt.model.bisect import BisectStep
+from leakhunt.model.bisection import BisectStep
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 
 from leakhunt.api.arguments import PathLike, path_of
-from leakhunt.engine import bisect as searching
+from leakhunt.engine import bisection as searching
 from leakhunt.engine import matrix as making
 from leakhunt.engine.argument_types import checks_arguments
-from leakhunt.engine.bisect import BisectRequest, BisectResult
+from leakhunt.engine.bisection import BisectRequest, BisectResult
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import bisect_renderers_named, matrix_renderers_named
 from leakhunt.engine.matrix import MatrixRequest, MatrixResult
-from leakhunt.model.bisect import MOST_RUNS_OF_A_VERSION
+from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
 from leakhunt.model.matrix import FALSE_DISCOVERY_RATE, ON_LOCAL
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
 

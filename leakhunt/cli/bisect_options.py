@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from leakhunt.cli.common_options import at_least, seed_option
-from leakhunt.model.bisect import MOST_RUNS_OF_A_VERSION
+from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, DEVICES, TIMEOUT_SECONDS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

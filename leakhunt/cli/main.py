@@ -60,7 +60,7 @@ _WIDEST = max(len(name) for verbs in _GROUPS.values() for name in verbs)
 _VERBS = {name: line for verbs in _GROUPS.values() for name, line in verbs.items()}
 
 # Where a verb is not in the module of its name.
-_MODULES = {"truth": "leakhunt.cli.evaluate"}
+_MODULES = {"truth": "leakhunt.cli.evaluate", "bisect": "leakhunt.cli.bisection"}
 
 
 class _Verbs(click.Group):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from leakhunt.model.attached import AttachReport
-from leakhunt.model.bisect import BisectReport
+from leakhunt.model.bisection import BisectReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.fleet import FleetReport

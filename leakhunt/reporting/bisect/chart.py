@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leakhunt.model.bisect import BisectReport, BisectStep
+from leakhunt.model.bisection import BisectReport, BisectStep
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.bisect.tables import heading, short

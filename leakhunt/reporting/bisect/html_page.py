@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leakhunt.model.bisect import BisectReport
+from leakhunt.model.bisection import BisectReport
 from leakhunt.reporting.bisect.chart import chart_element
 from leakhunt.reporting.bisect.tables import HEADINGS, HOW_IT_IS_READ, heading, rows, summary
 from leakhunt.reporting.formats.jinja import template

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leakhunt.model.bisect import BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import BisectReport, BisectStep, Direction
 from leakhunt.reporting.formats.json_document import json_bytes, urn
 from leakhunt.text.message import Text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakhunt.model.bisect import BisectReport
+from leakhunt.model.bisection import BisectReport
 from leakhunt.reporting.bisect.tables import HEADINGS, HOW_IT_IS_READ, heading, rows, summary
 from leakhunt.reporting.formats.markdown_escape import escaped, table
 from leakhunt.text.controls import text_bytes

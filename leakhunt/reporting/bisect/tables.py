@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_amount, format_rate, format_seconds
-from leakhunt.model.bisect import BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import BisectReport, BisectStep, Direction
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.notebook_table import notebook_table
 from leakhunt.reporting.matrix.tables import NOTHING, SIGNS, WORDS

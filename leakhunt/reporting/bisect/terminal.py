@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from leakhunt.model.bisect import BisectReport
+from leakhunt.model.bisection import BisectReport
 from leakhunt.reporting.bisect.tables import HEADINGS, heading, rows, summary
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import tr

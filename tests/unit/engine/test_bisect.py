@@ -12,11 +12,11 @@ import pytest
 from conftest import MakeRun
 
 from leakhunt.analysis.bisection import chance_of_all, judged_step, next_place
-from leakhunt.engine import bisect as bisecting
-from leakhunt.engine.bisect import BisectRequest, bisect
+from leakhunt.engine import bisection as bisecting
+from leakhunt.engine.bisection import BisectRequest, bisect
 from leakhunt.engine.cells import CellOrder
 from leakhunt.errors import LeakhuntError
-from leakhunt.model.bisect import BisectStep, Direction
+from leakhunt.model.bisection import BisectStep, Direction
 from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status

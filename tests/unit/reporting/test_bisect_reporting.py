@@ -8,7 +8,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from leakhunt.model.bisect import BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import BisectReport, BisectStep, Direction
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.bisect import html_page, json_file, markdown

@@ -29,7 +29,7 @@ def command(
     Good is a version that does not leak, bad one that does, whichever is newer. A version that
     stays inconclusive is measured again; one that cannot be installed is skipped.
     """
-    from leakhunt.engine.bisect import BisectRequest, bisect
+    from leakhunt.engine.bisection import BisectRequest, bisect
     from leakhunt.engine.formats import bisect_renderers_named
     from leakhunt.engine.settings import given_options
     from leakhunt.reporting.bisect import json_file

@@ -24,7 +24,7 @@ from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.engine.versions import published_versions
 from leakhunt.errors import INTERRUPTED, MissingRequirement, UsageError
-from leakhunt.model.bisect import MOST_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
 from leakhunt.model.run import Run
