@@ -53,6 +53,7 @@ _GROUPS = {
     },
     "Maintainers": {
         "claims": "Check the claims of field reports against measurements.",
+        "benchmark": "Compare leak detectors on published packages.",
         "truth": "Measure the error rates on workloads with a known ground truth.",
     },
 }
