@@ -62,6 +62,11 @@ class CircuitBreaker:
                 return 0.0
             return max(self._until - self._clock(), 0.0) or self._first
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it need not be asked; without the lock, at once."""
+        return self._state is BreakerState.CLOSED
+
     def ask(self) -> Pass:
         """Whether a request may go through; a `PROBE` must be answered by `probed`."""
         with self._lock:
