@@ -65,6 +65,7 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/forecast_table.py
+	$(BIN)/python tests/truth/fleet_table.py
 	$(BIN)/python tests/truth/allocator_zoo.py --repeats 2
 	$(BIN)/python tests/truth/gate_runs.py
 	$(BIN)/python tests/truth/limit_runs.py
@@ -118,7 +119,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "leakhunt needs Python 3.11 or newer: $(PYTHON) is missing or older; make PYTHON=... names another"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[fsmn-vad,fsmn-vad-service,vibevoice-tts,image-recognition,soak,frames,dev]'
+	  --constraint constraints.txt --editable '.[fsmn-vad,fsmn-vad-service,vibevoice-tts,image-recognition,soak,frames,matrix,ray,dev]'
 	touch $@
 
 clean:

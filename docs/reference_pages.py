@@ -310,6 +310,14 @@ def service_toml() -> Iterator[str]:
     yield from _of_docstring(service_file)
 
 
+def matrix_toml() -> Iterator[str]:
+    """The format of a file that describes a matrix."""
+    from leakhunt.config import matrix_file
+
+    yield "# matrix.toml"
+    yield from _of_docstring(matrix_file)
+
+
 def claims_toml() -> Iterator[str]:
     """The format of ``claims.toml``."""
     from leakhunt.config import claims_file
@@ -423,6 +431,7 @@ _MAKERS: Mapping[str, Callable[[], Iterator[str]]] = {
     "known-causes": known_causes,
     "service-toml": service_toml,
     "claims-toml": claims_toml,
+    "matrix-toml": matrix_toml,
     **{_page_of(name): of_schema(name) for name in SCHEMAS},
 }
 PAGES = tuple(f"reference/{name}" for name in _MAKERS)

@@ -5,8 +5,8 @@
     print(result.verdict().sentence)
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
-`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`, `report`,
-`compare`, `gate`, `check_claims`,
+`run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
+`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leakhunt.analysis.verdict import judge, judge_series
     from leakhunt.api import (
+        analyze,
         attach,
         baselines,
         check_claims,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         evaluate,
         gate,
         hunt,
+        matrix,
         report,
         retained,
         run,
@@ -50,6 +52,7 @@ __all__ = [
     "LeakhuntError",
     "Load",
     "__version__",
+    "analyze",
     "attach",
     "baselines",
     "check_claims",
@@ -61,6 +64,7 @@ __all__ = [
     "judge_series",
     "load",
     "load_all",
+    "matrix",
     "report",
     "retained",
     "run",
@@ -81,6 +85,7 @@ _PLACES = {
     "leakhunt.analysis.verdict": ("judge", "judge_series"),
     "leakhunt.engine.loaded_run": ("load", "load_all"),
     "leakhunt.api": (
+        "analyze",
         "attach",
         "baselines",
         "check_claims",
@@ -88,6 +93,7 @@ _PLACES = {
         "evaluate",
         "gate",
         "hunt",
+        "matrix",
         "report",
         "retained",
         "run",

@@ -31,7 +31,9 @@ from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Uni
 from leakhunt.reporting.attached import json_file as attach_json
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
+from leakhunt.reporting.fleet import json_file as analyze_json
 from leakhunt.reporting.gate import json_file as gate_json
+from leakhunt.reporting.matrix import json_file as matrix_json
 from leakhunt.reporting.retained import json_file as retained_json
 from leakhunt.reporting.run import json_file as report_json
 from leakhunt.reporting.suite import json_file as suite_json
@@ -70,6 +72,8 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "compare": (compare_json.CompareJson, compare_json.FORMAT, False),
     "retained": (retained_json.RetainedJson, retained_json.FORMAT, True),
     "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
+    "analyze": (analyze_json.AnalyzeJson, analyze_json.FORMAT, True),
+    "matrix": (matrix_json.MatrixJson, matrix_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [
@@ -78,7 +82,7 @@ _GATE_UNITS = [
 ]
 # What came to a format after it was published: files that were written before have it not.
 CAME_LATER = (
-    "Outcome.last_rss_bytes", "Plan.concurrency", "Plan.visit", "ReportJsonRun.peak",
+    "Outcome.last_rss_bytes", "Plan.concurrency", "Plan.visit", "Plan.watch", "ReportJsonRun.peak",
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
     "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
@@ -273,7 +277,7 @@ _SINCE: Mapping[str, int] = {
 # Further properties that may be missing.
 _OPTIONAL = (
     "PlannedLoad.agent", "PlannedLoad.by_route", "Plan.budget_seconds", "Plan.concurrency",
-    "Plan.limit_bytes", "Plan.visit",
+    "Plan.limit_bytes", "Plan.visit", "Plan.watch",
     "footer.last_rss_bytes",
     "note-types.calls", "note-watched.caveats", "note-errors.text",
     "Message.plural", "Joined.capital",

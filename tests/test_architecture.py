@@ -19,7 +19,7 @@ _BASE = ("text", "errors", "model")
 _SMALL = (*_BASE, "amounts")
 _LOWER = (*_SMALL, "environment", "probes", "instruments", "scenario", "config", "storage",
           "analysis", "reporting", "worker", "runner", "agent", "guard", "injection",
-          "service")  # fmt: skip
+          "service", "foreign")  # fmt: skip
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "text": (),
     "errors": ("text",),
@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A recorded message has amounts for its values.
     "storage": (*_SMALL, "toml_file"),
     "analysis": _SMALL,
+    "foreign": _SMALL,
     "reporting": ("model", "amounts", "text"),
     "worker": (*_SMALL, "storage.run_writer", "scenario", "probes", "instruments", "environment"),
     "runner": (*_SMALL, "worker", "storage", "scenario", "environment", "probes", "analysis"),
@@ -65,7 +66,8 @@ TERMINAL = {
     "reporting/run/terminal.py", "reporting/comparison/terminal.py",
     "reporting/claims/terminal.py", "reporting/baseline/terminal.py", "reporting/gate/terminal.py",
     "reporting/evaluation/terminal.py", "reporting/retained/terminal.py",
-    "reporting/attached/terminal.py",
+    "reporting/attached/terminal.py", "reporting/fleet/terminal.py",
+    "reporting/matrix/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT: set[str] = set()
@@ -251,7 +253,7 @@ def test_a_guarded_service_loads_nothing_but_psutil() -> None:
 HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}
 VERBS = (
     "", "run", "hunt", "soak", "list", "report", "claims", "compare", "schema", "serve", "truth",
-    "gate", "baseline", "baseline save",
+    "gate", "baseline", "baseline save", "matrix",
 )  # fmt: skip
 
 

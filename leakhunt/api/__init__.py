@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from leakhunt.api.baseline_files import baselines, save_baseline, update_baseline
 from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
+from leakhunt.api.matrices import matrix
 from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
-from leakhunt.api.services import attach, soak
+from leakhunt.api.services import analyze, attach, soak
 
 __all__ = (
+    "analyze",
     "attach",
     "baselines",
     "check_claims",
@@ -27,6 +29,7 @@ __all__ = (
     "evaluate",
     "gate",
     "hunt",
+    "matrix",
     "report",
     "retained",
     "run",

@@ -1,18 +1,21 @@
-"""Measure a service under load, ``soak``, or any process that runs: ``attach``."""
+"""Measure a service under load, ``soak``, or what runs by itself: ``attach``, ``analyze``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from leakhunt.api.arguments import PathLike, path_of, renderers_of, target_of
+from leakhunt.api.arguments import PathLike, names_of, path_of, renderers_of, target_of
+from leakhunt.engine import analyze as analyzing
 from leakhunt.engine import attach as attaching
 from leakhunt.engine import soak as soaking
+from leakhunt.engine.analyze import SINCE, AnalyzeRequest, AnalyzeResult
 from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.engine.attach import AttachRequest, AttachResult
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.formats import BY_DEFAULT, attach_renderers_named
+from leakhunt.engine.formats import BY_DEFAULT, analyze_renderers_named, attach_renderers_named
 from leakhunt.engine.soak import SoakResult
 from leakhunt.engine.soak_request import Load, SoakRequest
+from leakhunt.foreign.prometheus import TIMEOUT_SECONDS
 from leakhunt.model.options import (
     SEED,
     SERVICE_TIMEOUT_SECONDS,
@@ -94,6 +97,60 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         resume=path_of(resume),
     )
     return soaking.soak(request, renderers_of(formats, events), events, out=path_of(out))
+
+
+@checks_arguments
+def analyze(  # noqa: PLR0913 - the options of the verb, by name
+    *files: PathLike,
+    form: str | None = None,
+    prometheus: str | None = None,
+    query: str | None = None,
+    since: float | str = SINCE,
+    step: float | str | None = None,
+    limit: int | str | None = None,
+    limit_query: str | None = None,
+    timeout: float | str = TIMEOUT_SECONDS,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> AnalyzeResult:
+    """Judge memory over time that something else has measured.
+
+    Args:
+        files: of other tools: CSV, Parquet, psrecord, mprof, readings of a memory cgroup.
+        form: the format of the files; None: it is told by what they look like.
+        prometheus: the address of a Prometheus server, instead of files.
+        query: what the server is asked for: memory in bytes.
+        since: from so long ago until now.
+        step: distance of two points; None: as fine as is of use.
+        limit: memory limit of each instance: bytes or a size.
+        limit_query: gives the memory limit of each instance.
+        timeout: longest wait for an answer.
+        out: as for `run`.
+        formats: as for `run`.
+        events: as for `run`.
+
+    Raises:
+        UsageError: the request or the query makes no sense.
+        BadFile: a file, or what answers, is not what it should be.
+        MissingRequirement: the server is not reached, or Parquet without pyarrow.
+        NothingMeasured: there is nothing to judge.
+        CannotWrite: the disk does not take the results.
+    """
+    events = events or SILENT
+    request = AnalyzeRequest(
+        names_of(files),
+        form=form,
+        prometheus=prometheus,
+        query=query,
+        since=since,
+        step=step,
+        limit=limit,
+        limit_query=limit_query,
+        timeout=timeout,
+    )
+    chosen = analyze_renderers_named(formats) if formats else ()
+    return analyzing.analyze(request, chosen, events, out=path_of(out))
 
 
 @checks_arguments

@@ -31,10 +31,12 @@ _GROUPS = {
     "Measure": {
         "run": "Measure a function or a scenario, and report whether it leaks.",
         "hunt": "Find what retains the memory, and test whether a fix helps.",
+        "matrix": "Measure every combination of versions, settings and machines.",
         "list": "List the built-in scenarios and services, with their options.",
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
+        "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {

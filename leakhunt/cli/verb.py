@@ -17,21 +17,23 @@ from leakhunt.cli.json_option import HELP as JSON_HELP
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
-         "pid", "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
+         "pid", "from", "prometheus", "query", "limit-query",
+         "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
          "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",
-         "id", "list", "label")
+         "vary", "exclude", "isolated", "on", "id", "list", "label")
     ),
     "How long": frozenset(
         ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
-         "timeout", "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch")
+         "timeout", "since", "step",
+         "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch")
     ),
     "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
     "Budgets and baselines": frozenset(
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
-         "despite-differences")
+         "despite-differences", "fdr")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port", "problems")),
+    "Output": frozenset(("out", "format", "flame", "live", "port", "problems", "plan")),
 }  # fmt: skip
 _OTHER = "Other"
 
@@ -54,6 +56,8 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "hunt": _MEASURING,
     "soak": _MEASURING,
     "attach": (0, 2, 5, 7, 8, 130),
+    "analyze": (0, 2, 4, 5, 6, 7, 130),
+    "matrix": (0, 2, 4, 5, 6, 7, 130),
     "gate": tuple(code for code in EXIT_CODES if code != 9),
     "truth": (0, 1, 2, 4, 5, 6, 7, 8, 130),
     "claims": _MEASURING,
@@ -92,6 +96,19 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Where the memory of a running process is", "leakhunt attach 4711"),
         ("Watch the process of gunicorn's app for a verdict",
          "leakhunt attach app:server --for 10m --limit '2 GiB'"),
+    ),
+    "analyze": (
+        ("All instances of a job, the first out of memory first",
+         "leakhunt analyze --prometheus http://localhost:9090"
+         " --query 'process_resident_memory_bytes{job=\"vad\"}' --limit '2 GiB'"),
+        ("A log of psrecord, mprof or a CSV", "leakhunt analyze memory.csv --limit '512 MiB'"),
+    ),
+    "matrix": (
+        ("Two variants under two allocators, with one and two threads",
+         "leakhunt matrix my_service.py --vary variant=old,new --vary allocator=glibc,jemalloc"
+         " --vary threads=1,2"),
+        ("All versions of a package that match, on a Ray cluster",
+         "leakhunt matrix fsmn-vad:naive --with 'funasr==1.3.*' --on ray"),
     ),
     "list": (
         ("All built-in scenarios and services", "leakhunt list"),

@@ -136,7 +136,7 @@ def explained(
     group = tuple(f"{variant}.under-{each}" for each in GROWTH_INSTRUMENTS)
     found: list[Run] = []
     carry = partial(prepared.carry_out, group=group, stop=stop)
-    plan_under = instrumented_plan
+    plan_under, is_asked = instrumented_plan, bool(wanted)
     if has_dear_calls(run):
         plan_under = exact_counts_plan
         exact = [Instrument.RESOURCES] if growing_resources(run) else _EXACT
@@ -146,6 +146,13 @@ def explained(
     ):
         found.append(each)
         yield each
+    if not is_asked and _is_garbage_open(run, verdict, found, usable):
+        found.append(
+            carry(
+                instrumented_plan(run, Instrument.GARBAGE), f"{variant}.under-{Instrument.GARBAGE}"
+            )
+        )
+        yield found[-1]
     attribution = attribute(grown, verdict_then, found, has_filled=grown is not run)
     if attribution.ceiling_calls is None or (grown is not run and not until_ceiling):
         return
@@ -162,6 +169,16 @@ def explained(
                 too_far=too_far,
             )
         )
+
+
+def _is_garbage_open(
+    run: Run, verdict: Verdict, found: Sequence[Run], usable: Collection[Instrument]
+) -> bool:
+    """Whether dear calls leave garbage that nobody has looked at, and may be looked at."""
+    if not has_dear_calls(run) or any(each.is_interrupted for each in found):
+        return False
+    used = {each.plan.instrument for each in found}
+    return Instrument.GARBAGE in set(usable) - used and leaves_garbage(run, verdict)
 
 
 def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:

@@ -9,11 +9,15 @@ from typing import Any
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
+    ANALYZE_RENDERERS,
     ATTACH_RENDERERS,
     FLAME_FORMATS,
+    MATRIX_RENDERERS,
     RENDERERS,
     RETAINED_RENDERERS,
+    AnalyzeRenderer,
     AttachRenderer,
+    MatrixRenderer,
     Noun,
     Renderer,
     RetainedRenderer,
@@ -67,6 +71,23 @@ def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
     """The files of a visit, of the formats in `names`; others have none."""
     asked = {name.strip().lower() for name in names.split(",")}
     return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
+
+
+def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
+    """The files of an analysis, of the formats in `names`; others have none."""
+    asked = {name.strip().lower() for name in names.split(",")}
+    return tuple(each for each in ANALYZE_RENDERERS if ALL in asked or each.format in asked)
+
+
+def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:
+    """The files of a matrix, of the formats in `names`; those that cannot be are left out.
+
+    Raises:
+        UsageError: there is no such format.
+        MissingRequirement: a format that was named needs what is not installed.
+    """
+    known = tuple(dict.fromkeys(each.format for each in MATRIX_RENDERERS))
+    return possible(MATRIX_RENDERERS, names_among(names, known), events)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

@@ -85,8 +85,11 @@ def settings_for(
     found: Scenario,
     variants: tuple[Variant, ...],
     in_process: bool = False,
+    elsewhere: bool = False,
 ) -> Settings:
     """The settings of a request for a scenario that is found already.
+
+    `elsewhere`: the modules that it needs are another environment's.
 
     Raises:
         UsageError: it makes no sense.
@@ -116,7 +119,7 @@ def settings_for(
         limit_bytes=limit_bytes(request.limit),
         concurrency=request.concurrency,
     )
-    refuse_what_cannot_be(settings, in_process)
+    refuse_what_cannot_be(settings, in_process, elsewhere)
     return settings
 
 
@@ -229,8 +232,12 @@ def given_options(pairs: Sequence[str], named: Mapping[str, str | None]) -> dict
     return given
 
 
-def refuse_what_cannot_be(settings: Settings, in_process: bool = False) -> None:
+def refuse_what_cannot_be(
+    settings: Settings, in_process: bool = False, elsewhere: bool = False
+) -> None:
     """Refuse what cannot be measured on this machine: a worker needs signals and process groups.
+
+    `elsewhere`: the modules that it needs are another environment's.
 
     Raises:
         MissingRequirement: the system, or a module that the scenario needs.
@@ -244,7 +251,7 @@ def refuse_what_cannot_be(settings: Settings, in_process: bool = False) -> None:
                 " (in_process=True)",
             )
         )
-    missing = missing_modules(settings.scenario)
+    missing = [] if elsewhere else missing_modules(settings.scenario)
     if missing:
         raise MissingRequirement(
             message(

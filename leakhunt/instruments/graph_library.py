@@ -1,6 +1,9 @@
-"""The library of graphs, for the instruments that cannot do without it."""
+"""The library of graphs: loaded before anything is watched."""
 
 from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
 
 from leakhunt.errors import MissingRequirement
 from leakhunt.model.attribution import Instrument
@@ -24,3 +27,13 @@ def require_rustworkx(instrument: Instrument) -> None:
                 error=str(error),
             )
         ) from error
+
+
+def load_libraries() -> None:
+    """Load what the search through all objects needs, as far as it is there.
+
+    Under tracing it would take ten times as long.
+    """
+    for name in ("numpy", "rustworkx"):
+        with suppress(ImportError):
+            import_module(name)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.instruments import InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.dominators import TOP, Dominators, dominators
+from leakhunt.instruments.graph_library import load_libraries
+from leakhunt.instruments.object_ids import ids_of
 from leakhunt.instruments.reference_chains import (
     are_attributes,
     owner_file,
@@ -56,42 +58,47 @@ class GrowingHolders:
     """Remembers at each mark which objects there are, and says at the end who owns the new ones."""
 
     def __init__(self, run: InstrumentedRun) -> None:
+        load_libraries()
         self._run = run
         self._calls: list[int] = []
-        self._names: list[array[int]] = []
-        self._keys: dict[int, tuple[str, ...]] = {}
+        self._names: list[NDArray[np.uint64]] = []
+        self._tracebacks: dict[int, tuple[tracemalloc.Traceback, ...]] = {}
 
     @property
     def own(self) -> tuple[Any, ...]:
         """Our own containers, which grow with every mark."""
-        return self._calls, self._names, self._keys
+        return self._calls, self._names, self._tracebacks
 
     def mark(self, calls: int, objects: Sequence[Any]) -> None:
         """Remember which objects there are."""
         self._calls.append(calls)
-        self._names.append(array("Q", map(id, objects)))
+        self._names.append(ids_of(objects))
 
-    def place(self, sites: Sites) -> None:
+    def place(self) -> None:
         """Ask where the newest objects, and what hangs on them, were allocated."""
         if len(self._names) < 2:
             return
         import numpy as np
 
-        # Sorted arrays, no sets: under tracing a set of all ids takes longer than all the rest.
-        new = self._since(-2)
         objects = gc.get_objects()
-        names = np.fromiter(map(id, objects), np.uint64, len(objects))
-        for at in np.flatnonzero(np.isin(names, new))[-_MOST_PLACED:].tolist():
+        for at in np.flatnonzero(np.isin(ids_of(objects), self._since(-2)))[
+            -_MOST_PLACED:
+        ].tolist():
             each = objects[at]
             leaves = (below for below in gc.get_referents(each) if not gc.is_tracked(below))
-            traces = {object_traceback(one) for one in (each, *leaves)} - {None}
-            if keys := {key for trace in traces if trace is not None for key in sites(trace)}:
-                self._keys[id(each)] = tuple(keys)
+            traces = (object_traceback(one) for one in (each, *leaves))
+            if found := tuple(dict.fromkeys(trace for trace in traces if trace is not None)):
+                self._tracebacks[id(each)] = found
 
-    def found(self, lengths: Mapping[int, Sequence[int]], without: Iterable[Any] = ()) -> Owned:
+    def found(
+        self,
+        lengths: Mapping[int, Sequence[int]],
+        sites: Sites,
+        without: Iterable[Any] = (),
+    ) -> Owned:
         """The holders; `lengths` are those of the containers that grow, at each mark, by id.
 
-        `without` are objects of the instrument's own.
+        `sites` name tracebacks; `without` are objects of the instrument's own.
 
         Raises:
             ImportError: rustworkx is not installed.
@@ -99,22 +106,21 @@ class GrowingHolders:
         born = self._born()
         if not born and not lengths:
             return Owned((), {})
-        tree = dominators(self._run.state, (self, vars(self), *self.own, *self._names, *without))
+        tree = dominators(self._run.state, (self, vars(self), *self.own, *without))
         growth = _Growth(tree, born, lengths)
         shares = {
             id(each): growth.sums[node] / max(growth.total, 1)
             for node, each in enumerate(tree.objects)
             if id(each) in lengths
         }
-        findings = tuple(self._finding(growth, node) for node in growth.holders())
+        findings = tuple(self._finding(growth, node, sites) for node in growth.holders())
         return Owned(findings, shares)
 
     def _since(self, mark: int) -> NDArray[np.uint64]:
         """The objects of the last mark that were not there at that one, by id."""
         import numpy as np
 
-        last, earlier = (np.frombuffer(self._names[each], np.uint64) for each in (-1, mark))
-        return np.setdiff1d(last, earlier, assume_unique=True)
+        return np.setdiff1d(self._names[-1], self._names[mark], assume_unique=True)
 
     def _born(self) -> dict[int, int]:
         """Since which mark they are there, of the new objects."""
@@ -123,14 +129,18 @@ class GrowingHolders:
             born |= dict.fromkeys(self._since(mark).tolist(), mark + 1)
         return born
 
-    def _finding(self, growth: _Growth, node: int) -> Finding:
+    def _finding(self, growth: _Growth, node: int, sites: Sites) -> Finding:
         tree = growth.tree
         links = tree.chain(node)
         if len(links) > 1 and are_attributes(links[-2], links[-1]):
             links = links[:-1]
         grown = growth.below(node)
         state = self._run.state
-        keys = (self._keys.get(id(tree.objects[each]), ()) for each, _ in grown.new)
+        traces = dict.fromkeys(
+            trace
+            for each, _ in grown.new
+            for trace in self._tracebacks.get(id(tree.objects[each]), ())
+        )
         facts: dict[str, Any] = {
             "owns": round(growth.sums[node] / max(growth.total, 1), 4),
             "native_growth": sum(tree.native[each] for each, _ in grown.new),
@@ -146,7 +156,7 @@ class GrowingHolders:
             counts=grown.counts,
             sizes=grown.sizes,
             chain=(path_of(links, state), type_name(links[-1]), *growth.held(node)),
-            keeps=tuple(dict.fromkeys(key for each in keys for key in each)),
+            keeps=tuple(dict.fromkeys(key for each in traces for key in sites(each))),
             facts=facts,
         )
 

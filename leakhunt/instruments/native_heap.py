@@ -23,7 +23,8 @@ from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop
-from leakhunt.instruments.lost_references import LostReferences, name_of
+from leakhunt.instruments.free_lists import FreeLists
+from leakhunt.instruments.lost_references import Lost, LostReferences, name_of
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -104,6 +105,7 @@ class BothHeaps:
         self._capture = run.capture
         self._objects = Objects(run)
         self._lost = LostReferences()
+        self._free_lists = FreeLists()
         self._calls: list[int] = []
         self._tracker: Any = None
         self._is_over = False
@@ -123,13 +125,14 @@ class BothHeaps:
         read_records()
         if self._has_room():
             self._made(0)
-        return self._lost.wrapped(call)
+        return self._free_lists.wrapped(self._lost.wrapped(call))
 
     def mark(self, calls: int) -> None:
         """End a stretch, look at the objects, and begin the next stretch.
 
         What a collection frees belongs to the stretch that ends.
         """
+        self._free_lists.thaw()
         gc.collect()
         self._stop()
         if not self._is_over:
@@ -187,16 +190,20 @@ class BothHeaps:
 
     def findings(self) -> Iterator[Finding]:
         """Every stack that left blocks in each stretch, and the containers and types that grow."""
+        self._free_lists.thaw()
         self._stop()
         marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
+        lost = [(each, object_traceback(each.example)) for each in self._lost.found()]
+        if tracemalloc.is_tracing():
+            self._objects.end_tracing()
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
-        feeding = _Feeding({keys[key]: site.lines for key, site in sites.items()})
-        lost = list(self._lost_ones(feeding))  # asks for tracebacks, which end with the objects
+        feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        yield from lost
+        for each, traceback in lost:
+            yield self._lost_one(each, tuple(feeding.sites(traceback)) if traceback else ())
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
             stack, distribution = told[key]
@@ -213,26 +220,24 @@ class BothHeaps:
                 facts={"apart": True, **facts},
             )
 
-    def _lost_ones(self, feeding: _Feeding) -> Iterator[Finding]:
+    def _lost_one(self, lost: Lost, keeps: tuple[str, ...]) -> Finding:
         """Objects to which a C function kept a reference, in every call of the last stretch."""
-        for each in self._lost.found():
-            calls = len(each.calls)
-            traceback = object_traceback(each.example)
-            file = getattr(sys.modules.get(str(each.function.__module__)), "__file__", None) or ""
-            distribution = distribution_of(file)
-            caller = self._places.frame(each.file, each.line, each.caller)
-            function = Frame(file.rpartition("/")[2], 0, name_of(each.function), "", Origin.LIBRARY)
-            yield Finding(
-                instrument=Instrument.MEMRAY,
-                sort=FindingKind.LOST,
-                what=each.kind,
-                calls=(self._ends[0], self._ends[0] + calls),
-                counts=(0, each.number),
-                sizes=(0, calls * sys.getsizeof(each.example)),
-                stack=(function, caller) if caller is not None else (function,),
-                keeps=tuple(feeding.sites(traceback)) if traceback else (),
-                facts={"distribution": " ".join(distribution)} if distribution else {},
-            )
+        calls = len(lost.calls)
+        file = getattr(sys.modules.get(str(lost.function.__module__)), "__file__", None) or ""
+        distribution = distribution_of(file)
+        caller = self._places.frame(lost.file, lost.line, lost.caller)
+        function = Frame(file.rpartition("/")[2], 0, name_of(lost.function), "", Origin.LIBRARY)
+        return Finding(
+            instrument=Instrument.MEMRAY,
+            sort=FindingKind.LOST,
+            what=lost.kind,
+            calls=(self._ends[0], self._ends[0] + calls),
+            counts=(0, lost.number),
+            sizes=(0, calls * sys.getsizeof(lost.example)),
+            stack=(function, caller) if caller is not None else (function,),
+            keeps=keeps,
+            facts={"distribution": " ".join(distribution)} if distribution else {},
+        )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
         """What stayed in every stretch, the largest first."""
@@ -282,15 +287,19 @@ class BothHeaps:
 
 
 class _Feeding:
-    """Which sites feed a container, by the lines at which its items were allocated."""
+    """Which sites feed a container, by the lines at which its items were allocated.
 
-    def __init__(self, lines: Mapping[str, _Lines]) -> None:
+    Python's blocks without a line are the loop's, which makes the number of a call.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[str, _Lines]]) -> None:
         self._whole: dict[_Lines, list[str]] = defaultdict(list)
         self._innermost: dict[_Lines, list[str]] = defaultdict(list)
-        for key, place in lines.items():
-            if place:
-                self._whole[place].append(key)
-                self._innermost[place[:1]].append(key)
+        for key, (heap, lines) in places.items():
+            if lines or heap == _PYTHON:
+                self._whole[lines].append(key)
+            if lines:
+                self._innermost[lines[:1]].append(key)
 
     def sites(self, traceback: tracemalloc.Traceback) -> Sequence[str]:
         """The sites of the same stack; where none is, those of the same line."""

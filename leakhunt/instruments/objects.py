@@ -13,10 +13,10 @@ import types
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import objgraph
 
@@ -42,10 +42,15 @@ from leakhunt.instruments.object_facts import (
     tensors_with_graphs,
     traits,
 )
+from leakhunt.instruments.object_ids import among, ids_of
 from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
-from leakhunt.model.attribution import Finding, FindingKind
+from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text, message
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # So many of the fastest growing containers, and types, are looked at.
 MOST_CONTAINERS = 12
@@ -54,6 +59,34 @@ MOST_TYPES = 6
 # to more.
 MOST_REACHED = 400
 _MOST_RECORDED = 4 * MOST_REACHED
+
+
+@dataclass(frozen=True, slots=True)
+class _Lengths:
+    """The lengths of containers at a mark: their ids, which rise, and how long each is."""
+
+    names: NDArray[np.uint64]
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, containers: Sequence[Any], without: Sequence[Any]) -> _Lengths:
+        """The lengths of `containers`, `without` some."""
+        import numpy as np
+
+        # What is shared is seen more than once.
+        names, places = np.unique(ids_of(containers), return_index=True)
+        lengths = np.fromiter(map(len, containers), np.int64, len(containers))[places]
+        others = ~np.isin(names, ids_of(without))
+        return cls(names[others], lengths[others])
+
+    def at(self, names: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The length of each of these; 0 of one that was not there."""
+        import numpy as np
+
+        if not len(self.names):
+            return np.zeros(len(names), np.int64)
+        places = np.minimum(np.searchsorted(self.names, names), len(self.names) - 1)
+        return np.where(self.names[places] == names, self.lengths[places], 0)
 
 
 class Objects:
@@ -65,7 +98,7 @@ class Objects:
         self._places = run.places
         self._instrument = run.instrument
         self._calls: list[int] = []
-        self._lengths: list[dict[int, int]] = []
+        self._lengths: list[_Lengths] = []
         self._types: list[Counter[str]] = []
         self._nodes: list[int] = []
         self._holders = GrowingHolders(run)
@@ -78,32 +111,43 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
-        containers = [*of_kinds(objects, is_supported), *untracked_dicts(objects)]
-        own = {id(self._lengths), id(self._types), id(self._nodes), id(self._calls)}
-        own |= set(map(id, (*self._lengths, *self._types, *self._holders.own)))
         self._holders.mark(calls, objects)
         self._calls.append(calls)
-        self._types.append(count_types(objects))
+        self._types.append(count_types(objects, self._instrument))
         self._nodes.append(sum(map(graph_nodes, tensors_with_graphs(objects))))
-        self._lengths.append({id(each): len(each) for each in containers if id(each) not in own})
+        containers = [*of_kinds(objects, is_supported), *untracked_dicts(objects)]
+        own = (self._lengths, self._types, self._nodes, self._calls)
+        self._lengths.append(_Lengths.of(containers, (*own, *self._types, *self._holders.own)))
+
+    def end_tracing(self) -> None:
+        """Remember where what grows was allocated, and stop tracemalloc.
+
+        Under it a search through all objects takes ten times as long.
+        """
+        gc.collect()
+        objects = gc.get_objects()
+        containers = self._containers(objects, self._grown_lengths())
+        self._record_tracebacks(containers, self._examples(objects).values())
+        self._holders.place()
+        tracemalloc.stop()
 
     def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, autograd graphs, and who owns what is new.
 
-        `sites` name tracebacks.
+        `sites` name the tracebacks that `end_tracing` found.
         """
         lengths = self._grown_lengths()
-        found = self._looked_at(lengths, sites)
+        found = self._looked_at(lengths, sites or _no_sites)
         # What we hold, too, has no single owner.
         self._newest.clear()
-        owned = self._owned(lengths)
+        owned = self._owned(lengths, sites or _no_sites)
         for finding, name in found:
             share = owned.shares.get(name)
             facts = {"owns": round(share, 4)} if share is not None else {}
             yield replace(finding, facts={**finding.facts, **facts})
         yield from owned.findings
 
-    def _owned(self, lengths: Mapping[int, Sequence[int]]) -> Owned:
+    def _owned(self, lengths: Mapping[int, Sequence[int]], sites: Sites) -> Owned:
         try:
             own = (
                 self,
@@ -114,7 +158,7 @@ class Objects:
                 self._nodes,
                 self._tracebacks,
             )
-            return self._holders.found(lengths, (*own, *self._lengths, *self._types))
+            return self._holders.found(lengths, sites, (*own, *self._types))
         except Exception as error:  # objects may do anything when they are looked at
             self.caveats.append(
                 message(
@@ -142,27 +186,21 @@ class Objects:
             if (traceback := object_traceback(each)) is not None:
                 self._tracebacks[id(each)] = traceback
 
-    def _looked_at(
-        self, lengths: Mapping[int, tuple[int, ...]], sites: Sites | None
-    ) -> list[tuple[Finding, int]]:
-        """Containers, types and graphs, each with the id of the object that it is about.
+    def _containers(self, objects: Sequence[Any], lengths: Mapping[int, object]) -> list[Any]:
+        """The containers of these ids among `objects`, and the dicts below them."""
+        untracked = (each for each in untracked_dicts(objects) if id(each) in lengths)
+        return [*among(objects, lengths), *untracked]
 
-        Their tracebacks are asked for first: then tracemalloc is stopped, under which a search
-        through all objects takes ten times as long.
-        """
+    def _looked_at(
+        self, lengths: Mapping[int, tuple[int, ...]], sites: Sites
+    ) -> list[tuple[Finding, int]]:
+        """Containers, types and graphs, each with the id of the object that it is about."""
         gc.collect()
         objects = gc.get_objects()
-        containers = [each for each in objects if id(each) in lengths]
-        containers += [each for each in untracked_dicts(objects) if id(each) in lengths]
+        containers = self._containers(objects, lengths)
         examples = self._examples(objects)
         tensor = self._tensor_with_graph(objects)
         del objects
-        if sites is None:
-            sites = _no_sites
-        else:
-            self._record_tracebacks(containers, examples.values())
-            self._holders.place(sites)
-            tracemalloc.stop()
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
         told: list[tuple[Callable[[], Finding], int]] = [
             *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
@@ -190,16 +228,13 @@ class Objects:
         """The containers that were longer at every mark, the fastest first, by id."""
         if not self._lengths:
             return {}
-        grown = {}
-        first, marks = self._lengths[0], len(self._lengths)
-        for name, length in self._lengths[-1].items():
-            # One more at each mark is what the watching itself keeps. Nearly all are as long as
-            # ever: they are told without an allocation, each of which tracemalloc would trace.
-            if length - first.get(name, 0) <= marks:
-                continue
-            course = tuple(marked.get(name, 0) for marked in self._lengths)
-            if _rises(course):
-                grown[name] = course
+        # One more at each mark is what the watching itself keeps.
+        first, last = self._lengths[0], self._lengths[-1]
+        rising = last.lengths - first.at(last.names) > len(self._lengths)
+        names = last.names[rising]
+        courses = zip(*(marked.at(names).tolist() for marked in self._lengths), strict=True)
+        grown = {name: course for name, course in zip(names.tolist(), courses, strict=True)
+                 if _rises(course)}  # fmt: skip
         fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
         return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
 
@@ -328,9 +363,9 @@ def _rises(course: Sequence[int]) -> bool:
     return all(earlier < later for earlier, later in pairwise(course))
 
 
-def count_types(objects: Sequence[Any]) -> Counter[str]:
+def count_types(objects: Sequence[Any], instrument: Instrument) -> Counter[str]:
     """How many objects there are of each type, by its long name."""
-    if not tracemalloc.is_tracing():
+    if instrument is Instrument.OBJGRAPH:
         return Counter(objgraph.typestats(objects, shortnames=False))
     # objgraph makes a string for every object, and tracing would make each of them dear.
     found: Counter[str] = Counter()

@@ -100,6 +100,7 @@ class PythonHeap:
 
     def findings(self) -> Iterator[Finding]:
         """The sites whose blocks or bytes grew most, and the objects that keep them."""
+        self._objects.end_tracing()
         sites = self._grown()
         keys = {traceback: str(number) for number, traceback in enumerate(sites)}
         yield from self._objects.findings(lambda at: [keys[at]] if at in keys else [])

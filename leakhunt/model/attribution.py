@@ -175,9 +175,9 @@ class Cause:
     """A known cause, from the catalogue. A finding matches if it has all that is asked for.
 
     Regular expressions: `frames` in one frame of the stack each, `types` in one of the types held
-    or holding, `chain` in the retention chain. `facts` are names of facts that must be there;
-    `sorts` what kinds of finding may match. A cause that `shows` in a verdict's class or a line of
-    the ledger explains what is kept without leaking.
+    or holding, `own_types` in the type of the suspect itself, `chain` in the retention chain.
+    `facts` are names of facts that must be there; `sorts` what kinds of finding may match. A cause
+    that `shows` in a verdict's class or a line of the ledger explains what is kept without leaking.
 
     `distributions` are requirements (``gradio<6.25``), of which the installed version must meet
     one; where none of them is known to be installed, what was found decides.
@@ -193,6 +193,7 @@ class Cause:
     sorts: tuple[FindingKind, ...] = ()
     frames: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    own_types: tuple[str, ...] = ()
     chain: str = ""
     facts: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()

@@ -71,6 +71,19 @@ class PlannedVisit:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedWatch:
+    """What is followed from outside, beside its `Plan`: a process tree, or a series from elsewhere.
+
+    `process` is what was asked for, or where the series comes from; `command`: it was started by
+    us. Its calls are seconds, `interval_seconds` apart at first.
+    """
+
+    process: str
+    interval_seconds: float
+    command: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one worker does. Everything that decides the readings is in here.
 
@@ -88,7 +101,8 @@ class Plan:
     soak: its calls are then the requests that were completed. `concurrency` is how many calls the
     recommended memory limit allows for at the same time; None: one, of a soak the users.
     `limit_bytes` is the memory of a container to come: what the run takes is set against it, and
-    nothing enforces it. `visit` is that of a process that ran already, whose calls are seconds.
+    nothing enforces it. `visit` is that of a process that ran already, `watch` what is followed
+    from outside: their calls are seconds.
     """
 
     scenario: str
@@ -117,6 +131,12 @@ class Plan:
     concurrency: int | None = None
     limit_bytes: int | None = None
     visit: PlannedVisit | None = None
+    watch: PlannedWatch | None = None
+
+    @property
+    def is_of_a_service(self) -> bool:
+        """Whether it reads processes that serve on their own, all of them together."""
+        return self.load is not None or self.watch is not None
 
     @property
     def is_measured(self) -> bool:
@@ -137,6 +157,6 @@ class Plan:
     @property
     def work(self) -> Work:
         """What its calls are."""
-        if self.visit is not None:
+        if self.visit is not None or self.watch is not None:
             return Work.SECOND
         return Work.CALL if self.load is None else Work.REQUEST

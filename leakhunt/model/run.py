@@ -60,7 +60,8 @@ class Reading:
     Steps, in order: ``start`` (collected and trimmed, before the first call), then at every pause
     ``look`` (nothing done) and ``look_collected`` (after ``gc.collect``), at last ``end`` (nothing
     done), ``collected`` (after ``gc.collect``), ``emptied`` (after the framework's caches were
-    emptied), ``trimmed`` (after ``malloc_trim``). `sample` counts the samples before it.
+    emptied), ``trimmed`` (after ``malloc_trim``). `sample` counts the samples before it. Of what is
+    watched: ``restarted``, where the samples after it are those of another process.
     """
 
     step: str
@@ -183,4 +184,4 @@ class Run:
         return next((reading for reading in self.readings if reading.step == step), None)
 
     def _sampling(self, phase: Phase) -> tuple[int, bool]:
-        return phase.calls_per_sample if self.plan.load is None else 0, phase.collects
+        return 0 if self.plan.is_of_a_service else phase.calls_per_sample, phase.collects

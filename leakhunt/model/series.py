@@ -21,6 +21,7 @@ ANONYMOUS: Final = "anonymous"
 RSS: Final = "rss"
 PSS: Final = "pss"
 PRIVATE_DIRTY: Final = "private_dirty"
+MEMORY: Final = "memory_use"
 CGROUP: Final = "cgroup"
 CGROUP_ANON: Final = "cgroup_anon"
 CGROUP_FILE: Final = "cgroup_file"
@@ -269,6 +270,16 @@ _ROWS = (
         ),
         displays=_PAGE,
         only_if_moving=True,
+    ),
+    SeriesFacts(
+        MEMORY,
+        Unit.BYTES,
+        SeriesRole.RETAINED,
+        mark("memory use, as it was measured elsewhere"),
+        mark("memory use"),
+        mark("what it counts is up to its source; cannot separate live from retained memory"),
+        tolerance=_RETAINED_TOLERANCE_BYTES,
+        is_judged=True,
     ),
     SeriesFacts(
         CGROUP,

@@ -14,7 +14,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from leakhunt.model.attached import AttachReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
+from leakhunt.model.fleet import FleetReport
 from leakhunt.model.gate import GateResult
+from leakhunt.model.matrix import MatrixReport
 from leakhunt.model.report import Report
 from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.gate.source_lines import Repository
@@ -54,6 +56,8 @@ RunRenderer: TypeAlias = Renderer[Report]
 GateRenderer: TypeAlias = Renderer[GateDocument]
 RetainedRenderer: TypeAlias = Renderer[RetainedReport]
 AttachRenderer: TypeAlias = Renderer[AttachReport]
+AnalyzeRenderer: TypeAlias = Renderer[FleetReport]
+MatrixRenderer: TypeAlias = Renderer[MatrixReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -144,6 +148,27 @@ ATTACH_RENDERERS: tuple[AttachRenderer, ...] = (
     Renderer("html", "attach.html", _in("attached.html_page"), by_default=True),
     Renderer("md", "attach.md", _in("attached.markdown"), by_default=True),
     Renderer("json", "attach.json", _in("attached.json_file"), by_default=True, language=ENGLISH),
+)
+ANALYZE_RENDERERS: tuple[AnalyzeRenderer, ...] = (
+    Renderer("html", "analyze.html", _in("fleet.html_page"), by_default=True),
+    Renderer("md", "analyze.md", _in("fleet.markdown"), by_default=True),
+    Renderer("json", "analyze.json", _in("fleet.json_file"), by_default=True, language=ENGLISH),
+)
+MATRIX_RENDERERS: tuple[MatrixRenderer, ...] = (
+    Renderer("html", "matrix.html", _in("matrix.html_page"), by_default=True),
+    Renderer("png", "matrix.png", _in("matrix.curves", "heat_map_png"), by_default=True),
+    Renderer("png", "curves.png", _in("matrix.curves", "curves_png"), by_default=True),
+    Renderer("md", "matrix.md", _in("matrix.markdown"), by_default=True),
+    Renderer("json", "matrix.json", _in("matrix.json_file"), by_default=True, language=ENGLISH),
+    Renderer(
+        "parquet",
+        "matrix.parquet",
+        _in("matrix.cells_table"),
+        by_default=True,
+        requires=("pyarrow",),
+        extra="frames",
+        language=ENGLISH,
+    ),
 )
 
 

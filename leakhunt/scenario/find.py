@@ -44,7 +44,7 @@ def find(target: str) -> tuple[Scenario, tuple[Variant, ...]]:
         UsageError: no such scenario, file, variant or function.
         BadFile: the file is no scenario.
     """
-    place, names = _split(target)
+    place, names = split_target(target)
     scenario = find_scenario(place, names.split(",") if names else ())
     if scenario.plain and is_pattern(names):
         names = ""
@@ -59,11 +59,11 @@ def listed(target: str) -> Scenario:
         UsageError: no such scenario, file, variant or function.
         BadFile: the file is no scenario, and has no such function.
     """
-    place, names = _split(target)
+    place, names = split_target(target)
     return find(target)[0] if names else find_scenario(place, EVERY)
 
 
-def _split(target: str) -> tuple[str, str]:
+def split_target(target: str) -> tuple[str, str]:
     """What is named, and the variants or functions of it."""
     # os.path, not Path: a long list of variants is no possible file name, and no error either.
     if not os.path.exists(target) and ":" in target:  # noqa: PTH110

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from operator import sub
 from typing import Any
 
-from leakhunt.analysis.attribution.windows import prime_from, stretches
+from leakhunt.analysis.attribution.windows import EXACT_WINDOWS, prime_from, stretches
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
@@ -32,10 +32,8 @@ from leakhunt.text.message import Text, message
 WATCHED_REQUESTS = 307
 _WATCHED_BEFORE = 2
 _UNWATCHED_BEFORE = 1
-# What an instrument that works through a call of the variant, or in a worker of ours, cannot do.
-USABLE = tuple(
-    each for each in GROWTH_INSTRUMENTS if each not in (Instrument.LINES, Instrument.GARBAGE)
-)
+# All but what works through a call of the variant.
+USABLE = tuple(each for each in GROWTH_INSTRUMENTS if each is not Instrument.LINES)
 _POLL_SECONDS = 0.01
 _ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.
@@ -43,11 +41,15 @@ _PATIENCE_SECONDS = 600.0
 
 
 def hunting_plan(run: Run, instrument: Instrument) -> Plan:
-    """The plan of a soak again, shorter, under an instrument."""
+    """The plan of a soak again, shorter, under an instrument.
+
+    Cyclic garbage is not collected meanwhile: few requests are watched.
+    """
     assert run.plan.load is not None
     # One process is watched: of the requests to a service it gets its share only.
     workers = sum(each.samples.process.role is ProcessRole.WORKER for each in run.processes)
-    watched = prime_from(min(WATCHED_REQUESTS * max(workers, 1), max(run.calls_done // 4, 31)))
+    each = sum(EXACT_WINDOWS) if instrument is Instrument.GARBAGE else WATCHED_REQUESTS
+    watched = prime_from(min(each * max(workers, 1), max(run.calls_done // 4, 31)))
     before = (_WATCHED_BEFORE + _UNWATCHED_BEFORE) * watched
     load: PlannedLoad = replace(run.plan.load, duration_seconds=None)
     return replace(

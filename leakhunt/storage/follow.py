@@ -19,7 +19,7 @@ PAUSES = ("start", "look_collected")
 
 
 def _work_of(plan: Mapping[str, Any]) -> Work:
-    if plan.get("visit") is not None:
+    if plan.get("visit") is not None or plan.get("watch") is not None:
         return Work.SECOND
     return Work.CALL if plan.get("load") is None else Work.REQUEST
 
@@ -40,6 +40,7 @@ class Tail:
         self._stream = open(file, "rb")  # noqa: SIM115 - closed in __exit__
         self._rest = b""
         self._sampling: tuple[Any, ...] = ()
+        self._thins = False
         self.names: tuple[str, ...] = ()
         self.planned: int | None = None
         self.work = Work.CALL
@@ -76,6 +77,7 @@ class Tail:
                 self.names = tuple(series["name"] for series in record["series"])
                 self.planned = record["plan"]["calls"]
                 self.work = _work_of(record["plan"])
+                self._thins = self.work is Work.REQUEST or record["plan"].get("watch") is not None
             case "settle":
                 self.pauses += record["step"] in PAUSES
                 self.settled |= record["step"] == "trimmed"
@@ -96,10 +98,10 @@ class Tail:
     def _begin(self, phase: Mapping[str, Any]) -> None:
         """Samples taken in another way than those before are not compared with them.
 
-        But a soak only takes ever fewer of them, of the same.
+        But a soak or a watch only takes ever fewer of them, of the same.
         """
         sampling = (phase["purpose"], phase["calls_per_sample"], phase["collects"])
-        is_continuous = self.work is Work.REQUEST and self.judged_from is not None
+        is_continuous = self._thins and self.judged_from is not None
         if sampling != self._sampling and not is_continuous:
             self._sampling = sampling
             self.judged_from = self.calls if phase["purpose"] == Purpose.JUDGED else None

@@ -36,7 +36,7 @@ from typing import Any
 from leakhunt.amounts import quantity_from
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
-from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
+from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, PlannedWatch, Role
 from leakhunt.model.processes import PROCESS_SERIES
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import SERIES, Series, Unit
@@ -335,6 +335,8 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
             raise ValueError("users")
     if known.get("visit") is not None:
         known["visit"] = checked(PlannedVisit(**known["visit"]))
+    if known.get("watch") is not None:
+        known["watch"] = checked(PlannedWatch(**known["watch"]))
     plan = checked(Plan(**known))
     if plan.calls == 0 or min(plan.calls or 0, plan.warmup or 0) < 0:
         raise ValueError("calls")

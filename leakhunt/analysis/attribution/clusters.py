@@ -42,7 +42,8 @@ class Cluster:
     """What one suspect is made of: `lead` says who holds it or where it comes from.
 
     `sites` are sites with the blocks per call of each; `bytes_per_call` what they come to.
-    `details` are the clusters that would be suspects if `lead` did not dominate them.
+    `details` are the clusters that would be suspects if `lead` did not dominate them; `elsewhere`
+    those whose blocks its objects have now, though they were allocated for others.
     """
 
     lead: Finding
@@ -52,6 +53,7 @@ class Cluster:
     more: tuple[Finding, ...] = ()
     cause: Cause | None = None
     details: tuple[Cluster, ...] = ()
+    elsewhere: tuple[Cluster, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -29,6 +29,10 @@ _AS_MUCH = 0.8
 _MOSTLY = 0.5
 # A cause that ends the growth of so much is not to be lost in a holder without an end.
 _MATTERS = 0.05
+# Sites that come to less than this part of what the objects say of themselves are wrong.
+_CONTRADICTED = 0.5
+# Sizes of objects leave out so much of the growth: headers, spare room.
+_CHANCE = 0.1
 
 
 def led_by_holder(
@@ -42,22 +46,84 @@ def led_by_holder(
     As they are where none has (nearly) all of the growth, or where the first of them tells it as
     well: by a container that owns as much, or by a cause that has an end.
     """
-    held = [_with_details(each, found) for one in findings for each in _holders(one, causes)]
-    if growth is None or not held:
+    holders = [each for one in findings for each in _holders(one, causes)]
+    if growth is None or not holders:
         return list(found)
+    by_sites = _led_by_sites(found, holders, growth, causes)
+    if by_sites is None:
+        by_sites = _led_by_sizes(found, holders, growth, causes)
+    return list(found) if by_sites is None else by_sites
+
+
+def _led_by_sites(
+    found: Sequence[Cluster], holders: Sequence[_Held], growth: float, causes: Sequence[Cause]
+) -> list[Cluster] | None:
+    """With the holder first that has nearly all of it by the sites of what it owns."""
+    held = [_with_details(each, found) for each in holders]
     best = max(held, key=lambda each: each.bytes_per_call)
     if best.bytes_per_call < _NEARLY_ALL * growth:
-        return list(found)
+        return None
     first = max(found, key=lambda each: each.bytes_per_call, default=None)
     if first is not None and (
         first not in best.details or _tells_as_well(first, best.lead, growth)
     ):
-        return list(found)
-    if any(
-        _ends(each, causes) and each.bytes_per_call >= _MATTERS * growth for each in best.details
-    ):
-        return list(found)
+        return None
+    if _has_an_end(best, growth, causes):
+        return None
     return [best, *(each for each in found if each not in best.details)]
+
+
+def _led_by_sizes(
+    found: Sequence[Cluster], holders: Sequence[_Held], growth: float, causes: Sequence[Cause]
+) -> list[Cluster] | None:
+    """With the holder first whose objects have nearly all of it, whatever the sites say.
+
+    Where blocks are handed from one line to another without malloc, by a free list or a pool, sites
+    name the first line for what the second one retains. What is left of the growth has no room for
+    such sites: they are the holder's own memory.
+    """
+    most = max(holders, key=lambda each: each.by_size)
+    if most.by_size < _NEARLY_ALL * growth:
+        return None
+    whole = _with_details(most, found)
+    own = next((each for each in found if _is_all_of(each, most.finding)), None) or whole
+    if own.bytes_per_call >= _CONTRADICTED * most.by_size:
+        return None
+    left = max(growth - most.by_size, 0.0) + _CHANCE * growth
+    reused = [each for each in found if _has_no_holder(each, most) and each.bytes_per_call > left]
+    if not reused or (own is whole and _has_an_end(whole, growth, causes)):
+        return None
+    first = replace(own, bytes_per_call=most.by_size, elsewhere=tuple(reused))
+    gone = (own, *reused, *(whole.details if own is whole else ()))
+    return [first, *(each for each in found if each not in gone)]
+
+
+def _is_all_of(cluster: Cluster, holder: Finding) -> bool:
+    """Whether a cluster is about the container that owns (nearly) all that the holder does."""
+    lead = cluster.lead
+    return (
+        lead.sort is FindingKind.CONTAINER
+        and is_below(lead, holder)
+        and bool(lead.facts["owns"] >= _AS_MUCH * holder.facts["owns"])
+    )
+
+
+def _has_no_holder(cluster: Cluster, held: _Held) -> bool:
+    """Whether a cluster is of sites alone, of the instrument that found the holder."""
+    lead = cluster.lead
+    return (
+        lead.sort is FindingKind.SITE
+        and not lead.chain
+        and cluster.cause is None
+        and lead.instrument is held.finding.instrument
+    )
+
+
+def _has_an_end(best: Cluster, growth: float, causes: Sequence[Cause]) -> bool:
+    """Whether a bounded cache is much of what a holder dominates."""
+    return any(
+        _ends(each, causes) and each.bytes_per_call >= _MATTERS * growth for each in best.details
+    )
 
 
 def _with_details(held: _Held, found: Sequence[Cluster]) -> Cluster:
@@ -103,7 +169,7 @@ class _Held:
     """A holder with the sites of what it owns, and the lines that these are at.
 
     `bytes_per_call` is what is known without sites; `slots` are what the growing containers that it
-    owns take for their items, by the chain of each.
+    owns take for their items, by the chain of each. `by_size` is what its objects say they take.
     """
 
     finding: Finding
@@ -111,6 +177,7 @@ class _Held:
     sites: Sequence[RetainedSite]
     bytes_per_call: float
     slots: Sequence[tuple[tuple[str, ...], float]]
+    by_size: float
 
     def dominates(self, other: Cluster) -> bool:
         """Whether most of what another cluster is made of hangs on the holder."""
@@ -170,7 +237,7 @@ def _holders(findings: Sequence[Finding], causes: Sequence[Cause]) -> Iterator[_
             and is_below(each, finding)
             and (grown := retained(each.calls, each.counts)) is not None
         ]
-        yield _Held(finding, rate, claimed, size, slots if traced else ())
+        yield _Held(finding, rate, claimed, size, slots if traced else (), by_size)
 
 
 def _average(finding: Finding) -> RetainedPerCall | None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leakhunt.analysis.attribution.clusters import Cluster
-from leakhunt.analysis.verdict.after_gc import freed_by_collections
+from leakhunt.analysis.verdict.after_gc import (
+    freed_by_collections,
+    garbage_objects,
+    leaves_cycles,
+)
+from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.model.attribution import (
     Cycle,
     CycleKind,
@@ -22,6 +27,8 @@ from leakhunt.model.verdict import Status, Verdict
 # What a collection frees is worth a look from here on, whatever shape the curve has: garbage that
 # is dear to collect shows no teeth.
 _MUCH_BYTES = 8 << 20
+# From so many objects per call on, the collector runs at every call: its threshold for new ones.
+_COSTLY_OBJECTS = 2_000
 # Cycles below this part of the garbage are not worth a line.
 _LEAST_SHARE = 0.01
 MOST_CYCLES = 5
@@ -31,7 +38,12 @@ def leaves_garbage(run: Run, verdict: Verdict) -> bool:
     """Whether the calls leave so much to the collector that the cycles are worth a name."""
     if Kind.GARBAGE in (verdict.kind, *verdict.also):
         return True
-    return verdict.status is Status.NO_LEAK and freed_by_collections(run) > _MUCH_BYTES
+    if verdict.status is not Status.NO_LEAK and not has_dear_calls(run):
+        return False
+    if freed_by_collections(run) > _MUCH_BYTES and leaves_cycles(run) is not False:
+        return True
+    objects = garbage_objects(run)
+    return objects is not None and objects.rate >= _COSTLY_OBJECTS
 
 
 def garbage_per_call(instrumented: Sequence[Run]) -> float | None:

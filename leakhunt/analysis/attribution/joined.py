@@ -31,12 +31,12 @@ def joined_verdict(
 
     `watched` are the runs under instruments, of which `attribution` is.
     """
+    if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
+        verdict = by_exact_counts(run, verdict, attribution, watched)
     verdict = _with_garbage(run, verdict, attribution)
     if verdict.kind is Kind.BOUNDED_CACHE and attribution.growing:
         filled = message("attribution.filled-by", "Filled by: {names}", names=_names(attribution))
         return replace(verdict, sentence=sentences([verdict.sentence, filled]))
-    if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
-        verdict = by_exact_counts(run, verdict, attribution, watched)
     return bounded(verdict, attribution, past)
 
 

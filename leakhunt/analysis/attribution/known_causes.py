@@ -24,7 +24,8 @@ from leakhunt.model.libraries import library_versions
 from leakhunt.text.message import Message, message
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
-_ASKS = ("frames", "types", "chain", "facts", "sorts", "shows")
+_ASKS = ("frames", "types", "own_types", "chain", "facts", "sorts", "shows")
+_PATTERNS = ("frames", "types", "own_types")
 _KNOWN = {field.name for field in fields(Cause)}
 
 
@@ -102,7 +103,8 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
     try:
         remedy = Remedy(**entry["remedy"])
         bound = Bound(**entry["bound"]) if "bound" in entry else None
-        patterns = [*entry.get("frames", ()), *entry.get("types", ()), entry.get("chain", "")]
+        patterns = [each for word in _PATTERNS for each in entry.get(word, ())]
+        patterns.append(entry.get("chain", ""))
         for pattern in [*patterns, *([bound.frame] if bound else [])]:
             re.compile(pattern)
         return Cause(
@@ -111,6 +113,7 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
             sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
             frames=tuple(entry.get("frames", ())),
             types=tuple(entry.get("types", ())),
+            own_types=tuple(entry.get("own_types", ())),
             facts=tuple(entry.get("facts", ())),
             shows=tuple(entry.get("shows", ())),
             distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
@@ -169,6 +172,7 @@ def matches(finding: Finding, cause: Cause) -> bool:
     types = [finding.what, *finding.chain, *finding.facts.get("items", ())]
     return (
         _has_all(cause.types, types)
+        and _has_all(cause.own_types, [finding.what])
         and (not cause.chain or _has_all((cause.chain,), finding.chain))
         and (not cause.frames or _has_all(cause.frames, map(_told, finding.stack)))
     )

@@ -219,6 +219,7 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             stacks=stacks,
         )
     yield from _dominated(cluster)
+    yield from _elsewhere(cluster)
     if lead.sort is FindingKind.LOST:
         yield message(
             "attribution.lost",
@@ -285,6 +286,17 @@ def _dominated(cluster: Cluster) -> Iterator[Text]:
         yield message(
             "attribution.detail",
             "part of it: {rate}, {what}",
+            rate=Rate(each.bytes_per_call),
+            what=_title(each, None, each.where),
+        )
+
+
+def _elsewhere(cluster: Cluster) -> Iterator[Text]:
+    """Where blocks of its objects were allocated, for others that were freed."""
+    for each in cluster.elsewhere[:_MOST_DETAILS]:
+        yield message(
+            "attribution.reused",
+            "{rate} of its memory is in blocks that were allocated at {what}",
             rate=Rate(each.bytes_per_call),
             what=_title(each, None, each.where),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median_low
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.verdict.series import default_tolerance
@@ -30,6 +31,8 @@ _CLEARLY_LESS = 0.5
 # Growth in every one of so many stretches between looks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
+# Garbage recurs from this number of objects per call on: what is made once leaves some as well.
+_RECURRING_OBJECTS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,19 @@ def garbage_objects(run: Run) -> Remains | None:
     return remains_between(collected_points(run, GARBAGE_OBJECTS))
 
 
+def leaves_cycles(run: Run) -> bool | None:
+    """Whether the collector freed objects in cycles throughout the calls; None: not counted.
+
+    What a collection frees beside is in the interpreter's free lists, which it empties.
+    """
+    points = collected_points(run, GARBAGE_OBJECTS)
+    if len(points) < _FEWEST_POINTS:
+        points = collected_points(run, GARBAGE_OBJECTS, first_sample=1)
+    spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
+    rates = [objects / calls for calls, objects in spans if calls > 0]
+    return median_low(rates) >= _RECURRING_OBJECTS if rates else None
+
+
 def without_garbage(trend: Trend, run: Run) -> Trend:
     """`trend`, corrected by what the collections left, where they say something else."""
     if trend.status is Status.NO_LEAK:
@@ -114,12 +130,7 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
 def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
     rate = Rate(left.rate, trend.unit, run.plan.work)
     if max(left.pieces) <= trend.tolerance:
-        garbage = message(
-            "verdict.only_garbage",
-            "{rate} after gc.collect(): the rest is cyclic garbage between collections",
-            rate=rate,
-        )
-        return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
+        return _not_live(trend, run, left, rate)
     after = _level_after(left, trend.tolerance) if garbage_matters(run) else None
     if after is not None:
         rest = left.since(after)
@@ -140,6 +151,23 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
         rate=rate,
     )
     return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, reason)
+
+
+def _not_live(trend: Trend, run: Run, left: Remains, rate: Rate) -> Trend:
+    """What rises between collections only: cycles, or memory that is free already."""
+    if leaves_cycles(run) is False:
+        free = message(
+            "verdict.only_free_lists",
+            "{rate} after gc.collect(): the rest is freed memory in Python's free lists",
+            rate=rate,
+        )
+        return _by_collections(trend, left, Status.NO_LEAK, Shape.UNLABELLED, free)
+    garbage = message(
+        "verdict.only_garbage",
+        "{rate} after gc.collect(): the rest is cyclic garbage between collections",
+        rate=rate,
+    )
+    return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
 
 
 def _level_after(left: Remains, tolerance: float) -> int | None:

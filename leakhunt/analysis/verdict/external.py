@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from leakhunt.analysis.verdict.statements import bounds, growths, undecided
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
-from leakhunt.model.series import ANONYMOUS, CUDA_PROCESS, RSS
+from leakhunt.model.series import ANONYMOUS, CUDA_PROCESS, MEMORY, RSS
 from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.text.message import Text, message, sentences
 
 # What no file backs is the service's own; pages of libraries come and go with the page cache.
-_HOST_SERIES = (ANONYMOUS, RSS)
+_HOST_SERIES = (ANONYMOUS, RSS, MEMORY)
 _DEVICE_SERIES = CUDA_PROCESS
 _LISTEN = "from leakhunt import agent; agent.listen()"
 
 
 def is_external_only(run: Run, trends: Mapping[str, Trend], live: tuple[str, ...]) -> bool:
-    """Whether a soak's service told nothing of its live memory; `live` are the series that do."""
-    return run.plan.load is not None and not trends.keys() & set(live)
+    """Whether a service told nothing of its live memory; `live` are the series that do."""
+    return run.plan.is_of_a_service and not trends.keys() & set(live)
 
 
 def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ...]) -> Verdict:

@@ -13,6 +13,7 @@ from statistics import median
 
 from leakhunt.analysis.verdict.growth_fits import FEWEST_POINTS, Fits, Model, fits
 from leakhunt.analysis.verdict.limit_sentence import kill_sentence
+from leakhunt.analysis.verdict.lives import last_life
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import (
@@ -32,6 +33,7 @@ from leakhunt.model.series import (
     DURATION,
     ELAPSED,
     LIVE_HEAP,
+    MEMORY,
     PSS,
     RSS,
 )
@@ -140,8 +142,9 @@ def _host_limits(run: Run) -> Mapping[str, int]:
 
 
 def _on_host(run: Run, name: str, size: int) -> _Counted | None:
-    if run.plan.load is not None:
-        order = (CGROUP, ANONYMOUS, PSS, RSS) if name == GIVEN_LIMIT else (CGROUP, PSS, RSS)
+    if run.plan.is_of_a_service:
+        private = (ANONYMOUS,) if name == GIVEN_LIMIT else ()
+        order = (CGROUP, *private, PSS, RSS, MEMORY)
         series = _first_read(run, order)
         return _Counted(series, series, 0, name, size) if series else None
     if not _first_read(run, (RSS,)):
@@ -214,7 +217,8 @@ def _over(run: Run, counted: _Counted, base: KillForecast, is_spike: bool) -> Ki
     over = (
         place for place, value in enumerate(values) if value + counted.offset >= counted.limit_bytes
     )
-    first = next(over, None)
+    born = last_life(run)
+    first = next((place for place in over if place >= born), None)
     if first is None:
         return None
     return replace(base, outlook=Outlook.EXCEEDED, calls=run.calls[first])
@@ -226,11 +230,12 @@ def _path(run: Run, verdict: Verdict, counted: _Counted) -> _Path | None:
         leaking = _leaking(verdict.trends, counted)
         if leaking:
             return _at_rate(leaking, room)
-    calls = run.calls[run.judged_from : run.samples_done]
-    values = run.samples[counted.sampled][run.judged_from : run.samples_done]
-    if len(values) < FEWEST_POINTS:
-        calls, values = run.calls[: run.samples_done], run.samples[counted.sampled]
-        values = values[: run.samples_done]
+    born = last_life(run)
+    first = max(run.judged_from, born)
+    if run.samples_done - first < FEWEST_POINTS:
+        first = born
+    calls = run.calls[first : run.samples_done]
+    values = run.samples[counted.sampled][first : run.samples_done]
     found = fits(calls, values)
     if found is None:
         return None
@@ -242,7 +247,7 @@ def _leaking(trends: Mapping[str, Trend], counted: _Counted) -> list[Trend]:
     order = (
         (CUDA_RESERVED, CUDA_ALLOCATED)
         if counted.limit == GPU_MEMORY
-        else (RSS, ANONYMOUS, LIVE_HEAP)
+        else (RSS, ANONYMOUS, MEMORY, LIVE_HEAP)
     )
     found = [trends[name] for name in order if name in trends]
     return [trend for trend in found if trend.status is Status.LEAK and trend.rate]
@@ -264,7 +269,8 @@ def _by_fits(found: Fits, room: int, run: Run, counted: _Counted) -> _Path:
         best = straight
     _, soonest, latest = found.calls_until(room)
     values = run.samples[counted.sampled][: run.samples_done]
-    grown = values[-1] - min(values[: max(run.judged_from, 1)])
+    born = last_life(run)
+    grown = values[-1] - min(values[born : max(run.judged_from, born + 1)])
     further = best.growth(run.calls_done)
     return _Path(
         best.calls_until(room, best.slope),
@@ -362,6 +368,8 @@ def _rounded_down(calls: float) -> int:
 
 
 def _seconds_per_call(run: Run) -> float | None:
+    if run.plan.watch is not None:
+        return 1.0
     if run.plan.load is not None:
         spent = sum(run.samples.get(ELAPSED, ())[run.judged_from + 1 :])
         return spent / max(_calls_between(run), 1) / _NANOSECONDS if spent else None

@@ -16,6 +16,7 @@ from leakhunt.amounts import Amount, Count
 from leakhunt.analysis.verdict.after_gc import (
     collected_points,
     garbage_matters,
+    leaves_cycles,
     remains,
     without_garbage,
 )
@@ -31,6 +32,7 @@ from leakhunt.analysis.verdict.cross_checks import (
 )
 from leakhunt.analysis.verdict.external import from_outside, is_external_only, outside_trends
 from leakhunt.analysis.verdict.forecast import with_forecast
+from leakhunt.analysis.verdict.lives import between_drops, lives_curve, slowing, unimportant
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.process_runs import runs_of_processes
 from leakhunt.analysis.verdict.processes import with_processes, with_shares
@@ -46,7 +48,7 @@ from leakhunt.analysis.verdict.statements import (
     growths,
     undecided,
 )
-from leakhunt.analysis.verdict.trend import ALPHA
+from leakhunt.analysis.verdict.trend import ALPHA, Floats
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.processes import JudgedProcess
@@ -60,6 +62,7 @@ from leakhunt.model.series import (
     PYTHON_LIVE,
     RSS,
     SERIES,
+    Series,
     SeriesRole,
     Unit,
     has_role,
@@ -122,7 +125,7 @@ def _verdict(run: Run, power: bool, parts: int = 1) -> Verdict:
     """The verdict on what was read of a run, which is even; one of so many that are given."""
     judged = [series for series in run.series if series.name in judged_series()]
     alpha = ALPHA / max(len(judged) * parts, 1)
-    trends = {series.name: _trend(run, series.name, series.unit, alpha, power) for series in judged}
+    trends = {series.name: _trend(run, series, alpha, power) for series in judged}
     if not run.samples_done:
         nothing = message("verdict.nothing_measured", "Not measured")
         spike = spike_statements(run, trends)
@@ -169,18 +172,38 @@ def tolerance_of(series: str, unit: Unit, calls_per_sample: float) -> float:
     return default_tolerance(unit, calls_per_sample)
 
 
-def _trend(run: Run, name: str, unit: Unit, alpha: float, power: bool) -> Trend:
-    trend = judge_series(
-        run.samples[name][run.judged_from : run.samples_done],
+def _trend(run: Run, series: Series, alpha: float, power: bool) -> Trend:
+    if run.plan.watch is not None:
+        return _watched_trend(run, series, alpha, power)
+    values = run.samples[series.name][run.judged_from : run.samples_done]
+    return without_garbage(_judged(run, series, values, alpha, power), run)
+
+
+def _judged(
+    run: Run, series: Series, values: Sequence[float] | Floats, alpha: float, power: bool
+) -> Trend:
+    name, unit = series.name, series.unit
+    return judge_series(
+        values,
         unit=unit,
-        tolerance=tolerance_of(name, unit, distance(run)),
+        tolerance=max(tolerance_of(name, unit, distance(run)), unimportant(run, name)),
         calls_per_sample=distance(run),
         alpha=alpha,
         name=name,
         power=power,
         work=run.plan.work,
     )
-    return without_garbage(trend, run)
+
+
+def _watched_trend(run: Run, series: Series, alpha: float, power: bool) -> Trend:
+    """Of what is watched: processes that follow one another, through days and nights."""
+    curve = lives_curve(run, series.name)
+    trend = _judged(run, series, curve.heights, alpha, power)
+    if curve.slows:
+        return slowing(trend)
+    if curve.if_restarts is None:
+        return trend
+    return between_drops(trend, _judged(run, series, curve.if_restarts, alpha, power=False))
 
 
 def _leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
@@ -418,7 +441,7 @@ def _clean_kinds(run: Run, trends: Mapping[str, Trend]) -> Iterator[Kind]:
     if live > _CACHE_BYTES:
         yield Kind.BOUNDED_CACHE
     teeth = any(trends[name].shape is Shape.SAWTOOTH for name in live_memory() if name in trends)
-    if (teeth or run.collects) and garbage_matters(run):
+    if (teeth or run.collects) and garbage_matters(run) and leaves_cycles(run) is not False:
         yield Kind.GARBAGE
 
 

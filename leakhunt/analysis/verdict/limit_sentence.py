@@ -95,7 +95,7 @@ def _at_pace(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Mess
         size=values["size"],
         calls_ahead=_calls_ahead(forecast, work),
     )
-    return _with_series(_with_time(sentence, forecast), values)
+    return _with_series(_with_time(sentence, forecast, work), values)
 
 
 def _slowing(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
@@ -113,7 +113,7 @@ def _slowing(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Mess
         size=values["size"],
         calls_ahead=_calls_ahead(forecast, work),
     )
-    return _with_series(_with_time(sentence, forecast), values)
+    return _with_series(_with_time(sentence, forecast, work), values)
 
 
 def _not_within(forecast: KillForecast, work: Work, values: dict[str, Any]) -> Message:
@@ -143,8 +143,8 @@ def _with_series(sentence: Message, values: dict[str, Any]) -> Message:
     )
 
 
-def _with_time(sentence: Message, forecast: KillForecast) -> Message:
-    if forecast.seconds is None:
+def _with_time(sentence: Message, forecast: KillForecast, work: Work) -> Message:
+    if forecast.seconds is None or work is Work.SECOND:
         return sentence
     return message(
         "kill.with_time", "{said}, {seconds}", said=sentence, seconds=Seconds(forecast.seconds)
@@ -152,12 +152,27 @@ def _with_time(sentence: Message, forecast: KillForecast) -> Message:
 
 
 def _calls_ahead(forecast: KillForecast, work: Work) -> Message:
-    values = {"calls": Count(forecast.calls or 0, work), "soonest": forecast.calls_soonest}
+    values: dict[str, Any] = {"calls": Count(forecast.calls or 0, work)}
+    if work is Work.SECOND:
+        return _time_ahead(forecast, values)
+    values["soonest"] = forecast.calls_soonest
     if forecast.calls_latest is None:
         return message("verdict.calls_ahead_open", "about {calls} ({soonest:,} to never)", **values)
     return message(
         "verdict.calls_ahead",
         "about {calls} ({soonest:,} to {latest:,})",
         latest=forecast.calls_latest,
+        **values,
+    )
+
+
+def _time_ahead(forecast: KillForecast, values: dict[str, Any]) -> Message:
+    values["soonest"] = Count(forecast.calls_soonest or 0, Work.SECOND)
+    if forecast.calls_latest is None:
+        return message("verdict.time_ahead_open", "about {calls} ({soonest} to never)", **values)
+    return message(
+        "verdict.time_ahead",
+        "about {calls} ({soonest} to {latest})",
+        latest=Count(forecast.calls_latest, Work.SECOND),
         **values,
     )

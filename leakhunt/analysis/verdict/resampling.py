@@ -35,7 +35,7 @@ def evenly(run: Run) -> Run:
         for phase in run.phases
         if phase.purpose is Purpose.JUDGED and first <= phase.first_sample < run.samples_done
     ]
-    if run.plan.load is None or len({phase.calls_per_sample for phase in judged}) < 2:
+    if not run.plan.is_of_a_service or len({phase.calls_per_sample for phase in judged}) < 2:
         return run
     each = max(phase.calls_per_sample for phase in judged)
     sparse = _sparse_from(judged, each, run.samples_done)

@@ -97,6 +97,18 @@ def kendall_critical(count: int, alpha: float) -> int:
     raise ValueError(f"alpha {alpha} is not below 1")
 
 
+@cache
+def kendall_tail(count: int, score: int) -> float:
+    """P(Kendall's S >= `score`) for `count` points without ties and without a trend; exact."""
+    pairs = count * (count - 1) // 2
+    inversions = [1]
+    for size in range(2, count + 1):
+        inversions = _with_one_more(inversions, size)
+    # S = pairs - 2 * discordant.
+    most = (pairs - score) // 2
+    return sum(inversions[: max(most + 1, 0)]) / factorial(count)
+
+
 def _with_one_more(inversions: list[int], size: int) -> list[int]:
     """Permutations of `size` things by their number of inversions, from those of one fewer."""
     longer = [0] * (len(inversions) + size - 1)

@@ -141,3 +141,16 @@ def views_copied(state: State, item: int) -> None:
 def arrays_of_any_length(state: State, item: int) -> float:
     """Arrays of ever different sizes, freed."""
     return float(np.ones(1000 + 37 * (item % 997)).sum())
+
+
+@variant(expect="leak in Python", rate=552, culprit="State.kept", cause="unbounded-list")
+def array_kept_another_returned(state: State, item: int) -> Any:
+    """An array per call is kept; numpy's pool gives it the buffer of one that was returned."""
+    state.kept.append(np.full(50, item))
+    return np.full(50, item) * 2
+
+
+@variant(expect="clean")
+def array_returned(state: State, item: int) -> Any:
+    """Both arrays are made; neither is kept."""
+    return np.full(50, item) * 2

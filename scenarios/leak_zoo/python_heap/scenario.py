@@ -363,3 +363,62 @@ class Listener:
 
     def _notify(self, number: int) -> None:
         self.seen.append(number)
+
+
+@variant(expect="leak in Python", rate=232, culprit="State.kept", cause="unbounded-list")
+def dict_kept_another_returned(state: State, item: int) -> dict[str, Any]:
+    """A dict per call is kept; one that is returned feeds the free list, and so the next call."""
+    state.kept.append({"request": item, "body": None})
+    return {"answer": item, "body": None}
+
+
+@variant(expect="clean")
+def dict_returned(state: State, item: int) -> dict[str, Any]:
+    """Both dicts are made; neither is kept."""
+    request = {"request": item, "body": None}
+    return {"answer": item, **request}
+
+
+@variant(expect="leak in Python", rate=120, culprit="State.kept", cause="unbounded-list")
+def list_kept_another_returned(state: State, item: int) -> list[int]:
+    """A list per call is kept, another is returned."""
+    state.kept.append([item])
+    return [item, item]
+
+
+@variant(expect="clean")
+def list_returned(state: State, item: int) -> list[int]:
+    """Both lists are made; neither is kept."""
+    request = [item]
+    return [item, *request]
+
+
+@variant(expect="leak in Python", rate=104, culprit="State.kept", cause="unbounded-list")
+def tuple_kept_another_returned(state: State, item: int) -> tuple[int, str, None]:
+    """A tuple per call is kept, another of the same length is returned."""
+    state.kept.append((item, "request", None))
+    return (item, "answer", None)
+
+
+@variant(expect="leak in Python", rate=32, culprit="State.kept", cause="unbounded-list")
+def float_kept_another_returned(state: State, item: int) -> float:
+    """A number per call is kept, another is returned."""
+    state.kept.append(item * 1.5)
+    return item * 2.5
+
+
+@variant(expect="clean")
+def float_returned(state: State, item: int) -> float:
+    """Both numbers are made; neither is kept."""
+    request = item * 1.5
+    return request * 2.5
+
+
+@variant(expect="leak in Python", rate=1370, culprit="State.kept", cause="generators-suspended")
+def generator_kept_another_returned(state: State, item: int) -> Iterator[int]:
+    """A generator that was begun is kept; another, begun as well, is returned."""
+    request, answer = _numbers(1000), _numbers(1000)
+    next(request)
+    next(answer)
+    state.kept.append(request)
+    return answer

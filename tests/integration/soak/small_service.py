@@ -16,6 +16,23 @@ KEPT: list[bytearray] = []
 OBJECTS: list[list[bytearray]] = []
 
 
+class Node:
+    """One end of a pair that refer to each other."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.payload = bytearray(size)
+        self._other: Node | None = None
+
+    @property
+    def other(self) -> Node | None:
+        """The other end."""
+        return self._other
+
+    @other.setter
+    def other(self, node: Node) -> None:
+        self._other, node._other = node, self
+
+
 class Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     mode = ""
@@ -31,6 +48,9 @@ class Service(BaseHTTPRequestHandler):
             OBJECTS.append([bytearray(60) for _ in range(200)])
         if self.mode == "keeps much":
             KEPT.append(bytearray(4_000_000))
+        if self.mode == "leaves cycles":
+            for _ in range(1_500):
+                Node().other = Node(100)
         if self.mode == "works":  # holds a lot for a while, and keeps a little of it
             body = b"." * random.randrange(1 << 18, 4 << 20)
             time.sleep(0.01)

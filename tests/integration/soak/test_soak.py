@@ -409,6 +409,16 @@ def test_who_keeps_it_is_found_inside_the_service(soak: Soak, tmp_path: Path) ->
     assert first["share"] > 0.8
 
 
+@pytest.mark.long
+def test_garbage_is_looked_at_by_name_inside_the_service(soak: Soak, tmp_path: Path) -> None:
+    """GIVEN a service whose requests leave cycles WHEN it is hunted THEN the cycle is named."""
+    ended = soak("--command", command("leaves cycles"), "--hunt", "--users", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert "Cyclic garbage:" in ended.stdout
+    assert "reference back to the owner: __main__.Node._other -> __main__.Node" in ended.stdout
+    assert "small_service.py" in ended.stdout
+
+
 def test_recycled_workers_are_told_and_hold_what_they_grow_by(soak: Soak, tmp_path: Path) -> None:
     """GIVEN Gunicorn with two workers that are replaced after some 30 requests each."""
     recycled = shlex.join(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_findings import KIB, MALLOC, MINE, attributed, finding, watched
+from made_findings import KIB, MALLOC, MINE, ONEDNN, attributed, finding, watched
 
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.verdict import judge
@@ -155,3 +155,44 @@ def test_sites_of_another_instrument_are_part_of_it_at_the_same_line(leaking_obj
     first, *rest = attribute(leaking_objects, judge(leaking_objects), runs).suspects
     assert first.chain[0] == "made.APP.session"
     assert [each.where for each in rest] == [MINE]
+
+
+def by_size(per_call: float, **more: Any) -> Finding:
+    """A holder whose objects come to so much, and of which no site is known."""
+    calls = holder().calls
+    told = holder(keeps=(), **more)
+    return replace(told, sizes=tuple(round(per_call * (call - calls[0])) for call in calls))
+
+
+def test_a_holder_whose_objects_are_the_growth_comes_before_a_reused_block(
+    leaking_objects: Run,
+) -> None:
+    """What is returned is freed into a pool, and what is kept gets its block."""
+    returned = site(0, 2.9 * KIB)
+    kept = container("made.APP.session.states", ("1",), 0.94, slot_bytes=8)
+    before, *_ = attributed(leaking_objects, returned, site(1, 0.9 * KIB), kept).suspects
+    assert before.where == PLACES[0]
+    told = attributed(leaking_objects, returned, site(1, 0.9 * KIB), kept, by_size(3.7 * KIB))
+    (suspect,) = told.suspects
+    assert suspect.chain[0] == "made.APP.session.states"
+    assert suspect.where == PLACES[1]
+    assert suspect.bytes_per_call == pytest.approx(3.7 * KIB, rel=0.01)
+    assert any(
+        "2.90 KiB/call of its memory is in blocks that were allocated at make_11" in str(line)
+        for line in suspect.evidence
+    )
+    assert told.explained == pytest.approx(3.7 * KIB, rel=0.01)
+
+
+def test_a_site_for_which_the_holder_leaves_room_stays_first(leaking_objects: Run) -> None:
+    sites = [site(0, 2.9 * KIB), site(1, 0.9 * KIB)]
+    before = attributed(leaking_objects, *sites).suspects
+    after = attributed(leaking_objects, *sites, by_size(1.1 * KIB)).suspects
+    assert after == before
+
+
+def test_a_known_cause_is_no_reused_block(leaking_objects: Run) -> None:
+    onednn = finding(size=2.9 * KIB, key="7", instrument=Instrument.MEMRAY, stack=(ONEDNN, MINE))
+    held = replace(by_size(3.7 * KIB), instrument=Instrument.MEMRAY)
+    found = attributed(leaking_objects, onednn, held).suspects
+    assert "onednn-primitive-cache" in {each.cause.id for each in found if each.cause}

@@ -111,6 +111,47 @@ def test_much_garbage_is_looked_at_without_a_sawtooth(make_run: MakeRun) -> None
     assert not leaves_garbage(run(7 << 20), judge(run(7 << 20)))
 
 
+def with_objects(run: Run, per_call: float) -> Run:
+    """The run, the collector having freed so many objects per call of it."""
+    counted = tuple(
+        replace(each, values={**each.values, GARBAGE_OBJECTS: 900 + round(per_call * each.sample)})
+        for each in run.readings
+    )
+    return replace(run, readings=counted)
+
+
+def test_without_cycles_that_recur_a_sawtooth_is_no_garbage(sawtooth: Run) -> None:
+    """Free lists are emptied by a collection, too; cycles are counted as they are freed."""
+    verdict = judge(with_objects(sawtooth, 0))
+    assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.CLEAN)
+    assert Kind.GARBAGE not in verdict.also
+    assert not leaves_garbage(with_objects(sawtooth, 0), verdict)
+    assert "freed memory in Python's free lists" in str(verdict.trends["python_blocks"].reason)
+    recurring = judge(with_objects(sawtooth, 2))
+    assert recurring.kind is Kind.GARBAGE
+    assert "cyclic garbage" in str(recurring.trends["python_blocks"].reason)
+
+
+def test_cycles_of_one_moment_do_not_recur(sawtooth: Run) -> None:
+    once = tuple(
+        replace(each, values={**each.values, GARBAGE_OBJECTS: 900 if each.sample > 150 else 0})
+        for each in sawtooth.readings
+    )
+    assert judge(replace(sawtooth, readings=once)).kind is Kind.CLEAN
+
+
+def test_garbage_that_starts_the_collector_at_every_call_is_looked_at(make_run: MakeRun) -> None:
+    def run(objects: int) -> Run:
+        readings = [
+            Reading("look_collected", {GARBAGE_OBJECTS: objects * calls}, calls)
+            for calls in (100, 200, CALLS)
+        ]
+        return make_run(live_heap=[5000] * CALLS, python_blocks=[1000] * CALLS, readings=readings)
+
+    assert leaves_garbage(run(2_500), judge(run(2_500)))
+    assert not leaves_garbage(run(500), judge(run(500)))
+
+
 def test_few_calls_are_looked_at_and_fewer_that_take_their_time(
     make_run: MakeRun, sawtooth: Run
 ) -> None:

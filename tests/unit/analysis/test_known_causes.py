@@ -202,6 +202,12 @@ def test_a_queue_that_has_its_items_in_itself_is_known_by_their_types() -> None:
     assert cause is not None and cause.id == "unbounded-queue"
 
 
+def test_a_list_of_dicts_is_no_dict_that_grows() -> None:
+    finding = found(sort=FindingKind.CONTAINER, what="list", chain=("State.kept", "list", "dict"))
+    cause = known_cause([finding], catalogue())
+    assert cause is not None and cause.id == "unbounded-list"
+
+
 def test_entries_of_a_bounded_cache_are_counted_by_its_own_blocks_alone() -> None:
     bound = Bound(1024, r"lru_cache_t<", 1)
     sites = [

@@ -390,9 +390,25 @@ def test_memray_tells_the_container_and_the_sites_that_feed_it(
     assert suspect.retained == RetainedPerCall(1, exact=True)
     assert suspect.where is not None and suspect.where.source == "return [bytearray(500)]"
     # The list, its array, the bytearray and its bytes.
-    # Free lists may give one of them now and then.
     assert sum(per_call for _, per_call in suspect.sites) == pytest.approx(4, abs=0.2)
     assert 500 + 100 < suspect.bytes_per_call < 500 + 250
+
+
+def test_memray_names_the_line_of_what_is_kept_not_of_what_is_freed(
+    start: Callable[..., ActiveInstrument],
+) -> None:
+    """Without empty free lists each dict that is kept has the block of one that was returned."""
+    state = State()
+
+    def call(s: State, i: int) -> dict[str, int]:
+        s.kept.append({"request": i})
+        return {"answer": i}
+
+    found = hunted(start(Instrument.MEMRAY, state), state, call, (*MARKS, 84))
+    sites = [each for each in found if each.sort is FindingKind.SITE and each.counts[-1] > 30]
+    sources = {frame.source for each in sites for frame in each.stack}
+    assert 's.kept.append({"request": i})' in sources
+    assert 'return {"answer": i}' not in sources
 
 
 _IMPORTS_WHILE_COUNTING = """

@@ -1,0 +1,1 @@
+"""From series that were measured elsewhere to a verdict on each instance. Pure."""

@@ -1,0 +1,340 @@
+"""``matrix``: a run of a scenario for each combination of values, and what they come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Lock
+from typing import Protocol
+
+from leakhunt.amounts import Amount, Seconds
+from leakhunt.analysis.matrix.report import (
+    CellEvidence,
+    cell_told,
+    matrix_report,
+    seconds_each,
+    to_hunt,
+)
+from leakhunt.engine.cells import record_of, runs_in
+from leakhunt.engine.environments import is_built
+from leakhunt.engine.events import SILENT, Events, RunStart
+from leakhunt.engine.executors.local_cells import CellJob, Effort, LocalCells
+from leakhunt.engine.matrix_folder import (
+    alone_in,
+    folder_for,
+    has_plan,
+    left_to_do,
+    place_of,
+    plan_in,
+)
+from leakhunt.engine.matrix_plan import MatrixRequest, order_of, plan_of_request
+from leakhunt.engine.report import GENERATOR, rendered
+from leakhunt.environment import available_cores
+from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured, UsageError
+from leakhunt.model.matrix import ON_LOCAL, Cell, CellRecord, MatrixPlan, MatrixReport
+from leakhunt.model.options import BUDGET_SECONDS
+from leakhunt.model.run import Ending, Outcome
+from leakhunt.reporting.matrix.tables import notebook_card
+from leakhunt.reporting.registry import MATRIX_RENDERERS, MatrixRenderer
+from leakhunt.storage.report_files import write_file
+from leakhunt.text.message import Text, message
+
+ON_RAY = "ray"
+# What a cell takes before one has been measured: at least this, and the budget beside it.
+_LEAST_SECONDS = 5.0
+
+
+class CellEngine(Protocol):
+    """Carries out cells somewhere."""
+
+    @property
+    def jobs(self) -> int:
+        """How many at a time."""
+
+    def carry_out(
+        self, jobs: Sequence[CellJob], stop: Event, ended: Callable[[CellJob, CellRecord], None]
+    ) -> None:
+        """Carry out all of them, or until `stop` is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixResult:
+    """The report on a matrix, its folder, and the files, the first of which is for people.
+
+    Where only the plan was asked for, there are no files.
+    """
+
+    report: MatrixReport
+    folder: Path | None
+    files: tuple[Path, ...]
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """That of the verb: 0, 4 (no cell was measured), 130 (interrupted)."""
+        if self.interrupted:
+            return INTERRUPTED
+        measured = any(each.entry is not None for each in self.report.results)
+        return 0 if measured or self.folder is None else NothingMeasured.exit_code
+
+    def _repr_html_(self) -> str:
+        return notebook_card(self.report)
+
+
+def matrix(
+    request: MatrixRequest,
+    renderers: Sequence[MatrixRenderer] = MATRIX_RENDERERS,
+    events: Events = SILENT,
+    *,
+    out: Path | None = None,
+) -> MatrixResult:
+    """Carry out the cells of a matrix that are not done yet, and report on all of them.
+
+    `out` is a new folder, or the one in which the same matrix was begun. An interrupt ends it
+    early; what is done is reported, and is not done again.
+
+    Raises:
+        LeakhuntError: the request makes no sense, or the disk does not take the results.
+    """
+    begun = time.monotonic()
+    place = Path(request.target)
+    resumes = place.is_dir() and has_plan(place)
+    plan = plan_in(place) if resumes else plan_of_request(request)
+    if request.plan_only:
+        _tell_plan(plan, plan.cells, (), request, events)
+        report = matrix_report(plan, [], GENERATOR, on=request.on)
+        return MatrixResult(report, None, ())
+    if resumes and out is not None:
+        raise UsageError(
+            message("matrix.resume-elsewhere", "a matrix goes on in its own folder. Remove --out")
+        )
+    folder = place if resumes else folder_for(out, plan)
+    with alone_in(folder), ExitStack() as lasting:
+        if plan_in(folder) != plan:
+            raise CannotWrite(
+                message("matrix.other-plan-now", "{out}: holds another matrix", out=folder)
+            )
+        work = _MatrixWork(plan, folder, request, events)
+        engine = _engine(request, work, lasting)
+        interrupted = work.go(engine)
+        report = matrix_report(
+            plan,
+            work.evidence(),
+            GENERATOR,
+            rate=request.fdr,
+            on=request.on,
+            jobs=engine.jobs,
+            seconds=time.monotonic() - begun,
+        )
+        files = [
+            write_file(
+                folder / each.file_name, rendered(report, each.render, each.language), folder
+            )
+            for each in renderers
+        ]
+    return MatrixResult(report, folder, tuple(files), interrupted)
+
+
+def _engine(request: MatrixRequest, work: _MatrixWork, lasting: ExitStack) -> CellEngine:
+    """Where the cells are carried out.
+
+    Raises:
+        UsageError: there is no such place.
+        MissingRequirement: Ray is not installed.
+    """
+    if request.on == ON_LOCAL:
+        return LocalCells(request.jobs, work.room_measured)
+    if request.on == ON_RAY or request.on.startswith(f"{ON_RAY}://"):
+        from leakhunt.engine.executors.ray_cells import RayCells
+
+        return lasting.enter_context(RayCells(request.on, request.jobs, work.noted))
+    raise UsageError(
+        message(
+            "matrix.unknown-engine",
+            "--on {on}: expected local, ray, or ray://HOST:PORT",
+            on=request.on,
+        )
+    )
+
+
+class _MatrixWork:
+    """A matrix while it is carried out."""
+
+    def __init__(
+        self, plan: MatrixPlan, folder: Path, request: MatrixRequest, events: Events
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._request = request
+        self._events = events
+        self._lock = Lock()
+        self._ended = 0
+
+    def go(self, engine: CellEngine) -> bool:
+        """Carry out what is left; whether the user ended it."""
+        left = left_to_do(self._folder, self._plan)
+        done = [cell for cell in self._plan.cells if cell not in left]
+        records = [record_of(place_of(self._folder, cell)) for cell in done]
+        _tell_plan(self._plan, left, records, self._request, self._events)
+        self._ended = len(done)
+        stop = Event()
+        jobs = [self._job(cell) for cell in left]
+        names = tuple(cell.name for cell in left)
+        for name in names:
+            self._events.started(RunStart(name, group=names))
+        try:
+            engine.carry_out(jobs, stop, self._cell_ended)
+            if self._plan.hunt and not stop.is_set():
+                self._hunt(engine, stop)
+        except KeyboardInterrupt:
+            stop.set()
+        return stop.is_set()
+
+    def evidence(self) -> list[CellEvidence]:
+        """What every cell of the plan has left so far."""
+        return [self._evidence_of(cell) for cell in self._plan.cells]
+
+    def noted(self, text: Text) -> None:
+        """Something of the engine's."""
+        with self._lock:
+            self._events.noted(text)
+
+    def room_measured(self, effort: Effort, jobs: int) -> None:
+        """The first cell has shown how many have room beside each other."""
+        left = len(self._plan.cells) - self._ended
+        if self._ended == 0 or not left:
+            return
+        self.noted(
+            message(
+                "matrix.room",
+                "The first cell took {seconds}, {cores:.1f} of {all} cores and {memory}:"
+                " {jobs} at a time. {left} cells left: about {expected}",
+                seconds=Seconds(effort.seconds),
+                cores=effort.cores,
+                all=available_cores(),
+                memory=Amount(effort.peak_bytes),
+                jobs=jobs,
+                left=left,
+                expected=Seconds(-(-left // jobs) * effort.seconds),
+            )
+        )
+
+    def _job(self, cell: Cell, explains: bool = False) -> CellJob:
+        return CellJob(order_of(self._plan, cell), place_of(self._folder, cell), explains)
+
+    def _hunt(self, engine: CellEngine, stop: Event) -> None:
+        """Who retains the memory, in one cell of each group that grows alike."""
+        report = matrix_report(self._plan, self.evidence(), GENERATOR, rate=self._request.fdr)
+        hunted = {each.cell.name for each in report.results if each.suspect}
+        jobs = [
+            self._job(cell, True) for cell in to_hunt(report.results) if cell.name not in hunted
+        ]
+        if jobs:
+            self.noted(
+                message(
+                    "matrix.hunting",
+                    "Hunting {names}: one cell of each group that grows alike",
+                    names=tuple(job.order.name for job in jobs),
+                )
+            )
+            engine.carry_out(jobs, stop, lambda job, record: None)
+
+    def _cell_ended(self, job: CellJob, record: CellRecord) -> None:
+        cell = next(each for each in self._plan.cells if each.name == job.order.name)
+        (result,) = matrix_report(self._plan, [self._evidence_of(cell)], GENERATOR, rate=1).results
+        with self._lock:
+            self._ended += 1
+            self._events.ended(cell.name, Outcome(Ending.OK))
+            self._events.noted(
+                message(
+                    "matrix.cell-ended",
+                    "[{number}/{count}] {cell}: {told}",
+                    number=self._ended,
+                    count=len(self._plan.cells),
+                    cell=cell.name,
+                    told=cell_told(result),
+                )
+            )
+
+    def _evidence_of(self, cell: Cell) -> CellEvidence:
+        place = place_of(self._folder, cell)
+        runs = tuple(runs_in(place))
+        measured = next((run for run in runs if run.plan.is_measured), None)
+        file = Path(measured.file).relative_to(self._folder).as_posix() if measured else ""
+        return CellEvidence(cell, record_of(place), runs, file)
+
+
+def _tell_plan(
+    plan: MatrixPlan,
+    left: Sequence[Cell],
+    done: Sequence[CellRecord],
+    request: MatrixRequest,
+    events: Events,
+) -> None:
+    """The plan, and how long it takes, before anything is measured."""
+    count = len(plan.cells)
+    for axis in plan.axes:
+        events.noted(
+            message(
+                "matrix.axis",
+                "  {name}: {values}",
+                name=axis.name,
+                values=tuple(value or "-" for value in axis.values),
+            )
+        )
+    events.noted(
+        message(
+            "matrix.plan",
+            "{count} cells ({excluded} excluded, {repeats} run(s) each combination), {done} done,"
+            " {left} left",
+            count=count,
+            excluded=plan.excluded,
+            repeats=plan.repeats,
+            done=count - len(left),
+            left=len(left),
+        )
+    )
+    sets = {order_of(plan, cell).packages for cell in left}
+    new = [each for each in sets if not is_built(each)]
+    if new:
+        events.noted(message("matrix.to-build", "  environments to build: {count}", count=len(new)))
+    if left:
+        _tell_time(plan, len(left), done, request, events)
+
+
+def _tell_time(
+    plan: MatrixPlan,
+    left: int,
+    done: Sequence[CellRecord],
+    request: MatrixRequest,
+    events: Events,
+) -> None:
+    each = seconds_each(done)
+    jobs = request.jobs or available_cores()
+    turns = -(-left // jobs)
+    if each is not None:
+        events.noted(
+            message(
+                "matrix.expected-time",
+                "  expected time: about {time}, {jobs} at a time (as the cells that are done)",
+                time=Seconds(turns * each),
+                jobs=jobs,
+            )
+        )
+        return
+    budget = BUDGET_SECONDS if plan.budget is None else plan.budget
+    events.noted(
+        message(
+            "matrix.expected-between",
+            "  expected time: {least} to {most}, {jobs} at a time; the first cell tells more",
+            least=Seconds(turns * _LEAST_SECONDS),
+            most=Seconds(left * (budget + 2 * _LEAST_SECONDS)),
+            jobs=jobs,
+        )
+    )
+
+
+__all__ = ("ON_LOCAL", "MatrixRequest", "MatrixResult", "matrix")

@@ -1,0 +1,1 @@
+"""Series that something else has measured: files of other tools, and Prometheus."""

@@ -1,0 +1,1 @@
+"""What the memory of a fleet does, for people and programs."""

@@ -1,0 +1,104 @@
+"""A matrix on a Ray cluster of two nodes, one of which is lost in the middle."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leakhunt.engine.events import Silent
+from leakhunt.engine.matrix import MatrixRequest, matrix
+from leakhunt.model.matrix import CellEnd
+from leakhunt.model.verdict import Status
+from leakhunt.text.message import Text, english
+
+pytestmark = [pytest.mark.long]
+ray = pytest.importorskip("ray", reason="needs the extra ray")
+
+SERVICE = """
+import time
+
+KEPT = []
+
+
+def leaks(call):
+    time.sleep(0.02)
+    KEPT.append(bytes(4096))
+
+
+def clean(call):
+    time.sleep(0.02)
+    return sum(range(100))
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Any]:
+    """A head without cores, and two nodes with one each."""
+    # By its name: where Ray is not installed, its types are not either.
+    cluster_utils = importlib.import_module("ray.cluster_utils")
+    made: Any = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    made.nodes = [made.add_node(num_cpus=1), made.add_node(num_cpus=1)]
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+class Follower(Silent):
+    """Removes a node once the first cell has ended."""
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+        self.lines: list[str] = []
+
+    def noted(self, text: Text, *, warning: bool = False) -> None:
+        self.lines.append(english(text))
+        if self.lines[-1].startswith("[1/") and self.act is not None:
+            threading.Thread(target=self.act).start()
+            self.act = None
+
+
+def test_a_lost_node_loses_no_cell_and_doubles_none(cluster: Any, tmp_path: Path) -> None:
+    service = tmp_path / "service.py"
+    service.write_text(SERVICE, "utf-8")
+
+    def lose() -> None:
+        time.sleep(2)  # in the middle of the next cells
+        cluster.remove_node(cluster.nodes[1], allow_graceful=False)
+
+    follower = Follower(lose)
+    request = MatrixRequest(
+        str(service), vary=("variant=leaks,clean",), repeats=3, calls=250, on="ray", hunt=False
+    )
+    result = matrix(request, (), follower, out=tmp_path / "out")
+    assert result.exit_code == 0
+    report = result.report
+    assert [each.record.end for each in report.results] == [CellEnd.MEASURED] * 6
+    assert [each.status for each in report.results] == [Status.LEAK] * 3 + [Status.NO_LEAK] * 3
+    ended = [line for line in follower.lines if line.startswith("[")]
+    assert len(ended) == len({line.partition("] ")[2].partition(":")[0] for line in ended}) == 6
+    assert sum(each.record.attempts for each in report.results) > 6
+    assert len({each.record.node for each in report.results}) == 2
+    run = report.results[0].entry.run  # type: ignore[union-attr]
+    assert run.facts["ray node"] == report.results[0].record.node
+    assert run.facts["axis variant"] == "leaks"
+
+
+def test_a_cell_that_no_node_can_take_says_so(cluster: Any, tmp_path: Path) -> None:
+    service = tmp_path / "service.py"
+    service.write_text(SERVICE, "utf-8")
+    request = MatrixRequest(
+        f"{service}:clean", vary=("threads=1,64",), calls=60, on="ray", hunt=False
+    )
+    result = matrix(request, (), out=tmp_path / "out")
+    ends = [each.record.end for each in result.report.results]
+    assert ends == [CellEnd.MEASURED, CellEnd.NOT_POSSIBLE]
+    assert english(result.report.results[1].record.reason) == "no node of the cluster has 64 CPU"

@@ -1,0 +1,62 @@
+"""Free lists are empty before each call, and no object stays frozen."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from leakhunt.instruments.free_lists import FreeLists
+
+
+@pytest.fixture
+def nothing_frozen() -> None:
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_frozen")
+def test_the_call_gets_what_it_is_given_and_objects_are_frozen_until_they_thaw() -> None:
+    lists = FreeLists()
+    called = lists.wrapped(lambda state, item: (state, item))
+    assert called("state", 7) == ("state", 7)
+    assert called("state", 8) == ("state", 8)
+    assert gc.get_freeze_count() > 1_000
+    lists.thaw()
+    assert gc.get_freeze_count() == 0
+    lists.thaw()  # there is nothing left to thaw
+
+
+@pytest.mark.usefixtures("nothing_frozen")
+def test_what_the_process_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    lists = FreeLists()
+    lists.wrapped(lambda state, item: item)(None, 1)
+    lists.thaw()
+    assert gc.get_freeze_count() >= frozen - 100  # some were freed meanwhile
+    gc.unfreeze()
+
+
+def test_a_collection_empties_the_free_list_of_floats() -> None:
+    """Blocks that wait there are allocated, for Python's allocator."""
+    code = """
+        import gc, sys
+        from leakhunt.instruments.free_lists import FreeLists
+
+        kept = [float(n) for n in range(50)]
+        empty = FreeLists().wrapped(lambda state, item: None)
+        gc.collect()
+        before = sys.getallocatedblocks()
+        kept.clear()
+        freed_at_once = before - sys.getallocatedblocks()
+        empty(None, None)
+        print(freed_at_once, before - sys.getallocatedblocks())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    freed_at_once, freed = map(int, done.stdout.split())
+    assert freed >= freed_at_once + 40
