@@ -61,7 +61,7 @@ class GuardConfig:
     queue_seconds: float = 1.0
     max_waiting: int = 64
     retry_seconds: float = 1.0
-    most_retry_seconds: float = 30.0
+    most_retry_seconds: float = 8.0
     drain_bytes: int | str = 8 << 20
     health_path: str = "/health"
     metrics_path: str = "/metrics"

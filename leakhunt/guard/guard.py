@@ -208,7 +208,7 @@ class Guard:
         self.releaser.reset()
 
     def watch(self, call: Callable[[int], None]) -> None:
-        """Call with RSS in bytes, at most once a second, when a request has ended."""
+        """Call with RSS in bytes, at most once a second, when a request has ended or is refused."""
         self._on_watch.append(call)
 
     @property
@@ -316,9 +316,7 @@ class Guard:
                 is_well = use is None or use.share < self.config.hard
                 self.breaker.probed(is_well=is_well and not has_failed)
             waiter = self._waiters.popleft() if self._waiters else None
-            is_watched = now - self._watched_at >= _WATCH_SECONDS
-            if is_watched:
-                self._watched_at = now
+            is_watched = self._is_to_be_watched(now)
         if waiter is not None:
             _woken(waiter)
         if use is not None and use.share >= self.config.soft:
@@ -476,6 +474,12 @@ class Guard:
         window.requests = len(self._tickets)
         window.is_open = bool(self._tickets)
 
+    def _is_to_be_watched(self, now: float) -> bool:
+        if now - self._watched_at < _WATCH_SECONDS:
+            return False
+        self._watched_at = now
+        return True
+
     def _count(self, seconds: float, has_failed: bool) -> None:
         counts = self._counts
         if has_failed:
@@ -556,9 +560,13 @@ class Guard:
 
     def _refused(self, answer: Ticket | Refusal) -> Ticket | Refusal:
         if isinstance(answer, Refusal):
+            now = self._clock()
             with self._lock:
                 refused = self._counts.refused
                 refused[answer.reason] = refused.get(answer.reason, 0) + 1
+                is_watched = self._is_to_be_watched(now)
+            if is_watched:  # a full process may have no request that ends
+                self._look(now, self._use)
         return answer
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,16 @@ def make_app(variant: str) -> FastAPI:
     import torch
 
     agent.listen()
-    with tempfile.TemporaryDirectory(prefix="recognition-") as folder:
-        pipeline, facts = load(Path(folder))
-    app = FastAPI()
+    # The pipeline reads its labels again at each call.
+    folder = Path(tempfile.mkdtemp(prefix="recognition-"))
+    pipeline, facts = load(folder)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        shutil.rmtree(folder, ignore_errors=True)
+
+    app = FastAPI(lifespan=lifespan)
 
     @app.post("/recognize")
     def recognize(file: UploadFile = File()) -> dict[str, str]:  # noqa: B008 - FastAPI's way
