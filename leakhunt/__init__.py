@@ -6,7 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
-`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`,
+`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`, `bisect`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         analyze,
         attach,
         baselines,
+        bisect,
         check_claims,
         compare,
         evaluate,
@@ -55,6 +56,7 @@ __all__ = [
     "analyze",
     "attach",
     "baselines",
+    "bisect",
     "check_claims",
     "compare",
     "evaluate",
@@ -88,6 +90,7 @@ _PLACES = {
         "analyze",
         "attach",
         "baselines",
+        "bisect",
         "check_claims",
         "compare",
         "evaluate",
