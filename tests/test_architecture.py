@@ -318,6 +318,12 @@ def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library(
     assert stems & sys.stdlib_module_names == set()
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """They are imported by their names alone: of two, pytest refuses the whole run."""
+    files = [each.name for each in Path(__file__).parent.rglob("*.py")]
+    assert sorted({each for each in files if files.count(each) > 1} - {"__init__.py"}) == []
+
+
 def test_the_tests_of_this_file_have_one_worker(request: pytest.FixtureRequest) -> None:
     """Else each worker starts what the tests of a file share, and nobody sees why it takes long."""
     if not getattr(request.config.option, "loadgroup", False):
