@@ -6,7 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
-`watch`, `analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`,
+`watch`, `analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`, `bisect`, `benchmark`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         analyze,
         attach,
         baselines,
+        benchmark,
+        bisect,
         check_claims,
         compare,
         evaluate,
@@ -56,6 +58,8 @@ __all__ = [
     "analyze",
     "attach",
     "baselines",
+    "benchmark",
+    "bisect",
     "check_claims",
     "compare",
     "evaluate",
@@ -90,6 +94,8 @@ _PLACES = {
         "analyze",
         "attach",
         "baselines",
+        "benchmark",
+        "bisect",
         "check_claims",
         "compare",
         "evaluate",

@@ -29,6 +29,8 @@ from leakhunt.model.routes import RequestOutcome
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.attached import json_file as attach_json
+from leakhunt.reporting.benchmark import json_file as benchmark_json
+from leakhunt.reporting.bisect import json_file as bisect_json
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
 from leakhunt.reporting.fleet import json_file as analyze_json
@@ -74,6 +76,8 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "attach": (attach_json.AttachJson, attach_json.FORMAT, True),
     "analyze": (analyze_json.AnalyzeJson, analyze_json.FORMAT, True),
     "matrix": (matrix_json.MatrixJson, matrix_json.FORMAT, True),
+    "bisect": (bisect_json.BisectJson, bisect_json.FORMAT, True),
+    "benchmark": (benchmark_json.BenchmarkJson, benchmark_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from leakhunt.api.baseline_files import baselines, save_baseline, update_baseline
 from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
-from leakhunt.api.matrices import matrix
+from leakhunt.api.matrices import benchmark, bisect, matrix
 from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
 from leakhunt.api.services import analyze, attach, soak, watch
@@ -24,6 +24,8 @@ __all__ = (
     "analyze",
     "attach",
     "baselines",
+    "benchmark",
+    "bisect",
     "check_claims",
     "compare",
     "evaluate",

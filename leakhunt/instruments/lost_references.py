@@ -1,8 +1,9 @@
 """References that a C function took and never gave back: seen by reference counts around it.
 
 What the caller hands to a C function is allocated by the caller: only the counts of references
-point at the function. They are read before and after each C call of a few calls; what is still
-higher when the call is over, and is no object's reference, is lost.
+point at the function. They are read before and after each C call of a few calls: of what hangs on
+the input, and of the local variables around the C call. What is still higher when the call is over,
+and is no object's reference, is lost. What is handed over without ever having a name is not seen.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from types import FrameType
+from itertools import islice
+from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
@@ -22,10 +24,17 @@ from leakhunt.instruments.reference_chains import type_name
 # What hangs on an input is followed so deep, and to so many objects.
 _LEVELS = 3
 _MOST_WATCHED = 60
+# Of the variables around a C call, so many are counted.
+_MOST_LOCALS = 30
+# What a list and the counting itself refer to.
+_OWN_REFERENCES = 2
 # C calls that are looked at in one call.
 _MOST_C_CALLS = 5_000
 # Their methods keep what they are given where everybody can see it.
 _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
+
+# The C function, and the file, line and function that called it.
+_Place = tuple[Any, str, int, str]
 
 
 @dataclass
@@ -88,9 +97,16 @@ class _Watch:
         self._watched = list(_hanging_on(item, state))
         self._first: list[int] = []
         self._counts: list[int] = []
+        self._is_counted = False
         self._c_calls = 0
         # By the position of the object: the last C function after which its count was higher.
-        self._raised: dict[int, tuple[Any, str, int, str]] = {}
+        self._raised: dict[int, _Place] = {}
+        # The same of what the call itself made: variables around the C call, and those raised.
+        self._names = set(map(id, (*self._watched, state)))
+        self._locals: list[Any] = []
+        self._local_counts: list[int] = []
+        self._made: list[Any] = []
+        self._made_raised: list[_Place] = []
 
     def begin(self) -> None:
         """Count before the call, by the caller that will ask after it: it refers to the input."""
@@ -99,21 +115,44 @@ class _Watch:
     def _count(self) -> list[int]:
         return list(map(sys.getrefcount, self._watched))
 
+    def _count_locals(self) -> list[int]:
+        return list(map(sys.getrefcount, self._locals))
+
     def profile(self, frame: FrameType, event: str, function: Any) -> None:
         """Compare around each C call."""
         if event == "c_call":
             self._c_calls += 1
-            self._counts = self._count()
-        elif event == "c_return" and self._counts and self._c_calls <= _MOST_C_CALLS:
+            if self._c_calls > _MOST_C_CALLS:
+                sys.setprofile(None)
+                return
+            self._is_counted, self._counts = True, self._count()
+            self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
+            self._local_counts = self._count_locals()
+        elif event == "c_return" and self._is_counted:
             if not isinstance(getattr(function, "__self__", None), _CONTAINERS):
                 self._compare(frame, function)
-            self._counts = []
+            self._is_counted, self._locals = False, []
+
+    def _of_the_call(self, frame: FrameType) -> Iterator[Any]:
+        """The variables of a frame that the call may have made: not what hangs on its input."""
+        if frame.f_code.co_filename == __file__:
+            return
+        for each in frame.f_locals.values():
+            if id(each) not in self._names and not _is_of_no_interest(each):
+                yield each
 
     def _compare(self, frame: FrameType, function: Any) -> None:
+        code = frame.f_code
+        place = (function, code.co_filename, frame.f_lineno, code.co_name)
         for at, (before, after) in enumerate(zip(self._counts, self._count(), strict=True)):
             if after > before:
-                code = frame.f_code
-                self._raised[at] = (function, code.co_filename, frame.f_lineno, code.co_name)
+                self._raised[at] = place
+        counts = self._count_locals()
+        for at, (before, after) in enumerate(zip(self._local_counts, counts, strict=True)):
+            if after > before and len(self._made) < _MOST_WATCHED:
+                self._names.add(id(self._locals[at]))
+                self._made.append(self._locals[at])
+                self._made_raised.append(place)
 
     def still_raised(self, result: Any) -> Iterator[Lost]:
         """What is higher at the end of the call, and not because another object refers to it.
@@ -126,13 +165,33 @@ class _Watch:
             if left > 0 and left > self._new_referrers(at):
                 each = self._watched[at]
                 yield Lost(function, file, line, caller, type_name(each), left, example=each)
+        counts = list(map(sys.getrefcount, self._made))
+        for at, (function, file, line, caller) in enumerate(self._made_raised):
+            left = counts[at] - _OWN_REFERENCES - (self._made[at] is result)
+            if left > 0 and left > self._referrers(self._made[at]):
+                each = self._made[at]
+                yield Lost(function, file, line, caller, type_name(each), left, example=each)
 
     def _new_referrers(self, at: int) -> int:
         """How many objects that the collector knows refer to it, beside what did before."""
-        each = self._watched[at]
-        referrers = [one for one in gc.get_referrers(each) if one is not self._watched]
         known = {id(one) for one in self._watched}
+        return self._referrers(self._watched[at], known)
+
+    def _referrers(self, each: Any, known: Collection[int] = ()) -> int:
+        ours = (self._watched, self._made)
+        referrers = (one for one in gc.get_referrers(each) if not any(one is own for own in ours))
         return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
+
+
+def _is_of_no_interest(each: Any) -> bool:
+    """What is there all the time, or has no block of its own."""
+    kinds = FunctionType | BuiltinFunctionType | FrameType
+    return (
+        each is None
+        or type(each) in (int, bool)
+        or is_everybodys(each)
+        or issubclass(type(each), kinds)
+    )
 
 
 def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
@@ -140,7 +199,7 @@ def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
     for _ in range(_LEVELS):
         following = []
         for each in level:
-            if id(each) in seen or is_everybodys(each) or each is None or type(each) in (int, bool):
+            if id(each) in seen or _is_of_no_interest(each):
                 continue
             seen.add(id(each))
             yield each

@@ -102,6 +102,33 @@ def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
     assert looked_at(lambda s, item: len(item), request).found() == []
 
 
+def test_what_the_call_makes_and_names_may_be_lost(made: ModuleType) -> None:
+    """It hangs on no input, which may be a number."""
+
+    def call(state: Any, item: int) -> int:
+        body = bytearray(3000)
+        made.loses(body)
+        return len(body)
+
+    numbers = iter(range(1000, 2000))
+    found = looked_at(call, lambda: next(numbers)).found()
+    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+        ("_loses.loses", "bytearray", 5)
+    ]
+    assert found[0].caller == "call"
+
+
+def test_what_the_call_makes_and_keeps_or_returns_is_not_lost(made: ModuleType) -> None:
+    retained: list[Any] = []
+
+    def call(state: Any, item: int) -> Any:
+        body, other = bytearray(3000), bytearray(10)
+        retained.append(made.returns(body))
+        return made.returns(other)
+
+    assert looked_at(call, lambda: 7).found() == []
+
+
 def test_what_is_kept_where_everybody_sees_it_is_not_lost(made: ModuleType) -> None:
     retained: list[Any] = []
 
