@@ -47,6 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python tests/bench/bench_report.py
 	$(BIN)/python tests/bench/bench_live.py
 	$(BIN)/python tests/bench/bench_soak.py
+	$(BIN)/python tests/bench/bench_guard.py
 
 # The workloads of the big tables. The caches have a table of their own: they take a minute each.
 ZOO := $(addprefix leak-zoo-,bounded native python-heap resources services services-tasks services-web torch-cpu)

@@ -68,6 +68,7 @@ TERMINAL = {
     "reporting/evaluation/terminal.py", "reporting/retained/terminal.py",
     "reporting/attached/terminal.py", "reporting/fleet/terminal.py",
     "reporting/matrix/terminal.py",
+    "reporting/bisect/terminal.py", "reporting/benchmark/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT: set[str] = set()
@@ -253,7 +254,7 @@ def test_a_guarded_service_loads_nothing_but_psutil() -> None:
 HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}
 VERBS = (
     "", "run", "hunt", "soak", "list", "report", "claims", "compare", "schema", "serve", "truth",
-    "gate", "baseline", "baseline save", "matrix",
+    "gate", "baseline", "baseline save", "matrix", "bisect", "benchmark",
 )  # fmt: skip
 
 
@@ -315,6 +316,12 @@ def test_class_names_are_unique_and_modules_shadow_none_of_the_standard_library(
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
     stems = {module.stem for module in MODULES} - {"__init__", "__main__"}
     assert stems & sys.stdlib_module_names == set()
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """They are imported by their names alone: of two, pytest refuses the whole run."""
+    files = [each.name for each in Path(__file__).parent.rglob("*.py")]
+    assert sorted({each for each in files if files.count(each) > 1} - {"__init__.py"}) == []
 
 
 def test_the_tests_of_this_file_have_one_worker(request: pytest.FixtureRequest) -> None:

@@ -32,11 +32,13 @@ _GROUPS = {
         "run": "Measure a function or a scenario, and report whether it leaks.",
         "hunt": "Find what retains the memory, and test whether a fix helps.",
         "matrix": "Measure every combination of versions, settings and machines.",
+        "bisect": "Find the version or commit that introduced a leak, or ended it.",
         "list": "List the built-in scenarios and services, with their options.",
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
-        "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
+        "watch": "Follow a process for days, and say when it leaks or memory gets short.",
+        "analyze": "Judge memory that Prometheus or other tools have measured.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {
@@ -52,6 +54,7 @@ _GROUPS = {
     },
     "Maintainers": {
         "claims": "Check the claims of field reports against measurements.",
+        "benchmark": "Compare leak detectors on published packages.",
         "truth": "Measure the error rates on workloads with a known ground truth.",
     },
 }
@@ -59,7 +62,7 @@ _WIDEST = max(len(name) for verbs in _GROUPS.values() for name in verbs)
 _VERBS = {name: line for verbs in _GROUPS.values() for name, line in verbs.items()}
 
 # Where a verb is not in the module of its name.
-_MODULES = {"truth": "leakhunt.cli.evaluate"}
+_MODULES = {"truth": "leakhunt.cli.evaluate", "bisect": "leakhunt.cli.bisection"}
 
 
 class _Verbs(click.Group):

@@ -62,6 +62,11 @@ class CircuitBreaker:
                 return 0.0
             return max(self._until - self._clock(), 0.0) or self._first
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it need not be asked; without the lock, at once."""
+        return self._state is BreakerState.CLOSED
+
     def ask(self) -> Pass:
         """Whether a request may go through; a `PROBE` must be answered by `probed`."""
         with self._lock:
@@ -78,11 +83,10 @@ class CircuitBreaker:
         """Open it; True if it was closed or half-open."""
         with self._lock:
             if self._state is BreakerState.OPEN:
-                # Still full when the wait is over: wait once more, and longer.
-                if self._clock() < self._until:
-                    return False
-                self._wait = min(self._wait * 2, self._most)
-                self._until = self._clock() + self._wait
+                # Still full when the wait is over: once more. It was measured, and cost nobody a
+                # request, so that it is no reason to wait longer.
+                if self._clock() >= self._until:
+                    self._until = self._clock() + self._wait
                 return False
             self._open()
             return True

@@ -42,6 +42,9 @@ class GuardConfig:
         metrics_path: Prometheus text. Empty: none.
         exempt: paths (and what is below them) that are never refused or counted.
 
+    Readings:
+        read_seconds: memory is read again at most so often, for requests that are shorter.
+
     Health:
         stuck_seconds: no longer alive when nothing was at work and memory was over the hard
             watermark for so long: only a restart helps then.
@@ -58,13 +61,13 @@ class GuardConfig:
     queue_seconds: float = 1.0
     max_waiting: int = 64
     retry_seconds: float = 1.0
-    most_retry_seconds: float = 30.0
+    most_retry_seconds: float = 8.0
     drain_bytes: int | str = 8 << 20
     health_path: str = "/health"
     metrics_path: str = "/metrics"
     exempt: tuple[str, ...] = ()
     stuck_seconds: float = 60.0
-    read_seconds: float = 0.005
+    read_seconds: float = 0.010
 
     def __post_init__(self) -> None:
         """Check shares, and that sizes are sizes.

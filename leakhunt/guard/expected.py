@@ -31,6 +31,11 @@ class ExpectedHeight:
         return self._given is not None or bool(self._heights)
 
     @property
+    def count(self) -> int:
+        """How many measured ones are remembered."""
+        return len(self._heights)
+
+    @property
     def bytes(self) -> int:
         """Of a request of unknown length; 0 while nothing is known."""
         return self._given if self._given is not None else round(self._largest * _MARGIN)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import weakref
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,16 @@ from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
 # Shorter requests are not measured at their height: two readings would cost more than 1 % of them.
+# Nor is every one of many: the kernel keeps the peak of those between.
 _MEASURED_SECONDS = 0.010
+_LEARN_SECONDS = 0.050
+# Below the soft watermark, when the first have been measured, heights matter little yet.
+_LEARN_SELDOM_SECONDS = 0.5
+_FIRST_MEASURED = 32
+# No process takes fresh memory faster: until a quarter of what is left could be gone, what was read
+# is good enough.
+_FASTEST_BYTES_PER_SECOND = 4 << 30
+_MOST_READ_SECONDS = 1.0
 # A peak that is so far above the present RSS is set back before it is used again.
 _DIRTY_PEAK_BYTES = 4 << 20
 # The first requests, of which nothing is known, may have this part of the headroom each.
@@ -91,6 +101,7 @@ class _Window:
 
     rss_bytes: int = 0
     together: int = 0
+    requests: int = 0
     is_open: bool = False
 
 
@@ -185,7 +196,7 @@ class Guard:
         self._pending = 0
         self._waiters: deque[Callable[[], None]] = deque()
         self._window, self._is_peak_ours = _Window(), False
-        self._read_at = -1e9
+        self._read_at = self._learn_at = -1e9
         self._watched_at = -1e9
         self._gpu_at = -1e9
         self._gpu_free: int | None = None
@@ -197,7 +208,7 @@ class Guard:
         self.releaser.reset()
 
     def watch(self, call: Callable[[int], None]) -> None:
-        """Call with RSS in bytes, at most once a second, when a request has ended."""
+        """Call with RSS in bytes, at most once a second, when a request has ended or is refused."""
         self._on_watch.append(call)
 
     @property
@@ -291,16 +302,21 @@ class Guard:
                 self._pending -= ticket.expected_bytes
             seconds = now - ticket.started
             self._count(seconds, has_failed)
-            if seconds >= _MEASURED_SECONDS:
+            use = self._use
+            if ticket.is_probe:
+                use = self._memory(now, force=True)
+            elif seconds >= _MEASURED_SECONDS and now >= self._learn_at:
+                is_early = self.expected.count < _FIRST_MEASURED
+                is_high = use is not None and use.share >= self.config.soft
+                seldom = not (is_early or is_high)
+                self._learn_at = now + (_LEARN_SELDOM_SECONDS if seldom else _LEARN_SECONDS)
                 self._learn(ticket)
-            use = self._memory(now)
+                use = self._memory(now)
             if ticket.is_probe:
                 is_well = use is None or use.share < self.config.hard
                 self.breaker.probed(is_well=is_well and not has_failed)
             waiter = self._waiters.popleft() if self._waiters else None
-            is_watched = now - self._watched_at >= _WATCH_SECONDS
-            if is_watched:
-                self._watched_at = now
+            is_watched = self._is_to_be_watched(now)
         if waiter is not None:
             _woken(waiter)
         if use is not None and use.share >= self.config.soft:
@@ -372,14 +388,16 @@ class Guard:
         expected = 0
         if use is not None:
             expected = self._expected(use, body_bytes)
-            if use.share >= self.config.hard:
-                self.breaker.trip()
-                self.release(use)
-                return self._refusal(Reason.HARD_WATERMARK)
-            if count and not self._fits(use, expected):
-                self.release(use)
-                return self._refusal(Reason.MEMORY)
-        answer = self.breaker.ask()
+            if not self._lets_in(use, expected):
+                use = self._memory(now, force=True) or use  # nobody is refused on an old reading
+                if use.share >= self.config.hard:
+                    self.breaker.trip()
+                    self.release(use)
+                    return self._refusal(Reason.HARD_WATERMARK)
+                if not self._lets_in(use, expected):
+                    self.release(use)
+                    return self._refusal(Reason.MEMORY)
+        answer = Pass.THROUGH if self.breaker.is_closed else self.breaker.ask()
         if answer is Pass.REFUSED:
             return self._refusal(Reason.BREAKER)
         used = use.used_bytes if use else 0
@@ -392,6 +410,11 @@ class Guard:
         if use.source is LimitSource.HOST:
             return 0
         return max(round((use.limit_bytes * self.config.hard - use.used_bytes) * _FIRST_SHARE), 0)
+
+    def _lets_in(self, use: MemoryUse, expected: int) -> bool:
+        if use.used_bytes >= use.limit_bytes * self.config.hard:
+            return False
+        return not self._tickets or self._fits(use, expected)
 
     def _fits(self, use: MemoryUse, expected: int) -> bool:
         """Whether the heights that are still to come stay below the hard watermark.
@@ -410,9 +433,9 @@ class Guard:
 
     def _memory(self, now: float, *, force: bool = False) -> MemoryUse | None:
         """The use of the limit, at most so often; None: it cannot be read."""
-        if not force and now - self._read_at < self.config.read_seconds:
+        if not force and now < self._read_at:
             return self._use
-        self._read_at = now
+        self._read_at = now + self.config.read_seconds
         try:
             self._use = self._read()
         except Exception as error:  # whatever it is, requests go on
@@ -421,6 +444,9 @@ class Guard:
             self._unreadable, self._use = True, None
         else:
             self._unreadable = False
+            left = self._use.limit_bytes * self.config.hard - self._use.used_bytes
+            safe = min(left / _FASTEST_BYTES_PER_SECOND, _MOST_READ_SECONDS)
+            self._read_at = now + max(safe, self.config.read_seconds)
         return self._use
 
     def _note_start(self) -> None:
@@ -429,19 +455,30 @@ class Guard:
             if not self._is_peak_ours:  # that of the start, when models were loaded
                 self._own.reset_peak()
                 self._is_peak_ours = True
-            window.rss_bytes, window.together, window.is_open = self._own.rss_bytes(), 0, True
+            window.rss_bytes, window.together, window.requests = self._own.rss_bytes(), 0, 0
+            window.is_open = True
+        window.requests += 1
         window.together = max(window.together, len(self._tickets))
 
     def _learn(self, ticket: Ticket) -> None:
         window = self._window
         rss = self._own.rss_bytes()
         peak = max(self._own.peak_bytes() or 0, rss)
-        self.expected.learn(peak - window.rss_bytes, window.together, ticket.body_bytes)
+        # What a byte of input takes is known of a request that was alone.
+        body = ticket.body_bytes if window.requests == 1 else 0
+        self.expected.learn(peak - window.rss_bytes, window.together, body)
         if peak - rss > _DIRTY_PEAK_BYTES:
             self._own.reset_peak()
         # The next window begins here, with those that are still at work.
         window.rss_bytes, window.together = rss, len(self._tickets)
+        window.requests = len(self._tickets)
         window.is_open = bool(self._tickets)
+
+    def _is_to_be_watched(self, now: float) -> bool:
+        if now - self._watched_at < _WATCH_SECONDS:
+            return False
+        self._watched_at = now
+        return True
 
     def _count(self, seconds: float, has_failed: bool) -> None:
         counts = self._counts
@@ -450,10 +487,9 @@ class Guard:
         else:
             counts.served += 1
         counts.seconds += seconds
-        for index, bound in enumerate(BUCKETS):
-            if seconds <= bound:
-                counts.buckets[index] += 1
-                break
+        index = bisect_left(BUCKETS, seconds)
+        if index < len(BUCKETS):
+            counts.buckets[index] += 1
 
     def _gpu(self, now: float) -> int | None:
         """Free bytes of the GPU; None without one that is in use."""
@@ -524,9 +560,13 @@ class Guard:
 
     def _refused(self, answer: Ticket | Refusal) -> Ticket | Refusal:
         if isinstance(answer, Refusal):
+            now = self._clock()
             with self._lock:
                 refused = self._counts.refused
                 refused[answer.reason] = refused.get(answer.reason, 0) + 1
+                is_watched = self._is_to_be_watched(now)
+            if is_watched:  # a full process may have no request that ends
+                self._look(now, self._use)
         return answer
 
 

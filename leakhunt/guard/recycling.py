@@ -35,6 +35,8 @@ from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
 _POLL_SECONDS = 0.02
+# Of a worker's room: so much of it filled is reason enough while the breaker is open.
+_EARLY_SHARE = 0.25
 # The event loop of this process, by its id: that of a parent is none of a child's.
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 
@@ -46,7 +48,8 @@ class RecyclingConfig:
     max_bytes: RSS from which it is; a number, a text like ``"1.5 GiB"``, or after a ``+`` above
         what the worker holds after its first `settled_requests` requests.
     jitter: each worker's threshold is up to this share lower, drawn at its start.
-    settled_requests: what a worker holds then is what it holds when ready.
+    settled_requests: the least that a worker holds after one of its first so many requests is what
+        it holds when ready.
     drain_seconds: it answers with ``Connection: close`` for so long before it stops accepting.
         At least the keep-alive time of the server, so that no idle connection is left.
     settle_seconds: from the end of accepting to the stop, what has just been accepted is read.
@@ -125,6 +128,7 @@ class Recycler:
         self._turn = self._given_turn or Turn(os.getppid(), self.config.turn_seconds)
         self._share = 1 - self.config.jitter * self._chance()
         self._ready_bytes: int | None = None
+        self._least_bytes: int | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -146,12 +150,14 @@ class Recycler:
                 return
             if self._ready_bytes is None:
                 served = self._guard.served
-                if served < self.config.settled_requests:
+                if served:
+                    self._least_bytes = min(rss_bytes, self._least_bytes or rss_bytes)
+                if served < self.config.settled_requests or self._least_bytes is None:
                     return
-                self._ready_bytes = rss_bytes
+                self._ready_bytes = self._least_bytes
             threshold = self.threshold_bytes
             assert threshold is not None
-            if rss_bytes < threshold or not self._turn.take():
+            if not self._is_due(rss_bytes, threshold) or not self._turn.take():
                 return
             self._thread = threading.Thread(
                 target=self._hand_over, name="leakhunt-guard-recycle", daemon=True
@@ -164,6 +170,15 @@ class Recycler:
         )
         self._guard.draining = True
         self._thread.start()
+
+    def _is_due(self, rss_bytes: int, threshold: int) -> bool:
+        """Past the threshold; or past a part of it while the container is full.
+
+        Then the worker refuses requests, and a fresh one would hold less.
+        """
+        assert self._ready_bytes is not None
+        early = self._ready_bytes + (threshold - self._ready_bytes) * _EARLY_SHARE
+        return rss_bytes >= threshold or (rss_bytes >= early and not self._guard.breaker.is_closed)
 
     def _hand_over(self) -> None:
         time.sleep(self.config.drain_seconds)

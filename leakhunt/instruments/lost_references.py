@@ -122,11 +122,13 @@ class _Watch:
         """Compare around each C call."""
         if event == "c_call":
             self._c_calls += 1
+            if self._c_calls > _MOST_C_CALLS:
+                sys.setprofile(None)
+                return
             self._is_counted, self._counts = True, self._count()
-            if self._c_calls <= _MOST_C_CALLS:
-                self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
-                self._local_counts = self._count_locals()
-        elif event == "c_return" and self._is_counted and self._c_calls <= _MOST_C_CALLS:
+            self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
+            self._local_counts = self._count_locals()
+        elif event == "c_return" and self._is_counted:
             if not isinstance(getattr(function, "__self__", None), _CONTAINERS):
                 self._compare(frame, function)
             self._is_counted, self._locals = False, []

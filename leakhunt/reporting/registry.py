@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from leakhunt.model.attached import AttachReport
+from leakhunt.model.benchmark import BenchmarkReport
+from leakhunt.model.bisection import BisectReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
 from leakhunt.model.fleet import FleetReport
@@ -58,6 +60,8 @@ RetainedRenderer: TypeAlias = Renderer[RetainedReport]
 AttachRenderer: TypeAlias = Renderer[AttachReport]
 AnalyzeRenderer: TypeAlias = Renderer[FleetReport]
 MatrixRenderer: TypeAlias = Renderer[MatrixReport]
+BisectRenderer: TypeAlias = Renderer[BisectReport]
+BenchmarkRenderer: TypeAlias = Renderer[BenchmarkReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -148,6 +152,19 @@ ATTACH_RENDERERS: tuple[AttachRenderer, ...] = (
     Renderer("html", "attach.html", _in("attached.html_page"), by_default=True),
     Renderer("md", "attach.md", _in("attached.markdown"), by_default=True),
     Renderer("json", "attach.json", _in("attached.json_file"), by_default=True, language=ENGLISH),
+)
+BENCHMARK_RENDERERS: tuple[BenchmarkRenderer, ...] = (
+    Renderer("html", "benchmark.html", _in("benchmark.html_page"), by_default=True),
+    Renderer("md", "benchmark.md", _in("benchmark.markdown"), by_default=True),
+    Renderer(
+        "json", "benchmark.json", _in("benchmark.json_file"), by_default=True, language=ENGLISH
+    ),
+)
+BISECT_RENDERERS: tuple[BisectRenderer, ...] = (
+    Renderer("html", "bisect.html", _in("bisect.html_page"), by_default=True),
+    Renderer("png", "bisect.png", _in("bisect.chart", "chart_png"), by_default=True),
+    Renderer("md", "bisect.md", _in("bisect.markdown"), by_default=True),
+    Renderer("json", "bisect.json", _in("bisect.json_file"), by_default=True, language=ENGLISH),
 )
 ANALYZE_RENDERERS: tuple[AnalyzeRenderer, ...] = (
     Renderer("html", "analyze.html", _in("fleet.html_page"), by_default=True),

@@ -17,6 +17,8 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "analyze": "analyze.schema.json",
         "suite": "suite.schema.json",
         "matrix": "matrix.schema.json",
+        "bisect": "bisect.schema.json",
+        "benchmark": "benchmark.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",

@@ -32,7 +32,7 @@ def write_package(place: Path, rate: int) -> None:
     (place / "package" / "__init__.py").write_text(PACKAGE.format(rate=rate))
 
 
-@pytest.mark.parametrize("place", ["src", "."])
+@pytest.mark.parametrize("place", ["src", pytest.param(".", marks=pytest.mark.long)])
 def test_only_what_got_worse_since_the_revision_fails(tmp_path: Path, place: str) -> None:
     """The package is the revision's there, and here the working tree's, committed or not."""
     made = packaged(tmp_path, place, rate=2048)

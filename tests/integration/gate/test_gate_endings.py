@@ -57,7 +57,10 @@ def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
     return output, errors
 
 
-@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize(
+    ("number", "jobs"),
+    [(signal.SIGINT, 1), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.long)],
+)
 def test_an_interrupt_tells_what_was_measured_and_passes_nothing_else(
     start: Start, tmp_path: Path, number: int, jobs: int
 ) -> None:

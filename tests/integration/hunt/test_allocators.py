@@ -20,7 +20,7 @@ def report_in(folder: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("name", ["jemalloc", "tcmalloc"])
+@pytest.mark.parametrize("name", ["jemalloc", pytest.param("tcmalloc", marks=pytest.mark.long)])
 def test_a_leak_is_not_saved_by_another_allocator(
     leakhunt: Leakhunt, tmp_path: Path, name: str
 ) -> None:

@@ -15,8 +15,8 @@ SCENARIOS = Path(__file__).parent / "holders"
     ("name", "holder"),
     [
         ("request_graph", "request_graph.RECENT"),
-        ("orm_session", "App.session"),
-        ("event_loop", "_UnixSelectorEventLoop._scheduled"),
+        pytest.param("orm_session", "App.session", marks=pytest.mark.long),
+        pytest.param("event_loop", "_UnixSelectorEventLoop._scheduled", marks=pytest.mark.long),
     ],
 )
 def test_one_holder_of_nearly_all_is_the_first_suspect(

@@ -456,8 +456,14 @@ SLOWLY_HUNTED = """
 
 @pytest.mark.parametrize(
     ("body", "within", "ending"),
-    [(SLOW, "", Ending.INTERRUPTED), (SLOWLY_HUNTED, "under-memray", Ending.OK)],
-    ids=["while it is measured", "while it is hunted"],
+    [
+        pytest.param(SLOW, "", Ending.INTERRUPTED, id="while it is measured"),
+        pytest.param(
+            *(SLOWLY_HUNTED, "under-memray", Ending.OK),
+            id="while it is hunted",
+            marks=pytest.mark.long,
+        ),
+    ],
 )
 def test_ctrl_c_ends_the_worker_and_pytest(
     run_pytest: RunPytest, pytester: pytest.Pytester, body: str, within: str, ending: Ending

@@ -65,7 +65,9 @@ def test_a_hung_worker_leaves_its_stack_in_the_log(
     assert 'made.py", line 12 in naive' in (tmp_path / "out" / "naive.log").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM]
+)
 def test_an_interrupted_run_settles_and_reports(
     write_scenario: WriteScenario, started: Start, tmp_path: Path, number: signal.Signals
 ) -> None:

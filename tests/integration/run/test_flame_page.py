@@ -18,7 +18,7 @@ from leakhunt.reporting.run.flame_page import render
 OTHER = replace(MINE, function="other", line=20, source="other()")
 
 
-@pytest.fixture(params=[("light", 1280), ("dark", 400)], ids=["light", "dark-phone"])
+@pytest.fixture
 def page(
     request: pytest.FixtureRequest, browser: Any, make_run: MakeRun, tmp_path: Path
 ) -> Iterator[Any]:
@@ -31,7 +31,7 @@ def page(
     plan = replace(run.plan, instrument=Instrument.MEMRAY)
     file = tmp_path / "flame.html"
     file.write_bytes(render(assemble([run, replace(watched(*found), plan=plan)], "test")))
-    scheme, width = request.param
+    scheme, width = getattr(request, "param", ("light", 1280))
     texts: list[str] = []
     size = {"width": width, "height": 900}
     context = browser.new_context(color_scheme=scheme, viewport=size)
@@ -82,6 +82,9 @@ def test_frames_are_found_by_their_words(page: Any) -> None:
     assert page.locator(".box.hit").count() == 0
 
 
+@pytest.mark.parametrize(
+    "page", [("light", 1280), ("dark", 400)], ids=["light", "dark-phone"], indirect=True
+)
 def test_the_page_is_accessible(page: Any) -> None:
     axe = pytest.importorskip("axe_core_python.sync_playwright").Axe()
     page.locator("summary").click()

@@ -208,8 +208,15 @@ def test_the_command_is_copied(open_page: OpenPage, report: Report) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == report.command
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 400),
+        ("dark", 1400),
+        pytest.param("light", 1400, marks=pytest.mark.long),
+        pytest.param("dark", 400, marks=pytest.mark.long),
+    ],
+)
 def test_the_page_is_accessible_and_fits_its_window(
     open_page: OpenPage, report: Report, scheme: str, width: int
 ) -> None:

@@ -69,6 +69,6 @@ def test_a_damaged_file_is_refused_however_it_is_named(
 def test_an_error_of_several_lines_is_told_in_one(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 2
     assert capfd.readouterr().err.endswith(
-        "Choose from: report, claims, compare, retained, attach, suite, matrix, gate, run-file,"
-        " policy\n"
+        "Choose from: report, claims, compare, retained, attach, analyze, suite, matrix,"
+        " bisect, benchmark, gate, run-file, policy\n"
     )

@@ -74,6 +74,7 @@ class Bench:
 
     def use(self, mib: int) -> None:
         self.own.rss = mib * MIB
+        self.guard._read_at = -1e9  # as after a while
 
     def request(self, *, takes: int = 0, body: int = 0, seconds: float = 0.1) -> Ticket | Refusal:
         """One request from start to end, which takes so many MiB at its height."""
@@ -177,7 +178,7 @@ def test_a_large_request_long_ago_is_forgotten() -> None:
     bench = Bench(used=500)
     bench.request(takes=300)
     for _ in range(512):
-        bench.request(takes=8)
+        bench.request(takes=8, seconds=1.0)
     assert bench.guard.expected.bytes == 10 * MIB
 
 
@@ -255,7 +256,7 @@ def test_memory_that_stays_full_is_not_probed() -> None:
     for _ in range(50):
         assert refused(bench.guard.try_admit()) is Reason.HARD_WATERMARK
         bench.clock.now += 1.5
-    assert bench.guard.breaker.retry_after_seconds <= 30.0
+    assert bench.guard.breaker.retry_after_seconds <= 1.0
 
 
 def test_a_handler_that_runs_out_of_memory_opens_the_breaker() -> None:
@@ -489,3 +490,41 @@ def test_a_guard_is_freed_with_its_service() -> None:
     del guard
     gc.collect()
     assert watched() is None
+
+
+def test_memory_is_read_as_often_as_what_is_left_asks_for() -> None:
+    bench = Bench(used=100, request_bytes=1, read_seconds=0.010)
+    reads = [0]
+
+    def counting() -> MemoryUse:
+        reads[0] += 1
+        return bench.read()
+
+    bench.guard._read = counting
+
+    def in_a_second() -> int:
+        before = reads[0]
+        for _ in range(200):
+            bench.request(seconds=0.005)
+        return reads[0] - before
+
+    bench.limit = 8 << 30
+    in_a_second()
+    assert in_a_second() <= 2
+    bench.limit = 1000 * MIB  # 800 MiB left: a fifth of a second at 4 GiB/s
+    in_a_second()
+    assert 4 <= in_a_second() <= 7
+    bench.use(890)
+    assert 60 <= in_a_second() <= 110
+
+
+def test_nobody_is_refused_on_an_old_reading() -> None:
+    bench = Bench(used=100, request_bytes=1)
+    bench.request()
+    bench.own.rss = 950 * MIB
+    let_in(bench.guard.try_admit())  # the reading of a moment ago is good enough
+    bench.use(950)
+    assert refused(bench.guard.try_admit()) is Reason.HARD_WATERMARK
+    bench.own.rss = 200 * MIB
+    bench.clock.now += 1.0
+    let_in(bench.guard.try_admit())

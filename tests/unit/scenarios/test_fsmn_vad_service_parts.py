@@ -170,7 +170,7 @@ def test_the_description_of_the_services_is_whole() -> None:
         assert variant.load in ("gradio", "fastapi") and variant.ready.startswith("/")
 
 
-@pytest.mark.parametrize("folder", ["fsmn_vad", "fsmn_vad_service"])
+@pytest.mark.parametrize("folder", ["fsmn_vad", "fsmn_vad_service", "model_services"])
 def test_every_run_of_the_claims_can_be_asked_for(folder: str) -> None:
     document = tomllib.loads((FOLDER.parent / folder / "claims.toml").read_text(encoding="utf-8"))
     runs = {run["name"]: shlex.split(run["command"]) for run in document["run"]}
