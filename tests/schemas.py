@@ -29,6 +29,7 @@ from leakhunt.model.routes import RequestOutcome
 from leakhunt.model.run import Outcome, Phase, Reading
 from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, SERIES, Series, Unit
 from leakhunt.reporting.attached import json_file as attach_json
+from leakhunt.reporting.benchmark import json_file as benchmark_json
 from leakhunt.reporting.bisect import json_file as bisect_json
 from leakhunt.reporting.claims import json_file as claims_json
 from leakhunt.reporting.comparison import json_file as compare_json
@@ -76,6 +77,7 @@ _FILES: Mapping[str, tuple[type, int, bool]] = {
     "analyze": (analyze_json.AnalyzeJson, analyze_json.FORMAT, True),
     "matrix": (matrix_json.MatrixJson, matrix_json.FORMAT, True),
     "bisect": (bisect_json.BisectJson, bisect_json.FORMAT, True),
+    "benchmark": (benchmark_json.BenchmarkJson, benchmark_json.FORMAT, True),
     "suite": (suite_json.SuiteJson, suite_json.FORMAT, True),
 }
 _GATE_UNITS = [
@@ -241,6 +243,10 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "no-turns": {"text": Text},
     "shared-files": {"text": Text, "growth": tuple[tuple[str, int, int], ...]},
     "service": {"pid": int, "created": float},
+    "watching": {"pid": int, "ticks": int, "boot": str, "origin": float},
+    "verdict": {"state": str, "alarmed": bool, "text": Text},
+    "alarm": {"short": bool, "text": Text},
+    "alarm-raised": {"text": Text},
     "visit": {
         "text": Text,
         "way": str,
@@ -275,6 +281,7 @@ _SINCE: Mapping[str, int] = {
     **dict.fromkeys(["Message", "Joined"], 5),
     **dict.fromkeys(["process", "process-reading", "header.process_series", "sample.processes"], 5),
     **dict.fromkeys(["route", "sample.routes", "note-no-turns", "note-shared-files"], 5),
+    **{f"note-{name}": 5 for name in ("watching", "verdict", "alarm", "alarm-raised")},
 }
 # Further properties that may be missing.
 _OPTIONAL = (

@@ -68,7 +68,7 @@ TERMINAL = {
     "reporting/evaluation/terminal.py", "reporting/retained/terminal.py",
     "reporting/attached/terminal.py", "reporting/fleet/terminal.py",
     "reporting/matrix/terminal.py",
-    "reporting/bisect/terminal.py",
+    "reporting/bisect/terminal.py", "reporting/benchmark/terminal.py",
 }  # fmt: skip
 # The doors' own work that is not theirs yet. It may only shrink.
 NOT_YET_SILENT: set[str] = set()
@@ -254,7 +254,7 @@ def test_a_guarded_service_loads_nothing_but_psutil() -> None:
 HEAVY = {"torch", "matplotlib", "numpy", "jinja2", "psutil", "leakhunt.runner.supervisor"}
 VERBS = (
     "", "run", "hunt", "soak", "list", "report", "claims", "compare", "schema", "serve", "truth",
-    "gate", "baseline", "baseline save", "matrix", "bisect",
+    "gate", "baseline", "baseline save", "matrix", "bisect", "benchmark",
 )  # fmt: skip
 
 

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 from leakhunt.api.baseline_files import baselines, save_baseline, update_baseline
 from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
-from leakhunt.api.matrices import bisect, matrix
+from leakhunt.api.matrices import benchmark, bisect, matrix
 from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
-from leakhunt.api.services import analyze, attach, soak
+from leakhunt.api.services import analyze, attach, soak, watch
 
 __all__ = (
     "analyze",
     "attach",
     "baselines",
+    "benchmark",
     "bisect",
     "check_claims",
     "compare",
@@ -39,4 +40,5 @@ __all__ = (
     "schema",
     "soak",
     "update_baseline",
+    "watch",
 )

@@ -1,4 +1,4 @@
-"""Many runs: ``matrix`` and ``bisect``."""
+"""Many runs: ``matrix``, ``bisect`` and ``benchmark``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import os
 from collections.abc import Mapping, Sequence
 
 from leakhunt.api.arguments import PathLike, path_of
+from leakhunt.engine import benchmark as benching
 from leakhunt.engine import bisection as searching
 from leakhunt.engine import matrix as making
 from leakhunt.engine.argument_types import checks_arguments
+from leakhunt.engine.benchmark import BenchmarkRequest, BenchmarkResult
 from leakhunt.engine.bisection import BisectRequest, BisectResult
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.formats import bisect_renderers_named, matrix_renderers_named
+from leakhunt.engine.formats import (
+    benchmark_renderers_named,
+    bisect_renderers_named,
+    matrix_renderers_named,
+)
 from leakhunt.engine.matrix import MatrixRequest, MatrixResult
+from leakhunt.model.benchmark import CALLS
 from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
 from leakhunt.model.matrix import FALSE_DISCOVERY_RATE, ON_LOCAL
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
@@ -180,4 +187,52 @@ def bisect(  # noqa: PLR0913 - the options of the verb, by name
     )
     return searching.bisect(
         request, bisect_renderers_named(formats), events or SILENT, out=path_of(out)
+    )
+
+
+@checks_arguments
+def benchmark(  # noqa: PLR0913 - the options of the verb, by name
+    *packages: str,
+    tools: Sequence[str] = (),
+    adapters: Mapping[str, str] | None = None,
+    listed: PathLike | None = None,
+    calls: int = CALLS,
+    budget: float = BUDGET_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
+    out: PathLike | None = None,
+    formats: str = "all",
+    events: Events | None = None,
+) -> BenchmarkResult:
+    """Compare leak detectors on published packages, a leaking and a fixed version of each.
+
+    Args:
+        packages: those of the list that are tried; default: all.
+        tools: the tools that are asked; default: leakhunt and all others that are installed.
+        adapters: further tools: a command by its name (`leakhunt.engine.adapters` says what it
+            is given and answers).
+        listed: a list of packages in place of the built-in one.
+        calls: calls for tools that need a number.
+        budget: seconds for leakhunt's calls where memory grows.
+        timeout: seconds until a tool has to answer.
+        out: a new folder, or that of a benchmark before; None: ``reports/<when>-benchmark``.
+        formats: the files of the report: ``"html,json"``.
+        events: receives the progress; see `leakhunt.engine.events.Events`.
+
+    Raises:
+        UsageError: a package or a tool is not known.
+        BadFile: the list is damaged.
+        MissingRequirement: uv is not installed.
+        CannotWrite: the disk does not take the results.
+    """
+    request = BenchmarkRequest(
+        packages,
+        tools=tuple(tools),
+        adapters=adapters or {},
+        listed=path_of(listed),
+        calls=calls,
+        budget=budget,
+        timeout=timeout,
+    )
+    return benching.benchmark(
+        request, benchmark_renderers_named(formats), events or SILENT, out=path_of(out)
     )

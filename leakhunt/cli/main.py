@@ -37,7 +37,8 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
-        "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
+        "watch": "Follow a process for days, and say when it leaks or memory gets short.",
+        "analyze": "Judge memory that Prometheus or other tools have measured.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {
@@ -53,6 +54,7 @@ _GROUPS = {
     },
     "Maintainers": {
         "claims": "Check the claims of field reports against measurements.",
+        "benchmark": "Compare leak detectors on published packages.",
         "truth": "Measure the error rates on workloads with a known ground truth.",
     },
 }

@@ -21,12 +21,12 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
          "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
          "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",
-         "vary", "exclude", "isolated", "on", "package", "repo", "good", "bad",
+         "vary", "exclude", "isolated", "on", "package", "repo", "good", "bad", "tool", "adapter",
          "id", "list", "label")
     ),
     "How long": frozenset(
-        ("calls", "warmup", "calls-per-sample", "collect", "resolve", "requests", "duration",
-         "timeout", "since", "step",
+        ("calls", "warmup", "budget", "calls-per-sample", "collect", "resolve", "requests",
+         "duration", "timeout", "since", "step", "interval", "wait",
          "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch", "most-runs")
     ),
     "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
@@ -34,7 +34,10 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences", "fdr")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port", "problems", "plan")),
+    "Output": frozenset(
+        ("alert-command", "webhook", "attach", "out", "format", "flame", "live", "port",
+         "problems", "plan")
+    ),
 }  # fmt: skip
 _OTHER = "Other"
 
@@ -57,9 +60,11 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "hunt": _MEASURING,
     "soak": _MEASURING,
     "attach": (0, 2, 5, 7, 8, 130),
+    "watch": (0, 2, 4, 5, 7, 8, 130),
     "analyze": (0, 2, 4, 5, 6, 7, 130),
     "matrix": (0, 2, 4, 5, 6, 7, 130),
     "bisect": (0, 2, 3, 5, 6, 7, 130),
+    "benchmark": (0, 2, 4, 5, 6, 7, 130),
     "gate": tuple(code for code in EXIT_CODES if code != 9),
     "truth": (0, 1, 2, 4, 5, 6, 7, 8, 130),
     "claims": _MEASURING,
@@ -99,6 +104,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Watch the process of gunicorn's app for a verdict",
          "leakhunt attach app:server --for 10m --limit '2 GiB'"),
     ),
+    "watch": (
+        ("Follow a process; at an alarm call a command and look inside",
+         "leakhunt watch 4711 --alert-command 'logger -s leak' --attach"),
+        ("Start a service and follow it, in a folder that a restart goes on with",
+         "leakhunt watch --out watched -- uvicorn app:app"),
+    ),
     "analyze": (
         ("All instances of a job, the first out of memory first",
          "leakhunt analyze --prometheus http://localhost:9090"
@@ -111,6 +122,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
          " --vary threads=1,2"),
         ("All versions of a package that match, on a Ray cluster",
          "leakhunt matrix fsmn-vad:naive --with 'funasr==1.3.*' --on ray"),
+    ),
+    "benchmark": (
+        ("All packages of the list, all tools that are installed", "leakhunt benchmark"),
+        ("Two packages with two tools",
+         "leakhunt benchmark msgpack ujson --tool leakhunt --tool memray"),
     ),
     "bisect": (
         ("The version of a package that ended a leak",

@@ -11,6 +11,7 @@ from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.reporting.registry import (
     ANALYZE_RENDERERS,
     ATTACH_RENDERERS,
+    BENCHMARK_RENDERERS,
     BISECT_RENDERERS,
     FLAME_FORMATS,
     MATRIX_RENDERERS,
@@ -18,6 +19,7 @@ from leakhunt.reporting.registry import (
     RETAINED_RENDERERS,
     AnalyzeRenderer,
     AttachRenderer,
+    BenchmarkRenderer,
     BisectRenderer,
     MatrixRenderer,
     Noun,
@@ -90,6 +92,16 @@ def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixR
     """
     known = tuple(dict.fromkeys(each.format for each in MATRIX_RENDERERS))
     return possible(MATRIX_RENDERERS, names_among(names, known), events)
+
+
+def benchmark_renderers_named(names: str) -> tuple[BenchmarkRenderer, ...]:
+    """The files of a benchmark, of the formats in `names`.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    known = tuple(dict.fromkeys(each.format for each in BENCHMARK_RENDERERS))
+    return possible(BENCHMARK_RENDERERS, names_among(names, known))
 
 
 def bisect_renderers_named(names: str) -> tuple[BisectRenderer, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from leakhunt.model.attached import AttachReport
+from leakhunt.model.benchmark import BenchmarkReport
 from leakhunt.model.bisection import BisectReport
 from leakhunt.model.claims import ClaimsReport
 from leakhunt.model.comparison import Comparison
@@ -60,6 +61,7 @@ AttachRenderer: TypeAlias = Renderer[AttachReport]
 AnalyzeRenderer: TypeAlias = Renderer[FleetReport]
 MatrixRenderer: TypeAlias = Renderer[MatrixReport]
 BisectRenderer: TypeAlias = Renderer[BisectReport]
+BenchmarkRenderer: TypeAlias = Renderer[BenchmarkReport]
 
 
 def _in(module: str, function: str = "render") -> Callable[[Any], bytes]:
@@ -150,6 +152,13 @@ ATTACH_RENDERERS: tuple[AttachRenderer, ...] = (
     Renderer("html", "attach.html", _in("attached.html_page"), by_default=True),
     Renderer("md", "attach.md", _in("attached.markdown"), by_default=True),
     Renderer("json", "attach.json", _in("attached.json_file"), by_default=True, language=ENGLISH),
+)
+BENCHMARK_RENDERERS: tuple[BenchmarkRenderer, ...] = (
+    Renderer("html", "benchmark.html", _in("benchmark.html_page"), by_default=True),
+    Renderer("md", "benchmark.md", _in("benchmark.markdown"), by_default=True),
+    Renderer(
+        "json", "benchmark.json", _in("benchmark.json_file"), by_default=True, language=ENGLISH
+    ),
 )
 BISECT_RENDERERS: tuple[BisectRenderer, ...] = (
     Renderer("html", "bisect.html", _in("bisect.html_page"), by_default=True),

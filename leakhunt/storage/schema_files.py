@@ -18,6 +18,7 @@ SCHEMAS: Mapping[str, str] = MappingProxyType(
         "suite": "suite.schema.json",
         "matrix": "matrix.schema.json",
         "bisect": "bisect.schema.json",
+        "benchmark": "benchmark.schema.json",
         "gate": "gate.schema.json",
         "run-file": "run-file.schema.json",
         "policy": "policy.schema.json",

@@ -3,9 +3,9 @@
     python tests/truth/published.py
     python tests/truth/published.py multidict cbor2      # these anew, the others as they were
 
-The packages, their versions and workloads are in ``published.toml``. Each version is installed into
-a folder of its own, outside the repository, and its workload is hunted as `leakhunt hunt` does by
-default.
+The packages, their versions and workloads are in ``leakhunt/config/published_leaks.toml``, which is
+the list of ``leakhunt benchmark`` too. Each version is installed into a folder of its own, outside
+the repository, and its workload is hunted as `leakhunt hunt` does by default.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from leakhunt.environment import describe_environment
 from leakhunt.model.attribution import Origin
 from leakhunt.model.verdict import Status
 
-PACKAGES = Path(__file__).with_suffix(".toml")
+PACKAGES = Path(leakhunt.__file__).parent / "config" / "published_leaks.toml"
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "published.json"
 TIMEOUT_SECONDS = 600
 NO_VERDICT = "no verdict"
@@ -59,6 +59,7 @@ class Package:
     link: str
     workload: str
     also: tuple[str, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,12 +334,13 @@ def _published() -> Iterator[str]:
     yield ""
     yield (
         f"`python tests/truth/published.py`, {document['facts']['date']}: `leakhunt hunt` by"
-        " default on a few lines of each package (`tests/truth/published.toml`), in a version that"
-        f" leaks and in one with the fix. {figures['found']} of {figures['leaking']} leaks found"
-        f" with a suspect. In {figures['of_the_package']} the first suspect has the package and its"
-        f" version as owner, in {figures['named']} it is the C or Rust function that loses the"
-        f" reference or allocates what is lost. {figures['without_suspect']} of {figures['fixed']}"
-        " fixed versions have no leak and no suspect. Seconds: on two cores that had other work."
+        " default on a few lines of each package (`leakhunt/config/published_leaks.toml`), in a"
+        f" version that leaks and in one with the fix. {figures['found']} of {figures['leaking']}"
+        f" leaks found with a suspect. In {figures['of_the_package']} the first suspect has the"
+        f" package and its version as owner, in {figures['named']} it is the C or Rust function"
+        f" that loses the reference or allocates what is lost. {figures['without_suspect']} of"
+        f" {figures['fixed']} fixed versions have no leak and no suspect."
+        " Seconds: on two cores that had other work."
     )
     yield ""
     yield markdown(

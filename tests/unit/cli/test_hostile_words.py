@@ -70,5 +70,5 @@ def test_an_error_of_several_lines_is_told_in_one(capfd: pytest.CaptureFixture[s
     assert main(["schema"]) == 2
     assert capfd.readouterr().err.endswith(
         "Choose from: report, claims, compare, retained, attach, analyze, suite, matrix,"
-        " bisect, gate, run-file, policy\n"
+        " bisect, benchmark, gate, run-file, policy\n"
     )
