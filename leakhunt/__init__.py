@@ -6,7 +6,7 @@
 
 The verbs of the command line are functions here (`leakhunt.api`), with the same names and defaults:
 `run`, `hunt`, `retained` (``hunt --retained``), `soak` (its load is a `Load`), `attach`,
-`analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`, `bisect`, `benchmark`,
+`watch`, `analyze`, `report`, `compare`, `gate`, `check_claims`, `matrix`, `bisect`, `benchmark`,
 `evaluate` (``leakhunt truth``), `scenarios` (``list``), `schema`; and `save_baseline`,
 `update_baseline` and `baselines`.
 `load` reads a run file, `load_all` a folder of them; `judge_series` judges any series of readings,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         schema,
         soak,
         update_baseline,
+        watch,
     )
     from leakhunt.engine.loaded_run import load, load_all
     from leakhunt.engine.soak_request import Load
@@ -78,6 +79,7 @@ __all__ = [
     "soak",
     "update_baseline",
     "variant",
+    "watch",
 ]
 __version__ = "0.1.0"
 
@@ -108,6 +110,7 @@ _PLACES = {
         "schema",
         "soak",
         "update_baseline",
+        "watch",
     ),
 }
 

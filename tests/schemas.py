@@ -243,6 +243,10 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "no-turns": {"text": Text},
     "shared-files": {"text": Text, "growth": tuple[tuple[str, int, int], ...]},
     "service": {"pid": int, "created": float},
+    "watching": {"pid": int, "ticks": int, "boot": str, "origin": float},
+    "verdict": {"state": str, "alarmed": bool, "text": Text},
+    "alarm": {"short": bool, "text": Text},
+    "alarm-raised": {"text": Text},
     "visit": {
         "text": Text,
         "way": str,
@@ -277,6 +281,7 @@ _SINCE: Mapping[str, int] = {
     **dict.fromkeys(["Message", "Joined"], 5),
     **dict.fromkeys(["process", "process-reading", "header.process_series", "sample.processes"], 5),
     **dict.fromkeys(["route", "sample.routes", "note-no-turns", "note-shared-files"], 5),
+    **{f"note-{name}": 5 for name in ("watching", "verdict", "alarm", "alarm-raised")},
 }
 # Further properties that may be missing.
 _OPTIONAL = (

@@ -27,7 +27,7 @@ from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.analysis.verdict.routes import judge_routes
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Attribution, Ceiling
 from leakhunt.model.options import BUDGET_SECONDS
-from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, Role
+from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, PlannedWatch, Role
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
@@ -169,8 +169,8 @@ def command_for(plans: Sequence[Plan], others: Sequence[Plan] = ()) -> str:
     if plan.test:
         tests = dict.fromkeys(other.test for other in plans)
         return shlex.join(["pytest", plan.pytest_option, *tests])
-    if plan.visit is not None:
-        return shlex.join(["leakhunt", "attach", *_visit_words(plan, plan.visit)])
+    if plan.visit is not None or plan.watch is not None:
+        return shlex.join(["leakhunt", *_looking_words(plan)])
     if plan.load is not None:
         hunted = [] if all(each.is_measured for each in others) else ["--hunt"]
         return shlex.join([*_soak_words(plan, plan.load, plans), *hunted])
@@ -203,6 +203,25 @@ def _visit_words(plan: Plan, visit: PlannedVisit) -> Iterator[str]:
         yield "--no-touch"
     if plan.limit_bytes is not None:
         yield from ("--limit", str(plan.limit_bytes))
+
+
+def _looking_words(plan: Plan) -> Iterator[str]:
+    """The verb that looks at what runs by itself, with its words."""
+    if plan.visit is not None:
+        yield from ("attach", *_visit_words(plan, plan.visit))
+    elif plan.watch is not None:
+        yield from ("watch", *_watch_words(plan, plan.watch))
+
+
+def _watch_words(plan: Plan, watch: PlannedWatch) -> Iterator[str]:
+    """The command that watches the same again."""
+    yield from ("--interval", f"{watch.interval_seconds:g}s")
+    if plan.limit_bytes is not None:
+        yield from ("--limit", str(plan.limit_bytes))
+    if watch.command:
+        yield from ("--", *watch.process.split())
+    else:
+        yield watch.process
 
 
 def _setting_words(plan: Plan) -> Iterator[str]:

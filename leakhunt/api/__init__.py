@@ -18,7 +18,7 @@ from leakhunt.api.judging import check_claims, compare, evaluate, gate, report
 from leakhunt.api.matrices import benchmark, bisect, matrix
 from leakhunt.api.measuring import hunt, retained, run
 from leakhunt.api.reference import scenarios, schema
-from leakhunt.api.services import analyze, attach, soak
+from leakhunt.api.services import analyze, attach, soak, watch
 
 __all__ = (
     "analyze",
@@ -40,4 +40,5 @@ __all__ = (
     "schema",
     "soak",
     "update_baseline",
+    "watch",
 )

@@ -1,4 +1,4 @@
-"""Measure a service under load, ``soak``, or what runs by itself: ``attach``, ``analyze``."""
+"""Measure a service under load, ``soak``, or what runs: ``attach``, ``watch``, ``analyze``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from leakhunt.api.arguments import PathLike, names_of, path_of, renderers_of, ta
 from leakhunt.engine import analyze as analyzing
 from leakhunt.engine import attach as attaching
 from leakhunt.engine import soak as soaking
+from leakhunt.engine import watch as watching
 from leakhunt.engine.analyze import SINCE, AnalyzeRequest, AnalyzeResult
 from leakhunt.engine.argument_types import checks_arguments
 from leakhunt.engine.attach import AttachRequest, AttachResult
@@ -15,6 +16,7 @@ from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import BY_DEFAULT, analyze_renderers_named, attach_renderers_named
 from leakhunt.engine.soak import SoakResult
 from leakhunt.engine.soak_request import Load, SoakRequest
+from leakhunt.engine.watch import INTERVAL, WAIT, WatchRequest, WatchResult
 from leakhunt.foreign.prometheus import TIMEOUT_SECONDS
 from leakhunt.model.options import (
     SEED,
@@ -97,6 +99,58 @@ def soak(  # noqa: PLR0913 - the options of the verb, by name
         resume=path_of(resume),
     )
     return soaking.soak(request, renderers_of(formats, events), events, out=path_of(out))
+
+
+@checks_arguments
+def watch(  # noqa: PLR0913 - the options of the verb, by name
+    process: int | str | None = None,
+    *,
+    command: Sequence[str] = (),
+    interval: float | str = INTERVAL,
+    duration: float | str | None = None,
+    wait: float | str = WAIT,
+    limit: int | str | None = None,
+    attach: bool = False,
+    alert_command: str | None = None,
+    webhook: str | None = None,
+    out: PathLike | None = None,
+    formats: str | None = BY_DEFAULT,
+    events: Events | None = None,
+) -> WatchResult:
+    """Follow a process and all below it from outside, for days, in constant memory. Linux only.
+
+    Args:
+        process: a PID, or a part of a command line that one process has.
+        command: the words of a command that is started and followed instead.
+        interval: distance of two readings at first; a long watch takes them further apart.
+        duration: end after so long; None: with the process.
+        wait: wait so long for a process that takes the place of one that ended.
+        limit: as for `run`.
+        attach: at an alarm, look into the process that takes most.
+        alert_command: is run at an alarm, with the facts as JSON on its standard input.
+        webhook: gets the facts of an alarm as a POST.
+        out: as for `run`; the folder of a watch is gone on with.
+        formats: as for `run`.
+        events: as for `run`.
+
+    Raises:
+        UsageError: there is no such process, or the request makes no sense.
+        ScenarioFailed: the process may not be read.
+        CannotWrite: the disk does not take the results.
+    """
+    events = events or SILENT
+    request = WatchRequest(
+        None if process is None else str(process),
+        tuple(command),
+        interval=interval,
+        duration=duration,
+        wait=wait,
+        limit=limit,
+        attach=attach,
+        alert_command=alert_command,
+        webhook=webhook,
+    )
+    return watching.watch(request, renderers_of(formats, events), events, out=path_of(out))
 
 
 @checks_arguments

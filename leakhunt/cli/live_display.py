@@ -145,6 +145,7 @@ class LiveFollower:
         self._judged_from: int | None = None
         self._growing: dict[str, Growing] = {}
         self._seconds: float | None = None
+        self._verdict: Text = ""
         self._drawn = (0, (0, 0))
         self._next_frame = 0.0
         self.calls = 0
@@ -153,6 +154,7 @@ class LiveFollower:
 
     def __call__(self, tail: Tail) -> None:
         """Take what is new; draw, if it is time."""
+        self._verdict = tail.notes.get("verdict", self._verdict)
         if tail.fresh:
             self._take(tail)
         if time.monotonic() < self._next_frame:
@@ -191,6 +193,8 @@ class LiveFollower:
             return self._afterwards or tr("settling")
         if not self.calls:
             return tr("starting the worker")
+        if self._verdict:
+            return str(self._verdict)
         return tr("measuring") if self._judged_from is not None else tr("warming up")
 
     def curves(self) -> dict[str, Curve]:

@@ -37,7 +37,8 @@ _GROUPS = {
     },
     "Services": {
         "soak": "Load a running service, and report whether it leaks.",
-        "analyze": "Judge memory measured by Prometheus or other tools, one line per instance.",
+        "watch": "Follow a process for days, and say when it leaks or memory gets short.",
+        "analyze": "Judge memory that Prometheus or other tools have measured.",
         "attach": "Look into a running Python process, and leave it as it was.",
     },
     "Continuous integration": {

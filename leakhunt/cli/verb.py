@@ -26,7 +26,7 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     ),
     "How long": frozenset(
         ("calls", "warmup", "budget", "calls-per-sample", "collect", "resolve", "requests",
-         "duration", "timeout", "since", "step",
+         "duration", "timeout", "since", "step", "interval", "wait",
          "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch", "most-runs")
     ),
     "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
@@ -34,7 +34,10 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences", "fdr")
     ),
-    "Output": frozenset(("out", "format", "flame", "live", "port", "problems", "plan")),
+    "Output": frozenset(
+        ("alert-command", "webhook", "attach", "out", "format", "flame", "live", "port",
+         "problems", "plan")
+    ),
 }  # fmt: skip
 _OTHER = "Other"
 
@@ -57,6 +60,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "hunt": _MEASURING,
     "soak": _MEASURING,
     "attach": (0, 2, 5, 7, 8, 130),
+    "watch": (0, 2, 4, 5, 7, 8, 130),
     "analyze": (0, 2, 4, 5, 6, 7, 130),
     "matrix": (0, 2, 4, 5, 6, 7, 130),
     "bisect": (0, 2, 3, 5, 6, 7, 130),
@@ -99,6 +103,12 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("Where the memory of a running process is", "leakhunt attach 4711"),
         ("Watch the process of gunicorn's app for a verdict",
          "leakhunt attach app:server --for 10m --limit '2 GiB'"),
+    ),
+    "watch": (
+        ("Follow a process; at an alarm call a command and look inside",
+         "leakhunt watch 4711 --alert-command 'logger -s leak' --attach"),
+        ("Start a service and follow it, in a folder that a restart goes on with",
+         "leakhunt watch --out watched -- uvicorn app:app"),
     ),
     "analyze": (
         ("All instances of a job, the first out of memory first",

@@ -35,6 +35,10 @@ _SHORTEST_LIFE = 8
 # Where one life goes over into the next, so much of each says at what height.
 _EDGE_SHARE = 1 / 3
 _FEWEST_FOR_A_LINE = 6
+# Samples that are so many times as far apart as they should be have a gap between them. It is
+# filled where that makes so many times as many samples at most.
+_GAP = 1.9
+_MOST_TIMES = 4.0
 # Dips of up to so many samples are left out, where a series has so many that a block of the trend
 # has several times as many.
 _NEAR = 2
@@ -88,6 +92,8 @@ def lives_curve(run: Run, name: str) -> LivesCurve:
     born = births(run, first)
     known = set(births(run, first, (RESTARTED,)))
     lives = [slice(begin, end) for begin, end in pairwise((0, *born, len(heights)))]
+    heights, seconds, lives, known = _without_gaps(heights, seconds, lives, known, run)
+    born = [each.start for each in lives[1:]]
     heights = without_tide(heights, seconds, lives)
     long = [each for each in lives if each.stop - each.start >= _SHORTEST_LIFE]
     if len(lives) == 1 or not long:
@@ -101,6 +107,33 @@ def lives_curve(run: Run, name: str) -> LivesCurve:
         bool(known) and _slows(heights, long),
         None if _slows(heights, long) else _chained(heights, long, set(born)),
     )
+
+
+def _without_gaps(
+    heights: Floats, seconds: Floats, lives: list[slice], known: set[int], run: Run
+) -> tuple[Floats, Floats, list[slice], set[int]]:
+    """Even samples: what grew while nothing was read is spread over that time."""
+    each = max(run.calls_per_sample, 1)
+    wide = [np.diff(seconds[life]).max(initial=0.0) > _GAP * each for life in lives]
+    total = sum(seconds[life][-1] - seconds[life][0] for life in lives) / each
+    if not any(wide) or total > _MOST_TIMES * len(heights):
+        return heights, seconds, lives, known
+    values: list[Floats] = []
+    times: list[Floats] = []
+    even: list[slice] = []
+    restarted: set[int] = set()
+    begin = 0
+    for life in lives:
+        at, there = seconds[life], heights[life]
+        count = max(round(float(at[-1] - at[0]) / each) + 1, 1)
+        grid = np.linspace(at[0], at[-1], count)
+        if life.start in known:
+            restarted.add(begin)
+        values.append(np.interp(grid, at, there))
+        times.append(grid)
+        even.append(slice(begin, begin + count))
+        begin += count
+    return np.concatenate(values), np.concatenate(times), even, restarted
 
 
 def _without_dips(heights: Floats) -> Floats:
