@@ -90,7 +90,8 @@ _OPTIONS = (
         "--agent/--no-agent",
         "agent",
         default=True,
-        help="Start the in-process agent in every Python process of the service [default: yes]",
+        help="Start the in-process agent in every Python process of the service, or attach it"
+        " (--pid) [default: yes]",
     ),
     click.option(
         "--leave-running", is_flag=True, help="Leave the service of --command running at the end"

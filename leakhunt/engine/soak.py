@@ -15,7 +15,7 @@ from leakhunt.engine.explain import under_instruments
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.run import RunResult, exit_code
 from leakhunt.engine.soak_request import SoakEffort, SoakRequest, effort_of
-from leakhunt.engine.soak_subject import load_on, under_load
+from leakhunt.engine.soak_subject import caller_of, load_on, under_load
 from leakhunt.engine.soak_target import Target, target_of, targets
 from leakhunt.errors import NothingMeasured, ScenarioFailed, UsageError
 from leakhunt.model.plan import Plan
@@ -24,7 +24,7 @@ from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.runner.memory_limit import NoLimit
 from leakhunt.service import loop
-from leakhunt.service.instrumented import USABLE, hunt, hunting_plan
+from leakhunt.service.instrumented import hunt, hunting_plan, usable_in
 from leakhunt.service.loop import Subject, identity_of
 from leakhunt.service.service import (
     same,
@@ -141,7 +141,7 @@ class _Work:
             judge(run),
             partial(self._instrumented, target),
             prefix=f"{target.variant}.",
-            usable=USABLE,
+            usable=usable_in(run),
             plan_under=hunting_plan,
         )
         for each in again:
@@ -210,8 +210,11 @@ def _go_on(
     plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=lasting)
     same_effort = replace(effort, users=run.plan.load.users)
     name = target.variant
-    with load_on(target, same_effort, target.url, _load_log(run_file)) as load:
-        subject = Subject(plan, service, load, run_file, NoLimit(), {})
+    with (
+        caller_of(target, effort) as caller,
+        load_on(target, same_effort, target.url, _load_log(run_file)) as load,
+    ):
+        subject = Subject(plan, service, load, run_file, NoLimit(), {}, caller)
         events.started(RunStart(name, plan.calls, group=(name,)))
         outcome = loop.resume(subject, partial(events.sampled, name))
         events.ended(name, outcome)

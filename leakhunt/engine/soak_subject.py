@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from leakhunt.engine.events import Events
 from leakhunt.engine.settings import soak_plan
 from leakhunt.engine.soak_request import SoakEffort
 from leakhunt.engine.soak_target import Target
+from leakhunt.engine.visits import Visits, visits
 from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
@@ -45,7 +46,11 @@ def under_load(
 ) -> Iterator[Subject]:
     """The service, ready, and its load, for a run file of that name; both end with this."""
     log = folder / f"{name}.log"
-    with _limited(target, effort) as limit, _running(target, effort, limit, log) as (service, url):
+    with (
+        _limited(target, effort) as limit,
+        _running(target, effort, limit, log) as (service, url),
+        caller_of(target, effort) as caller,
+    ):
         events.noted(
             message("soak.waiting", "{name}: waiting until {url} is ready ...", name=name, url=url)
         )
@@ -61,7 +66,13 @@ def under_load(
                 run_file=folder / f"{name}{store.SUFFIX}",
                 limit=in_force,
                 facts={**facts, "ready after": format_seconds(seconds)},
+                caller=caller,
             )
+
+
+def caller_of(target: Target, effort: SoakEffort) -> AbstractContextManager[Visits | None]:
+    """What brings the agent into a service that runs already; it ends with the soak."""
+    return visits() if target.start is None and effort.agent else nullcontext()
 
 
 @contextmanager

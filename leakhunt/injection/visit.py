@@ -82,6 +82,11 @@ class Visit:
         """Bring further words: source text that defines `WORDS`; what its `end` does comes last."""
         self.ask(f"load {json.dumps(source)}")
 
+    @property
+    def line(self) -> socket.socket:
+        """The line to the agent, for whoever asks by himself what `ask` would."""
+        return self._line
+
     def close(self) -> None:
         """Hang up: the agent ends."""
         self._file.close()

@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from leakhunt import agent
 from leakhunt.errors import ScenarioFailed
@@ -58,10 +58,24 @@ class _Line:
         return facts
 
 
-class Within:
-    """The processes of a service that listen; which those are may change."""
+class Caller(Protocol):
+    """Brings the agent into processes that do not listen by themselves."""
 
-    def __init__(self) -> None:
+    def call(self, pid: int) -> socket.socket | None:
+        """A line to the agent in a process; None: it cannot be brought in."""
+
+    def why_not(self) -> Message | None:
+        """Why it could not be brought into any process; None: it could, or nobody tried."""
+
+
+class Within:
+    """The processes of a service that listen; which those are may change.
+
+    Those that do not are called by `caller`, if there is one.
+    """
+
+    def __init__(self, caller: Caller | None = None) -> None:
+        self._caller = caller
         self._lines: dict[int, _Line] = {}
 
     def close(self) -> None:
@@ -80,9 +94,23 @@ class Within:
         for gone in self._lines.keys() - set(pids):
             self._lines.pop(gone).socket.close()
         for pid in pids:
-            if pid not in self._lines and (line := _call(pid)) is not None:
+            if pid not in self._lines and (line := self._called(pid)) is not None:
                 self._lines[pid] = line
         return len(self._lines)
+
+    def why_not(self) -> Message | None:
+        """Why the caller could not bring the agent in; None without one."""
+        return self._caller.why_not() if self._caller is not None else None
+
+    def _called(self, pid: int) -> _Line | None:
+        line = _call(pid)
+        if line is not None or self._caller is None:
+            return line
+        brought = self._caller.call(pid)
+        if brought is None:
+            return None
+        brought.settimeout(_PATIENCE_SECONDS)
+        return _Line(brought)
 
     def series(self) -> tuple[Series, ...]:
         """What `ask("numbers")` tells at present, as series."""
@@ -132,7 +160,7 @@ class Within:
         """The lines; whom an interrupt hung up on is called again."""
         for pid in [pid for pid, line in self._lines.items() if line.socket.fileno() < 0]:
             del self._lines[pid]
-            if (line := _call(pid)) is not None:
+            if (line := self._called(pid)) is not None:
                 self._lines[pid] = line
         return dict(self._lines)
 

@@ -19,6 +19,7 @@ from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
 from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
+from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.supervisor import BY_THE_USER
 from leakhunt.service.agent_client import Within
 from leakhunt.service.loop import Subject, ended_by, environment_of, paused
@@ -38,6 +39,12 @@ _POLL_SECONDS = 0.01
 _ENDED_WATCHED = message("soak.ended-watched", "the service ended while instrumented")
 # A snapshot of a large service, and telling who holds what, take minutes.
 _PATIENCE_SECONDS = 600.0
+
+
+def usable_in(run: Run) -> tuple[Instrument, ...]:
+    """The instruments that may be used in the service of a soak: of CUDA where it was read."""
+    has_cuda = any(run.samples.get(CUDA_ALLOCATED, ()))
+    return tuple(each for each in USABLE if has_cuda or each is not Instrument.CUDA)
 
 
 def hunting_plan(run: Run, instrument: Instrument) -> Plan:
@@ -75,10 +82,10 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
     """
     plan = subject.plan
     assert plan.instrument is not None and plan.calls is not None and plan.warmup is not None
-    within = Within()
-    readings = Readings(subject.service.tree, subject.load.counters)
+    readings = Readings(subject.service.tree, subject.load.counters, caller=subject.caller)
+    within = readings.within
     try:
-        if not within.find(subject.service.tree.pids()):
+        if not readings.listening:
             raise ScenarioFailed(
                 message(
                     "soak.nobody-to-watch",
@@ -96,7 +103,6 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
         run_writer.finish(subject.run_file, outcome, time.monotonic() - started)
     finally:
         readings.close()
-        within.close()
         run_writer.ballast_of(subject.run_file).unlink(missing_ok=True)
     return outcome
 
@@ -134,7 +140,7 @@ class _InstrumentedService:
             self._wait_for(unwatched)
             self._choose(sizes)
             capture = self._subject.run_file.with_suffix("").resolve()
-            with paused(self._subject):
+            with paused(self._subject, closes_connections=True):
                 self._ask(f"watch {instrument} {capture}")
             phase = Phase(0, 1, Purpose.WARM_UP, 1, collects=False)
             ends = stretches(before, calls, instrument)
@@ -142,7 +148,7 @@ class _InstrumentedService:
             for end, length in zip(ends, (ends[0], *map(sub, ends[1:], ends)), strict=True):
                 appender.append(encode({"record": "phase", **asdict(phase)}))
                 self._wait_for(max(end, done + length) if done else end)
-                with paused(self._subject):
+                with paused(self._subject, closes_connections=True):
                     taken = self._readings.sample()
                     done, values = taken.requests, taken.values
                     self._ask(f"mark {done}")
@@ -151,7 +157,7 @@ class _InstrumentedService:
                     + encode({"record": "mark", "calls": done})
                 )
                 phase = Phase(phase.first_sample + 1, 1, Purpose.JUDGED, 1, collects=False)
-            with paused(self._subject):
+            with paused(self._subject, closes_connections=True):
                 self._write_findings(appender, self._ask("findings"))
         except KeyboardInterrupt:
             return Outcome(Ending.INTERRUPTED, BY_THE_USER)

@@ -58,6 +58,8 @@ class Counting:
         if exception is not None:
             self._failed(str(exception) or type(exception).__name__, 1)
         if self._counters.pause_requested:
+            if self._counters.connections_unwanted:
+                _close_connections()
             self._counters.paused_users += 1
             try:
                 while self._counters.pause_requested:
@@ -109,6 +111,27 @@ class Counting:
                 runner.quit()
                 return
             gevent.sleep(_BEAT_SECONDS)
+
+
+def _close_connections() -> None:
+    """Close those that the user of this greenlet keeps alive; its next request opens another.
+
+    What a server has of a connection is no growth, but comes and goes with the users.
+    """
+    for each in getattr(gevent.getcurrent(), "args", ()):
+        client: Any = getattr(each, "client", None)
+        if not hasattr(client, "adapters"):  # no session of requests
+            continue
+        managers = [getattr(one, "poolmanager", None) for one in client.adapters.values()]
+        pools = [pool for one in managers if one is not None for pool in _pools_of(one)]
+        client.close()  # it opens others; who has the last answer still refers to these
+        for pool in pools:
+            pool.close()
+
+
+def _pools_of(manager: Any) -> list[Any]:
+    found = [manager.pools.get(key) for key in manager.pools.keys()]  # noqa: SIM118 - no iteration
+    return [each for each in found if each is not None]
 
 
 def _replace(file: Path, table: Any) -> None:

@@ -24,7 +24,7 @@ from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import CUDA_ALLOCATED, PSS, RSS
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
-from leakhunt.service.agent_client import NO_INSIDE
+from leakhunt.service.agent_client import NO_INSIDE, Caller
 from leakhunt.service.load_generator import LoadEnded, LoadProcess
 from leakhunt.service.outcomes import death, placed
 from leakhunt.service.process_tree import Identity
@@ -43,6 +43,8 @@ _QUIET_POLL_SECONDS = 0.001
 # The load is paused for a look as soon as every user has ended its request; a slow one is not
 # waited for longer than this, and the look is then taken under load...
 _PAUSE_SECONDS = 10.0
+# In which a service notices that its connections were closed.
+_CLOSING_SECONDS = 0.2
 # ... for a sample, not longer than so many times what pauses took: the other users wait meanwhile,
 # and one that is read under load reads too high, which floors leave out.
 _PATIENCE = 2.0
@@ -54,7 +56,8 @@ _SERVICE_NOTE = "service"
 class Subject:
     """What a soak is about: its plan, the service and the load on it, and where it is written.
 
-    `facts` are for the header, `limit` is what the service runs under.
+    `facts` are for the header, `limit` is what the service runs under. `caller` brings the agent
+    into processes that do not have it.
     """
 
     plan: Plan
@@ -63,6 +66,7 @@ class Subject:
     run_file: Path
     limit: MemoryLimit
     facts: Mapping[str, str]
+    caller: Caller | None = None
 
 
 def soak(subject: Subject, progress: Progress) -> Outcome:
@@ -74,7 +78,7 @@ def soak(subject: Subject, progress: Progress) -> Outcome:
         CannotWrite: the disk does not take the run file (every sample so far is in it).
         ScenarioFailed: the load ended before the first sample, or never started.
     """
-    readings = Readings(subject.service.tree, subject.load.counters)
+    readings = Readings(subject.service.tree, subject.load.counters, caller=subject.caller)
     on_gpu = any(series.name == CUDA_ALLOCATED for series in readings.series)
     plan = replace(subject.plan, device="cuda" if on_gpu else "cpu")
     facts = {
@@ -112,7 +116,7 @@ def resume(subject: Subject, progress: Progress) -> Outcome:
     """Go on with the run file of a soak of the same service that ended; else as `soak`."""
     run = store.load(subject.run_file)
     requests = run.calls_done
-    readings = Readings(subject.service.tree, subject.load.counters, run.series)
+    readings = Readings(subject.service.tree, subject.load.counters, run.series, subject.caller)
     run_writer.reopen(subject.run_file)
     note = message("soak.resumed", "resumed after request {requests:d}", requests=requests)
     return _carried_out(
@@ -184,14 +188,21 @@ def requests_in(run_file: Path) -> int:
 
 
 @contextmanager
-def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterator[float | None]:
+def paused(
+    subject: Subject, longest_seconds: float = _PAUSE_SECONDS, *, closes_connections: bool = False
+) -> Iterator[float | None]:
     """Nothing is in flight in here: every user waits after the request that it has sent.
+
+    Nor is a connection open, if it `closes_connections`: what the service keeps for one is gone.
 
     Gives the seconds that this took; None if it did not come to that, since a request that takes
     longer than `longest_seconds` is not waited for.
     """
     counters = subject.load.counters
-    counters.pause_requested = True
+    if closes_connections:
+        counters.pause_without_connections()
+    else:
+        counters.pause_requested = True
     try:
         since = time.monotonic()
         while (
@@ -201,6 +212,8 @@ def paused(subject: Subject, longest_seconds: float = _PAUSE_SECONDS) -> Iterato
         ):
             time.sleep(_QUIET_POLL_SECONDS)
         is_quiet = counters.paused_users >= counters.users
+        if closes_connections:
+            time.sleep(_CLOSING_SECONDS)
         yield time.monotonic() - since if is_quiet else None
     finally:
         counters.pause_requested = False

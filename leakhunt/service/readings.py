@@ -26,7 +26,7 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.probes.allocator import mapped_allocator
-from leakhunt.service.agent_client import NO_INSIDE, Within, summed, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, Caller, Within, summed, unavailable
 from leakhunt.service.agent_start import is_asked_for, not_started
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
@@ -56,16 +56,22 @@ class Readings:
     """Reads a service from outside, from inside where it listens, and the load's counters."""
 
     def __init__(
-        self, tree: Tree, counters: Counters, wanted: Sequence[Series] | None = None
+        self,
+        tree: Tree,
+        counters: Counters,
+        wanted: Sequence[Series] | None = None,
+        caller: Caller | None = None,
     ) -> None:
         """`wanted` are the series of a soak that is gone on with; None: all that can be read.
+
+        `caller` brings the agent into processes that do not listen.
 
         Raises:
             UsageError: one that is wanted cannot be read.
         """
         self._tree = tree
         self._counters = counters
-        self._within = Within()
+        self._within = Within(caller)
         pids = tree.pids()
         self._pids = set(pids)
         self.roles = Roles()
@@ -90,6 +96,8 @@ class Readings:
         self.no_agent = NO_INSIDE
         if not self.listening and is_asked_for(tree.variables()):
             self.no_agent = not_started(pids)
+        elif not self.listening and (why := self._within.why_not()) is not None:
+            self.no_agent = why
         self.unavailable = {
             **unavailable(self.series, allocators, self.no_agent),
             **tree.container.unavailable,
@@ -111,6 +119,11 @@ class Readings:
     def processes(self) -> int:
         """How many the service had when it was last looked at."""
         return len(self._pids)
+
+    @property
+    def within(self) -> Within:
+        """The processes that listen."""
+        return self._within
 
     @property
     def has_inside(self) -> bool:

@@ -29,6 +29,8 @@ _BUCKETS = 400
     _TURN,  # the one that the soak wants, counted from 1; 0: as the locustfile has it
     _HISTOGRAM,
 ) = range(10)
+# How the load is to pause: it keeps its connections, or closes them.
+_PAUSES, _PAUSES_WITHOUT_CONNECTIONS = 1, 2
 # Requests by kind; the last is for all kinds beyond.
 MOST_KINDS = 64
 _KINDS = _HISTOGRAM + _BUCKETS
@@ -114,7 +116,16 @@ class Counters:
 
     @pause_requested.setter
     def pause_requested(self, wish: bool) -> None:
-        self._numbers[_PAUSE] = wish
+        self._numbers[_PAUSE] = _PAUSES if wish else 0
+
+    @property
+    def connections_unwanted(self) -> bool:
+        """Whether users that pause are to close their connections."""
+        return self._numbers[_PAUSE] == _PAUSES_WITHOUT_CONNECTIONS
+
+    def pause_without_connections(self) -> None:
+        """Ask the load to pause, and to close its connections meanwhile."""
+        self._numbers[_PAUSE] = _PAUSES_WITHOUT_CONNECTIONS
 
     @property
     def users(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +71,22 @@ def running() -> Iterator[tuple[int, str]]:
     yield process.pid, f"http://127.0.0.1:{port}"
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def started_outside() -> Iterator[tuple[int, str]]:
+    """The same without an agent."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, str(SERVICE), str(port), "keeps", "outside"])
+    wait_until(lambda: _is_open(port))
+    yield process.pid, f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as asker:
+        return asker.connect_ex(("127.0.0.1", port)) == 0
 
 
 def the_run(folder: Path = Path("out")) -> Run:
@@ -232,6 +250,39 @@ def test_a_running_service_is_attached_to_and_left_running(
     assert ended.returncode == 0, ended.stderr
     assert is_alive(pid)
     assert the_run(tmp_path / "out").facts["memory limit"] == "none"
+
+
+def _left(pid: int) -> tuple[int, set[str], str]:
+    """Threads, descriptors that are open, and what ptrace says."""
+    process = Path("/proc", str(pid))
+    open_now = {os.fspath(each.readlink()) for each in (process / "fd").iterdir()}
+    tracer = re.search(r"^TracerPid:\s*(\d+)", (process / "status").read_text(), re.MULTILINE)
+    assert tracer is not None
+    return len(list((process / "task").iterdir())), open_now, tracer[1]
+
+
+def test_a_service_without_an_agent_is_attached_and_left_as_it_was(
+    soak: Soak, started_outside: tuple[int, str], tmp_path: Path
+) -> None:
+    """GIVEN a running service without leakhunt WHEN soaked by its PID THEN live memory is read."""
+    pid, url = started_outside
+    before = _left(pid)
+    ended = soak("--pid", str(pid), "--url", url, "--requests", "60")
+    assert ended.returncode == 0, ended.stderr
+    run = the_run(tmp_path / "out")
+    live = run.samples["live_heap"]
+    assert live[-1] - live[0] > 3_000_000
+    assert run.readings[0].values["python_blocks"] > 1000
+    wait_until(lambda: _left(pid) == before)
+
+
+def test_without_the_agent_nothing_is_attached(
+    soak: Soak, started_outside: tuple[int, str], tmp_path: Path
+) -> None:
+    pid, url = started_outside
+    ended = soak("--pid", str(pid), "--url", url, "--requests", "30", "--no-agent")
+    assert ended.returncode == 0, ended.stderr
+    assert "live_heap" not in the_run(tmp_path / "out").samples
 
 
 def test_a_soak_is_gone_on_with_while_its_service_runs(
