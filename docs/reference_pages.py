@@ -343,7 +343,10 @@ def python_api() -> Iterator[str]:
     listed = [name for name in leakhunt.__all__ if not name.startswith("_")]
     agent = importlib.import_module("leakhunt.agent")
     things = [(f"leakhunt.{name}", getattr(leakhunt, name)) for name in listed]
-    for name, thing in [*things, ("leakhunt.agent.listen", agent.listen)]:
+    guard = importlib.import_module("leakhunt.guard")
+    things.append(("leakhunt.agent.listen", agent.listen))
+    things.extend((f"leakhunt.guard.{name}", getattr(guard, name)) for name in guard.__all__)
+    for name, thing in things:
         yield f"## {name}"
         yield f"```python\n{_signature(name, thing)}\n```"
         yield from _docstring(thing)

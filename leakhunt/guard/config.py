@@ -18,7 +18,7 @@ HARD_SHARE = 0.90
 class GuardConfig:
     """Watermarks, bounds and paths of a guard. Sizes are bytes, or texts like ``"1.5 GiB"``.
 
-    Memory:
+    Args:
         limit: the most RSS of this process, beside what the cgroup and RLIMIT_AS allow. None: only
             those, or the memory of the machine.
         soft: share of the limit from which memory is released.
@@ -27,8 +27,6 @@ class GuardConfig:
         request_bytes: what a request takes at its height; None: it is measured.
         min_gpu_free: under so much free memory of the GPU it is unready, and refuses.
         releases: further ways to release memory, called with the built-in ones.
-
-    Requests:
         max_concurrency: requests at work at a time; None: as many as fit into memory.
         queue_seconds: how long a request waits for a place before it is refused.
         max_waiting: requests that may wait; the next is refused at once.
@@ -36,16 +34,10 @@ class GuardConfig:
             up to `most_retry_seconds` while probes find the memory still full.
         drain_bytes: of a refused request's body, so much is read, so that the client gets its
             answer and not a broken connection.
-
-    Paths:
         health_path: readiness; with ``/live`` and ``/ready`` below it. Empty: none.
         metrics_path: Prometheus text. Empty: none.
         exempt: paths (and what is below them) that are never refused or counted.
-
-    Readings:
         read_seconds: memory is read again at most so often, for requests that are shorter.
-
-    Health:
         stuck_seconds: no longer alive when nothing was at work and memory was over the hard
             watermark for so long: only a restart helps then.
     """

@@ -201,6 +201,7 @@ class Guard:
         self._gpu_at = -1e9
         self._gpu_free: int | None = None
         self._stuck_since: float | None = None
+        self._over_since: float | None = None
         self._growth = GrowthMeter()
         self._counts = _Counts()
         self.draining = False
@@ -390,13 +391,9 @@ class Guard:
             expected = self._expected(use, body_bytes)
             if not self._lets_in(use, expected):
                 use = self._memory(now, force=True) or use  # nobody is refused on an old reading
-                if use.share >= self.config.hard:
-                    self.breaker.trip()
-                    self.release(use)
-                    return self._refusal(Reason.HARD_WATERMARK)
                 if not self._lets_in(use, expected):
                     self.release(use)
-                    return self._refusal(Reason.MEMORY)
+                    return self._refusal(self._why_not(now, use))
         answer = Pass.THROUGH if self.breaker.is_closed else self.breaker.ask()
         if answer is Pass.REFUSED:
             return self._refusal(Reason.BREAKER)
@@ -410,6 +407,18 @@ class Guard:
         if use.source is LimitSource.HOST:
             return 0
         return max(round((use.limit_bytes * self.config.hard - use.used_bytes) * _FIRST_SHARE), 0)
+
+    def _why_not(self, now: float, use: MemoryUse) -> Reason:
+        """Over the hard watermark the breaker opens, unless requests at work may give it back."""
+        if use.share < self.config.hard:
+            self._over_since = None
+            return Reason.MEMORY
+        if self._over_since is None:
+            self._over_since = now
+        if self._tickets and now - self._over_since < self.config.retry_seconds:
+            return Reason.MEMORY
+        self.breaker.trip()
+        return Reason.HARD_WATERMARK
 
     def _lets_in(self, use: MemoryUse, expected: int) -> bool:
         if use.used_bytes >= use.limit_bytes * self.config.hard:
@@ -445,6 +454,8 @@ class Guard:
         else:
             self._unreadable = False
             left = self._use.limit_bytes * self.config.hard - self._use.used_bytes
+            if left > 0:
+                self._over_since = None
             safe = min(left / _FASTEST_BYTES_PER_SECOND, _MOST_READ_SECONDS)
             self._read_at = now + max(safe, self.config.read_seconds)
         return self._use

@@ -45,17 +45,18 @@ _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 class RecyclingConfig:
     """When and how a worker is replaced.
 
-    max_bytes: RSS from which it is; a number, a text like ``"1.5 GiB"``, or after a ``+`` above
-        what the worker holds after its first `settled_requests` requests.
-    jitter: each worker's threshold is up to this share lower, drawn at its start.
-    settled_requests: the least that a worker holds after one of its first so many requests is what
-        it holds when ready.
-    drain_seconds: it answers with ``Connection: close`` for so long before it stops accepting.
-        At least the keep-alive time of the server, so that no idle connection is left.
-    settle_seconds: from the end of accepting to the stop, what has just been accepted is read.
-    grace_seconds: after this time it stops with requests at work; the server has its own limit.
-    turn_seconds: so long after one worker has ended, no other of the same parent takes its turn:
-        at least what a fresh one takes to be ready.
+    Args:
+        max_bytes: RSS from which it is; a number, a text like ``"1.5 GiB"``, or after a ``+`` above
+            what the worker holds after its first `settled_requests` requests.
+        jitter: each worker's threshold is up to this share lower, drawn at its start.
+        settled_requests: the least that a worker holds after one of its first so many requests is
+            what it holds when ready.
+        drain_seconds: it answers with ``Connection: close`` for so long before it stops accepting.
+            At least the keep-alive time of the server, so that no idle connection is left.
+        settle_seconds: from the end of accepting to the stop, what has just been accepted is read.
+        grace_seconds: after this time it stops with requests at work; the server has its own limit.
+        turn_seconds: so long after one worker has ended, no other of the same parent takes its
+            turn: at least what a fresh one takes to be ready.
     """
 
     max_bytes: int | str

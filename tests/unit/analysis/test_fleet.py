@@ -152,6 +152,16 @@ def test_points_that_are_no_number_are_left_out_and_counted() -> None:
     assert any("60 of 600 points are no number" in str(each) for each in found.caveats)
 
 
+def test_of_what_is_inconclusive_the_soonest_end_is_told() -> None:
+    seconds = times()
+    teeth = 40 * MIB * (since_restart(seconds, DAY) / DAY)
+    found = judged(300 * MIB + teeth + noise(len(seconds), MIB / 4))
+    assert found.course is Course.UNDECIDED
+    assert found.seconds_left is None
+    assert found.seconds_soonest is not None
+    assert found.seconds_soonest > 20 * DAY
+
+
 def test_an_instance_above_its_limit_has_no_time_left() -> None:
     assert judged(300 * MIB + noise(600), limit=200 * MIB).seconds_left == 0.0
 

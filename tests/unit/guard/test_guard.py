@@ -237,6 +237,24 @@ def test_above_the_hard_watermark_the_breaker_opens_and_a_probe_closes_it() -> N
     let_in(guard.try_admit())
 
 
+def test_requests_at_work_may_give_back_what_is_over_the_watermark() -> None:
+    bench = Bench(used=300, request_bytes=1, retry_seconds=2.0)
+    ticket = let_in(bench.guard.try_admit())
+    bench.use(950)
+    for _ in range(3):
+        assert refused(bench.guard.try_admit()) is Reason.MEMORY
+        bench.clock.now += 0.6
+    assert bench.guard.breaker.state == "closed"
+    bench.use(300)
+    let_in(bench.guard.try_admit())
+    bench.use(950)
+    assert refused(bench.guard.try_admit()) is Reason.MEMORY  # counted anew
+    bench.clock.now += 2.0
+    assert refused(bench.guard.try_admit()) is Reason.HARD_WATERMARK
+    assert bench.guard.breaker.state == "open"
+    bench.guard.finish(ticket)
+
+
 def test_a_probe_that_finds_it_full_opens_it_for_twice_as_long() -> None:
     bench = Bench(used=950, request_bytes=1)
     bench.guard.try_admit()
@@ -524,7 +542,7 @@ def test_nobody_is_refused_on_an_old_reading() -> None:
     bench.own.rss = 950 * MIB
     let_in(bench.guard.try_admit())  # the reading of a moment ago is good enough
     bench.use(950)
-    assert refused(bench.guard.try_admit()) is Reason.HARD_WATERMARK
+    assert refused(bench.guard.try_admit()) is Reason.MEMORY
     bench.own.rss = 200 * MIB
     bench.clock.now += 1.0
     let_in(bench.guard.try_admit())
