@@ -184,10 +184,22 @@ def test_a_large_request_long_ago_is_forgotten() -> None:
 
 def test_small_bodies_need_less_room_than_large_ones() -> None:
     bench = Bench(used=500)
+    expected = bench.guard.expected
     bench.request(takes=100, body=10 * MIB)
-    assert bench.guard.expected.of(MIB) == pytest.approx(12.5 * MIB)
-    assert bench.guard.expected.of(50 * MIB) == 125 * MIB
-    assert bench.guard.expected.of(0) == 125 * MIB
+    assert expected.of(10 * MIB) == expected.of(9 * MIB) == 125 * MIB
+    assert expected.of(MIB) == 125 * MIB  # of none of this length was measured yet
+    bench.clock.now += 1
+    bench.request(takes=8, body=MIB)
+    assert expected.of(MIB) == 10 * MIB
+    assert expected.of(10 * MIB) == 125 * MIB
+    assert expected.of(50 * MIB) == expected.of(0) == 125 * MIB
+
+
+def test_a_body_takes_no_less_than_a_smaller_one() -> None:
+    bench = Bench(used=500)
+    for takes, body in ((80, MIB), (16, 10 * MIB)):
+        bench.request(takes=takes, body=body, seconds=1.0)
+    assert bench.guard.expected.of(10 * MIB) == 100 * MIB
 
 
 def test_short_requests_are_not_measured() -> None:
