@@ -107,6 +107,7 @@ def matrix(
         _tell_plan(plan, plan.cells, (), request, events)
         report = matrix_report(plan, [], GENERATOR, on=request.on)
         return MatrixResult(report, None, ())
+    _refuse_engine(request.on)
     if resumes and out is not None:
         raise UsageError(
             message("matrix.resume-elsewhere", "a matrix goes on in its own folder. Remove --out")
@@ -142,22 +143,35 @@ def _engine(request: MatrixRequest, work: _MatrixWork, lasting: ExitStack) -> Ce
     """Where the cells are carried out.
 
     Raises:
-        UsageError: there is no such place.
-        MissingRequirement: Ray is not installed.
+        UsageError: no cluster answers there.
     """
     if request.on == ON_LOCAL:
         return LocalCells(request.jobs, work.room_measured)
-    if request.on == ON_RAY or request.on.startswith(f"{ON_RAY}://"):
-        from leakhunt.engine.executors.ray_cells import RayCells
+    from leakhunt.engine.executors.ray_cells import RayCells
 
-        return lasting.enter_context(RayCells(request.on, request.jobs, work.noted))
-    raise UsageError(
-        message(
-            "matrix.unknown-engine",
-            "--on {on}: expected local, ray, or ray://HOST:PORT",
-            on=request.on,
+    return lasting.enter_context(RayCells(request.on, request.jobs, work.noted))
+
+
+def _refuse_engine(on: str) -> None:
+    """Refuse a place that there is not, before anything is written.
+
+    Raises:
+        UsageError: there is no such place.
+        MissingRequirement: Ray is not installed.
+    """
+    if on == ON_LOCAL:
+        return
+    if on != ON_RAY and not on.startswith(f"{ON_RAY}://"):
+        raise UsageError(
+            message(
+                "matrix.unknown-engine",
+                "--on {on}: expected local, ray, or ray://HOST:PORT",
+                on=on,
+            )
         )
-    )
+    from leakhunt.engine.executors.ray_cells import ray_package
+
+    ray_package()
 
 
 class _MatrixWork:

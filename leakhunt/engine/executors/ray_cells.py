@@ -74,7 +74,7 @@ class RayCells:
             MissingRequirement: Ray is not installed.
             UsageError: there is no cluster at that address.
         """
-        self._ray = _ray()
+        self._ray = ray_package()
         if not self._ray.is_initialized():
             self._connect()
             self._is_ours = True
@@ -208,7 +208,7 @@ class RayCells:
         ended(job, record_of(job.folder))
 
 
-def _ray() -> Any:
+def ray_package() -> Any:
     """The package.
 
     Raises:
@@ -253,7 +253,7 @@ def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _on_node(sent: NodeOrder, counter: Any) -> tuple[dict[str, bytes], CellRecord]:
     """Carry out a cell on this node; its files, and what became of it."""
-    ray = _ray()
+    ray = ray_package()
     context = ray.get_runtime_context()
     node = str(context.get_node_id())[:_NODE_LETTERS]
     kind = "hunt" if sent.explains else "run"

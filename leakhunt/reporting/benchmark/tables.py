@@ -68,11 +68,12 @@ def _cell(row: ToolRow | None) -> str:
     if row is None:
         return NOTHING
     if row.says is None:
-        return f"{_SIGNS[None]} {tr('no answer')}"
-    said = tr("leak") if row.says else tr("no leak")
-    wrong = "" if row.is_right else f" ({tr('wrong')})"
-    named = f", {tr('named')}" if row.names else ""
-    return f"{_SIGNS[row.says]} {said}{named}{wrong}"
+        nothing = tr("no answer")
+        return f"{_SIGNS[None]} {nothing}"
+    words = [tr("leak") if row.says else tr("no leak")]
+    words += [tr("named")] if row.names else []
+    words += [] if row.is_right else [tr("wrong")]
+    return f"{_SIGNS[row.says]} {tr(', ').join(words)}"
 
 
 def notebook_card(report: BenchmarkReport) -> str:
