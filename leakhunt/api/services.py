@@ -215,6 +215,7 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
     touch: bool = True,
     trace: float | str | None = None,
     limit: int | str | None = None,
+    diff: float | str | None = None,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
@@ -229,6 +230,7 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
         touch: collect garbage and trim malloc in it, to see what that gives back.
         trace: at the end, trace allocations for this long.
         limit: as for `run`.
+        diff: look at it twice, this far apart, and compare the looks; not with `duration`.
         out: as for `run`.
         formats: as for `run`.
         events: as for `run`.
@@ -241,6 +243,8 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
         KeyboardInterrupt: the user ended it before anything was read.
     """
     events = events or SILENT
-    request = AttachRequest(str(process), duration=duration, touch=touch, trace=trace, limit=limit)
+    request = AttachRequest(
+        str(process), duration=duration, touch=touch, trace=trace, limit=limit, diff=diff
+    )
     files = attach_renderers_named(formats) if formats else ()
     return attaching.attach(request, files, renderers_of(formats, events), events, out=path_of(out))

@@ -24,6 +24,11 @@ from leakhunt.reporting.registry import RunRenderer
     help="Watch it for this long, for a verdict, such as 10m (3m or more) [default: look once]",
 )
 @click.option(
+    "--diff",
+    metavar="DURATION",
+    help="Look twice, this far apart, such as 10m, and compare what is retained",
+)
+@click.option(
     "--no-touch",
     is_flag=True,
     help="Neither collect garbage nor trim malloc in the process",
@@ -42,6 +47,7 @@ from leakhunt.reporting.registry import RunRenderer
 def command(
     process: str,
     duration: str | None,
+    diff: str | None,
     no_touch: bool,
     trace: str | None,
     limit: str | None,
@@ -60,7 +66,7 @@ def command(
     from leakhunt.reporting.attached.terminal import attach_parts
 
     request = AttachRequest(
-        process, duration=duration, touch=not no_touch, trace=trace, limit=limit
+        process, duration=duration, touch=not no_touch, trace=trace, limit=limit, diff=diff
     )
     files = attach_renderers_named(",".join(each.format for each in renderers))
     with display.open() as events:

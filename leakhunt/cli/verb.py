@@ -60,7 +60,7 @@ _CODES: Mapping[str, tuple[int, ...]] = {
     "hunt": _MEASURING,
     "soak": _MEASURING,
     "attach": (0, 2, 5, 7, 8, 130),
-    "watch": (0, 2, 4, 5, 7, 8, 130),
+    "watch": (0, 2, 4, 5, 6, 7, 8, 130),
     "analyze": (0, 2, 4, 5, 6, 7, 130),
     "matrix": (0, 2, 4, 5, 6, 7, 130),
     "bisect": (0, 2, 3, 5, 6, 7, 130),

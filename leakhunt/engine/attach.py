@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
 from leakhunt.amounts import parse_duration
 from leakhunt.analysis.attached import attach_report
+from leakhunt.analysis.attached_difference import difference
 from leakhunt.engine.attach_run import AttachRun, Watched, limits_of
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.given_limit import limit_bytes
@@ -22,10 +25,10 @@ from leakhunt.environment import available_cores
 from leakhunt.errors import INTERRUPTED, MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import VisitTarget, command, examine, find
 from leakhunt.injection.visit import attached
-from leakhunt.model.attached import AttachReport
+from leakhunt.model.attached import AttachReport, LookDifference
 from leakhunt.model.plan import Plan, PlannedVisit
 from leakhunt.model.report import Report
-from leakhunt.model.run import Ending
+from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.registry import ATTACH_RENDERERS, AttachRenderer, RunRenderer
 from leakhunt.storage import run_file as store
 from leakhunt.storage.folders import new_folder
@@ -33,6 +36,8 @@ from leakhunt.storage.report_files import write_file
 from leakhunt.text.message import Text, message
 
 VARIANT = "attached"
+# Where the two looks of a difference are, below the folder of both.
+BEFORE, AFTER = "before", "after"
 _LONGEST_COMMAND = 200
 
 
@@ -43,7 +48,8 @@ class AttachRequest:
     `process` is a PID, a name, or a part of a command line. `duration`: it is watched for so long
     (seconds, or ``"10m"``), for a verdict; None: it is looked at once. `touch`: garbage is
     collected in it and malloc trimmed, to see what that gives back. `trace`: allocations are traced
-    for so long at the end. `limit` is the memory of a container to come.
+    for so long at the end. `limit` is the memory of a container to come. `diff`: it is looked at
+    twice, so long apart, and what changed is told.
     """
 
     process: str
@@ -52,6 +58,7 @@ class AttachRequest:
     touch: bool = True
     trace: float | str | None = None
     limit: int | str | None = None
+    diff: float | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +89,76 @@ def attach(
     if sys.platform != "linux":
         raise MissingRequirement(message("attach.needs-linux", "attach needs Linux"))
     watched = Watched(_seconds(request.duration), request.touch, _seconds(request.trace))
+    apart = _seconds(request.diff)
+    if apart and watched.seconds:
+        raise UsageError(
+            message(
+                "attach.diff-or-for",
+                "--diff and --for: choose one. --diff compares two looks, --for gives a verdict",
+            )
+        )
     target = examine(find(request.process))
     plan = _plan(target, watched, limit_bytes(request.limit))
+    fresh = partial(new_folder, out, f"attach-{plan.scenario}")
+    look = partial(_look, target, plan, events)
+    looks = list(_twice(look, watched, apart, fresh, events)) if apart else [look(watched, fresh)]
+    folder = looks[0].folder.parent if apart else looks[0].folder
+    report = attach_report(looks[-1].runs, GENERATOR)
+    if len(looks) > 1:
+        report = replace(report, difference=looks_apart(looks[0].runs, looks[1].runs))
+    judged = report_of(looks[-1].runs, str(looks[-1].folder))
+    files = [
+        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
+        for each in renderers
+    ]
+    if watched.seconds:
+        files += write_files(judged, folder, run_renderers)
+    code = {Ending.INTERRUPTED: INTERRUPTED, Ending.CRASHED: ScenarioFailed.exit_code}
+    return AttachResult(
+        folder=folder,
+        outcomes=tuple(each.outcome for each in looks),
+        files=tuple(files),
+        exit_code=code.get(looks[-1].outcome.ending, 0),
+        report=report,
+        judged=judged,
+    )
+
+
+def looks_apart(first: Sequence[Run], second: Sequence[Run]) -> LookDifference:
+    """What changed between two looks, by the runs of each."""
+    before, after = (attach_report(runs, GENERATOR) for runs in (first, second))
+    is_same = before.pid == after.pid
+    seconds = (_began(second) - _began(first)).total_seconds() if is_same else None
+    return difference(before, after, seconds)
+
+
+def _began(runs: Sequence[Run]) -> datetime:
+    return min(datetime.fromisoformat(each.started_at) for each in runs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One visit: where it is written, and what is written there."""
+
+    folder: Path
+    runs: Sequence[Run]
+    outcome: Outcome
+
+
+def _look(
+    target: VisitTarget,
+    plan: Plan,
+    events: Events,
+    watched: Watched,
+    made: Callable[[], Path],
+) -> _Look:
+    """Visit the process once; the folder is `made` once the agent is there."""
     before = _open_things(target.pid)
     started = time.monotonic()
     events.noted(message("attach.attaching", "attaching to process {pid}", pid=target.pid))
     with attached(target) as visit:
         entered = time.monotonic() - started
-        folder = new_folder(out, f"attach-{plan.scenario}")
+        folder = made()
         run = AttachRun(visit, plan, folder, events)
         outcome = run.carry_out(watched, limits_of(target.pid))
     facts = {
@@ -103,23 +172,36 @@ def attach(
     }
     run.note(facts)
     runs = [store.load(each) for each in store.find_run_files([str(folder)])]
-    report = attach_report(runs, GENERATOR)
-    judged = report_of(runs, str(folder))
-    files = [
-        write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
-        for each in renderers
-    ]
-    if watched.seconds:
-        files += write_files(judged, folder, run_renderers)
-    code = {Ending.INTERRUPTED: INTERRUPTED, Ending.CRASHED: ScenarioFailed.exit_code}
-    return AttachResult(
-        folder=folder,
-        outcomes=(outcome,),
-        files=tuple(files),
-        exit_code=code.get(outcome.ending, 0),
-        report=report,
-        judged=judged,
+    return _Look(folder, runs, outcome)
+
+
+def _twice(
+    look: Callable[[Watched, Callable[[], Path]], _Look],
+    watched: Watched,
+    apart: float,
+    fresh: Callable[[], Path],
+    events: Events,
+) -> Iterator[_Look]:
+    """Two looks, so many seconds apart, between which nothing of ours is in the process.
+
+    One, where that did not come to its end. Ctrl-C while it waits makes the second come at once.
+    """
+    first = look(replace(watched, trace_seconds=0.0), lambda: _part(fresh(), BEFORE))
+    yield first
+    if first.outcome.ending is not Ending.OK:
+        return
+    events.noted(
+        message("attach.waiting", "next look in {seconds:g} s (Ctrl-C: look now)", seconds=apart)
     )
+    with suppress(KeyboardInterrupt):
+        time.sleep(apart)
+    yield look(watched, lambda: _part(first.folder.parent, AFTER))
+
+
+def _part(folder: Path, name: str) -> Path:
+    part = folder / name
+    part.mkdir()
+    return part
 
 
 def _seconds(given: float | str | None) -> float:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leakhunt.analysis.comparison.compare import compare
 from leakhunt.analysis.report import assemble
+from leakhunt.engine.attach import looks_apart
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.select_runs import refuse_one_run_twice, runs_in
 from leakhunt.errors import REFUSED, CannotWrite, NothingMeasured, UsageError
-from leakhunt.model.comparison import Comparison, Side
+from leakhunt.model.comparison import Comparison, LooksCompared, Side
 from leakhunt.model.plan import Role
 from leakhunt.model.run import Run
 from leakhunt.reporting.comparison.notebook import card
@@ -71,7 +72,16 @@ def compare_places(
     comparison = compare(sides, despite_differences, GENERATOR)
     if not comparison.pairs:
         raise NothingMeasured(_nothing_in_common(sides))
-    return comparison
+    return replace(comparison, looks=tuple(_looks(names, [side.label for side in sides])))
+
+
+def _looks(places: Sequence[str], labels: Sequence[str]) -> Iterator[LooksCompared]:
+    """What changed from the baseline on, where that and others are visits of processes."""
+    visits = [[run for run in runs_in(place, []) if run.plan.visit is not None] for place in places]
+    first = visits[0]
+    for label, runs in zip(labels[1:], visits[1:], strict=True):
+        if first and runs:
+            yield LooksCompared(labels[0], label, looks_apart(first, runs))
 
 
 def compare_into(

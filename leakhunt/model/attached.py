@@ -84,6 +84,38 @@ class VisitCost:
 
 
 @dataclass(frozen=True, slots=True)
+class LookChange:
+    """A part of RSS, or what a holder retains, in two looks.
+
+    `objects_before` and `objects_after` are None for a part of RSS.
+    """
+
+    title: Text
+    bytes_before: int
+    bytes_after: int
+    objects_before: int | None = None
+    objects_after: int | None = None
+
+    @property
+    def grown_bytes(self) -> int:
+        """By how much it is more in the second."""
+        return self.bytes_after - self.bytes_before
+
+
+@dataclass(frozen=True, slots=True)
+class LookDifference:
+    """What changed between two looks into a process, `seconds` apart (None: another process).
+
+    `rss` is all of it, `memory` are its parts; `holders` those that changed most, growth first.
+    """
+
+    seconds: float | None
+    rss: LookChange | None
+    memory: tuple[LookChange, ...]
+    holders: tuple[LookChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AttachReport:
     """What a visit found: where RSS is, what it holds, and whether it grows.
 
@@ -107,3 +139,4 @@ class AttachReport:
     places: tuple[AllocatedPlace, ...]
     cost: VisitCost | None
     caveats: tuple[Text, ...]
+    difference: LookDifference | None = None

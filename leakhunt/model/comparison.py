@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leakhunt.model.attached import LookDifference
 from leakhunt.model.attribution import Interval, Suspect
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
@@ -236,14 +237,27 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
+class LooksCompared:
+    """What changed between two visits of running processes, which are called so."""
+
+    before_label: str
+    after_label: str
+    difference: LookDifference
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a renderer of comparisons gets. `despite`: concluded though facts forbid it."""
+    """What a renderer of comparisons gets. `despite`: concluded though facts forbid it.
+
+    `looks` are of sides that are visits of running processes.
+    """
 
     sides: tuple[Side, ...]
     pairs: tuple[Pair, ...]
     alone: tuple[Alone, ...]
     despite: bool
     generator: str
+    looks: tuple[LooksCompared, ...] = ()
 
     @property
     def is_refused(self) -> bool:

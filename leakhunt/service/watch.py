@@ -19,7 +19,7 @@ from leakhunt.amounts import Amount, Seconds
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.lives import RESTARTED
 from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, LOOKS
-from leakhunt.errors import CannotWrite
+from leakhunt.errors import CannotWrite, UsageError
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Plan
 from leakhunt.model.processes import PROCESS_SERIES
@@ -151,7 +151,7 @@ class Watch:
             CannotWrite: the disk does not take the run file (every sample so far is in it).
         """
         started = self._clock.seconds()
-        resumed = self._place.run_file.exists()
+        resumed = _has_begun(self._place.run_file)
         if resumed:
             self._resume()
         else:
@@ -210,6 +210,14 @@ class Watch:
         file = self._place.run_file
         _cut_stump(file)
         run = store.load(file)
+        if run.plan.watch is None:
+            raise UsageError(
+                message(
+                    "watch.not-a-watch",
+                    "{file}: not a watch, so it cannot be gone on with. Choose another --out",
+                    file=file,
+                )
+            )
         self._names = tuple(each.name for each in run.series)
         self._done, self._last_call = run.samples_done, run.calls_done
         if run.phases:
@@ -218,6 +226,7 @@ class Watch:
             self._left = max(last.first_sample + last.samples - run.samples_done, 0)
         at = {name: values[-1] for name, values in run.samples.items() if len(values)}
         self._last = at
+        self._origin = self._clock.seconds() - self._last_call
         noted = [note for note in run.notes if note.get("kind") == _NOTE]
         if noted:
             note = noted[-1]
@@ -427,6 +436,17 @@ _ENOUGH = message("watch.enough", "memory is not short any more")
 def grows(verdict: Verdict) -> bool:
     """Whether a verdict is a reason for an alarm."""
     return verdict.status is Status.LEAK or verdict.kind is Kind.OUTSIDE_GROWTH
+
+
+def _has_begun(file: Path) -> bool:
+    """Whether there is a file with its header; one that was killed before that is nothing."""
+    if not file.exists():
+        return False
+    with open(file, "rb") as stream:
+        if stream.readline(_LONGEST_LINE_BYTES).endswith(b"\n"):
+            return True
+    file.unlink()
+    return False
 
 
 def _cut_stump(file: Path) -> None:

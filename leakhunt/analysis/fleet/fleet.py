@@ -54,6 +54,8 @@ def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> J
     is_level = course in (Course.LEVEL, Course.LEVELLED)
     forecast = None if is_level else verdict.forecast
     left, soonest, latest = _time_left(forecast, series, limit)
+    if course is Course.UNDECIDED and left is None and limit is not None:
+        soonest = _soonest(trend, limit - series.last_bytes)
     values = run.samples[MEMORY]
     return JudgedInstance(
         instance=series.instance,
@@ -118,6 +120,15 @@ def _time_left(
         None if soonest is None else float(soonest),
         None if latest is None else float(latest),
     )
+
+
+def _soonest(trend: Trend, room: int) -> float | None:
+    """Seconds until the limit at the most that it may grow by; None: it does not grow, or not soon.
+
+    Where nothing can be said of the shape, that is still known.
+    """
+    seconds = room / trend.rate_high if trend.rate_high and trend.rate_high > 0 else inf
+    return seconds if seconds < _ENDLESS else None
 
 
 def _caveats(series: MeasuredSeries, made: ForeignRun, course: Course) -> Iterator[Text]:

@@ -15,6 +15,7 @@ from leakhunt.model.attached import (
     AttachReport,
     GivenBack,
     Grower,
+    LookDifference,
     MemoryBound,
     PossibleCause,
     VisitCost,
@@ -61,6 +62,7 @@ class AttachJson:
     places: tuple[AllocatedPlace, ...]
     cost: VisitCost | None
     caveats: tuple[Text, ...]
+    difference: LookDifference | None
 
 
 def render(report: AttachReport) -> bytes:
@@ -83,6 +85,7 @@ def render(report: AttachReport) -> bytes:
         places=report.places,
         cost=report.cost,
         caveats=report.caveats,
+        difference=report.difference,
     )
     return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 

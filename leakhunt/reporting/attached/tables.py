@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from leakhunt.amounts import format_bytes, format_seconds
-from leakhunt.model.attached import AttachReport, Grower
+from leakhunt.model.attached import AttachReport, Grower, LookChange, LookDifference
 from leakhunt.reporting.retained.tables import HEADINGS as HOLDER_HEADINGS
 from leakhunt.reporting.retained.tables import rows as holder_rows
 from leakhunt.text.language import mark, tr
@@ -36,6 +36,8 @@ def summary(report: AttachReport) -> Iterator[str]:
     """The result first: the verdict or where RSS is, then the limit and what the visit took."""
     if report.verdict is not None:
         yield said(report.verdict.sentence)
+    if report.difference is not None:
+        yield from difference_summary(report.difference)
     if report.rss_bytes is not None and report.breakdown:
         largest = max(report.breakdown, key=lambda line: line.size_bytes)
         yield tr(
@@ -86,7 +88,9 @@ def facts(report: AttachReport) -> Iterator[tuple[str, str]]:
 
 def sections(report: AttachReport) -> Iterator[Section]:
     """The tables, those without a row left out."""
+    apart = difference_sections(report.difference) if report.difference is not None else ()
     made = (
+        *apart,
         _growers(report),
         _breakdown(report),
         _given_back(report),
@@ -95,6 +99,64 @@ def sections(report: AttachReport) -> Iterator[Section]:
         _causes(report),
     )
     return (each for each in made if each.rows)
+
+
+def difference_summary(apart: LookDifference) -> Iterator[str]:
+    """What grew between two looks: RSS, and the holder that grew most."""
+    if apart.rss is not None:
+        values = {
+            "change": _signed(apart.rss.grown_bytes),
+            "before": format_bytes(apart.rss.bytes_before),
+            "after": format_bytes(apart.rss.bytes_after),
+        }
+        if apart.seconds is not None:
+            yield tr(
+                "RSS {change} in {seconds} ({before} to {after}).",
+                seconds=format_seconds(apart.seconds),
+                **values,
+            )
+        else:
+            yield tr("RSS {change} ({before} to {after}).", **values)
+    first = next((each for each in apart.holders if each.grown_bytes > 0), None)
+    if first is not None:
+        yield tr(
+            "Largest growth: {path}, {change}.",
+            path=said(first.title),
+            change=_signed(first.grown_bytes),
+        )
+    else:
+        yield tr("No holder grew.")
+
+
+def difference_sections(apart: LookDifference) -> tuple[Section, ...]:
+    """What holders retain in both looks, and the parts of RSS."""
+    words = (tr("before"), tr("after"), tr("change"))
+    objects = tr("objects")
+    holders = tuple(
+        (said(each.title), *_change_cells(each),
+         f"{(each.objects_after or 0) - (each.objects_before or 0):+,}")
+        for each in apart.holders
+    )  # fmt: skip
+    memory = tuple(
+        (said(each.title), *_change_cells(each))
+        for each in (*((apart.rss,) if apart.rss is not None else ()), *apart.memory)
+    )
+    return (
+        Section(tr("Holders that changed"), (tr("holder"), *words, objects), holders),
+        Section(tr("RSS, before and after"), (tr("memory"), *words), memory),
+    )
+
+
+def _change_cells(change: LookChange) -> tuple[str, str, str]:
+    return (
+        format_bytes(change.bytes_before),
+        format_bytes(change.bytes_after),
+        _signed(change.grown_bytes),
+    )
+
+
+def _signed(size: int) -> str:
+    return f"{'+' if size > 0 else ''}{format_bytes(size)}"
 
 
 def _breakdown(report: AttachReport) -> Section:

@@ -30,7 +30,7 @@ def attach_parts(report: AttachReport) -> Iterator[Table | Text]:
         yield Text(visible(sentence))
     for section in sections(report):
         yield Text("")
-        yield _table(section)
+        yield section_table(section)
     yield Text("")
     for name, value in facts(report):
         yield Text(visible(f"{name}{tr(': ')}{value}"), "dim")
@@ -38,7 +38,8 @@ def attach_parts(report: AttachReport) -> Iterator[Table | Text]:
         yield Text(visible(step))
 
 
-def _table(section: Section) -> Table:
+def section_table(section: Section) -> Table:
+    """A section as a table, its first rows."""
     table = Table(
         title=Text(visible(section.title)),
         title_justify="left",

@@ -10,6 +10,7 @@ from leakhunt.reporting.comparison.differences import (
     shown_box,
 )
 from leakhunt.reporting.comparison.figure import comparison_svg
+from leakhunt.reporting.comparison.looks import look_sections, look_sentences
 from leakhunt.reporting.comparison.tables import (
     HOW_IT_IS_READ,
     SUSPECT_HEADINGS,
@@ -35,7 +36,8 @@ def render(comparison: Comparison) -> bytes:
         comparison=comparison,
         title=title(comparison),
         sign=sign,
-        alone=list(alone_lines(comparison)),
+        alone=[*look_sentences(comparison), *alone_lines(comparison)],
+        looks=list(look_sections(comparison)),
         refusal=refusal_box(comparison),
         shown=shown_box(comparison),
         mismatch_headings=tuple(map(tr, MISMATCH_HEADINGS)),

@@ -17,6 +17,7 @@ from leakhunt.model.comparison import (
     Alone,
     Comparison,
     Fate,
+    LooksCompared,
     Metric,
     Mismatch,
     Pair,
@@ -104,6 +105,7 @@ class CompareJson:
     sides: tuple[CompareJsonSide, ...]
     pairs: tuple[CompareJsonPair, ...]
     alone: tuple[Alone, ...]
+    looks: tuple[LooksCompared, ...]
 
 
 def render(comparison: Comparison) -> bytes:
@@ -115,6 +117,7 @@ def render(comparison: Comparison) -> bytes:
         sides=tuple(map(_side, comparison.sides)),
         pairs=tuple(map(_pair, comparison.pairs)),
         alone=comparison.alone,
+        looks=comparison.looks,
     )
     return json_bytes({"format": FORMAT}, file)
 

@@ -12,6 +12,7 @@ from leakhunt.reporting.comparison.differences import (
     refusal_box,
     shown_box,
 )
+from leakhunt.reporting.comparison.looks import look_sections, look_sentences
 from leakhunt.reporting.comparison.tables import (
     HOW_IT_IS_READ,
     SUSPECT_HEADINGS,
@@ -39,7 +40,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield ""
     for pair in comparison.pairs:
         yield f"- {sign(pair, comparison.despite)} {escaped(str(pair.sentence))}"
-    for line in alone_lines(comparison):
+    for line in (*look_sentences(comparison), *alone_lines(comparison)):
         yield f"- {escaped(line)}"
     refusal = refusal_box(comparison)
     if refusal is not None:
@@ -48,6 +49,11 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield from _box_rows(refusal)
     for pair in comparison.pairs:
         yield from _details(pair)
+    for section in look_sections(comparison):
+        yield ""
+        yield f"**{escaped(section.title)}**"
+        yield ""
+        yield from table(section.headings, section.rows)
     shown = shown_box(comparison)
     if shown is not None:
         yield ""

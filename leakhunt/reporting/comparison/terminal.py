@@ -10,11 +10,13 @@ from rich.text import Text
 
 from leakhunt.model.comparison import Comparison, Conclusion, Metric
 from leakhunt.model.plan import Work
+from leakhunt.reporting.attached.terminal import section_table
 from leakhunt.reporting.comparison.differences import (
     alone_lines,
     refusal_box,
     shown_box,
 )
+from leakhunt.reporting.comparison.looks import look_sections, look_sentences
 from leakhunt.reporting.comparison.tables import (
     amounts,
     not_hunted,
@@ -44,6 +46,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     for pair in comparison.pairs:
         labels = (pair.before_label, pair.after_label)
         yield lines_table(pair.name, labels, pair.lines, pair.work)
+    for section in look_sections(comparison):
+        yield section_table(section)
 
 
 def lines_table(name: str, labels: tuple[str, str], lines: Iterable[Metric], work: Work) -> Table:
@@ -78,6 +82,7 @@ def _lines(comparison: Comparison) -> Iterator[Text]:
             yield Text(f"  {fate}{tr(': ')}{name} ({before} -> {after}) {fingerprint}")
         if text := not_hunted(pair):
             yield Text(f"  {text}", "dim")
+    yield from map(Text, look_sentences(comparison))
     for line in alone_lines(comparison):
         yield Text(line, "dim")
     refusal = refusal_box(comparison)

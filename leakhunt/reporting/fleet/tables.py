@@ -87,6 +87,8 @@ def verdict(each: JudgedInstance) -> str:
 
 def time_left(each: JudgedInstance) -> str:
     """``5 days (4 days to 7 days)``."""
+    if each.seconds_left is None and each.seconds_soonest is not None:
+        return tr("not before {time}", time=format_seconds(each.seconds_soonest))
     if each.seconds_left is None:
         return NOTHING
     if not each.seconds_left:

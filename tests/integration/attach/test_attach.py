@@ -191,6 +191,30 @@ def test_a_process_that_must_not_be_touched_is_not(tmp_path: Path) -> None:
     assert any("--no-touch" in str(each) for each in result.report.caveats)
 
 
+def test_two_looks_are_compared_by_what_is_retained(tmp_path: Path) -> None:
+    """GIVEN a process that leaks WHEN it is looked at twice THEN what grew has its path."""
+    with running(LEAKING) as made:
+        result = leakhunt.attach(made.pid, diff=3.0, out=tmp_path / "out", formats="md,json")
+        before = state(made.pid)
+        with pytest.raises(UsageError, match="--diff and --for"):
+            leakhunt.attach(made.pid, diff=3.0, duration=60.0)
+        assert settles(made.pid, before)
+    apart = result.report.difference
+    assert apart is not None and apart.seconds is not None and apart.seconds > 3
+    assert apart.holders[0].title == "__main__.Registry.sessions"
+    assert apart.holders[0].grown_bytes > 100 * 2000
+    assert apart.rss is not None and apart.rss.bytes_after > 10_000_000
+    document = json.loads((tmp_path / "out" / "attach.json").read_text())
+    jsonschema.validate(document, json.loads(schema_text("attach")))
+    assert document["difference"]["holders"][0]["title"]["text"] == "__main__.Registry.sessions"
+    assert "Largest growth: \\_\\_main\\_\\_.Registry.sessions" in (
+        tmp_path / "out" / "attach.md"
+    ).read_text(encoding="utf-8")
+    compared = leakhunt.compare(tmp_path / "out" / "before", tmp_path / "out" / "after")
+    (looks,) = compared.comparison.looks
+    assert looks.difference == apart
+
+
 @pytest.mark.long
 def test_a_leak_of_a_minute_is_a_leak(tmp_path: Path) -> None:
     with running(LEAKING) as made:

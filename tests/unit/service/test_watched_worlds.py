@@ -253,3 +253,32 @@ def test_a_line_that_was_cut_off_is_left_behind(file: Path, cut: int) -> None:
     assert run.damaged_lines <= 1
     assert run.samples_done > before
     assert list(run.calls) == sorted(set(run.calls))
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_a_watch_that_was_killed_as_it_began_begins_or_goes_on(file: Path, lines: int) -> None:
+    clock = ToldClock()
+    watched(file, clock, ToldSource(clock, wavy), hours=0.1)
+    whole = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(whole[:lines]) or whole[0][:100])
+    clock = ToldClock()
+    watched(file, clock, ToldSource(clock, wavy), hours=1)
+    run = store.load(file)
+    assert run.damaged_lines == 0
+    assert HOUR - 20 <= run.calls_done <= HOUR
+    assert len(run.samples[RSS]) >= 350
+
+
+def test_after_another_boot_the_watch_goes_on_with_another_process(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ToldClock()
+    watched(file, clock, ToldSource(clock, wavy), hours=1)
+    monkeypatch.setattr("leakhunt.service.watch.boot_id", lambda: "another")
+    after = ToldClock(now=50.0, offset=time.time())
+    watched(file, after, ToldSource(after, wavy), hours=2)
+    run = store.load(file)
+    assert [reading.step for reading in run.readings] == ["restarted"]
+    assert run.calls_done >= 2 * HOUR - 20
+    assert list(run.calls) == sorted(set(run.calls))
+    assert max(later - earlier for earlier, later in pairwise(run.calls)) < 200
