@@ -193,8 +193,6 @@ class LiveFollower:
             return self._afterwards or tr("settling")
         if not self.calls:
             return tr("starting the worker")
-        if self._verdict:
-            return str(self._verdict)
         return tr("measuring") if self._judged_from is not None else tr("warming up")
 
     def curves(self) -> dict[str, Curve]:
@@ -223,4 +221,5 @@ class LiveFollower:
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
             work=self.work,
+            told=str(self._verdict),
         )

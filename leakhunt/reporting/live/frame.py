@@ -26,6 +26,7 @@ _LEAST_PANEL_LINES = 5
 _MOST_PANEL_LINES = 16
 # The line on top and the one below.
 _OTHER_LINES = 2
+_MOST_TOLD_LINES = 6
 # No panel shows less than this from bottom to top, so that a few bytes of noise stay small.
 _LEAST_SPAN = 1024.0
 _MARGIN = 0.08
@@ -61,7 +62,8 @@ _NANOSECONDS = 1e9
 class LiveState:
     """A run as it stands. `doing` says what it is at; `planned` is None where that is open.
 
-    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests.
+    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests. `told` is
+    what is known by now of a run that goes on for days: its verdict, and the time to its limit.
     """
 
     name: str
@@ -72,6 +74,7 @@ class LiveState:
     panels: tuple[Panel, ...] = ()
     faint: tuple[str, ...] = ()
     work: Work = Work.CALL
+    told: str = ""
 
 
 def frame(state: LiveState, width: int, height: int) -> str:
@@ -81,6 +84,8 @@ def frame(state: LiveState, width: int, height: int) -> str:
     curves shows the figures alone.
     """
     lines = [_styled(_BOLD, heading(state), width)]
+    told = _told(state, width, height)
+    height -= len(told)
     panels = state.panels[: _panels_that_fit(len(state.panels), width, height)]
     if not panels:
         lines += [_cut(figures(panel, width, state.work), width) for panel in state.panels]
@@ -91,7 +96,21 @@ def frame(state: LiveState, width: int, height: int) -> str:
             lines += _drawn(panel, _right_edge(state), width, share - 1, state.work)
     if state.panels:
         lines.append(_styled(_DIM, closing(state), width))
-    return "\n".join(lines[: max(height, 0)])
+    return "\n".join([*lines[: max(height, 0)], *told])
+
+
+def _told(state: LiveState, width: int, height: int) -> list[str]:
+    """The verdict so far, where there is room for it besides a panel."""
+    room = min(height - _LEAST_PANEL_LINES - _OTHER_LINES, _MOST_TOLD_LINES)
+    if not state.told or width < _NARROWEST_COLUMNS or room < 1:
+        return []
+    lines: list[str] = [""]
+    for shown in visible(state.told):
+        if sum(map(_columns, lines[-1])) + _columns(shown) > width:
+            head, space, rest = lines[-1].rpartition(" ")
+            lines[-1:] = [head, rest] if space and shown != " " else [lines[-1], ""]
+        lines[-1] += shown if lines[-1] or shown != " " else ""
+    return lines[:room]
 
 
 def _panels_that_fit(panels: int, width: int, height: int) -> int:

@@ -153,13 +153,13 @@ def test_points_that_are_no_number_are_left_out_and_counted() -> None:
 
 
 def test_of_what_is_inconclusive_the_soonest_end_is_told() -> None:
-    seconds = times()
-    teeth = 40 * MIB * (since_restart(seconds, DAY) / DAY)
-    found = judged(300 * MIB + teeth + noise(len(seconds), MIB / 4))
+    found = judged(300 * MIB + noise(200, 20 * MIB), step=60.0)
     assert found.course is Course.UNDECIDED
     assert found.seconds_left is None
     assert found.seconds_soonest is not None
-    assert found.seconds_soonest > 20 * DAY
+    assert found.rate_high is not None
+    room = 2048 * MIB - found.last_bytes
+    assert found.seconds_soonest == pytest.approx(room / found.rate_high)
 
 
 def test_an_instance_above_its_limit_has_no_time_left() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -193,3 +195,39 @@ def test_points_of_millions_are_thinned_while_they_come() -> None:
         (series,) = fetched(query(url, seconds=40_000, step_seconds=1.0)).series
     assert series.points == 40_001
     assert len(series.seconds) <= 4096
+
+
+CLIENT = """
+import resource, sys
+from leakhunt.foreign.prometheus import RangeQuery, fetched
+url, seconds = sys.argv[1], float(sys.argv[2])
+fleet = fetched(RangeQuery(url=url, query="memory", seconds=seconds, end=1.7e9, step_seconds=1.0))
+points = sum(each.points for each in fleet.series)
+print(points, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.long
+def test_ten_million_points_take_little_more_memory_than_a_million() -> None:
+    def answer(path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
+        values = ",".join(f'[{at:.0f},"{300_000_000 + at % 7:.0f}"]' for at, _ in
+                          points(form, lambda at: ""))  # fmt: skip
+        series = ",".join(
+            f'{{"metric":{{"pod":"{pod}"}},"values":[{values}]}}' for pod in range(100)
+        )
+        data = f'{{"resultType":"matrix","result":[{series}]}}'
+        return 200, f'{{"status":"success","data":{data}}}'.encode()
+
+    taken = []
+    with server(answer) as url:
+        for seconds in (10_000, 100_000):
+            done = subprocess.run(
+                [sys.executable, "-c", CLIENT, url, str(seconds)],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            count, size = map(int, done.stdout.split())
+            assert count == 100 * (seconds + 1)
+            taken.append(size)
+    assert taken[1] < taken[0] + (32 << 20)
+    print(taken)
+    assert taken[1] < 300 << 20

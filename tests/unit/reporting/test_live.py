@@ -221,12 +221,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def tail_of(calls: int, judged_from: int | None = None) -> Tail:
+def tail_of(calls: int, judged_from: int | None = None, told: str | None = None) -> Tail:
     made = SimpleNamespace(
         names=("rss", "live_heap", "duration"), calls=calls, judged_from=judged_from,
         work=Work.CALL,
         fresh=[(calls, [calls * 10, calls * 9, 1000])],
         latest={"rss": calls * 10, "live_heap": calls * 9, "duration": 1000},
+        notes={} if told is None else {"verdict": told},
     )  # fmt: skip
     return cast("Tail", made)
 
@@ -272,6 +273,29 @@ def test_an_ended_run_stays_beside_the_next_and_in_a_line_above(
     assert "killed: SIGKILL after call 40" in shown
     assert "dots: naive;" in shown
     assert BRAILLE.search(shown)
+
+
+def test_the_verdict_of_a_watch_stands_below_its_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    stream = Terminal()
+    words = "Memory grows by 2 KiB/s (1 to 3 KiB). The limit lasts about 3 h (2 h to 4 h)."
+    with display_on(stream, now, monkeypatch) as display:
+        display.started(RunStart("watch"))
+        for look in range(10):
+            now[0] += 1
+            display.sampled("watch", tail_of(look + 1, told=words if look == 3 else None))
+    shown = STYLES.sub("", stream.getvalue())
+    last = shown.rpartition("growth rates so far")[2]
+    assert words in " ".join(last.split())
+    assert BRAILLE.search(shown)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+@pytest.mark.parametrize("height", [8, 12, 24])
+def test_what_is_told_fits_into_the_frame(width: int, height: int) -> None:
+    shown = frame(state(leak(), told="word " * 200), width, height)
+    assert len(lines(shown)) <= height
+    assert max(map(columns, lines(shown))) <= width
 
 
 def test_a_picture_that_fails_costs_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
