@@ -9,6 +9,7 @@ _MARGIN = 1.25
 # The largest of so many counts. A trim makes what malloc retained grow again, so small ones since
 # then do not take back a large one.
 _REMEMBERED = 512
+_REMEMBERED_BY_SIZE = 64
 # Bodies below say nothing about what a byte of input takes.
 _LEAST_BODY_BYTES = 64 << 10
 
@@ -16,14 +17,17 @@ _LEAST_BODY_BYTES = 64 << 10
 class ExpectedHeight:
     """Bytes that the next request may add, by the length of its body where that is known.
 
-    `given_bytes`: what it takes, by configuration; nothing is learned then.
+    Bodies count together where their lengths have the same power of two. A line through lengths
+    and heights was tried: what a small request happens to take, times a large body, is far too
+    much. `given_bytes`: what it takes, by configuration; nothing is learned then.
     """
 
     def __init__(self, given_bytes: int | None = None) -> None:
         self._given = given_bytes
         self._heights: deque[int] = deque(maxlen=_REMEMBERED)
         self._largest = 0
-        self._per_byte = 0.0
+        self._by_size: dict[int, deque[int]] = {}
+        self._largest_of: dict[int, int] = {}
 
     @property
     def is_known(self) -> bool:
@@ -41,11 +45,20 @@ class ExpectedHeight:
         return self._given if self._given is not None else round(self._largest * _MARGIN)
 
     def of(self, body_bytes: int) -> int:
-        """Of a request with a body of so many bytes (0: unknown)."""
+        """Of a request with a body of so many bytes (0: unknown).
+
+        A body of a length that was not seen yet counts as the largest.
+        """
         most = self.bytes
-        if self._given is not None or body_bytes < _LEAST_BODY_BYTES or not self._per_byte:
+        size = body_bytes.bit_length()
+        if (
+            self._given is not None
+            or body_bytes < _LEAST_BODY_BYTES
+            or size not in self._largest_of
+        ):
             return most
-        return min(most, round(body_bytes * self._per_byte * _MARGIN))
+        alike = max(found for at, found in self._largest_of.items() if at <= size)
+        return min(most, round(alike * _MARGIN))
 
     def learn(self, grown_bytes: int, together: int, body_bytes: int) -> None:
         """`together` requests grew memory by so much at most while one with this body was at work.
@@ -63,4 +76,7 @@ class ExpectedHeight:
         elif leaves == self._largest:
             self._largest = max(self._heights)
         if together == 1 and body_bytes >= _LEAST_BODY_BYTES:
-            self._per_byte = max(self._per_byte, share / body_bytes)
+            size = body_bytes.bit_length()
+            found = self._by_size.setdefault(size, deque(maxlen=_REMEMBERED_BY_SIZE))
+            found.append(share)
+            self._largest_of[size] = max(found)

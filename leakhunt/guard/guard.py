@@ -37,6 +37,8 @@ _LEARN_SECONDS = 0.050
 # Below the soft watermark, when the first have been measured, heights matter little yet.
 _LEARN_SELDOM_SECONDS = 0.5
 _FIRST_MEASURED = 32
+# The least RSS after one of the last so many that were measured is what is not theirs.
+_FLOORS = 64
 # No process takes fresh memory faster: until a quarter of what is left could be gone, what was read
 # is good enough.
 _FASTEST_BYTES_PER_SECOND = 4 << 30
@@ -196,12 +198,14 @@ class Guard:
         self._pending = 0
         self._waiters: deque[Callable[[], None]] = deque()
         self._window, self._is_peak_ours = _Window(), False
-        self._read_at = self._learn_at = -1e9
+        self._read_at = self._refresh_at = self._learn_at = -1e9
         self._watched_at = -1e9
         self._gpu_at = -1e9
         self._gpu_free: int | None = None
         self._stuck_since: float | None = None
         self._over_since: float | None = None
+        self._floors: deque[int] = deque(maxlen=_FLOORS)
+        self._ended_bytes = 0
         self._growth = GrowthMeter()
         self._counts = _Counts()
         self.draining = False
@@ -303,16 +307,7 @@ class Guard:
                 self._pending -= ticket.expected_bytes
             seconds = now - ticket.started
             self._count(seconds, has_failed)
-            use = self._use
-            if ticket.is_probe:
-                use = self._memory(now, force=True)
-            elif seconds >= _MEASURED_SECONDS and now >= self._learn_at:
-                is_early = self.expected.count < _FIRST_MEASURED
-                is_high = use is not None and use.share >= self.config.soft
-                seldom = not (is_early or is_high)
-                self._learn_at = now + (_LEARN_SELDOM_SECONDS if seldom else _LEARN_SECONDS)
-                self._learn(ticket)
-                use = self._memory(now)
+            use = self._read_after(ticket, now, seconds)
             if ticket.is_probe:
                 is_well = use is None or use.share < self.config.hard
                 self.breaker.probed(is_well=is_well and not has_failed)
@@ -377,6 +372,22 @@ class Guard:
 
     # With the lock held
 
+    def _read_after(self, ticket: Ticket, now: float, seconds: float) -> MemoryUse | None:
+        """What there is to read when a request has ended: the client has its answer by now."""
+        use = self._use
+        is_long = seconds >= _MEASURED_SECONDS
+        if is_long and now >= self._learn_at:
+            is_early = self.expected.count < _FIRST_MEASURED
+            is_high = use is not None and use.share >= self.config.soft
+            seldom = not (is_early or is_high)
+            self._learn_at = now + (_LEARN_SELDOM_SECONDS if seldom else _LEARN_SECONDS)
+            self._learn(ticket)
+        if ticket.is_probe or now >= self._refresh_at or (is_long and self._tickets):
+            use = self._memory(now, force=True)
+        if is_long and self._tickets and use is not None:
+            self._ended_bytes = use.used_bytes  # what has grown so far is no sign of the others
+        return use
+
     def _decide(self, body_bytes: int) -> Ticket | Refusal:
         now = self._clock()
         most = self.config.max_concurrency
@@ -428,11 +439,11 @@ class Guard:
     def _fits(self, use: MemoryUse, expected: int) -> bool:
         """Whether the heights that are still to come stay below the hard watermark.
 
-        What has grown since the oldest request at work started is taken as theirs. What others
-        freed meanwhile makes that too little, and the answer a safe one.
+        What has grown since the oldest request at work started, and since another one ended, is
+        theirs: it is not to come again. What one that ended has left retained is nobody's.
         """
         oldest = next(iter(self._tickets))
-        realized = max(use.used_bytes - oldest.used_bytes, 0)
+        realized = max(use.used_bytes - max(oldest.used_bytes, self._ended_bytes), 0)
         to_come = max(self._pending - realized, 0) + expected
         return use.used_bytes + to_come <= use.limit_bytes * self.config.hard
 
@@ -444,7 +455,7 @@ class Guard:
         """The use of the limit, at most so often; None: it cannot be read."""
         if not force and now < self._read_at:
             return self._use
-        self._read_at = now + self.config.read_seconds
+        self._read_at = self._refresh_at = now + self.config.read_seconds
         try:
             self._use = self._read()
         except Exception as error:  # whatever it is, requests go on
@@ -457,7 +468,9 @@ class Guard:
             if left > 0:
                 self._over_since = None
             safe = min(left / _FASTEST_BYTES_PER_SECOND, _MOST_READ_SECONDS)
-            self._read_at = now + max(safe, self.config.read_seconds)
+            wait = max(safe, self.config.read_seconds)
+            self._read_at = now + wait
+            self._refresh_at = now + max(wait / 2, self.config.read_seconds)
         return self._use
 
     def _note_start(self) -> None:
@@ -477,7 +490,11 @@ class Guard:
         peak = max(self._own.peak_bytes() or 0, rss)
         # What a byte of input takes is known of a request that was alone.
         body = ticket.body_bytes if window.requests == 1 else 0
-        self.expected.learn(peak - window.rss_bytes, window.together, body)
+        # From the floor, not from where this request started: what malloc retained then, and lent
+        # to it, is gone after the next trim, and the same request asks the system for all of it.
+        self._floors.append(rss)
+        floor = min(*self._floors, window.rss_bytes)
+        self.expected.learn(peak - floor, window.together, body)
         if peak - rss > _DIRTY_PEAK_BYTES:
             self._own.reset_peak()
         # The next window begins here, with those that are still at work.
