@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from threading import Event
 
@@ -27,6 +28,7 @@ from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.model.options import Settings
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Ending, Outcome, Run
+from leakhunt.model.scenario import Scenario, Variant
 from leakhunt.runner.prepared import PreparedScenario, prepared_for, variants_for
 from leakhunt.runner.supervisor import Progress
 from leakhunt.scenario import find
@@ -227,7 +229,7 @@ def _session(order: CellOrder, folder: Path) -> Iterator[tuple[Session, Settings
     interpreter = "" if order.packages.is_here else interpreter_of(order.packages)
     settings = settings_for(
         order.request,
-        *find.find(order.request.target),
+        *_found(order.request.target, _changed_at(order.request.target)),
         elsewhere=order.packages.is_alone,
     )
     own = {**order.variables, **_preloaded(order.allocator)}
@@ -253,6 +255,21 @@ def _session(order: CellOrder, folder: Path) -> Iterator[tuple[Session, Settings
             ),
             settings,
         )
+
+
+@lru_cache(maxsize=256)
+def _found(target: str, changed_at: float) -> tuple[Scenario, tuple[Variant, ...]]:
+    """The scenario of a cell, described once for all cells that have it."""
+    del changed_at
+    return find.find(target)
+
+
+def _changed_at(target: str) -> float:
+    """When the file that is named was written last; 0: it is no file."""
+    try:
+        return Path(find.split_target(target)[0]).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _preloaded(allocator: str) -> Mapping[str, str]:

@@ -186,11 +186,13 @@ class _MatrixWork:
         self._events = events
         self._lock = Lock()
         self._ended = 0
+        self._cells = {cell.name: cell for cell in plan.cells}
 
     def go(self, engine: CellEngine) -> bool:
         """Carry out what is left; whether the user ended it."""
         left = left_to_do(self._folder, self._plan)
-        done = [cell for cell in self._plan.cells if cell not in left]
+        to_do = {cell.name for cell in left}
+        done = [cell for name, cell in self._cells.items() if name not in to_do]
         records = [record_of(place_of(self._folder, cell)) for cell in done]
         _tell_plan(self._plan, left, records, self._request, self._events)
         self._ended = len(done)
@@ -209,7 +211,7 @@ class _MatrixWork:
 
     def evidence(self) -> list[CellEvidence]:
         """What every cell of the plan has left so far."""
-        return [self._evidence_of(cell) for cell in self._plan.cells]
+        return [self._evidence_of(cell) for cell in self._cells.values()]
 
     def noted(self, text: Text) -> None:
         """Something of the engine's."""
@@ -218,7 +220,7 @@ class _MatrixWork:
 
     def room_measured(self, effort: Effort, jobs: int) -> None:
         """The first cell has shown how many have room beside each other."""
-        left = len(self._plan.cells) - self._ended
+        left = len(self._cells) - self._ended
         if self._ended == 0 or not left:
             return
         self.noted(
@@ -257,7 +259,7 @@ class _MatrixWork:
             engine.carry_out(jobs, stop, lambda job, record: None)
 
     def _cell_ended(self, job: CellJob, record: CellRecord) -> None:
-        cell = next(each for each in self._plan.cells if each.name == job.order.name)
+        cell = self._cells[job.order.name]
         (result,) = matrix_report(self._plan, [self._evidence_of(cell)], GENERATOR, rate=1).results
         with self._lock:
             self._ended += 1
@@ -267,7 +269,7 @@ class _MatrixWork:
                     "matrix.cell-ended",
                     "[{number}/{count}] {cell}: {told}",
                     number=self._ended,
-                    count=len(self._plan.cells),
+                    count=len(self._cells),
                     cell=cell.name,
                     told=cell_told(result),
                 )

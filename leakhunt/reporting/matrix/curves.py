@@ -11,7 +11,7 @@ from leakhunt.model.series import LIVE_HEAP, RSS, SERIES, Unit, short_title
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.style import SMALL, SOFT, byte_scale, named, plain, png, svg_element
 from leakhunt.reporting.charts.thinning import decimated
-from leakhunt.reporting.matrix.tables import WORDS, GridCell, grid, heading
+from leakhunt.reporting.matrix.tables import WORDS, Grid, GridCell, grid, heading
 from leakhunt.text.language import tr
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # More make a picture that nobody looks at; the table has them all.
 MOST_PANELS = 60
+MOST_COLUMNS, MOST_ROWS = 24, 60
 _COLUMNS = 4
 _PANEL_INCHES = (2.6, 1.5)
 _SQUARE_INCHES = (1.55, 0.72)
@@ -135,7 +136,7 @@ def heat_map_figure(report: MatrixReport) -> Figure:
     """A square for each combination: verdict, rate and time, its colour by the verdict."""
     from matplotlib.figure import Figure
 
-    made = grid(report)
+    made = _shortened(grid(report))
     columns, rows = len(made.columns), len(made.rows)
     left = max(len(name) for name, _ in made.rows) * 0.085 + 0.4
     size = (_SQUARE_INCHES[0] * columns + left, _SQUARE_INCHES[1] * rows + 1.1)
@@ -156,6 +157,21 @@ def heat_map_figure(report: MatrixReport) -> Figure:
     axes.set_xlabel(named(made.corner), fontsize=SMALL)
     figure.suptitle(named(heading(report)), fontsize=12, weight="bold")
     return figure
+
+
+def _shortened(made: Grid) -> Grid:
+    """As much of a heat map as a picture can show; the page has all of it."""
+    rows = tuple((name, cells[:MOST_COLUMNS]) for name, cells in made.rows[:MOST_ROWS])
+    more_columns, more_rows = len(made.columns) - MOST_COLUMNS, len(made.rows) - MOST_ROWS
+    if max(more_columns, more_rows) <= 0:
+        return made
+    rest = tr(
+        "{corner} (the first {columns} columns and {rows} rows)",
+        corner=made.corner,
+        columns=min(len(made.columns), MOST_COLUMNS),
+        rows=len(rows),
+    )
+    return Grid(rest, made.columns[:MOST_COLUMNS], rows)
 
 
 def _square(axes: Axes, cell: GridCell, across: int, down: int) -> None:

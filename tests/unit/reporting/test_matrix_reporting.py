@@ -21,6 +21,7 @@ from leakhunt.model.matrix import (
 )
 from leakhunt.model.run import Run
 from leakhunt.reporting.matrix import cells_table, html_page, json_file, markdown
+from leakhunt.reporting.matrix.curves import MOST_COLUMNS, heat_map_figure
 from leakhunt.reporting.matrix.tables import grid, notebook_card, row, summary
 from leakhunt.reporting.matrix.terminal import matrix_parts
 from leakhunt.reporting.registry import MATRIX_RENDERERS
@@ -141,3 +142,13 @@ def test_nothing_measured_is_a_report_too(report: MatrixReport) -> None:
     pytest.importorskip("pyarrow")
     assert all(each.render(empty) for each in MATRIX_RENDERERS)
     assert next(iter(summary(empty))) == "6 Not measured (6 not run)"
+
+
+def test_a_picture_of_many_cells_shows_the_first_and_says_so(report: MatrixReport) -> None:
+    values = tuple(map(str, range(1, 200)))
+    plan = MatrixPlan("made", (Axis(AxisKind.CALLS, values),))
+    evidence = [CellEvidence(cell, CellRecord(CellEnd.NOT_RUN)) for cell in plan.cells]
+    figure = heat_map_figure(matrix_report(plan, evidence, "leakhunt 1"))
+    (axes,) = figure.axes
+    assert axes.get_xlim() == (0, MOST_COLUMNS)
+    assert f"the first {MOST_COLUMNS} columns" in axes.get_xlabel()
