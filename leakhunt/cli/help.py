@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import click
 
@@ -89,9 +90,15 @@ class Help(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """A context whose help is a `Help`."""
+    """A context whose help is a `Help`, which `-h` asks for too.
+
+    For each command by itself: click keeps the option of the first context that asks.
+    """
 
     formatter_class = Help
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{"help_option_names": ["-h", "--help"], **settings})
 
 
 def write_example(formatter: click.HelpFormatter, purpose: str, line: str) -> None:

@@ -93,10 +93,7 @@ class _Verbs(click.Group):
             write_exit_codes(formatter, EXIT_CODES)
 
 
-@click.group(
-    cls=_Verbs,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=_Verbs)
 @click.option(
     "--lang",
     metavar="|".join(LANGUAGES),

@@ -16,7 +16,8 @@ from leakhunt.cli.json_option import HELP as JSON_HELP
 # Where an option stands in the help; one that is in none of these stands under "Other".
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
-        ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit", "command",
+        ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit",
+         "limit", "command", "by-route", "agent",
          "pid", "from", "prometheus", "query", "limit-query",
          "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
          "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
@@ -27,9 +28,9 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     "How long": frozenset(
         ("calls", "warmup", "budget", "calls-per-sample", "collect", "resolve", "requests",
          "duration", "timeout", "since", "step", "interval", "wait",
-         "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch", "most-runs")
+         "repeats", "clean-repeats", "pairs", "for", "trace", "no-touch", "most-runs", "diff")
     ),
-    "Cause and fix": frozenset(("hunt", "with", "try", "until-ceiling", "retained")),
+    "Cause and fix": frozenset(("hunt", "no-hunt", "with", "try", "until-ceiling", "retained")),
     "Budgets and baselines": frozenset(
         ("max-growth", "series", "baselines", "no-baseline", "into", "despite-leak",
          "despite-differences", "fdr")

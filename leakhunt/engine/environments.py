@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 
 import leakhunt
-from leakhunt.errors import CannotWrite, LeakhuntError, MissingRequirement
+from leakhunt.errors import CannotWrite, MissingRequirement
 from leakhunt.text.message import message
 from leakhunt.text.system import system_text
 
@@ -37,10 +37,8 @@ _DISTRIBUTION = "leakhunt-ml"
 _MOST_ROUNDS = 4
 
 
-class NotInstalled(LeakhuntError):
+class NotInstalled(MissingRequirement):
     """Some packages cannot be installed together, or not on this Python."""
-
-    exit_code = 5
 
 
 @dataclass(frozen=True, slots=True)

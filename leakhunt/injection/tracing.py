@@ -36,6 +36,8 @@ _CODE_SEGMENT_64 = 0x33
 _SYSCALL = b"\x0f\x05"
 _MMAP, _MPROTECT, _MUNMAP, _RESTART = 9, 10, 11, 219
 _READ_WRITE, _READ_EXECUTE, _PRIVATE_ANONYMOUS = 3, 5, 0x22
+# nanosleep, clock_nanosleep, select, pselect6, poll, ppoll, epoll_wait, epoll_pwait, accept(4).
+_SLEEPS = (35, 230, 23, 270, 7, 271, 232, 281, 43, 288)
 # What a system call says inside the kernel when it is to be made again; the last of them goes on
 # by a call of its own.
 _AGAIN = (-512, -513, -514)
@@ -95,6 +97,11 @@ class Thread:
     def is_in_a_call(self) -> bool:
         """Whether it was stopped in a system call."""
         return self.registers["orig_rax"] != _NONE
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it waits for time to pass, or for somebody outside: no lock is waited for."""
+        return self.registers["orig_rax"] in _SLEEPS
 
     def stop(self) -> None:
         """Stop it.

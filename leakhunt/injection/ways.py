@@ -25,7 +25,7 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.injection import tracing
 from leakhunt.injection.elf import read_elf
 from leakhunt.injection.target import PENDING, RUN, VisitTarget, disabled, gone, mappings
-from leakhunt.injection.tracing import ForeignRegion, region_bytes, stopped
+from leakhunt.injection.tracing import ForeignRegion, Thread, region_bytes, stopped
 from leakhunt.text.message import Text, message
 
 # The text, given where it is mapped: address, length, and where it is said that nobody is in it.
@@ -121,7 +121,12 @@ def _by_ptrace(target: VisitTarget, text: MakeText) -> Iterator[Callable[[], boo
 
 
 def _in_waiting_thread(target: VisitTarget, text: MakeText) -> bool:
-    """Run the text in a thread that waits in the kernel; False: there is none."""
+    """Run the text in a thread that waits in the kernel; False: there is none.
+
+    One that only sleeps, for however short, is as good as one that has waited for a while.
+    """
+    if _in_sleeping_thread(target, text):
+        return True
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{target.pid}/task").iterdir():
             if is_blocked(target.pid, int(thread.name)):
@@ -131,16 +136,37 @@ def _in_waiting_thread(target: VisitTarget, text: MakeText) -> bool:
     return False
 
 
+def _in_sleeping_thread(target: VisitTarget, text: MakeText) -> bool:
+    """Run the text in a thread that is found asleep; False: there is none."""
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{target.pid}/task").iterdir():
+            number = int(thread.name)
+            if number == target.pid or _switches(target.pid, number) is None:
+                continue
+            with contextlib.suppress(ProcessLookupError, MissingRequirement):
+                _sent(target, text, number, tracing.running, lambda found: found.sleeps)
+                return True
+    return False
+
+
+def _is_in_a_call(found: Thread) -> bool:
+    return found.is_in_a_call
+
+
 def _sent(
-    target: VisitTarget, text: MakeText, thread: int, calls: Callable[..., bytes]
+    target: VisitTarget,
+    text: MakeText,
+    thread: int,
+    calls: Callable[..., bytes],
+    fits: Callable[[Thread], bool] = _is_in_a_call,
 ) -> ForeignRegion:
-    """Lead a thread through calls that have the text run."""
+    """Lead a thread through calls that have the text run, once it `fits`."""
     needed = region_bytes(len(text((0, 0, 0))) + _ROOM_BYTES)
     try:
         for last in (*[False] * _TRIES, True):
             with stopped(target.pid, thread) as found:
                 # Within a system call it holds no lock of Python's own for moments.
-                if found.is_in_a_call or (last and calls is tracing.scheduling):
+                if fits(found) or (last and calls is tracing.scheduling):
                     region = found.allocate(needed)
                     place = (region.address, region.length, region.done)
                     tracing.put(target.pid, region.text, text(place) + b"\0")

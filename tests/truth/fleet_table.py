@@ -27,6 +27,8 @@ OUT = Path(__file__).parents[2] / "reports" / "truth" / "fleet.json"
 DAYS = 7
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 EACH = 30
+# The rules were made with the seeds below; the table is of others.
+HELD_OUT = 1_000_000
 MIB = float(1 << 20)
 LIMIT = 2048 * MIB
 Floats = NDArray[np.float64]
@@ -146,7 +148,7 @@ def rows(each: int = EACH, kinds: Mapping[str, Made] = KINDS) -> Iterator[dict[s
         courses: dict[str, int] = {}
         alerts = 0
         for turn in range(each):
-            made = instance(kind, 1000 * number + turn)
+            made = instance(kind, HELD_OUT + 1000 * number + turn)
             course = judged(made).course
             courses[course.value] = courses.get(course.value, 0) + 1
             alerts += predict_linear(made)

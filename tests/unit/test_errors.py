@@ -9,7 +9,12 @@ from leakhunt.cli.main import cli
 from leakhunt.errors import BY_EXIT_CODE, INTERRUPTED, LeakhuntError
 from leakhunt.model.gate import GateAnswer
 
-KINDS = LeakhuntError.__subclasses__()
+# Those of the guard are raised into the service that imports it, and end no command.
+KINDS = [
+    kind
+    for kind in LeakhuntError.__subclasses__()
+    if not kind.__module__.startswith("leakhunt.guard.")
+]
 
 
 def test_each_failure_has_an_exit_code_of_its_own() -> None:

@@ -6,7 +6,8 @@ ended. A cache that fills anew in each life would then look like a leak: so the 
 as well, and growth that slows down in it is no leak.
 
 A load that has the rhythm of days moves memory up and down by it. Where the samples span two days,
-what recurs every day is taken out: harmonics of a day, fitted beside a line for each life.
+what recurs every day is taken out: harmonics of a day, fitted beside a trend and what lives have
+in common by their age.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ DROPPED = "dropped"
 # Of each life but a single one so much is warm-up; shorter lives say nothing.
 _WARM_UP_SHARE = 0.5
 _SHORTEST_LIFE = 8
+# ... and so do those that are this share of a usual one: they are warm-up to their end.
+_SHORTEST_SHARE = 0.4
 # Where one life goes over into the next, so much of each says at what height.
 _EDGE_SHARE = 1 / 3
 _FEWEST_FOR_A_LINE = 6
@@ -40,9 +43,10 @@ _FEWEST_FOR_A_LINE = 6
 _GAP = 1.9
 _MOST_TIMES = 4.0
 # Dips of up to so many samples are left out, where a series has so many that a block of the trend
-# has several times as many.
+# has several times as many; in the curve that is judged, dips of a part of its smallest blocks.
 _NEAR = 2
 _LONG = 240
+_A_BLOCK = 80
 # A life that is cut short by the end of the watch, or is much shorter than others, has no say in
 # what the mean life looks like.
 _SHORT_SHARE = 0.5
@@ -55,6 +59,10 @@ _FEWEST_DAYS = 2.0
 _FEWEST_A_DAY = 12
 _HARMONICS = 4
 _LEAST_TIDE_SHARE = 0.3
+# The tide of a day is at most so many times as strong as that of all days.
+_STRONGEST = 2.0
+# What a life may do by its age, beside growing: time constants of warm-ups and caches.
+_WARM_UP_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86_400.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +96,19 @@ def lives_curve(run: Run, name: str) -> LivesCurve:
     seconds = np.asarray(run.calls[first:end], dtype=float)
     if len(heights) < FEWEST_SAMPLES:
         return LivesCurve(heights)
-    heights = _without_dips(heights)
+    heights = _middles(heights, _NEAR) if len(heights) >= _LONG else heights
     born = births(run, first)
     known = set(births(run, first, (RESTARTED,)))
     lives = [slice(begin, end) for begin, end in pairwise((0, *born, len(heights)))]
     heights, seconds, lives, known = _without_gaps(heights, seconds, lives, known, run)
     born = [each.start for each in lives[1:]]
     heights = without_tide(heights, seconds, lives)
-    long = [each for each in lives if each.stop - each.start >= _SHORTEST_LIFE]
+    long = _long_ones(lives)
     if len(lives) == 1 or not long:
-        return LivesCurve(heights)
+        return LivesCurve(_middles(heights, len(heights) // _A_BLOCK))
     if len(long) == 1:
-        return LivesCurve(heights[long[0]])
+        only = heights[long[0]]
+        return LivesCurve(_middles(only, len(only) // _A_BLOCK))
     if len(known) == len(born):
         return LivesCurve(_chained(heights, long, known), _slows(heights, long))
     return LivesCurve(
@@ -136,12 +145,17 @@ def _without_gaps(
     return np.concatenate(values), np.concatenate(times), even, restarted
 
 
-def _without_dips(heights: Floats) -> Floats:
-    """Each the median of its neighbours: a restart that is warm again soon is a dip, no floor."""
-    if len(heights) < _LONG:
-        return heights
-    around = np.pad(heights, _NEAR, mode="edge")
-    middle: Floats = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * _NEAR + 1), 1)
+def _long_ones(lives: Sequence[slice]) -> list[slice]:
+    """Those that are no mere warm-up, as far as that can be told from the others."""
+    found = [each for each in lives if each.stop - each.start >= _SHORTEST_LIFE]
+    usual = float(np.median([each.stop - each.start for each in found])) if found else 0.0
+    return [each for each in found if each.stop - each.start >= _SHORTEST_SHARE * usual]
+
+
+def _middles(heights: Floats, near: int) -> Floats:
+    """Each the median of so many on both sides: what is warm again soon is a dip, no floor."""
+    around = np.pad(heights, near, mode="edge")
+    middle: Floats = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * near + 1), 1)
     return middle
 
 
@@ -149,9 +163,10 @@ def _chained(heights: Floats, lives: Sequence[slice], lifted: Collection[int]) -
     """The lives without their warm-ups, each from where the one before ended if it is `lifted`."""
     pieces: list[Floats] = []
     offset = 0.0
+    near = len(heights) // _A_BLOCK
     for number, each in enumerate(lives):
         warm = each.start + int((each.stop - each.start) * _WARM_UP_SHARE)
-        piece = heights[warm : each.stop]
+        piece = _middles(heights[warm : each.stop], min(near, (each.stop - warm) // 4))
         since = lives[number - 1].stop if number else 0
         if number and any(since <= place <= each.start for place in lifted):
             offset = _edge(pieces[-1], -1) - _edge(piece, 0)
@@ -204,32 +219,43 @@ def without_tide(heights: Floats, seconds: Floats, lives: Sequence[slice]) -> Fl
     span = float(seconds[-1] - seconds[0])
     if span < _FEWEST_DAYS * _DAY or len(heights) / (span / _DAY) < _FEWEST_A_DAY:
         return heights
-    usable = [each for each in lives if each.stop - each.start >= _SHORTEST_LIFE]
-    rows = np.concatenate([np.arange(each.start, each.stop) for each in usable or lives])
-    columns: list[Floats] = []
-    for each in usable or lives:
-        inside = np.zeros(len(heights))
-        inside[each] = 1.0
-        age = np.linspace(0.0, 1.0, each.stop - each.start)
-        for curve in (np.ones_like(age), age, np.log1p(9 * age)):
-            column = np.zeros(len(heights))
-            column[each] = curve
-            columns.append(column)
+    ages = np.concatenate([seconds[each] - seconds[each.start] for each in lives])
+    columns = [np.ones_like(ages), (seconds - seconds[0]) / span, ages / span]
+    columns += [np.exp(-ages / constant) for constant in _WARM_UP_SECONDS]
     phase = 2 * np.pi * seconds / _DAY
     tide = [wave(turn * phase) for turn in range(1, _HARMONICS + 1) for wave in (np.cos, np.sin)]
-    plain = np.stack(columns, axis=1)[rows]
-    whole = np.hstack([plain, np.stack(tide, axis=1)[rows]])
-    if whole.shape[0] < 2 * whole.shape[1]:
-        return heights
-    target = heights[rows]
+    plain = np.stack(columns, axis=1)
+    whole = np.hstack([plain, np.stack(tide, axis=1)])
+    target = heights
     rest = target - plain @ np.linalg.lstsq(plain, target, rcond=None)[0]
     found = np.linalg.lstsq(whole, target, rcond=None)[0]
     left = target - whole @ found
     before, after = float(rest @ rest), float(left @ left)
     if before <= 0 or (before - after) / before < _LEAST_TIDE_SHARE:
         return heights
-    height: Floats = heights - np.stack(tide, axis=1) @ found[-2 * _HARMONICS :]
-    return height
+    wave_of_day: Floats = np.stack(tide, axis=1) @ found[-2 * _HARMONICS :]
+    return heights - wave_of_day * _strengths(wave_of_day, left, seconds)
+
+
+def _strengths(wave_of_day: Floats, left: Floats, seconds: Floats) -> Floats:
+    """How strong the tide of each day is: weekends have less of it."""
+    days = ((seconds - seconds[0]) // _DAY).astype(int)
+    middles: list[float] = []
+    strengths: list[float] = []
+    for day in np.unique(days):
+        rows = days == day
+        if rows.sum() < _FEWEST_A_DAY:
+            continue
+        wave = wave_of_day[rows] - wave_of_day[rows].mean()
+        rest = left[rows] - left[rows].mean()
+        square = float(wave @ wave)
+        more = float(rest @ wave) / square if square else 0.0
+        middles.append(float(seconds[rows].mean()))
+        strengths.append(min(max(1.0 + more, 0.0), _STRONGEST))
+    if not middles:
+        return np.ones_like(seconds)
+    found: Floats = np.interp(seconds, middles, strengths)
+    return found
 
 
 def unimportant(run: Run, name: str) -> float:

@@ -67,6 +67,17 @@ print("ready", flush=True)
 while True:
     time.sleep(0.1)
 """
+IN_C = """
+import hashlib, threading, time
+
+def feed():
+    while True:
+        time.sleep(0.05)
+
+threading.Thread(target=feed, daemon=True).start()
+print("ready", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"x", b"salt", 2_000_000_000)  # for minutes, without the GIL
+"""
 LEVEL = """
 import time
 table = [(number, str(number)) for number in range(50_000)]
@@ -189,6 +200,15 @@ def test_a_process_that_must_not_be_touched_is_not(tmp_path: Path) -> None:
     assert "collected" not in told
     assert result.report.given_back == ()
     assert any("--no-touch" in str(each) for each in result.report.caveats)
+
+
+def test_a_thread_that_sleeps_for_moments_lets_the_agent_in(tmp_path: Path) -> None:
+    """GIVEN a worker whose main thread is in C code, and none of whose threads waits for long."""
+    with running(IN_C) as made:
+        before = state(made.pid)
+        with attached(examine(made.pid)) as visit:
+            assert visit.ask("numbers")["python_blocks"] > 1000
+        assert settles(made.pid, before)
 
 
 def test_two_looks_are_compared_by_what_is_retained(tmp_path: Path) -> None:

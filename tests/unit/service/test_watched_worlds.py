@@ -23,7 +23,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.run import FREE_MEMORY, Ending, Run
 from leakhunt.model.series import RSS
 from leakhunt.model.verdict import Status
-from leakhunt.service.watch import SAMPLES_A_PHASE, WatchNews
+from leakhunt.service.watch import SAMPLES_A_PHASE, WatchNews, grows
 from leakhunt.service.watched_tree import ProcessBirth
 from leakhunt.storage import run_file as store
 from leakhunt.storage.schema_files import schema_text
@@ -191,7 +191,9 @@ def test_a_machine_that_slept_is_no_growth(file: Path) -> None:
 
     clock.at[700] = sleep
     watched(file, clock, ToldSource(clock, wavy), hours=16)
-    assert judge(store.load(file)).status is Status.NO_LEAK
+    verdict = judge(store.load(file))
+    assert not grows(verdict)
+    assert verdict.trends[RSS].rate == pytest.approx(0, abs=50)
 
 
 def check_whole(file: Path, hours: float, kills: int) -> None:
