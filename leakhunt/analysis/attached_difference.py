@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from leakhunt.text.message import message
 # A holder that changed by less is not told, nor are more than so many.
 _LEAST_BYTES = 16 << 10
 _MOST_HOLDERS = 15
+_LINK = " -> "
 
 
 def difference(
@@ -39,6 +41,7 @@ def _memory(before: AttachReport, after: AttachReport) -> Iterator[LookChange]:
 
 def _holders(before: AttachReport, after: AttachReport) -> list[LookChange]:
     had, has = _told_in_both(_by_path(before), _by_path(after))
+    had = _as_named_later(had, has)
     changes = [
         LookChange(
             path,
@@ -81,6 +84,33 @@ def _told_in_both(
         return kept
 
     return told(had, has), told(has, had)
+
+
+def _as_named_later(
+    had: Mapping[str, RetainedHolder], has: Mapping[str, RetainedHolder]
+) -> Mapping[str, RetainedHolder]:
+    """The holders before, by the paths that the second look gives them.
+
+    The shortest path to an object may be another one later; how it ends is then the same.
+    """
+    had_ends, has_ends = (
+        Counter(_end(path) for path in one.keys() - other.keys())
+        for one, other in ((had, has), (has, had))
+    )
+    later = {_end(path): path for path in has.keys() - had.keys()}
+
+    def name(path: str) -> str:
+        end = _end(path)
+        is_one = end and had_ends[end] == has_ends[end] == 1
+        return later[end] if path not in has and is_one else path
+
+    return {name(path): each for path, each in had.items()}
+
+
+def _end(path: str) -> str:
+    """The last two links of a path; empty: it has no more."""
+    links = path.split(_LINK)
+    return _LINK.join(links[-2:]) if len(links) > 2 else ""
 
 
 def _by_path(report: AttachReport) -> Mapping[str, RetainedHolder]:

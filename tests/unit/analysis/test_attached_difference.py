@@ -70,6 +70,17 @@ def test_holders_that_grew_come_first_and_those_that_shrank_last() -> None:
     assert [each.title for each in found.memory] == ["live_python", "files"]
 
 
+def test_a_holder_with_another_path_later_is_the_same() -> None:
+    before = look(1000, {}, holder("frame -> App -> Holder -> dict", 100 * KIB))
+    after = look(1000, {}, holder("frame -> dict -> Blocks -> Holder -> dict", 300 * KIB))
+    (change,) = difference(before, after).holders
+    assert change.title == "frame -> dict -> Blocks -> Holder -> dict"
+    assert change.grown_bytes == 200 * KIB
+    # Where two could be meant, none is.
+    other = look(1000, {}, *after.heap.holders, holder("app.x -> Holder -> dict", 90 * KIB))  # type: ignore[union-attr]
+    assert len(difference(before, other).holders) == 3
+
+
 def test_a_package_that_one_look_sums_up_is_no_change() -> None:
     assert "json" not in {each.title for each in difference(BEFORE, AFTER).holders}
 
