@@ -15,6 +15,8 @@ import multidict
 def call():
     ...
 '''
+
+Where ``call`` takes an argument, the workload has ``make_input(state, call)``, which makes it.
 """
 
 from __future__ import annotations

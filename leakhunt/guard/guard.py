@@ -26,7 +26,6 @@ from leakhunt.guard.expected import ExpectedHeight
 from leakhunt.guard.growth import GrowthMeter, GrowthRate
 from leakhunt.guard.limits import LimitReader, LimitSource, MemoryUse, OwnMemory
 from leakhunt.guard.release import ReleaseCount, Releaser
-from leakhunt.probes.allocator import serving
 from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
@@ -37,8 +36,9 @@ _LEARN_SECONDS = 0.050
 # Below the soft watermark, when the first have been measured, heights matter little yet.
 _LEARN_SELDOM_SECONDS = 0.5
 _FIRST_MEASURED = 32
-# The least RSS after one of the last so many that were measured is what is not theirs.
+# Floors of RSS: the least of so many is what is not the requests'.
 _FLOORS = 64
+_FEW_FLOORS = 8
 # No process takes fresh memory faster: until a quarter of what is left could be gone, what was read
 # is good enough.
 _FASTEST_BYTES_PER_SECOND = 4 << 30
@@ -204,7 +204,8 @@ class Guard:
         self._gpu_free: int | None = None
         self._stuck_since: float | None = None
         self._over_since: float | None = None
-        self._floors: deque[int] = deque(maxlen=_FLOORS)
+        self._overheads: deque[int] = deque(maxlen=_FLOORS)
+        self._live_before: int | None = None
         self._ended_bytes = 0
         self._growth = GrowthMeter()
         self._counts = _Counts()
@@ -241,6 +242,8 @@ class Guard:
     def admit(self, body_bytes: int = 0) -> Ticket | Refusal:
         """The same, and where it helps wait up to `queue_seconds`; blocks its thread."""
         answer = self.try_admit(body_bytes)
+        if isinstance(answer, Ticket):
+            return answer
         deadline = time.monotonic() + self.config.queue_seconds
         while isinstance(answer, Refusal) and self._may_wait(answer, deadline):
             event = threading.Event()
@@ -334,7 +337,6 @@ class Guard:
     def status(self) -> GuardStatus:
         """How it is now. Some hundred microseconds: the allocator is asked."""
         now = self._clock()
-        live_bytes = serving().live_bytes
         with self._lock:
             use = self._memory(now, force=True)
             rss = self._own.rss_bytes()
@@ -346,7 +348,7 @@ class Guard:
             return GuardStatus(
                 pid=os.getpid(),
                 rss_bytes=rss,
-                live_heap_bytes=None if live_bytes is None else live_bytes(),
+                live_heap_bytes=self._own.live_bytes(),
                 memory=use,
                 growth=growth,
                 in_flight=len(self._tickets),
@@ -396,7 +398,7 @@ class Guard:
             return self._refusal(Reason.CONCURRENCY)
         if self.config.min_gpu_free and self._lacks_gpu(self._gpu(now)):
             return self._refusal(Reason.GPU_MEMORY)
-        use = self._memory(now)
+        use = self._use if now < self._read_at else self._memory(now)
         expected = 0
         if use is not None:
             expected = self._expected(use, body_bytes)
@@ -490,11 +492,7 @@ class Guard:
         peak = max(self._own.peak_bytes() or 0, rss)
         # What a byte of input takes is known of a request that was alone.
         body = ticket.body_bytes if window.requests == 1 else 0
-        # From the floor, not from where this request started: what malloc retained then, and lent
-        # to it, is gone after the next trim, and the same request asks the system for all of it.
-        self._floors.append(rss)
-        floor = min(*self._floors, window.rss_bytes)
-        self.expected.learn(peak - floor, window.together, body)
+        self.expected.learn(peak - self._floor(rss, window.rss_bytes), window.together, body)
         if peak - rss > _DIRTY_PEAK_BYTES:
             self._own.reset_peak()
         # The next window begins here, with those that are still at work.
@@ -507,6 +505,22 @@ class Guard:
             return False
         self._watched_at = now
         return True
+
+    def _floor(self, rss: int, started: int) -> int:
+        """What RSS would have been without the request: less than it started from.
+
+        What malloc retained then, and lent to it, is gone after the next trim, and the same request
+        asks the system for all of it. The least that RSS was above the live heap of late is what no
+        trim gives back; with the live heap before the request that is the floor. Where the live
+        heap is not told, it is the least RSS of the last few: over more, a leak would be a height.
+        """
+        live = self._own.live_bytes()
+        if live is None:
+            self._overheads.append(rss)
+            return min(started, *list(self._overheads)[-_FEW_FLOORS:])
+        self._overheads.append(rss - live)
+        before, self._live_before = self._live_before, live
+        return started if before is None else min(started, before + min(self._overheads))
 
     def _count(self, seconds: float, has_failed: bool) -> None:
         counts = self._counts

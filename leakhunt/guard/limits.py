@@ -17,6 +17,7 @@ from enum import StrEnum
 import psutil
 
 from leakhunt.probes import cgroup
+from leakhunt.probes.allocator import serving
 from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.probes.process import RssProbe
 
@@ -74,6 +75,11 @@ class OwnMemory:
         value = array("q", [0])
         self._peak.read(value, 0)
         return value[0]
+
+    def live_bytes(self) -> int | None:
+        """Bytes that malloc has handed out; None where the allocator does not tell."""
+        read = serving().live_bytes
+        return None if read is None else read()
 
     def reset_peak(self) -> None:
         """Set the peak back to the present RSS."""

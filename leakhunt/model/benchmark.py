@@ -15,8 +15,9 @@ CALLS = 1000
 class PublishedLeak:
     """A package with a version that leaks and one that does not, by the fix at `link`.
 
-    `workload` defines ``call()``, which leaks in the one. `leak` says where, `found` is a pattern
-    of what names it, `kind` the class of the growth; `also` are further requirements.
+    `workload` defines ``call()`` (or ``make_input`` and ``call(x)``), which leaks in the one.
+    `leak` says where, `found` is a pattern of what names it, `kind` the class of the growth; `also`
+    are further requirements.
     """
 
     name: str

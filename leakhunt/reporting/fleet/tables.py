@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakhunt.amounts import format_bytes, format_seconds
+from leakhunt.amounts import format_bytes, format_interval, format_seconds
 from leakhunt.model.fleet import Course, FleetReport, JudgedInstance
 from leakhunt.model.series import MEMORY
 from leakhunt.text.language import mark, tr
@@ -12,6 +12,7 @@ from leakhunt.text.message import said
 
 NOTHING = "\N{EN DASH}"
 _DAY = 86_400.0
+_CLEAN = (Course.LEVEL, Course.LEVELLED)
 HEADINGS = (
     mark("instance"),
     mark("verdict"),
@@ -75,7 +76,10 @@ def short_rows(report: FleetReport) -> Iterator[tuple[str, ...]]:
         left = row[2]
         if each.seconds_left:
             left = format_seconds(each.seconds_left)
-        yield (*row[:2], left, row[3].partition(" [")[0], *row[4:])
+        rate = row[3]
+        if each.course not in _CLEAN and each.rate is not None:
+            rate = format_bytes(each.rate * _DAY)
+        yield (*row[:2], left, rate, *row[4:])
 
 
 def verdict(each: JudgedInstance) -> str:
@@ -104,17 +108,17 @@ def growth(each: JudgedInstance) -> str:
     """Bytes per day, with the interval, where it is growth."""
     if each.rate is None or each.rate_low is None or each.rate_high is None:
         return NOTHING
-    if each.course in (Course.LEVEL, Course.LEVELLED):
+    if each.course in _CLEAN:
         most = format_bytes(max(each.verdict.trends[MEMORY].upper_bound or 0.0, 0.0) * _DAY)
         return tr("at most {size}", size=most)
     low, high = (format_bytes(rate * _DAY) for rate in (each.rate_low, each.rate_high))
-    return f"{format_bytes(each.rate * _DAY)} [{low}, {high}]"
+    return format_interval(format_bytes(each.rate * _DAY), low, high)
 
 
 def details(report: FleetReport) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Sentences on each instance that needs a look: the verdict, the forecast, caveats."""
     for each in report.instances:
-        if each.course in (Course.LEVEL, Course.LEVELLED) and not each.caveats:
+        if each.course in _CLEAN and not each.caveats:
             continue
         told = [said(each.verdict.sentence)]
         forecast = each.verdict.forecast

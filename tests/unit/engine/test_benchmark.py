@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,35 @@ def test_an_adapter_tells_a_leak_from_none(tmp_path: Path, tool: str) -> None:
         answers.append(TOOLS[tool].ask(workload_of(str(file)), 400))
     assert [each["leak"] for each in answers] == [True, False]
     assert ("call" in answers[0]["finding"]) is (tool != "mprof")
+
+
+WITH_INPUT = "KEPT = []\n\n\ndef make_input(state, call):\n    return bytes(3000 + call % 2)\n\n\n"
+
+
+@pytest.mark.parametrize("tool", ["tracemalloc", "pytest-memray"])
+@pytest.mark.parametrize("leaks", [True, False])
+def test_a_workload_may_take_an_input(tmp_path: Path, tool: str, leaks: bool) -> None:
+    pytest.importorskip(TOOLS[tool].module)
+    file = tmp_path / f"with_input_{leaks}.py"
+    body = "KEPT.append(bytearray(body))" if leaks else "len(body)"
+    file.write_text(f"{WITH_INPUT}def call(body):\n    {body}\n", "utf-8")
+    assert TOOLS[tool].ask(workload_of(str(file)), 300)["leak"] is leaks
+
+
+def test_a_test_that_fails_for_another_reason_is_no_leak(tmp_path: Path) -> None:
+    pytest.importorskip(TOOLS["pytest-memray"].module)
+    file = tmp_path / "that_leaks_nothing.py"
+    file.write_text("def call():\n    raise ValueError('a leak of another kind')\n", "utf-8")
+    with pytest.raises(RuntimeError, match="test_leaks"):
+        TOOLS["pytest-memray"].ask(workload_of(str(file)), 300)
+
+
+def test_every_workload_of_the_list_can_be_called_by_adapters() -> None:
+    """Each takes nothing, or has what makes its argument."""
+    for each in read_published():
+        takes = re.search(r"^def call\((.*)\)", each.workload, flags=re.MULTILINE)
+        assert takes is not None, each.name
+        assert bool(takes[1]) is ("def make_input(" in each.workload), each.name
 
 
 def test_a_score_counts_what_was_said() -> None:

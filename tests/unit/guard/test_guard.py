@@ -44,9 +44,13 @@ class FakeMemory(OwnMemory):
         super().__init__()
         self.rss = rss
         self.peak = rss
+        self.live: int | None = 50 * MIB
 
     def rss_bytes(self) -> int:
         return self.rss
+
+    def live_bytes(self) -> int | None:
+        return self.live
 
     def peak_bytes(self) -> int:
         return max(self.peak, self.rss)
@@ -188,6 +192,20 @@ def test_memory_that_was_retained_and_lent_to_a_request_counts_as_its_own() -> N
     bench.use(580)  # of which malloc retains 80
     bench.request(takes=20, seconds=1.0)
     assert bench.guard.expected.bytes == 125 * MIB
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["live heap", "no live heap"])
+def test_a_leak_is_no_height_of_a_request(is_told: bool) -> None:
+    bench = Bench(used=300)
+    bench.limit = 10_000 * MIB
+    if not is_told:
+        bench.own.live = None
+    for _ in range(200):
+        bench.request(takes=10, seconds=1.0)
+        bench.use(bench.own.rss // MIB + 2)
+        if bench.own.live is not None:
+            bench.own.live += 2 * MIB
+    assert 12 * MIB <= bench.guard.expected.bytes <= 35 * MIB
 
 
 def test_what_an_ended_request_left_is_not_taken_as_that_of_others() -> None:
