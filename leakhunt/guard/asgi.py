@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from leakhunt.guard.guard import Guard, Refusal, Ticket
-from leakhunt.guard.health import OwnAnswer, own_answer
+from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
 from leakhunt.guard.recycling import note_event_loop
 from leakhunt.guard.refusals import is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
@@ -39,6 +39,7 @@ class GuardMiddleware:
         self.guard = guard or Guard()
         self._log = log
         self._facts = facts
+        self._own_paths = own_paths(self.guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or hand on."""
@@ -52,16 +53,20 @@ class GuardMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         guard, path = self.guard, scope["path"]
-        facts = self._facts() if self._facts and path == guard.config.health_path else None
-        own = own_answer(guard, path, facts)
-        if own is not None:
-            await _answer(send, own, is_closing=guard.draining)
-            return
+        if path.startswith(self._own_paths):
+            facts = self._facts() if self._facts and path == guard.config.health_path else None
+            own = own_answer(guard, path, facts)
+            if own is not None:
+                await _answer(send, own, is_closing=guard.draining)
+                return
         if guard.config.exempt and is_exempt(path, guard.config.exempt):
             await self.app(scope, receive, send)
             return
         rss = guard.rss_bytes() if self._log else 0
-        admitted = await guard.admit_async(_body_bytes(scope))
+        body_bytes = _body_bytes(scope)
+        admitted = guard.try_admit(body_bytes)
+        if isinstance(admitted, Refusal):  # wait for a place
+            admitted = await guard.admit_async(body_bytes)
         if isinstance(admitted, Refusal):
             await self._refuse(admitted, scope, receive, send, rss)
             return

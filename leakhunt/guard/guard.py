@@ -242,6 +242,8 @@ class Guard:
     def admit(self, body_bytes: int = 0) -> Ticket | Refusal:
         """The same, and where it helps wait up to `queue_seconds`; blocks its thread."""
         answer = self.try_admit(body_bytes)
+        if isinstance(answer, Ticket):
+            return answer
         deadline = time.monotonic() + self.config.queue_seconds
         while isinstance(answer, Refusal) and self._may_wait(answer, deadline):
             event = threading.Event()
@@ -396,7 +398,7 @@ class Guard:
             return self._refusal(Reason.CONCURRENCY)
         if self.config.min_gpu_free and self._lacks_gpu(self._gpu(now)):
             return self._refusal(Reason.GPU_MEMORY)
-        use = self._memory(now)
+        use = self._use if now < self._read_at else self._memory(now)
         expected = 0
         if use is not None:
             expected = self._expected(use, body_bytes)

@@ -27,6 +27,11 @@ class OwnAnswer:
     retry_after_seconds: int = 0
 
 
+def own_paths(guard: Guard) -> tuple[str, ...]:
+    """What the paths of the guard begin with; none, where it has none."""
+    return tuple(filter(None, (guard.config.health_path, guard.config.metrics_path)))
+
+
 def own_answer(guard: Guard, path: str, facts: Mapping[str, Any] | None = None) -> OwnAnswer | None:
     """The answer to a path of the guard; None: it is one of the service.
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from leakhunt.guard.guard import Guard, Refusal, Ticket
-from leakhunt.guard.health import OwnAnswer, own_answer
+from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
 from leakhunt.guard.refusals import is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
 
@@ -35,14 +35,16 @@ class GuardWsgiMiddleware:
         self.guard = guard or Guard()
         self._log = log
         self._facts = facts
+        self._own_paths = own_paths(self.guard)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer, refuse, or hand on."""
         guard, path = self.guard, environ.get("PATH_INFO", "/")
-        facts = self._facts() if self._facts and path == guard.config.health_path else None
-        own = own_answer(guard, path, facts)
-        if own is not None:
-            return _answered(start_response, own)
+        if path.startswith(self._own_paths):
+            facts = self._facts() if self._facts and path == guard.config.health_path else None
+            own = own_answer(guard, path, facts)
+            if own is not None:
+                return _answered(start_response, own)
         if guard.config.exempt and is_exempt(path, guard.config.exempt):
             return self.app(environ, start_response)
         rss = guard.rss_bytes() if self._log else 0

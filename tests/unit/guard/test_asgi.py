@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -249,13 +249,13 @@ def test_a_draining_worker_closes_each_connection() -> None:
 def test_the_length_of_the_body_is_told_to_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = guard_of()
     told: list[int] = []
-    admit = guard.admit_async
+    admit = guard.try_admit
 
-    def noting(body: int = 0) -> Awaitable[Any]:
+    def noting(body: int = 0) -> Any:
         told.append(body)
         return admit(body)
 
-    monkeypatch.setattr(guard, "admit_async", noting)
+    monkeypatch.setattr(guard, "try_admit", noting)
     app = GuardMiddleware(answering(), guard)
     ask(app, http(content_length="1234"))
     ask(app, http(content_length="a lot"))
