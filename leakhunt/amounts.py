@@ -149,8 +149,8 @@ def format_bytes(size: float) -> str:
     return f"{size:.0f} B" if round(size) else "0 B"
 
 
-def format_seconds(seconds: float) -> str:
-    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``4.5 days``, ``12 days``."""
+def format_seconds(seconds: float) -> str:  # noqa: PLR0911 - a unit each
+    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``4.5 days``."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.3g} µs"
     if seconds < 1:
