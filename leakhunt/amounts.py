@@ -149,11 +149,14 @@ def format_bytes(size: float) -> str:
     return f"{size:.0f} B" if round(size) else "0 B"
 
 
-def format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:  # noqa: PLR0911 - a unit each
     """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``4.5 days``."""
-    for most, times, name in ((1e-3, 1e6, "µs"), (1, 1e3, "ms"), (60, 1, "s")):
-        if seconds < most:
-            return f"{seconds * times:.3g} {name}"
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return tr("{minutes} min {rest} s", minutes=minutes, rest=rest)
