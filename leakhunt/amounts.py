@@ -149,8 +149,8 @@ def format_bytes(size: float) -> str:
     return f"{size:.0f} B" if round(size) else "0 B"
 
 
-def format_seconds(seconds: float) -> str:
-    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``12 days``."""
+def format_seconds(seconds: float) -> str:  # noqa: PLR0911 - a unit each
+    """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``4.5 days``."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.3g} µs"
     if seconds < 1:
@@ -163,7 +163,10 @@ def format_seconds(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
         return tr("{hours} h {minutes} min", hours=hours, minutes=minutes)
-    return tr("{days:,} days", days=hours // 24)
+    days = hours / 24
+    if days < 10:
+        return tr("{days:.1f} days", days=days)
+    return tr("{days:,.0f} days", days=days)
 
 
 def format_amount(amount: float, unit: Unit) -> str:

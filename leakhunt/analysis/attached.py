@@ -30,6 +30,8 @@ from leakhunt.model.series import LIVE_HEAP, PYTHON_LIVE, RSS
 from leakhunt.text.message import Text, message, word
 
 _NOTE = "visit"
+# The fact of a traced stretch that says what it cost.
+TRACE_COST = "trace cost"
 _MOST_PLACES = 12
 _LINES: Mapping[str, tuple[Text, Text]] = {
     "live_python": (
@@ -120,7 +122,7 @@ def attach_report(runs: Sequence[Run], generator: str) -> AttachReport:
         growers=tuple(map(_grower, grown.findings)) if grown is not None else (),
         places=tuple(map(_place, traced.findings[:_MOST_PLACES])) if traced is not None else (),
         cost=_cost(run),
-        caveats=tuple(_caveats(run, values)),
+        caveats=(*_caveats(run, values), *_trace_cost(traced)),
     )
 
 
@@ -248,6 +250,12 @@ def _cost(run: Run) -> VisitCost | None:
         lost_references=int(note["lost_references"]),
         left=note["text"],
     )
+
+
+def _trace_cost(traced: Run | None) -> Iterator[Text]:
+    """What tracing cost, as it was measured."""
+    if traced is not None and (cost := traced.facts.get(TRACE_COST)):
+        yield cost
 
 
 def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:

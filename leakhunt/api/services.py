@@ -165,7 +165,7 @@ def analyze(  # noqa: PLR0913 - the options of the verb, by name
     limit_query: str | None = None,
     timeout: float | str = TIMEOUT_SECONDS,
     out: PathLike | None = None,
-    formats: str | None = BY_DEFAULT,
+    formats: str | None = "all",
     events: Events | None = None,
 ) -> AnalyzeResult:
     """Judge memory over time that something else has measured.

@@ -7,11 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt.cli.format_option import format_option
 from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import Notes, show_parts
 from leakhunt.cli.verb import Verb
-from leakhunt.reporting.registry import RunRenderer
 
 
 @click.command("analyze", cls=Verb)
@@ -44,13 +42,15 @@ from leakhunt.reporting.registry import RunRenderer
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
 )
-@format_option
-def command(
-    files: tuple[str, ...],
-    out: Path | None,
-    renderers: tuple[RunRenderer, ...],
-    **given: str | None,
-) -> int:
+@click.option(
+    "--format",
+    "formats",
+    default="all",
+    show_default=True,
+    metavar="NAME,...",
+    help="Files to write: some of html, md, json; or all.",
+)
+def command(files: tuple[str, ...], out: Path | None, formats: str, **given: str | None) -> int:
     """Judge memory over time that something else has measured: files, or Prometheus.
 
     One line per instance, that which is out of memory first before the rest. Restarts are told by
@@ -62,8 +62,7 @@ def command(
     from leakhunt.reporting.fleet.terminal import fleet_parts
 
     request = AnalyzeRequest(files, **given)  # type: ignore[arg-type]
-    chosen = analyze_renderers_named(",".join(each.format for each in renderers))
-    result = analyze(request, chosen, Notes(), out=out)
+    result = analyze(request, analyze_renderers_named(formats), Notes(), out=out)
     offer(lambda: json_file.render(result.report))
     show_parts(Console(), fleet_parts(result.report), reversed(result.files))
     return result.exit_code

@@ -44,7 +44,8 @@ _OPTIONS = (
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
     click.option(
-        "--most-runs", type=at_least("repeats"), default=MOST_RUNS_OF_A_VERSION, show_default=True,
+        "--most-runs", type=at_least("most_runs"), default=MOST_RUNS_OF_A_VERSION,
+        show_default=True,
         help="Runs of a version whose verdict stays inconclusive",
     ),
     click.option(

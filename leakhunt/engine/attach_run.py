@@ -17,7 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from leakhunt.agent import looking
+from leakhunt.analysis.attached import TRACE_COST
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import ScenarioFailed
@@ -60,6 +63,9 @@ MARKS = 6
 _LEAST_GROWTH = MARKS
 _MOST_CONTAINERS, _MOST_TYPES = 12, 6
 _TRACE_FRAMES = 12
+# What tracing costs is set beside so many seconds without it.
+_UNTRACED_SECONDS = 3.0
+_NO_FACTS: Mapping[str, Text] = {}
 _SECOND_NS = 1_000_000_000
 VISIT_NOTE = "visit"
 
@@ -309,9 +315,10 @@ class AttachRun:
                 seconds=seconds,
             )
         )
+        before = self._cores_used(min(seconds, _UNTRACED_SECONDS))
         self._visit.ask(f"trace {_TRACE_FRAMES}")
         try:
-            time.sleep(seconds)
+            during = self._cores_used(seconds)
         finally:
             pieces = b"".join(piece[1:] for piece in self._visit.stream("traced"))
         told = json.loads(pieces)
@@ -329,14 +336,43 @@ class AttachRun:
             )
             for number, (stack, size, count) in enumerate(told["places"])
         ]
-        self._write_findings(Instrument.TRACEMALLOC, findings)
+        cost = message(
+            "attach.trace-cost",
+            "CPU while traced: {during:.0%} of a core (before: {before:.0%})",
+            during=during,
+            before=before,
+        )
+        self._write_findings(Instrument.TRACEMALLOC, findings, {TRACE_COST: cost})
 
-    def _write_findings(self, instrument: Instrument, findings: Sequence[Finding]) -> None:
+    def _cores_used(self, seconds: float) -> float:
+        """How many cores the process keeps busy in the coming seconds.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        started = time.monotonic()
+        try:
+            process = psutil.Process(self._visit.target.pid)
+            first = process.cpu_times()
+            time.sleep(seconds)
+            last = process.cpu_times()
+        except psutil.NoSuchProcess:
+            raise ProcessLookupError from None
+        passed = time.monotonic() - started
+        return (last.user + last.system - first.user - first.system) / passed
+
+    def _write_findings(
+        self,
+        instrument: Instrument,
+        findings: Sequence[Finding],
+        facts: Mapping[str, Text] = _NO_FACTS,
+    ) -> None:
         """A file of a run under an instrument: its header, findings and footer."""
         plan = replace(self._plan, instrument=instrument)
         name = f"{self._plan.variant}.{instrument}{SUFFIX}"
         file = self._file.with_name(name)
-        run_writer.create(file, self._header(plan, {}))
+        header = self._header(plan, {})
+        run_writer.create(file, {**header, "facts": {**header["facts"], **facts}})
         appender = Appender(file)
         try:
             if instrument is Instrument.RETAINED:

@@ -126,7 +126,7 @@ def bisect(
 def _checked(request: BisectRequest) -> tuple[Scenario, Variant]:
     """The scenario and its one variant."""
     refuse_too_small(
-        calls=request.calls, threads=request.threads, seed=request.seed, repeats=request.most_runs
+        calls=request.calls, threads=request.threads, seed=request.seed, most_runs=request.most_runs
     )
     refuse_wrong_timeout(request.timeout)
     if bool(request.package) == bool(request.repo):

@@ -78,9 +78,13 @@ def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
 
 
 def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
-    """The files of an analysis, of the formats in `names`; others have none."""
-    asked = {name.strip().lower() for name in names.split(",")}
-    return tuple(each for each in ANALYZE_RENDERERS if ALL in asked or each.format in asked)
+    """The files of an analysis, of the formats in `names`.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    known = tuple(dict.fromkeys(each.format for each in ANALYZE_RENDERERS))
+    return possible(ANALYZE_RENDERERS, names_among(names, known))
 
 
 def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:

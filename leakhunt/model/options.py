@@ -32,7 +32,7 @@ LEAST: Mapping[str, int] = MappingProxyType(
         **dict.fromkeys(("warmup", "seed", "memory_limit", "limit"), 0),
         **dict.fromkeys(("calls", "calls_per_sample", "threads", "concurrency"), 1),
         **dict.fromkeys(("users", "requests", "pid"), 1),
-        **dict.fromkeys(("jobs", "pairs", "repeats", "clean_repeats"), 1),
+        **dict.fromkeys(("jobs", "pairs", "repeats", "clean_repeats", "most_runs"), 1),
     }
 )
 # What a worker's collector is set by, and to: or else to thresholds, ``50000,20,20``.

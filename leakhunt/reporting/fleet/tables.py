@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leakhunt.amounts import format_bytes, format_interval, format_seconds
 from leakhunt.model.fleet import Course, FleetReport, JudgedInstance
 from leakhunt.model.series import MEMORY
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark, ntr, tr
 from leakhunt.text.message import said
 
 NOTHING = "\N{EN DASH}"
@@ -36,9 +36,10 @@ def summary(report: FleetReport) -> Iterator[str]:
     """The result first: how many do what, then which is out of memory first."""
     counts = [(course, report.count(course)) for course in Course]
     parts = [f"{tr(course.value)}: {count}" for course, count in counts if count]
-    yield tr(
-        "{count} instances. {parts}.",
-        count=len(report.instances),
+    yield ntr(
+        "{n} instance. {parts}.",
+        "{n} instances. {parts}.",
+        len(report.instances),
         parts=tr("; ").join(parts),
     )
     first = next((each for each in report.instances if each.seconds_left is not None), None)
@@ -101,6 +102,8 @@ def time_left(each: JudgedInstance) -> str:
     if each.seconds_latest is None:
         return tr("{time} ({soonest} to never)", time=time, soonest=soonest)
     latest = format_seconds(each.seconds_latest)
+    if soonest == time == latest:
+        return time
     return tr("{time} ({soonest} to {latest})", time=time, soonest=soonest, latest=latest)
 
 

@@ -266,6 +266,7 @@ def test_what_grows_is_found_with_its_holder_and_its_line(tmp_path: Path) -> Non
     assert paths["__main__.CACHE"].per_second > 50
     assert "__main__.Session" in {each.what for each in report.growers}
     assert any(each.place.endswith("service.py:7)") for each in report.places)
+    assert any("CPU while traced: " in str(each) for each in report.caveats)
     again = leakhunt.report(str(tmp_path / "out"), out=tmp_path / "again", formats="json,md")
     assert again.report.entries[0].verdict.status is report.verdict.status
     assert again.report.command.startswith(f"leakhunt attach {made.pid} --for 24s")

@@ -15,11 +15,12 @@ from leakhunt.model.options import LEAST
 
 # Verbs by the name of their function, where that is another.
 FUNCTIONS = {"truth": "evaluate"}
-SAME = ("run", "hunt", "soak", "gate", "truth")
+SAME = ("run", "hunt", "soak", "gate", "truth", "matrix", "bisect", "benchmark")
 # Options that the command line alone has, has under another name, or turns round.
 ELSEWHERE = {
     "audio", "lengths", "settings", "renderers", "display", "no_hunt", "hunts", "formats", "out",
-    "locust", "instruments", "remedies", "help", "retained", "problems",
+    "locust", "instruments", "remedies", "help", "retained", "problems", "adapters",
+    "vary", "good", "bad",
 }  # fmt: skip
 
 

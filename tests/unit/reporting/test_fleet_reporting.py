@@ -44,7 +44,7 @@ def test_the_first_out_of_memory_stands_first_in_every_row(report: FleetReport) 
     first, second = rows(report)
     assert (first[0], second[0]) == (HOSTILE, "flat")
     assert first[1] == "grows"
-    assert re.fullmatch(r"\d+ days \(\d+ days to \d+ days\)", first[2])
+    assert re.fullmatch(r"[\d.]+ days \([\d.]+ days to [\d.]+ days\)", first[2])
     assert re.fullmatch(r"1[67]\d\.\d \[1[67]\d\.\d, 1[67]\d\.\d\] MiB", first[3])
     assert second[1:4] == ("level", "–", second[3])
     assert second[3].startswith("at most ")
