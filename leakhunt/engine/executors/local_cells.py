@@ -24,7 +24,7 @@ from leakhunt.runner.memory_limit import NoLimit, memory_bounds
 # The rest of what is free is for the system, and for what grows.
 _MEMORY_SHARE = 0.8
 # A worker that waits between its pauses still wants a core while it calls: no cell counts for less.
-_LEAST_CORES = 0.5
+_LEAST_CORES = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ def counts(report: MatrixReport) -> str:
     """How many cells have which verdict: ``4 Leak, 8 No leak``."""
     found = Counter(each.status for each in report.results)
     shown = [f"{found[status]} {tr(WORDS[status])}" for status in WORDS if found[status]]
-    ends = Counter(each.record.end for each in report.results if each.status is None)
+    ends = Counter(each.record.end for each in report.results)
+    del ends[CellEnd.MEASURED]
     beside = tr(", ").join(f"{number} {tr(end)}" for end, number in ends.items())
     return tr(", ").join(shown) + (f" ({beside})" if beside else "")
 

@@ -190,7 +190,7 @@ def test_what_was_only_begun_is_set_aside_and_what_is_done_stays(
     [
         (Effort(1.0, 1 << 28, 1.0), 8),
         (Effort(4.0, 1 << 28, 1.0), 2),
-        (Effort(0.01, 1 << 20, 1.0), 16),
+        (Effort(0.01, 1 << 20, 1.0), 8),
         (Effort(1.0, 1 << 31, 1.0), 3),
         (Effort(9.0, 1 << 40, 1.0), 1),
     ],

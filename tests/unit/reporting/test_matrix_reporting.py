@@ -133,6 +133,12 @@ def test_the_table_has_a_row_for_each_cell(report: MatrixReport) -> None:
     assert str(table.schema.field("rate").type) == "double"
 
 
+def test_a_cell_that_was_killed_is_in_the_first_line(report: MatrixReport) -> None:
+    killed = replace(report.results[2], record=CellRecord(CellEnd.KILLED, "SIGKILL"))
+    first = next(summary(replace(report, results=(report.results[0], killed))))
+    assert first == "1 Leak, 1 No leak (1 killed)"
+
+
 def test_nothing_measured_is_a_report_too(report: MatrixReport) -> None:
     evidence = [
         CellEvidence(each.cell, CellRecord(CellEnd.NOT_RUN, "interrupted"))
