@@ -24,7 +24,7 @@ class FreeLists:
     """
 
     def __init__(self) -> None:
-        self._has_frozen = False
+        self._has_frozen = self._is_asked = self._may_freeze = False
 
     def wrapped(self, call: Call) -> Call:
         """The call, with empty free lists before it."""
@@ -37,7 +37,10 @@ class FreeLists:
 
     def _empty(self) -> None:
         gc.collect()
-        if self._has_frozen or gc.get_freeze_count() <= _OF_THE_INTERPRETER:
+        if not self._is_asked:  # once: the interpreter counts them one by one
+            self._is_asked = True
+            self._may_freeze = gc.get_freeze_count() <= _OF_THE_INTERPRETER
+        if self._may_freeze:
             gc.freeze()
             self._has_frozen = True
 
