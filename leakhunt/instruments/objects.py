@@ -111,6 +111,8 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
+        # A snapshot's tracebacks are what the watching itself keeps.
+        objects = [each for each in objects if type(each) is not tracemalloc.Traceback]
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))
@@ -158,7 +160,7 @@ class Objects:
                 self._nodes,
                 self._tracebacks,
             )
-            return self._holders.found(lengths, sites, (*own, *self._types))
+            return self._holders.found(lengths, sites, (*own, *self._lengths, *self._types))
         except Exception as error:  # objects may do anything when they are looked at
             self.caveats.append(
                 message(

@@ -37,7 +37,7 @@ def test_what_is_not_run_here_is_run_by_something_that_exists() -> None:
     for block in elsewhere:
         by = block.value("by")
         assert (ROOT / by).exists() or by in TARGETS, f"{block.where}: {by}"
-    assert len(elsewhere) < len(_console()) / 4
+    assert len(elsewhere) <= len(_console()) / 4
 
 
 def test_every_console_block_has_a_command() -> None:

@@ -130,7 +130,7 @@ def attribute(
     grown = [each for each in found if not is_cycle(each)]
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
-        (each for each in _without_lines(grown) if _matters(each, growth)),
+        _without_lines([each for each in grown if _matters(each, growth)]),
         key=lambda cluster: _rank(cluster, verdict),
     )
     whole = share_base(growth, ranked) if growth is not None else None

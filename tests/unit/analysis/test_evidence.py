@@ -160,6 +160,10 @@ def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
     )
     attribution = attributed(leaking, line, block)
     assert [suspect.instruments for suspect in attribution.suspects] == [(Instrument.TRACEMALLOC,)]
+    # Blocks that are a hundredth of the growth, or what the watching keeps, hide no line.
+    small = replace(block, sizes=tuple(36 * count for count in block.counts))
+    attribution = attributed(leaking, line, small)
+    assert [suspect.instruments for suspect in attribution.suspects] == [(Instrument.LINES,)]
 
 
 def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:

@@ -67,8 +67,8 @@ def test_three_days_take_constant_memory_and_a_file_that_is_bounded(file: Path) 
     run = store.load(file)
     assert outcome.ending is Ending.OK
     assert len(taken) >= 8
-    # Numbers take some bytes more or less; nothing rises from hour to hour.
-    assert max(taken) - min(taken) < 4096
+    # numpy keeps blocks of sizes that it was asked for; three bytes a reading would be more.
+    assert max(taken) - min(taken) < 8192
     assert 72 * HOUR - 400 <= run.calls_done <= 72 * HOUR
     assert run.samples_done <= 8 * SAMPLES_A_PHASE
     assert file.stat().st_size < 1 << 20
