@@ -10,7 +10,7 @@ import curve_table
 import held_out_curves
 import numpy as np
 import pytest
-from curve_table import DATA, SETS, SLOPES, TOLERANCE, cell_at_looks
+from curve_table import DATA, SLOPES, TOLERANCE, cell_at_looks
 from curves import BOUNDED, LEAKING, Curve, white
 from numpy.random import Generator
 from rival_rules import RIVALS
@@ -19,6 +19,8 @@ from leakhunt.analysis.verdict.series import judge_series
 from leakhunt.model.verdict import Shape, Status
 
 CURVES = 40
+# Those that the rule was tuned on flatter it: the nightly run has them too.
+HELD_OUT_FIRST = ["held out", pytest.param("tuned on", marks=pytest.mark.long)]
 LENGTH = 507
 
 
@@ -27,20 +29,20 @@ def ours(families: str) -> curve_table.Cell:
     return cell_at_looks(families, CURVES)
 
 
-@pytest.mark.parametrize("families", SETS)
+@pytest.mark.parametrize("families", HELD_OUT_FIRST)
 def test_false_alarms_are_rarer_than_one_in_two_hundred(families: str) -> None:
     alarms = list(ours(families).false_alarms.values())
     assert np.mean(alarms) <= 0.5
     assert max(alarms) <= 100 / CURVES, "more than one curve of one family"
 
 
-@pytest.mark.parametrize("families", SETS)
+@pytest.mark.parametrize("families", HELD_OUT_FIRST)
 @pytest.mark.parametrize(("slope", "least"), [*zip(SLOPES, (70, 88, 96), strict=True)])
 def test_leaks_are_found(families: str, slope: float, least: float) -> None:
     assert np.mean(list(ours(families).detected[f"{slope:g}"].values())) >= least
 
 
-@pytest.mark.parametrize("families", SETS)
+@pytest.mark.parametrize("families", HELD_OUT_FIRST)
 def test_the_committed_table_is_that_of_this_rule(families: str) -> None:
     (cell,) = (
         cell

@@ -89,6 +89,7 @@ def test_a_run_that_ends_early_is_no_pass_beside_a_baseline(saved: Path) -> None
     assert done.code == 3 and "ended early" in done.reasons
 
 
+@pytest.mark.long
 def test_a_baseline_of_another_environment_is_refused_with_what_to_do(saved: Path) -> None:
     file = only_file(saved)
     found = read_file(file)

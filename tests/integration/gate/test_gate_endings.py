@@ -85,6 +85,7 @@ def test_an_interrupt_tells_what_was_measured_and_passes_nothing_else(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.long
 def test_an_interrupt_of_two_at_a_time_keeps_what_came_later(start: Start, tmp_path: Path) -> None:
     """The first never ends; the one after it did."""
     text = SCENARIO.replace("    bytes(4096)", "    __import__('time').sleep(0.5)")

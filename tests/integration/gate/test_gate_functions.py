@@ -60,6 +60,7 @@ def test_each_function_has_its_budget_and_its_baseline(tmp_path: Path) -> None:
     assert worse.answers == {"package.module:grow": "over_budget"}
 
 
+@pytest.mark.long
 def test_functions_are_compared_with_another_revision(tmp_path: Path) -> None:
     commit(made(tmp_path))
     git(tmp_path, "checkout", "-q", "-b", "change")

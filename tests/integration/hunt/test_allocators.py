@@ -52,6 +52,7 @@ def test_an_allocator_that_does_not_tell_gets_no_saving(leakhunt: Leakhunt, tmp_
     assert "live memory cannot be compared (malloc is served by mimalloc" in done.stdout
 
 
+@pytest.mark.long
 def test_all_allocators_are_tried_in_turns(leakhunt: Leakhunt, tmp_path: Path) -> None:
     done = leakhunt(
         "hunt", "leak-zoo-native:malloc-freed", "--calls", "60", "--pairs", "2",

@@ -177,6 +177,7 @@ def test_every_variant_is_tried_against_the_one_that_is_named(
     assert all(trial["saved"]["low"] > 2500 for trial in trials)
 
 
+@pytest.mark.long
 def test_a_remedy_that_does_nothing_saves_nothing(
     leakhunt: Leakhunt, leaking: Path, tmp_path: Path
 ) -> None:

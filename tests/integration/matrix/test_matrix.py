@@ -75,7 +75,9 @@ def test_every_cell_has_its_verdict_and_goes_on_with_nothing(
     assert len(shown["cells"]) == 4
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_an_ended_matrix_goes_on_without_running_anything_twice(
     started: Callable[..., Popen[str]],
     leakhunt: Leakhunt,

@@ -61,6 +61,7 @@ def labels(loaded: tuple[ModuleType, Context, Any], function: str, calls: int) -
     ]
 
 
+@pytest.mark.long
 def test_every_tensor_of_the_network_comes_from_the_file(
     loaded: tuple[ModuleType, Context, Any],
 ) -> None:

@@ -50,7 +50,7 @@ def kill_at(folder: Path, variant: str, moment: int, supervisor: subprocess.Pope
     return samples_in(run_file)
 
 
-@pytest.mark.parametrize("moments", [10, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("moments", [4, pytest.param(100, marks=pytest.mark.long)])
 def test_a_worker_killed_at_random_moments_loses_no_flushed_sample(
     write_scenario: WriteScenario, started: Start, tmp_path: Path, moments: int
 ) -> None:

@@ -72,6 +72,7 @@ def test_functions_are_listed(leakhunt: Leakhunt, tmp_path: Path) -> None:
     assert ":handle  Keeps a thousand bytes." in done.stdout
 
 
+@pytest.mark.long
 def test_a_policy_names_functions_as_variants(leakhunt: Leakhunt, tmp_path: Path) -> None:
     (tmp_path / "my_service.py").write_text(PLAIN + "def idle():\n    pass\n")
     (tmp_path / "leakhunt.toml").write_text(

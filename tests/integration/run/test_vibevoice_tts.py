@@ -193,6 +193,7 @@ def test_diffusers_is_asked_for_in_one_line_where_it_is_missing(
         module.prepare(replace(context, options=OPTIONS | {"scheduler": "diffusers"}))
 
 
+@pytest.mark.long
 def test_the_command_line_runs_it_and_says_what_the_weights_are(
     leakhunt: Leakhunt, tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ class Service(BaseHTTPRequestHandler):
             for _ in range(1_500):
                 Node().other = Node(100)
         if self.mode == "works":  # holds a lot for a while, and keeps a little of it
-            body = b"." * random.randrange(1 << 18, 4 << 20)
+            body = b"." * random.randrange(1 << 18, 2 << 20)
             time.sleep(0.01)
             KEPT.append(bytearray(body[:4096]))
         if self.mode == "leaves":

@@ -147,7 +147,7 @@ def test_a_soak_from_python_is_silent_and_gives_its_result(
 def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
     soak: Soak, tmp_path: Path
 ) -> None:
-    """Up to 16 MiB come and go with four users; four KiB a request stay, and are called a leak."""
+    """Up to 8 MiB come and go with four users; four KiB a request stay, and are called a leak."""
     ended = soak("--command", command("works"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     run = the_run(tmp_path / "out")
@@ -156,7 +156,7 @@ def test_what_requests_hold_while_they_are_in_flight_hides_no_leak(
     assert verdict.status is Status.LEAK, verdict.sentence
     assert verdict.trends["live_heap"].rate == pytest.approx(4096, rel=0.1)
     anonymous = run.samples["anonymous"][run.judged_from :]
-    assert max(anonymous) - min(anonymous) > 4 << 20, "from outside it is read under load"
+    assert max(anonymous) - min(anonymous) > 1 << 20, "from outside it is read under load"
 
 
 def test_from_outside_only_no_live_memory_is_made_up(soak: Soak, tmp_path: Path) -> None:

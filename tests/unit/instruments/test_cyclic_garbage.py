@@ -176,6 +176,7 @@ def test_an_exception_that_is_kept_by_its_own_frame(active: ActiveInstrument) ->
     assert per_call(found) == [1, 1, 1]
 
 
+@pytest.mark.long
 def test_a_module_of_torch_with_a_hook_of_its_own(active: ActiveInstrument) -> None:
     torch = pytest.importorskip("torch")
 
