@@ -41,7 +41,8 @@ _Place = tuple[Any, str, int, str]
 class Lost:
     """Objects that a C function lost: how many in how many calls, the last of them as example."""
 
-    function: Any
+    function: str
+    module: str
     file: str
     line: int
     caller: str
@@ -71,6 +72,11 @@ class LostReferences:
         """What was lost in every call that was looked at."""
         return [each for each in self._found.values() if len(each.calls) == self._number > 1]
 
+    def forget_examples(self) -> None:
+        """Let the objects go that were lost, as far as we hold them."""
+        for each in self._found.values():
+            each.example = None
+
     def _watched(self, call: Call, state: Any, item: Any) -> Any:
         watch = _Watch(item, state)
         before = sys.getprofile()
@@ -82,7 +88,7 @@ class LostReferences:
             sys.setprofile(before)
         self._number += 1
         for raised in watch.still_raised(result):
-            key = (name_of(raised.function), raised.file, raised.line, raised.kind)
+            key = (raised.function, raised.file, raised.line, raised.kind)
             known = self._found.setdefault(key, raised)
             known.number += raised.number if known is not raised else 0
             known.calls.add(self._number)
@@ -160,17 +166,17 @@ class _Watch:
         Nor because it is what the call returned.
         """
         counts = self._count()
-        for at, (function, file, line, caller) in self._raised.items():
+        for at, place in self._raised.items():
             left = counts[at] - self._first[at] - (self._watched[at] is result)
             if left > 0 and left > self._new_referrers(at):
                 each = self._watched[at]
-                yield Lost(function, file, line, caller, type_name(each), left, example=each)
+                yield _lost(place, each, left)
         counts = list(map(sys.getrefcount, self._made))
-        for at, (function, file, line, caller) in enumerate(self._made_raised):
+        for at, place in enumerate(self._made_raised):
             left = counts[at] - _OWN_REFERENCES - (self._made[at] is result)
             if left > 0 and left > self._referrers(self._made[at]):
                 each = self._made[at]
-                yield Lost(function, file, line, caller, type_name(each), left, example=each)
+                yield _lost(place, each, left)
 
     def _new_referrers(self, at: int) -> int:
         """How many objects that the collector knows refer to it, beside what did before."""
@@ -181,6 +187,15 @@ class _Watch:
         ours = (self._watched, self._made)
         referrers = (one for one in gc.get_referrers(each) if not any(one is own for own in ours))
         return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
+
+
+def _lost(place: _Place, each: Any, number: int) -> Lost:
+    """What one call lost; without the function itself, which may be a method of what is lost."""
+    function, file, line, caller = place
+    module = str(getattr(function, "__module__", None))
+    return Lost(
+        name_of(function), module, file, line, caller, type_name(each), number, example=each
+    )
 
 
 def _is_of_no_interest(each: Any) -> bool:

@@ -24,7 +24,7 @@ from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.free_lists import FreeLists
-from leakhunt.instruments.lost_references import Lost, LostReferences, name_of
+from leakhunt.instruments.lost_references import Lost, LostReferences
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -195,15 +195,20 @@ class BothHeaps:
         marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
-        lost = [(each, object_traceback(each.example)) for each in self._lost.found()]
+        lost = [
+            (each, object_traceback(each.example), sys.getsizeof(each.example))
+            for each in self._lost.found()
+        ]
+        self._lost.forget_examples()  # which we hold: they would be owned by nobody else
         if tracemalloc.is_tracing():
             self._objects.end_tracing()
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        for each, traceback in lost:
-            yield self._lost_one(each, tuple(feeding.sites(traceback)) if traceback else ())
+        for each, traceback, size in lost:
+            keeps = tuple(feeding.sites(traceback)) if traceback else ()
+            yield self._lost_one(each, size, keeps)
         told = self._told(sites, len(marks) - 2)
         for key, site in sites.items():
             stack, distribution = told[key]
@@ -220,20 +225,20 @@ class BothHeaps:
                 facts={"apart": True, **facts},
             )
 
-    def _lost_one(self, lost: Lost, keeps: tuple[str, ...]) -> Finding:
-        """Objects to which a C function kept a reference, in every call of the last stretch."""
+    def _lost_one(self, lost: Lost, size: int, keeps: tuple[str, ...]) -> Finding:
+        """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
         calls = len(lost.calls)
-        file = getattr(sys.modules.get(str(lost.function.__module__)), "__file__", None) or ""
+        file = getattr(sys.modules.get(lost.module), "__file__", None) or ""
         distribution = distribution_of(file)
         caller = self._places.frame(lost.file, lost.line, lost.caller)
-        function = Frame(file.rpartition("/")[2], 0, name_of(lost.function), "", Origin.LIBRARY)
+        function = Frame(file.rpartition("/")[2], 0, lost.function, "", Origin.LIBRARY)
         return Finding(
             instrument=Instrument.MEMRAY,
             sort=FindingKind.LOST,
             what=lost.kind,
             calls=(self._ends[0], self._ends[0] + calls),
             counts=(0, lost.number),
-            sizes=(0, calls * sys.getsizeof(lost.example)),
+            sizes=(0, calls * size),
             stack=(function, caller) if caller is not None else (function,),
             keeps=keeps,
             facts={"distribution": " ".join(distribution)} if distribution else {},

@@ -131,7 +131,7 @@ def attribute(
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
         _without_lines([each for each in grown if _matters(each, growth)]),
-        key=lambda cluster: _rank(cluster, verdict),
+        key=lambda cluster: _rank(cluster, verdict, growth),
     )
     whole = share_base(growth, ranked) if growth is not None else None
     suspects = [
@@ -279,16 +279,26 @@ def _matters(cluster: Cluster, growth: float | None) -> bool:
     return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
 
 
-def _rank(cluster: Cluster, verdict: Verdict) -> tuple[bool, bool, float, bool]:
+def _is_exactly_all(cluster: Cluster, growth: float | None) -> bool:
+    least, most = (share * (growth or 0.0) for share in (EXPLAINED_SHARE, 2 - EXPLAINED_SHARE))
+    return cluster.retained.exact and 0 < least <= cluster.bytes_per_call <= most
+
+
+def _rank(
+    cluster: Cluster, verdict: Verdict, growth: float | None
+) -> tuple[bool, bool, bool, float, bool]:
     """Resources first where they grow, and a graph before the blocks it keeps; then by bytes.
 
-    Of equals (resources have no bytes) those first of which is known where they were opened.
+    What retains the same in every call, and is (nearly) all of the measured growth by itself, comes
+    before sites of irregular counts: these may be caches that fill in the instrumented calls. Of
+    equals (resources have no bytes) those first of which is known where they were opened.
     """
     resources = Kind.RESOURCE_GROWTH in (verdict.kind, *verdict.also)
     sort = cluster.lead.sort
     return (
         not (resources and sort is FindingKind.RESOURCE),
         sort is not FindingKind.GRAPH,
+        not _is_exactly_all(cluster, growth),
         -cluster.bytes_per_call,
         not cluster.lead.stack,
     )

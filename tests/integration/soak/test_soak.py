@@ -32,7 +32,7 @@ from leakhunt.text.message import Text
 
 # So many requests may come between the one that was asked for and the end of the load: a count is
 # looked at a few times a second, and a service that answers in 1 ms is not waited for.
-_OVERSHOOT = 2000
+_OVERSHOOT = 10_000
 SERVICE = Path(__file__).with_name("small_service.py")
 
 

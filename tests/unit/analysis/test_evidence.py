@@ -166,6 +166,17 @@ def test_lines_of_memory_profiler_are_suspects_only_where_nobody_knows_blocks(
     assert [suspect.instruments for suspect in attribution.suspects] == [(Instrument.LINES,)]
 
 
+def test_what_is_exactly_all_of_the_growth_comes_before_irregular_counts(leaking: Run) -> None:
+    """A cache that fills in the instrumented calls only may look larger than the leak."""
+    leak = finding(size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, MINE), key="1")
+    elsewhere = replace(MINE, source="fills_a_cache()")
+    cache = finding(
+        per_call=1.3, size=4 * KIB, instrument=Instrument.MEMRAY, stack=(MALLOC, elsewhere), key="2"
+    )
+    attribution = attributed(leaking, cache, leak)
+    assert [suspect.where for suspect in attribution.suspects] == [MINE, elsewhere]
+
+
 def test_suspects_that_come_to_more_than_the_growth_say_so(leaking: Run) -> None:
     attribution = attributed(leaking, finding(size=9 * KIB, instrument=Instrument.MEMRAY))
     assert (

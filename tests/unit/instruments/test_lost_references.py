@@ -20,7 +20,7 @@ from leakhunt.analysis.attribution.clusters import clusters
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.instruments import InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.lost_references import LostReferences, name_of
+from leakhunt.instruments.lost_references import LostReferences
 from leakhunt.model.attribution import FindingKind, Instrument, Origin
 
 SOURCE = """
@@ -89,14 +89,14 @@ def request() -> dict[str, Any]:
 
 def test_the_function_that_loses_what_hangs_on_the_input_is_named(made: ModuleType) -> None:
     found = looked_at(lambda s, item: made.loses(item["body"][0]), request).found()
-    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+    assert [(each.function, each.kind, each.number) for each in found] == [
         ("_loses.loses", "bytearray", 5)
     ]
 
 
 def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
     found = looked_at(lambda s, item: made.loses(item), request).found()
-    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+    assert [(each.function, each.kind, each.number) for each in found] == [
         ("_loses.loses", "dict", 5)
     ]
     assert looked_at(lambda s, item: len(item), request).found() == []
@@ -112,7 +112,7 @@ def test_what_the_call_makes_and_names_may_be_lost(made: ModuleType) -> None:
 
     numbers = iter(range(1000, 2000))
     found = looked_at(call, lambda: next(numbers)).found()
-    assert [(name_of(each.function), each.kind, each.number) for each in found] == [
+    assert [(each.function, each.kind, each.number) for each in found] == [
         ("_loses.loses", "bytearray", 5)
     ]
     assert found[0].caller == "call"

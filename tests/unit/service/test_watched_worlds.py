@@ -68,8 +68,9 @@ def test_days_take_constant_memory_and_a_file_that_is_bounded(file: Path, hours:
     run = store.load(file)
     assert outcome.ending is Ending.OK
     assert len(taken) >= 8
-    # numpy keeps blocks of sizes that it was asked for; three bytes a reading would be more.
-    assert max(taken) - min(taken) < 8192
+    # numpy keeps small blocks of the sizes that it was asked for, ever fewer of them anew. A number
+    # that each reading leaves would be five times as much.
+    assert taken[-1] - taken[len(taken) // 2] < 4096
     assert hours * HOUR - 400 <= run.calls_done <= hours * HOUR
     assert run.samples_done <= 8 * SAMPLES_A_PHASE
     assert file.stat().st_size < 1 << 20
