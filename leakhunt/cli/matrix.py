@@ -29,8 +29,8 @@ def command(
     """Measure every combination of variants, devices, threads, allocators and versions.
 
     An axis (--vary) is variant, device, threads, calls, memory_limit, python, allocator, an option
-    of the scenario, env.NAME, or package.NAME. A matrix that was ended goes on with its FOLDER:
-    nothing that is done is run again.
+    of the scenario, env.NAME, or package.NAME. An interrupted matrix is resumed by
+    its FOLDER: no finished cell is run again.
     """
     from leakhunt.engine.formats import matrix_renderers_named
     from leakhunt.engine.matrix import MatrixRequest, matrix

@@ -108,7 +108,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "watch": (
         ("Follow a process; at an alarm call a command and look inside",
          "leakhunt watch 4711 --alert-command 'logger -s leak' --attach"),
-        ("Start a service and follow it, in a folder that a restart goes on with",
+        ("Start a service and follow it; the same --out resumes",
          "leakhunt watch --out watched -- uvicorn app:app"),
     ),
     "analyze": (

@@ -56,7 +56,7 @@ def command(
     """Follow a process and all below it from outside, for days, in constant memory.
 
     Says when the verdict changes, and alarms once when memory grows or gets short. Restarts of the
-    process are marked. After its own end it goes on with the same --out.
+    process are marked. Started again with the same --out, it resumes.
     """
     from leakhunt.engine.watch import WatchRequest, watch
 

@@ -49,9 +49,10 @@ class RecyclingConfig:
         max_bytes: RSS from which it is; a number, a text like ``"1.5 GiB"``, or after a ``+`` above
             what the worker holds after its first `settled_requests` requests.
         jitter: each worker's threshold is up to this share lower, drawn at its start.
-        settled_requests: the least that a worker holds after one of its first so many requests is
-            what it holds when ready.
-        drain_seconds: it answers with ``Connection: close`` for so long before it stops accepting.
+        settled_requests: number of first requests; the lowest RSS after any of them counts as what
+            a worker holds when it is ready.
+        drain_seconds: seconds in which it answers with ``Connection: close`` before it stops
+            accepting.
             At least the keep-alive time of the server, so that no idle connection is left.
         settle_seconds: from the end of accepting to the stop, what has just been accepted is read.
         grace_seconds: after this time it stops with requests at work; the server has its own limit.

@@ -29,10 +29,10 @@ _NOISES = 6.0
 _STAYS = 3
 # The median absolute deviation of a normal distribution, in standard deviations.
 _MAD = 0.6745
-# A collector or an allocator that gives back makes drops as well, many and alike: where lives are
-# shorter than so many stretches in the median, they are teeth and no restarts.
+# A collector or an allocator that gives back makes drops as well, many and alike: where the
+# median life is shorter than this number of stretches, drops are a sawtooth and no restarts.
 _SHORTEST_LIFE = 12
-# So many samples are made of a series at most: where gaps are most of it, fewer.
+# Most samples of a series; fewer where most of it is gaps.
 _MOST_SAMPLES = 4096
 _LEAST_STEP_SECONDS = 1.0
 

@@ -40,6 +40,21 @@ def test_what_the_process_has_frozen_stays_frozen() -> None:
     gc.unfreeze()
 
 
+def test_frozen_objects_are_counted_once_and_not_at_every_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The interpreter goes through all of them for it."""
+    asked: list[int] = []
+    count = gc.get_freeze_count
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: asked.append(1) or count())
+    lists = FreeLists()
+    called = lists.wrapped(lambda state, item: item)
+    for item in range(3):
+        called(None, item)
+    lists.thaw()
+    assert len(asked) == 1
+
+
 def test_a_collection_empties_the_free_list_of_floats() -> None:
     """Blocks that wait there are allocated, for Python's allocator."""
     code = """

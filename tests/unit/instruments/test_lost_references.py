@@ -8,6 +8,7 @@ import importlib.util
 import subprocess
 import sys
 import sysconfig
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,6 +101,27 @@ def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
         ("_loses.loses", "dict", 5)
     ]
     assert looked_at(lambda s, item: len(item), request).found() == []
+
+
+class Body(bytearray):
+    """What is weakly referred to, and has methods of C code."""
+
+
+def test_nothing_of_what_was_lost_is_held_once_its_example_is_forgotten(made: ModuleType) -> None:
+    """Else it would be owned by nobody else, and count as new in the tree of holders."""
+    seen: list[weakref.ref[Body]] = []
+
+    def call(state: Any, item: Body) -> None:
+        seen.append(weakref.ref(item))
+        item.extend(b"." * 3000)
+        made.loses(item)
+
+    lost = looked_at(call, Body)
+    assert [each.kind.rpartition(".")[2] for each in lost.found()] == ["Body"]
+    example = seen[-1]()
+    held = sys.getrefcount(example)
+    lost.forget_examples()
+    assert sys.getrefcount(example) == held - 1
 
 
 def test_what_the_call_makes_and_names_may_be_lost(made: ModuleType) -> None:
