@@ -111,8 +111,9 @@ class Objects:
         """The length of every container, the number of objects of every type."""
         gc.collect()
         objects = gc.get_objects()
-        # A snapshot's tracebacks are what the watching itself keeps.
-        objects = [each for each in objects if type(each) is not tracemalloc.Traceback]
+        # A snapshot's tracebacks, and our lengths, are what the watching itself keeps.
+        own_kinds = (tracemalloc.Traceback, _Lengths)
+        objects = [each for each in objects if type(each) not in own_kinds]
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))

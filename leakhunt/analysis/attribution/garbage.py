@@ -27,7 +27,7 @@ from leakhunt.model.verdict import Status, Verdict
 # What a collection frees is worth a look from here on, whatever shape the curve has: garbage that
 # is dear to collect shows no teeth.
 _MUCH_BYTES = 8 << 20
-# From this many new objects per call the collector runs at every call: its threshold is lower (700).
+# From this many new objects per call the collector runs at every call: its threshold is 700.
 _COSTLY_OBJECTS = 2_000
 # Cycles below this part of the garbage are not worth a line.
 _LEAST_SHARE = 0.01

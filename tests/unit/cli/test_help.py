@@ -94,6 +94,12 @@ def test_the_examples_are_understood(name: str) -> None:
         command.make_parser(ctx).parse_args(rest)
 
 
+def test_a_verb_that_is_called_by_itself_has_the_short_option_too() -> None:
+    from leakhunt.cli.list import command
+
+    assert CliRunner().invoke(command, ["-h"]).exit_code == 0
+
+
 def test_the_first_line_of_a_verb_is_short() -> None:
     lines = [line for line in help_of_all().splitlines() if line.startswith("  ")]
     for name in {name.split()[0] for name in VERBS}:

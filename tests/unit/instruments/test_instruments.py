@@ -139,6 +139,13 @@ def test_a_growing_list_is_found_with_its_chain(
     assert exact(container, 1)
 
 
+def test_what_the_watching_keeps_is_no_finding(start: Callable[..., ActiveInstrument]) -> None:
+    state = State()
+    found = hunted(start(Instrument.TRACEMALLOC, state), state, lambda s, i: None)
+    named = [each.what for each in found if each.sort in (FindingKind.TYPE, FindingKind.HOLDER)]
+    assert [each for each in named if "leakhunt." in each or "tracemalloc." in each] == []
+
+
 def test_the_site_of_what_a_container_keeps_is_its_claim(
     start: Callable[..., ActiveInstrument],
 ) -> None:

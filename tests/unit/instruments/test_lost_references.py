@@ -103,6 +103,18 @@ def test_the_input_itself_may_be_lost(made: ModuleType) -> None:
     assert looked_at(lambda s, item: len(item), request).found() == []
 
 
+def test_a_call_of_many_c_calls_is_not_profiled_to_its_end() -> None:
+    left: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        for number in range(6_000):
+            abs(number)
+        left.append(sys.getprofile())
+
+    looked_at(call, request, calls=1)
+    assert left[1:] == [None]
+
+
 class Body(bytearray):
     """What is weakly referred to, and has methods of C code."""
 
