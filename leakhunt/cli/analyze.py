@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from leakhunt.cli.format_option import formats_option
 from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import Notes, show_parts
 from leakhunt.cli.verb import Verb
+from leakhunt.reporting.registry import ANALYZE_RENDERERS
 
 
 @click.command("analyze", cls=Verb)
@@ -42,14 +44,7 @@ from leakhunt.cli.verb import Verb
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
 )
-@click.option(
-    "--format",
-    "formats",
-    default="all",
-    show_default=True,
-    metavar="NAME,...",
-    help="Files to write: some of html, md, json; or all.",
-)
+@formats_option(ANALYZE_RENDERERS)
 def command(files: tuple[str, ...], out: Path | None, formats: str, **given: str | None) -> int:
     """Judge memory over time that something else has measured: files, or Prometheus.
 

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from leakhunt.cli.common_options import at_least
+from leakhunt.cli.format_option import formats_option
 from leakhunt.model.benchmark import CALLS
 from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS
+from leakhunt.reporting.registry import BENCHMARK_RENDERERS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -64,14 +66,7 @@ _OPTIONS = (
         help="Output folder, or that of a benchmark before, which goes on"
         " [default: reports/<when>-benchmark]",
     ),
-    click.option(
-        "--format",
-        "formats",
-        default="all",
-        show_default=True,
-        metavar="NAME,...",
-        help="Files to write: some of html, md, json; or all.",
-    ),
+    formats_option(BENCHMARK_RENDERERS),
 )
 
 

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from leakhunt.cli.common_options import at_least, seed_option
+from leakhunt.cli.format_option import formats_option
 from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, DEVICES, TIMEOUT_SECONDS
+from leakhunt.reporting.registry import BISECT_RENDERERS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -77,10 +79,7 @@ _OPTIONS = (
         "--out", type=click.Path(path_type=Path),
         help="Output folder [default: reports/<when>-bisect]",
     ),
-    click.option(
-        "--format", "formats", default="all", show_default=True, metavar="NAME,...",
-        help="Files to write: some of html, png, md, json; or all.",
-    ),
+    formats_option(BISECT_RENDERERS),
 )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import click
 
 from leakhunt.cli.notes import Notes
 from leakhunt.engine.formats import ALL, BY_DEFAULT, renderers_named
-from leakhunt.reporting.registry import RunRenderer, formats
+from leakhunt.reporting.registry import Renderer, RunRenderer, formats
 
 
 def _chosen(
@@ -26,3 +29,18 @@ format_option = click.option(
     metavar="NAME,...",
     help=f"Files to write: some of {', '.join(formats())}; or {ALL}.",
 )
+
+
+def formats_option(
+    renderers: Sequence[Renderer[Any]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--format`` of a verb whose report has renderers of its own; all of them by default."""
+    names = dict.fromkeys(renderer.format for renderer in renderers)
+    return click.option(
+        "--format",
+        "formats",
+        default=ALL,
+        show_default=True,
+        metavar="NAME,...",
+        help=f"Files to write: some of {', '.join(names)}; or {ALL}.",
+    )

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from leakhunt.cli.common_options import at_least
+from leakhunt.cli.format_option import formats_option
 from leakhunt.model.matrix import FALSE_DISCOVERY_RATE, ON_LOCAL
 from leakhunt.model.options import DEVICES
+from leakhunt.reporting.registry import MATRIX_RENDERERS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -88,14 +90,7 @@ _OPTIONS = (
         help="Output folder, or that of the same matrix, which goes on"
         " [default: reports/<when>-matrix]",
     ),
-    click.option(
-        "--format",
-        "formats",
-        default="all",
-        show_default=True,
-        metavar="NAME,...",
-        help="Files to write: some of html, png, md, json, parquet; or all.",
-    ),
+    formats_option(MATRIX_RENDERERS),
 )  # fmt: skip
 
 

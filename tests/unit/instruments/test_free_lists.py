@@ -46,7 +46,12 @@ def test_frozen_objects_are_counted_once_and_not_at_every_call(
     """The interpreter goes through all of them for it."""
     asked: list[int] = []
     count = gc.get_freeze_count
-    monkeypatch.setattr(gc, "get_freeze_count", lambda: asked.append(1) or count())
+
+    def counted() -> int:
+        asked.append(1)
+        return count()
+
+    monkeypatch.setattr(gc, "get_freeze_count", counted)
     lists = FreeLists()
     called = lists.wrapped(lambda state, item: item)
     for item in range(3):
