@@ -40,6 +40,7 @@ class GuardMiddleware:
         self._log = log
         self._facts = facts
         self._own_paths = own_paths(self.guard)
+        self.guard.join_workers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or hand on."""

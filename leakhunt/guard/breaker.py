@@ -55,6 +55,12 @@ class CircuitBreaker:
             return self._state
 
     @property
+    def state_until(self) -> tuple[BreakerState, float]:
+        """Its state when it was last used, and until when it stays open, on its clock."""
+        with self._lock:
+            return self._state, self._until
+
+    @property
     def retry_after_seconds(self) -> float:
         """How long it stays open; 0 where it is not."""
         with self._lock:

@@ -15,8 +15,6 @@ import logging
 import os
 import random
 import signal
-import socket
-import stat
 import sys
 import tempfile
 import threading
@@ -31,6 +29,7 @@ import psutil
 from leakhunt.errors import UsageError
 from leakhunt.guard.config import size_of_setting
 from leakhunt.guard.guard import Guard
+from leakhunt.guard.sockets import listening_sockets
 from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
@@ -257,7 +256,7 @@ def stop_accepting() -> int:
     loop = _LOOPS.get(os.getpid())
     if loop is None or loop.is_closed() or not type(loop).__module__.startswith("asyncio"):
         return 0
-    found = listening_descriptors()
+    found = listening_sockets()
     done = threading.Event()
 
     def remove() -> None:
@@ -270,21 +269,6 @@ def stop_accepting() -> int:
         loop.call_soon_threadsafe(remove)
         done.wait(1.0)
     return len(found)
-
-
-def listening_descriptors() -> list[int]:
-    """The listening stream sockets of this process. Linux only; elsewhere none."""
-    folder = Path("/proc/self/fd")
-    found = []
-    for name in os.listdir(folder) if folder.exists() else ():  # noqa: PTH208 - numbers
-        with contextlib.suppress(OSError):
-            descriptor = int(name)
-            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                continue
-            with socket.socket(fileno=os.dup(descriptor)) as copy:
-                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    found.append(descriptor)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from leakhunt.guard import (
     RequestRefused,
     Ticket,
 )
-from leakhunt.guard.guard import Reason
 from leakhunt.guard.limits import OwnMemory
+from leakhunt.guard.status import Reason
 
 MIB = 1 << 20
 

@@ -25,7 +25,8 @@ from leakhunt.guard import (
     recommend,
 )
 from leakhunt.guard.gunicorn_hooks import pre_request
-from leakhunt.guard.recycling import Turn, listening_descriptors
+from leakhunt.guard.recycling import Turn
+from leakhunt.guard.sockets import listening_sockets
 
 MIB = 1 << 20
 
@@ -161,10 +162,10 @@ def test_listening_sockets_are_found_and_no_others() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         client.connect(listener.getsockname())
-        found = listening_descriptors()
+        found = listening_sockets()
         assert listener.fileno() in found
         assert not {idle.fileno(), client.fileno()} & set(found)
-    assert listener.fileno() not in listening_descriptors()
+    assert listener.fileno() not in listening_sockets()
 
 
 class Request:
