@@ -39,6 +39,25 @@ from leakhunt.reporting.registry import ANALYZE_RENDERERS
     help="Memory limit of each instance, such as 'container_spec_memory_limit_bytes'",
 )
 @click.option(
+    "--start-query",
+    metavar="PROMQL",
+    help="Start time of each instance [default: process_start_time_seconds with the labels of"
+    " --query]",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Bearer token for Prometheus [default: $LEAKHUNT_PROMETHEUS_TOKEN]",
+)
+@click.option(
+    "--user-file",
+    metavar="FILE",
+    help="A line user:password for Prometheus [default: $LEAKHUNT_PROMETHEUS_USER]",
+)
+@click.option(
+    "--ca-file", metavar="FILE", help="Trusted certificate authorities, PEM [default: the system's]"
+)
+@click.option(
     "--timeout", default="60s", show_default=True, help="Longest wait for an answer of Prometheus"
 )
 @click.option(
@@ -48,8 +67,8 @@ from leakhunt.reporting.registry import ANALYZE_RENDERERS
 def command(files: tuple[str, ...], out: Path | None, formats: str, **given: str | None) -> int:
     """Judge memory over time that something else has measured: files, or Prometheus.
 
-    One line per instance, that which is out of memory first before the rest. Restarts are told by
-    the drops they make; what recurs every day is no growth.
+    One line per instance, that which is out of memory first before the rest. Restarts are known
+    from start times where Prometheus has them, else from drops. What recurs every day is no growth.
     """
     from leakhunt.engine.analyze import AnalyzeRequest, analyze
     from leakhunt.engine.formats import analyze_renderers_named
