@@ -230,11 +230,13 @@ def _fleet(
     asked: RangeQuery, server: PrometheusServer, found: Mapping[str, StreamedSeries], backwards: int
 ) -> MeasuredFleet:
     name = naming([each.labels or {} for each in found.values()])
-    caveats = [message("analyze.server-warns", "the server warns: {text}", text=text)
+    caveats = [message("analyze.server-warns", "The server warns: {text}", text=text)
                for text in sorted(server.warnings)[:3]]  # fmt: skip
     if backwards:
         caveats.append(
-            message("analyze.unordered", "{count:,} points left out: out of order", count=backwards)
+            message(
+                "analyze.unordered", "{count:,} points left out: out of order.", count=backwards
+            )
         )
     series = []
     for each in found.values():
@@ -243,7 +245,7 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number", instance=each.instance)
+            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
             caveats.append(told)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 

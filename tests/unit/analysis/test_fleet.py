@@ -151,7 +151,7 @@ def test_points_that_are_no_number_are_left_out_and_counted() -> None:
     assert measured is not None
     found = judged_instance(measured, None)
     assert (found.points, measured.left_out) == (600, 60)
-    assert any("60 of 600 points are no number" in str(each) for each in found.caveats)
+    assert any("60 of 600 points are not numbers." in str(each) for each in found.caveats)
 
 
 def test_of_what_is_inconclusive_the_soonest_end_is_told() -> None:

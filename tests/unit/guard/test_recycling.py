@@ -179,6 +179,7 @@ def test_a_worker_stops_accepting_and_goes_on_answering(kind: str) -> None:
         accepted.append(writer)
         while data := await reader.read(100):
             writer.write(data)
+        writer.close()
 
     async def serve(own: socket.socket, others: socket.socket) -> None:
         note_event_loop()
@@ -195,6 +196,8 @@ def test_a_worker_stops_accepting_and_goes_on_answering(kind: str) -> None:
                 assert peer == late.getsockname()
         assert len(accepted) == 1
         writer.close()
+        await writer.wait_closed()
+        await accepted[0].wait_closed()
         server.close()  # as the worker does at its end
 
     with socket.socket() as own:
