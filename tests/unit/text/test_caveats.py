@@ -30,10 +30,10 @@ def _texts() -> Iterator[str]:
     for folder in _SHOWN_AS_THEY_ARE:
         for file in (PACKAGE / folder).rglob("*.py"):
             for node in filter(_is_of_caveats, ast.walk(ast.parse(file.read_text("utf-8")))):
-                for call in ast.walk(node):
-                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-                        if call.func.id == "message":
-                            yield ast.literal_eval(call.args[1])
+                calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
+                for call in calls:
+                    if isinstance(call.func, ast.Name) and call.func.id == "message":
+                        yield ast.literal_eval(call.args[1])
 
 
 TEXTS = sorted(set(_texts()))
