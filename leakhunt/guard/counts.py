@@ -49,7 +49,7 @@ class Counts:
 
     # Counted
 
-    def ended(self, seconds: float, in_flight: int, *, has_failed: bool) -> None:
+    def ended(self, seconds: float, in_flight: int, has_failed: bool) -> None:
         """A request has ended after so many seconds."""
         cells = self.cells
         cells[_FAILED if has_failed else _SERVED] += 1

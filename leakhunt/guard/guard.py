@@ -83,7 +83,7 @@ class Ticket:
     used_bytes: int
     expected_bytes: int
     body_bytes: int
-    is_probe: bool
+    is_probe: bool = False
     is_open: bool = True
 
 
@@ -126,6 +126,7 @@ class Guard:
         self._clock = clock
         self._read = read or LimitReader(limit, self._own, clock).read
         self.expected = ExpectedHeight(height)
+        self._most = self.config.max_concurrency or sys.maxsize
         self.breaker = CircuitBreaker(
             self.config.retry_seconds, self.config.most_retry_seconds, clock
         )
@@ -134,7 +135,7 @@ class Guard:
         self._unreadable = False
         self._use: MemoryUse | None = None
         self._files = WorkerFiles(next(_NUMBERS), self.config.metrics_folder)
-        self._joins = False
+        self._joins = self._joins_late = False
         self._counts = Counts()
         self._begin()
         _GUARDS.add(self)
@@ -148,6 +149,7 @@ class Guard:
         starts_workers = self._joins and not self._counts.has_worked
         self._counts = Counts()
         self._begin()
+        self._joins_late = self._joins and not starts_workers
         if starts_workers:
             self.join_workers()
 
@@ -158,7 +160,10 @@ class Guard:
         self._waiters: deque[Callable[[], None]] = deque()
         self._window, self._is_peak_ours = _Window(), False
         self._read_at = self._refresh_at = self._learn_at = -1e9
-        self._watched_at = -1e9
+        self._watch_at = self._due_at = -1e9
+        # Of the last reading: what is left below the hard watermark, 0 where each request is to be
+        # looked at; what a request counts that nothing is known of; whether to release memory.
+        self._room, self._used_bytes, self._first_bytes, self._is_high = 0.0, 0, 0, False
         self._gpu_at = -1e9
         self._gpu_free: int | None = None
         self._stuck_since: float | None = None
@@ -214,12 +219,31 @@ class Guard:
     def try_admit(self, body_bytes: int = 0) -> Ticket | Refusal:
         """A ticket, or why not; `body_bytes` is the length of the request's body, 0: unknown."""
         with self._lock:
-            answer = self._decide(body_bytes)
-            if isinstance(answer, Ticket):
-                self._tickets[answer] = None
-                self._pending += answer.expected_bytes
-                self._counts.began(len(self._tickets))
-                self._note_start()
+            now, count, heights = self._clock(), len(self._tickets), self.expected
+            expected = heights.of(body_bytes) if heights.is_known else self._first_bytes
+            # Nearly always there is room: no more than is needed is done before the handler.
+            if (
+                now < self._read_at
+                and self._room > 0
+                and count < self._most
+                and self.breaker.is_closed
+                and (not count or self._pending + expected <= self._room)
+            ):
+                answer = Ticket(now, self._used_bytes, expected, body_bytes)
+            else:
+                decided = self._decide(now, body_bytes)
+                if isinstance(decided, Refusal):
+                    return decided
+                answer = decided
+            self._tickets[answer] = None
+            self._pending += answer.expected_bytes
+            self._counts.began(count + 1)
+            window = self._window
+            if not window.is_open:
+                self._open_window(window)
+            window.requests += 1
+            if window.together <= count:
+                window.together = count + 1
             return answer
 
     def admit(self, body_bytes: int = 0) -> Ticket | Refusal:
@@ -284,15 +308,21 @@ class Guard:
     def finish(self, ticket: Ticket, *, has_failed: bool = False) -> float:
         """Give a ticket back; the seconds it was at work. A second time does nothing."""
         now = self._clock()
+        seconds = now - ticket.started
         with self._lock:
             if not ticket.is_open:
-                return now - ticket.started
+                return seconds
             ticket.is_open = False
             # Not there: it was let in before a fork.
             if self._tickets.pop(ticket, self) is None:
                 self._pending -= ticket.expected_bytes
-            seconds = now - ticket.started
-            self._counts.ended(seconds, len(self._tickets), has_failed=has_failed)
+            self._counts.ended(seconds, len(self._tickets), has_failed)
+            if (
+                now < self._due_at
+                and seconds < _MEASURED_SECONDS
+                and not (ticket.is_probe or self._waiters or self._is_high)
+            ):
+                return seconds  # nothing is due, as after most requests
             use = self._read_after(ticket, now, seconds)
             if ticket.is_probe:
                 is_well = use is None or use.share < self.config.hard
@@ -426,8 +456,7 @@ class Guard:
             self._ended_bytes = use.used_bytes  # what has grown so far is no sign of the others
         return use
 
-    def _decide(self, body_bytes: int) -> Ticket | Refusal:
-        now = self._clock()
+    def _decide(self, now: float, body_bytes: int) -> Ticket | Refusal:
         most = self.config.max_concurrency
         count = len(self._tickets)
         if most is not None and count >= most:
@@ -464,6 +493,9 @@ class Guard:
     def _expected(self, use: MemoryUse, body_bytes: int) -> int:
         if self.expected.is_known:
             return self.expected.of(body_bytes)
+        return self._first_bytes_of(use)
+
+    def _first_bytes_of(self, use: MemoryUse) -> int:
         # The memory of the machine is shared with all that runs on it: nothing to be divided.
         if use.source is LimitSource.HOST:
             return 0
@@ -513,6 +545,7 @@ class Guard:
             if not self._unreadable:
                 _LOG.warning("leakhunt.guard: memory cannot be read (%r); it does not limit", error)
             self._unreadable, self._use = True, None
+            self._room, self._is_high = 0.0, False
             self._counts.memory = None
         else:
             self._unreadable = False
@@ -524,18 +557,19 @@ class Guard:
             wait = max(safe, self.config.read_seconds)
             self._read_at = now + wait
             self._refresh_at = now + max(wait / 2, self.config.read_seconds)
+            self._room = 0.0 if self.config.min_gpu_free else left
+            self._used_bytes = self._use.used_bytes
+            self._first_bytes = self._first_bytes_of(self._use)
+            self._is_high = self._use.share >= self.config.soft
+        self._due_at = min(self._refresh_at, self._watch_at)
         return self._use
 
-    def _note_start(self) -> None:
-        window = self._window
-        if not window.is_open:
-            if not self._is_peak_ours:  # that of the start, when models were loaded
-                self._own.reset_peak()
-                self._is_peak_ours = True
-            window.rss_bytes, window.together, window.requests = self._own.rss_bytes(), 0, 0
-            window.is_open = True
-        window.requests += 1
-        window.together = max(window.together, len(self._tickets))
+    def _open_window(self, window: _Window) -> None:
+        if not self._is_peak_ours:  # that of the start, when models were loaded
+            self._own.reset_peak()
+            self._is_peak_ours = True
+        window.rss_bytes, window.together, window.requests = self._own.rss_bytes(), 0, 0
+        window.is_open = True
 
     def _learn(self, ticket: Ticket) -> None:
         window = self._window
@@ -553,9 +587,10 @@ class Guard:
         window.is_open = bool(self._tickets)
 
     def _is_to_be_watched(self, now: float) -> bool:
-        if now - self._watched_at < _WATCH_SECONDS:
+        if now < self._watch_at:
             return False
-        self._watched_at = now
+        self._watch_at = now + _WATCH_SECONDS
+        self._due_at = min(self._refresh_at, self._watch_at)
         return True
 
     def _floor(self, rss: int, started: int) -> int:
@@ -613,8 +648,9 @@ class Guard:
 
     def _look(self, now: float, use: MemoryUse | None) -> None:
         """Once a second, after a request."""
-        if self._joins and not self._files.are_shared:
-            self.join_workers()  # it was forked from a worker, and has turned out to be one
+        if self._joins_late:  # it was forked from a worker, and has turned out to be one
+            self._joins_late = False
+            self.join_workers()
         rss = self._own.rss_bytes()
         with self._lock:
             self._note_rss(now, rss)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -596,3 +598,34 @@ def test_nobody_is_refused_on_an_old_reading() -> None:
     bench.own.rss = 200 * MIB
     bench.clock.now += 1.0
     let_in(bench.guard.try_admit())
+
+
+def test_most_requests_take_few_calls_and_no_reading() -> None:
+    """What the guard costs a request is calls: of a few lines each, in code that is cold."""
+    clock, readings, calls = Clock(), [], []
+
+    def read() -> MemoryUse:
+        readings.append(clock.now)
+        return MemoryUse(100 * MIB, 4096 * MIB, LimitSource.CGROUP_V2)
+
+    def count(frame: Any, event: str, arg: object) -> None:
+        if event == "call" and str(Path("leakhunt", "guard")) in frame.f_code.co_filename:
+            calls.append(frame.f_code.co_qualname)
+
+    guard = Guard(GuardConfig(max_concurrency=8), read=read, own=FakeMemory(100 * MIB), clock=clock)
+    other = guard.try_admit()
+    assert isinstance(other, Ticket)
+    for _ in range(50):
+        guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    readings.clear()
+    sys.setprofile(count)
+    for _ in range(10):
+        guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    sys.setprofile(None)
+    one = ["Guard.try_admit", "Counts.began", "Guard.finish", "Counts.ended"]
+    assert calls == 10 * one
+    assert readings == []
+    clock.now += 5.0
+    guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    assert readings == [clock.now]
+    assert guard.status().served == 61 and guard.in_flight == 1

@@ -237,8 +237,8 @@ def test_cells_hold_what_was_told() -> None:
     assert (counts.live_heap_bytes, counts.memory, counts.points()) == (None, None, (0, []))
     assert counts.breaker(0.0) is BreakerState.CLOSED
     counts.began(2)
-    counts.ended(0.2, 1, has_failed=False)
-    counts.ended(100.0, 0, has_failed=True)
+    counts.ended(0.2, 1, False)
+    counts.ended(100.0, 0, True)
     counts.refuse(Reason.QUEUE)
     counts.live_heap_bytes, counts.waiting, counts.expected_bytes = 5, 3, 7
     counts.memory = MemoryUse(1, 2**40, LimitSource.CGROUP_V1)
