@@ -3,21 +3,23 @@
 What the caller hands to a C function is allocated by the caller: only the counts of references
 point at the function. They are read before and after each C call of a few calls: of what hangs on
 the input, and of the local variables around the C call. What is still higher when the call is over,
-and is no object's reference, is lost. What is handed over without ever having a name is not seen.
+and is no object's reference, is lost. Of one example each the whole process is asked in the end.
+What is handed over without ever having a name is not seen.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
-from collections.abc import Collection, Iterator
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
+from leakhunt.instruments.object_facts import Hides, inside
 from leakhunt.instruments.objects import is_everybodys
 from leakhunt.instruments.reference_chains import type_name
 
@@ -69,8 +71,18 @@ class LostReferences:
         return called
 
     def found(self) -> list[Lost]:
-        """What was lost in every call that was looked at."""
-        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+        """What was lost in every call that was looked at, and is nobody's now either."""
+        found = [each for each in self._found.values() if len(each.calls) == self._number > 1]
+        examples = [each.example for each in found]
+        if not examples:
+            return []
+        counts = list(map(sys.getrefcount, examples))
+        known = _references(examples, ()) + _hidden_references(examples)  # the finding's own, too
+        lost = (
+            count - _OWN_REFERENCES > known[id(example)]
+            for example, count in zip(examples, counts, strict=True)
+        )
+        return list(compress(found, lost))
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -166,27 +178,55 @@ class _Watch:
         Nor because it is what the call returned.
         """
         counts = self._count()
-        for at, place in self._raised.items():
-            left = counts[at] - self._first[at] - (self._watched[at] is result)
-            if left > 0 and left > self._new_referrers(at):
-                each = self._watched[at]
-                yield _lost(place, each, left)
+        more = {at: counts[at] - self._first[at] for at in self._raised}
+        # What refers to what hangs on the input did so before.
+        before = list(map(id, self._watched))
+        for at, left in self._lost(self._watched, more, result, before):
+            yield _lost(self._raised[at], self._watched[at], left)
         counts = list(map(sys.getrefcount, self._made))
-        for at, place in enumerate(self._made_raised):
-            left = counts[at] - _OWN_REFERENCES - (self._made[at] is result)
-            if left > 0 and left > self._referrers(self._made[at]):
-                each = self._made[at]
-                yield _lost(place, each, left)
+        more = {at: count - _OWN_REFERENCES for at, count in enumerate(counts)}
+        for at, left in self._lost(self._made, more, result):
+            yield _lost(self._made_raised[at], self._made[at], left)
 
-    def _new_referrers(self, at: int) -> int:
-        """How many objects that the collector knows refer to it, beside what did before."""
-        known = {id(one) for one in self._watched}
-        return self._referrers(self._watched[at], known)
+    def _lost(
+        self, objects: list[Any], more: Mapping[int, int], result: Any, known: Collection[int] = ()
+    ) -> list[tuple[int, int]]:
+        """Which of some objects have more references than are to be seen, and how many more."""
+        more = {at: left - (objects[at] is result) for at, left in more.items()}
+        raised = [objects[at] for at, left in more.items() if left > 0]
+        if not raised:
+            return []
+        ours = map(id, (self._watched, self._made, self._locals))
+        seen = _references(raised, (*ours, *known))
+        return [(at, left) for at, left in more.items() if left > seen[id(objects[at])]]
 
-    def _referrers(self, each: Any, known: Collection[int] = ()) -> int:
-        ours = (self._watched, self._made)
-        referrers = (one for one in gc.get_referrers(each) if not any(one is own for own in ours))
-        return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
+
+def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
+    """How many references to each, by its id, the collector knows of, without those of `but`."""
+    wanted, ours = set(map(id, objects)), {id(objects), *but}
+    found: Counter[int] = Counter()
+    for each in gc.get_referrers(*objects):
+        if id(each) not in ours and type(each) is not FrameType:
+            found.update(name for name in map(id, gc.get_referents(each)) if name in wanted)
+    return found
+
+
+def _hidden_references(objects: list[Any]) -> Counter[int]:
+    """The same of what the collector does not track: dicts and tuples of plain values, arrays."""
+    wanted, hides = set(map(id, objects)), Hides()
+    found: Counter[int] = Counter()
+    seen: set[int] = set()
+    for each in gc.get_objects():
+        waiting = [below for below in gc.get_referents(each) if hides[type(below)]]
+        while waiting:
+            hidden = waiting.pop()
+            if id(hidden) in seen or gc.is_tracked(hidden):
+                continue
+            seen.add(id(hidden))
+            within = inside(hidden)
+            found.update(name for name in map(id, within) if name in wanted)
+            waiting += [below for below in within if hides[type(below)]]
+    return found
 
 
 def _lost(place: _Place, each: Any, number: int) -> Lost:

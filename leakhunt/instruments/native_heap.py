@@ -162,6 +162,7 @@ class BothHeaps:
         self._tracker = self._made(len(self._calls) - 1)
         # The interpreter's free lists, which all this has filled, would feed the stretch.
         gc.collect()
+        self._free_lists.is_on = True
         self._tracker.__enter__()
 
     def _has_room(self) -> bool:
@@ -184,6 +185,7 @@ class BothHeaps:
         if self._tracker is not None:
             self._tracker.__exit__(None, None, None)
             self._tracker = None
+            self._free_lists.is_on = False  # of frozen objects nobody can tell who refers to them
 
     def _file(self, stretch: int) -> Path:
         return self._capture.with_suffix(f".{stretch}{SUFFIX}")
