@@ -225,7 +225,7 @@ def bars(ledger: Ledger) -> list[Bar]:
         Bar(
             tr("RSS, total"),
             format_bytes(total),
-            tr("RSS after the last call minus RSS before the first"),
+            tr("RSS at the end minus RSS at the start"),
             100 * (min(total, 0) - low) / span,
             100 * abs(total) / span,
             100 * -low / span,
