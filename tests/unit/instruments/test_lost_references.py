@@ -274,6 +274,15 @@ def test_what_an_array_holds_is_not_lost() -> None:
     assert looked_at(call, request).found() == []
 
 
+def test_what_is_never_freed_is_not_lost(made: ModuleType) -> None:
+    def call(state: Any, item: Any) -> None:
+        never = "name"
+        assert sys.getrefcount(never) > 1_000_000
+        made.loses(never)
+
+    assert looked_at(call, request).found() == []
+
+
 def test_what_was_there_before_the_calls_may_hold_it(tmp_path: Path) -> None:
     """Objects that the watching has frozen are not searched for references."""
     pytest.importorskip("memray")
