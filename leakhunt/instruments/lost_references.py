@@ -30,7 +30,7 @@ _MOST_WATCHED = 60
 _MOST_LOCALS = 30
 # What a list and the counting itself refer to.
 _OWN_REFERENCES = 2
-# What has more is the interpreter's own, which is never freed: strings have 999,999,999 before 3.12.
+# What has more is the interpreter's own, never freed: strings have 999,999,999 before Python 3.12.
 _MOST_REFERENCES = 1 << 24
 # C calls that are looked at in one call.
 _MOST_C_CALLS = 5_000
