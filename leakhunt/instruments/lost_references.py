@@ -12,9 +12,9 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import islice
 from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
@@ -72,19 +72,13 @@ class LostReferences:
 
         return called
 
+    def candidates(self) -> list[Lost]:
+        """What was lost in every call that was looked at, as far as the call could tell."""
+        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+
     def found(self) -> list[Lost]:
-        """What was lost in every call that was looked at, and is nobody's now either."""
-        found = [each for each in self._found.values() if len(each.calls) == self._number > 1]
-        examples = [each.example for each in found]
-        if not examples:
-            return []
-        counts = list(map(sys.getrefcount, examples))
-        known = _references(examples, ()) + _hidden_references(examples)  # the finding's own, too
-        lost = (
-            count - _OWN_REFERENCES > known[id(example)]
-            for example, count in zip(examples, counts, strict=True)
-        )
-        return list(compress(found, lost))
+        """Those that nothing refers to now either: asked last of all, it searches the process."""
+        return _still_lost(_still_lost(self.candidates(), _known), _known_or_hidden)
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -213,22 +207,45 @@ def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
     return found
 
 
-def _hidden_references(objects: list[Any]) -> Counter[int]:
-    """The same of what the collector does not track: dicts and tuples of plain values, arrays."""
+def _known(objects: list[Any]) -> Counter[int]:
+    return _references(objects, ())
+
+
+def _known_or_hidden(objects: list[Any]) -> Counter[int]:
+    """Also those of what the collector does not track: dicts and tuples of plain values, arrays."""
+    found = _known(objects)
     wanted, hides = set(map(id, objects)), Hides()
-    found: Counter[int] = Counter()
+    waiting: list[Any] = []
     seen: set[int] = set()
     for each in gc.get_objects():
-        waiting = [below for below in gc.get_referents(each) if hides[type(below)]]
+        for below in gc.get_referents(each):
+            if hides[type(below)]:
+                waiting.append(below)
         while waiting:
             hidden = waiting.pop()
             if id(hidden) in seen or gc.is_tracked(hidden):
                 continue
             seen.add(id(hidden))
-            within = inside(hidden)
-            found.update(name for name in map(id, within) if name in wanted)
-            waiting += [below for below in within if hides[type(below)]]
+            for below in inside(hidden):
+                if id(below) in wanted:
+                    found[id(below)] += 1
+                if hides[type(below)]:
+                    waiting.append(below)
     return found
+
+
+def _still_lost(found: list[Lost], references: Callable[[list[Any]], Counter[int]]) -> list[Lost]:
+    """Those whose example has more references than its own finding and what `references` sees."""
+    examples = [each.example for each in found]
+    if not examples:
+        return []
+    counts = list(map(sys.getrefcount, examples))
+    seen = references(examples)  # the finding's own is one of them
+    return [
+        each
+        for each, count in zip(found, counts, strict=True)
+        if count - _OWN_REFERENCES > seen[id(each.example)]
+    ]
 
 
 def _lost(place: _Place, each: Any, number: int) -> Lost:

@@ -197,13 +197,13 @@ class BothHeaps:
         marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
-        lost = [
-            (each, object_traceback(each.example), sys.getsizeof(each.example))
-            for each in self._lost.found()
-        ]
-        self._lost.forget_examples()  # which we hold: they would be owned by nobody else
+        traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
         if tracemalloc.is_tracing():
             self._objects.end_tracing()
+        lost = [
+            (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
+        ]
+        self._lost.forget_examples()  # which we hold: they would be owned by nobody else
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
