@@ -19,7 +19,8 @@ from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
-from leakhunt.instruments.object_facts import Hides, inside
+from leakhunt.instruments.hidden_fields import Fields, held_by_tensors
+from leakhunt.instruments.object_facts import Hides, inside, is_plain_tensors
 from leakhunt.instruments.objects import is_everybodys
 from leakhunt.instruments.reference_chains import type_name
 
@@ -201,8 +202,9 @@ def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
     """How many references to each, by its id, the collector knows of, without those of `but`."""
     wanted, ours = set(map(id, objects)), {id(objects), *but}
     found: Counter[int] = Counter()
+    # A frame that runs is not tracked, and so is none of them; one that an exception keeps is.
     for each in gc.get_referrers(*objects):
-        if id(each) not in ours and type(each) is not FrameType:
+        if id(each) not in ours:
             found.update(name for name in map(id, gc.get_referents(each)) if name in wanted)
     return found
 
@@ -212,26 +214,44 @@ def _known(objects: list[Any]) -> Counter[int]:
 
 
 def _known_or_hidden(objects: list[Any]) -> Counter[int]:
-    """Also those of what the collector does not track: dicts and tuples of plain values, arrays."""
-    found = _known(objects)
-    wanted, hides = set(map(id, objects)), Hides()
+    """Also those of what the collector does not track, or is not told of by C and C++ code.
+
+    That is dicts and tuples of plain values, arrays; fields of extension types; tensors.
+    """
+    found, wanted = _known(objects), set(map(id, objects))
+    fields = Fields(objects)
+    tensors: list[Any] = []
+    for each, is_tracked in _all_objects(fields):
+        if is_plain_tensors(type(each)):
+            tensors.append(each)
+        if fields.may_hide(type(each)):
+            found.update(fields.hidden(each))
+        if not is_tracked:
+            found.update(name for name in map(id, inside(each)) if name in wanted)
+    for each in objects:
+        found[id(each)] += held_by_tensors(each, tensors)
+    return found
+
+
+def _all_objects(fields: Fields) -> Iterator[tuple[Any, bool]]:
+    """What the collector tracks, and what hangs on it untracked and may have something inside."""
+    hides = Hides()
     waiting: list[Any] = []
     seen: set[int] = set()
     for each in gc.get_objects():
-        for below in gc.get_referents(each):
-            if hides[type(below)]:
-                waiting.append(below)
+        yield each, True
+        waiting += _with_some_inside(gc.get_referents(each), hides, fields)
         while waiting:
             hidden = waiting.pop()
             if id(hidden) in seen or gc.is_tracked(hidden):
                 continue
             seen.add(id(hidden))
-            for below in inside(hidden):
-                if id(below) in wanted:
-                    found[id(below)] += 1
-                if hides[type(below)]:
-                    waiting.append(below)
-    return found
+            yield hidden, False
+            waiting += _with_some_inside(inside(hidden), hides, fields)
+
+
+def _with_some_inside(objects: list[Any], hides: Hides, fields: Fields) -> list[Any]:
+    return [each for each in objects if hides[type(each)] or fields.may_hide(type(each))]
 
 
 def _still_lost(found: list[Lost], references: Callable[[list[Any]], Counter[int]]) -> list[Lost]:

@@ -77,14 +77,14 @@ def hidden_referents(each: Any) -> list[Any]:
             found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MOST_ELEMENTS])
             return found
         return base
-    if _is_plain_tensors(kind):
+    if is_plain_tensors(kind):
         return [one for one in (each._base, each.grad if each.is_leaf else None) if one is not None]
     return []
 
 
 def has_hidden_referents(kind: type) -> bool:
     """Whether objects of a type refer to others that the collector is not told of."""
-    return _is_arrays(kind) or _is_plain_tensors(kind)
+    return _is_arrays(kind) or is_plain_tensors(kind)
 
 
 def inside(leaf: Any) -> list[Any]:
@@ -115,7 +115,7 @@ def _is_arrays(kind: type) -> bool:
     return numpy is not None and issubclass(kind, numpy.ndarray)
 
 
-def _is_plain_tensors(kind: type) -> bool:
+def is_plain_tensors(kind: type) -> bool:
     """Whether they are torch's own: attributes of a subclass may do anything."""
     torch = sys.modules.get("torch")
     return torch is not None and kind in (torch.Tensor, torch.nn.Parameter)

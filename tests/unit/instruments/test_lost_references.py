@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import heapq
 import importlib.machinery
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -272,6 +273,77 @@ def test_what_an_array_holds_is_not_lost() -> None:
         operator.setitem(holder, next(numbers), one)
 
     assert looked_at(call, request).found() == []
+
+
+def test_what_the_frames_of_an_exception_hold_is_not_lost() -> None:
+    retained: list[BaseException] = []
+
+    def call(state: Any, item: dict[str, Any]) -> None:
+        text = str(len(item)) + "x"
+        try:
+            int(text)
+        except ValueError as error:
+            retained.append(error)
+
+    assert looked_at(call, request).found() == []
+
+
+def test_what_a_field_of_c_code_holds_is_not_lost(made: ModuleType) -> None:
+    """An array does not tell of its type, nor a time of its zone: neither is tracked."""
+    retained: list[Any] = []
+
+    def call(state: Any, item: dict[str, Any]) -> None:
+        kind = np.dtype([("size", int)])
+        retained.append(np.zeros(3, kind))
+        zone = dt.timezone(dt.timedelta(hours=1), "a" * 1000)
+        retained.append(operator.call(dt.datetime, 2026, 1, 1, tzinfo=zone))
+
+    assert looked_at(call, request).found() == []
+
+
+def test_a_weak_reference_holds_nothing(made: ModuleType) -> None:
+    retained: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        body = Body(3000)
+        retained.append((weakref.ref(body), weakref.proxy(body)))
+        made.loses(body)
+
+    assert [each.number for each in looked_at(call, request).found()] == [5]
+
+
+def _graph(torch: ModuleType) -> Any:
+    weight = torch.ones(300, requires_grad=True)
+    return torch.mul(weight, weight)
+
+
+def _of_array(torch: ModuleType) -> Any:
+    array = np.zeros(300)
+    return torch.from_numpy(array)
+
+
+def _of_bytes(torch: ModuleType) -> Any:
+    body = bytearray(300)
+    return torch.frombuffer(body, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("make", [_graph, _of_array, _of_bytes])
+def test_what_a_tensor_holds_is_not_lost(make: Callable[[ModuleType], Any]) -> None:
+    torch = pytest.importorskip("torch")
+    retained: list[Any] = []
+    assert looked_at(lambda s, item: retained.append(make(torch)), request).found() == []
+
+
+def test_an_array_that_is_lost_beside_tensors_is_told(made: ModuleType) -> None:
+    torch = pytest.importorskip("torch")
+    retained: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        lost, held = np.zeros(300), np.zeros(300)
+        retained.append(torch.from_numpy(held))
+        made.loses(lost)
+
+    assert [each.function for each in looked_at(call, request).found()] == ["_loses.loses"]
 
 
 def test_what_is_never_freed_is_not_lost(made: ModuleType) -> None:
