@@ -3,11 +3,13 @@
 What the caller hands to a C function is allocated by the caller: only the counts of references
 point at the function. They are read before and after each C call of a few calls: of what hangs on
 the input, and of the local variables around the C call. What is still higher when the call is over,
-and is no object's reference, is lost. What is handed over without ever having a name is not seen.
+and is no object's reference, is lost. So is a callback's result, which Python code returns to the C
+code that called it. What is handed over without ever having a name is not seen.
 """
 
 from __future__ import annotations
 
+import dis
 import gc
 import sys
 from collections import deque
@@ -35,11 +37,20 @@ _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
 
 # The C function, and the file, line and function that called it.
 _Place = tuple[Any, str, int, str]
+# File and name of the Python function that C code called; of none: nothing was returned to C code.
+_Callback = tuple[str, str]
+NO_CALLBACK = ("", "")
+# What holds objects without being known to the collector, where these hold no others.
+_UNTRACKED = (dict, tuple)
 
 
 @dataclass
 class Lost:
-    """Objects that a C function lost: how many in how many calls, the last of them as example."""
+    """Objects that a C function lost: how many in how many calls, the last of them as example.
+
+    What a `callback` returned may be lost by C code that is no function: an attribute, an operator.
+    Then `function` is empty.
+    """
 
     function: str
     module: str
@@ -47,6 +58,7 @@ class Lost:
     line: int
     caller: str
     kind: str
+    callback: _Callback = NO_CALLBACK
     number: int = 0
     calls: set[int] = field(default_factory=set)
     example: Any = None
@@ -58,7 +70,7 @@ class LostReferences:
     def __init__(self) -> None:
         self.is_on = False
         self._number = 0
-        self._found: dict[tuple[str, str, int, str], Lost] = {}
+        self._found: dict[tuple[str, str, int, str, _Callback], Lost] = {}
 
     def wrapped(self, call: Call) -> Call:
         """The call, looked at while it is switched on."""
@@ -69,8 +81,12 @@ class LostReferences:
         return called
 
     def found(self) -> list[Lost]:
-        """What was lost in every call that was looked at."""
-        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+        """What was lost in every call that was looked at, and which nothing else refers to."""
+        always = [each for each in self._found.values() if len(each.calls) == self._number > 1]
+        if not always:
+            return []
+        held = _held_untracked([each.example for each in always])
+        return [each for each in always if id(each.example) not in held]
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -88,7 +104,7 @@ class LostReferences:
             sys.setprofile(before)
         self._number += 1
         for raised in watch.still_raised(result):
-            key = (raised.function, raised.file, raised.line, raised.kind)
+            key = (raised.function, raised.file, raised.line, raised.kind, raised.callback)
             known = self._found.setdefault(key, raised)
             known.number += raised.number if known is not raised else 0
             known.calls.add(self._number)
@@ -112,7 +128,9 @@ class _Watch:
         self._locals: list[Any] = []
         self._local_counts: list[int] = []
         self._made: list[Any] = []
-        self._made_raised: list[_Place] = []
+        self._made_raised: list[tuple[_Place, _Callback]] = []
+        # The C calls that are not over, with the frame of each caller.
+        self._under_way: list[tuple[FrameType, Any]] = []
 
     def begin(self) -> None:
         """Count before the call, by the caller that will ask after it: it refers to the input."""
@@ -131,13 +149,41 @@ class _Watch:
             if self._c_calls > _MOST_C_CALLS:
                 sys.setprofile(None)
                 return
+            self._under_way.append((frame, function))
             self._is_counted, self._counts = True, self._count()
             self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
             self._local_counts = self._count_locals()
-        elif event == "c_return" and self._is_counted:
+            return
+        if event == "return":
+            self._see_returned(frame, function)
+            return
+        if event in ("c_return", "c_exception") and self._under_way:
+            self._under_way.pop()
+        if event == "c_return" and self._is_counted:
             if not isinstance(getattr(function, "__self__", None), _CONTAINERS):
                 self._compare(frame, function)
             self._is_counted, self._locals = False, []
+
+    def _see_returned(self, frame: FrameType, returned: Any) -> None:
+        """Remember what Python code returns, where C code has called it."""
+        caller = frame.f_back
+        if (
+            caller is None
+            or len(self._made) >= _MOST_WATCHED
+            or id(returned) in self._names
+            or _is_of_no_interest(returned)
+        ):
+            return
+        function = None
+        if self._under_way and self._under_way[-1][0] is caller:
+            function = self._under_way[-1][1]
+        elif _is_calling(caller):
+            return
+        self._names.add(id(returned))
+        self._made.append(returned)
+        code, callback = caller.f_code, frame.f_code
+        place = (function, code.co_filename, caller.f_lineno, code.co_name)
+        self._made_raised.append((place, (callback.co_filename, callback.co_name)))
 
     def _of_the_call(self, frame: FrameType) -> Iterator[Any]:
         """The variables of a frame that the call may have made: not what hangs on its input."""
@@ -158,7 +204,7 @@ class _Watch:
             if after > before and len(self._made) < _MOST_WATCHED:
                 self._names.add(id(self._locals[at]))
                 self._made.append(self._locals[at])
-                self._made_raised.append(place)
+                self._made_raised.append((place, NO_CALLBACK))
 
     def still_raised(self, result: Any) -> Iterator[Lost]:
         """What is higher at the end of the call, and not because another object refers to it.
@@ -172,11 +218,11 @@ class _Watch:
                 each = self._watched[at]
                 yield _lost(place, each, left)
         counts = list(map(sys.getrefcount, self._made))
-        for at, place in enumerate(self._made_raised):
+        for at, (place, callback) in enumerate(self._made_raised):
             left = counts[at] - _OWN_REFERENCES - (self._made[at] is result)
             if left > 0 and left > self._referrers(self._made[at]):
                 each = self._made[at]
-                yield _lost(place, each, left)
+                yield _lost(place, each, left, callback)
 
     def _new_referrers(self, at: int) -> int:
         """How many objects that the collector knows refer to it, beside what did before."""
@@ -189,13 +235,42 @@ class _Watch:
         return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
 
 
-def _lost(place: _Place, each: Any, number: int) -> Lost:
+def _lost(place: _Place, each: Any, number: int, callback: _Callback = NO_CALLBACK) -> Lost:
     """What one call lost; without the function itself, which may be a method of what is lost."""
     function, file, line, caller = place
-    module = str(getattr(function, "__module__", None))
-    return Lost(
-        name_of(function), module, file, line, caller, type_name(each), number, example=each
-    )
+    name = "" if function is None else name_of(function)
+    module = "" if function is None else module_of(function)
+    kind = type_name(each)
+    return Lost(name, module, file, line, caller, kind, callback, number, example=each)
+
+
+def _is_calling(frame: FrameType) -> bool:
+    """Whether a frame is at a call as it is written, which may be one of Python code."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return 0 <= at < len(code) and "CALL" in dis.opname[code[at]]
+
+
+def _held_untracked(examples: Collection[Any]) -> set[int]:
+    """Which of these objects a dict or a tuple refers to that the collector does not track."""
+    wanted = set(map(id, examples))
+    found: set[int] = set()
+    seen: set[int] = set()
+    following = [each for each in gc.get_referents(*gc.get_objects()) if _is_untracked(each)]
+    while following:
+        each = following.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        for inner in gc.get_referents(each):
+            if id(inner) in wanted:
+                found.add(id(inner))
+            elif _is_untracked(inner):
+                following.append(inner)
+    return found
+
+
+def _is_untracked(each: Any) -> bool:
+    return type(each) in _UNTRACKED and not gc.is_tracked(each)
 
 
 def _is_of_no_interest(each: Any) -> bool:
@@ -226,7 +301,12 @@ def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
 
 def name_of(function: Any) -> str:
     """``module.function`` of a C function."""
+    return f"{module_of(function)}.{getattr(function, '__qualname__', '?')}"
+
+
+def module_of(function: Any) -> str:
+    """The module of a C function; of a method, that of its object's type."""
     module = getattr(function, "__module__", None)
     if module is None:
         module = type(getattr(function, "__self__", None)).__module__
-    return f"{module}.{getattr(function, '__qualname__', '?')}"
+    return str(module)
