@@ -65,10 +65,14 @@ class Lost:
 
 
 class LostReferences:
-    """Looks at calls while it is switched on."""
+    """Looks at calls while it is switched on.
+
+    `callers` are the C functions, and the modules of these, that were seen calling Python code.
+    """
 
     def __init__(self) -> None:
         self.is_on = False
+        self.callers: dict[_Callback, tuple[str, str]] = {}
         self._number = 0
         self._found: dict[tuple[str, str, int, str, _Callback], Lost] = {}
 
@@ -103,6 +107,7 @@ class LostReferences:
         finally:
             sys.setprofile(before)
         self._number += 1
+        self.callers |= watch.callers
         for raised in watch.still_raised(result):
             key = (raised.function, raised.file, raised.line, raised.kind, raised.callback)
             known = self._found.setdefault(key, raised)
@@ -131,6 +136,7 @@ class _Watch:
         self._made_raised: list[tuple[_Place, _Callback]] = []
         # The C calls that are not over, with the frame of each caller.
         self._under_way: list[tuple[FrameType, Any]] = []
+        self.callers: dict[_Callback, tuple[str, str]] = {}
 
     def begin(self) -> None:
         """Count before the call, by the caller that will ask after it: it refers to the input."""
@@ -167,23 +173,25 @@ class _Watch:
     def _see_returned(self, frame: FrameType, returned: Any) -> None:
         """Remember what Python code returns, where C code has called it."""
         caller = frame.f_back
-        if (
-            caller is None
-            or len(self._made) >= _MOST_WATCHED
-            or id(returned) in self._names
-            or _is_of_no_interest(returned)
-        ):
+        if caller is None:
             return
+        callback = (frame.f_code.co_filename, frame.f_code.co_name)
         function = None
         if self._under_way and self._under_way[-1][0] is caller:
             function = self._under_way[-1][1]
-        elif _is_calling(caller):
+            if callback not in self.callers:
+                self.callers[callback] = name_of(function), module_of(function)
+        if (
+            len(self._made) >= _MOST_WATCHED
+            or id(returned) in self._names
+            or _is_of_no_interest(returned)
+            or (function is None and _is_calling(caller))
+        ):
             return
         self._names.add(id(returned))
         self._made.append(returned)
-        code, callback = caller.f_code, frame.f_code
-        place = (function, code.co_filename, caller.f_lineno, code.co_name)
-        self._made_raised.append((place, (callback.co_filename, callback.co_name)))
+        place = (function, caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
+        self._made_raised.append((place, callback))
 
     def _of_the_call(self, frame: FrameType) -> Iterator[Any]:
         """The variables of a frame that the call may have made: not what hangs on its input."""

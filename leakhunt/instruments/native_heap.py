@@ -24,6 +24,7 @@ from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.free_lists import FreeLists
+from leakhunt.instruments.growing_holders import Unowned
 from leakhunt.instruments.lost_references import NO_CALLBACK, Lost, LostReferences
 from leakhunt.instruments.native_frames import (
     NativeFrame,
@@ -231,6 +232,9 @@ class BothHeaps:
             owned = self._of_lost(each, [by_key[key] for key in keeps])
             if owned is not None:
                 yield self._lost_one(each, owned, size, keeps)
+        for unowned in self._objects.unowned:
+            if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
+                yield found
         for key, site in sites.items():
             distribution = told[key].distribution
             facts = {"distribution": distribution} if distribution else {}
@@ -251,9 +255,7 @@ class BothHeaps:
 
         Of what a callback returned, the stacks name the function that called the callback.
         """
-        file = getattr(sys.modules.get(lost.module), "__file__", None) or ""
-        function = Frame(file.rpartition("/")[2], 0, lost.function, "", Origin.LIBRARY)
-        distribution = " ".join(distribution_of(file) or ())
+        function, distribution = _c_function(lost.function, lost.module)
         if lost.callback == NO_CALLBACK:
             return function, distribution
         for each in stacks:
@@ -272,6 +274,48 @@ class BothHeaps:
             if frame is not None:
                 return frame if frame.origin is Origin.LIBRARY else None
         return None
+
+    def _unowned_one(
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _Told]
+    ) -> Finding | None:
+        """Objects that no object refers to: only C code can hold them.
+
+        None: they are Python code's, which no function of an extension called.
+        """
+        stacks = [by_key[key] for key in feeding.sites(unowned.place) if by_key[key].frames]
+        if not stacks:
+            return None
+        made = stacks[0]
+        stack, distribution = made.frames, made.distribution
+        if stack[0].is_python:
+            owned = self._calling(made)
+            if owned is None:
+                return None
+            outside = stack[stack.index(owned[0]) + 1 :] if owned[0] in stack else stack[1:]
+            stack, distribution = (owned[0], *outside), owned[1]
+        places = (unowned.place, *unowned.places)
+        return Finding(
+            instrument=Instrument.MEMRAY,
+            sort=FindingKind.LOST,
+            what=unowned.kind,
+            calls=unowned.calls,
+            counts=unowned.counts,
+            sizes=unowned.sizes,
+            stack=stack,
+            keeps=tuple(dict.fromkeys(key for each in places for key in feeding.sites(each))),
+            facts={"distribution": distribution} if distribution else {},
+        )
+
+    def _calling(self, made: _Told) -> _Owned | None:
+        """The function of an extension that called the innermost Python function, if one did."""
+        python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
+        callback = next(python, NO_CALLBACK)
+        caller = self._caller_of(callback, made.whole)
+        if caller is not None:
+            return caller, made.of_all
+        # Where a stack cannot be followed through the extension, it was seen at work.
+        owned = _c_function(*self._lost.callers.get(callback, ("", "")))
+        return owned if owned[1] else None
 
     def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
         """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
@@ -378,6 +422,14 @@ def _heap(allocator: str) -> str:
     if allocator.startswith("PYMALLOC"):
         return _PYTHON
     return _MAPPING if allocator == "MMAP" else _MALLOC
+
+
+def _c_function(name: str, module: str) -> _Owned:
+    """A C function of a module, with its distribution."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    known = "" if is_python(file) else file.rpartition("/")[2]  # a package passes its parts' on
+    frame = Frame(known, 0, name, "", Origin.LIBRARY)
+    return frame, " ".join(distribution_of(file) or ())
 
 
 def _owner(objects: Iterable[str]) -> str:

@@ -51,6 +51,18 @@ static PyObject *calls_and_drops(PyObject *self, PyObject *given) {
 static PyObject *calls_and_returns(PyObject *self, PyObject *given) {
     return PyObject_CallNoArgs(given);
 }
+static PyObject *loses_a_pair(PyObject *self, PyObject *given) {
+    PyObject *pair = Py_BuildValue("(O[O])", given, given);
+    return pair == NULL ? NULL : Py_NewRef(Py_None);
+}
+static PyObject *loses_the_error(PyObject *self, PyObject *given) {
+    PyObject *type, *value, *traceback, *result = PyObject_CallNoArgs(given);
+    Py_XDECREF(result);
+    PyErr_Fetch(&type, &value, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    Py_RETURN_NONE;
+}
 static PyObject *get_text(PyObject *self, void *unused) {
     PyObject *result = PyObject_CallMethod(self, "make", NULL);
     return result == NULL ? NULL : Py_NewRef(Py_None);
@@ -65,6 +77,8 @@ static PyMethodDef methods[] = {
     {"returns", returns, METH_O, ""},
     {"makes", makes, METH_O, ""},
     {"calls", calls, METH_O, ""},
+    {"loses_a_pair", loses_a_pair, METH_O, ""},
+    {"loses_the_error", loses_the_error, METH_O, ""},
     {"calls_and_drops", calls_and_drops, METH_O, ""},
     {"calls_and_returns", calls_and_returns, METH_O, ""},
     {NULL, NULL, 0, NULL},
@@ -313,6 +327,50 @@ def test_the_c_function_that_called_is_named_and_not_its_callback(
     assert first.lead.sort is FindingKind.LOST and first.bytes_per_call > 3000
     named = first.lead.stack[0]
     assert (named.function, named.file, named.origin) == (way, "loses.c", Origin.LIBRARY)
+
+
+def refuse() -> None:
+    raise ValueError(bytearray(3000))
+
+
+def first_of(call: Any, folder: Path) -> Any:
+    """What leads the suspect that retains most."""
+    found = clusters(findings_of(call, folder), mappings=False, causes=catalogue())
+    return max(found, key=lambda each: each.bytes_per_call)
+
+
+def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_made_it(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    first = first_of(lambda s, item: made.loses_a_pair(item["body"][0]), tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "tuple")
+    assert first.bytes_per_call > 3000
+    assert str(first.lead.stack[0]).startswith("loses_a_pair (loses.c:")
+
+
+def test_an_error_that_c_code_fetches_and_loses_is_that_c_codes(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    first = first_of(lambda s, item: made.loses_the_error(refuse), tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "ValueError")
+    assert first.bytes_per_call > 3000
+    assert str(first.lead.stack[0]).startswith("loses_the_error (loses.c:")
+
+
+def test_what_an_object_holds_that_everybody_sees_is_not_lost(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    kept: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        kept.append((item, [item]))
+
+    found = findings_of(call, tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == []
+    del kept[:]
 
 
 def test_what_a_c_function_makes_and_loses_is_told_with_its_line(
