@@ -30,9 +30,12 @@ _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
 _ALIKE = 1.01
 _OPERATOR_NEW = "operator new"
-# The last word of what only hands memory out, and those before, but the first, its library's.
+# A word of what only hands memory out; the others may be its library's, and these.
 _ALLOCATES = re.compile(r"[xz]?[mc]?(re)?alloc(ate|0)?")
-_OF_NOTHING = ("default", "mem", "memory", "heap", "raw", "safe", "checked", "zeroed")
+_OF_NOTHING = frozenset(
+    ("default", "mem", "memory", "heap", "raw", "safe", "checked", "zeroed")
+    + ("func", "fn", "impl", "wrapper", "hook")
+)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
@@ -127,9 +130,9 @@ def _only_allocates(frame: Frame) -> bool:
     if frame.function.startswith(_OPERATOR_NEW):
         return True
     words = [word.lower() for word in _WORDS.findall(frame.function)]
-    if frame.is_python or not words or not _ALLOCATES.fullmatch(words[-1]):
-        return False
-    return all(word in _OF_NOTHING for word in words[1:-1])
+    rest = [word for word in words if word not in _OF_NOTHING and not _ALLOCATES.fullmatch(word)]
+    allocates = any(map(_ALLOCATES.fullmatch, words))
+    return allocates and not frame.is_python and rest in ([], words[:1])
 
 
 def named_frame(stack: Sequence[Frame]) -> Frame:

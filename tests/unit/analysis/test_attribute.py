@@ -352,6 +352,7 @@ def test_a_suspect_is_named_after_what_calls_operator_new(leaking: Run) -> None:
         ("jv_mem_alloc", "mpfr_init2"),
         ("CPLMalloc", "mpfr_init2"),
         ("g_malloc0", "mpfr_init2"),
+        ("mpfr_allocate_func", "mpfr_init2"),
         ("av_frame_alloc", "av_frame_alloc"),
         ("allocates", "allocates"),
     ],
