@@ -32,10 +32,10 @@ _ALIKE = 1.01
 _OPERATOR_NEW = "operator new"
 # A word of what only hands memory out; the others may be its library's, and these.
 _ALLOCATES = re.compile(r"[xz]?[mc]?(re)?alloc(ate|0)?")
-_OF_NOTHING = frozenset(
-    ("default", "mem", "memory", "heap", "raw", "safe", "checked", "zeroed")
-    + ("func", "fn", "impl", "wrapper", "hook")
-)
+_OF_NOTHING = {
+    "default", "mem", "memory", "heap", "raw", "safe", "checked", "zeroed",
+    "func", "fn", "impl", "wrapper", "hook",
+}  # fmt: skip
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
