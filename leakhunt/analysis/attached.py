@@ -262,11 +262,11 @@ def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
     if values.get("swapped"):
         yield message(
             "attach.swapped",
-            "{size} are swapped out, and not part of RSS",
+            "{size} are swapped out, and not part of RSS.",
             size=Amount(values["swapped"]),
         )
     if run.plan.visit is not None and not run.plan.visit.touches:
         yield message(
             "attach.not-touched",
-            "nothing was collected or trimmed (--no-touch): garbage counts as live memory",
+            "Nothing was collected or trimmed (--no-touch): garbage counts as live memory.",
         )

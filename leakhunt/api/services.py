@@ -164,6 +164,10 @@ def analyze(  # noqa: PLR0913 - the options of the verb, by name
     limit: int | str | None = None,
     limit_query: str | None = None,
     timeout: float | str = TIMEOUT_SECONDS,
+    start_query: str | None = None,
+    token_file: PathLike | None = None,
+    user_file: PathLike | None = None,
+    ca_file: PathLike | None = None,
     out: PathLike | None = None,
     formats: str | None = "all",
     events: Events | None = None,
@@ -180,6 +184,12 @@ def analyze(  # noqa: PLR0913 - the options of the verb, by name
         limit: memory limit of each instance: bytes or a size.
         limit_query: gives the memory limit of each instance.
         timeout: longest wait for an answer.
+        start_query: gives when the process of each instance started; None:
+            ``process_start_time_seconds`` with the labels of `query`, if there is such a metric.
+        token_file: holds a bearer token for the server; None: that of the variable
+            ``LEAKHUNT_PROMETHEUS_TOKEN``, if it is set.
+        user_file: holds a line ``user:password``; None: ``LEAKHUNT_PROMETHEUS_USER``.
+        ca_file: certificate authorities that are trusted, in PEM format; None: the system's.
         out: as for `run`.
         formats: as for `run`.
         events: as for `run`.
@@ -202,6 +212,10 @@ def analyze(  # noqa: PLR0913 - the options of the verb, by name
         limit=limit,
         limit_query=limit_query,
         timeout=timeout,
+        start_query=start_query,
+        token_file=path_of(token_file),
+        user_file=path_of(user_file),
+        ca_file=path_of(ca_file),
     )
     chosen = analyze_renderers_named(formats) if formats else ()
     return analyzing.analyze(request, chosen, events, out=path_of(out))

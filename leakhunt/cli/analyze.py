@@ -7,49 +7,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from leakhunt.cli.format_option import formats_option
+from leakhunt.cli.analyze_options import analyze_options
 from leakhunt.cli.json_option import offer
 from leakhunt.cli.notes import Notes, show_parts
 from leakhunt.cli.verb import Verb
-from leakhunt.reporting.registry import ANALYZE_RENDERERS
 
 
 @click.command("analyze", cls=Verb)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option(
-    "--from",
-    "form",
-    metavar="FORMAT",
-    help="Format of the files: csv, parquet, psrecord, mprof, cgroup [default: by the file]",
-)
-@click.option("--prometheus", metavar="URL", help="Prometheus server, with --query")
-@click.option(
-    "--query", metavar="PROMQL", help="Memory in bytes, such as 'process_resident_memory_bytes'"
-)
-@click.option("--since", default="7d", show_default=True, help="From this long ago until now")
-@click.option(
-    "--step",
-    metavar="DURATION",
-    help="Distance of two points [default: as fine as is of use, 15s or more]",
-)
-@click.option("--limit", metavar="SIZE", help="Memory limit of each instance, such as '2 GiB'")
-@click.option(
-    "--limit-query",
-    metavar="PROMQL",
-    help="Memory limit of each instance, such as 'container_spec_memory_limit_bytes'",
-)
-@click.option(
-    "--timeout", default="60s", show_default=True, help="Longest wait for an answer of Prometheus"
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
-)
-@formats_option(ANALYZE_RENDERERS)
+@analyze_options
 def command(files: tuple[str, ...], out: Path | None, formats: str, **given: str | None) -> int:
     """Judge memory over time that something else has measured: files, or Prometheus.
 
-    One line per instance, that which is out of memory first before the rest. Restarts are told by
-    the drops they make; what recurs every day is no growth.
+    One line per instance, that which is out of memory first before the rest. Restarts are known
+    from start times where Prometheus has them, else from drops. What recurs every day is no growth.
     """
     from leakhunt.engine.analyze import AnalyzeRequest, analyze
     from leakhunt.engine.formats import analyze_renderers_named

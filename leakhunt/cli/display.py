@@ -162,7 +162,11 @@ class Follower:
 
 def figures(latest: Mapping[str, int], work: Work) -> str:
     """``live heap 301.2 MiB  RSS 812.3 MiB  18.4 ms/call``, of what was read."""
-    read = [facts for facts in displayed(SeriesDisplay.PROGRESS) if facts.name in latest]
+    read = [
+        facts
+        for facts in displayed(SeriesDisplay.PROGRESS)
+        if facts.name in latest and (work.is_timed or facts.role is not SeriesRole.TIME)
+    ]
     return "  ".join(
         format_rate(latest[facts.name], facts.unit, work)
         if facts.role is SeriesRole.TIME

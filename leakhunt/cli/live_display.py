@@ -217,7 +217,7 @@ class LiveFollower:
             doing=doing,
             calls=self.calls,
             planned=self._planned,
-            seconds_per_call=self._seconds,
+            seconds_per_call=self._seconds if self.work.is_timed else None,
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
             work=self.work,

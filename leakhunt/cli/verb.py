@@ -18,7 +18,8 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
     "What to run": frozenset(
         ("device", "lengths", "audio", "option", "threads", "seed", "memory-limit",
          "limit", "command", "by-route", "agent",
-         "pid", "from", "prometheus", "query", "limit-query",
+         "pid", "from", "prometheus", "query", "start-query", "token-file",
+         "user-file", "ca-file", "limit-query",
          "url", "ready", "locustfile", "post", "field", "expect", "users", "locust",
          "concurrency", "leave-running", "resume", "policy", "scenario", "changed", "against",
          "against-python", "jobs",

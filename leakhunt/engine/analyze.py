@@ -14,6 +14,7 @@ from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.run import FolderResult
 from leakhunt.errors import NothingMeasured, UsageError
+from leakhunt.foreign.credentials import credentials
 from leakhunt.foreign.files import read_files
 from leakhunt.foreign.prometheus import TIMEOUT_SECONDS, RangeQuery, fetched
 from leakhunt.model.fleet import FleetReport, JudgedInstance
@@ -32,7 +33,10 @@ class AnalyzeRequest:
 
     `files` are those of other tools, in the format `form` (None: it is told by the file); or
     `prometheus` is the address of a server, and `query` what it is asked for, `since` so long ago,
-    every `step`. `limit` is the memory of an instance, `limit_query` gives that of each.
+    every `step`. `limit` is the memory of an instance, `limit_query` gives that of each;
+    `start_query` when its process started. `token_file` holds a bearer token, `user_file` a line
+    ``user:password``; without, they are taken from the environment (`foreign/credentials.py`).
+    `ca_file`: the certificate authorities that are trusted.
     """
 
     files: Sequence[str] = ()
@@ -45,6 +49,10 @@ class AnalyzeRequest:
     limit: int | str | None = None
     limit_query: str | None = None
     timeout: float | str = TIMEOUT_SECONDS
+    start_query: str | None = None
+    token_file: Path | str | None = None
+    user_file: Path | str | None = None
+    ca_file: Path | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +109,18 @@ def _fleet(request: AnalyzeRequest, events: Events, clock: Callable[[], float]) 
             )
         )
     if request.prometheus is None:
-        if request.query is not None or request.limit_query is not None:
+        given = {
+            "--query": request.query,
+            "--limit-query": request.limit_query,
+            "--start-query": request.start_query,
+            "--token-file": request.token_file,
+            "--user-file": request.user_file,
+            "--ca-file": request.ca_file,
+        }
+        alone = [name for name, value in given.items() if value is not None]
+        if alone:
             raise UsageError(
-                message("analyze.query-of-files", "--query and --limit-query need --prometheus")
+                message("analyze.needs-prometheus", "{option} needs --prometheus", option=alone[0])
             )
         return read_files(request.files, request.form)
     if not request.query:
@@ -121,6 +138,9 @@ def _fleet(request: AnalyzeRequest, events: Events, clock: Callable[[], float]) 
         step_seconds=None if request.step is None else _seconds(request.step),
         limits=request.limit_query,
         timeout_seconds=_seconds(request.timeout),
+        starts=request.start_query,
+        credentials=credentials(request.token_file, request.user_file),
+        ca_file=request.ca_file,
     )
     return fetched(asked, lambda text: events.noted(text, warning=True))
 

@@ -168,11 +168,14 @@ def write_retained(
 def write_files(report: Report, folder: Path, renderers: Sequence[RunRenderer]) -> list[Path]:
     """Write these files into `folder`, each whole or not at all; the paths, in the order given.
 
+    Those that say nothing of the report are left out.
+
     Raises:
         CannotWrite: the disk does not take them; the run files are untouched.
     """
-    report = replace(report, files=tuple(each.file_name for each in renderers))
+    made = [each for each in renderers if each.is_of(report)]
+    report = replace(report, files=tuple(each.file_name for each in made))
     return [
         write_file(folder / each.file_name, rendered(report, each.render, each.language), folder)
-        for each in renderers
+        for each in made
     ]

@@ -60,7 +60,7 @@ def read_files(places: Sequence[str], form: str | None = None) -> MeasuredFleet:
                 caveats.append(
                     message(
                         "analyze.no-number",
-                        "{file}: {instance} has no number",
+                        "{file}: {instance} has no number.",
                         file=Path(place).name,
                         instance=each.instance or "-",
                     )

@@ -6,19 +6,19 @@ large is asked for again in halves.
 
 from __future__ import annotations
 
-import base64
 import json
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import ceil, isfinite
+from pathlib import Path
 from typing import Any
 
-from leakhunt.errors import BadFile, MissingRequirement, NothingMeasured, UsageError
+from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
+from leakhunt.foreign.credentials import Credentials
 from leakhunt.foreign.files import MOST_INSTANCES
+from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
 from leakhunt.foreign.streamed import MOST_STRETCHES, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
@@ -31,16 +31,31 @@ _MOST_STEPS = 10_000
 _FIRST_STEPS = 500
 _POINTS_A_PIECE = 200_000
 _LEAST_STEPS = 20
-_MOST_ANSWER_BYTES = 64 << 20
-_CHUNK_BYTES = 1 << 16
 TIMEOUT_SECONDS = 60.0
+# Starts are asked for at so many moments: what is told then is when they were.
+_MOMENTS_OF_STARTS = 1000
+# Clocks that are set move a start by some seconds; the clocks of two machines are as far apart.
+_SAME_START_SECONDS = 2.0
+_CLOCKS_APART_SECONDS = 60.0
+# What says when the processes of a metric started, by how its name begins.
+_STARTS_OF = {
+    "process_": "process_start_time_seconds",
+    "leakhunt_guard_": "process_start_time_seconds",
+    "container_": "container_start_time_seconds",
+}
+_SELECTOR = re.compile(r"\s*([A-Za-z_:][\w:]*)\s*(\{[^{}]*\})?\s*", re.ASCII)
 # An instance goes by the first of these that it has and that tells it from the others.
 _NAMES = ("instance", "pod", "container", "name", "job")
 
 
 @dataclass(frozen=True, slots=True)
 class RangeQuery:
-    """What is asked for: `seconds` back from `end` (Unix time), at every `step_seconds`."""
+    """What is asked for: `seconds` back from `end` (Unix time), at every `step_seconds`.
+
+    `limits` gives the memory limit of each instance, `starts` when its process started; None: as
+    `starts_for` says, if there is such a metric. `ca_file` holds the certificate authorities that
+    are trusted; None: those of the system.
+    """
 
     url: str
     query: str
@@ -49,15 +64,14 @@ class RangeQuery:
     step_seconds: float | None = None
     limits: str | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
+    starts: str | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    ca_file: Path | str | None = None
 
     @property
     def step(self) -> float:
         """As asked for, or as fine as is of use."""
         return self.step_seconds or max(_LEAST_STEP_SECONDS, ceil(self.seconds / _POINTS))
-
-
-class _TooMuch(Exception):
-    """The answer to a piece is too slow or too large."""
 
 
 def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
@@ -69,25 +83,20 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         BadFile: what answers is no Prometheus.
         NothingMeasured: the query gives nothing.
     """
-    server = _Server(asked.url, asked.timeout_seconds)
+    server = PrometheusServer(asked.url, asked.timeout_seconds, asked.credentials, asked.ca_file)
+    if server.tells_all:
+        noted(
+            message(
+                "analyze.not-encrypted",
+                "{place}: credentials go over the network unencrypted. Use https://",
+                place=server.place,
+            )
+        )
     found: dict[str, StreamedSeries] = {}
-    step, begin = asked.step, asked.end - asked.seconds
-    steps, at = min(_FIRST_STEPS, _MOST_STEPS), begin
     backwards = 0
-    while at <= asked.end:
-        until = min(at + (steps - 1) * step, asked.end)
-        try:
-            answer = server.ask("query_range", query=asked.query, start=at, end=until, step=step)
-        except _TooMuch as error:
-            if steps <= _LEAST_STEPS:
-                raise _too_slow(server.place, asked.timeout_seconds) from error
-            steps = max(steps // 4, _LEAST_STEPS)
-            noted(message("analyze.smaller", "slow or large answer: asking for smaller pieces"))
-            continue
-        for each in _result(answer, "matrix"):
+    for result in _pieces(server, asked, asked.query, asked.step, noted):
+        for each in result:
             backwards += _take(each, found)
-        at = until + step
-        steps = min(max(_POINTS_A_PIECE // max(len(found), 1), _LEAST_STEPS), _MOST_STEPS)
     if not found:
         raise NothingMeasured(
             message(
@@ -98,12 +107,110 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         )
     if asked.limits is not None:
         _set_limits(found.values(), server.ask("query", query=asked.limits, time=asked.end))
+    _set_starts(found.values(), asked, server, noted)
     return _fleet(asked, server, found, backwards)
+
+
+def _pieces(
+    server: PrometheusServer,
+    asked: RangeQuery,
+    query: str,
+    step: float,
+    noted: Callable[[Text], None],
+) -> Iterator[list[Any]]:
+    """The series that a query gives, piece by piece of the time."""
+    steps, at = min(_FIRST_STEPS, _MOST_STEPS), asked.end - asked.seconds
+    most = 1
+    while at <= asked.end:
+        until = min(at + (steps - 1) * step, asked.end)
+        try:
+            answer = server.ask("query_range", query=query, start=at, end=until, step=step)
+        except TooMuch as error:
+            if steps <= _LEAST_STEPS:
+                raise _too_slow(server.place, asked.timeout_seconds) from error
+            steps = max(steps // 4, _LEAST_STEPS)
+            noted(message("analyze.smaller", "slow or large answer: asking for smaller pieces"))
+            continue
+        result = _result(answer, "matrix")
+        most = max(most, len(result))
+        yield result
+        at = until + step
+        steps = min(max(_POINTS_A_PIECE // most, _LEAST_STEPS), _MOST_STEPS)
+
+
+def starts_for(query: str) -> str | None:
+    """The query for the starts of what a plain selector selects; None: it is none, or not known.
+
+    ``process_resident_memory_bytes{job="vad"}`` gives ``process_start_time_seconds{job="vad"}``.
+    """
+    found = _SELECTOR.fullmatch(query)
+    if found is None:
+        return None
+    name, matchers = found[1], found[2] or ""
+    start = next((told for begin, told in _STARTS_OF.items() if name.startswith(begin)), None)
+    return None if start is None or "__name__" in matchers else start + matchers
+
+
+def _set_starts(
+    series: Collection[StreamedSeries],
+    asked: RangeQuery,
+    server: PrometheusServer,
+    noted: Callable[[Text], None],
+) -> None:
+    """When the processes of each series started, where the server knows."""
+    query = asked.starts or starts_for(asked.query)
+    if query is None:
+        return
+    told: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+    step = max(asked.step, asked.seconds / _MOMENTS_OF_STARTS)
+    try:
+        for result in _pieces(server, asked, query, step, noted):
+            for each in result:
+                labels = _labels(each)
+                _, moments = told.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                for when, value in each["values"]:
+                    # Of those that tell the same, the last one says until when.
+                    moment = (float(when), float(value))
+                    if len(moments) > 1 and moments[-1][1] == moments[-2][1] == moment[1]:
+                        moments[-1] = moment
+                    else:
+                        moments.append(moment)
+    except LeakhuntError:
+        if asked.starts is not None:
+            raise
+        return  # nobody has asked for them: restarts are told by drops
+    for each in series:
+        fitting = [
+            (agreed, moments)
+            for labels, moments in told.values()
+            if (agreed := _agreement(labels, each.labels or {})) is not None
+        ]
+        if fitting:
+            each.starts = _starts(max(fitting, key=lambda pair: pair[0])[1])
+
+
+def _starts(moments: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    """When processes started; the first of them is as early as is known."""
+    known = [moment for moment in moments if isfinite(moment[1]) and moment[1] > 0]
+    if not known:
+        return ()
+    found = [min(known[0][1], known[0][0])]
+    latest = known[0][1]
+    for (before, _), (when, start) in pairwise(known):
+        is_another = abs(start - latest) > _SAME_START_SECONDS
+        if is_another and start > before - _CLOCKS_APART_SECONDS:
+            found.append(min(max(start, before), when))
+        latest = start
+    return tuple(found)
+
+
+def _labels(each: Any) -> dict[str, str]:
+    return {str(name): str(value) for name, value in each["metric"].items()}
 
 
 def _take(each: Any, found: dict[str, StreamedSeries]) -> int:
     """Take the points of a series of an answer; how many went backwards."""
-    labels = {str(name): str(value) for name, value in each["metric"].items()}
+    labels = _labels(each)
     key = json.dumps(labels, sort_keys=True)
     series = found.get(key)
     if series is None:
@@ -120,14 +227,16 @@ def _take(each: Any, found: dict[str, StreamedSeries]) -> int:
 
 
 def _fleet(
-    asked: RangeQuery, server: _Server, found: Mapping[str, StreamedSeries], backwards: int
+    asked: RangeQuery, server: PrometheusServer, found: Mapping[str, StreamedSeries], backwards: int
 ) -> MeasuredFleet:
     name = naming([each.labels or {} for each in found.values()])
-    caveats = [message("analyze.server-warns", "the server warns: {text}", text=text)
+    caveats = [message("analyze.server-warns", "The server warns: {text}", text=text)
                for text in sorted(server.warnings)[:3]]  # fmt: skip
     if backwards:
         caveats.append(
-            message("analyze.unordered", "{count:,} points left out: out of order", count=backwards)
+            message(
+                "analyze.unordered", "{count:,} points left out: out of order.", count=backwards
+            )
         )
     series = []
     for each in found.values():
@@ -136,7 +245,7 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number", instance=each.instance)
+            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
             caveats.append(told)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 
@@ -187,100 +296,6 @@ def _agreement(limit: Mapping[str, str], labels: Mapping[str, str]) -> int | Non
     return None if own and not alike else alike
 
 
-class _Server:
-    """The HTTP API of a Prometheus server."""
-
-    def __init__(self, url: str, timeout_seconds: float) -> None:
-        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                message(
-                    "analyze.no-url",
-                    "--prometheus {url!r}: expected an address such as http://localhost:9090",
-                    url=url,
-                )
-            )
-        try:
-            port = f":{parts.port}" if parts.port else ""
-        except ValueError:
-            port = ""
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.place = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-        self._timeout = timeout_seconds
-        self._headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        if parts.username is not None:
-            words = f"{parts.username}:{parts.password or ''}"
-            token = base64.b64encode(urllib.parse.unquote(words).encode()).decode()
-            self._headers["Authorization"] = f"Basic {token}"
-        self.warnings: set[str] = set()
-
-    def ask(self, what: str, **values: object) -> Any:
-        """The answer, decoded."""
-        data = urllib.parse.urlencode({name: str(value) for name, value in values.items()})
-        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
-            f"{self.place}/api/v1/{what}", data.encode(), self._headers
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as reply:  # noqa: S310
-                body = self._body(reply)
-        except urllib.error.HTTPError as error:
-            with error:
-                self._refused(error.code, error.read(1 << 16), str(values.get("query", "")))
-        except TimeoutError as error:
-            raise _TooMuch from error
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, TimeoutError):
-                raise _TooMuch from error
-            raise _unreachable(self.place, str(reason)) from error
-        return self._decoded(body)
-
-    def _body(self, reply: Any) -> bytes:
-        """Whole, unless it takes too long or is too much."""
-        deadline = time.monotonic() + self._timeout
-        pieces: list[bytes] = []
-        size = 0
-        while piece := reply.read1(_CHUNK_BYTES):
-            pieces.append(piece)
-            size += len(piece)
-            if size > _MOST_ANSWER_BYTES or time.monotonic() > deadline:
-                raise _TooMuch
-        return b"".join(pieces)
-
-    def _decoded(self, body: bytes) -> Any:
-        try:
-            answer = json.loads(body)
-            if answer["status"] != "success" or "data" not in answer:
-                raise ValueError("status")
-        except (ValueError, KeyError, TypeError) as error:
-            raise _no_prometheus(self.place) from error
-        self.warnings.update(str(each)[:200] for each in answer.get("warnings", ()))
-        return answer
-
-    def _refused(self, code: int, body: bytes, query: str) -> None:
-        try:
-            told = json.loads(body)
-            reason, sort = " ".join(str(told["error"]).split())[:200], told.get("errorType")
-        except (ValueError, KeyError, TypeError):
-            if code in (401, 403):
-                raise _unreachable(self.place, f"HTTP {code}") from None
-            if code >= 500:
-                raise _unreachable(self.place, f"HTTP {code}") from None
-            raise _no_prometheus(self.place) from None
-        if sort == "timeout" or "too many samples" in reason:
-            raise _TooMuch
-        if code >= 500:
-            raise _unreachable(self.place, reason)
-        raise UsageError(
-            message(
-                "analyze.bad-query",
-                "query {query!r}: {reason}",
-                query=query[:120],
-                reason=reason,
-            )
-        )
-
-
 def _result(answer: Any, kind: str) -> list[Any]:
     data = answer["data"]
     if not isinstance(data, dict) or data.get("resultType") != kind:
@@ -288,17 +303,6 @@ def _result(answer: Any, kind: str) -> list[Any]:
             message("analyze.no-vector", "the query gives no series. Use one that gives a vector")
         )
     return list(data["result"])
-
-
-def _unreachable(place: str, reason: str) -> MissingRequirement:
-    return MissingRequirement(
-        message(
-            "analyze.unreachable",
-            "{place}: {reason}. Check the address, and that the server runs",
-            place=place,
-            reason=reason,
-        )
-    )
 
 
 def _too_slow(place: str, seconds: float) -> MissingRequirement:
@@ -310,16 +314,5 @@ def _too_slow(place: str, seconds: float) -> MissingRequirement:
             place=place,
             seconds=seconds,
             steps=_LEAST_STEPS,
-        )
-    )
-
-
-def _no_prometheus(place: str) -> BadFile:
-    return BadFile(
-        message(
-            "analyze.no-prometheus",
-            "{place}: not the API of a Prometheus server. Check the address and the path before"
-            " /api/v1",
-            place=place,
         )
     )

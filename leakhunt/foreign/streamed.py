@@ -26,6 +26,7 @@ class StreamedSeries:
         self.instance = instance
         self.labels = labels
         self.limit_bytes: int | None = None
+        self.starts: tuple[float, ...] = ()
         self.points = self.left_out = 0
         self.latest = -float("inf")
         self._last = 0
@@ -105,6 +106,7 @@ class StreamedSeries:
             left_out=self.left_out,
             limit_bytes=self.limit_bytes,
             labels=self.labels,
+            starts=self.starts,
         )
 
 

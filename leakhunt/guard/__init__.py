@@ -15,7 +15,7 @@ from leakhunt.guard.asgi import GuardMiddleware
 from leakhunt.guard.bounds import ByteCache, temporary_scope
 from leakhunt.guard.breaker import BreakerState, CircuitBreaker
 from leakhunt.guard.config import GuardConfig
-from leakhunt.guard.guard import Guard, GuardStatus, Refusal, RequestRefused, Ticket
+from leakhunt.guard.guard import Guard, Refusal, RequestRefused, Ticket
 from leakhunt.guard.jobs import JobCrashed, JobPool, JobPoolConfig, JobsFull, JobTimedOut
 from leakhunt.guard.limits import LimitSource, MemoryUse
 from leakhunt.guard.recycling import (
@@ -26,6 +26,7 @@ from leakhunt.guard.recycling import (
     recommend,
 )
 from leakhunt.guard.request_log import JsonFormatter, RequestLog, log_requests_to
+from leakhunt.guard.status import GuardStatus
 from leakhunt.guard.wsgi import GuardWsgiMiddleware
 
 __all__ = [

@@ -40,26 +40,18 @@ class GuardMiddleware:
         self._log = log
         self._facts = facts
         self._own_paths = own_paths(self.guard)
+        self._exempt = self.guard.config.exempt
+        self.guard.join_workers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or hand on."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            note_event_loop()
-            await self.app(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._no_request(scope, receive, send)
+            return
         guard, path = self.guard, scope["path"]
-        if path.startswith(self._own_paths):
-            facts = self._facts() if self._facts and path == guard.config.health_path else None
-            own = own_answer(guard, path, facts)
-            if own is not None:
-                await _answer(send, own, is_closing=guard.draining)
-                return
-        if guard.config.exempt and is_exempt(path, guard.config.exempt):
+        if path.startswith(self._own_paths) and await self._answered(path, send):
+            return
+        if self._exempt and is_exempt(path, self._exempt):
             await self.app(scope, receive, send)
             return
         rss = guard.rss_bytes() if self._log else 0
@@ -67,10 +59,26 @@ class GuardMiddleware:
         admitted = guard.try_admit(body_bytes)
         if isinstance(admitted, Refusal):  # wait for a place
             admitted = await guard.admit_async(body_bytes)
-        if isinstance(admitted, Refusal):
-            await self._refuse(admitted, scope, receive, send, rss)
-            return
+            if isinstance(admitted, Refusal):
+                await self._refuse(admitted, scope, receive, send, rss)
+                return
         await self._work(admitted, scope, receive, send, rss)
+
+    async def _no_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            note_event_loop()
+            await self.app(scope, receive, send)
+
+    async def _answered(self, path: str, send: Send) -> bool:
+        """Answer a path of the guard; False: it is one of the service."""
+        facts = self._facts() if self._facts and path == self.guard.config.health_path else None
+        own = own_answer(self.guard, path, facts)
+        if own is None:
+            return False
+        await _answer(send, own, is_closing=self.guard.draining)
+        return True
 
     async def _work(
         self, ticket: Ticket, scope: Scope, receive: Receive, send: Send, rss: int
@@ -143,6 +151,7 @@ class GuardMiddleware:
 
 
 _CLOSE = (b"connection", b"close")
+_WITHOUT_BODY = ("GET", "HEAD")
 
 
 async def _answer(send: Send, answer: OwnAnswer, *, is_closing: bool) -> None:
@@ -167,5 +176,9 @@ def _header(scope: Scope, name: bytes) -> bytes:
 
 
 def _body_bytes(scope: Scope) -> int:
-    told = _header(scope, b"content-length")
-    return int(told) if told.isdigit() else 0
+    if scope.get("method") in _WITHOUT_BODY:
+        return 0
+    for key, value in scope.get("headers", ()):
+        if key == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0

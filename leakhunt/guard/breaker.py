@@ -42,6 +42,8 @@ class CircuitBreaker:
         """Close, and forget the past: also in a forked child, whose parent may hold the lock."""
         self._lock = threading.Lock()
         self._state = BreakerState.CLOSED
+        # Whether it need not be asked; read without the lock, at each request.
+        self.is_closed = True
         self._wait = self._first
         self._until = 0.0
         self._probing = False
@@ -55,17 +57,18 @@ class CircuitBreaker:
             return self._state
 
     @property
+    def state_until(self) -> tuple[BreakerState, float]:
+        """Its state when it was last used, and until when it stays open, on its clock."""
+        with self._lock:
+            return self._state, self._until
+
+    @property
     def retry_after_seconds(self) -> float:
         """How long it stays open; 0 where it is not."""
         with self._lock:
             if self._state is BreakerState.CLOSED:
                 return 0.0
             return max(self._until - self._clock(), 0.0) or self._first
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it need not be asked; without the lock, at once."""
-        return self._state is BreakerState.CLOSED
 
     def ask(self) -> Pass:
         """Whether a request may go through; a `PROBE` must be answered by `probed`."""
@@ -99,6 +102,7 @@ class CircuitBreaker:
                 return
             if is_well:
                 self._state, self._wait = BreakerState.CLOSED, self._first
+                self.is_closed = True
             else:
                 self._open()
 
@@ -106,4 +110,5 @@ class CircuitBreaker:
         if self._state is BreakerState.HALF_OPEN:
             self._wait = min(self._wait * 2, self._most)
         self._state = BreakerState.OPEN
+        self.is_closed = False
         self._until = self._clock() + self._wait

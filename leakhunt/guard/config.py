@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from leakhunt.amounts import parse_size
 from leakhunt.errors import UsageError
@@ -36,6 +37,9 @@ class GuardConfig:
             answer and not a broken connection.
         health_path: readiness; with ``/live`` and ``/ready`` below it. Empty: none.
         metrics_path: Prometheus text. Empty: none.
+        metrics_folder: where workers share their figures, so that a scrape of one tells all of
+            them; every process that has it counts as a worker. None: that of the variable
+            ``PROMETHEUS_MULTIPROC_DIR``, or those behind the same port (Linux).
         exempt: paths (and what is below them) that are never refused or counted.
         read_seconds: memory is read again at most so often, for requests that are shorter.
         stuck_seconds: no longer alive when nothing was at work and memory was over the hard
@@ -57,6 +61,7 @@ class GuardConfig:
     drain_bytes: int | str = 8 << 20
     health_path: str = "/health"
     metrics_path: str = "/metrics"
+    metrics_folder: Path | str | None = None
     exempt: tuple[str, ...] = ()
     stuck_seconds: float = 60.0
     read_seconds: float = 0.010

@@ -26,13 +26,10 @@ class ExpectedHeight:
         self._given = given_bytes
         self._heights: deque[int] = deque(maxlen=_REMEMBERED)
         self._largest = 0
+        # Whether a request was measured, or its height given; read at each request.
+        self.is_known = given_bytes is not None
         self._by_size: dict[int, deque[int]] = {}
         self._largest_of: dict[int, int] = {}
-
-    @property
-    def is_known(self) -> bool:
-        """Whether a request was measured, or its height given."""
-        return self._given is not None or bool(self._heights)
 
     @property
     def count(self) -> int:
@@ -71,6 +68,7 @@ class ExpectedHeight:
         share = max(grown_bytes, 0) // max(together, 1)
         leaves = self._heights[0] if len(self._heights) == _REMEMBERED else None
         self._heights.append(share)
+        self.is_known = True
         if share >= self._largest:
             self._largest = share
         elif leaves == self._largest:

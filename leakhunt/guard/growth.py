@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Points that are held; their spacing doubles until they span the window.
@@ -46,32 +47,41 @@ class GrowthMeter:
         """Whether a reading at `now` (seconds) would be held."""
         return not self._points or now - self._points[-1][0] >= self._spacing
 
-    def add(self, now: float, used_bytes: int) -> None:
-        """Hold a reading, if one is due."""
+    def add(self, now: float, used_bytes: int) -> bool:
+        """Hold a reading, if one is due; whether it was."""
         if not self.is_due(now):
-            return
+            return False
         self._points.append((now, used_bytes))
-        if len(self._points) <= _MOST_POINTS:
-            return
-        if self._spacing * _MOST_POINTS < _WINDOW_SECONDS:
-            self._spacing *= 2
-            del self._points[1::2]
-        else:
-            del self._points[0]
+        if len(self._points) > _MOST_POINTS:
+            if self._spacing * _MOST_POINTS < _WINDOW_SECONDS:
+                self._spacing *= 2
+                del self._points[1::2]
+            else:
+                del self._points[0]
+        return True
+
+    @property
+    def points(self) -> Sequence[tuple[float, int]]:
+        """The readings that are held: seconds, and bytes."""
+        return self._points
 
     def rate(self) -> GrowthRate | None:
         """The growth rate; None: too few readings."""
-        points = self._points
-        count = len(points)
-        if count < _LEAST_POINTS or points[-1][0] - points[0][0] < _LEAST_SECONDS:
-            return None
-        slopes = sorted(
-            (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
-            for i in range(count)
-            for j in range(i + 1, count)
-        )
-        spread = _Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
-        low = max(round((len(slopes) - spread) / 2), 0)
-        high = min(round((len(slopes) + spread) / 2), len(slopes) - 1)
-        middle = slopes[len(slopes) // 2]
-        return GrowthRate(middle, slopes[low], slopes[high], points[-1][0] - points[0][0])
+        return rate_of(self._points)
+
+
+def rate_of(points: Sequence[tuple[float, int]]) -> GrowthRate | None:
+    """The growth rate of readings, seconds and bytes; None: too few of them."""
+    count = len(points)
+    if count < _LEAST_POINTS or points[-1][0] - points[0][0] < _LEAST_SECONDS:
+        return None
+    slopes = sorted(
+        (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
+        for i in range(count)
+        for j in range(i + 1, count)
+    )
+    spread = _Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    low = max(round((len(slopes) - spread) / 2), 0)
+    high = min(round((len(slopes) + spread) / 2), len(slopes) - 1)
+    middle = slopes[len(slopes) // 2]
+    return GrowthRate(middle, slopes[low], slopes[high], points[-1][0] - points[0][0])

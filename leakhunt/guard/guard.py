@@ -6,26 +6,28 @@ One file, since admission, learning and release share one state under one lock.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import sys
 import threading
 import time
 import weakref
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from leakhunt.errors import LeakhuntError
 from leakhunt.guard.breaker import BreakerState, CircuitBreaker, Pass
 from leakhunt.guard.config import GuardConfig
+from leakhunt.guard.counts import Counts
 from leakhunt.guard.expected import ExpectedHeight
-from leakhunt.guard.growth import GrowthMeter, GrowthRate
+from leakhunt.guard.growth import GrowthMeter, rate_of
 from leakhunt.guard.limits import LimitReader, LimitSource, MemoryUse, OwnMemory
-from leakhunt.guard.release import ReleaseCount, Releaser
+from leakhunt.guard.release import Releaser
+from leakhunt.guard.status import GuardStatus, Reason
+from leakhunt.guard.workers import FellowWorker, WorkerFiles
 from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
@@ -49,20 +51,8 @@ _DIRTY_PEAK_BYTES = 4 << 20
 _FIRST_SHARE = 0.5
 _GPU_LOOK_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
-# Upper bounds of the request histogram, in seconds.
-BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-class Reason(StrEnum):
-    """Why a request is refused."""
-
-    CONCURRENCY = "concurrency"
-    MEMORY = "memory"
-    HARD_WATERMARK = "hard watermark"
-    BREAKER = "circuit breaker"
-    GPU_MEMORY = "gpu memory"
-    QUEUE = "queue"
-
+# Readings of RSS of another worker that end earlier than this say nothing of its growth now.
+_LATE_SECONDS = 150.0
 
 # Waiting for another request to end may help.
 _WORTH_WAITING = (Reason.CONCURRENCY, Reason.MEMORY)
@@ -93,7 +83,7 @@ class Ticket:
     used_bytes: int
     expected_bytes: int
     body_bytes: int
-    is_probe: bool
+    is_probe: bool = False
     is_open: bool = True
 
 
@@ -107,53 +97,8 @@ class _Window:
     is_open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GuardStatus:
-    """How it is with the guard and its process; sizes in bytes, None where not known."""
-
-    pid: int
-    rss_bytes: int
-    live_heap_bytes: int | None
-    memory: MemoryUse | None
-    growth: GrowthRate | None
-    in_flight: int
-    waiting: int
-    expected_request_bytes: int
-    breaker: BreakerState
-    draining: bool
-    is_ready: bool
-    is_alive: bool
-    reasons: tuple[str, ...]
-    served: int
-    failed: int
-    refused: dict[str, int]
-    releases: tuple[ReleaseCount, ...]
-    request_seconds: float
-    request_buckets: tuple[int, ...]
-    gpu_free_bytes: int | None = None
-
-    @property
-    def headroom_bytes(self) -> int | None:
-        """What is left of the limit."""
-        return None if self.memory is None else self.memory.headroom_bytes
-
-    @property
-    def seconds_to_out_of_memory(self) -> float | None:
-        """At the present growth rate; None: it does not grow, or is not known."""
-        if self.memory is None or self.growth is None or not self.growth.grows:
-            return None
-        return max(self.memory.headroom_bytes, 0) / self.growth.bytes_per_second
-
-
-@dataclass(slots=True)
-class _Counts:
-    served: int = 0
-    failed: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * len(BUCKETS))
-
-
+# Of the guards of a process: workers that run the same code count them alike.
+_NUMBERS = itertools.count()
 _GUARDS: weakref.WeakSet[Guard] = weakref.WeakSet()
 
 
@@ -181,6 +126,7 @@ class Guard:
         self._clock = clock
         self._read = read or LimitReader(limit, self._own, clock).read
         self.expected = ExpectedHeight(height)
+        self._most = self.config.max_concurrency or sys.maxsize
         self.breaker = CircuitBreaker(
             self.config.retry_seconds, self.config.most_retry_seconds, clock
         )
@@ -188,18 +134,36 @@ class Guard:
         self._on_watch: list[Callable[[int], None]] = []
         self._unreadable = False
         self._use: MemoryUse | None = None
-        self.reset_after_fork()
+        self._files = WorkerFiles(next(_NUMBERS), self.config.metrics_folder)
+        self._joins = self._joins_late = False
+        self._counts = Counts()
+        self._begin()
         _GUARDS.add(self)
 
     def reset_after_fork(self) -> None:
-        """Nothing is in flight in a child that was just forked."""
+        """Nothing is in flight in a child that was just forked.
+
+        A child of a process that serves nothing is a worker; another one may be anything, and is
+        a worker from its first request on.
+        """
+        starts_workers = self._joins and not self._counts.has_worked
+        self._counts = Counts()
+        self._begin()
+        self._joins_late = self._joins and not starts_workers
+        if starts_workers:
+            self.join_workers()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._tickets: dict[Ticket, None] = {}
         self._pending = 0
         self._waiters: deque[Callable[[], None]] = deque()
         self._window, self._is_peak_ours = _Window(), False
         self._read_at = self._refresh_at = self._learn_at = -1e9
-        self._watched_at = -1e9
+        self._watch_at = self._due_at = -1e9
+        # Of the last reading: what is left below the hard watermark, 0 where each request is to be
+        # looked at; what a request counts that nothing is known of; whether to release memory.
+        self._room, self._used_bytes, self._first_bytes, self._is_high = 0.0, 0, 0, False
         self._gpu_at = -1e9
         self._gpu_free: int | None = None
         self._stuck_since: float | None = None
@@ -208,10 +172,24 @@ class Guard:
         self._live_before: int | None = None
         self._ended_bytes = 0
         self._growth = GrowthMeter()
-        self._counts = _Counts()
-        self.draining = False
+        self._draining = False
         self.breaker.reset()
         self.releaser.reset()
+
+    def join_workers(self) -> bool:
+        """Share the figures with the other workers behind the same port; whether there may be any.
+
+        The middleware calls it. It makes a small file: see `workers.py`.
+        """
+        self._joins = True
+        if self._files.are_shared:
+            return True
+        cells = self._files.join([each.step for each in self.releaser.counts])
+        if cells is None:
+            return False
+        with self._lock:
+            self._counts.move_to(cells)
+        return True
 
     def watch(self, call: Callable[[int], None]) -> None:
         """Call with RSS in bytes, at most once a second, when a request has ended or is refused."""
@@ -227,16 +205,45 @@ class Guard:
         """Requests that went well."""
         return self._counts.served
 
+    @property
+    def draining(self) -> bool:
+        """Whether the process is about to be replaced."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, is_draining: bool) -> None:
+        self._draining = self._counts.draining = is_draining
+
     # Admission
 
     def try_admit(self, body_bytes: int = 0) -> Ticket | Refusal:
         """A ticket, or why not; `body_bytes` is the length of the request's body, 0: unknown."""
         with self._lock:
-            answer = self._decide(body_bytes)
-            if isinstance(answer, Ticket):
-                self._tickets[answer] = None
-                self._pending += answer.expected_bytes
-                self._note_start()
+            now, count, heights = self._clock(), len(self._tickets), self.expected
+            expected = heights.of(body_bytes) if heights.is_known else self._first_bytes
+            # Nearly always there is room: no more than is needed is done before the handler.
+            if (
+                now < self._read_at
+                and self._room > 0
+                and count < self._most
+                and self.breaker.is_closed
+                and (not count or self._pending + expected <= self._room)
+            ):
+                answer = Ticket(now, self._used_bytes, expected, body_bytes)
+            else:
+                decided = self._decide(now, body_bytes)
+                if isinstance(decided, Refusal):
+                    return decided
+                answer = decided
+            self._tickets[answer] = None
+            self._pending += answer.expected_bytes
+            self._counts.began(count + 1)
+            window = self._window
+            if not window.is_open:
+                self._open_window(window)
+            window.requests += 1
+            if window.together <= count:
+                window.together = count + 1
             return answer
 
     def admit(self, body_bytes: int = 0) -> Ticket | Refusal:
@@ -301,19 +308,26 @@ class Guard:
     def finish(self, ticket: Ticket, *, has_failed: bool = False) -> float:
         """Give a ticket back; the seconds it was at work. A second time does nothing."""
         now = self._clock()
+        seconds = now - ticket.started
         with self._lock:
             if not ticket.is_open:
-                return now - ticket.started
+                return seconds
             ticket.is_open = False
             # Not there: it was let in before a fork.
             if self._tickets.pop(ticket, self) is None:
                 self._pending -= ticket.expected_bytes
-            seconds = now - ticket.started
-            self._count(seconds, has_failed)
+            self._counts.ended(seconds, len(self._tickets), has_failed)
+            if (
+                now < self._due_at
+                and seconds < _MEASURED_SECONDS
+                and not (ticket.is_probe or self._waiters or self._is_high)
+            ):
+                return seconds  # nothing is due, as after most requests
             use = self._read_after(ticket, now, seconds)
             if ticket.is_probe:
                 is_well = use is None or use.share < self.config.hard
                 self.breaker.probed(is_well=is_well and not has_failed)
+                self._note_breaker()
             waiter = self._waiters.popleft() if self._waiters else None
             is_watched = self._is_to_be_watched(now)
         if waiter is not None:
@@ -331,6 +345,7 @@ class Guard:
     def refuse_until_well(self) -> None:
         """Open the breaker: a handler ran out of memory."""
         self.breaker.trip()
+        self._note_breaker()
 
     # Status
 
@@ -341,14 +356,15 @@ class Guard:
             use = self._memory(now, force=True)
             rss = self._own.rss_bytes()
             growth = self._growth.rate()
-            self._growth.add(now, rss)
-            gpu_free = self._gpu(now)
-            reasons = self._unready(use, gpu_free)
+            self._note_rss(now, rss)
             counts = self._counts
-            return GuardStatus(
+            counts.live_heap_bytes = self._own.live_bytes()
+            counts.expected_bytes = self.expected.bytes
+            counts.waiting = len(self._waiters)
+            status = GuardStatus(
                 pid=os.getpid(),
                 rss_bytes=rss,
-                live_heap_bytes=self._own.live_bytes(),
+                live_heap_bytes=counts.live_heap_bytes,
                 memory=use,
                 growth=growth,
                 in_flight=len(self._tickets),
@@ -356,17 +372,67 @@ class Guard:
                 expected_request_bytes=self.expected.bytes,
                 breaker=self.breaker.state,
                 draining=self.draining,
-                is_ready=not reasons,
+                is_ready=False,
                 is_alive=not self._is_stuck(now, use),
-                reasons=reasons,
+                reasons=(),
                 served=counts.served,
                 failed=counts.failed,
-                refused=dict(counts.refused),
+                refused=counts.refused,
                 releases=self.releaser.counts,
                 request_seconds=counts.seconds,
-                request_buckets=tuple(counts.buckets),
-                gpu_free_bytes=gpu_free,
+                request_buckets=counts.buckets,
+                gpu_free_bytes=self._gpu(now),
+                started_seconds=self._own.started_seconds(),
             )
+            return self._with_reasons(status)
+
+    def statuses(self) -> tuple[GuardStatus, ...]:
+        """How it is with this worker, and with the others behind the same port, by process id."""
+        own = self.status()
+        others = [self._status_of(each, own) for each in self._files.others()]
+        return tuple(sorted((own, *others), key=lambda each: each.pid))
+
+    @property
+    def has_fellows(self) -> bool:
+        """Whether there may be other workers, whose figures are told with its own."""
+        return self._files.are_shared
+
+    def _status_of(self, worker: FellowWorker, own: GuardStatus) -> GuardStatus:
+        """How it is with another worker: as it has counted, and by the kernel."""
+        counts, now = worker.counts, self._clock()
+        memory = counts.memory
+        if memory is not None and memory.source is LimitSource.GIVEN:
+            memory = replace(memory, used_bytes=worker.rss_bytes)
+        elif memory is not None and memory.source is LimitSource.ADDRESS_SPACE:
+            memory = replace(memory, used_bytes=worker.address_space_bytes)
+        elif own.memory is None or memory is None or memory.source is own.memory.source:
+            memory = own.memory  # of the container or the machine: what we have just read ourselves
+        points = counts.points()[1] if worker.points_are_whole else []
+        is_late = not points or now - points[-1][0] > _LATE_SECONDS
+        status = GuardStatus(
+            pid=worker.pid,
+            rss_bytes=worker.rss_bytes,
+            live_heap_bytes=counts.live_heap_bytes,
+            memory=memory,
+            growth=None if is_late else rate_of(points),
+            in_flight=counts.in_flight,
+            waiting=counts.waiting,
+            expected_request_bytes=counts.expected_bytes,
+            breaker=counts.breaker(now),
+            draining=counts.draining,
+            is_ready=False,
+            is_alive=True,
+            reasons=(),
+            served=counts.served,
+            failed=counts.failed,
+            refused=counts.refused,
+            releases=counts.releases(worker.steps),
+            request_seconds=counts.seconds,
+            request_buckets=counts.buckets,
+            gpu_free_bytes=own.gpu_free_bytes,
+            started_seconds=worker.started_seconds,
+        )
+        return self._with_reasons(status)
 
     def rss_bytes(self) -> int:
         """Resident memory of this process now."""
@@ -390,8 +456,7 @@ class Guard:
             self._ended_bytes = use.used_bytes  # what has grown so far is no sign of the others
         return use
 
-    def _decide(self, body_bytes: int) -> Ticket | Refusal:
-        now = self._clock()
+    def _decide(self, now: float, body_bytes: int) -> Ticket | Refusal:
         most = self.config.max_concurrency
         count = len(self._tickets)
         if most is not None and count >= most:
@@ -407,15 +472,30 @@ class Guard:
                 if not self._lets_in(use, expected):
                     self.release(use)
                     return self._refusal(self._why_not(now, use))
-        answer = Pass.THROUGH if self.breaker.is_closed else self.breaker.ask()
+        answer = Pass.THROUGH if self.breaker.is_closed else self._ask_breaker()
         if answer is Pass.REFUSED:
             return self._refusal(Reason.BREAKER)
         used = use.used_bytes if use else 0
         return Ticket(now, used, expected, body_bytes, answer is Pass.PROBE)
 
+    def _ask_breaker(self) -> Pass:
+        answer = self.breaker.ask()
+        self._note_breaker()
+        return answer
+
+    def _note_breaker(self) -> None:
+        self._counts.note_breaker(*self.breaker.state_until)
+
+    def _note_rss(self, now: float, rss: int) -> None:
+        if self._growth.add(now, rss):
+            self._counts.note_points(self._growth.points)
+
     def _expected(self, use: MemoryUse, body_bytes: int) -> int:
         if self.expected.is_known:
             return self.expected.of(body_bytes)
+        return self._first_bytes_of(use)
+
+    def _first_bytes_of(self, use: MemoryUse) -> int:
         # The memory of the machine is shared with all that runs on it: nothing to be divided.
         if use.source is LimitSource.HOST:
             return 0
@@ -431,6 +511,7 @@ class Guard:
         if self._tickets and now - self._over_since < self.config.retry_seconds:
             return Reason.MEMORY
         self.breaker.trip()
+        self._note_breaker()
         return Reason.HARD_WATERMARK
 
     def _lets_in(self, use: MemoryUse, expected: int) -> bool:
@@ -464,8 +545,11 @@ class Guard:
             if not self._unreadable:
                 _LOG.warning("leakhunt.guard: memory cannot be read (%r); it does not limit", error)
             self._unreadable, self._use = True, None
+            self._room, self._is_high = 0.0, False
+            self._counts.memory = None
         else:
             self._unreadable = False
+            self._counts.memory = self._use
             left = self._use.limit_bytes * self.config.hard - self._use.used_bytes
             if left > 0:
                 self._over_since = None
@@ -473,18 +557,19 @@ class Guard:
             wait = max(safe, self.config.read_seconds)
             self._read_at = now + wait
             self._refresh_at = now + max(wait / 2, self.config.read_seconds)
+            self._room = 0.0 if self.config.min_gpu_free else left
+            self._used_bytes = self._use.used_bytes
+            self._first_bytes = self._first_bytes_of(self._use)
+            self._is_high = self._use.share >= self.config.soft
+        self._due_at = min(self._refresh_at, self._watch_at)
         return self._use
 
-    def _note_start(self) -> None:
-        window = self._window
-        if not window.is_open:
-            if not self._is_peak_ours:  # that of the start, when models were loaded
-                self._own.reset_peak()
-                self._is_peak_ours = True
-            window.rss_bytes, window.together, window.requests = self._own.rss_bytes(), 0, 0
-            window.is_open = True
-        window.requests += 1
-        window.together = max(window.together, len(self._tickets))
+    def _open_window(self, window: _Window) -> None:
+        if not self._is_peak_ours:  # that of the start, when models were loaded
+            self._own.reset_peak()
+            self._is_peak_ours = True
+        window.rss_bytes, window.together, window.requests = self._own.rss_bytes(), 0, 0
+        window.is_open = True
 
     def _learn(self, ticket: Ticket) -> None:
         window = self._window
@@ -493,6 +578,7 @@ class Guard:
         # What a byte of input takes is known of a request that was alone.
         body = ticket.body_bytes if window.requests == 1 else 0
         self.expected.learn(peak - self._floor(rss, window.rss_bytes), window.together, body)
+        self._counts.expected_bytes = self.expected.bytes
         if peak - rss > _DIRTY_PEAK_BYTES:
             self._own.reset_peak()
         # The next window begins here, with those that are still at work.
@@ -501,9 +587,10 @@ class Guard:
         window.is_open = bool(self._tickets)
 
     def _is_to_be_watched(self, now: float) -> bool:
-        if now - self._watched_at < _WATCH_SECONDS:
+        if now < self._watch_at:
             return False
-        self._watched_at = now
+        self._watch_at = now + _WATCH_SECONDS
+        self._due_at = min(self._refresh_at, self._watch_at)
         return True
 
     def _floor(self, rss: int, started: int) -> int:
@@ -514,24 +601,13 @@ class Guard:
         trim gives back; with the live heap before the request that is the floor. Where the live
         heap is not told, it is the least RSS of the last few: over more, a leak would be a height.
         """
-        live = self._own.live_bytes()
+        live = self._counts.live_heap_bytes = self._own.live_bytes()
         if live is None:
             self._overheads.append(rss)
             return min(started, *list(self._overheads)[-_FEW_FLOORS:])
         self._overheads.append(rss - live)
         before, self._live_before = self._live_before, live
         return started if before is None else min(started, before + min(self._overheads))
-
-    def _count(self, seconds: float, has_failed: bool) -> None:
-        counts = self._counts
-        if has_failed:
-            counts.failed += 1
-        else:
-            counts.served += 1
-        counts.seconds += seconds
-        index = bisect_left(BUCKETS, seconds)
-        if index < len(BUCKETS):
-            counts.buckets[index] += 1
 
     def _gpu(self, now: float) -> int | None:
         """Free bytes of the GPU; None without one that is in use."""
@@ -546,18 +622,19 @@ class Guard:
         assert not isinstance(least, str)
         return free is not None and free < least
 
-    def _unready(self, use: MemoryUse | None, gpu_free: int | None) -> tuple[str, ...]:
+    def _with_reasons(self, status: GuardStatus) -> GuardStatus:
+        """The same, with why it is unready."""
         reasons = []
-        if self.draining:
+        if status.draining:
             reasons.append("draining")
-        if self.breaker.state is BreakerState.OPEN:
+        if status.breaker is BreakerState.OPEN:
             reasons.append(str(Reason.BREAKER))
         unready = self.config.unready or self.config.hard
-        if use is not None and use.share >= unready:
+        if status.memory is not None and status.memory.share >= unready:
             reasons.append(str(Reason.MEMORY))
-        if self._lacks_gpu(gpu_free):
+        if self._lacks_gpu(status.gpu_free_bytes):
             reasons.append(str(Reason.GPU_MEMORY))
-        return tuple(reasons)
+        return replace(status, is_ready=not reasons, reasons=tuple(reasons))
 
     def _is_stuck(self, now: float, use: MemoryUse | None) -> bool:
         if use is None or use.share < self.config.hard or self._tickets:
@@ -571,15 +648,19 @@ class Guard:
 
     def _look(self, now: float, use: MemoryUse | None) -> None:
         """Once a second, after a request."""
+        if self._joins_late:  # it was forked from a worker, and has turned out to be one
+            self._joins_late = False
+            self.join_workers()
         rss = self._own.rss_bytes()
         with self._lock:
-            self._growth.add(now, rss)
+            self._note_rss(now, rss)
             self._is_stuck(now, use)
         for call in self._on_watch:
             call(rss)
 
     def _released(self) -> None:
         with self._lock:
+            self._counts.note_releases(self.releaser.counts)
             self._read_at = -1e9
             waiters, self._waiters = self._waiters, deque()
         for waiter in waiters:
@@ -593,19 +674,20 @@ class Guard:
             if len(self._waiters) >= self.config.max_waiting:
                 return False
             self._waiters.append(wake)
+            self._counts.waiting = len(self._waiters)
             return True
 
     def _wait_no_more(self, wake: Callable[[], None]) -> None:
         with self._lock:
             if wake in self._waiters:
                 self._waiters.remove(wake)
+            self._counts.waiting = len(self._waiters)
 
     def _refused(self, answer: Ticket | Refusal) -> Ticket | Refusal:
         if isinstance(answer, Refusal):
             now = self._clock()
             with self._lock:
-                refused = self._counts.refused
-                refused[answer.reason] = refused.get(answer.reason, 0) + 1
+                self._counts.refuse(answer.reason)
                 is_watched = self._is_to_be_watched(now)
             if is_watched:  # a full process may have no request that ends
                 self._look(now, self._use)

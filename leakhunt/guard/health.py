@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leakhunt.guard.guard import Guard, GuardStatus
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.metrics import CONTENT_TYPE, exposition
+from leakhunt.guard.status import GuardStatus
 
 _JSON = "application/json"
 

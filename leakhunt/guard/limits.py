@@ -81,6 +81,10 @@ class OwnMemory:
         read = serving().live_bytes
         return None if read is None else read()
 
+    def started_seconds(self) -> float:
+        """When the process started, in seconds since 1970."""
+        return float(psutil.Process().create_time())
+
     def reset_peak(self) -> None:
         """Set the peak back to the present RSS."""
         self._open()

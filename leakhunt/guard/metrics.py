@@ -1,19 +1,24 @@
 """What `/metrics` tells, in the text format of Prometheus.
 
-With prometheus_client loaded by the service, its registry is told as well, with the same names:
+Of several workers behind one port all are told, whichever is asked, each with its process id as a
+label: the counters of one go back to 0 only where another process has its place. With
+prometheus_client loaded by the service, its registry is told as well, with the same names:
 `register` puts a guard into a registry of yours. Without, the text is made here.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leakhunt.guard.breaker import BreakerState
-from leakhunt.guard.guard import BUCKETS, Guard, GuardStatus
+from leakhunt.guard.guard import Guard
+from leakhunt.guard.status import BUCKETS, GuardStatus
+from leakhunt.guard.workers import FOLDER_VARIABLE
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "leakhunt_guard_"
@@ -96,37 +101,104 @@ def _counter(
 
 
 def exposition(guard: Guard) -> bytes:
-    """The body of `/metrics`: of this process, with its id as a label.
+    """The body of `/metrics`: of each worker, with its process id as a label.
 
-    A service that uses prometheus_client gets the metrics of its default registry as well.
+    A service that uses prometheus_client gets the metrics of its default registry as well, or those
+    of all workers where it runs in its multiprocess mode.
     """
-    status = guard.status()
-    lines = [line for metric in metrics_of(status) for line in _lines(metric, status.pid)]
-    lines.extend(_histogram(status))
-    text = ("\n".join(lines) + "\n").encode()
+    statuses = guard.statuses()
+    lines = [line for metric in _of_all(statuses) for line in _lines(metric)]
+    lines.extend(_histogram(statuses))
+    text = _joined(lines)
+    others = _of_the_service()
+    if guard.has_fellows:  # what it tells of the one process is another's at the next scrape
+        others = _without(others, [name for name, _, _ in _PROCESS])
+    process = _joined(_process_lines(statuses, others, has_label=guard.has_fellows))
+    # A guard that is in the registry is told by it.
+    return process + others if _PREFIX.encode() in others else text + process + others
+
+
+def _joined(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _of_the_service() -> bytes:
+    """What the service has put into a registry of prometheus_client, if it uses it."""
     client = sys.modules.get("prometheus_client")
     if client is None:
-        return text + _process_metric(status)
-    others: bytes = client.generate_latest()
-    # A guard that is in the registry is told by it.
-    return others if _PREFIX.encode() in others else text + others
+        return b""
+    if not os.environ.get(FOLDER_VARIABLE):
+        return bytes(client.generate_latest())
+    # The default registry has what this worker has counted; the files of that mode have all.
+    registry = client.CollectorRegistry()
+    importlib.import_module("prometheus_client.multiprocess").MultiProcessCollector(registry)
+    return bytes(client.generate_latest(registry))
 
 
-def _process_metric(status: GuardStatus) -> bytes:
-    # The name under which prometheus_client tells RSS: queries find it with and without.
-    name = "process_resident_memory_bytes"
-    return (
-        f"# HELP {name} Resident memory size in bytes.\n# TYPE {name} gauge\n"
-        f"{name} {status.rss_bytes}\n"
-    ).encode()
+def _without(text: bytes, names: Sequence[str]) -> bytes:
+    """The text without these metrics."""
+    told = tuple(
+        f"{start}{name}".encode() for name in names for start in ("", "# HELP ", "# TYPE ")
+    )
+    return b"".join(line for line in text.splitlines(keepends=True) if not line.startswith(told))
 
 
-def _lines(metric: ExposedMetric, pid: int) -> Iterator[str]:
+# Under these names prometheus_client tells the same: queries find them with and without.
+_PROCESS = (
+    (
+        "process_resident_memory_bytes",
+        "Resident memory size in bytes.",
+        lambda status: float(status.rss_bytes),
+    ),
+    (
+        "process_start_time_seconds",
+        "Start time of the process since unix epoch in seconds.",
+        lambda status: status.started_seconds,
+    ),
+)
+
+
+def _process_lines(
+    statuses: Sequence[GuardStatus], others: bytes, *, has_label: bool
+) -> Iterator[str]:
+    for name, about, value_of in _PROCESS:
+        if name.encode() in others:
+            continue
+        yield f"# HELP {name} {about}"
+        yield f"# TYPE {name} gauge"
+        for status in statuses:
+            value = value_of(status)
+            if value is not None:
+                labels = _labels({"pid": str(status.pid)}) if has_label else ""
+                yield f"{name}{labels} {_number(value)}"
+
+
+def _of_all(statuses: Sequence[GuardStatus]) -> Iterator[ExposedMetric]:
+    """Each metric once, with the samples of all workers and their ids."""
+    found: dict[str, ExposedMetric] = {}
+    for status in statuses:
+        for metric in metrics_of(status):
+            own = tuple(({**labels, "pid": str(status.pid)}, v) for labels, v in metric.samples)
+            known = found.get(metric.name)
+            samples = own if known is None else known.samples + own
+            found[metric.name] = replace(metric, samples=samples)
+    return iter(found.values())
+
+
+def _lines(metric: ExposedMetric) -> Iterator[str]:
     yield f"# HELP {metric.name} {metric.about}"
     yield f"# TYPE {metric.name} {metric.kind}"
     for labels, value in metric.samples:
-        told = f"{value:.0f}" if value == round(value) else f"{value:.6g}"
-        yield f"{metric.name}{_labels({**labels, 'pid': str(pid)})} {told}"
+        yield f"{metric.name}{_labels(labels)} {_number(value)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) else f"{value:.{_digits(value)}g}"
+
+
+def _digits(value: float) -> int:
+    """Six, and of large numbers all before the point and two after: seconds since 1970."""
+    return max(6, len(f"{abs(value):.0f}") + 2)
 
 
 def _labels(labels: dict[str, str]) -> str:
@@ -134,23 +206,32 @@ def _labels(labels: dict[str, str]) -> str:
     return f"{{{told}}}"
 
 
-def _histogram(status: GuardStatus) -> Iterator[str]:
+def _histogram(statuses: Sequence[GuardStatus]) -> Iterator[str]:
     name = _PREFIX + "request_seconds"
-    pid = str(status.pid)
     yield f"# HELP {name} How long requests were at work"
     yield f"# TYPE {name} histogram"
+    for status in statuses:
+        pid = str(status.pid)
+        for bound, count in _buckets(status):
+            yield f"{name}_bucket{_labels({'le': bound, 'pid': pid})} {count}"
+        yield f"{name}_sum{_labels({'pid': pid})} {status.request_seconds:.6f}"
+        yield f"{name}_count{_labels({'pid': pid})} {status.served + status.failed}"
+
+
+def _buckets(status: GuardStatus) -> Iterator[tuple[str, int]]:
+    """Upper bounds, and how many requests took no longer."""
     total = 0
     for bound, count in zip(BUCKETS, status.request_buckets, strict=True):
         total += count
-        yield f"{name}_bucket{_labels({'le': f'{bound:g}', 'pid': pid})} {total}"
-    done = status.served + status.failed
-    yield f"{name}_bucket{_labels({'le': '+Inf', 'pid': pid})} {done}"
-    yield f"{name}_sum{_labels({'pid': pid})} {status.request_seconds:.6f}"
-    yield f"{name}_count{_labels({'pid': pid})} {done}"
+        yield f"{bound:g}", total
+    yield "+Inf", status.served + status.failed
 
 
 def register(guard: Guard, registry: Any = None) -> Any:
     """Put the metrics of a guard into a registry of prometheus_client; the collector.
+
+    In the multiprocess mode of prometheus_client, put it into the registry that the
+    ``MultiProcessCollector`` is in.
 
     Raises:
         ImportError: prometheus_client is not installed.
@@ -160,25 +241,22 @@ def register(guard: Guard, registry: Any = None) -> Any:
 
     class _Collector:
         def collect(self) -> Iterator[Any]:
-            status = guard.status()
-            pid = str(status.pid)
-            for metric in metrics_of(status):
+            statuses = guard.statuses()
+            for metric in _of_all(statuses):
                 is_gauge = metric.kind == "gauge"
                 family = core.GaugeMetricFamily if is_gauge else core.CounterMetricFamily
-                labels = [*(metric.samples[0][0] if metric.samples else {}), "pid"]
+                labels = [*metric.samples[0][0]] if metric.samples else ["pid"]
                 made = family(metric.name, metric.about, labels=labels)
                 for given, value in metric.samples:
-                    made.add_metric([*given.values(), pid], value)
+                    made.add_metric([*given.values()], value)
                 yield made
-            buckets, total = [], 0
-            for bound, count in zip(BUCKETS, status.request_buckets, strict=True):
-                total += count
-                buckets.append((f"{bound:g}", float(total)))
-            buckets.append(("+Inf", float(status.served + status.failed)))
             histogram = core.HistogramMetricFamily(
                 _PREFIX + "request_seconds", "How long requests were at work", labels=["pid"]
             )
-            histogram.add_metric([pid], buckets, sum_value=status.request_seconds)
+            for status in statuses:
+                buckets = [(bound, float(count)) for bound, count in _buckets(status)]
+                seconds = status.request_seconds
+                histogram.add_metric([str(status.pid)], buckets, sum_value=seconds)
             yield histogram
 
     collector = _Collector()

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import random
 import signal
-import socket
-import stat
 import sys
 import tempfile
 import threading
@@ -31,6 +30,7 @@ import psutil
 from leakhunt.errors import UsageError
 from leakhunt.guard.config import size_of_setting
 from leakhunt.guard.guard import Guard
+from leakhunt.guard.sockets import listening_sockets
 from leakhunt.text.message import message
 
 _LOG = logging.getLogger("leakhunt.guard")
@@ -250,40 +250,50 @@ def note_event_loop() -> None:
 def stop_accepting() -> int:
     """Take the listening sockets out of the event loop of this process; how many.
 
-    They stay open: connections wait in them for the other workers or the next one. Without an
-    event loop (WSGI), or with one whose readers are its own (uvloop), nothing is done: their
-    servers stop accepting by themselves when they are told to end.
+    Connections wait in them for the other workers or the next one: they are shared with the one
+    that starts workers. Without an event loop (WSGI), or with one that is neither asyncio's nor
+    uvloop's, nothing is done: their servers stop accepting by themselves when they are told to end.
     """
     loop = _LOOPS.get(os.getpid())
-    if loop is None or loop.is_closed() or not type(loop).__module__.startswith("asyncio"):
+    if loop is None or loop.is_closed():
         return 0
-    found = listening_descriptors()
+    is_own = type(loop).__module__.startswith("asyncio")
+    stopped: list[int] = []
     done = threading.Event()
 
-    def remove() -> None:
-        for descriptor in found:
-            with contextlib.suppress(Exception):
-                loop.remove_reader(descriptor)
+    def stop() -> None:
+        with contextlib.suppress(Exception):  # of whatever the loop is: it ends soon anyway
+            stopped.extend(_removed_readers(loop) if is_own else _closed_servers(loop))
         done.set()
 
     with contextlib.suppress(RuntimeError):  # closed meanwhile
-        loop.call_soon_threadsafe(remove)
+        loop.call_soon_threadsafe(stop)
         done.wait(1.0)
-    return len(found)
+    return len(stopped)
 
 
-def listening_descriptors() -> list[int]:
-    """The listening stream sockets of this process. Linux only; elsewhere none."""
-    folder = Path("/proc/self/fd")
-    found = []
-    for name in os.listdir(folder) if folder.exists() else ():  # noqa: PTH208 - numbers
-        with contextlib.suppress(OSError):
-            descriptor = int(name)
-            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                continue
-            with socket.socket(fileno=os.dup(descriptor)) as copy:
-                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    found.append(descriptor)
+def _removed_readers(loop: asyncio.AbstractEventLoop) -> list[int]:
+    """The listening sockets stay open, and nobody looks at them."""
+    found = listening_sockets()
+    for descriptor in found:
+        with contextlib.suppress(Exception):
+            loop.remove_reader(descriptor)
+    return found
+
+
+def _closed_servers(loop: asyncio.AbstractEventLoop) -> list[int]:
+    """The listening sockets of uvloop's servers; these copies of them are closed.
+
+    uvloop does not accept by readers, so that removing them does nothing, and has no public list of
+    its servers: they are in a set that the loop refers to. A server that is closed twice, here and
+    when the worker ends, takes no harm.
+    """
+    found: list[int] = []
+    for held in gc.get_referents(loop):
+        for each in list(held) if isinstance(held, set) else ():
+            if hasattr(each, "is_serving") and hasattr(each, "sockets") and each.is_serving():
+                found.extend(listener.fileno() for listener in each.sockets)
+                each.close()
     return found
 
 

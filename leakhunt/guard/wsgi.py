@@ -36,6 +36,7 @@ class GuardWsgiMiddleware:
         self._log = log
         self._facts = facts
         self._own_paths = own_paths(self.guard)
+        self.guard.join_workers()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer, refuse, or hand on."""

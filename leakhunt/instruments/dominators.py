@@ -23,6 +23,8 @@ from leakhunt.instruments.object_facts import (
     has_buffers,
     has_hidden_referents,
     hidden_referents,
+    hides_some,
+    inside,
     size_function,
 )
 from leakhunt.instruments.reference_chains import own_frames, roots
@@ -289,7 +291,7 @@ class _Owned:
             if way & _BUFFERS:
                 self._buffers_of(below, owner)
             if way & _INSIDE:
-                self._leaves(_inside(below), owner, is_shared=not is_alone)
+                self._leaves(inside(below), owner, is_shared=not is_alone)
 
     def _shared(self, name: int, each: Any, way: int, node: int) -> int | None:
         """Who owns a leaf now that `node` owns it too; None: the same as before."""
@@ -324,16 +326,6 @@ class _Owned:
         return TOP
 
 
-def _inside(leaf: Any) -> list[Any]:
-    """What hangs on something that is not tracked."""
-    kind = type(leaf)
-    if kind is tuple or kind is dict:
-        return gc.get_referents(leaf)
-    if kind is types.CodeType:
-        return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
-    return hidden_referents(leaf)
-
-
 # What there is to know of a type: whether its size is told by C code; whether its objects have
 # memory of their own beside it, something inside, something that they do not tell the collector;
 # whether they are too small to ask who owns them together; whether their attributes need no dict,
@@ -348,11 +340,11 @@ class _Ways(dict[type, int]):
     """What there is to know of a type, found once."""
 
     def __missing__(self, kind: type) -> int:
-        hides = _HIDES | _INSIDE if has_hidden_referents(kind) else 0
+        hides = _HIDES if has_hidden_referents(kind) else 0
         found = (
             (_PLAIN if _tells_its_size(kind) else 0)
             | (_BUFFERS if has_buffers(kind) else 0)
-            | (_INSIDE if kind in (tuple, dict, types.CodeType) else hides)
+            | (_INSIDE if hides_some(kind) else 0)
             | (_NODES if kind in _HOLD_MUCH or hides else 0)
             | (_MANAGED if kind.__flags__ & MANAGED_DICT else 0)
             | (_SMALL if kind is int or kind is float else 0)

@@ -17,20 +17,22 @@ _OF_THE_INTERPRETER = 1_000
 
 
 class FreeLists:
-    """Empties them before each call, at the price of a look at the objects made since the last.
+    """While it is on, empties them before each call, for a look at the objects made since the last.
 
     Where the process has frozen objects itself, which nobody may give back to the collector, a
     look at all that are not frozen.
     """
 
     def __init__(self) -> None:
+        self.is_on = False
         self._has_frozen = self._is_asked = self._may_freeze = False
 
     def wrapped(self, call: Call) -> Call:
-        """The call, with empty free lists before it."""
+        """The call, with empty free lists before it while it is on."""
 
         def called(state: Any, item: Any) -> Any:
-            self._empty()
+            if self.is_on:
+                self._empty()
             return call(state, item)
 
         return called

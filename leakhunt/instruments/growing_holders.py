@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # so much of it.
 _LEAST_SHARE = 0.05
 _NEARLY_ALL = 0.8
+# What nobody owns is told if it is so much of what is new: less may share its lines with others.
+_MOST = 0.5
 # Objects of which it is asked where they were allocated.
 _MOST_PLACED = 40_000
 # Types of what is held that are named.
@@ -281,8 +283,8 @@ class _Growth:
         return found
 
     def is_much(self, nodes: Iterable[int]) -> bool:
-        """Whether these own more of what is new than is nothing."""
-        return sum(self.sums[node] for node in nodes) >= max(_LEAST_SHARE * self.total, 1)
+        """Whether these own most of what is new."""
+        return sum(self.sums[node] for node in nodes) >= max(_MOST * self.total, 1)
 
     def below(self, *holders: int) -> _Below:
         """What is new below holders."""

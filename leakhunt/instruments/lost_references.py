@@ -4,7 +4,8 @@ What the caller hands to a C function is allocated by the caller: only the count
 point at the function. They are read before and after each C call of a few calls: of what hangs on
 the input, and of the local variables around the C call. What is still higher when the call is over,
 and is no object's reference, is lost. So is a callback's result, which Python code returns to the C
-code that called it. What is handed over without ever having a name is not seen.
+code that called it. Of one example each the whole process is asked in the end. What is handed over
+without ever having a name is not seen.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from __future__ import annotations
 import dis
 import gc
 import sys
-from collections import deque
-from collections.abc import Collection, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
+from leakhunt.instruments.object_facts import Hides, inside
 from leakhunt.instruments.objects import is_everybodys
 from leakhunt.instruments.reference_chains import type_name
 
@@ -30,6 +32,8 @@ _MOST_WATCHED = 60
 _MOST_LOCALS = 30
 # What a list and the counting itself refer to.
 _OWN_REFERENCES = 2
+# What has more is the interpreter's own, never freed: strings have 999,999,999 before Python 3.12.
+_MOST_REFERENCES = 1 << 24
 # C calls that are looked at in one call.
 _MOST_C_CALLS = 5_000
 # Their methods keep what they are given where everybody can see it.
@@ -40,8 +44,6 @@ _Place = tuple[Any, str, int, str]
 # File and name of the Python function that C code called; of none: nothing was returned to C code.
 _Callback = tuple[str, str]
 NO_CALLBACK = ("", "")
-# What holds objects without being known to the collector, where these hold no others.
-_UNTRACKED = (dict, tuple)
 
 
 @dataclass
@@ -84,13 +86,13 @@ class LostReferences:
 
         return called
 
+    def candidates(self) -> list[Lost]:
+        """What was lost in every call that was looked at, as far as the call could tell."""
+        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+
     def found(self) -> list[Lost]:
-        """What was lost in every call that was looked at, and which nothing else refers to."""
-        always = [each for each in self._found.values() if len(each.calls) == self._number > 1]
-        if not always:
-            return []
-        held = _held_untracked([each.example for each in always])
-        return [each for each in always if id(each.example) not in held]
+        """Those that nothing refers to now either: asked last of all, it searches the process."""
+        return _still_lost(_still_lost(self.candidates(), _known), _known_or_hidden)
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -220,27 +222,79 @@ class _Watch:
         Nor because it is what the call returned.
         """
         counts = self._count()
-        for at, place in self._raised.items():
-            left = counts[at] - self._first[at] - (self._watched[at] is result)
-            if left > 0 and left > self._new_referrers(at):
-                each = self._watched[at]
-                yield _lost(place, each, left)
+        more = {at: counts[at] - self._first[at] for at in self._raised}
+        # What refers to what hangs on the input did so before.
+        before = list(map(id, self._watched))
+        for at, left in self._lost(self._watched, more, result, before):
+            yield _lost(self._raised[at], self._watched[at], left)
         counts = list(map(sys.getrefcount, self._made))
-        for at, (place, callback) in enumerate(self._made_raised):
-            left = counts[at] - _OWN_REFERENCES - (self._made[at] is result)
-            if left > 0 and left > self._referrers(self._made[at]):
-                each = self._made[at]
-                yield _lost(place, each, left, callback)
+        more = {at: count - _OWN_REFERENCES for at, count in enumerate(counts)}
+        for at, left in self._lost(self._made, more, result):
+            place, callback = self._made_raised[at]
+            yield _lost(place, self._made[at], left, callback)
 
-    def _new_referrers(self, at: int) -> int:
-        """How many objects that the collector knows refer to it, beside what did before."""
-        known = {id(one) for one in self._watched}
-        return self._referrers(self._watched[at], known)
+    def _lost(
+        self, objects: list[Any], more: Mapping[int, int], result: Any, known: Collection[int] = ()
+    ) -> list[tuple[int, int]]:
+        """Which of some objects have more references than are to be seen, and how many more."""
+        more = {at: left - (objects[at] is result) for at, left in more.items()}
+        raised = [objects[at] for at, left in more.items() if left > 0]
+        if not raised:
+            return []
+        ours = map(id, (self._watched, self._made, self._locals))
+        seen = _references(raised, (*ours, *known))
+        return [(at, left) for at, left in more.items() if left > seen[id(objects[at])]]
 
-    def _referrers(self, each: Any, known: Collection[int] = ()) -> int:
-        ours = (self._watched, self._made)
-        referrers = (one for one in gc.get_referrers(each) if not any(one is own for own in ours))
-        return sum(id(one) not in known and type(one) is not FrameType for one in referrers)
+
+def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
+    """How many references to each, by its id, the collector knows of, without those of `but`."""
+    wanted, ours = set(map(id, objects)), {id(objects), *but}
+    found: Counter[int] = Counter()
+    for each in gc.get_referrers(*objects):
+        if id(each) not in ours and type(each) is not FrameType:
+            found.update(name for name in map(id, gc.get_referents(each)) if name in wanted)
+    return found
+
+
+def _known(objects: list[Any]) -> Counter[int]:
+    return _references(objects, ())
+
+
+def _known_or_hidden(objects: list[Any]) -> Counter[int]:
+    """Also those of what the collector does not track: dicts and tuples of plain values, arrays."""
+    found = _known(objects)
+    wanted, hides = set(map(id, objects)), Hides()
+    waiting: list[Any] = []
+    seen: set[int] = set()
+    for each in gc.get_objects():
+        for below in gc.get_referents(each):
+            if hides[type(below)]:
+                waiting.append(below)
+        while waiting:
+            hidden = waiting.pop()
+            if id(hidden) in seen or gc.is_tracked(hidden):
+                continue
+            seen.add(id(hidden))
+            for below in inside(hidden):
+                if id(below) in wanted:
+                    found[id(below)] += 1
+                if hides[type(below)]:
+                    waiting.append(below)
+    return found
+
+
+def _still_lost(found: list[Lost], references: Callable[[list[Any]], Counter[int]]) -> list[Lost]:
+    """Those whose example has more references than its own finding and what `references` sees."""
+    examples = [each.example for each in found]
+    if not examples:
+        return []
+    counts = list(map(sys.getrefcount, examples))
+    seen = references(examples)  # the finding's own is one of them
+    return [
+        each
+        for each, count in zip(found, counts, strict=True)
+        if count - _OWN_REFERENCES > seen[id(each.example)]
+    ]
 
 
 def _lost(place: _Place, each: Any, number: int, callback: _Callback = NO_CALLBACK) -> Lost:
@@ -258,29 +312,6 @@ def _is_calling(frame: FrameType) -> bool:
     return 0 <= at < len(code) and "CALL" in dis.opname[code[at]]
 
 
-def _held_untracked(examples: Collection[Any]) -> set[int]:
-    """Which of these objects a dict or a tuple refers to that the collector does not track."""
-    wanted = set(map(id, examples))
-    found: set[int] = set()
-    seen: set[int] = set()
-    following = [each for each in gc.get_referents(*gc.get_objects()) if _is_untracked(each)]
-    while following:
-        each = following.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        for inner in gc.get_referents(each):
-            if id(inner) in wanted:
-                found.add(id(inner))
-            elif _is_untracked(inner):
-                following.append(inner)
-    return found
-
-
-def _is_untracked(each: Any) -> bool:
-    return type(each) in _UNTRACKED and not gc.is_tracked(each)
-
-
 def _is_of_no_interest(each: Any) -> bool:
     """What is there all the time, or has no block of its own."""
     kinds = FunctionType | BuiltinFunctionType | FrameType
@@ -288,6 +319,7 @@ def _is_of_no_interest(each: Any) -> bool:
         each is None
         or type(each) in (int, bool)
         or is_everybodys(each)
+        or sys.getrefcount(each) > _MOST_REFERENCES
         or issubclass(type(each), kinds)
     )
 

@@ -181,6 +181,7 @@ class BothHeaps:
         self._tracker = self._made(len(self._calls) - 1)
         # The interpreter's free lists, which all this has filled, would feed the stretch.
         gc.collect()
+        self._free_lists.is_on = True
         self._tracker.__enter__()
 
     def _has_room(self) -> bool:
@@ -203,6 +204,7 @@ class BothHeaps:
         if self._tracker is not None:
             self._tracker.__exit__(None, None, None)
             self._tracker = None
+            self._free_lists.is_on = False  # of frozen objects nobody can tell who refers to them
 
     def _file(self, stretch: int) -> Path:
         return self._capture.with_suffix(f".{stretch}{SUFFIX}")
@@ -214,13 +216,13 @@ class BothHeaps:
         marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
-        lost = [
-            (each, object_traceback(each.example), sys.getsizeof(each.example))
-            for each in self._lost.found()
-        ]
-        self._lost.forget_examples()  # which we hold: they would be owned by nobody else
+        traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
         if tracemalloc.is_tracing():
             self._objects.end_tracing()
+        lost = [
+            (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
+        ]
+        self._lost.forget_examples()  # which we hold: they would be owned by nobody else
         sites = self._sites(len(marks) - 1)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})

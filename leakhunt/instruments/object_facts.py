@@ -87,6 +87,29 @@ def has_hidden_referents(kind: type) -> bool:
     return _is_arrays(kind) or _is_plain_tensors(kind)
 
 
+def inside(leaf: Any) -> list[Any]:
+    """What hangs on something that is not tracked."""
+    kind = type(leaf)
+    if kind is tuple or kind is dict:
+        return gc.get_referents(leaf)
+    if kind is types.CodeType:
+        return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
+    return hidden_referents(leaf)
+
+
+def hides_some(kind: type) -> bool:
+    """Whether objects of a type that are not tracked may have something inside."""
+    return kind in (tuple, dict, types.CodeType) or has_hidden_referents(kind)
+
+
+class Hides(dict[type, bool]):
+    """`hides_some` of each type, found once."""
+
+    def __missing__(self, kind: type) -> bool:
+        found = self[kind] = hides_some(kind)
+        return found
+
+
 def _is_arrays(kind: type) -> bool:
     numpy = sys.modules.get("numpy")
     return numpy is not None and issubclass(kind, numpy.ndarray)

@@ -15,7 +15,8 @@ class MeasuredSeries:
     `seconds` are times (Unix, or since a start of the source's own) in order, one for each stretch
     of `step_seconds`; `floors` the least memory in each stretch, in bytes, `peaks` the highest.
     `last_bytes` is the last value. `points` were read, of which `left_out` were no number.
-    `labels` are what its source says of it.
+    `labels` are what its source says of it. `starts`: when its processes started, in order, where
+    that is told; of the time before the first it is not.
     """
 
     instance: str
@@ -28,6 +29,7 @@ class MeasuredSeries:
     left_out: int
     limit_bytes: int | None = None
     labels: Mapping[str, str] | None = None
+    starts: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)

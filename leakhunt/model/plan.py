@@ -32,6 +32,18 @@ class Work(StrEnum):
     REQUEST = mark("request")
     SECOND = mark("second")
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time of each is a figure: a second that is looked on takes one."""
+        return self is not Work.SECOND
+
+
+def work_in(plan: Mapping[str, object]) -> Work:
+    """What the calls of a plan are, from its fields as a file has them: `Plan.work`."""
+    if plan.get("visit") is not None or plan.get("watch") is not None:
+        return Work.SECOND
+    return Work.CALL if plan.get("load") is None else Work.REQUEST
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedLoad:

@@ -21,6 +21,7 @@ from leakhunt.model.gate import GateResult
 from leakhunt.model.matrix import MatrixReport
 from leakhunt.model.report import Report
 from leakhunt.model.retained import RetainedReport
+from leakhunt.reporting.charts.contents import has_board, has_flames, has_ledgers
 from leakhunt.reporting.gate.source_lines import Repository
 from leakhunt.text.language import ENGLISH
 
@@ -34,7 +35,8 @@ class Renderer(Generic[Noun]):
 
     `by_default`: written where no format is asked for. `requires` are the modules of the optional
     extra `extra` that it needs. `language` is the one that it is always written in, whatever is
-    spoken, since programs read it; None: the one spoken.
+    spoken, since programs read it; None: the one spoken. `has_content`: whether it says anything
+    of a noun; where not, it is not written. None: it always does.
     """
 
     format: str
@@ -44,6 +46,11 @@ class Renderer(Generic[Noun]):
     requires: tuple[str, ...] = ()
     extra: str = ""
     language: str | None = None
+    has_content: Callable[[Noun], bool] | None = None
+
+    def is_of(self, noun: Noun) -> bool:
+        """Whether the file says anything of the noun."""
+        return self.has_content is None or self.has_content(noun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +100,33 @@ def _function(module: str, name: str) -> Any:
 RENDERERS: tuple[RunRenderer, ...] = (
     Renderer("html", "report.html", _in("run.html_page"), by_default=True),
     Renderer("png", "curves.png", _in("charts.curves", "curves_png"), by_default=True),
-    Renderer("png", "ledger.png", _in("charts.ledger", "ledger_png"), by_default=True),
-    Renderer("png", "remedies.png", _in("charts.remedies", "remedies_png"), by_default=True),
+    Renderer(
+        "png",
+        "ledger.png",
+        _in("charts.ledger", "ledger_png"),
+        by_default=True,
+        has_content=has_ledgers,
+    ),
+    Renderer(
+        "png",
+        "remedies.png",
+        _in("charts.remedies", "remedies_png"),
+        by_default=True,
+        has_content=has_board,
+    ),
     Renderer("md", "report.md", _in("run.markdown"), by_default=True),
     Renderer("json", "report.json", _in("run.json_file"), by_default=True, language=ENGLISH),
     Renderer("svg", "curves.svg", _in("charts.curves", "curves_svg")),
-    Renderer("svg", "ledger.svg", _in("charts.ledger", "ledger_svg")),
-    Renderer("svg", "remedies.svg", _in("charts.remedies", "remedies_svg")),
-    Renderer("flame", "flame.html", _in("run.flame_page")),
-    Renderer("speedscope", "flame.speedscope.json", _in("run.speedscope"), language=ENGLISH),
+    Renderer("svg", "ledger.svg", _in("charts.ledger", "ledger_svg"), has_content=has_ledgers),
+    Renderer("svg", "remedies.svg", _in("charts.remedies", "remedies_svg"), has_content=has_board),
+    Renderer("flame", "flame.html", _in("run.flame_page"), has_content=has_flames),
+    Renderer(
+        "speedscope",
+        "flame.speedscope.json",
+        _in("run.speedscope"),
+        language=ENGLISH,
+        has_content=has_flames,
+    ),
     Renderer("junit", "junit.xml", _in("run.junit"), language=ENGLISH),
     Renderer("csv", "samples.csv", _in("run.samples", "samples_csv"), language=ENGLISH),
     Renderer(

@@ -125,7 +125,10 @@ class Shelf:
                 )
             )
         with self._lock:  # matplotlib is for one thread at a time
-            return rendered(self._report(folder), renderer.render, renderer.language)
+            report = self._report(folder)
+            if not renderer.is_of(report):
+                raise NotHere(message("serve.report-not-found", "report not found"))
+            return rendered(report, renderer.render, renderer.language)
 
     def _report(self, folder: _Folder) -> Report:
         stamp = _stamp(folder.path, folder.run_files)
@@ -156,7 +159,12 @@ class Shelf:
         files = folder.made
         if contents.runs and folder.run_files:
             files = tuple(
-                name for name, each in _FILES.items() if each.by_default or name in folder.made
+                name
+                for name, each in _FILES.items()
+                if name in folder.made
+                # Whether a figure is of any use is known when it is made: of what was only looked
+                # on, those that may be of none are not offered.
+                or (each.by_default and (contents.is_timed or each.has_content is None))
             )
         return Listed(
             place=tuple(map(os.fsencode, folder.path.relative_to(self.root).parts)),

@@ -238,6 +238,7 @@ class _Soak:
         self._show = show
         self._seconds = subject.plan.load.duration_seconds
         self._before = 0
+        self._sampled = 0  # the requests done by the last sample, without those before a resumption
         self._recorded_errors: list[tuple[str, int]] = []
         self._kinds = RequestKinds(subject.load, subject.plan.load.by_route)
         # What it took until nothing was in flight, a pause for a look each; inf: it did not come.
@@ -282,15 +283,16 @@ class _Soak:
 
     def _samples(self, phase: Phase) -> Outcome | None:
         """Take the samples of a phase; an outcome if the soak ends within it."""
-        target = last = self._counters.done
+        target = self._counters.done
         for sample in range(phase.samples):
             self._kinds.take_turn(phase, phase.first_sample + sample)
             target += phase.calls_per_sample
-            if target <= last:  # reading took longer than they did: those are missed
-                target = last + phase.calls_per_sample
+            if target <= self._sampled:  # reading took longer than they did: those are missed
+                target = self._sampled + phase.calls_per_sample
             ended = self._wait_for(target)
-            if (ended is None or ended.ending is Ending.OK) and self._counters.done > last:
-                last = self._sample(phase.pauses)
+            is_new = self._counters.done > self._sampled  # also since the phase before
+            if is_new and (ended is None or ended.ending is Ending.OK):
+                self._sample(phase.pauses)
             if ended is not None:
                 return ended
         return None
@@ -317,8 +319,8 @@ class _Soak:
             time.sleep(_POLL_SECONDS)
         return None
 
-    def _sample(self, pauses: bool) -> int:
-        """Write a sample; the requests done by then, without those before a resumption."""
+    def _sample(self, pauses: bool) -> None:
+        """Write a sample."""
         taken = self._readings.sample(self._hold() if pauses else None)
         self._record_processes()
         call = self._before + taken.requests - 1
@@ -328,7 +330,7 @@ class _Soak:
         more = {name: table for name, table in rows.items() if table}
         self._append({"record": "sample", "call": call, "values": taken.values, **more})
         self._show()
-        return taken.requests
+        self._sampled = taken.requests
 
     def _record_processes(self) -> None:
         """Who took a place among the service's processes since the last sample."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from leakhunt.model.plan import Work
+from leakhunt.model.plan import Work, work_in
 from leakhunt.model.run import Purpose
 from leakhunt.model.series import DURATION
 from leakhunt.storage.run_file import read_text
@@ -16,12 +16,6 @@ from leakhunt.text.message import Text
 
 # The full readings after which the worker waits.
 PAUSES = ("start", "look_collected")
-
-
-def _work_of(plan: Mapping[str, Any]) -> Work:
-    if plan.get("visit") is not None or plan.get("watch") is not None:
-        return Work.SECOND
-    return Work.CALL if plan.get("load") is None else Work.REQUEST
 
 
 class Tail:
@@ -76,7 +70,7 @@ class Tail:
             case "header":
                 self.names = tuple(series["name"] for series in record["series"])
                 self.planned = record["plan"]["calls"]
-                self.work = _work_of(record["plan"])
+                self.work = work_in(record["plan"])
                 self._thins = self.work is Work.REQUEST or record["plan"].get("watch") is not None
             case "settle":
                 self.pauses += record["step"] in PAUSES

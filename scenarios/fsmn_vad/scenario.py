@@ -159,6 +159,16 @@ def preloaded(state: State, item: Path) -> Segments:
 
 
 @variant
+def all_fixes(state: State, item: Path) -> Segments:
+    """preloaded, cleaned and reset-after in one: all that the report does."""
+    try:
+        return _detect(state, audio.decoded(item))
+    finally:
+        _reset(state)
+        _clean_up()
+
+
+@variant
 def chunked(state: State, item: Path) -> Segments:
     """In pieces of 30 s; speech across a border is joined."""
     sound = audio.decoded(item)
@@ -213,16 +223,6 @@ def streaming(state: State, item: Path) -> Segments:
         for start, end in segments
         if end > began_ms
     ]
-
-
-@variant
-def all_fixes(state: State, item: Path) -> Segments:
-    """preloaded, cleaned and reset-after in one: all that the report does."""
-    try:
-        return _detect(state, audio.decoded(item))
-    finally:
-        _reset(state)
-        _clean_up()
 
 
 @variant(devices=("cuda",))

@@ -77,7 +77,7 @@ def _profile(
             if _has_read(run, facts)
         },
         rss_growth=_rss_growth(run),
-        times=spent(run) if DURATION in run.samples else None,
+        times=spent(run) if DURATION in run.samples and run.plan.work.is_timed else None,
         peak_rss=float(entry.peak.highest_bytes) if entry.peak is not None else None,
     )
 

@@ -135,14 +135,14 @@ def _caveats(series: MeasuredSeries, made: ForeignRun, course: Course) -> Iterat
     if series.left_out:
         yield message(
             "analyze.left-out",
-            "{count:,} of {points:,} points are no number",
+            "{count:,} of {points:,} points are not numbers.",
             count=series.left_out,
             points=series.points,
         )
     if made.bridged > _BRIDGED_SHARE * made.run.samples_done and made.longest_gap_seconds:
         yield message(
             "analyze.gaps",
-            "{share:.0%} of the time has no point (longest gap {gap})",
+            "{share:.0%} of the time has no point (longest gap {gap}).",
             share=made.bridged / made.run.samples_done,
             gap=Seconds(made.longest_gap_seconds),
         )
@@ -150,7 +150,7 @@ def _caveats(series: MeasuredSeries, made: ForeignRun, course: Course) -> Iterat
     if course is Course.GROWS and span < _TWO_DAYS:
         yield message(
             "analyze.part-of-a-day",
-            "less than two days: growth cannot be separated from the rise of a daily load",
+            "Less than two days: growth cannot be separated from the rise of a daily load.",
         )
 
 

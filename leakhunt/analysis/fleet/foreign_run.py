@@ -51,6 +51,7 @@ def foreign_run(series: MeasuredSeries, limit_bytes: int | None = None) -> Forei
     """The samples of a series, evenly, with its restarts."""
     seconds = np.asarray(series.seconds, dtype=float)
     floors = np.asarray(series.floors, dtype=float)
+    starts = [start - float(seconds[0]) for start in series.starts]
     seconds = seconds - seconds[0]
     step = max(series.step_seconds, _LEAST_STEP_SECONDS)
     if len(seconds) > 1:
@@ -61,7 +62,7 @@ def foreign_run(series: MeasuredSeries, limit_bytes: int | None = None) -> Forei
     calls: list[int] = []
     births: list[Reading] = []
     bridged = 0
-    known = {drop.place: drop for drop in drops(floors)}
+    known = {drop.place: drop for drop in _with_starts(drops(floors), seconds, floors, starts)}
     for begin, end in pairwise((0, *known, len(floors))):
         if values:
             step_of = RESTARTED if known[begin].is_restart else DROPPED
@@ -140,6 +141,30 @@ def drops(floors: Sequence[float] | Floats) -> list[Drop]:
         for earlier, later in pairwise((0, *(each.place for each in found), len(heights)))
     ]
     return [] if float(np.median(lengths)) < _SHORTEST_LIFE else found
+
+
+def _with_starts(
+    found: Sequence[Drop], seconds: Floats, floors: Floats, starts: Sequence[float]
+) -> list[Drop]:
+    """Drops, and where it is told when processes started: restarts then, and no other drop.
+
+    Memory falls at the sample of a start or beside it: clocks are not alike, and a stretch of time
+    has the least value of both processes.
+    """
+    if not starts:
+        return list(found)
+    places = []
+    for start in starts:
+        place = int(np.searchsorted(seconds, start))
+        near = [at for at in (place - 1, place, place + 1) if 0 < at < len(floors)]
+        if 0 < place < len(floors):
+            falls = {at: float(floors[at - 1] - floors[at]) for at in near}
+            deepest = max(near, key=lambda at: falls[at])
+            places.append(deepest if falls[deepest] > 0 else place)
+    told_from = int(np.searchsorted(seconds, starts[0])) - 1
+    before = [drop for drop in found if drop.place < told_from]
+    merged = {drop.place: drop for drop in before} | {at: Drop(at, True) for at in places}
+    return [merged[at] for at in sorted(merged)]
 
 
 def _plan(series: MeasuredSeries, step: float, limit: int | None) -> Plan:

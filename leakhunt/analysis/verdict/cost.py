@@ -16,8 +16,11 @@ _NANOSECONDS = 1e9
 def cost(run: Run, reference: Run | None) -> Cost | None:
     """Seconds per call after the warm-up, and their ratio to the reference's; None without any.
 
-    A call of a soak is a request, whose seconds are those until its answer.
+    A call of a soak is a request, whose seconds are those until its answer. What is only looked on
+    makes no calls.
     """
+    if not run.plan.work.is_timed:
+        return None
     seconds = _seconds(run)
     if not seconds:
         return None

@@ -83,9 +83,13 @@ def _fixed_phase(run: Run) -> Phase | None:
 
 
 def _extension(run: Run) -> Phase | None:
-    """More calls than a scenario has by default, where they leave it open and the budget lasts."""
-    more = ceil((run.samples_done - run.judged_from) * (LOOK_RATIO - 1))
-    if affordable_samples(run) < more or run.samples_done >= MOST_SAMPLES:
+    """More calls than a scenario has by default, where they leave it open and the budget lasts.
+
+    The last time the budget may be good for half as many as are wanted, no fewer.
+    """
+    wanted = ceil((run.samples_done - run.judged_from) * (LOOK_RATIO - 1))
+    more = min(wanted, affordable_samples(run))
+    if 2 * more < wanted or run.samples_done >= MOST_SAMPLES:
         return None
     if judge(run, power=False).status is not Status.INCONCLUSIVE:
         return None

@@ -70,7 +70,7 @@ def ledger_figure(report: Report) -> Figure:
 def no_ledger(entry: JudgedRun) -> str:
     """Why there is no ledger of a run."""
     if entry.run.samples_done:
-        return tr("no full reading of RSS before the first call")
+        return tr("no full reading of RSS at the start")
     return tr("not measured")
 
 

@@ -14,6 +14,7 @@ from leakhunt.model.series import AUDIO, Series, SeriesDisplay, Unit, displayed
 from leakhunt.reporting.charts.series_values import (
     heights,
     is_absolute,
+    is_drawable,
     is_worth_drawing,
     limited_series,
     seconds_passed,
@@ -37,7 +38,8 @@ def plot_data(report: Report) -> dict[str, Any]:
 
     Values are in the series' unit. A curve with many samples is thinned as the figures are: each
     bucket keeps its lowest and highest sample. ``along`` holds calls with the seconds spent in
-    calls, or passed under load (and the minutes of audio heard) until then.
+    calls, or passed under load (and the minutes of audio heard) until then; a second that is looked
+    on is its own time.
     """
     return {
         "series": [
@@ -69,11 +71,7 @@ def _drawn_series(report: Report) -> Iterator[Series]:
 
 def _variant(entry: JudgedRun) -> dict[str, Any]:
     run = entry.run
-    drawn = [
-        facts.name
-        for facts in displayed(SeriesDisplay.PAGE)
-        if len(run.samples.get(facts.name, ()))
-    ]
+    drawn = [facts.name for facts in displayed(SeriesDisplay.PAGE) if is_drawable(run, facts.name)]
     first = min(run.judged_from, max(run.samples_done - 1, 0))
     return {
         "name": entry.variant,
@@ -116,8 +114,9 @@ def _along(entry: JudgedRun) -> dict[str, list[float]]:
     count = run.samples_done
     knots = sorted({round(at * (count - 1) / _KNOTS) for at in range(_KNOTS + 1)}) if count else []
     axes: dict[str, list[float]] = {"call": [run.calls[at] for at in knots]}
+    passed = seconds_passed(run) if run.plan.work.is_timed else []
     heard = [spent / _MINUTE for spent in accumulate(run.samples.get(AUDIO, ()))]
-    for name, total in (("time", seconds_passed(run)), ("audio", heard)):
+    for name, total in (("time", passed), ("audio", heard)):
         if total:
             axes[name] = [round(total[at], 6) for at in knots]
     return axes

@@ -40,11 +40,16 @@ def is_absolute(name: str) -> bool:
     return name in SERIES and SERIES[name].is_absolute
 
 
+def is_drawable(run: Run, name: str) -> bool:
+    """Whether a series was read and is a figure: a second that is looked on always takes one."""
+    return bool(len(run.samples.get(name, ()))) and (name != DURATION or run.plan.work.is_timed)
+
+
 def is_worth_drawing(run: Run, facts: SeriesFacts) -> bool:
     """Whether a series was read and, where that is asked for, ever changed."""
-    values = run.samples.get(facts.name, ())
-    if not len(values):
+    if not is_drawable(run, facts.name):
         return False
+    values = run.samples[facts.name]
     moves = min(values) != max(values) or (facts.is_summed and any(values))
     return moves or not facts.only_if_moving
 

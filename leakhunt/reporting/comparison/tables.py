@@ -250,7 +250,9 @@ def basis(pair: Pair) -> str:
         tr("{kind}: {told}", kind=tr(", ").join(titles), told=reason)
         for reason, titles in about.items()
     )
-    return tr("{counts}. {told}", counts=counts, told=reasons) if reasons else counts + tr(".")
+    if not reasons:
+        return counts + tr(".")
+    return tr("{counts}. {told}", counts=counts, told=reasons[:1].upper() + reasons[1:])
 
 
 def suspect_row(change: SuspectChange, work: Work) -> tuple[str, ...]:

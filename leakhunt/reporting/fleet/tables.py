@@ -37,8 +37,8 @@ def summary(report: FleetReport) -> Iterator[str]:
     counts = [(course, report.count(course)) for course in Course]
     parts = [f"{tr(course.value)}: {count}" for course, count in counts if count]
     yield ntr(
-        "{n} instance. {parts}.",
-        "{n} instances. {parts}.",
+        "{n} instance ({parts}).",
+        "{n} instances ({parts}).",
         len(report.instances),
         parts=tr("; ").join(parts),
     )

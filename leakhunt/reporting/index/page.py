@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from leakhunt.amounts import format_rate
-from leakhunt.model.plan import Work
+from leakhunt.model.plan import Work, work_in
 from leakhunt.model.series import Unit, short_title
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.jinja import template
@@ -80,7 +80,10 @@ class ListedVariant:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a folder, as far as it can be told without its samples."""
+    """What is in a folder, as far as it can be told without its samples.
+
+    `is_timed`: its runs make calls; others were only looked on.
+    """
 
     title: str
     when: str
@@ -88,6 +91,7 @@ class Contents:
     weights: str = ""
     device: str = ""
     runs: int = 0
+    is_timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ def contents_of_report(document: bytes) -> Contents:
             weights=_text(_mapping(first.get("facts", {})).get("weights", "")),
             device=_text(_mapping(first["plan"])["device"]) if runs else "",
             runs=len(runs),
+            is_timed=not runs or any(work_in(_mapping(run["plan"])).is_timed for run in runs),
         )
     except (
         ValueError,
@@ -168,6 +173,7 @@ def contents_of_headers(headers: Iterable[Mapping[str, Any]]) -> Contents:
         weights=next((_words(facts, "weights") for _, facts, _ in plans), ""),
         device=next((_words(plan, "device") for plan, _, _ in plans), ""),
         runs=len(plans),
+        is_timed=not plans or any(work_in(plan).is_timed for plan, _, _ in plans),
     )
 
 
@@ -178,15 +184,8 @@ def _variant(run: Mapping[str, Any]) -> ListedVariant:
         sign=SIGNS[status],
         status=str(status),
         kind=tr(_text(run["kind"])),
-        rate=_rate(_text(run["kind"]), _mapping(run["trends"]), _work(run)),
+        rate=_rate(_text(run["kind"]), _mapping(run["trends"]), work_in(_mapping(run["plan"]))),
     )
-
-
-def _work(run: Mapping[str, Any]) -> Work:
-    plan = _mapping(run["plan"])
-    if plan.get("visit") is not None:
-        return Work.SECOND
-    return Work.CALL if plan.get("load") is None else Work.REQUEST
 
 
 def _rate(kind: str, trends: Mapping[str, Any], work: Work) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.formats.jinja import template
-from leakhunt.reporting.retained.tables import HEADINGS, WORDS, named, part_row, rows, sentences
+from leakhunt.reporting.retained.tables import (
+    HEADINGS,
+    WORDS,
+    caveats,
+    named,
+    part_row,
+    rows,
+    sentences,
+)
 from leakhunt.reporting.retained.treemap import treemap_element
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
@@ -22,6 +30,7 @@ def render(report: RetainedReport) -> bytes:
         kinds=["path" if is_text else "number" for is_text in WORDS],
         rows=rows,
         part_row=part_row,
+        caveats=caveats,
         sentences=sentences,
         named=named,
         maps=maps,

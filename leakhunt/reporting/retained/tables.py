@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from leakhunt.amounts import format_bytes
 from leakhunt.model.retained import OTHER, HeldPart, HolderKind, RetainedHeap, RetainedHolder
 from leakhunt.text.language import mark, tr
+from leakhunt.text.message import sentences as whole_sentences
 
 # A table has so many rows; the rest is one.
 MOST_ROWS = 25
@@ -53,6 +54,11 @@ def named(holder: RetainedHolder) -> str:
     if holder.path == OTHER:
         return tr("other packages and objects")
     return tr("{package}: code, classes, small objects", package=holder.path)
+
+
+def caveats(heap: RetainedHeap) -> Iterator[str]:
+    """What is to be known of it, as sentences."""
+    return (str(whole_sentences([each])) for each in heap.caveats)
 
 
 def sentences(heap: RetainedHeap) -> Iterator[str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from leakhunt.model.retained import RetainedReport
 from leakhunt.reporting.formats.terminal_escape import visible
-from leakhunt.reporting.retained.tables import HEADINGS, WORDS, rows, sentences, title
+from leakhunt.reporting.retained.tables import HEADINGS, WORDS, caveats, rows, sentences, title
 from leakhunt.text.language import tr
 
 # Rows on the terminal; the page has more.
@@ -44,5 +44,5 @@ def retained_lines(report: RetainedReport) -> Iterator[Text]:
     for heap in report.heaps:
         for sentence in sentences(heap):
             yield Text(visible(f"{heap.variant}{tr(': ')}{sentence}"))
-        for caveat in heap.caveats:
+        for caveat in caveats(heap):
             yield Text(visible(f"{heap.variant}{tr(': ')}{caveat}"), "dim")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from leakhunt.amounts import format_bytes
 from leakhunt.model.report import JudgedRun, Ledger, Report
+from leakhunt.model.series import DURATION, Series
+from leakhunt.reporting.charts.contents import has_ledgers
 from leakhunt.reporting.charts.curves import curves_element
 from leakhunt.reporting.charts.ledger import no_ledger
 from leakhunt.reporting.charts.peaks import peaks_element
@@ -40,7 +42,7 @@ from leakhunt.reporting.shared.facts import (
 )
 from leakhunt.reporting.shared.headline import NOISE_HEADINGS, headline, noise, summary
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
-from leakhunt.reporting.shared.page_texts import PAGE_TEXTS, SCRIPT_WORDS, SCRIPT_WORDS_OF
+from leakhunt.reporting.shared.page_texts import SCRIPT_WORDS, SCRIPT_WORDS_OF, page_texts
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.processes import PROCESS_HEADINGS, process_rows
 from leakhunt.reporting.shared.routes import ROUTE_HEADINGS, route_rows
@@ -96,14 +98,16 @@ def render(report: Report) -> bytes:
         headline=headline,
         sparkline=_spark,
         facts=first_facts(report),
-        device=" / ".join(dict.fromkeys(entry.run.plan.device for entry in report.entries)),
+        device=" / ".join(dict.fromkeys(e.run.plan.device for e in report.entries))
+        if work.is_timed
+        else "",
         versions=", ".join(f"{name} {shared[name]}" for name in _VERSIONS if name in shared),
         sign=sign,
         colour=colour,
         limit_line=limit_line,
         plots=plots,
         words=words,
-        texts={name: markup(text) for name, text in PAGE_TEXTS[work].items()},
+        texts={name: markup(text) for name, text in page_texts(report).items()},
         axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
         first_call=min(chain(*calls), default=0),
         last_call=max(chain(*calls), default=0),
@@ -140,9 +144,11 @@ def render(report: Report) -> bytes:
         peak_figure=Markup(peaks_element(report)),  # noqa: S704
         limit_headings=tuple(map(tr, LIMIT_HEADINGS)),
         limit_rows=limit_rows(report),
+        has_ledgers=has_ledgers(report),
         bars=bars,
         no_ledger=no_ledger,
         plan_facts=plan_facts,
+        probes=_probes(report),
         type_growth=type_growth,
         calls_fact=calls_fact,
         format_bytes=format_bytes,
@@ -170,6 +176,14 @@ def _plotly() -> str:
     """
     script = text_of("third_party/plotly-basic.min.js").encode()
     return base64.b64encode(gzip.compress(script, mtime=0)).decode()
+
+
+def _probes(report: Report) -> list[Series]:
+    """The series of the first run that are figures."""
+    if not report.entries:
+        return []
+    run = report.entries[0].run
+    return [each for each in run.series if each.name != DURATION or run.plan.work.is_timed]
 
 
 def _is_along(name: str, plots: Mapping[str, Any]) -> bool:
@@ -211,7 +225,7 @@ def bars(ledger: Ledger) -> list[Bar]:
         Bar(
             tr("RSS, total"),
             format_bytes(total),
-            tr("RSS after the last call minus RSS before the first"),
+            tr("RSS at the end minus RSS at the start"),
             100 * (min(total, 0) - low) / span,
             100 * abs(total) / span,
             100 * -low / span,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import format_bytes
-from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.reporting.charts.sparkline import bars, sparkline
 from leakhunt.reporting.claims.markdown import claim_details
@@ -18,12 +17,12 @@ from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
     REMEDY_HEADINGS,
-    cost_cell,
     headings,
-    last_cell,
+    headings_of_each,
     limit_line,
     remedies,
     row,
+    short_cells,
     sign,
     verdict_cell,
 )
@@ -32,7 +31,7 @@ from leakhunt.reporting.shared.facts import (
     first_facts,
 )
 from leakhunt.reporting.shared.headline import headline, summary
-from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
+from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
 from leakhunt.reporting.shared.processes import PROCESS_HEADINGS, process_rows
 from leakhunt.reporting.shared.routes import ROUTE_HEADINGS, route_rows
@@ -49,11 +48,6 @@ from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
-_LAST_HEADINGS = {
-    Work.CALL: (mark("time per call"), mark("results")),
-    Work.REQUEST: (mark("time per request"), mark("failed")),
-    Work.SECOND: (mark("time"), mark("results")),
-}
 # The width of a curve in the table, in characters.
 _BARS = 16
 
@@ -72,7 +66,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- {_escaped(str(sentence))}"
     if report.conclusion:
         yield ""
-    titles = tuple(map(tr, (*_SHORT_HEADINGS, *_LAST_HEADINGS[work_of(report)])))
+    titles = (*map(tr, _SHORT_HEADINGS), *headings_of_each(report))
     yield from _table(titles, (_short_row(entry, report) for entry in report.entries))
     yield ""
     for entry in report.entries:
@@ -110,8 +104,7 @@ def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
         verdict_cell(entry),
         bars(sparkline(entry, _BARS)),
         f"{rate.title}{tr(': ')}{rate.text} {rate.bounds}" if rate else NOTHING,
-        cost_cell(entry.cost),
-        last_cell(entry, report),
+        *short_cells(entry, report),
     )
 
 

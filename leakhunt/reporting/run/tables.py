@@ -39,10 +39,11 @@ _RATE = {
     Work.REQUEST: mark("{title} per request"),
     Work.SECOND: mark("{title} per second"),
 }
-_REST = {
-    Work.CALL: (mark("time per call"), mark("results"), mark("ended")),
-    Work.REQUEST: (mark("time per request"), mark("failed"), mark("ended")),
-    Work.SECOND: (mark("time"), mark("results"), mark("ended")),
+# What is only looked on has no time per call, and no results.
+_OF_EACH: Mapping[Work, tuple[str, ...]] = {
+    Work.CALL: (mark("time per call"), mark("results")),
+    Work.REQUEST: (mark("time per request"), mark("failed")),
+    Work.SECOND: (),
 }
 
 
@@ -61,19 +62,24 @@ def headings(report: Report) -> tuple[str, ...]:
     """The columns of the summary table."""
     work = work_of(report)
     rates = [tr(_RATE[work], title=short_title(facts.name)) for facts in _columns(report)]
-    return (tr("variant"), tr("verdict"), *rates, *map(tr, _REST[work]))
+    return (tr("variant"), tr("verdict"), *rates, *headings_of_each(report), tr("ended"))
+
+
+def headings_of_each(report: Report) -> tuple[str, ...]:
+    """The columns on what each call or request took and came to."""
+    return tuple(map(tr, _OF_EACH[work_of(report)]))
 
 
 def row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     """The cells of one variant, as many as `headings`."""
     trends = entry.verdict.trends
     is_soak = work_of(report) is Work.REQUEST
+    result = failed_cell(entry.load_summary) if is_soak else difference_cell(entry)
     return (
         entry.variant,
         verdict_cell(entry),
         *(trend_cell(trends.get(facts.name)) for facts in _columns(report)),
-        cost_cell(entry.cost),
-        failed_cell(entry.load_summary) if is_soak else difference_cell(entry),
+        *((cost_cell(entry.cost), result) if work_of(report).is_timed else ()),
         outcome_cell(entry),
     )
 
@@ -156,11 +162,13 @@ def short_difference_cell(entry: JudgedRun) -> str:
     return tr("{share:.2g} % differ", share=100 * difference.total / difference.reference_total)
 
 
-def last_cell(entry: JudgedRun, report: Report) -> str:
-    """For narrow places: what of its requests failed, or whether the results are the same."""
-    if work_of(report) is Work.REQUEST:
-        return failed_cell(entry.load_summary)
-    return short_difference_cell(entry)
+def short_cells(entry: JudgedRun, report: Report) -> tuple[str, ...]:
+    """Under `headings_of_each`, for narrow places."""
+    if not work_of(report).is_timed:
+        return ()
+    is_soak = work_of(report) is Work.REQUEST
+    last = failed_cell(entry.load_summary) if is_soak else short_difference_cell(entry)
+    return (cost_cell(entry.cost), last)
 
 
 def _amount_apart(difference: Difference) -> str:

@@ -17,9 +17,8 @@ from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
     NOTHING,
-    cost_cell,
-    last_cell,
     limit_line,
+    short_cells,
     sign,
     verdict_cell,
 )
@@ -68,17 +67,17 @@ def summary_table(report: Report) -> Table:
     table.add_column(tr("verdict"), min_width=max(longest, 9))
     for title in rates.values():
         table.add_column(tr(per, title=tr(title)), justify="right", no_wrap=True)
-    table.add_column(tr(per, title=tr("time")), justify="right", no_wrap=True)
-    is_soak = work_of(report) is Work.REQUEST
-    table.add_column(tr("failed") if is_soak else tr("results"))
+    if work_of(report).is_timed:
+        is_soak = work_of(report) is Work.REQUEST
+        table.add_column(tr(per, title=tr("time")), justify="right", no_wrap=True)
+        table.add_column(tr("failed") if is_soak else tr("results"))
     for entry in report.entries:
         trends = entry.verdict.trends
         table.add_row(
             Text(visible(entry.variant), "bold"),
             Text(verdict_cell(entry), _style(entry.verdict)),
             *(Text(_rate(trends.get(name))) for name in rates),
-            Text(cost_cell(entry.cost)),
-            Text(last_cell(entry, report)),
+            *map(Text, short_cells(entry, report)),
         )
     return table
 

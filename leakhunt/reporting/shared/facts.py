@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from leakhunt.amounts import format_bytes, format_seconds
-from leakhunt.model.plan import Work
+from leakhunt.model.plan import Plan, Work
 from leakhunt.model.report import JudgedRun, Report
 from leakhunt.model.run import Run
 from leakhunt.model.series import SERIES, full_title, short_title
@@ -17,7 +19,7 @@ FIRST_FACTS = ("weights", "weights_sha256")
 # Names of facts as words, where they are no titles.
 _NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
 _LIMIT_FACT, _NO_LIMIT = "memory limit", "none"
-_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests"), Work.SECOND: mark("seconds")}
+_CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
 _EVERY = {
     Work.CALL: mark("; one sample every {calls_per_sample} calls"),
     Work.REQUEST: mark("; finally one sample every {calls_per_sample} requests"),
@@ -59,6 +61,8 @@ def _fact(name: str, value: Text) -> str:
 def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
     """The plan in reading order. Name and text."""
     plan = run.plan
+    if not plan.work.is_timed:
+        return tuple(_looking_facts(plan))
     options = tr(", ").join(
         f"{name}={value or tr('(default)')}" for name, value in plan.options.items()
     )
@@ -77,6 +81,18 @@ def plan_facts(run: Run) -> tuple[tuple[str, str], ...]:
         (tr("options"), options or tr("none")),
         (tr("memory limit"), format_bytes(limit) if limit is not None else tr("none")),
     )
+
+
+def _looking_facts(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Of what is only looked on: nothing was asked of it, and nothing chosen for it."""
+    if plan.watch is not None:
+        yield tr("process"), plan.watch.process
+        yield tr("interval"), format_seconds(plan.watch.interval_seconds)
+    elif plan.visit is not None:
+        yield tr("process"), plan.visit.process
+        yield tr("duration"), format_seconds(plan.visit.duration_seconds)
+    if plan.limit_bytes is not None:
+        yield tr("memory limit"), format_bytes(plan.limit_bytes)
 
 
 def calls_fact(run: Run) -> str:

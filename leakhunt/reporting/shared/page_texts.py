@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from leakhunt.model.plan import Work
+from leakhunt.model.report import Report
+from leakhunt.reporting.shared.load_table import work_of
 from leakhunt.text.language import mark
 
 # The names of the axes, and what the script writes beside the curves.
@@ -125,3 +127,19 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
         ),
     },
 }
+# What a page says otherwise of a process that is only read from outside.
+_OF_WATCH: Mapping[str, str] = {
+    "method": mark(
+        "The process and all processes below it are read from outside, in <code>/proc</code> and in"
+        " their cgroup. Nothing runs in them, and nothing is traced. The interval between readings"
+        " grows with the length of the watch."
+    ),
+    "pauses": mark("A leak must be found at two interim checks."),
+}
+
+
+def page_texts(report: Report) -> Mapping[str, str]:
+    """The texts of the templates for these runs."""
+    texts = PAGE_TEXTS[work_of(report)]
+    is_watch = report.entries and all(entry.run.plan.watch for entry in report.entries)
+    return {**texts, **_OF_WATCH} if is_watch else texts

@@ -239,7 +239,8 @@ def test_two_soaks_at_once_have_a_service_each(
     runs = [the_run(tmp_path / name) for name in ("one", "two")]
     targets = {run.plan.load.target for run in runs if run.plan.load is not None}
     assert len(targets) == 2
-    assert all(60 <= run.calls_done < 60 + _OVERSHOOT for run in runs)
+    calls = [run.calls_done for run in runs]
+    assert min(calls) >= 60 and max(calls) < 60 + _OVERSHOOT, calls
 
 
 def test_a_running_service_is_attached_to_and_left_running(

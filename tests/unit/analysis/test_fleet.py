@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from leakhunt.analysis.fleet.fleet import fleet_report, judged_instance
-from leakhunt.analysis.fleet.foreign_run import drops
+from leakhunt.analysis.fleet.foreign_run import drops, foreign_run
+from leakhunt.analysis.verdict.lives import RESTARTED
 from leakhunt.foreign.streamed import StreamedSeries
 from leakhunt.model.fleet import Course, JudgedInstance
 from leakhunt.model.foreign import MeasuredFleet, MeasuredSeries
@@ -149,7 +151,7 @@ def test_points_that_are_no_number_are_left_out_and_counted() -> None:
     assert measured is not None
     found = judged_instance(measured, None)
     assert (found.points, measured.left_out) == (600, 60)
-    assert any("60 of 600 points are no number" in str(each) for each in found.caveats)
+    assert any("60 of 600 points are not numbers." in str(each) for each in found.caveats)
 
 
 def test_of_what_is_inconclusive_the_soonest_end_is_told() -> None:
@@ -192,3 +194,43 @@ def test_a_restart_is_a_fall_that_stays(
 ) -> None:
     made = heights(np.arange(100.0)) + noise(100, 1.0)
     assert [each.place for each in drops(made)] == expected
+
+
+def with_starts(memory: Floats, *starts: float, step: float = 300.0) -> MeasuredSeries:
+    """... whose processes started so many seconds after its first point."""
+    return replace(series(memory, step), starts=tuple(1_700_000_000 + each for each in starts))
+
+
+def test_restarts_are_those_that_are_told() -> None:
+    seconds = times()
+    level = 300 * MIB + noise(len(seconds))
+    # No drop shows the restart on day 3; a cache of 120 MiB is emptied on day 5 by no restart.
+    level[seconds >= 1 * DAY] += 120 * MIB
+    level[seconds >= 5 * DAY] -= 120 * MIB
+    told = judged_instance(with_starts(level, -DAY, 3 * DAY), 2048 * MIB)
+    untold = judged_instance(series(level), 2048 * MIB)
+    assert (told.restarts, untold.restarts) == (1, 1)
+    run = foreign_run(with_starts(level, -DAY, 3 * DAY)).run
+    (birth,) = [each for each in run.readings if each.step == RESTARTED]
+    assert run.calls[birth.sample] == pytest.approx(3 * DAY, abs=600)
+    assert foreign_run(with_starts(level, -DAY)).run.readings == ()
+
+
+def test_before_starts_are_told_restarts_are_drops() -> None:
+    seconds = times()
+    leaking = 300 * MIB + since_restart(seconds, 2 * DAY) * 1024 + noise(len(seconds))
+    found = judged_instance(with_starts(leaking, 4 * DAY, 6 * DAY - 100.0), 2048 * MIB)
+    assert found.restarts == 3
+    assert found.course is Course.GROWS
+    found = judged_instance(with_starts(leaking, 4 * DAY), 2048 * MIB)
+    assert found.restarts == 2
+
+
+@pytest.mark.parametrize("late", [-200.0, 0.0, 200.0])
+def test_clocks_may_differ_by_a_sample(late: float) -> None:
+    seconds = times()
+    leaking = 300 * MIB + since_restart(seconds, 2 * DAY) * 1024
+    made = with_starts(leaking, *(each * 2 * DAY + late for each in (1, 2, 3)))
+    run = foreign_run(made).run
+    births = [run.calls[each.sample] - 1 for each in run.readings]
+    assert births == [2 * DAY, 4 * DAY, 6 * DAY]

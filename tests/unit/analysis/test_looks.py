@@ -247,6 +247,15 @@ def test_an_open_verdict_goes_on_past_a_scenarios_own_number_of_calls() -> None:
     assert played(flat, budget_seconds=60.0, **own).calls_done == 200
 
 
+@pytest.mark.parametrize(("seconds", "calls"), [(26.0, 260), (23.0, 200)])
+def test_an_open_verdict_gets_the_rest_of_the_budget_if_that_is_worth_it(
+    seconds: float, calls: int
+) -> None:
+    own: dict[str, Any] = {"calls": 200, "warmup": 50, "calls_per_sample": 1, "collect": "never"}
+    run = played(cache(140), call_ns=100 * MILLISECONDS, budget_seconds=seconds, **own)
+    assert run.calls_done == calls
+
+
 @pytest.mark.parametrize(("name", "enough"), [("descriptors", True), ("failures", False)])
 def test_descriptors_are_not_followed_until_there_are_none_left(
     make_run: MakeRun, name: str, enough: bool

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from leakhunt.errors import BadFile, MissingRequirement, NothingMeasured, UsageError
-from leakhunt.foreign.prometheus import RangeQuery, fetched, naming
+from leakhunt.foreign.prometheus import RangeQuery, fetched, naming, starts_for
 
 Answer = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 END = 1_700_000_000.0
@@ -231,3 +231,71 @@ def test_ten_million_points_take_little_more_memory_than_a_million() -> None:
     assert taken[1] < taken[0] + (32 << 20)
     print(taken)
     assert taken[1] < 300 << 20
+
+
+@pytest.mark.parametrize(
+    ("query", "starts"),
+    [
+        ("process_resident_memory_bytes", "process_start_time_seconds"),
+        (' process_resident_memory_bytes {job="vad", pod=~"a.*"} ',
+         'process_start_time_seconds{job="vad", pod=~"a.*"}'),
+        ("leakhunt_guard_rss_bytes{}", "process_start_time_seconds{}"),
+        ('container_memory_rss{pod="a"}', 'container_start_time_seconds{pod="a"}'),
+        ("node_memory_MemFree_bytes", None),
+        ("sum(process_resident_memory_bytes)", None),
+        ('{__name__="process_resident_memory_bytes"}', None),
+        ("process_resident_memory_bytes offset 1d", None),
+    ],
+)  # fmt: skip
+def test_starts_are_asked_for_where_the_query_is_a_plain_selector(
+    query: str, starts: str | None
+) -> None:
+    assert starts_for(query) == starts
+
+
+def started(form: Mapping[str, str], *starts: tuple[float, float]) -> list[tuple[float, str]]:
+    """Of each moment the start that is told from then on."""
+    return points(form, lambda at: repr(max(told for told in starts if told[0] <= at)[1]))
+
+
+def test_starts_tell_when_processes_began() -> None:
+    begin, steady = END - 36_000, {"job": "x", "instance": "steady"}
+
+    def answer(path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
+        if form["query"] == "memory":
+            value = points(form, lambda at: "5")
+            return 200, matrix(*(({"instance": name}, value) for name in ("a", "b", "steady", "c")))
+        assert form["query"] == "starts"
+        return 200, matrix(
+            # Its clock is 3 s ahead; NTP moves the start by a second; it is restarted once.
+            ({"instance": "a"}, started(
+                form, (begin, begin - 500.0), (begin + 9000, begin - 499.0),
+                (begin + 18_000, begin + 17_953.0),
+            )),
+            # It has begun while it was watched.
+            ({"instance": "b"}, started(form, (0, 0.0), (begin + 5000, begin + 4990.5))),
+            (steady, started(form, (begin, begin - 10.0))),
+        )  # fmt: skip
+
+    with server(answer) as url:
+        fleet = fetched(query(url, starts="starts"))
+    found = {each.instance: each.starts for each in fleet.series}
+    assert found == {
+        "a": (begin - 500.0, begin + 17_964.0),  # not before the sample of the one before
+        "b": (begin + 4990.5,),
+        "steady": (begin - 10.0,),
+        "c": (),
+    }
+
+
+def test_starts_that_nobody_asked_for_may_be_missing() -> None:
+    def answer(path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
+        if "start" in form["query"]:
+            return 400, b'{"status": "error", "errorType": "bad_data", "error": "unknown"}'
+        return 200, matrix(({"instance": "a"}, points(form, lambda at: "5")))
+
+    with server(answer) as url:
+        asked = query(url, query="process_resident_memory_bytes")
+        assert fetched(asked).series[0].starts == ()
+        with pytest.raises(UsageError, match="unknown"):
+            fetched(replace(asked, starts="start"))

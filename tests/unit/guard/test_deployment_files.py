@@ -14,8 +14,8 @@ import yaml
 
 from leakhunt.guard import Guard, GuardConfig
 from leakhunt.guard.growth import GrowthRate
-from leakhunt.guard.guard import GuardStatus
 from leakhunt.guard.metrics import exposition
+from leakhunt.guard.status import GuardStatus
 
 FOLDER = Path(__file__).parents[3] / "docs" / "static" / "guard"
 NAME = re.compile(r"leakhunt_guard_\w+")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,8 +26,8 @@ from leakhunt.guard import (
     RequestRefused,
     Ticket,
 )
-from leakhunt.guard.guard import Reason
 from leakhunt.guard.limits import OwnMemory
+from leakhunt.guard.status import Reason
 
 MIB = 1 << 20
 
@@ -596,3 +599,101 @@ def test_nobody_is_refused_on_an_old_reading() -> None:
     bench.own.rss = 200 * MIB
     bench.clock.now += 1.0
     let_in(bench.guard.try_admit())
+
+
+def test_most_requests_take_few_calls_and_no_reading() -> None:
+    """What the guard costs a request is calls: of a few lines each, in code that is cold."""
+    clock, readings, calls = Clock(), [], []
+
+    def read() -> MemoryUse:
+        readings.append(clock.now)
+        return MemoryUse(100 * MIB, 4096 * MIB, LimitSource.CGROUP_V2)
+
+    def count(frame: Any, event: str, arg: object) -> None:
+        if event == "call" and str(Path("leakhunt", "guard")) in frame.f_code.co_filename:
+            calls.append(frame.f_code.co_qualname)
+
+    guard = Guard(GuardConfig(max_concurrency=8), read=read, own=FakeMemory(100 * MIB), clock=clock)
+    other = guard.try_admit()
+    assert isinstance(other, Ticket)
+    for _ in range(50):
+        guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    readings.clear()
+    sys.setprofile(count)
+    for _ in range(10):
+        guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    sys.setprofile(None)
+    one = ["Guard.try_admit", "Counts.began", "Guard.finish", "Counts.ended"]
+    assert calls == 10 * one
+    assert readings == []
+    clock.now += 5.0
+    guard.finish(guard.try_admit())  # type: ignore[arg-type]
+    assert readings == [clock.now]
+    assert guard.status().served == 61 and guard.in_flight == 1
+
+
+class QuietGuard(Guard):
+    """One that releases nothing: the thread that does so may end at any time."""
+
+    def release(self, use: MemoryUse) -> bool:
+        return False
+
+
+class CarefulGuard(QuietGuard):
+    """... and that looks at each request in full."""
+
+    _room = property(lambda self: 0.0, lambda self, room: None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_let_in_at_once_is_what_is_let_in_after_a_full_look(seed: int) -> None:
+    chance = random.Random(seed)
+    clock = Clock()
+    memory = FakeMemory(100 * MIB)
+    source = chance.choice([LimitSource.CGROUP_V2, LimitSource.HOST])
+    used = [chance.randint(100, 900) * MIB]
+    config = GuardConfig(
+        max_concurrency=chance.choice([None, 3]),
+        request_bytes=chance.choice([None, 50 * MIB]),
+        queue_seconds=0,
+    )
+    guards = [
+        kind(config, read=lambda: MemoryUse(used[0], 1000 * MIB, source), own=memory, clock=clock)
+        for kind in (QuietGuard, CarefulGuard)
+    ]
+    tickets: list[list[Ticket]] = []
+    let_in = 0
+    for _ in range(400):
+        clock.now += chance.choice([0.0, 0.001, 0.02, 0.3])
+        used[0] = min(max(used[0] + chance.randint(-60, 60) * MIB, 50 * MIB), 990 * MIB)
+        memory.rss = memory.peak = used[0]
+        memory.live = used[0] // 2
+        if tickets and chance.random() < 0.5:
+            for guard, ticket in zip(guards, tickets.pop(chance.randrange(len(tickets))),
+                                     strict=True):  # fmt: skip
+                guard.finish(ticket)
+            continue
+        body = chance.choice([0, 1000, 100_000, 10_000_000])
+        answers = [guard.try_admit(body) for guard in guards]
+        assert len({type(answer) for answer in answers}) == 1
+        taken = [answer for answer in answers if isinstance(answer, Ticket)]
+        assert not taken or taken[0].expected_bytes == taken[1].expected_bytes
+        assert not taken or taken[0].used_bytes == taken[1].used_bytes
+        if taken:
+            let_in += 1
+            tickets.append(taken)
+        assert guards[0].in_flight == guards[1].in_flight == len(tickets)
+    assert let_in > 20
+
+
+def test_nobody_is_let_in_at_once_on_a_reading_over_the_hard_watermark() -> None:
+    clock, used = Clock(), [100 * MIB]
+    guard = QuietGuard(
+        GuardConfig(queue_seconds=0),
+        read=lambda: MemoryUse(used[0], 1000 * MIB, LimitSource.HOST),
+        own=FakeMemory(100 * MIB),
+        clock=clock,
+    )
+    used[0] = 950 * MIB
+    guard.status()
+    assert isinstance(guard.try_admit(), Refusal)

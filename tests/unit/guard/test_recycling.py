@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -25,7 +26,8 @@ from leakhunt.guard import (
     recommend,
 )
 from leakhunt.guard.gunicorn_hooks import pre_request
-from leakhunt.guard.recycling import Turn, listening_descriptors
+from leakhunt.guard.recycling import Turn, note_event_loop, stop_accepting
+from leakhunt.guard.sockets import listening_sockets
 
 MIB = 1 << 20
 
@@ -161,10 +163,53 @@ def test_listening_sockets_are_found_and_no_others() -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         client.connect(listener.getsockname())
-        found = listening_descriptors()
+        found = listening_sockets()
         assert listener.fileno() in found
         assert not {idle.fileno(), client.fileno()} & set(found)
-    assert listener.fileno() not in listening_descriptors()
+    assert listener.fileno() not in listening_sockets()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="listening sockets are found on Linux")
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_worker_stops_accepting_and_goes_on_answering(kind: str) -> None:
+    make = asyncio.new_event_loop if kind == "asyncio" else pytest.importorskip(kind).new_event_loop
+    accepted: list[asyncio.StreamWriter] = []
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+        while data := await reader.read(100):
+            writer.write(data)
+        writer.close()
+
+    async def serve(own: socket.socket, others: socket.socket) -> None:
+        note_event_loop()
+        server = await asyncio.start_server(echo, sock=own)
+        reader, writer = await asyncio.open_connection(*others.getsockname())
+        assert await asyncio.to_thread(stop_accepting)
+        with socket.create_connection(others.getsockname()) as late:
+            writer.write(b"still here")
+            assert await reader.read(100) == b"still here"
+            # It waits for another worker, which has the same socket.
+            others.settimeout(10)
+            taken, peer = await asyncio.to_thread(others.accept)
+            with taken:
+                assert peer == late.getsockname()
+        assert len(accepted) == 1
+        writer.close()
+        await writer.wait_closed()
+        await accepted[0].wait_closed()
+        server.close()  # as the worker does at its end
+
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        own.listen()
+        with own.dup() as others:
+            loop = make()
+            try:
+                loop.run_until_complete(serve(own, others))
+            finally:
+                loop.close()
+    assert stop_accepting() == 0
 
 
 class Request:

@@ -20,6 +20,7 @@ def nothing_frozen() -> None:
 @pytest.mark.usefixtures("nothing_frozen")
 def test_the_call_gets_what_it_is_given_and_objects_are_frozen_until_they_thaw() -> None:
     lists = FreeLists()
+    lists.is_on = True
     called = lists.wrapped(lambda state, item: (state, item))
     assert called("state", 7) == ("state", 7)
     assert called("state", 8) == ("state", 8)
@@ -34,6 +35,7 @@ def test_what_the_process_has_frozen_stays_frozen() -> None:
     gc.freeze()
     frozen = gc.get_freeze_count()
     lists = FreeLists()
+    lists.is_on = True
     lists.wrapped(lambda state, item: item)(None, 1)
     lists.thaw()
     assert gc.get_freeze_count() >= frozen - 100  # some were freed meanwhile
@@ -53,6 +55,7 @@ def test_frozen_objects_are_counted_once_and_not_at_every_call(
 
     monkeypatch.setattr(gc, "get_freeze_count", counted)
     lists = FreeLists()
+    lists.is_on = True
     called = lists.wrapped(lambda state, item: item)
     for item in range(3):
         called(None, item)
@@ -67,7 +70,9 @@ def test_a_collection_empties_the_free_list_of_floats() -> None:
         from leakhunt.instruments.free_lists import FreeLists
 
         kept = [float(n) for n in range(50)]
-        empty = FreeLists().wrapped(lambda state, item: None)
+        lists = FreeLists()
+        lists.is_on = True
+        empty = lists.wrapped(lambda state, item: None)
         gc.collect()
         before = sys.getallocatedblocks()
         kept.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import multiprocessing
 import os
 import socket
 import sqlite3
@@ -56,7 +57,7 @@ class State:
 
 
 def nearby(each: Any) -> list[Any]:
-    """What an object refers to, but not what other modules hold: pytest's process is full of it.
+    """What an object refers to, but not what other modules or pytest hold: too much.
 
     A search through all of it takes ten times as long while tracemalloc traces. Hunts of real
     processes go through all there is.
@@ -67,6 +68,8 @@ def nearby(each: Any) -> list[Any]:
         type(each) is dict and "__builtins__" in each
     ):
         return gc.get_referents(each) if any(each is one for one in ours) else []
+    if str(type(each).__module__).startswith("_pytest."):  # a module's loader knows all tests
+        return []
     return gc.get_referents(each)
 
 
@@ -104,6 +107,18 @@ def hunted(
     """The findings on `call`, in a thread: pytest's own stack would make every trace a deep one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_hunted, active, state, call, marks).result()
+
+
+def opened(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
+    """The same in a fork: an audit hook stays with its process, and `id()` raises an event."""
+    fork = multiprocessing.get_context("fork")
+    answer, told = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: told.send(hunted(active, state, call)))
+    child.start()
+    told.close()
+    found: list[Finding] = answer.recv()
+    child.join()
+    return found
 
 
 def _hunted(
@@ -272,10 +287,7 @@ def test_open_files_threads_and_temporary_files_are_told_with_their_first_call(
         threading.Thread(target=end.wait, name=f"watcher-{i}", daemon=True).start()
         os.close(tempfile.mkstemp(dir=tmp_path)[0])
 
-    found = hunted(start(Instrument.RESOURCES, state), state, call)
-    end.set()
-    for each in state.kept:
-        each.close()
+    found = opened(start(Instrument.RESOURCES, state), state, call)
     kinds = {each.what: each for each in found}
     assert set(kinds) == {"descriptor", "thread", "temporary file"}
     assert all(exact(each, 1) for each in found)
@@ -295,12 +307,10 @@ def test_a_connection_of_sqlite_has_the_line_that_made_it(
             closed.execute("select 1")
         s.kept.append(sqlite3.connect(tmp_path / "kept.db", check_same_thread=False))
 
-    found = hunted(start(Instrument.RESOURCES, state), state, call)
-    for each in state.kept:
-        each.close()
-    (opened,) = found
-    assert (opened.what, exact(opened, 1)) == ("descriptor", True)
-    assert "kept.db" in opened.stack[0].source
+    found = opened(start(Instrument.RESOURCES, state), state, call)
+    (one,) = found
+    assert (one.what, exact(one, 1)) == ("descriptor", True)
+    assert "kept.db" in one.stack[0].source
 
 
 def test_the_line_that_closes_properly_is_not_blamed(
@@ -320,10 +330,7 @@ def test_the_line_that_closes_properly_is_not_blamed(
         with open(os.devnull), socket.socket():
             pass
 
-    found = hunted(start(Instrument.RESOURCES, state), state, call)
-    for file, peer in state.kept:
-        file.close()
-        peer.close()
+    found = opened(start(Instrument.RESOURCES, state), state, call)
     assert {str(each.facts["name"]).split(" in ")[0] for each in found} == {"a file", "socket"}
     (file,) = (each for each in found if each.facts["name"] != "socket")
     assert "left.log" in file.stack[0].source
@@ -341,8 +348,7 @@ def test_a_thread_is_told_though_its_number_comes_again(
         short.start()
         short.join()
 
-    found = hunted(start(Instrument.RESOURCES, State()), State(), call)
-    end.set()
+    found = opened(start(Instrument.RESOURCES, State()), State(), call)
     assert sum(each.counts[-1] - each.counts[0] for each in found) == MARKS[-1] - MARKS[0]
 
 
@@ -354,7 +360,7 @@ def test_what_is_closed_again_is_not_told(start: Callable[..., ActiveInstrument]
         thread.start()
         thread.join()
 
-    assert hunted(start(Instrument.RESOURCES, State()), State(), call) == []
+    assert opened(start(Instrument.RESOURCES, State()), State(), call) == []
 
 
 def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstrument]) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import heapq
 import importlib.machinery
 import importlib.util
+import itertools
+import operator
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leakhunt.analysis.attribution.clusters import clusters
@@ -383,3 +387,57 @@ def test_what_a_c_function_makes_and_loses_is_told_with_its_line(
     )
     assert first.retained.per_call == 1 and first.retained.exact
     assert str(first.lead.stack[0]) == "makes (loses.c:12)"
+
+
+class Holder:
+    """What a service keeps from call to call."""
+
+    def __init__(self) -> None:
+        self.queue: list[Any] = []
+        self.table: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize("kind", [Body, bytearray])
+def test_what_a_c_function_puts_where_all_can_see_it_is_not_lost(kind: type) -> None:
+    """Before Python 3.14 the collector does not track a dict of byte arrays."""
+    holder = Holder()
+
+    def call(state: Any, item: Any) -> None:
+        one, other = kind(), kind()
+        heapq.heappush(holder.queue, (len(holder.queue), one))
+        operator.setitem(holder.table, str(len(holder.queue)), other)
+
+    assert looked_at(call, request).found() == []
+
+
+def test_what_an_array_holds_is_not_lost() -> None:
+    holder: Any = np.empty(100, dtype=object)
+    numbers = itertools.count()
+
+    def call(state: Any, item: Any) -> None:
+        one = bytearray(3000)
+        operator.setitem(holder, next(numbers), one)
+
+    assert looked_at(call, request).found() == []
+
+
+def test_what_is_never_freed_is_not_lost(made: ModuleType) -> None:
+    def call(state: Any, item: Any) -> None:
+        never = "name"
+        assert sys.getrefcount(never) > 1_000_000
+        made.loses(never)
+
+    assert looked_at(call, request).found() == []
+
+
+def test_what_was_there_before_the_calls_may_hold_it(tmp_path: Path) -> None:
+    """Objects that the watching has frozen are not searched for references."""
+    pytest.importorskip("memray")
+    holder = Holder()
+
+    def call(state: Any, item: Any) -> None:
+        one = Body(3000)
+        heapq.heappush(holder.queue, (len(holder.queue), one))
+
+    found = findings_of(call, tmp_path)
+    assert [each for each in found if each.sort is FindingKind.LOST] == []

@@ -50,7 +50,7 @@ def test_the_first_out_of_memory_stands_first_in_every_row(report: FleetReport) 
     assert second[3].startswith("at most ")
     short, _ = short_rows(report)
     assert re.fullmatch(r"1[67]\d\.\d MiB", short[3])
-    assert "2 instances. grows: 1; level: 1." in list(summary(report))
+    assert "2 instances (grows: 1; level: 1)." in list(summary(report))
 
 
 def test_markup_from_outside_is_text(report: FleetReport) -> None:

@@ -290,6 +290,20 @@ def test_the_verdict_of_a_watch_stands_below_its_curves(monkeypatch: pytest.Monk
     assert BRAILLE.search(shown)
 
 
+def test_a_second_that_is_looked_on_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for work, has_time in ((Work.CALL, True), (Work.SECOND, False)):
+        stream, now = Terminal(), [100.0]
+        tail = tail_of(3)
+        tail.work = work
+        with display_on(stream, now, monkeypatch) as display:
+            display.started(RunStart("watch"))
+            now[0] += 1
+            display.sampled("watch", tail)
+        shown = STYLES.sub("", stream.getvalue())
+        assert f"watch: {work} 3," in shown
+        assert ("1 µs/call" in shown, "µs" in shown) == (has_time, has_time)
+
+
 @pytest.mark.parametrize("width", [20, 40, 80])
 @pytest.mark.parametrize("height", [8, 12, 24])
 def test_what_is_told_fits_into_the_frame(width: int, height: int) -> None:

@@ -94,7 +94,7 @@ def test_what_is_shown_first_follows_the_verdict(make_run: MakeRun) -> None:
 def test_a_run_that_was_measured_is_not_said_to_be_empty(make_run: MakeRun) -> None:
     entries = assemble([make_run(live_heap=[5] * 100), make_run()], "test").entries
     assert [no_ledger(entry) for entry in entries] == [
-        "no full reading of RSS before the first call", "not measured",
+        "no full reading of RSS at the start", "not measured",
     ]  # fmt: skip
 
 

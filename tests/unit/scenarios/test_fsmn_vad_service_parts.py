@@ -23,7 +23,7 @@ import vad_service  # noqa: E402
 from leakhunt.config.service_file import find_service, read_service  # noqa: E402
 from leakhunt.errors import UsageError  # noqa: E402
 from leakhunt.guard import LimitSource, Refusal  # noqa: E402
-from leakhunt.guard.guard import Reason  # noqa: E402
+from leakhunt.guard.status import Reason  # noqa: E402
 from leakhunt.scenario import find  # noqa: E402
 
 GIB = 1 << 30
