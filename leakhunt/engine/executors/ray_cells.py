@@ -122,6 +122,9 @@ class RayCells:
                 done, _ = self._ray.wait(list(running), num_returns=1, timeout=_WAIT_SECONDS)
                 for reference in done:
                     self._take(reference, running.pop(reference), ended)
+        except SystemExit as error:  # Ray's handler of SIGTERM, in place of the command line's
+            stop.set()
+            raise KeyboardInterrupt from error
         except BaseException:
             stop.set()
             raise
