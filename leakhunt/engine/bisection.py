@@ -37,7 +37,7 @@ from leakhunt.runner.checkout import checked_out
 from leakhunt.scenario import find
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.message import Text, message, word
+from leakhunt.text.message import Text, message, plural_message, word
 from leakhunt.text.suggest import hint
 
 INCONCLUSIVE = 3
@@ -361,12 +361,11 @@ class _Search:
         self._events.noted(
             message(
                 "bisect.step",
-                "[{number}] {version}: {status}, {runs} run(s), confidence {confidence:.4%}"
-                " ({seconds})",
+                "[{number}] {version}: {status}, {runs}, confidence {confidence:.4%} ({seconds})",
                 number=number,
                 version=_shown(step.version),
                 status=word(WORDS[step.status]),
-                runs=step.runs,
+                runs=plural_message("bisect.runs", "{n} run", "{n} runs", step.runs),
                 confidence=step.confidence or 0.0,
                 seconds=seconds,
             )

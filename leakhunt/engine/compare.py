@@ -22,7 +22,7 @@ from leakhunt.reporting.registry import COMPARISON_RENDERERS
 from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_whole
-from leakhunt.text.message import Message, Text, joined, message
+from leakhunt.text.message import Message, Text, joined, message, plural_message
 from leakhunt.text.system import system_text
 
 # So many folders are put before a name to tell it from another; then a number is.
@@ -208,8 +208,12 @@ def _not_compared(role: Role, instrument: str, count: int) -> Message:
         purpose = message("runs.ceiling", "until the ceiling")
     else:
         purpose = message("runs.remedy", "trying a fix")
-    return message(
-        "runs.of-hunt", "{count} run(s) of a hunt, {purpose}", count=count, purpose=purpose
+    return plural_message(
+        "runs.of-hunt",
+        "{n} run of a hunt, {purpose}",
+        "{n} runs of a hunt, {purpose}",
+        count,
+        purpose=purpose,
     )
 
 

@@ -40,7 +40,7 @@ from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.matrix.tables import notebook_card
 from leakhunt.reporting.registry import MATRIX_RENDERERS, MatrixRenderer
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Text, message, plural_message
 
 ON_RAY = "ray"
 # What a cell takes before one has been measured: at least this, and the budget beside it.
@@ -227,13 +227,13 @@ class _MatrixWork:
             message(
                 "matrix.room",
                 "The first cell took {seconds}, {cores:.1f} of {all} cores and {memory}:"
-                " {jobs} at a time. {left} cells left: about {expected}",
+                " {jobs} at a time. {left} left: about {expected}",
                 seconds=Seconds(effort.seconds),
                 cores=effort.cores,
                 all=available_cores(),
                 memory=Amount(effort.peak_bytes),
                 jobs=jobs,
-                left=left,
+                left=plural_message("matrix.count", "{n} cell", "{n} cells", left),
                 expected=Seconds(-(-left // jobs) * effort.seconds),
             )
         )
@@ -304,11 +304,10 @@ def _tell_plan(
     events.noted(
         message(
             "matrix.plan",
-            "{count} cells ({excluded} excluded, {repeats} run(s) each combination), {done} done,"
-            " {left} left",
-            count=count,
+            "{count} ({excluded} excluded, {repeats} each combination), {done} done, {left} left",
+            count=plural_message("matrix.count", "{n} cell", "{n} cells", count),
             excluded=plan.excluded,
-            repeats=plan.repeats,
+            repeats=plural_message("matrix.runs", "{n} run", "{n} runs", plan.repeats),
             done=count - len(left),
             left=len(left),
         )

@@ -49,7 +49,7 @@ class Dominators:
     `objects` are the objects (None at `TOP`); `found_from` is the node through which the shortest
     path from a root came, `above` the immediate dominator. `order` has each node after the one
     above it. `own` are the bytes of an object with what hangs on it and is not tracked; `native`
-    those of them that Python did not allocate.
+    those of them that Python did not allocate. To the `unowned` no object refers, and no root.
     """
 
     objects: Sequence[Any]
@@ -58,6 +58,7 @@ class Dominators:
     order: Sequence[int]
     own: Sequence[int]
     native: Sequence[int]
+    unowned: Sequence[int] = ()
 
     def sums(self, values: Sequence[int]) -> array[int]:
         """Of each node, the values of all that would be freed with it, its own included."""
@@ -117,7 +118,8 @@ def dominators(state: Any, without: Iterable[Any] = ()) -> Dominators:
             if node != TOP:
                 owned.add(node, each)
         own, native = owned.told()
-        return Dominators(walk.objects, walk.found_from, above, order, own, native)
+        unowned = tuple(walk.unowned)
+        return Dominators(walk.objects, walk.found_from, above, order, own, native, unowned)
     finally:
         if collects:
             gc.enable()
@@ -131,6 +133,7 @@ class _Walk:
         self.objects: list[Any] = [None]
         self.found_from = array("I", [TOP])
         self.numbers: dict[int, int] = {}
+        self.unowned = array("I")
         self._edges: list[tuple[int, int]] = []
         self._without = {id(each) for each in (*without, *own_frames())}
         self._next = 1
@@ -195,8 +198,9 @@ class _Walk:
                 if below is not each:
                     held.add(id(below))
         for each in rest:
-            if id(each) not in held:
+            if id(each) not in held and id(each) not in self.numbers:
                 self._start_at(each)
+                self.unowned.append(self.numbers[id(each)])
         self._follow()
         for each in rest:
             self._start_at(each)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # so much of it.
 _LEAST_SHARE = 0.05
 _NEARLY_ALL = 0.8
+# What nobody owns is told if it is so much of what is new: less may share its lines with others.
+_MOST = 0.5
 # Objects of which it is asked where they were allocated.
 _MOST_PLACED = 40_000
 # Types of what is held that are named.
@@ -47,11 +49,30 @@ Sites = Callable[[tracemalloc.Traceback], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Unowned:
+    """New objects of a type to which no object refers: how many, and their bytes, at each mark.
+
+    `place` is where most of them were allocated, `places` where what they own was.
+    """
+
+    kind: str
+    calls: tuple[int, ...]
+    counts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    place: tracemalloc.Traceback
+    places: tuple[tracemalloc.Traceback, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Owned:
-    """The holders that were found, and which part of what is new the growing containers own."""
+    """The holders that were found, and which part of what is new the growing containers own.
+
+    `unowned` is what nobody owns, and is more at each mark.
+    """
 
     findings: tuple[Finding, ...]
     shares: Mapping[int, float]
+    unowned: tuple[Unowned, ...] = ()
 
 
 class GrowingHolders:
@@ -114,7 +135,7 @@ class GrowingHolders:
             if id(each) in lengths
         }
         findings = tuple(self._finding(growth, node, sites) for node in growth.holders())
-        return Owned(findings, shares)
+        return Owned(findings, shares, tuple(self._unowned(growth)))
 
     def _since(self, mark: int) -> NDArray[np.uint64]:
         """The objects of the last mark that were not there at that one, by id."""
@@ -129,6 +150,32 @@ class GrowingHolders:
             born |= dict.fromkeys(self._since(mark).tolist(), mark + 1)
         return born
 
+    def _unowned(self, growth: _Growth) -> Iterator[Unowned]:
+        for kind, nodes in growth.unowned().items():
+            grown = growth.below(*nodes)
+            roots: Counter[tracemalloc.Traceback] = Counter()
+            counts = [0] * len(self._calls)
+            for node in nodes:
+                name = id(growth.tree.objects[node])
+                roots.update(self._tracebacks.get(name, ())[:1])
+                counts[growth.since(node)] += 1
+            rises = all(count > 0 for count in counts[1:])
+            if rises and roots and growth.is_much(nodes):
+                yield Unowned(
+                    type_name_of(kind),
+                    tuple(self._calls),
+                    tuple(accumulate(counts)),
+                    grown.sizes,
+                    roots.most_common(1)[0][0],
+                    self._places_of(growth, grown),
+                )
+
+    def _places_of(self, growth: _Growth, grown: _Below) -> tuple[tracemalloc.Traceback, ...]:
+        """Where the new objects, and what hangs on them, were allocated; each place once."""
+        objects = (growth.tree.objects[node] for node, _ in grown.new)
+        traces = (trace for each in objects for trace in self._tracebacks.get(id(each), ()))
+        return tuple(dict.fromkeys(traces))
+
     def _finding(self, growth: _Growth, node: int, sites: Sites) -> Finding:
         tree = growth.tree
         links = tree.chain(node)
@@ -136,11 +183,6 @@ class GrowingHolders:
             links = links[:-1]
         grown = growth.below(node)
         state = self._run.state
-        traces = dict.fromkeys(
-            trace
-            for each, _ in grown.new
-            for trace in self._tracebacks.get(id(tree.objects[each]), ())
-        )
         facts: dict[str, Any] = {
             "owns": round(growth.sums[node] / max(growth.total, 1), 4),
             "native_growth": sum(tree.native[each] for each, _ in grown.new),
@@ -156,7 +198,9 @@ class GrowingHolders:
             counts=grown.counts,
             sizes=grown.sizes,
             chain=(path_of(links, state), type_name(links[-1]), *growth.held(node)),
-            keeps=tuple(dict.fromkeys(key for each in traces for key in sites(each))),
+            keeps=tuple(
+                dict.fromkeys(key for each in self._places_of(growth, grown) for key in sites(each))
+            ),
             facts=facts,
         )
 
@@ -226,13 +270,29 @@ class _Growth:
             return "__builtins__" in each or (parent is not None and are_attributes(parent, each))
         return not issubclass(type(each), list | tuple | set | frozenset | dict)
 
-    def below(self, holder: int) -> _Below:
-        """What is new below a holder."""
+    def since(self, node: int) -> int:
+        """The mark at which it was new."""
+        return self._since[node]
+
+    def unowned(self) -> dict[type, list[int]]:
+        """What is new and has no owner, by type."""
+        found: dict[type, list[int]] = {}
+        for node in self.tree.unowned:
+            if self._since[node]:
+                found.setdefault(type(self.tree.objects[node]), []).append(node)
+        return found
+
+    def is_much(self, nodes: Iterable[int]) -> bool:
+        """Whether these own most of what is new."""
+        return sum(self.sums[node] for node in nodes) >= max(_MOST * self.total, 1)
+
+    def below(self, *holders: int) -> _Below:
+        """What is new below holders."""
         marks = self._marks
         new: list[tuple[int, int]] = []
         counts, sizes = [0] * marks, [0] * marks
         kinds: Counter[type] = Counter()
-        waiting = [holder]
+        waiting = [*holders]
         while waiting:
             node = waiting.pop()
             waiting += self._below[node]

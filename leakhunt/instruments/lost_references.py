@@ -3,12 +3,14 @@
 What the caller hands to a C function is allocated by the caller: only the counts of references
 point at the function. They are read before and after each C call of a few calls: of what hangs on
 the input, and of the local variables around the C call. What is still higher when the call is over,
-and is no object's reference, is lost. Of one example each the whole process is asked in the end.
-What is handed over without ever having a name is not seen.
+and is no object's reference, is lost. So is a callback's result, which Python code returns to the C
+code that called it. Of one example each the whole process is asked in the end. What is handed over
+without ever having a name is not seen.
 """
 
 from __future__ import annotations
 
+import dis
 import gc
 import sys
 from collections import Counter, deque
@@ -40,11 +42,18 @@ _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
 
 # The C function, and the file, line and function that called it.
 _Place = tuple[Any, str, int, str]
+# File and name of the Python function that C code called; of none: nothing was returned to C code.
+_Callback = tuple[str, str]
+NO_CALLBACK = ("", "")
 
 
 @dataclass
 class Lost:
-    """Objects that a C function lost: how many in how many calls, the last of them as example."""
+    """Objects that a C function lost: how many in how many calls, the last of them as example.
+
+    What a `callback` returned may be lost by C code that is no function: an attribute, an operator.
+    Then `function` is empty.
+    """
 
     function: str
     module: str
@@ -52,18 +61,23 @@ class Lost:
     line: int
     caller: str
     kind: str
+    callback: _Callback = NO_CALLBACK
     number: int = 0
     calls: set[int] = field(default_factory=set)
     example: Any = None
 
 
 class LostReferences:
-    """Looks at calls while it is switched on."""
+    """Looks at calls while it is switched on.
+
+    `callers` are the C functions, and the modules of these, that were seen calling Python code.
+    """
 
     def __init__(self) -> None:
         self.is_on = False
+        self.callers: dict[_Callback, tuple[str, str]] = {}
         self._number = 0
-        self._found: dict[tuple[str, str, int, str], Lost] = {}
+        self._found: dict[tuple[str, str, int, str, _Callback], Lost] = {}
 
     def wrapped(self, call: Call) -> Call:
         """The call, looked at while it is switched on."""
@@ -96,8 +110,9 @@ class LostReferences:
         finally:
             sys.setprofile(before)
         self._number += 1
+        self.callers |= watch.callers
         for raised in watch.still_raised(result):
-            key = (raised.function, raised.file, raised.line, raised.kind)
+            key = (raised.function, raised.file, raised.line, raised.kind, raised.callback)
             known = self._found.setdefault(key, raised)
             known.number += raised.number if known is not raised else 0
             known.calls.add(self._number)
@@ -121,7 +136,10 @@ class _Watch:
         self._locals: list[Any] = []
         self._local_counts: list[int] = []
         self._made: list[Any] = []
-        self._made_raised: list[_Place] = []
+        self._made_raised: list[tuple[_Place, _Callback]] = []
+        # The C calls that are not over, with the frame of each caller.
+        self._under_way: list[tuple[FrameType, Any]] = []
+        self.callers: dict[_Callback, tuple[str, str]] = {}
 
     def begin(self) -> None:
         """Count before the call, by the caller that will ask after it: it refers to the input."""
@@ -140,13 +158,43 @@ class _Watch:
             if self._c_calls > _MOST_C_CALLS:
                 sys.setprofile(None)
                 return
+            self._under_way.append((frame, function))
             self._is_counted, self._counts = True, self._count()
             self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
             self._local_counts = self._count_locals()
-        elif event == "c_return" and self._is_counted:
+            return
+        if event == "return":
+            self._see_returned(frame, function)
+            return
+        if event in ("c_return", "c_exception") and self._under_way:
+            self._under_way.pop()
+        if event == "c_return" and self._is_counted:
             if not isinstance(getattr(function, "__self__", None), _CONTAINERS):
                 self._compare(frame, function)
             self._is_counted, self._locals = False, []
+
+    def _see_returned(self, frame: FrameType, returned: Any) -> None:
+        """Remember what Python code returns, where C code has called it."""
+        caller = frame.f_back
+        if caller is None:
+            return
+        callback = (frame.f_code.co_filename, frame.f_code.co_name)
+        function = None
+        if self._under_way and self._under_way[-1][0] is caller:
+            function = self._under_way[-1][1]
+            if callback not in self.callers:
+                self.callers[callback] = name_of(function), module_of(function)
+        if (
+            len(self._made) >= _MOST_WATCHED
+            or id(returned) in self._names
+            or _is_of_no_interest(returned)
+            or (function is None and _is_calling(caller))
+        ):
+            return
+        self._names.add(id(returned))
+        self._made.append(returned)
+        place = (function, caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name)
+        self._made_raised.append((place, callback))
 
     def _of_the_call(self, frame: FrameType) -> Iterator[Any]:
         """The variables of a frame that the call may have made: not what hangs on its input."""
@@ -167,7 +215,7 @@ class _Watch:
             if after > before and len(self._made) < _MOST_WATCHED:
                 self._names.add(id(self._locals[at]))
                 self._made.append(self._locals[at])
-                self._made_raised.append(place)
+                self._made_raised.append((place, NO_CALLBACK))
 
     def still_raised(self, result: Any) -> Iterator[Lost]:
         """What is higher at the end of the call, and not because another object refers to it.
@@ -183,7 +231,8 @@ class _Watch:
         counts = list(map(sys.getrefcount, self._made))
         more = {at: count - _OWN_REFERENCES for at, count in enumerate(counts)}
         for at, left in self._lost(self._made, more, result):
-            yield _lost(self._made_raised[at], self._made[at], left)
+            place, callback = self._made_raised[at]
+            yield _lost(place, self._made[at], left, callback)
 
     def _lost(
         self, objects: list[Any], more: Mapping[int, int], result: Any, known: Collection[int] = ()
@@ -268,13 +317,19 @@ def _still_lost(found: list[Lost], references: Callable[[list[Any]], Counter[int
     ]
 
 
-def _lost(place: _Place, each: Any, number: int) -> Lost:
+def _lost(place: _Place, each: Any, number: int, callback: _Callback = NO_CALLBACK) -> Lost:
     """What one call lost; without the function itself, which may be a method of what is lost."""
     function, file, line, caller = place
-    module = str(getattr(function, "__module__", None))
-    return Lost(
-        name_of(function), module, file, line, caller, type_name(each), number, example=each
-    )
+    name = "" if function is None else name_of(function)
+    module = "" if function is None else module_of(function)
+    kind = type_name(each)
+    return Lost(name, module, file, line, caller, kind, callback, number, example=each)
+
+
+def _is_calling(frame: FrameType) -> bool:
+    """Whether a frame is at a call as it is written, which may be one of Python code."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return 0 <= at < len(code) and "CALL" in dis.opname[code[at]]
 
 
 def _is_of_no_interest(each: Any) -> bool:
@@ -306,7 +361,12 @@ def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
 
 def name_of(function: Any) -> str:
     """``module.function`` of a C function."""
+    return f"{module_of(function)}.{getattr(function, '__qualname__', '?')}"
+
+
+def module_of(function: Any) -> str:
+    """The module of a C function; of a method, that of its object's type."""
     module = getattr(function, "__module__", None)
     if module is None:
         module = type(getattr(function, "__self__", None)).__module__
-    return f"{module}.{getattr(function, '__qualname__', '?')}"
+    return str(module)

@@ -14,7 +14,7 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.free_lists import FreeLists
-from leakhunt.instruments.lost_references import Lost, LostReferences
+from leakhunt.instruments.growing_holders import Unowned
+from leakhunt.instruments.lost_references import NO_CALLBACK, Lost, LostReferences
 from leakhunt.instruments.native_frames import (
     NativeFrame,
     SharedObjects,
@@ -66,6 +67,10 @@ _MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
 _Lines = tuple[tuple[str, int], ...]
 # The heap, the stack; and where that has no native frames, what is known of these apart.
 _StackKey = tuple[str, tuple[NativeFrame, ...], tuple[str | NativeFrame, ...]]
+# A stack as memray tells it, each frame with its shared object.
+_Whole = tuple[tuple[NativeFrame, str], ...]
+# A C function, and name and version of its distribution.
+_Owned = tuple[Frame, str]
 
 
 def make(run: InstrumentedRun) -> BothHeaps:
@@ -95,6 +100,20 @@ class _Site:
     counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
     sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
     record: Any = None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A stack as it is shown, and as memray tells it.
+
+    `distribution` is that of the innermost shared object below Python's innermost frame, `of_all`
+    that of the innermost in the whole stack; empty: none is of a distribution.
+    """
+
+    frames: tuple[Frame, ...]
+    distribution: str
+    whole: _Whole
+    of_all: str
 
 
 class BothHeaps:
@@ -208,12 +227,18 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
+        told = self._told(sites, len(marks) - 2)
+        by_key = {keys[key]: each for key, each in told.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
-            yield self._lost_one(each, size, keeps)
-        told = self._told(sites, len(marks) - 2)
+            owned = self._of_lost(each, [by_key[key] for key in keeps])
+            if owned is not None:
+                yield self._lost_one(each, owned, size, keeps)
+        for unowned in self._objects.unowned:
+            if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
+                yield found
         for key, site in sites.items():
-            stack, distribution = told[key]
+            distribution = told[key].distribution
             facts = {"distribution": distribution} if distribution else {}
             yield Finding(
                 instrument=Instrument.MEMRAY,
@@ -222,18 +247,83 @@ class BothHeaps:
                 calls=tuple(marks),
                 counts=_added_up(site.counts[: len(marks) - 1]),
                 sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=stack,
+                stack=told[key].frames,
                 key=keys[key],
                 facts={"apart": True, **facts},
             )
 
-    def _lost_one(self, lost: Lost, size: int, keeps: tuple[str, ...]) -> Finding:
+    def _of_lost(self, lost: Lost, stacks: Sequence[_Told]) -> _Owned | None:
+        """The C function that lost it, and its distribution; None: it is not of an extension.
+
+        Of what a callback returned, the stacks name the function that called the callback.
+        """
+        function, distribution = _c_function(lost.function, lost.module)
+        if lost.callback == NO_CALLBACK:
+            return function, distribution
+        for each in stacks:
+            caller = self._caller_of(lost.callback, each.whole)
+            if caller is not None:
+                return caller, distribution or each.of_all
+        return (function, distribution) if distribution else None
+
+    def _caller_of(self, callback: tuple[str, str], stack: _Whole) -> Frame | None:
+        """The function of an extension that called a Python function, by a stack with it."""
+        outside = dropwhile(lambda each: (each[0][1], each[0][0]) != callback, stack)
+        for (name, file, line), shared_object in islice(outside, 1, None):
+            frame = self._places.frame(file, line, name, shared_object)
+            if is_python(file):
+                return None
+            if frame is not None:
+                return frame if frame.origin is Origin.LIBRARY else None
+        return None
+
+    def _unowned_one(
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _Told]
+    ) -> Finding | None:
+        """Objects that no object refers to: only C code can hold them.
+
+        None: they are Python code's, which no function of an extension called.
+        """
+        stacks = [by_key[key] for key in feeding.sites(unowned.place) if by_key[key].frames]
+        if not stacks:
+            return None
+        made = stacks[0]
+        stack, distribution = made.frames, made.distribution
+        if stack[0].is_python:
+            owned = self._calling(made)
+            if owned is None:
+                return None
+            outside = stack[stack.index(owned[0]) + 1 :] if owned[0] in stack else stack[1:]
+            stack, distribution = (owned[0], *outside), owned[1]
+        places = (unowned.place, *unowned.places)
+        return Finding(
+            instrument=Instrument.MEMRAY,
+            sort=FindingKind.LOST,
+            what=unowned.kind,
+            calls=unowned.calls,
+            counts=unowned.counts,
+            sizes=unowned.sizes,
+            stack=stack,
+            keeps=tuple(dict.fromkeys(key for each in places for key in feeding.sites(each))),
+            facts={"distribution": distribution} if distribution else {},
+        )
+
+    def _calling(self, made: _Told) -> _Owned | None:
+        """The function of an extension that called the innermost Python function, if one did."""
+        python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
+        callback = next(python, NO_CALLBACK)
+        caller = self._caller_of(callback, made.whole)
+        if caller is not None:
+            return caller, made.of_all
+        # Where a stack cannot be followed through the extension, it was seen at work.
+        owned = _c_function(*self._lost.callers.get(callback, ("", "")))
+        return owned if owned[1] else None
+
+    def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
         """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
         calls = len(lost.calls)
-        file = getattr(sys.modules.get(lost.module), "__file__", None) or ""
-        distribution = distribution_of(file)
+        function, distribution = owned
         caller = self._places.frame(lost.file, lost.line, lost.caller)
-        function = Frame(file.rpartition("/")[2], 0, lost.function, "", Origin.LIBRARY)
         return Finding(
             instrument=Instrument.MEMRAY,
             sort=FindingKind.LOST,
@@ -243,7 +333,7 @@ class BothHeaps:
             sizes=(0, calls * size),
             stack=(function, caller) if caller is not None else (function,),
             keeps=keeps,
-            facts={"distribution": " ".join(distribution)} if distribution else {},
+            facts={"distribution": distribution} if distribution else {},
         )
 
     def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
@@ -271,25 +361,22 @@ class BothHeaps:
         grown.sort(key=lambda key: -sum(found[key].sizes))
         return {key: found[key] for key in grown[:MOST_SITES]}
 
-    def _told(
-        self, sites: Mapping[_StackKey, _Site], last: int
-    ) -> Mapping[_StackKey, tuple[tuple[Frame, ...], str]]:
-        """The stacks, with the shared objects of their native frames: all of the last stretch.
-
-        Beside each, of which distribution the innermost of these shared objects is.
-        """
+    def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _Told]:
+        """The stacks, with the shared objects of their native frames: all of the last stretch."""
         objects = shared_objects(self._file(last)) if sites else SharedObjects(())
         told = {}
         for key, site in sites.items():
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
             hybrid = site.record.hybrid_stack_trace()
-            stack = whole_stack(hybrid, native, named)
+            whole = tuple(with_objects(whole_stack(hybrid, native, named), native, named))
             # What calls Python code is not what allocates there.
             is_known = tells_evaluation(native) or not has_python(hybrid)
             below = below_python(native) if is_known else certain_of(native, named)
-            along = islice(objects.along(site.record.native_stack_id), len(below))
-            told[key] = self._places.hybrid(with_objects(stack, native, named)), _owner(along)
+            along = list(objects.along(site.record.native_stack_id))
+            told[key] = _Told(
+                self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
+            )
         return told
 
 
@@ -337,6 +424,14 @@ def _heap(allocator: str) -> str:
     if allocator.startswith("PYMALLOC"):
         return _PYTHON
     return _MAPPING if allocator == "MMAP" else _MALLOC
+
+
+def _c_function(name: str, module: str) -> _Owned:
+    """A C function of a module, with its distribution."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    known = "" if is_python(file) else file.rpartition("/")[2]  # a package passes its parts' on
+    frame = Frame(known, 0, name, "", Origin.LIBRARY)
+    return frame, " ".join(distribution_of(file) or ())
 
 
 def _owner(objects: Iterable[str]) -> str:

@@ -33,7 +33,7 @@ from leakhunt.instruments.containers import (
     retained_by,
     untracked_dicts,
 )
-from leakhunt.instruments.growing_holders import GrowingHolders, Owned, Sites
+from leakhunt.instruments.growing_holders import GrowingHolders, Owned, Sites, Unowned
 from leakhunt.instruments.object_facts import (
     graph_nodes,
     native_bytes,
@@ -106,6 +106,7 @@ class Objects:
         self._newest: dict[int, list[tuple[Any, ...]]] = {}
         self._tracebacks: dict[int, tracemalloc.Traceback] = {}
         self.caveats: list[Text] = []
+        self.unowned: tuple[Unowned, ...] = ()
 
     def mark(self, calls: int) -> None:
         """The length of every container, the number of objects of every type."""
@@ -137,7 +138,7 @@ class Objects:
     def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
         """Containers with what they keep, types, autograd graphs, and who owns what is new.
 
-        `sites` name the tracebacks that `end_tracing` found.
+        `sites` name the tracebacks that `end_tracing` found. What nobody owns is `unowned` then.
         """
         lengths = self._grown_lengths()
         found = self._looked_at(lengths, sites or _no_sites)
@@ -148,6 +149,7 @@ class Objects:
             share = owned.shares.get(name)
             facts = {"owns": round(share, 4)} if share is not None else {}
             yield replace(finding, facts={**finding.facts, **facts})
+        self.unowned = owned.unowned
         yield from owned.findings
 
     def _owned(self, lengths: Mapping[int, Sequence[int]], sites: Sites) -> Owned:

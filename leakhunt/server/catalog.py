@@ -24,7 +24,18 @@ from leakhunt.reporting.index.page import (
     contents_of_headers,
     contents_of_report,
 )
-from leakhunt.reporting.registry import RENDERERS
+from leakhunt.reporting.registry import (
+    ANALYZE_RENDERERS,
+    ATTACH_RENDERERS,
+    BENCHMARK_RENDERERS,
+    BISECT_RENDERERS,
+    CLAIMS_RENDERERS,
+    COMPARISON_RENDERERS,
+    GATE_RENDERERS,
+    MATRIX_RENDERERS,
+    RENDERERS,
+    RETAINED_RENDERERS,
+)
 from leakhunt.storage import run_file
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
@@ -33,6 +44,23 @@ from leakhunt.text.system import system_text
 PAGE = "report.html"
 SUMMARY = "report.json"
 _FILES = {renderer.file_name: renderer for renderer in RENDERERS}
+# What verbs write that is no report of runs: handed out as it stands. Its pages come first.
+_OTHER_FILES = tuple(
+    sorted(
+        {
+            renderer.file_name
+            for renderers in (
+                MATRIX_RENDERERS, BISECT_RENDERERS, BENCHMARK_RENDERERS, ANALYZE_RENDERERS,
+                ATTACH_RENDERERS, RETAINED_RENDERERS, CLAIMS_RENDERERS, COMPARISON_RENDERERS,
+                GATE_RENDERERS,
+            )
+            for renderer in renderers
+        }
+        - set(_FILES),
+        key=lambda name: (not name.endswith(".html"), name),
+    )
+)  # fmt: skip
+_NAMES = (*_FILES, *_OTHER_FILES)
 # A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
 MOST_SUMMARY_BYTES = 32 << 20
 # Reports that were made from run files are kept while these do not change.
@@ -100,7 +128,7 @@ class Shelf:
             NotHere: there is neither.
             BadFile: the run files are none.
         """
-        if name not in _FILES or any(_is_refused(part) for part in place):
+        if name not in _NAMES or any(_is_refused(part) for part in place):
             raise NotHere(message("serve.report-not-found", "report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
@@ -113,7 +141,7 @@ class Shelf:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
             raise NotHere(message("serve.report-not-found", "report not found")) from error
-        if not folder.run_files:
+        if not folder.run_files or name not in _FILES:
             raise NotHere(message("serve.report-not-found", "report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
@@ -158,7 +186,7 @@ class Shelf:
             contents = _headers(folder, problems)
         files = folder.made
         if contents.runs and folder.run_files:
-            files = tuple(
+            reports = (
                 name
                 for name, each in _FILES.items()
                 if name in folder.made
@@ -166,6 +194,10 @@ class Shelf:
                 # on, those that may be of none are not offered.
                 or (each.by_default and (contents.is_timed or each.has_content is None))
             )
+            files = (*reports, *(name for name in folder.made if name not in _FILES))
+        elif PAGE not in files:
+            # A page leads, where figures of the same name as a report's stand beside it.
+            files = tuple(sorted(files, key=lambda name: not name.endswith(".html")))
         return Listed(
             place=tuple(map(os.fsencode, folder.path.relative_to(self.root).parts)),
             contents=contents if contents.when else _dated(contents, folder),
@@ -184,9 +216,10 @@ def _folder(path: Path) -> _Folder | None:
     """A folder's own reports and run files, links left out; None: it has none."""
     with os.scandir(path) as entries:
         names = sorted(each.name for each in entries if each.is_file(follow_symlinks=False))
-    made = tuple(name for name in _FILES if name in names)
+    made = tuple(name for name in _NAMES if name in names)
     run_files = tuple(name for name in names if name.endswith(run_file.SUFFIX))
-    return _Folder(path, made, run_files) if run_files or PAGE in made or SUMMARY in made else None
+    is_listed = run_files or any(name.endswith(".html") or name == SUMMARY for name in made)
+    return _Folder(path, made, run_files) if is_listed else None
 
 
 def _stamp(path: Path, names: Sequence[str]) -> _Stamp:

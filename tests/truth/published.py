@@ -178,11 +178,17 @@ def figures(rows: Sequence[HuntOfPackage]) -> dict[str, Any]:
         "found": sum(each.is_right for each in leaking),
         "named": sum(each.is_right and each.named for each in leaking),
         "of_the_package": sum(
-            each.is_right and each.whose == f"{each.package} {each.version}" for each in leaking
+            each.is_right and is_of(each.whose, each.package, each.version) for each in leaking
         ),
         "fixed": len(fixed),
         "without_suspect": sum(each.is_right for each in fixed),
     }
+
+
+def is_of(whose: str, package: str, version: str) -> bool:
+    """Whether an owner is this version, however it spells its name: ``Pillow``, ``a_b``."""
+    name, _, of_version = whose.partition(" ")
+    return re.sub(r"[-_.]+", "-", name).lower() == package and of_version == version
 
 
 def result_of(row: dict[str, Any]) -> str:
@@ -191,7 +197,7 @@ def result_of(row: dict[str, Any]) -> str:
         return "nobody" if row["status"] == Status.LEAK.value else "missed"
     if row["named"]:
         return "named"
-    if row["whose"] == f"{row['package']} {row['version']}":
+    if is_of(row["whose"], row["package"], row["version"]):
         return "package"
     if row["whose"] != Origin.YOURS.value:
         return "unnamed"

@@ -50,6 +50,8 @@ def test_a_row_tells_how_near_the_first_suspect_comes() -> None:
         ({"named": False, "whose": "yours", "in_stack": True}, "in_stack"),
         ({"named": False, "whose": "library"}, "unnamed"),
         ({"named": False}, "package"),
+        ({"named": False, "package": "made-of-it", "whose": "Made_of.it 1.0"}, "package"),
+        ({"named": False, "package": "made-of-it", "whose": "made 1.0"}, "unnamed"),
         ({"named": False, "whose": "yours"}, "caller"),
         ({"suspects": 0}, "nobody"),
         ({"status": "no_leak"}, "missed"),

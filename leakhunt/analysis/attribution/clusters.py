@@ -6,6 +6,7 @@ put together by the line of the user's code (Python) or by the known cause (nati
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise, takewhile
@@ -29,6 +30,13 @@ _MOVED_BLOCKS = 2
 # Two stretches in which every block has the same size.
 _ALIKE = 1.01
 _OPERATOR_NEW = "operator new"
+# A word of what only hands memory out; the others may be its library's, and these.
+_ALLOCATES = re.compile(r"[xz]?[mc]?(re)?alloc(ate|0)?")
+_OF_NOTHING = {
+    "default", "mem", "memory", "heap", "raw", "safe", "checked", "zeroed",
+    "func", "fn", "impl", "wrapper", "hook",
+}  # fmt: skip
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
 # Of native frames, these only hand memory out.
 _ALLOCATORS = (
     _OPERATOR_NEW, "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
@@ -108,10 +116,23 @@ def holder_frame(stack: Sequence[Frame]) -> Frame | None:
     return None
 
 
-def past_operator_new(stack: Sequence[Frame]) -> Sequence[Frame]:
-    """The stack from what calls C++'s ``operator new``, if that is native code."""
-    rest = list(dropwhile(lambda frame: frame.function.startswith(_OPERATOR_NEW), stack))
+def past_allocators(stack: Sequence[Frame]) -> Sequence[Frame]:
+    """The stack from what calls ``operator new``, or what a library has for malloc.
+
+    It is the whole one where that is no native code.
+    """
+    rest = list(dropwhile(_only_allocates, stack))
     return rest if rest and not rest[0].is_python else stack
+
+
+def _only_allocates(frame: Frame) -> bool:
+    """Whether a function hands memory out, for whatever it may be: ``rd_malloc``."""
+    if frame.function.startswith(_OPERATOR_NEW):
+        return True
+    words = [word.lower() for word in _WORDS.findall(frame.function)]
+    rest = [word for word in words if word not in _OF_NOTHING and not _ALLOCATES.fullmatch(word)]
+    allocates = any(map(_ALLOCATES.fullmatch, words))
+    return allocates and not frame.is_python and rest in ([], words[:1])
 
 
 def named_frame(stack: Sequence[Frame]) -> Frame:

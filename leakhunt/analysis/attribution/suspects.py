@@ -11,7 +11,7 @@ from leakhunt.analysis.attribution.clusters import (
     holder_frame,
     named_frame,
     own_frame,
-    past_operator_new,
+    past_allocators,
 )
 from leakhunt.analysis.attribution.garbage import closed_at, cycle_of
 from leakhunt.analysis.attribution.known_causes import (
@@ -193,7 +193,7 @@ def _what(lead: Finding, cause: Cause | None) -> Text:
         return " -> ".join(lead.chain)
     if lead.stack:
         frame = frame_of(lead.stack, cause) if cause is not None else None
-        return _shortened(str(frame or named_frame(past_operator_new(lead.stack))))
+        return _shortened(str(frame or named_frame(past_allocators(lead.stack))))
     return word(lead.what) if lead.sort is FindingKind.GRAPH else lead.what
 
 

@@ -205,12 +205,12 @@ def _calls_before(run: Run, watched: int) -> int:
 
 
 def _is_even(run: Run, name: str, first: int, last: int) -> bool:
-    """Whether live memory grows between two calls at about the rate of the judged ones."""
+    """Whether live memory grows between two calls at about the rate that it grew at in the end."""
     values = run.samples.get(name, ())[: run.samples_done]
     if len(values) < run.samples_done or run.judged_from >= len(values):
         return False
     start, end = bisect_left(run.calls, first), bisect_left(run.calls, last)
-    judged = _rate(run, values, run.judged_from, len(values) - 1)
+    judged = _rate(run, values, (run.judged_from + len(values)) // 2, len(values) - 1)
     rate = _rate(run, values, start, end)
     return judged >= _least(name) and judged / _EVEN <= rate <= judged * _EVEN
 

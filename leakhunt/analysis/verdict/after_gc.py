@@ -12,8 +12,9 @@ from itertools import pairwise
 from statistics import median_low
 
 from leakhunt.amounts import Rate
-from leakhunt.analysis.verdict.series import default_tolerance
+from leakhunt.analysis.verdict.series import DISCARDED_SHARE, default_tolerance
 from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
+from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import GARBAGE_OBJECTS, LIVE_HEAP, PYTHON_LIVE, SERIES, Unit
 from leakhunt.model.verdict import Shape, Status, Trend
@@ -142,7 +143,7 @@ def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
         level = _by_collections(trend, rest, Status.NO_LEAK, Shape.FILLING_CACHE, reason)
         return replace(level, level_after=sum(left.spans[:after]))
     if trend.status is Status.LEAK:
-        return trend if run.collects else _leak_without_garbage(trend, left, rate)
+        return trend if run.collects else _leak_without_garbage(trend, left, run.plan.work)
     if not _is_steady(left, trend.tolerance):
         return trend
     reason = message(
@@ -179,7 +180,9 @@ def _level_after(left: Remains, tolerance: float) -> int | None:
     return after if sum(left.spans[after:]) >= _LEVEL_SHARE * sum(left.spans) else None
 
 
-def _leak_without_garbage(trend: Trend, left: Remains, rate: Rate) -> Trend:
+def _leak_without_garbage(trend: Trend, left: Remains, work: Work) -> Trend:
+    left = left.later(1 - DISCARDED_SHARE)  # what fills before is left out by the trend, too
+    rate = Rate(left.rate, trend.unit, work)
     if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
         reason = message(
             "verdict.left_slows_down",

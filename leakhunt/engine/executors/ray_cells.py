@@ -28,7 +28,7 @@ from leakhunt.engine.executors.local_cells import CellJob, peak_bytes
 from leakhunt.errors import CannotWrite, MissingRequirement, UsageError
 from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.scenario import find
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Text, message, plural_message
 from leakhunt.text.system import system_text
 
 # A task whose node goes is begun again so often.
@@ -81,13 +81,14 @@ class RayCells:
         cpus = self._ray.cluster_resources().get("CPU", 1)
         self.jobs = self._given or max(int(cpus), 1)
         self._counter = self._started_counter()
+        nodes = sum(1 for each in self._ray.nodes() if each["Alive"])
         self._noted(
             message(
                 "matrix.ray",
-                "Ray {version}: {nodes} node(s), {cpus} cores",
+                "Ray {version}: {nodes}, {cpus}",
                 version=self._ray.__version__,
-                nodes=sum(1 for each in self._ray.nodes() if each["Alive"]),
-                cpus=int(cpus),
+                nodes=plural_message("matrix.nodes", "{n} node", "{n} nodes", nodes),
+                cpus=plural_message("matrix.cores", "{n} core", "{n} cores", int(cpus)),
             )
         )
         return self
@@ -121,6 +122,9 @@ class RayCells:
                 done, _ = self._ray.wait(list(running), num_returns=1, timeout=_WAIT_SECONDS)
                 for reference in done:
                     self._take(reference, running.pop(reference), ended)
+        except SystemExit as error:  # Ray's handler of SIGTERM, in place of the command line's
+            stop.set()
+            raise KeyboardInterrupt from error
         except BaseException:
             stop.set()
             raise

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leakhunt.amounts import format_seconds
 from leakhunt.model.benchmark import BenchmarkReport, ToolRow, ToolScore
 from leakhunt.reporting.formats.notebook_table import notebook_table
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
 HEADINGS = (
@@ -29,9 +29,9 @@ _SIGNS = {True: "▲", False: "●", None: "×"}
 def heading(report: BenchmarkReport) -> str:
     """``Benchmark: 6 tools, 17 packages``."""
     return tr(
-        "Benchmark: {tools} tools, {packages} packages",
-        tools=len(report.scores),
-        packages=len(report.packages),
+        "Benchmark: {tools}, {packages}",
+        tools=ntr("{n} tool", "{n} tools", len(report.scores)),
+        packages=ntr("{n} package", "{n} packages", len(report.packages)),
     )
 
 

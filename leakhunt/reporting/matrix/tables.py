@@ -10,7 +10,7 @@ from leakhunt.amounts import format_amount, format_bytes, format_rate, format_se
 from leakhunt.model.matrix import Axis, CellEnd, CellResult, MatrixReport
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.formats.notebook_table import notebook_table
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark, ntr, tr
 
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
@@ -132,8 +132,11 @@ def _corner(down: Sequence[Axis], across: Axis) -> str:
 
 def heading(report: MatrixReport) -> str:
     """``Matrix of fsmn-vad: 12 cells``."""
-    return tr(
-        "Matrix of {scenario}: {count} cells", scenario=report.title, count=len(report.results)
+    return ntr(
+        "Matrix of {scenario}: {n} cell",
+        "Matrix of {scenario}: {n} cells",
+        len(report.results),
+        scenario=report.title,
     )
 
 
@@ -154,15 +157,21 @@ def summary(report: MatrixReport) -> Iterator[str]:
         yield str(sentence)
     yield from _differing(report)
     if report.withdrawn:
-        yield tr(
-            "{count} cell(s) called a leak alone do not pass a false discovery rate of {rate};"
+        yield ntr(
+            "{n} cell called a leak alone does not pass a false discovery rate of {rate};"
+            " repeat it with --repeats",
+            "{n} cells called a leak alone do not pass a false discovery rate of {rate};"
             " repeat them with --repeats",
-            count=report.withdrawn,
+            report.withdrawn,
             rate=f"{report.false_discovery_rate:.0%}",
         )
     again = sum(each.record.attempts - 1 for each in report.results)
     if again:
-        yield tr("{count} attempt(s) were lost with a node and repeated", count=again)
+        yield ntr(
+            "{n} attempt was lost with a node and repeated",
+            "{n} attempts were lost with a node and repeated",
+            again,
+        )
 
 
 def _differing(report: MatrixReport) -> Iterator[str]:

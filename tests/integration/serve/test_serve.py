@@ -289,6 +289,35 @@ def test_a_folder_that_is_a_report_itself_is_listed(serve: Serve) -> None:
     assert server.text("/reports/report.md").startswith("#")
 
 
+def test_what_other_verbs_write_is_listed_too_and_its_page_leads(
+    serve: Serve, tmp_path: Path
+) -> None:
+    for verb in ("matrix", "bisect", "benchmark", "analyze", "attach", "gate", "compare"):
+        (tmp_path / verb).mkdir()
+        for end in ("html", "json"):
+            (tmp_path / verb / f"{verb}.{end}").write_text(f"{end} of {verb}")
+    (tmp_path / "matrix" / "curves.png").write_bytes(b"a figure")
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "matrix.json").write_text("without a page")
+    server = serve(tmp_path)
+    listing = server.text("/")
+    for verb in ("matrix", "bisect", "benchmark", "analyze", "attach", "gate", "compare"):
+        assert f'<h2><a href="/reports/{verb}/{verb}.html">' in listing
+        assert server.text(f"/reports/{verb}/{verb}.html") == f"html of {verb}"
+        assert server.text(f"/reports/{verb}/{verb}.json") == f"json of {verb}"
+    assert server.text("/reports/matrix/curves.png") == "a figure"
+    assert "alone" not in listing
+    assert server.ask("/reports/matrix/bisect.html").status == 404
+
+
+def test_a_gates_page_stands_beside_the_report_of_its_runs(serve: Serve, folder: Path) -> None:
+    (folder / "deep" / "<b>测试" / "gate.html").write_text("the gate")
+    server = serve(folder)
+    place = f"/reports/deep/{quote('<b>测试')}"
+    assert f'<h2><a href="{place}/report.html">' in server.text("/")
+    assert server.text(f"{place}/gate.html") == "the gate"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_it_without_a_word(
     serve: Serve, folder: Path, number: signal.Signals

@@ -345,6 +345,30 @@ def test_a_suspect_is_named_after_what_calls_operator_new(leaking: Run) -> None:
     assert str(alone.title).startswith("operator new (libstdc++.so.6), from ")
 
 
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        ("__gmp_default_allocate", "mpfr_init2"),
+        ("jv_mem_alloc", "mpfr_init2"),
+        ("CPLMalloc", "mpfr_init2"),
+        ("g_malloc0", "mpfr_init2"),
+        ("mpfr_allocate_func", "mpfr_init2"),
+        ("av_frame_alloc", "av_frame_alloc"),
+        ("allocates", "allocates"),
+    ],
+)
+def test_a_suspect_is_named_after_what_calls_a_librarys_malloc(
+    leaking: Run, function: str, named: str
+) -> None:
+    inner = Frame("libmade.so", 0, function, "", Origin.LIBRARY)
+    caller = Frame("libmpfr.so", 0, "mpfr_init2", "", Origin.LIBRARY)
+    memray = Instrument.MEMRAY
+    suspect = suspect_of(leaking, finding(instrument=memray, stack=(inner, caller, MINE)))
+    assert str(suspect.title).startswith(f"{named} (")
+    alone = suspect_of(leaking, finding(instrument=memray, stack=(inner, MINE)))
+    assert str(alone.title).startswith(f"{function} (libmade.so), from ")
+
+
 def test_an_extension_is_told_by_its_distribution(leaking: Run) -> None:
     made = finding(instrument=Instrument.MEMRAY, facts={"distribution": "made-dist 2.3.post1"})
     suspect = suspect_of(leaking, made)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import MakeRun, plan
 
+from leakhunt.analysis.attribution.windows import instrumented_plan
 from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls, has_grown_enough
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
@@ -22,6 +23,7 @@ from leakhunt.analysis.verdict.schedule import (
     next_phase,
 )
 from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
 from leakhunt.model.verdict import Status
@@ -213,6 +215,16 @@ def test_a_cache_is_run_past_until_it_is_level(entries: int) -> None:
     after = verdict.trends["live_heap"].level_after
     assert after is not None
     assert run.calls[run.judged_from] + after == pytest.approx(entries, rel=0.06, abs=10)
+
+
+def test_a_leak_behind_a_cache_that_has_filled_is_one() -> None:
+    filling = cache(500)
+    run = played(lambda call: filling(call) + 1100 * call, budget_seconds=60.0)
+    verdict = judge(run)
+    assert verdict.status is Status.LEAK
+    assert verdict.trends["live_heap"].rate == pytest.approx(1100)
+    before = instrumented_plan(run, Instrument.MEMRAY).warmup
+    assert before is not None and before >= 1000  # who fills the cache is not who leaks
 
 
 @pytest.mark.parametrize("calls", [1700, 2000, 2500, 3500])

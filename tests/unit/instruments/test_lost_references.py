@@ -44,14 +44,57 @@ static PyObject *makes(PyObject *self, PyObject *given) {
     (void)made;
     Py_RETURN_NONE;
 }
+static PyObject *calls(PyObject *self, PyObject *given) {
+    PyObject *result = PyObject_CallNoArgs(given);
+    return result == NULL ? NULL : Py_NewRef(Py_None);
+}
+static PyObject *calls_and_drops(PyObject *self, PyObject *given) {
+    PyObject *result = PyObject_CallNoArgs(given);
+    Py_XDECREF(result);
+    return result == NULL ? NULL : Py_NewRef(Py_None);
+}
+static PyObject *calls_and_returns(PyObject *self, PyObject *given) {
+    return PyObject_CallNoArgs(given);
+}
+static PyObject *loses_a_pair(PyObject *self, PyObject *given) {
+    PyObject *pair = Py_BuildValue("(O[O])", given, given);
+    return pair == NULL ? NULL : Py_NewRef(Py_None);
+}
+static PyObject *loses_the_error(PyObject *self, PyObject *given) {
+    PyObject *type, *value, *traceback, *result = PyObject_CallNoArgs(given);
+    Py_XDECREF(result);
+    PyErr_Fetch(&type, &value, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    Py_RETURN_NONE;
+}
+static PyObject *get_text(PyObject *self, void *unused) {
+    PyObject *result = PyObject_CallMethod(self, "make", NULL);
+    return result == NULL ? NULL : Py_NewRef(Py_None);
+}
+static PyGetSetDef getters[] = {{"text", get_text, NULL, "", NULL}, {NULL}};
+static PyType_Slot slots[] = {{Py_tp_getset, getters}, {0, NULL}};
+static PyType_Spec node = {
+    "_loses.Node", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots
+};
 static PyMethodDef methods[] = {
     {"loses", loses, METH_O, ""},
     {"returns", returns, METH_O, ""},
     {"makes", makes, METH_O, ""},
+    {"calls", calls, METH_O, ""},
+    {"loses_a_pair", loses_a_pair, METH_O, ""},
+    {"loses_the_error", loses_the_error, METH_O, ""},
+    {"calls_and_drops", calls_and_drops, METH_O, ""},
+    {"calls_and_returns", calls_and_returns, METH_O, ""},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_loses", "", -1, methods};
-PyMODINIT_FUNC PyInit__loses(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__loses(void) {
+    PyObject *made = PyModule_Create(&module);
+    if (made != NULL && PyModule_AddObject(made, "Node", PyType_FromSpec(&node)) < 0)
+        Py_CLEAR(made);
+    return made;
+}
 """
 
 
@@ -229,6 +272,110 @@ def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
         "_loses.loses",
         Origin.LIBRARY,
     )
+
+
+def result() -> bytearray:
+    return bytearray(3000)
+
+
+def test_what_a_callback_returns_may_be_lost(made: ModuleType) -> None:
+    found = looked_at(lambda s, item: made.calls(result), request).found()
+    assert [(each.function, each.kind, each.number) for each in found] == [
+        ("_loses.calls", "bytearray", 5)
+    ]
+    assert found[0].callback == (__file__, "result")
+
+
+def test_what_a_callback_returns_and_c_code_drops_or_passes_on_is_not_lost(
+    made: ModuleType,
+) -> None:
+    kept: dict[int, float] = {}
+
+    def call(state: Any, item: Any) -> Any:
+        number = len(kept) + 0.5
+        kept[len(kept)] = made.calls_and_returns(lambda: number * 3)
+        made.calls_and_drops(result)
+        return made.calls_and_returns(result)
+
+    assert looked_at(call, request).found() == []
+    assert len(kept) == 6 and not gc.is_tracked(kept)
+
+
+def test_an_attribute_may_lose_what_python_code_returns(made: ModuleType) -> None:
+    class Node(made.Node):  # type: ignore[misc, name-defined]
+        def make(self) -> bytearray:
+            return bytearray(3000)
+
+    found = looked_at(lambda s, item: Node().text, request).found()
+    assert [(each.function, each.callback[1], each.kind) for each in found] == [
+        ("", "make", "bytearray")
+    ]
+
+
+@pytest.mark.parametrize("way", ["calls", "get_text"])
+def test_the_c_function_that_called_is_named_and_not_its_callback(
+    made: ModuleType, tmp_path: Path, way: str
+) -> None:
+    pytest.importorskip("memray")
+
+    class Node(made.Node):  # type: ignore[misc, name-defined]
+        def make(self) -> bytearray:
+            return bytearray(3000)
+
+    def call(state: Any, item: Any) -> Any:
+        return made.calls(result) if way == "calls" else Node().text
+
+    first = max(
+        clusters(findings_of(call, tmp_path), mappings=False, causes=catalogue()),
+        key=lambda each: each.bytes_per_call,
+    )
+    assert first.lead.sort is FindingKind.LOST and first.bytes_per_call > 3000
+    named = first.lead.stack[0]
+    assert (named.function, named.file, named.origin) == (way, "loses.c", Origin.LIBRARY)
+
+
+def refuse() -> None:
+    raise ValueError(bytearray(3000))
+
+
+def first_of(call: Any, folder: Path) -> Any:
+    """What leads the suspect that retains most."""
+    found = clusters(findings_of(call, folder), mappings=False, causes=catalogue())
+    return max(found, key=lambda each: each.bytes_per_call)
+
+
+def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_made_it(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    first = first_of(lambda s, item: made.loses_a_pair(item["body"][0]), tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "tuple")
+    assert first.bytes_per_call > 3000
+    assert str(first.lead.stack[0]).startswith("loses_a_pair (loses.c:")
+
+
+def test_an_error_that_c_code_fetches_and_loses_is_that_c_codes(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    first = first_of(lambda s, item: made.loses_the_error(refuse), tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "ValueError")
+    assert first.bytes_per_call > 3000
+    assert str(first.lead.stack[0]).startswith("loses_the_error (loses.c:")
+
+
+def test_what_an_object_holds_that_everybody_sees_is_not_lost(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    kept: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        kept.append((item, [item]))
+
+    found = findings_of(call, tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == []
+    del kept[:]
 
 
 def test_what_a_c_function_makes_and_loses_is_told_with_its_line(

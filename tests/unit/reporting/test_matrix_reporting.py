@@ -22,7 +22,7 @@ from leakhunt.model.matrix import (
 from leakhunt.model.run import Run
 from leakhunt.reporting.matrix import cells_table, html_page, json_file, markdown
 from leakhunt.reporting.matrix.curves import MOST_COLUMNS, heat_map_figure
-from leakhunt.reporting.matrix.tables import grid, notebook_card, row, summary
+from leakhunt.reporting.matrix.tables import grid, heading, notebook_card, row, summary
 from leakhunt.reporting.matrix.terminal import matrix_parts
 from leakhunt.reporting.registry import MATRIX_RENDERERS
 from leakhunt.storage.schema_files import schema_text
@@ -96,6 +96,14 @@ def test_repeats_that_disagree_are_inconclusive(report: MatrixReport) -> None:
     assert made.rows[0][1][1].lines == ("excluded",)
 
 
+def test_one_is_told_as_one(report: MatrixReport) -> None:
+    alone = replace(report, results=report.results[:1], withdrawn=1)
+    assert heading(alone) == "Matrix of made: 1 cell"
+    told = list(summary(alone))
+    assert any(each.startswith("1 cell called a leak alone does not") for each in told)
+    assert told[-1] == "1 attempt was lost with a node and repeated"
+
+
 def test_every_format_says_the_same_and_escapes_what_is_not_ours(report: MatrixReport) -> None:
     page = html_page.render(report).decode()
     text = markdown.render(report).decode()
@@ -104,7 +112,7 @@ def test_every_format_says_the_same_and_escapes_what_is_not_ours(report: MatrixR
         "2 Leak, 2 No leak, 2 Not measured (2 not installed)",
         "package.lib decides: leak with 1.0; no leak with 1.1",
     ]
-    assert told[-1] == "4 attempt(s) were lost with a node and repeated"
+    assert told[-1] == "4 attempts were lost with a node and repeated"
     for each in told:
         assert each in page
     assert "4.00 KiB/call" in text and "package.lib decides" in text.replace("\\", "")
