@@ -25,7 +25,7 @@ _MOST_BYTES = 4096
 _WEAK = (weakref.ref, weakref.ProxyType, weakref.CallableProxyType)
 
 
-class Fields:
+class HiddenFields:
     """The fields of objects, searched for a few others."""
 
     def __init__(self, wanted: Sequence[Any]) -> None:

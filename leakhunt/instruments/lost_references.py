@@ -21,7 +21,7 @@ from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
-from leakhunt.instruments.hidden_fields import Fields, held_by_tensors
+from leakhunt.instruments.hidden_fields import HiddenFields, held_by_tensors
 from leakhunt.instruments.object_facts import Hides, inside, is_plain_tensors
 from leakhunt.instruments.objects import is_everybodys
 from leakhunt.instruments.reference_chains import type_name
@@ -268,7 +268,7 @@ def _known_or_hidden(objects: list[Any]) -> Counter[int]:
     That is dicts and tuples of plain values, arrays; fields of extension types; tensors.
     """
     found, wanted = _known(objects), set(map(id, objects))
-    fields = Fields(objects)
+    fields = HiddenFields(objects)
     tensors: list[Any] = []
     for each, is_tracked in _all_objects(fields):
         if is_plain_tensors(type(each)):
@@ -282,7 +282,7 @@ def _known_or_hidden(objects: list[Any]) -> Counter[int]:
     return found
 
 
-def _all_objects(fields: Fields) -> Iterator[tuple[Any, bool]]:
+def _all_objects(fields: HiddenFields) -> Iterator[tuple[Any, bool]]:
     """What the collector tracks, and what hangs on it untracked and may have something inside."""
     hides = Hides()
     waiting: list[Any] = []
@@ -299,7 +299,7 @@ def _all_objects(fields: Fields) -> Iterator[tuple[Any, bool]]:
             waiting += _with_some_inside(inside(hidden), hides, fields)
 
 
-def _with_some_inside(objects: list[Any], hides: Hides, fields: Fields) -> list[Any]:
+def _with_some_inside(objects: list[Any], hides: Hides, fields: HiddenFields) -> list[Any]:
     return [each for each in objects if hides[type(each)] or fields.may_hide(type(each))]
 
 
