@@ -135,17 +135,25 @@ def run_as(
 
 
 def _measured(prepared: Session, hunt: bool, jobs: int) -> list[list[Run]]:
-    """The runs of each variant: one, or of the first beside other jobs also what explains it."""
+    """The runs of each variant: one, and with more than one job also what explains it.
+
+    A variant that ends before the first one has only the one: the first may explain it.
+    """
     group = tuple(each.name for each in prepared.variants)
     stop = Event()
+    first: list[Run] = []
 
     def work(variant: Variant) -> list[Run]:
         if stop.is_set():
             return []
         plan = plan_of(prepared.settings, variant, prepared.workplace.device)
         runs = [prepared.carry_out(plan, variant.name, group, stop)]
-        if hunt and jobs > 1 and variant is prepared.variants[0]:
-            further = explained(prepared, runs[0], stop=stop)
+        is_first = variant is prepared.variants[0]
+        if is_first:
+            first.append(runs[0])
+        if hunt and jobs > 1 and first:
+            alike = None if is_first else first[0]
+            further = explained(prepared, runs[0], first=alike, stop=stop)
             while not runs[-1].is_interrupted and (each := next(further, None)) is not None:
                 runs.append(each)
         if runs[-1].is_interrupted:

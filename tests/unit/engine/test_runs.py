@@ -211,6 +211,16 @@ def test_several_variants_at_a_time_come_to_the_same(target: str, tmp_path: Path
         run(request, out=tmp_path / "none", executor=script, jobs=0)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_variant_that_grows_otherwise_is_explained_once(
+    target: str, tmp_path: Path, jobs: int
+) -> None:
+    script = Scripted({"naive": 40_960, "fixed": 4_096})
+    run(RunRequest(target, calls=200), out=tmp_path / "out", executor=script, jobs=jobs)
+    names = [name for name, _ in script.plans]
+    assert [names.count(f"{each}.under-memray") for each in ("naive", "fixed")] == [1, 1]
+
+
 def test_the_first_of_several_variants_is_explained_beside_the_others(
     target: str, tmp_path: Path
 ) -> None:
