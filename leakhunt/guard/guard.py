@@ -182,9 +182,10 @@ class Guard:
         The middleware calls it. It makes a small file: see `workers.py`.
         """
         self._joins = True
-        if self._files.are_shared:
+        if self._files.are_shared and not self._files.is_lost:
             return True
-        cells = self._files.join([each.step for each in self.releaser.counts])
+        steps = [each.step for each in self.releaser.counts]
+        cells = self._files.join(steps, bytes(self._counts.cells))
         if cells is None:
             return False
         with self._lock:
@@ -388,6 +389,8 @@ class Guard:
 
     def statuses(self) -> tuple[GuardStatus, ...]:
         """How it is with this worker, and with the others behind the same port, by process id."""
+        if self._files.is_lost:
+            self.join_workers()
         own = self.status()
         others = [self._status_of(each, own) for each in self._files.others()]
         return tuple(sorted((own, *others), key=lambda each: each.pid))
@@ -400,12 +403,12 @@ class Guard:
     def _status_of(self, worker: FellowWorker, own: GuardStatus) -> GuardStatus:
         """How it is with another worker: as it has counted, and by the kernel."""
         counts, now = worker.counts, self._clock()
-        memory = counts.memory
+        memory = counts.memory or own.memory  # one that has had no request has read none
         if memory is not None and memory.source is LimitSource.GIVEN:
             memory = replace(memory, used_bytes=worker.rss_bytes)
         elif memory is not None and memory.source is LimitSource.ADDRESS_SPACE:
             memory = replace(memory, used_bytes=worker.address_space_bytes)
-        elif own.memory is None or memory is None or memory.source is own.memory.source:
+        elif own.memory is None or (memory is not None and memory.source is own.memory.source):
             memory = own.memory  # of the container or the machine: what we have just read ourselves
         points = counts.points()[1] if worker.points_are_whole else []
         is_late = not points or now - points[-1][0] > _LATE_SECONDS
@@ -648,7 +651,7 @@ class Guard:
 
     def _look(self, now: float, use: MemoryUse | None) -> None:
         """Once a second, after a request."""
-        if self._joins_late:  # it was forked from a worker, and has turned out to be one
+        if self._joins_late or self._files.is_lost:  # late: forked from a worker, and one itself
             self._joins_late = False
             self.join_workers()
         rss = self._own.rss_bytes()

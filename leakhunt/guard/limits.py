@@ -7,6 +7,7 @@ may be moved while the service runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from array import array
@@ -96,7 +97,10 @@ class OwnMemory:
         if self._pid == os.getpid():
             return
         self._rss = RssProbe()
-        self._peak = PeakRssProbe() if PeakRssProbe.unavailable() is None else None
+        self._peak: PeakRssProbe | None = None
+        if PeakRssProbe.unavailable() is None:
+            with contextlib.suppress(OSError):  # not for this user: the process was forked by root
+                self._peak = PeakRssProbe()
         self._pid = os.getpid()
 
 

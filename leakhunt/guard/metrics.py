@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -115,7 +116,8 @@ def exposition(guard: Guard) -> bytes:
         others = _without(others, [name for name, _, _ in _PROCESS])
     process = _joined(_process_lines(statuses, others, has_label=guard.has_fellows))
     # A guard that is in the registry is told by it.
-    return process + others if _PREFIX.encode() in others else text + process + others
+    is_registered = re.search(rf"^{_PREFIX}".encode(), others, re.MULTILINE) is not None
+    return process + others if is_registered else text + process + others
 
 
 def _joined(lines: Iterable[str]) -> bytes:
@@ -137,10 +139,13 @@ def _of_the_service() -> bytes:
 
 def _without(text: bytes, names: Sequence[str]) -> bytes:
     """The text without these metrics."""
-    told = tuple(
-        f"{start}{name}".encode() for name in names for start in ("", "# HELP ", "# TYPE ")
-    )
-    return b"".join(line for line in text.splitlines(keepends=True) if not line.startswith(told))
+    told = _lines_of(names)
+    return b"".join(line for line in text.splitlines(keepends=True) if not told.match(line))
+
+
+def _lines_of(names: Sequence[str]) -> re.Pattern[bytes]:
+    """The lines of these metrics: no others whose names begin or end like theirs."""
+    return re.compile(rf"^(?:# (?:HELP|TYPE) )?(?:{'|'.join(names)})[{{ ]".encode(), re.MULTILINE)
 
 
 # Under these names prometheus_client tells the same: queries find them with and without.
@@ -162,7 +167,7 @@ def _process_lines(
     statuses: Sequence[GuardStatus], others: bytes, *, has_label: bool
 ) -> Iterator[str]:
     for name, about, value_of in _PROCESS:
-        if name.encode() in others:
+        if _lines_of([name]).search(others):
             continue
         yield f"# HELP {name} {about}"
         yield f"# TYPE {name} gauge"
@@ -202,8 +207,12 @@ def _digits(value: float) -> int:
 
 
 def _labels(labels: dict[str, str]) -> str:
-    told = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    told = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
     return f"{{{told}}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _histogram(statuses: Sequence[GuardStatus]) -> Iterator[str]:

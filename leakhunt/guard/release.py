@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from leakhunt.probes.allocator import serving
@@ -53,6 +54,15 @@ class ReleaseCount:
     freed_bytes: int
 
 
+def _name_apart(steps: Iterable[_Step]) -> None:
+    """``clear`` and ``clear 2``: metrics with the same labels would be one."""
+    taken: set[str] = set()
+    for each in steps:
+        names = itertools.chain([each.name], (f"{each.name} {n}" for n in itertools.count(2)))
+        each.name = next(name for name in names if name not in taken)
+        taken.add(each.name)
+
+
 class Releaser:
     """Garbage, framework caches and free memory of malloc, each given back while it helps.
 
@@ -75,6 +85,7 @@ class Releaser:
             *(_Step(getattr(call, "__name__", "custom"), call) for call in further),
             _Step("malloc_trim", lambda: serving().trim()),
         ]
+        _name_apart(self._steps)
         self.reset()
 
     def reset(self) -> None:

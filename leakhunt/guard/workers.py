@@ -57,7 +57,8 @@ class WorkerFiles:
         self._number = number
         self._given = folder
         self._file: Path | None = None
-        self._pid = -1
+        self._pid = self._user = -1
+        self._leaves: tuple[Path, int] | None = None
         self._sockets: frozenset[int] | None = None
 
     @property
@@ -65,42 +66,64 @@ class WorkerFiles:
         """Whether this process has a file."""
         return self._file is not None and self._pid == os.getpid()
 
-    def join(self, steps: Sequence[str]) -> memoryview[float] | None:
+    @property
+    def is_lost(self) -> bool:
+        """Whether this process had a file that the others no longer see.
+
+        Somebody has removed it, or the process was forked by root and is another user's now.
+        """
+        if self._file is None or not self.are_shared:
+            return False
+        try:
+            self._file.stat()
+        except OSError:
+            return True
+        return os.geteuid() != self._user
+
+    def join(self, steps: Sequence[str], counted: bytes) -> memoryview[float] | None:
         """Make the file of this process; its cells. None: it is no worker of several.
 
-        Where the file cannot be made, the log says so, and each worker tells of itself.
+        `counted` is what they hold. Where the file cannot be made, the log says so, and each worker
+        tells of itself.
         """
+        self._file = None
         given = self._given or os.environ.get(FOLDER_VARIABLE)
-        sockets = server_sockets()
-        if sys.platform == "win32" or not (given or sockets):
-            return None
         try:
+            sockets = server_sockets()
+            if sys.platform == "win32" or not (given or sockets):
+                return None
             folder = Path(given) if given else _own_folder()
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(f"{_space()}-*{_SUFFIX}"):
-                _removed_if_over(left)
+            for left in (*folder.glob(f"{_space()}-*{_SUFFIX}"), *folder.glob(f"{_space()}-*.new")):
+                with contextlib.suppress(OSError, ValueError):  # of another user, or of no worker
+                    _removed_if_over(left)
             born = birth(os.getpid())
             header = {
                 "format": FORMAT,
                 "pid": os.getpid(),
                 "born": born,
                 "parent": os.getppid(),
+                "stack": _stack(os.getpid()),
                 "sockets": sorted(sockets),
                 "steps": list(steps),
             }
             file = folder / f"{_space()}-{os.getpid()}-{born}-{self._number}{_SUFFIX}"
-            cells = _made(file, json.dumps(header).encode())
+            cells = _made(file, json.dumps(header).encode(), counted)
         except (OSError, ValueError, psutil.Error) as error:
             _LOG.warning("leakhunt.guard: no file for the figures of this worker (%s)", error)
             return None
         # In a folder that was given all are fellows.
         self._file, self._pid, self._sockets = file, os.getpid(), None if given else sockets
-        atexit.register(self._leave, file, os.getpid())
+        self._user = os.geteuid()
+        if self._leaves != (file, os.getpid()):
+            self._leaves = file, os.getpid()
+            atexit.register(self._leave, *self._leaves)
         return cells
 
     def _leave(self, file: Path, pid: int) -> None:
         if pid == os.getpid():  # and no child that inherited the call
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is of the user who has started this process
+                file.unlink()
 
     def others(self) -> Iterator[FellowWorker]:
         """The other workers that live. One that only starts workers is none of them."""
@@ -121,6 +144,9 @@ class WorkerFiles:
             data = file.read_bytes()
             header = json.loads(data[:_HEADER_BYTES])
             if header["format"] != FORMAT or len(data) != _FILE_BYTES:
+                return None
+            if _stack(pid) not in (0, header["stack"]):  # a child that went on as another program
+                file.unlink(missing_ok=True)
                 return None
             if self._sockets is not None and self._sockets.isdisjoint(header["sockets"]):
                 return None
@@ -163,17 +189,17 @@ def _own_folder() -> Path:
     """
     is_there = _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK)
     base = _SHARED_MEMORY if is_there else Path(tempfile.gettempdir())
-    folder = base / f"leakhunt-guard-{os.getuid()}"
+    folder = base / f"leakhunt-guard-{os.geteuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise PermissionError(f"{folder} is not ours")
     return folder
 
 
-def _made(file: Path, header: bytes) -> memoryview[float]:
-    """A new file, there as a whole or not at all; its cells.
+def _made(file: Path, header: bytes, counted: bytes) -> memoryview[float]:
+    """A new file, there as a whole or not at all; its cells, as `counted`.
 
     Raises:
         OSError, ValueError: it cannot be made.
@@ -181,15 +207,18 @@ def _made(file: Path, header: bytes) -> memoryview[float]:
     if len(header) > _HEADER_BYTES:
         raise ValueError("too many sockets or steps")
     whole = file.with_suffix(".new")
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(whole, flags, 0o600)
+    whole.unlink(missing_ok=True)
+    descriptor = os.open(whole, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         # Written, not only made longer: a full disk says so now, and not by SIGBUS at a request.
-        os.write(descriptor, header.ljust(_HEADER_BYTES) + bytes(8 * CELLS))
+        os.write(descriptor, header.ljust(_HEADER_BYTES) + counted)
         mapped = mmap.mmap(descriptor, _FILE_BYTES)
+        whole.replace(file)
+    except (OSError, ValueError):
+        whole.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
-    whole.replace(file)
     return memoryview(mapped)[_HEADER_BYTES:].cast("d")
 
 
@@ -204,17 +233,31 @@ def _space() -> int:
     return 0
 
 
+def _stack(pid: int) -> int:
+    """Where the stack of a process starts: elsewhere in the program that it runs next.
+
+    0: not known, or not for us to know.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(_told(pid)[25])  # field 28 of proc(5) stat
+    return 0
+
+
+def _told(pid: int) -> list[str]:
+    """The fields of proc(5) stat from the third on; the name in the second may hold spaces."""
+    text = Path("/proc", str(pid), "stat").read_text(encoding="latin-1")
+    return text.rpartition(")")[2].split()
+
+
 def birth(pid: int) -> int:
     """When a process started, in units that differ by system; -1: it has ended.
 
     A clock that is set meanwhile makes no difference.
     """
-    file = Path("/proc", str(pid), "stat")
     try:
         if Path("/proc/self").exists():
-            # Fields 3 and 22 of proc(5) stat; the name in field 2 may hold spaces.
-            told = file.read_text(encoding="latin-1").rpartition(")")[2].split()
-            return -1 if told[0] in "ZX" else int(told[19])
+            told = _told(pid)
+            return -1 if told[0] in "ZX" else int(told[19])  # fields 3 and 22
         process = psutil.Process(pid)
         is_over = process.status() == psutil.STATUS_ZOMBIE
         return -1 if is_over else round(process.create_time() * 100)

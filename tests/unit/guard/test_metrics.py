@@ -95,3 +95,33 @@ def test_a_service_with_metrics_of_its_own_keeps_them(guard: Guard) -> None:
         assert text.count("# TYPE process_resident_memory_bytes") == 1
     finally:
         client.REGISTRY.unregister(counter)
+
+
+def test_a_metric_of_the_service_whose_name_ends_alike_hides_none(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = (
+        b"# HELP pool_process_resident_memory_bytes as leakhunt_guard_rss_bytes\n"
+        b"pool_process_resident_memory_bytes 1\n"
+        b"process_resident_memory_bytes_of_pool 2\n"
+    )
+    monkeypatch.setattr(exposed, "_of_the_service", lambda: theirs)
+    monkeypatch.setattr(Guard, "has_fellows", True)
+    text = exposed.exposition(guard)
+    assert theirs in text and b"\nprocess_resident_memory_bytes{" in text
+    assert b"\nleakhunt_guard_rss_bytes{" in text
+    named = theirs + b'process_resident_memory_bytes{a="b"} 3\n'
+    assert exposed._without(named, ["process_resident_memory_bytes"]) == theirs
+
+
+@pytest.mark.usefixtures("without_client")
+def test_steps_of_one_name_are_told_apart_and_any_name_is_a_label() -> None:
+    def odd() -> None:
+        pass
+
+    odd.__name__ = 'a "b" \\ c\nd'
+    one, other = dict[str, str](), dict[str, str]()
+    guard = Guard(GuardConfig(releases=(one.clear, other.clear, odd)))
+    text = exposed.exposition(guard).decode()
+    found = re.findall(r'^leakhunt_guard_releases_total{step="(.*)",pid', text, re.MULTILINE)
+    assert found == ["gc", "framework", "clear", "clear 2", r"a \"b\" \\ c\nd", "malloc_trim"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from leakhunt.guard.growth import GrowthMeter
 from leakhunt.guard.release import ReleaseCount
 from leakhunt.guard.sockets import server_sockets
 from leakhunt.guard.status import BUCKETS, Reason
-from leakhunt.guard.workers import birth
+from leakhunt.guard.workers import WorkerFiles, birth
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers share files by fork")
 # A worker that serves three requests, refuses one, has one at work, and then does nothing.
@@ -230,6 +233,148 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     fake.write_text("no header")
     assert [each.pid for each in guard.statuses()] == [os.getpid()]
     assert all(file.exists() for file in (*strange, fake))
+
+
+IDLE = """
+import sys
+from leakhunt.guard import Guard, GuardConfig
+held = bytearray(b"1" * (200 << 20))
+guard = Guard(GuardConfig(metrics_folder=sys.argv[1], limit="8 GiB"))
+guard.join_workers()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_memory_of_a_worker_without_a_request_is_its_own(tmp_path: Path) -> None:
+    guard = own(tmp_path)
+    guard.join_workers()
+    with subprocess.Popen(
+        [sys.executable, "-c", IDLE, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        used = samples(guard, "leakhunt_guard_used_bytes")
+        rss = samples(guard, "leakhunt_guard_rss_bytes")
+        process.communicate()
+    assert used[str(process.pid)] == rss[str(process.pid)] > 200 << 20
+
+
+def test_a_file_holds_what_was_counted_from_its_first_moment_on(tmp_path: Path) -> None:
+    counts = Counts()
+    counts.refuse(Reason.QUEUE)
+    files = WorkerFiles(0, tmp_path)
+    cells = files.join(["gc"], bytes(counts.cells))
+    assert cells is not None and files.are_shared
+    made = Counts(cells)
+    assert (made.memory, made.live_heap_bytes, made.refused) == (None, None, {"queue": 1})
+
+
+def test_neighbours_that_cannot_be_removed_hold_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own(tmp_path).join_workers()
+    (mine,) = tmp_path.iterdir()
+    space = mine.name.split("-")[0]
+    dead = tmp_path / f"{space}-{os.getpid()}-1-0.leakhunt-guard"
+    for each in (dead, tmp_path / f"{space}-x-y-0.leakhunt-guard"):
+        each.touch()
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self == dead:
+            raise PermissionError("theirs")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert own(tmp_path).join_workers()
+
+
+def test_a_full_disk_is_left_without_a_part_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("leakhunt.guard.workers.os.write", full)
+    assert not own(tmp_path).join_workers()
+    monkeypatch.undo()
+    assert [*tmp_path.iterdir()] == []
+    guard = own(tmp_path)
+    assert guard.join_workers()
+    (mine,) = tmp_path.iterdir()
+    part = mine.with_name(mine.name.replace(str(os.getpid()), "0")).with_suffix(".new")
+    part.touch()  # of one that was killed as it wrote
+    own(tmp_path).join_workers()
+    assert [*tmp_path.iterdir()] == [mine]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells where a stack starts")
+def test_a_child_that_goes_on_as_another_program_is_no_worker(tmp_path: Path) -> None:
+    guard = own(tmp_path)
+    guard.join_workers()
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(1, flush=True); input()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=lambda: None,  # noqa: PLW1509 - it makes fork() run the hooks
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stdout.readline()
+        assert len([*tmp_path.iterdir()]) == 2  # that of the child, as it was forked
+        assert [each.pid for each in guard.statuses()] == [os.getpid()]
+        assert len([*tmp_path.iterdir()]) == 1
+        process.communicate(b"\n")
+
+
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    now = [0.0]
+    guard = Guard(GuardConfig(metrics_folder=tmp_path, limit="8 GiB"), clock=lambda: now[0])
+    guard.join_workers()
+    for served in (1, 2):
+        shutil.rmtree(tmp_path)
+        now[0] += 10.0
+        ticket = guard.try_admit()
+        assert isinstance(ticket, Ticket)
+        guard.finish(ticket)
+        (file,) = tmp_path.iterdir()
+        assert Counts(memoryview(file.read_bytes())[2048:].cast("d")).served == served
+    file.unlink()
+    guard.statuses()
+    assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can")
+@pytest.mark.usefixtures("no_variable")
+def test_workers_that_root_forks_and_makes_another_user_find_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gunicorn does with --preload and --user."""
+    memory = Path(tempfile.mkdtemp())  # above pytest's own, which no other user may enter
+    memory.chmod(0o1777)
+    monkeypatch.setattr("leakhunt.guard.workers._SHARED_MEMORY", memory)
+    now = [0.0]
+    guard = Guard(GuardConfig(limit="8 GiB"), clock=lambda: now[0])
+    guard._joins = True
+    reading, writing = os.pipe()
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        child = os.fork()
+        if not child:
+            try:
+                os.setegid(65534)
+                os.seteuid(65534)
+                now[0] += 10.0
+                ticket = guard.try_admit()
+                assert isinstance(ticket, Ticket)
+                guard.finish(ticket)
+                (mine,) = (memory / "leakhunt-guard-65534").iterdir()
+                os.write(writing, repr((mine.name.split("-")[1], guard.has_fellows)).encode())
+            except BaseException as error:
+                os.write(writing, repr(error).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+    told = os.read(reading, 1000).decode()
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    shutil.rmtree(memory)
+    assert told == repr((str(child), True))
 
 
 def test_cells_hold_what_was_told() -> None:
