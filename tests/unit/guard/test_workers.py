@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -375,6 +376,69 @@ def test_workers_that_root_forks_and_makes_another_user_find_one_another(
         os.close(descriptor)
     shutil.rmtree(memory)
     assert told == repr((str(child), True))
+
+
+def fellow(folder: Path, points: Sequence[tuple[float, int]], monkeypatch: Any) -> Counts:
+    """The cells of what looks like a worker: the process that has started this one."""
+    monkeypatch.setattr("leakhunt.guard.workers._stack", lambda pid: 0)
+    counts = Counts()
+    counts.note_points(points)
+    counts.refuse(Reason.QUEUE)
+    files = WorkerFiles(0, folder)
+    cells = files.join([], bytes(counts.cells))
+    assert cells is not None and files._file is not None
+    name = files._file.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+    born = str(birth(os.getppid()))
+    files._file.rename(folder / re.sub(r"-\d+-0", f"-{born}-0", name))
+    return Counts(cells)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="readings of another process by its clock")
+def test_the_growth_of_another_worker_is_that_of_whole_readings_of_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    points = [(900.0 + 5 * each, 1000 * each) for each in range(20)]
+    counts = fellow(tmp_path, points, monkeypatch)
+    guard = Guard(GuardConfig(metrics_folder=tmp_path, limit="8 GiB"), clock=lambda: now[0])
+    guard._files._number = 0
+    guard.join_workers()
+
+    def growth() -> float | None:
+        (other,) = [each for each in guard.statuses() if each.pid == os.getppid()]
+        return None if other.growth is None else other.growth.bytes_per_second
+
+    assert growth() == 200.0
+    now[0] = 2000.0
+    assert growth() is None  # it says nothing of now
+    now[0] = 1000.0
+    counts.cells[96] += 1  # they are being written
+    assert growth() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="users")
+@pytest.mark.usefixtures("no_variable")
+def test_a_folder_of_somebody_else_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leakhunt.guard.workers._SHARED_MEMORY", tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / f"leakhunt-guard-{os.geteuid()}").symlink_to(elsewhere)
+    monkeypatch.setattr("leakhunt.guard.workers.server_sockets", lambda: frozenset({1}))
+    assert not own(None).join_workers() and not [*elsewhere.iterdir()]
+    monkeypatch.setattr("os.geteuid", lambda: 4321)
+    assert not own(None).join_workers()  # its folder is made, and belongs to this user
+    assert not [*(tmp_path / "leakhunt-guard-4321").iterdir()]
+
+
+def test_the_file_of_who_was_another_user_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = WorkerFiles(0, tmp_path)
+    assert files.join([], bytes(Counts().cells)) is not None and not files.is_lost
+    monkeypatch.setattr("os.geteuid", lambda: 4321)
+    assert files.is_lost
 
 
 def test_cells_hold_what_was_told() -> None:
