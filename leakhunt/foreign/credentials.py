@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from leakhunt.errors import UsageError
@@ -19,9 +19,13 @@ _MOST_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The header that a server is asked with; empty: none. It is no part of any text."""
+    """The header that a server is asked with; empty: none. It is no part of any text.
+
+    `is_ambient`: it is of the environment, and not for this server in particular.
+    """
 
     header: str = field(default="", repr=False)
+    is_ambient: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.header)
@@ -62,8 +66,8 @@ def credentials(
             )
         )
     if token:
-        return _bearer(token, BEARER_VARIABLE)
-    return _basic(user, USER_VARIABLE) if user else Credentials()
+        return replace(_bearer(token, BEARER_VARIABLE), is_ambient=True)
+    return replace(_basic(user, USER_VARIABLE), is_ambient=True) if user else Credentials()
 
 
 def _of_file(option: str, file: Path | str) -> str:

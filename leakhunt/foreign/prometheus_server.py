@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
+import http.client
 import json
+import os
 import ssl
 import time
 import urllib.error
@@ -35,31 +38,23 @@ class PrometheusServer:
         credentials: Credentials,
         ca_file: Path | str | None = None,
     ) -> None:
-        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                message(
-                    "analyze.no-url",
-                    "--prometheus {url!r}: expected an address such as http://localhost:9090",
-                    url=url.rpartition("@")[2],
-                )
-            )
-        try:
-            port = f":{parts.port}" if parts.port else ""
-        except ValueError:
-            port = ""
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.place = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+        parts = _parts(url)
+        host = parts.hostname or ""
+        shown = f"[{host}]" if ":" in host else host
+        port = f":{parts.port}" if parts.port else ""
+        # As it is sent: what is no ASCII, and a space, in percent.
+        path = urllib.parse.quote(parts.path.rstrip("/"), safe="/%:=+,;~!$&'()*")
+        self.place = f"{parts.scheme}://{shown}{port}{path}"
         self._timeout = timeout_seconds
         self._headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if parts.username is not None:
             words = f"{parts.username}:{parts.password or ''}"
             token = base64.b64encode(urllib.parse.unquote(words).encode()).decode()
             self._headers["Authorization"] = f"Basic {token}"
-        if credentials:
+        if credentials and not (credentials.is_ambient and parts.username is not None):
             self._headers["Authorization"] = credentials.header
         self._is_known = "Authorization" in self._headers
-        is_near = parts.hostname in _LOOPBACK
+        is_near = host in _LOOPBACK
         self.tells_all = self._is_known and parts.scheme == "http" and not is_near
         self._opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=_trusted(ca_file)), _NoRedirects()
@@ -79,7 +74,7 @@ class PrometheusServer:
             with error:
                 if 300 <= error.code < 400:
                     raise _moved(self.place, error.headers.get("Location", "")) from None
-                self._refused(error.code, error.read(1 << 16), str(values.get("query", "")))
+                self._refused(error.code, _read_of(error), str(values.get("query", "")))
         except TimeoutError as error:
             raise TooMuch from error
         except (urllib.error.URLError, OSError) as error:
@@ -89,6 +84,11 @@ class PrometheusServer:
             if isinstance(reason, ssl.SSLError):
                 raise _tls(self.place, reason) from error
             raise _unreachable(self.place, str(reason)) from error
+        except http.client.IncompleteRead as error:
+            broken = OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            raise _unreachable(self.place, str(broken)) from error
+        except http.client.HTTPException as error:
+            raise _no_prometheus(self.place) from error
         return self._decoded(body)
 
     def _body(self, reply: Any) -> bytes:
@@ -108,9 +108,9 @@ class PrometheusServer:
             answer = json.loads(body)
             if answer["status"] != "success" or "data" not in answer:
                 raise ValueError("status")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _no_prometheus(self.place) from error
-        self.warnings.update(str(each)[:200] for each in answer.get("warnings", ()))
+        self.warnings.update(str(each)[:200] for each in answer.get("warnings") or ())
         return answer
 
     def _refused(self, code: int, body: bytes, query: str) -> NoReturn:
@@ -121,7 +121,7 @@ class PrometheusServer:
         try:
             told = json.loads(body)
             reason, sort = " ".join(str(told["error"]).split())[:200], told.get("errorType")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             if code >= 500:
                 raise _unreachable(self.place, f"HTTP {code}") from None
             raise _no_prometheus(self.place) from None
@@ -137,6 +137,37 @@ class PrometheusServer:
                 reason=reason,
             )
         )
+
+
+def _parts(url: str) -> urllib.parse.SplitResult:
+    """Of an address.
+
+    A password with a slash or a question mark in it ends the host too early: the rest is no path.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+        host = parts.hostname or ""
+        host.encode("idna")
+        is_one = parts.scheme in ("http", "https") and host and (parts.port or True)
+        if is_one and "@" not in f"{parts.path}{parts.query}{parts.fragment}":
+            return parts
+    except ValueError:
+        pass  # without it: it would have the password in its text
+    raise UsageError(
+        message(
+            "analyze.no-url",
+            "--prometheus {url!r}: expected an address such as http://localhost:9090",
+            url=url.rpartition("@")[2],
+        )
+    )
+
+
+def _read_of(error: urllib.error.HTTPError) -> bytes:
+    """What a server says of an error, as far as it comes."""
+    try:
+        return error.read(1 << 16)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _unreachable(place: str, reason: str) -> MissingRequirement:
@@ -172,9 +203,13 @@ def _denied(place: str, code: int, *, is_known: bool) -> MissingRequirement:
 
 
 def _moved(place: str, target: str) -> MissingRequirement:
-    parts = urllib.parse.urlsplit(target)
-    host = parts.netloc.rpartition("@")[2]
-    shown = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    try:
+        parts = urllib.parse.urlsplit(target)
+    except ValueError:
+        shown = target.partition("?")[0].rpartition("@")[2]
+    else:
+        host = parts.netloc.rpartition("@")[2]
+        shown = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
     return MissingRequirement(
         message(
             "analyze.moved",
@@ -250,9 +285,11 @@ def _trusted(ca_file: Path | str | None) -> ssl.SSLContext:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Credentials are for the server that was named, and a POST that is led on loses its query."""
 
-    def redirect_request(self, *args: Any, **more: Any) -> None:
-        """None: the redirect is an error."""
+    def http_error_302(self, *args: Any, **more: Any) -> None:
+        """None: the redirect is an error, wherever it leads."""
         del args, more
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _no_prometheus(place: str) -> BadFile:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import traceback
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ import pytest
 import leakhunt
 from leakhunt.cli.main import main
 from leakhunt.engine.analyze import AnalyzeRequest, analyze
-from leakhunt.errors import MissingRequirement, UsageError
+from leakhunt.errors import LeakhuntError, MissingRequirement, UsageError
 from leakhunt.foreign.credentials import (
     BEARER_VARIABLE,
     USER_VARIABLE,
@@ -205,6 +207,81 @@ def test_secrets_in_the_clear_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> 
     assert [str(each) for each in noted] == [
         f"{url}: credentials go over the network unencrypted. Use https://"
     ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://reader:s3/cret@127.0.0.1:1",
+        "http://reader:12/s3cret@127.0.0.1:1",
+        "http://reader:12?s3cret@127.0.0.1:1",
+        "http://reader:12#s3cret@127.0.0.1:1",
+        "http://reader:s3cret@127.0.0.1:99999",
+        "http://reader:s3cret@127.0.0.1:port",
+        "http://reader:s3cret@[::1",
+        "http://reader:s3cret@a..b:1",
+        "ftp://reader:s3cret@127.0.0.1:1",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        fetched(query(url))
+    assert "s3" not in str(refused.value) and "cret" not in str(refused.value)
+    shown = "".join(traceback.format_exception(refused.value)).replace(repr(url), "")
+    assert "s3" not in shown.rpartition("UsageError")[2]
+
+
+def test_a_path_of_any_letters_is_asked_for() -> None:
+    with server() as (url, seen):
+        assert fetched(query(f"{url}/my pr\u00e4fix%20x/")).source.startswith(
+            f"{url}/my%20pr%C3%A4fix%20x memory"
+        )
+    assert seen
+
+
+def test_a_user_in_the_address_comes_before_the_environment() -> None:
+    ambient = credentials(variables={BEARER_VARIABLE: TOKEN})
+    with server(basic("reader:other")) as (url, seen):
+        named = url.replace("//", "//reader:other@")
+        fetched(replace(query(named), credentials=ambient))
+        assert set(seen) == {basic("reader:other")}
+    with server(f"Bearer {TOKEN}") as (url, seen):
+        fetched(replace(query(url), credentials=ambient))
+        assert set(seen) == {f"Bearer {TOKEN}"}
+
+
+_HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "not the API of a Prometheus server"),
+        (_HEAD % b"200 OK" + b"X: " + b"a" * 70_000 + b"\r\n\r\n", "not the API"),
+        (_HEAD % b"200 OK" + b"\r\n" + b"[" * 100_000, "not the API"),
+        (_HEAD % b"200 OK" + b"Transfer-Encoding: chunked\r\n\r\n10\r\nab", "reset by peer"),
+        (_HEAD % b"503 No" + b"Transfer-Encoding: chunked\r\n\r\n10\r\nab", "HTTP 503"),
+        (_HEAD % b"302 No" + b"Location: http://a:s3cret@[x?s3cret\r\n\r\n", "redirects to [x."),
+        (_HEAD % b"200 OK" + b'\r\n{"status": "success", "data": {}, "warnings": null}', "series"),
+    ],
+    ids=["ssh", "header", "deep", "cut", "cut error", "moved", "no warnings"],
+)
+def test_whatever_answers_ends_in_one_line(answer: bytes, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def reply() -> None:
+            asked, _ = listening.accept()
+            with asked:
+                while b"step=" not in asked.recv(1 << 16):
+                    pass
+                asked.sendall(answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        with pytest.raises(LeakhuntError) as refused:
+            fetched(query(f"http://127.0.0.1:{listening.getsockname()[1]}"))
+        thread.join()
+    assert told in str(refused.value) and "s3cret" not in str(refused.value)
 
 
 @pytest.fixture(scope="module")
