@@ -93,6 +93,7 @@ class LostReferences:
 
     def found(self) -> list[Lost]:
         """Those that nothing refers to now either: asked last of all, it searches the process."""
+        gc.collect()  # of the last watch, whose frame has it, what it saw
         return _still_lost(_still_lost(self.candidates(), _known), _known_or_hidden)
 
     def forget_examples(self) -> None:

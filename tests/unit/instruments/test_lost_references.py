@@ -493,6 +493,21 @@ def test_an_array_that_is_lost_beside_tensors_is_told(made: ModuleType) -> None:
     assert [each.function for each in looked_at(call, request).found()] == ["_loses.loses"]
 
 
+def test_what_waits_for_the_collector_is_not_lost() -> None:
+    """What was seen of the last call may be in a cycle with its frame."""
+    image = pytest.importorskip("PIL.Image")
+    retained: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        retained.append(image.fromarray(np.zeros((30, 100, 3), dtype="u1")))
+
+    gc.disable()
+    try:
+        assert looked_at(call, lambda: 7).found() == []
+    finally:
+        gc.enable()
+
+
 def test_what_is_never_freed_is_not_lost(made: ModuleType) -> None:
     def call(state: Any, item: Any) -> None:
         never = "name"
