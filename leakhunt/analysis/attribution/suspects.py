@@ -35,6 +35,9 @@ from leakhunt.text.message import Message, Text, message, plural_message, word
 
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
+# What has filled did so within about twice the calls that are looked at: a bound that is reached
+# after so many times them is not what ended it.
+_BEFORE_THE_END = 4
 # Of what a holder dominates, so much is told.
 _MOST_DETAILS = 5
 # A container that owns less than this part of what the holder does says nothing of the cause.
@@ -70,6 +73,8 @@ def suspect_of(
     ends = end_of(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
+    if has_filled and ends is not None and ends > _BEFORE_THE_END * calls_done:
+        ends = None  # it ended long before: its keys ran out
     return Suspect(
         fingerprint=_fingerprint(cluster, cause, where, stack),
         title=_title(cluster, cause, where),

@@ -77,6 +77,23 @@ def test_what_grew_without_a_bound_is_no_cause_of_a_cache_that_filled(make_run: 
     assert "Filled by: app.SEEN" in str(joined.sentence)
 
 
+@pytest.mark.parametrize(("most", "is_said"), [(1024, True), (1 << 20, False)])
+def test_a_bound_that_was_not_reached_is_not_where_it_ended(
+    make_run: MakeRun, most: int, is_said: bool
+) -> None:
+    run = filled(make_run, 1024)
+    found = growing_part(run, judge(run))
+    assert found is not None
+    part, then = found
+    site = finding(size=20 * KIB, key="1", instrument=Instrument.TRACEMALLOC)
+    cache = finding(
+        size=0, sort=FindingKind.CONTAINER, what="dict", keeps=("1",), chain=("app.glyph", "dict"),
+        facts={"most_items": most}, instrument=Instrument.TRACEMALLOC,
+    )  # fmt: skip
+    attribution = attribute(part, then, [under(run, site, cache)], has_filled=True)
+    assert (attribution.suspects[0].ceiling_calls is not None) is is_said
+
+
 def test_variants_on_the_same_inputs_grow_alike_or_apart(make_run: MakeRun) -> None:
     naive = growing(make_run, "naive")
     assert (growth_apart(growing(make_run, "other"), naive) or 0) < 256
