@@ -104,7 +104,13 @@ def distribution_of(finding: Finding) -> Installed | None:
 
 
 def _cause_of(cluster: Cluster, causes: Sequence[Cause]) -> Cause | None:
-    """The known cause; one of sites alone is not that of a container that holds their blocks."""
+    """The known cause; one of sites alone is not that of a container that holds their blocks.
+
+    That of a holder which is known by its name comes before that of who allocates what it holds.
+    """
+    of_holders = [cause for cause in causes if cause.chain and not cause.sorts]
+    if (found := known_cause([cluster.lead], of_holders)) is not None:
+        return found
     if cluster.lead.sort is FindingKind.CONTAINER:
         causes = [cause for cause in causes if cause.sorts != (FindingKind.SITE,)]
     return known_cause(list(_telling(cluster)), causes)

@@ -369,6 +369,25 @@ def test_a_suspect_is_named_after_what_calls_a_librarys_malloc(
     assert str(alone.title).startswith(f"{function} (libmade.so), from ")
 
 
+@pytest.mark.parametrize(
+    ("holder", "cause"),
+    [
+        ("State.app.routes", "routes-per-request"),
+        ("State.kept", "pydantic-adapters-per-call"),
+    ],
+)
+def test_a_holder_that_is_known_comes_before_who_allocates_what_it_holds(
+    leaking: Run, holder: str, cause: str
+) -> None:
+    adapter = Frame("pydantic/type_adapter.py", 9, "_init_core_attrs", "", Origin.LIBRARY)
+    site = finding(key="1", stack=(adapter, MINE))
+    container = finding(
+        size=0, sort=FindingKind.CONTAINER, what="list", keeps=("1",), chain=(holder, "list")
+    )
+    found = suspect_of(leaking, container, site).cause
+    assert found is not None and found.id == cause
+
+
 def test_an_extension_is_told_by_its_distribution(leaking: Run) -> None:
     made = finding(instrument=Instrument.MEMRAY, facts={"distribution": "made-dist 2.3.post1"})
     suspect = suspect_of(leaking, made)
