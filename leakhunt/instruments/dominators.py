@@ -12,8 +12,9 @@ import gc
 import sys
 import types
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from leakhunt.instruments.containers import MANAGED_DICT
@@ -27,7 +28,7 @@ from leakhunt.instruments.object_facts import (
     inside,
     size_function,
 )
-from leakhunt.instruments.reference_chains import own_frames, roots
+from leakhunt.instruments.reference_chains import LINKS_BEFORE_THREADS, own_frames, roots
 
 # The node above all roots.
 TOP = 0
@@ -137,9 +138,16 @@ class _Walk:
         self._edges: list[tuple[int, int]] = []
         self._without = {id(each) for each in (*without, *own_frames())}
         self._next = 1
-        for each in roots(state):
+        first, late = roots(state)
+        for each in first:
             self._start_at(each)
-        self._follow()
+        number = len(self.objects)
+        for each in late:
+            self._start_at(each)
+        later = range(number, len(self.objects))
+        self._follow(self._found(later, LINKS_BEFORE_THREADS))
+        self._follow(later)
+        self._follow(self._found())
         self._hand_over()  # what is waiting would be among the rest
         self._rest()
         self._hand_over()
@@ -155,13 +163,18 @@ class _Walk:
         self.found_from.append(found_from)
         return number
 
-    def _follow(self) -> None:
-        """Follow what was found and not followed yet."""
+    def _found(self, but: range = range(0), links: float = inf) -> Iterator[int]:
+        """What was found and not followed yet, and what that leads to, so many links far."""
+        while self._next < len(self.objects) and links > 0:
+            first, self._next = self._next, len(self.objects)
+            yield from (node for node in range(first, self._next) if node not in but)
+            links -= 1
+
+    def _follow(self, nodes: Iterable[int]) -> None:
+        """Number what these lead to."""
         numbers, edges, without = self.numbers, self._edges, self._without
         way_of = _Ways().__getitem__
-        while self._next < len(self.objects):
-            node = self._next
-            self._next += 1
+        for node in nodes:
             known = {node}
             found = _reached(self.objects[node], way_of(type(self.objects[node])))
             for below in found:
@@ -201,10 +214,10 @@ class _Walk:
             if id(each) not in held and id(each) not in self.numbers:
                 self._start_at(each)
                 self.unowned.append(self.numbers[id(each)])
-        self._follow()
+        self._follow(self._found())
         for each in rest:
             self._start_at(each)
-            self._follow()
+            self._follow(self._found())
 
     def _hand_over(self) -> None:
         self.graph.add_nodes_from([None] * (len(self.objects) - self.graph.num_nodes()))

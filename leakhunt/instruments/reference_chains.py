@@ -18,6 +18,8 @@ from typing import Any
 MOST_PARTS = 12
 _SCENARIO = "leakhunt_scenario_"
 _FOLDED = 4
+# What threads and frames refer to is looked at after so many links from the other roots.
+LINKS_BEFORE_THREADS = 5
 
 
 class Holders:
@@ -28,21 +30,32 @@ class Holders:
     """
 
     def __init__(self, state: Any, target: Iterable[Any]) -> None:
-        own = set(map(id, own_frames()))
+        own = map(id, own_frames())
         missing = {id(each) for each in target}
-        starts = list(roots(state))
-        self._above: dict[int, Any] = {id(root): None for root in starts} | dict.fromkeys(own)
+        level, late = roots(state)
+        self._above: dict[int, Any] = dict.fromkeys([*map(id, (*level, *late)), *own])
         missing -= set(self._above)
-        queue = deque(starts)
-        while queue and missing:
-            each = queue.popleft()
+        links = 0
+        while level and missing:
+            level = self._below(level, missing)
+            links += 1
+            if links == LINKS_BEFORE_THREADS or not level:
+                level, late = level + late, []
+
+    def _below(self, level: list[Any], missing: set[int]) -> list[Any]:
+        """What the objects of a level lead to, and none of those before."""
+        following = []
+        for each in level:
             for below in gc.get_referents(each):
                 name = id(below)
                 if name in self._above or not (gc.is_tracked(below) or name in missing):
                     continue
                 self._above[name] = each
                 missing.discard(name)
-                queue.append(below)
+                following.append(below)
+            if not missing:
+                break
+        return following
 
     def chain(self, target: Any) -> list[Any]:
         """From a root down to `target`; `target` alone where nothing in Python holds it."""
@@ -55,15 +68,18 @@ class Holders:
         return links[::-1]
 
 
-def roots(state: Any) -> Iterator[Any]:
-    """Where chains start: the scenario's state, modules, threads and other threads' frames."""
-    yield state
+def roots(state: Any) -> tuple[list[Any], list[Any]]:
+    """Where chains start: the scenario's state and modules; threads and other threads' frames.
+
+    An object is named by those first where it is at most `LINKS_BEFORE_THREADS` links from them:
+    an attribute says more than an argument of some thread.
+    """
     modules = [each for each in list(sys.modules.values()) if isinstance(each, types.ModuleType)]
     # The scenario's last: it has imported what belongs to others.
-    yield from sorted(modules, key=lambda each: each.__name__.startswith(_SCENARIO))
-    yield from threading.enumerate()
+    modules.sort(key=lambda each: each.__name__.startswith(_SCENARIO))
     here = threading.get_ident()
-    yield from (frame for name, frame in sys._current_frames().items() if name != here)
+    frames = [frame for name, frame in sys._current_frames().items() if name != here]
+    return [state, *modules], [*threading.enumerate(), *frames]
 
 
 def path_of(links: Sequence[Any], state: Any) -> str:

@@ -24,6 +24,7 @@ from leakhunt.instruments.containers import (
     object_traceback,
     retained_by,
 )
+from leakhunt.instruments.dominators import dominators
 from leakhunt.instruments.object_facts import traits
 from leakhunt.instruments.reference_chains import Holders, edge_name, owner_file, path_of
 
@@ -148,6 +149,22 @@ def test_a_weak_reference_with_a_callback_keeps_something() -> None:
     assert is_weak_reference(weakref.ref(state))
     assert not is_weak_reference(weakref.ref(state, print))
     assert not is_weak_reference(state)
+
+
+def test_an_attribute_says_more_than_an_argument_of_a_thread() -> None:
+    state, target, go_on = State(), State(), threading.Event()
+    state.kept.append({"writer": {"queue": target}})
+    worker = threading.Thread(target=lambda one: go_on.wait(60), args=(target,))
+    worker.start()
+    try:
+        chain = Holders(state, [target]).chain(target)
+        tree = dominators(state)
+        numbers = [node for node, each in enumerate(tree.objects) if each is target]
+        starts = [chain[0], tree.chain(numbers[0])[0]]
+    finally:
+        go_on.set()
+        worker.join()
+    assert all(each is state for each in starts)
 
 
 def test_what_only_a_thread_or_its_stack_holds_is_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shlex
 import sys
@@ -25,6 +26,7 @@ from leakhunt.errors import UsageError  # noqa: E402
 from leakhunt.guard import LimitSource, Refusal  # noqa: E402
 from leakhunt.guard.status import Reason  # noqa: E402
 from leakhunt.scenario import find  # noqa: E402
+from leakhunt.worker.readings import trim_malloc  # noqa: E402
 
 GIB = 1 << 30
 
@@ -108,6 +110,8 @@ def test_above_its_watermark_it_refuses_and_is_unhealthy() -> None:
 
 
 def test_its_watermark_is_where_the_guard_refuses() -> None:
+    gc.collect()
+    trim_malloc()  # the guards of other tests may release it between the two readings
     status = vad_hardened.guard_of(vad_service.Settings(watermark="+64 MiB")).status()
     assert status.memory is not None and status.memory.source is LimitSource.GIVEN
     hard = vad_hardened.HARD_SHARE * status.memory.limit_bytes
