@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -121,9 +122,10 @@ def state(pid: int) -> tuple[list[str], int]:
     folder = Path("/proc", str(pid))
     places = []
     for each in (folder / "fd").iterdir():
-        place = os.fspath(each.readlink())
-        if "libffi" not in place:
-            places.append(place)
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            place = os.fspath(each.readlink())
+            if "libffi" not in place:
+                places.append(place)
     return sorted(places), len(list((folder / "task").iterdir()))
 
 

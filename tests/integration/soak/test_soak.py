@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -256,10 +257,18 @@ def test_a_running_service_is_attached_to_and_left_running(
 def _left(pid: int) -> tuple[int, set[str], str]:
     """Threads, descriptors that are open, and what ptrace says."""
     process = Path("/proc", str(pid))
-    open_now = {os.fspath(each.readlink()) for each in (process / "fd").iterdir()}
+    open_now = set()
+    for each in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            open_now.add(os.fspath(each.readlink()))
     tracer = re.search(r"^TracerPid:\s*(\d+)", (process / "status").read_text(), re.MULTILINE)
     assert tracer is not None
     return len(list((process / "task").iterdir())), open_now, tracer[1]
+
+
+def _is_nothing_more(left: tuple[int, set[str], str], before: tuple[int, set[str], str]) -> bool:
+    """Whether there is nothing that was not there before; a connection of the start may be gone."""
+    return left[0] <= before[0] and left[1] <= before[1] and left[2] == before[2]
 
 
 def test_a_service_without_an_agent_is_attached_and_left_as_it_was(
@@ -274,7 +283,7 @@ def test_a_service_without_an_agent_is_attached_and_left_as_it_was(
     live = run.samples["live_heap"]
     assert live[-1] - live[0] > 3_000_000
     assert run.readings[0].values["python_blocks"] > 1000
-    wait_until(lambda: _left(pid) == before)
+    wait_until(lambda: _is_nothing_more(_left(pid), before))
 
 
 def test_without_the_agent_nothing_is_attached(
