@@ -32,7 +32,7 @@ _FIRST_STEPS = 500
 _POINTS_A_PIECE = 200_000
 _LEAST_STEPS = 20
 TIMEOUT_SECONDS = 60.0
-# Starts are asked for at so many moments: what is told then is when they were.
+# Most points of the query for start times; the values tell when each process started.
 _MOMENTS_OF_STARTS = 1000
 # Clocks that are set move a start by some seconds; the clocks of two machines are as far apart.
 _SAME_START_SECONDS = 2.0

@@ -50,7 +50,7 @@ class Counts:
     # Counted
 
     def ended(self, seconds: float, in_flight: int, has_failed: bool) -> None:
-        """A request has ended after so many seconds."""
+        """Count a request that has ended; `seconds`: what it took."""
         cells = self.cells
         cells[_FAILED if has_failed else _SERVED] += 1
         cells[_SECONDS] += seconds

@@ -164,7 +164,7 @@ class _Walk:
         return number
 
     def _found(self, but: range = range(0), links: float = inf) -> Iterator[int]:
-        """What was found and not followed yet, and what that leads to, so many links far."""
+        """The nodes not followed yet, breadth first, `links` links away at most, but not `but`."""
         while self._next < len(self.objects) and links > 0:
             first, self._next = self._next, len(self.objects)
             yield from (node for node in range(first, self._next) if node not in but)

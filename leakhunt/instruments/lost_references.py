@@ -94,7 +94,7 @@ class LostReferences:
     def found(self) -> list[Lost]:
         """Those that nothing refers to now either: asked last of all, it searches the process."""
         gc.collect()  # of the last watch, whose frame has it, what it saw
-        return _still_lost(_still_lost(self.candidates(), _known), _known_or_hidden)
+        return _still_lost(_still_lost(self.candidates(), _references), _known_or_hidden)
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -248,7 +248,7 @@ class _Watch:
         return [(at, left) for at, left in more.items() if left > seen[id(objects[at])]]
 
 
-def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
+def _references(objects: list[Any], but: Collection[int] = ()) -> Counter[int]:
     """How many references to each, by its id, the collector knows of, without those of `but`."""
     wanted, ours = set(map(id, objects)), {id(objects), *but}
     found: Counter[int] = Counter()
@@ -259,16 +259,12 @@ def _references(objects: list[Any], but: Collection[int]) -> Counter[int]:
     return found
 
 
-def _known(objects: list[Any]) -> Counter[int]:
-    return _references(objects, ())
-
-
 def _known_or_hidden(objects: list[Any]) -> Counter[int]:
     """Also those of what the collector does not track, or is not told of by C and C++ code.
 
     That is dicts and tuples of plain values, arrays; fields of extension types; tensors.
     """
-    found, wanted = _known(objects), set(map(id, objects))
+    found, wanted = _references(objects), set(map(id, objects))
     fields = HiddenFields(objects)
     tensors: list[Any] = []
     for each, is_tracked in _all_objects(fields):

@@ -18,7 +18,7 @@ from typing import Any
 MOST_PARTS = 12
 _SCENARIO = "leakhunt_scenario_"
 _FOLDED = 4
-# What threads and frames refer to is looked at after so many links from the other roots.
+# Links that are followed from the other roots before threads and frames are.
 LINKS_BEFORE_THREADS = 5
 
 

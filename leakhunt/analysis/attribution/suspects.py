@@ -35,8 +35,8 @@ from leakhunt.text.message import Message, Text, message, plural_message, word
 
 # What still grows after so many times the calls that fill it is not bounded by that.
 _PAST_THE_END = 2
-# What has filled did so within about twice the calls that are looked at: a bound that is reached
-# after so many times them is not what ended it.
+# A cache that has filled did so within about twice the calls that are looked at: a bound further
+# away than this multiple of them is not what ended it.
 _BEFORE_THE_END = 4
 # Of what a holder dominates, so much is told.
 _MOST_DETAILS = 5

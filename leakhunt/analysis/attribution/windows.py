@@ -210,9 +210,9 @@ def _is_even(run: Run, name: str, first: int, last: int) -> bool:
     if len(values) < run.samples_done or run.judged_from >= len(values):
         return False
     start, end = bisect_left(run.calls, first), bisect_left(run.calls, last)
-    judged = _rate(run, values, (run.judged_from + len(values)) // 2, len(values) - 1)
+    final = _rate(run, values, (run.judged_from + len(values)) // 2, len(values) - 1)
     rate = _rate(run, values, start, end)
-    return judged >= _least(name) and judged / _EVEN <= rate <= judged * _EVEN
+    return final >= _least(name) and final / _EVEN <= rate <= final * _EVEN
 
 
 def _rate(run: Run, values: Sequence[int], first: int, last: int) -> float:

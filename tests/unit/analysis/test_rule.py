@@ -176,6 +176,14 @@ def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> No
     assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 2, 2)
 
 
+def test_what_grew_faster_at_first_is_watched_where_it_grows_as_in_the_end(
+    make_run: MakeRun,
+) -> None:
+    filling = [1000 * call + 1400 * min(call, 400) for call in range(1000)]
+    plan = instrumented_plan(make_run(live_heap=filling), Instrument.MEMRAY)
+    assert plan.warmup is not None and plan.warmup >= 400
+
+
 def test_the_worker_is_led_through_the_calls_before_and_every_stretch(make_run: MakeRun) -> None:
     plan_changes = {"calls": 131, "warmup": 100, "instrument": Instrument.TRACEMALLOC}
     run = make_run(plan_changes=plan_changes)
