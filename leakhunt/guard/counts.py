@@ -1,6 +1,6 @@
-"""The figures of a guard that its fellow workers tell as well, in cells that a file may be behind.
+"""The figures of a guard that other workers report as well, in cells that a file may be behind.
 
-A worker may answer no request for hours, or hang: what others are to tell of it must not wait for
+A worker may answer no request for hours, or hang: what others are to report of it must not wait for
 it. So it counts in memory that they can read, which costs as little as counting elsewhere.
 """
 

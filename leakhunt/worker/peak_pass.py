@@ -1,4 +1,4 @@
-"""What single calls take at their height, over live memory: a few calls after a run has settled.
+"""What single calls take at their peak, over live memory: a few calls after a run has settled.
 
 In the samples of a run, a call that fits into freed memory which malloc retains raises RSS by
 nothing. Here malloc gives that memory back before each call, so that all a call takes is seen.
@@ -25,7 +25,7 @@ _MOST_SECONDS = 20.0
 
 
 def peak_note(call: Callable[[Callable[[], None]], int]) -> dict[str, Any]:
-    """The note on these calls: each with its input, and RSS before, at its height and after.
+    """The note on these calls: each with its input, and RSS before, at its peak and after.
 
     `call` makes an input, calls what it is given, makes one call, and returns the size of the
     input. So the input counts, and not what it takes to make it.
