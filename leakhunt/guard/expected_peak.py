@@ -11,7 +11,7 @@ _MARGIN = 1.25
 _REMEMBERED = 512
 _REMEMBERED_BY_SIZE = 64
 # Bodies below say nothing about what a byte of input takes.
-_LEAST_BODY_BYTES = 64 << 10
+_MIN_BODY_BYTES = 64 << 10
 
 
 class ExpectedPeak:
@@ -48,11 +48,7 @@ class ExpectedPeak:
         """
         most = self.bytes
         size = body_bytes.bit_length()
-        if (
-            self._given is not None
-            or body_bytes < _LEAST_BODY_BYTES
-            or size not in self._largest_of
-        ):
+        if self._given is not None or body_bytes < _MIN_BODY_BYTES or size not in self._largest_of:
             return most
         alike = max(found for at, found in self._largest_of.items() if at <= size)
         return min(most, round(alike * _MARGIN))
@@ -73,7 +69,7 @@ class ExpectedPeak:
             self._largest = share
         elif leaves == self._largest:
             self._largest = max(self._peaks)
-        if together == 1 and body_bytes >= _LEAST_BODY_BYTES:
+        if together == 1 and body_bytes >= _MIN_BODY_BYTES:
             size = body_bytes.bit_length()
             found = self._by_size.setdefault(size, deque(maxlen=_REMEMBERED_BY_SIZE))
             found.append(share)

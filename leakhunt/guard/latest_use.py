@@ -12,7 +12,7 @@ _LOG = logging.getLogger("leakhunt.guard")
 # No process takes fresh memory faster: until a quarter of what is left could be gone, what was read
 # is good enough.
 _FASTEST_BYTES_PER_SECOND = 4 << 30
-_MOST_READ_SECONDS = 1.0
+_MAX_READ_SECONDS = 1.0
 # The first requests, of which nothing is known, may have this part of the headroom each.
 _FIRST_SHARE = 0.5
 NEVER = float("-inf")
@@ -73,7 +73,7 @@ class LatestUse:
     def _note(self, use: MemoryUse, now: float) -> None:
         config = self._config
         room = use.limit_bytes * config.hard - use.used_bytes
-        safe_seconds = min(room / _FASTEST_BYTES_PER_SECOND, _MOST_READ_SECONDS)
+        safe_seconds = min(room / _FASTEST_BYTES_PER_SECOND, _MAX_READ_SECONDS)
         wait = max(safe_seconds, config.read_seconds)
         self._valid_until = now + wait
         self.refresh_at = now + max(wait / 2, config.read_seconds)
