@@ -40,7 +40,7 @@ TOP = 0
 # Edges that are handed to rustworkx together: tuples of all of them would take more than the graph.
 _TOGETHER = 50_000
 # What is owned by two objects is everybody's if no common owner is found in so many steps.
-_MOST_STEPS = 2_000
+_MAX_STEPS = 2_000
 # References to a leaf that only one object owns: that object's, and three of ours.
 _ALONE = 4
 # From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
@@ -335,7 +335,7 @@ class _Owned:
     def _common(self, one: int, other: int) -> int:
         """The nearest node that dominates both."""
         above, depth = self._above, self._depth
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             if one == other:
                 return one
             if depth[one] < depth[other]:

@@ -51,10 +51,10 @@ from leakhunt.model.attribution import (
 from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
-_LEAST_FREE_BYTES = 1 << 20
-MOST_SITES = 400
+_MIN_FREE_BYTES = 1 << 20
+MAX_SITES = 400
 # Stacks of addresses that are looked up: many of them are the same functions.
-_MOST_STACKS = 40_000
+_MAX_STACKS = 40_000
 SUFFIX = ".memray.bin"
 # Where pymalloc gets its arenas, of which it tells the blocks.
 _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
@@ -185,7 +185,7 @@ class BothHeaps:
         self._tracker.__enter__()
 
     def _has_room(self) -> bool:
-        return shutil.disk_usage(self._capture.parent).free >= _LEAST_FREE_BYTES
+        return shutil.disk_usage(self._capture.parent).free >= _MIN_FREE_BYTES
 
     def _made(self, stretch: int) -> Any:
         """The tracker of a stretch, which does not track yet."""
@@ -345,7 +345,7 @@ class BothHeaps:
             with memray.FileReader(self._file(stretch)) as reader:
                 records = list(reader.get_leaked_allocation_records(merge_threads=True))
             records.sort(key=lambda record: -record.size)
-            for record in records[:_MOST_STACKS]:
+            for record in records[:_MAX_STACKS]:
                 native = record.native_stack_trace()
                 stack = whole_stack(record.hybrid_stack_trace(), native)
                 lines = tuple(_lines(stack))
@@ -359,7 +359,7 @@ class BothHeaps:
                 site.record = record
         grown = [key for key, site in found.items() if all(site.counts[:stretches])]
         grown.sort(key=lambda key: -sum(found[key].sizes))
-        return {key: found[key] for key in grown[:MOST_SITES]}
+        return {key: found[key] for key in grown[:MAX_SITES]}
 
     def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _Told]:
         """The stacks, with the shared objects of their native frames: all of the last stretch."""

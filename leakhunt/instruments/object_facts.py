@@ -17,9 +17,9 @@ from leakhunt.instruments.reference_chains import referents_of
 # A view that keeps this many times its own size alive pins it.
 _PINS_TIMES = 4
 # Autograd graphs are counted to so many nodes.
-MOST_NODES = 50_000
+MAX_NODES = 50_000
 # Of an array of objects, so many are looked at.
-MOST_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 1_000_000
 
 
 # What an object is, by the name of the fact that says so.
@@ -76,7 +76,7 @@ def hidden_referents(each: Any) -> list[Any]:
     if _is_arrays(kind):
         base = [each.base] if each.base is not None else []
         if each.dtype.hasobject and not base and each.dtype.names is None:
-            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MOST_ELEMENTS])
+            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MAX_ELEMENTS])
             return found
         return base
     if is_plain_tensors(kind):
@@ -196,10 +196,10 @@ def tensors_with_graphs(objects: Sequence[Any]) -> Iterator[Any]:
 
 
 def graph_nodes(tensor: Any) -> int:
-    """How many steps autograd would go back from `tensor`, counted to `MOST_NODES`."""
+    """How many steps autograd would go back from `tensor`, counted to `MAX_NODES`."""
     seen: set[Any] = set()
     waiting = [tensor.grad_fn]
-    while waiting and len(seen) < MOST_NODES:
+    while waiting and len(seen) < MAX_NODES:
         node = waiting.pop()
         if node is not None and node not in seen:
             seen.add(node)
