@@ -302,10 +302,10 @@ def soak_agent(folder: Path) -> Found:
     (recordings / "a.wav").write_bytes(os.urandom(2000))
     command = shlex.join([sys.executable, str(SERVICE), "{port}", "keeps objects", "outside"])
     words = ("soak", "--command", command, "--audio", "recordings", "--post", "/x",
-             "--requests", "1200", "--hunt", "--format", "json", "--out", "soaked")  # fmt: skip
+             "--requests", "2000", "--hunt", "--format", "json", "--out", "soaked")  # fmt: skip
     document = _document(folder, *words)
     (run,) = document["runs"]
-    _expect(run["status"] == "leak", f"verdict: {run['status']}")
+    _expect(run["status"] == "leak", f"verdict: {run['sentence']['text']}")
     _expect("live_heap" in run["trends"], "no reading from within")
     suspects = [each["title"]["text"] for each in run["attribution"]["suspects"]]
     _expect(_names(suspects, "OBJECTS"), f"suspects: {suspects[:3]}")
