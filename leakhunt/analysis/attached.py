@@ -12,7 +12,7 @@ from leakhunt.amounts import Amount
 from leakhunt.analysis.attribution.known_causes import catalogue, concerns, title_of
 from leakhunt.analysis.retained import retained_heap
 from leakhunt.analysis.verdict.judge import judge
-from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
+from leakhunt.model.allocators import ALLOCATOR, FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attached import (
     AllocatedPlace,
     AttachReport,
@@ -259,6 +259,13 @@ def _trace_cost(traced: Run | None) -> Iterator[Text]:
 
 
 def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
+    if run.environment.get(PYTHON_ALLOCATOR) == FREE_THREADED:
+        yield message(
+            "attach.free-threaded",
+            "Free-threaded build: its allocator does not report memory in use, so Python objects"
+            " are not attributed. In Python 3.13 the collector no longer lists modules, classes and"
+            " functions once a thread was started: paths may begin below them.",
+        )
     if values.get("swapped"):
         yield message(
             "attach.swapped",
