@@ -257,7 +257,7 @@ def bisect(folder: Path) -> Found:
     first = _ran(folder, *git, "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     words = ("bisect", "repo/service.py:handle", "--repo", "repo", "--good", first, "--bad", "HEAD")
     document = _document(folder, *words, "--calls", "250", "--out", "since", "--format", "json")
-    _expect(document["first"] == last, f"first with the leak: {document['first']}")
+    _expect(document["first"] == last, f"first with the leak: {document['first'] or 'none'}")
     _expect("service.KEPT" in document["suspect"]["text"], f"suspect: {document['suspect']}")
     return {"confidence": round(document["confidence"], 4)}
 
@@ -356,7 +356,9 @@ def checked(name: str, folder: Path) -> Found:
     folder.mkdir(parents=True)
     try:
         found = CHECKS[name](folder)
-    except (NotRight, OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
+    except NotRight as error:
+        found = {"is_right": False, "said": str(error)[:300]}
+    except (OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
         found = {"is_right": False, "said": f"{type(error).__name__}: {error}"[:300]}
     else:
         found = found if "not_run" in found else {"is_right": True, **found}
