@@ -395,59 +395,9 @@ def facts() -> dict[str, Any]:
     }
 
 
-def trace(frames: str) -> dict[str, Any]:
-    """Switch tracemalloc on; it was on before: its frames stay as they are."""
-    import tracemalloc
-
-    if not tracemalloc.is_tracing():
-        tracemalloc.start(int(frames))
-        _tracing.append(True)
-    return {"bytes": tracemalloc.get_tracemalloc_memory()}
-
-
-def traced() -> Iterator[bytes]:
-    """The places of what was allocated since, and is alive: T (file, line, bytes, blocks) rows."""
-    import tracemalloc
-
-    cost = tracemalloc.get_tracemalloc_memory()
-    snapshot = tracemalloc.take_snapshot()
-    untrace()
-    time.sleep(0)
-    found = snapshot.statistics("traceback")
-    rows = [
-        [[[frame.filename, frame.lineno] for frame in each.traceback], each.size, each.count]
-        for each in found[:_MOST_PLACES]
-        if each.traceback[-1].filename != __file__
-    ]
-    said = {"cost": cost, "bytes": sum(each.size for each in found), "places": rows}
-    yield _piece(b"T", json.dumps(said).encode())
-
-
-_MOST_PLACES = 200
-_tracing: list[bool] = []
-
-
-def untrace() -> dict[str, Any]:
-    """Switch tracemalloc off, if it was us who switched it on."""
-    import tracemalloc
-
-    if _tracing:
-        _tracing.clear()
-        tracemalloc.stop()
-    return {}
-
-
-def end() -> None:
-    """What comes last, however the visit ends."""
-    untrace()
-
-
 WORDS = {
     "graph": graph,
     "lengths": lengths,
     "named": named,
     "facts": facts,
-    "trace": trace,
-    "traced": traced,
-    "untrace": untrace,
 }

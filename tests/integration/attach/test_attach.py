@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import jsonschema
 import pytest
+from visited_processes import running, settles, state
 
 import leakhunt
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed, UsageError
@@ -89,25 +88,6 @@ while True:
 """
 
 
-@contextmanager
-def running(code: str | Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `code`, or a file of it; it has said that it is ready."""
-    program = [str(code)] if isinstance(code, Path) else ["-c", code]
-    words = [*(command or (sys.executable,)), *program]
-    made = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")
-    try:
-        assert made.stdout is not None
-        assert made.stdout.readline() == "ready\n"
-        yield made
-    finally:
-        if made.poll() is None:
-            made.send_signal(signal.SIGCONT)
-        made.kill()
-        made.wait()
-        assert made.stdout is not None
-        made.stdout.close()
-
-
 def interpreters() -> list[tuple[str, ...]]:
     """Commands of the interpreters to be visited: this one, and those of the roots."""
     found: list[tuple[str, ...]] = [(sys.executable,)]
@@ -115,25 +95,6 @@ def interpreters() -> list[tuple[str, ...]]:
         for python in sorted(Path(root, "usr", "bin").glob("python3.1[0-9]")):
             found.append(("chroot", root, python.name))
     return found
-
-
-def state(pid: int) -> tuple[list[str], int]:
-    """Descriptors by what they lead to, without the one that libffi keeps; threads."""
-    folder = Path("/proc", str(pid))
-    places = []
-    for each in (folder / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            place = os.fspath(each.readlink())
-            if "libffi" not in place:
-                places.append(place)
-    return sorted(places), len(list((folder / "task").iterdir()))
-
-
-def settles(pid: int, before: tuple[list[str], int]) -> bool:
-    deadline = time.monotonic() + 10
-    while state(pid) != before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return state(pid) == before
 
 
 @pytest.mark.parametrize("command", interpreters(), ids=lambda words: "-".join(words[-1:])[-12:])
