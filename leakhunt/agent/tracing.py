@@ -26,7 +26,7 @@ from typing import Any
 # What is told while the stretch lasts, as often: who does not take it any more has gone.
 _BEAT_SECONDS = 0.2
 _PIECE_BYTES = 1 << 20
-_MOST_PLACES = 200
+_MAX_PLACES = 200
 # How often memray notes RSS, which nobody reads here.
 _RSS_MILLISECONDS = 1000
 # The memory that a capture is in, as the kernel names it.
@@ -332,7 +332,7 @@ def _tracemalloc_result(longest: list[float]) -> Iterator[bytes]:
     found = snapshot.statistics("traceback")
     rows = [
         [[[frame.filename, frame.lineno] for frame in each.traceback], each.size, each.count]
-        for each in found[:_MOST_PLACES]
+        for each in found[:_MAX_PLACES]
         if each.traceback[-1].filename != __file__
     ]
     yield b"T" + json.dumps(rows).encode()

@@ -34,7 +34,7 @@ from leakhunt.text.message import Text, message, word
 _NOTE = "visit"
 # The facts of a traced stretch: what it cost, and by what it was traced and why.
 TRACE_COST, TRACE_WHY = "trace cost", "trace"
-_MOST_PLACES = 12
+_MAX_PLACES = 12
 _LINES: Mapping[str, tuple[Text, Text]] = {
     "live_python": (
         message("attach.breakdown.live_python", "live Python heap"),
@@ -122,7 +122,7 @@ def attach_report(runs: Sequence[Run], generator: str) -> AttachReport:
         seconds_watched=float(run.calls_done),
         verdict=judge(run) if visit.duration_seconds else None,
         growers=tuple(map(_grower, grown.findings)) if grown is not None else (),
-        places=tuple(map(_place, traced.findings[:_MOST_PLACES])) if traced is not None else (),
+        places=tuple(map(_place, traced.findings[:_MAX_PLACES])) if traced is not None else (),
         trace=_trace(traced),
         cost=_cost(run),
         caveats=(*_caveats(run, values), *_trace_facts(traced)),

@@ -10,7 +10,7 @@ import click
 
 from leakhunt.cli.common_options import at_least, seed_option
 from leakhunt.cli.format_option import formats_option
-from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
+from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, DEVICES, TIMEOUT_SECONDS
 from leakhunt.reporting.registry import BISECT_RENDERERS
 
@@ -46,7 +46,7 @@ _OPTIONS = (
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
     click.option(
-        "--most-runs", type=at_least("most_runs"), default=MOST_RUNS_OF_A_VERSION,
+        "--most-runs", type=at_least("most_runs"), default=MAX_RUNS_OF_A_VERSION,
         show_default=True,
         help="Runs of a version whose verdict stays inconclusive",
     ),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from leakhunt.model.options import LEAST, SEED
+from leakhunt.model.options import MINIMUMS, SEED
 
 
 def at_least(name: str) -> click.IntRange:
     """The type of an option whose least value every door checks."""
-    return click.IntRange(min=LEAST[name])
+    return click.IntRange(min=MINIMUMS[name])
 
 
 limit_option = click.option(

@@ -31,7 +31,7 @@ FRAME_SECONDS = 0.25
 # Of one core at most so much goes into frames: where one takes long, fewer are drawn.
 DRAWING_SHARE = 0.05
 # So many runs that have ended are drawn beside the present one.
-MOST_FAINT = 6
+MAX_FAINT = 6
 # The time per call is told as a mean in which every look at the run file weighs so much.
 _LOOK_WEIGHT = 0.2
 
@@ -49,7 +49,7 @@ class LiveDisplay:
 
     def __init__(self, console: Console, width: int = 0) -> None:
         self._console = console
-        self._before: deque[tuple[str, Mapping[str, Curve]]] = deque(maxlen=MOST_FAINT)
+        self._before: deque[tuple[str, Mapping[str, Curve]]] = deque(maxlen=MAX_FAINT)
         self._least_width = self._width = width
         self._group: tuple[str, ...] = ()
         self._live: Live | None = None

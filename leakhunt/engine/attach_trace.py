@@ -31,7 +31,7 @@ from leakhunt.text.message import Message, Text, message
 _FRAMES = 12
 # What tracing costs is set beside so many seconds without it.
 _UNTRACED_SECONDS = 3.0
-_MOST_SITES = 200
+_MAX_SITES = 200
 # How the report on a run knows the capture of its longest stretch.
 _CAPTURE = ".0.memray.bin"
 # A word of the agent on why it is not memray, and what is said of it.
@@ -229,7 +229,7 @@ class TraceRun:
             for key, site in sites_in([self._capture]).items()
             if not any(file == standalone.FILE for file, _ in site.lines)
         }
-        largest = dict(islice(sites.items(), _MOST_SITES))
+        largest = dict(islice(sites.items(), _MAX_SITES))
         stacks = told_stacks(largest, self._capture, self._places)
         for number, (key, site) in enumerate(largest.items()):
             objects = list(stacks[key].objects)

@@ -24,7 +24,7 @@ from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.engine.versions import published_versions
 from leakhunt.errors import INTERRUPTED, MissingRequirement, UsageError
-from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
 from leakhunt.model.run import Run
@@ -70,7 +70,7 @@ class BisectRequest:
     seed: int = SEED
     memory_limit: str | None = None
     timeout: float = TIMEOUT_SECONDS
-    most_runs: int = MOST_RUNS_OF_A_VERSION
+    most_runs: int = MAX_RUNS_OF_A_VERSION
     hunt: bool = True
 
 

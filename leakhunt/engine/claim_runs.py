@@ -23,7 +23,7 @@ from leakhunt.text.system import system_text
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
 _MARK_FORMAT = 1
-_MOST_ASIDE = 1000
+_MAX_ASIDE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _set_aside(folder: Path, events: Events) -> None:
     try:
         if not folder.is_dir() or not any(folder.iterdir()):
             return
-        names = (folder.with_name(f"{folder.name}.aside-{n}") for n in range(1, _MOST_ASIDE))
+        names = (folder.with_name(f"{folder.name}.aside-{n}") for n in range(1, _MAX_ASIDE))
         aside = next(name for name in names if not name.exists())
         folder.rename(aside)
     except (OSError, StopIteration) as error:

@@ -34,7 +34,7 @@ _SECONDS = 1800
 _LONGEST_REASON = 300
 _DISTRIBUTION = "leakhunt-ml"
 # Requirements of what is laid over may need others: so many rounds until none is missing.
-_MOST_ROUNDS = 4
+_MAX_ROUNDS = 4
 
 
 class NotInstalled(MissingRequirement):
@@ -193,7 +193,7 @@ def _places_here() -> list[str]:
 
 def _add_what_is_missing(install: Sequence[str], site: Path) -> None:
     """Install what the packages that are laid over need and neither they nor this Python have."""
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         wanted = sorted(_unmet(site))
         if not wanted:
             return

@@ -32,11 +32,11 @@ from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Message, message
 
 # A run past a ceiling that would be longer is not begun: where it was asked for, and elsewhere.
-MOST_CEILING_CALLS = 200_000
-MOST_CEILING_HOURS = 4.0
+MAX_CEILING_CALLS = 200_000
+MAX_CEILING_HOURS = 4.0
 # A further instrument is not begun once those before it took longer than the measured calls, and
 # than this.
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 # What counts allocations of few calls exactly, the first that is usable.
 _EXACT = (Instrument.CUDA, Instrument.MEMRAY, Instrument.TRACEMALLOC)
 
@@ -66,7 +66,7 @@ def under_instruments(
     """
     prefix = prefix or f"{run.plan.variant}.under-"
     done: list[Run] = []
-    until = clock() + max(MOST_SECONDS, run.plan.budget_seconds or 0.0, _seconds_of_calls(run))
+    until = clock() + max(MAX_SECONDS, run.plan.budget_seconds or 0.0, _seconds_of_calls(run))
     while True:
         instrument = (
             next(iter(wanted[len(done) :]), None)
@@ -200,8 +200,8 @@ def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool
         )
     spent = cost(run, None)
     seconds = ceiling_calls * CEILING_LENGTH * (spent.median_seconds if spent else 0.0)
-    most = MOST_CEILING_HOURS * 3600 if until_ceiling else run.plan.budget_seconds or 0.0
-    if ceiling_calls > MOST_CEILING_CALLS or seconds > most:
+    most = MAX_CEILING_HOURS * 3600 if until_ceiling else run.plan.budget_seconds or 0.0
+    if ceiling_calls > MAX_CEILING_CALLS or seconds > most:
         return message(
             "hunt.ceiling-too-late",
             "the ceiling is {ceiling_calls:,} calls away, about {hours:,.1f} hours",

@@ -5,25 +5,25 @@ from __future__ import annotations
 from math import isfinite
 
 from leakhunt.errors import UsageError
-from leakhunt.model.options import LEAST
+from leakhunt.model.options import MINIMUMS
 from leakhunt.text.message import message
 
 
 def refuse_too_small(**values: object) -> None:
-    """Check numbers by `LEAST`; what is no number, such as None or a size as text, passes.
+    """Check numbers by `MINIMUMS`; what is no number, such as None or a size as text, passes.
 
     Raises:
         UsageError: one is smaller.
     """
     for name, value in values.items():
-        if isinstance(value, int | float) and value < LEAST[name]:
+        if isinstance(value, int | float) and value < MINIMUMS[name]:
             raise UsageError(
                 message(
                     "argument.too-small",
                     "{name}={value}: expected {least} or more",
                     name=name,
                     value=value,
-                    least=LEAST[name],
+                    least=MINIMUMS[name],
                 )
             )
 

@@ -44,7 +44,7 @@ from leakhunt.text.message import Text, message, plural_message
 
 ON_RAY = "ray"
 # What a cell takes before one has been measured: at least this, and the budget beside it.
-_LEAST_SECONDS = 5.0
+_MIN_SECONDS = 5.0
 
 
 class CellEngine(Protocol):
@@ -345,8 +345,8 @@ def _tell_time(
         message(
             "matrix.expected-between",
             "  expected time: {least} to {most}, {jobs} at a time; the first cell tells more",
-            least=Seconds(turns * _LEAST_SECONDS),
-            most=Seconds(left * (budget + 2 * _LEAST_SECONDS)),
+            least=Seconds(turns * _MIN_SECONDS),
+            most=Seconds(left * (budget + 2 * _MIN_SECONDS)),
             jobs=jobs,
         )
     )

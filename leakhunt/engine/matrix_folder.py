@@ -28,7 +28,7 @@ CELLS = "cells"
 ASIDE = "aside"
 _LOCK = ".matrix.lock"
 _FORMAT = 1
-_MOST_ASIDE = 1000
+_MAX_ASIDE = 1000
 
 
 def has_plan(place: Path) -> bool:
@@ -147,7 +147,7 @@ def set_aside(folder: Path, place: Path) -> None:
     """
     try:
         (folder / ASIDE).mkdir(exist_ok=True)
-        names = (f"{place.name}-{number}" for number in range(1, _MOST_ASIDE))
+        names = (f"{place.name}-{number}" for number in range(1, _MAX_ASIDE))
         free = next(name for name in names if not (folder / ASIDE / name).exists())
         place.rename(folder / ASIDE / free)
     except (OSError, StopIteration) as error:

@@ -42,7 +42,7 @@ _LOUD = re.compile(r"[A-Z][A-Z0-9_]*")
 _VERSION_AXIS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<which>==\s*[\w.]+\.\*)")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
 # What a matrix may have at most: more is a slip, such as a range of calls.
-MOST_CELLS = 20_000
+MAX_CELLS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ def plan_of_request(request: MatrixRequest) -> MatrixPlan:
     plan = _merged(request, file)
     plan = _with_axes(plan, _written(request, file))
     count = sum(1 for _ in plan.cells)
-    if not 0 < count <= MOST_CELLS:
+    if not 0 < count <= MAX_CELLS:
         raise UsageError(
             message(
                 "matrix.cells",
                 "the matrix has {count:,} cells: expected 1 to {most:,}. Change axes or exclusions",
                 count=count,
-                most=MOST_CELLS,
+                most=MAX_CELLS,
             )
         )
     return plan

@@ -118,7 +118,7 @@ def _running(
 
 
 def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> MemoryLimit:
-    """The limit at its height, now that the service holds what it holds without load."""
+    """The limit in force, now that the service holds what it holds without load."""
     if not effort.above_baseline or effort.limit_bytes is None:
         return limit
     try:

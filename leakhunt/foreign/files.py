@@ -20,7 +20,7 @@ from leakhunt.text.system import system_text
 # What a reader gives: a point is its place (a line), its instance, its time, and bytes.
 Points = Iterator[tuple[int, str, float, float]]
 _SNIFFED = 1 << 16
-MOST_INSTANCES = 5000
+MAX_INSTANCES = 5000
 FORMATS: Mapping[str, Callable[[Iterable[str], str], Points]] = {
     "csv": columns.points,
     "psrecord": logs.psrecord,
@@ -128,7 +128,7 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
     for place, instance, seconds, value in points:
         each = series.get(instance)
         if each is None:
-            if len(series) >= MOST_INSTANCES:
+            if len(series) >= MAX_INSTANCES:
                 raise BadFile(
                     message(
                         "analyze.too-many",
@@ -136,7 +136,7 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
                         " instance right?",
                         file=file.name,
                         line=place,
-                        most=MOST_INSTANCES,
+                        most=MAX_INSTANCES,
                     )
                 )
             each = series[instance] = StreamedSeries(instance)

@@ -17,20 +17,20 @@ from typing import Any
 
 from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
 from leakhunt.foreign.credentials import Credentials
-from leakhunt.foreign.files import MOST_INSTANCES
+from leakhunt.foreign.files import MAX_INSTANCES
 from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
-from leakhunt.foreign.streamed import MOST_STRETCHES, StreamedSeries
+from leakhunt.foreign.streamed import MAX_STRETCHES, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
 
 # A step that was not asked for gives so many points, of which the least of each stretch count.
-_POINTS = 2 * MOST_STRETCHES
-_LEAST_STEP_SECONDS = 15.0
+_POINTS = 2 * MAX_STRETCHES
+_MIN_STEP_SECONDS = 15.0
 # The server refuses more in one answer; the first piece finds out how many series there are.
-_MOST_STEPS = 10_000
+_MAX_STEPS = 10_000
 _FIRST_STEPS = 500
 _POINTS_A_PIECE = 200_000
-_LEAST_STEPS = 20
+_MIN_STEPS = 20
 TIMEOUT_SECONDS = 60.0
 # Most points of the query for start times; the values tell when each process started.
 _MOMENTS_OF_STARTS = 1000
@@ -71,7 +71,7 @@ class RangeQuery:
     @property
     def step(self) -> float:
         """As asked for, or as fine as is of use."""
-        return self.step_seconds or max(_LEAST_STEP_SECONDS, ceil(self.seconds / _POINTS))
+        return self.step_seconds or max(_MIN_STEP_SECONDS, ceil(self.seconds / _POINTS))
 
 
 def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
@@ -119,23 +119,23 @@ def _pieces(
     noted: Callable[[Text], None],
 ) -> Iterator[list[Any]]:
     """The series that a query gives, piece by piece of the time."""
-    steps, at = min(_FIRST_STEPS, _MOST_STEPS), asked.end - asked.seconds
+    steps, at = min(_FIRST_STEPS, _MAX_STEPS), asked.end - asked.seconds
     most = 1
     while at <= asked.end:
         until = min(at + (steps - 1) * step, asked.end)
         try:
             answer = server.ask("query_range", query=query, start=at, end=until, step=step)
         except TooMuch as error:
-            if steps <= _LEAST_STEPS:
+            if steps <= _MIN_STEPS:
                 raise _too_slow(server.place, asked.timeout_seconds) from error
-            steps = max(steps // 4, _LEAST_STEPS)
+            steps = max(steps // 4, _MIN_STEPS)
             noted(message("analyze.smaller", "slow or large answer: asking for smaller pieces"))
             continue
         result = _result(answer, "matrix")
         most = max(most, len(result))
         yield result
         at = until + step
-        steps = min(max(_POINTS_A_PIECE // most, _LEAST_STEPS), _MOST_STEPS)
+        steps = min(max(_POINTS_A_PIECE // most, _MIN_STEPS), _MAX_STEPS)
 
 
 def starts_for(query: str) -> str | None:
@@ -214,12 +214,12 @@ def _take(each: Any, found: dict[str, StreamedSeries]) -> int:
     key = json.dumps(labels, sort_keys=True)
     series = found.get(key)
     if series is None:
-        if len(found) >= MOST_INSTANCES:
+        if len(found) >= MAX_INSTANCES:
             raise UsageError(
                 message(
                     "analyze.too-many-series",
                     "the query gives more than {most:,} series. Narrow it, or aggregate it",
-                    most=MOST_INSTANCES,
+                    most=MAX_INSTANCES,
                 )
             )
         series = found[key] = StreamedSeries("", labels)
@@ -313,6 +313,6 @@ def _too_slow(place: str, seconds: float) -> MissingRequirement:
             " --step, a shorter --since, or a longer --timeout",
             place=place,
             seconds=seconds,
-            steps=_LEAST_STEPS,
+            steps=_MIN_STEPS,
         )
     )

@@ -20,7 +20,7 @@ from leakhunt.foreign.credentials import Credentials
 from leakhunt.text.message import message
 from leakhunt.text.system import system_text
 
-_MOST_ANSWER_BYTES = 64 << 20
+_MAX_ANSWER_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
 
 
@@ -99,7 +99,7 @@ class PrometheusServer:
         while piece := reply.read1(_CHUNK_BYTES):
             pieces.append(piece)
             size += len(piece)
-            if size > _MOST_ANSWER_BYTES or time.monotonic() > deadline:
+            if size > _MAX_ANSWER_BYTES or time.monotonic() > deadline:
                 raise TooMuch
         return b"".join(pieces)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from leakhunt.guard.guard import Guard, Refusal, Ticket
+from leakhunt.guard.accepting import note_event_loop
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
-from leakhunt.guard.recycling import note_event_loop
-from leakhunt.guard.refusals import is_exempt, refusal_body
+from leakhunt.guard.refusals import Refusal, is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
+from leakhunt.guard.ticket import Ticket
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]

@@ -7,10 +7,11 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from leakhunt.guard.guard import Guard, Refusal, Ticket
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
-from leakhunt.guard.refusals import is_exempt, refusal_body
+from leakhunt.guard.refusals import Refusal, is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
+from leakhunt.guard.ticket import Ticket
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

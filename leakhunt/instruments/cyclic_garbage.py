@@ -24,11 +24,11 @@ from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text, message
 
 # Shapes are told down to so many, the largest first.
-MOST_SHAPES = 40
+MAX_SHAPES = 40
 # Cycles of the same types that looked the same so often are not looked at any more.
 _TRUSTED = 5
 # Kinds of cycles that are known again without being looked at.
-_MOST_KNOWN = 10_000
+_MAX_KNOWN = 10_000
 
 
 def make(run: InstrumentedRun) -> CyclicGarbage:
@@ -128,7 +128,7 @@ class CyclicGarbage:
         """Every shape of cycles, the largest first."""
         self._let_go()
         sizes = {key: tally.size + tally.native for key, tally in self._tallies.items()}
-        for key in sorted(sizes, key=lambda each: -sizes[each])[:MOST_SHAPES]:
+        for key in sorted(sizes, key=lambda each: -sizes[each])[:MAX_SHAPES]:
             yield self._finding(key, sum(sizes.values()))
 
     def _hold_off(self) -> None:
@@ -215,7 +215,7 @@ class CyclicGarbage:
             shape = shape_of(members, own)
             if known is not None and known.shape == shape:
                 known.times += 1
-            elif len(self._known) < _MOST_KNOWN:
+            elif len(self._known) < _MAX_KNOWN:
                 self._known[name] = _Known(shape)
         else:
             shape = known.shape

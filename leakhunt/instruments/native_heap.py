@@ -48,7 +48,7 @@ from leakhunt.model.attribution import (
 from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
-_LEAST_FREE_BYTES = 1 << 20
+_MIN_FREE_BYTES = 1 << 20
 SUFFIX = ".memray.bin"
 # A C function, and name and version of its distribution.
 _Owned = tuple[Frame, str]
@@ -142,7 +142,7 @@ class BothHeaps:
         self._tracker.__enter__()
 
     def _has_room(self) -> bool:
-        return shutil.disk_usage(self._capture.parent).free >= _LEAST_FREE_BYTES
+        return shutil.disk_usage(self._capture.parent).free >= _MIN_FREE_BYTES
 
     def _made(self, stretch: int) -> Any:
         """The tracker of a stretch, which does not track yet."""

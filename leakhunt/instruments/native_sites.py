@@ -25,9 +25,9 @@ from leakhunt.instruments.native_frames import (
 from leakhunt.instruments.python_heap import FRAMES, is_own
 from leakhunt.model.attribution import MEMRAY_STRETCHES, Finding, FindingKind, Frame, Instrument
 
-MOST_SITES = 400
+MAX_SITES = 400
 # Stacks of addresses that are looked up: many of them are the same functions.
-_MOST_STACKS = 40_000
+_MAX_STACKS = 40_000
 # Where pymalloc gets its arenas, of which it tells the blocks.
 _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
 # And what else comes from there: the data stack of each thread and greenlet.
@@ -78,7 +78,7 @@ def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
         with memray.FileReader(capture) as reader:
             records = list(reader.get_leaked_allocation_records(merge_threads=True))
         records.sort(key=lambda record: -record.size)
-        for record in records[:_MOST_STACKS]:
+        for record in records[:_MAX_STACKS]:
             native = record.native_stack_trace()
             stack = whole_stack(record.hybrid_stack_trace(), native)
             lines = tuple(_lines(stack))
@@ -92,7 +92,7 @@ def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
             site.record = record
     grown = [key for key, site in found.items() if all(site.counts[: len(captures)])]
     grown.sort(key=lambda key: -sum(found[key].sizes))
-    return {key: found[key] for key in grown[:MOST_SITES]}
+    return {key: found[key] for key in grown[:MAX_SITES]}
 
 
 def told_stacks(

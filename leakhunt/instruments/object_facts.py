@@ -12,12 +12,14 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from leakhunt.instruments.reference_chains import referents_of
+
 # A view that keeps this many times its own size alive pins it.
 _PINS_TIMES = 4
 # Autograd graphs are counted to so many nodes.
-MOST_NODES = 50_000
+MAX_NODES = 50_000
 # Of an array of objects, so many are looked at.
-MOST_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 1_000_000
 
 
 # What an object is, by the name of the fact that says so.
@@ -61,8 +63,8 @@ def referents(each: Any) -> list[Any]:
     """What an object refers to, and of an array what it is a view of, which numpy does not say."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(type(each), numpy.ndarray) and each.base is not None:
-        return [*gc.get_referents(each), each.base]
-    return gc.get_referents(each)
+        return [*referents_of(each), each.base]
+    return referents_of(each)
 
 
 def hidden_referents(each: Any) -> list[Any]:
@@ -74,7 +76,7 @@ def hidden_referents(each: Any) -> list[Any]:
     if _is_arrays(kind):
         base = [each.base] if each.base is not None else []
         if each.dtype.hasobject and not base and each.dtype.names is None:
-            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MOST_ELEMENTS])
+            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MAX_ELEMENTS])
             return found
         return base
     if is_plain_tensors(kind):
@@ -91,7 +93,7 @@ def inside(leaf: Any) -> list[Any]:
     """What hangs on something that is not tracked."""
     kind = type(leaf)
     if kind is tuple or kind is dict:
-        return gc.get_referents(leaf)
+        return referents_of(leaf)
     if kind is types.CodeType:
         return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
     return hidden_referents(leaf)
@@ -194,10 +196,10 @@ def tensors_with_graphs(objects: Sequence[Any]) -> Iterator[Any]:
 
 
 def graph_nodes(tensor: Any) -> int:
-    """How many steps autograd would go back from `tensor`, counted to `MOST_NODES`."""
+    """How many steps autograd would go back from `tensor`, counted to `MAX_NODES`."""
     seen: set[Any] = set()
     waiting = [tensor.grad_fn]
-    while waiting and len(seen) < MOST_NODES:
+    while waiting and len(seen) < MAX_NODES:
         node = waiting.pop()
         if node is not None and node not in seen:
             seen.add(node)

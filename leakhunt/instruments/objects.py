@@ -43,7 +43,13 @@ from leakhunt.instruments.object_facts import (
     traits,
 )
 from leakhunt.instruments.object_ids import among, ids_of
-from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
+from leakhunt.instruments.reference_chains import (
+    Holders,
+    owner_file,
+    path_of,
+    referents_of,
+    type_name,
+)
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text, message
@@ -53,12 +59,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # So many of the fastest growing containers, and types, are looked at.
-MOST_CONTAINERS = 12
-MOST_TYPES = 6
+MAX_CONTAINERS = 12
+MAX_TYPES = 6
 # What hangs on an item is followed to so many objects; before it is known what it hangs on itself,
 # to more.
-MOST_REACHED = 400
-_MOST_RECORDED = 4 * MOST_REACHED
+MAX_REACHED = 400
+_MAX_RECORDED = 4 * MAX_REACHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +188,9 @@ class Objects:
             with suppress(Exception):
                 items = self._newest[id(container)] = list(newest(container))
                 for item in cached_items(owning_cache(container, items), items):
-                    self._record(self._reached(item, [container], _MOST_RECORDED))
+                    self._record(self._reached(item, [container], _MAX_RECORDED))
         for example in examples:
-            self._record([example, *gc.get_referents(example)])
+            self._record([example, *referents_of(example)])
 
     def _record(self, objects: Iterable[Any]) -> None:
         for each in objects:
@@ -241,7 +247,7 @@ class Objects:
         grown = {name: course for name, course in zip(names.tolist(), courses, strict=True)
                  if _rises(course)}  # fmt: skip
         fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
-        return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
+        return {name: grown[name] for name in fastest[:MAX_CONTAINERS]}
 
     def _container(
         self, container: Any, course: tuple[int, ...], holders: Holders, sites: Sites
@@ -288,7 +294,7 @@ class Objects:
             name
             for name, _ in growth.most_common()
             if _rises([marked[name] for marked in self._types])
-        ][:MOST_TYPES]
+        ][:MAX_TYPES]
         kinds = {
             kind: name for kind in set(map(type, objects)) if (name := long_name(kind)) in names
         }
@@ -300,7 +306,7 @@ class Objects:
 
     def _type(self, name: str, example: Any, holders: Holders, sites: Sites) -> Finding:
         links = holders.chain(example)
-        traces = self._traces([[example, *gc.get_referents(example)]])
+        traces = self._traces([[example, *referents_of(example)]])
         return Finding(
             instrument=self._instrument,
             sort=FindingKind.TYPE,
@@ -338,7 +344,7 @@ class Objects:
         yield from dict.fromkeys(each for each in found if each is not None)
 
     def _reached(
-        self, item: tuple[Any, ...], above: Sequence[Any], most: int = MOST_REACHED
+        self, item: tuple[Any, ...], above: Sequence[Any], most: int = MAX_REACHED
     ) -> Iterator[Any]:
         """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}

@@ -33,7 +33,7 @@ GROWTH_INSTRUMENTS = tuple(each for each in Instrument if each is not Instrument
 # memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
 MEMRAY_STRETCHES = 3
 # A share above this is a fault of ours: memory that was counted twice, or held against too little.
-MOST_SHARE = 1.1
+MAX_SHARE = 1.1
 # The function of a native frame whose shared object has no symbol for it.
 STRIPPED = "<stripped>"
 
@@ -267,7 +267,7 @@ class Suspect:
     distribution: Installed | None = None
 
     def __post_init__(self) -> None:
-        assert self.share is None or self.share <= MOST_SHARE, self.share
+        assert self.share is None or self.share <= MAX_SHARE, self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +315,7 @@ class Attribution:
         return tuple(each for each in self.suspects if each.cycle is not None)
 
     def __post_init__(self) -> None:
-        most = MOST_SHARE * (self.growth or 0.0)
+        most = MAX_SHARE * (self.growth or 0.0)
         assert self.growth is None or (self.explained or 0.0) <= most, self.explained
 
 

@@ -1,4 +1,4 @@
-"""What a process takes at its height: peaks of calls, their line over input size, a memory limit.
+"""What a process takes at its peak: peaks of calls, their line over input size, a memory limit.
 
 Frozen, standard library only. Sizes are bytes.
 """
@@ -13,7 +13,7 @@ from leakhunt.text.message import Text
 
 @dataclass(frozen=True, slots=True)
 class PeakPoint:
-    """A call: the size of its `input`, and what it took at its height over live memory."""
+    """A call: the size of its `input`, and what it took at its peak over live memory."""
 
     input: float
     size_bytes: int
@@ -53,7 +53,7 @@ class PredictedPeak:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What the calls of a run take at their height.
+    """What the calls of a run take at their peak.
 
     `highest_bytes` is the highest RSS of a sample, reached by `call`; `call_bytes` the most that
     one call took: over live memory where calls were measured after the run (`points`), else over
@@ -77,7 +77,7 @@ class RecommendedLimit:
 
     `base_bytes`: RSS before the first call. `ceiling_bytes`: live memory that came since, or what
     bounded caches come to when full. `retained_bytes`: freed memory that the allocator retains.
-    `peak_bytes`: what one of `concurrency` calls (or requests) takes at its height.
+    `peak_bytes`: what one of `concurrency` calls (or requests) takes at its peak.
     `limit_bytes` is None where no limit lasts: the process leaks.
     """
 

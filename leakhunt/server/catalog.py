@@ -62,9 +62,9 @@ _OTHER_FILES = tuple(
 )  # fmt: skip
 _NAMES = (*_FILES, *_OTHER_FILES)
 # A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
-MOST_SUMMARY_BYTES = 32 << 20
+MAX_SUMMARY_BYTES = 32 << 20
 # Reports that were made from run files are kept while these do not change.
-MOST_CACHED_REPORTS = 4
+MAX_CACHED_REPORTS = 4
 
 # Size and time of the last change, of each of some files: the same as long as nobody wrote.
 _Stamp = tuple[tuple[str, int, int], ...]
@@ -165,7 +165,7 @@ class Shelf:
             known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
-        while len(self._reports) > MOST_CACHED_REPORTS:
+        while len(self._reports) > MAX_CACHED_REPORTS:
             self._reports.popitem(last=False)
         return known[1]
 
@@ -238,12 +238,12 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
     """What the summary says; None, and a problem: it cannot be read."""
     file = folder.path / SUMMARY
     try:
-        if file.stat().st_size > MOST_SUMMARY_BYTES:
+        if file.stat().st_size > MAX_SUMMARY_BYTES:
             raise BadFile(
                 message(
                     "serve.summary-too-large",
                     "larger than {most_summary_bytes} MiB; not read",
-                    most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
+                    most_summary_bytes=MAX_SUMMARY_BYTES >> 20,
                 )
             )
         return contents_of_report(file.read_bytes())

@@ -17,7 +17,7 @@ from leakhunt.text.message import Text
 
 # A service that starts a program for every request has ever more processes; only so many are told
 # one by one.
-MOST_PLACES = 64
+MAX_PLACES = 64
 _LONGEST_COMMAND = 200
 # Numbers of pipes and ports differ between workers that do the same.
 _NUMBER = re.compile(r"\d+")
@@ -108,7 +108,7 @@ class Roles:
             (each for each in self._places if each.key == key and each.number not in held), None
         )
         if place is None:
-            if len(self._places) >= MOST_PLACES:
+            if len(self._places) >= MAX_PLACES:
                 self._unknown.add(pid)
                 return
             place = self._new_place(parent, origin.command, key)

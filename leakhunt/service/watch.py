@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from leakhunt.amounts import Amount, Seconds
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.lives import RESTARTED
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, LOOKS
+from leakhunt.analysis.verdict.series import LOOKS, MIN_SAMPLES
 from leakhunt.errors import CannotWrite, UsageError
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Plan
@@ -328,7 +328,7 @@ class Watch:
         self._write({"record": "sample", "call": second - 1, "values": row, **more})
         self._last_call, self._done, self._left = second, self._done + 1, self._left - 1
         self._since_check += 1
-        if self._since_check >= SAMPLES_A_CHECK and self._done >= FEWEST_SAMPLES:
+        if self._since_check >= SAMPLES_A_CHECK and self._done >= MIN_SAMPLES:
             self._check(reading)
 
     def _next_phase(self) -> None:

@@ -30,8 +30,8 @@ from leakhunt.text.message import Message, Text, joined, message
 # One that takes longer than by this share is not recommended, whatever it saves.
 _SLOWER_SHARE = 0.05
 # Less is no reason to preload anything: this many bytes, and this share of RSS.
-_LEAST_SAVED_BYTES = 1 << 20
-_LEAST_SAVED_SHARE = 0.02
+_MIN_SAVED_BYTES = 1 << 20
+_MIN_SAVED_SHARE = 0.02
 
 # The runs of one setting, by round.
 _Rounds = dict[int, Run]
@@ -148,7 +148,7 @@ def _is_fit(trial: AllocatorTrial, first: AllocatorTrial) -> bool:
     saved, ratio = trial.saved_rss_bytes, trial.time_ratio
     if saved is None or ratio is None or trial.differing:
         return False
-    enough = max(_LEAST_SAVED_BYTES, _LEAST_SAVED_SHARE * first.rss_bytes.estimate)
+    enough = max(_MIN_SAVED_BYTES, _MIN_SAVED_SHARE * first.rss_bytes.estimate)
     return saved.low > 0 and saved.estimate >= enough and ratio.estimate <= 1 + _SLOWER_SHARE
 
 

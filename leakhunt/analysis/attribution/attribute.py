@@ -39,13 +39,13 @@ _RESOURCE_HOLDS_BYTES = 4 << 20
 # Another instrument is used when less than this part of the growth is explained.
 EXPLAINED_SHARE = 0.8
 # Suspects below this part of the growth are not worth a line; nor is what no page would show.
-_LEAST_SHARE = 0.01
-_LEAST_BYTES = 8.0
+_MIN_SHARE = 0.01
+_MIN_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
 # Beside those, so much that is not the same at every call may be chance.
 _CHANCE_SHARE = 0.05
-MOST_SUSPECTS = 8
+MAX_SUSPECTS = 8
 # From here on the sentence says that the instrumented calls grew by more than the measured ones.
 _TOO_MUCH = 1.1
 # What is retained without growing is worth a word from here on.
@@ -136,7 +136,7 @@ def attribute(
     whole = share_base(growth, ranked) if growth is not None else None
     suspects = [
         suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
-        for each in ranked[:MOST_SUSPECTS]
+        for each in ranked[:MAX_SUSPECTS]
     ]
     total = accounted(ranked)
     attribution = Attribution(
@@ -276,7 +276,7 @@ def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
 def _matters(cluster: Cluster, growth: float | None) -> bool:
     if cluster.lead.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
         return True
-    return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
+    return cluster.bytes_per_call >= max(_MIN_SHARE * (growth or 0.0), _MIN_BYTES)
 
 
 def _is_exactly_all(cluster: Cluster, growth: float | None) -> bool:

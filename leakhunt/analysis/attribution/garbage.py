@@ -30,8 +30,8 @@ _MUCH_BYTES = 8 << 20
 # From this many new objects per call the collector runs at every call: its threshold is 700.
 _COSTLY_OBJECTS = 2_000
 # Cycles below this part of the garbage are not worth a line.
-_LEAST_SHARE = 0.01
-MOST_CYCLES = 5
+_MIN_SHARE = 0.01
+MAX_CYCLES = 5
 
 
 def leaves_garbage(run: Run, verdict: Verdict) -> bool:
@@ -57,9 +57,9 @@ def garbage_per_call(instrumented: Sequence[Run]) -> float | None:
 
 def told_cycles(found: Sequence[Cluster], garbage: float | None) -> list[Cluster]:
     """The clusters of cycles that matter, the largest first."""
-    least = _LEAST_SHARE * (garbage or 0.0)
+    least = _MIN_SHARE * (garbage or 0.0)
     cycles = [each for each in found if is_cycle(each) and each.bytes_per_call >= least]
-    return sorted(cycles, key=lambda each: -each.bytes_per_call)[:MOST_CYCLES]
+    return sorted(cycles, key=lambda each: -each.bytes_per_call)[:MAX_CYCLES]
 
 
 def is_cycle(cluster: Cluster) -> bool:

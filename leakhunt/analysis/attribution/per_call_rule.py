@@ -14,9 +14,9 @@ from itertools import pairwise
 from math import sqrt
 
 # Between the slowest and the fastest stretch of what is kept steadily, beside what chance does.
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 # Of rare events, fewer than this in all say nothing.
-FEWEST_EVENTS = 6
+MIN_EVENTS = 6
 # How many standard deviations of a count of events a stretch may be away from the mean.
 _DEVIATIONS = 3.0
 
@@ -65,12 +65,12 @@ def retained(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | 
         return None
     if all(gain == (total // length) * span for gain, span in zip(growth, spans, strict=True)):
         return RetainedPerCall(total // length, exact=True)
-    if total < FEWEST_EVENTS:
+    if total < MIN_EVENTS:
         return None
     rate = total / length
     for gain, span in zip(growth, spans, strict=True):
         expected = rate * span
         chance = _DEVIATIONS * sqrt(expected)
-        if not LEAST_SHARE * expected - chance <= gain <= expected / LEAST_SHARE + chance:
+        if not MIN_SHARE * expected - chance <= gain <= expected / MIN_SHARE + chance:
             return None
     return RetainedPerCall(rate, exact=False)

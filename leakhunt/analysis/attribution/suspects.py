@@ -39,7 +39,7 @@ _PAST_THE_END = 2
 # away than this multiple of them is not what ended it.
 _BEFORE_THE_END = 4
 # Of what a holder dominates, so much is told.
-_MOST_DETAILS = 5
+_MAX_DETAILS = 5
 # A container that owns less than this part of what the holder does says nothing of the cause.
 _TELLING_SHARE = 0.5
 
@@ -293,7 +293,7 @@ def _dominated(cluster: Cluster) -> Iterator[Text]:
         "retains {share:.0%} of the bytes of all new objects: freed with it, and by nothing else",
         share=cluster.lead.facts.get("owns", 0.0),
     )
-    for each in cluster.details[:_MOST_DETAILS]:
+    for each in cluster.details[:_MAX_DETAILS]:
         yield message(
             "attribution.detail",
             "part of it: {rate}, {what}",
@@ -304,7 +304,7 @@ def _dominated(cluster: Cluster) -> Iterator[Text]:
 
 def _elsewhere(cluster: Cluster) -> Iterator[Text]:
     """Where blocks of its objects were allocated, for others that were freed."""
-    for each in cluster.elsewhere[:_MOST_DETAILS]:
+    for each in cluster.elsewhere[:_MAX_DETAILS]:
         yield message(
             "attribution.reused",
             "{rate} of its memory is in blocks that were allocated at {what}",

@@ -50,7 +50,7 @@ _APART = {
     ),
 }
 # A rate between two collections says nothing of its own spread.
-_FEWEST_PIECES = 2
+_MIN_PIECES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
         "comparison.same-collections",
         "live after gc.collect(), the same calls of one run each",
     )
-    if len(pieces[0]) < _FEWEST_PIECES:
+    if len(pieces[0]) < _MIN_PIECES:
         pieces = [list(pairwise(calls)) for calls in points]
         rests_on = message("comparison.collections", "live after gc.collect(), one run each")
-    if min(map(len, pieces)) < _FEWEST_PIECES:
+    if min(map(len, pieces)) < _MIN_PIECES:
         return None
     rates, spans = zip(*map(_rates, points, pieces), strict=True)
     means = [pooled(each, span) for each, span in zip(rates, spans, strict=True)]

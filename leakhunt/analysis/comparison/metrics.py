@@ -12,7 +12,7 @@ from leakhunt.analysis.comparison.intervals import Mean, between_runs
 from leakhunt.analysis.comparison.profiles import profile, together
 from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
 from leakhunt.analysis.verdict.judge import tolerance_of
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.allocators import ALLOCATOR, ROUNDING_SHARE, allocator_of
 from leakhunt.model.attribution import Interval
 from leakhunt.model.baseline import GrowthCourse, Profile
@@ -121,7 +121,7 @@ def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:
         "comparison.few-judged-samples",
         "{judged} measured samples; needs {fewest_samples}",
         judged=min(each.judged for each in (*before, *after)),
-        fewest_samples=FEWEST_SAMPLES,
+        fewest_samples=MIN_SAMPLES,
     )
 
 

@@ -12,7 +12,7 @@ from leakhunt.amounts import Seconds
 from leakhunt.analysis.fleet.foreign_run import ForeignRun, foreign_run
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.lives import RESTARTED, births
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.fleet import Course, FleetCurve, FleetReport, JudgedInstance
 from leakhunt.model.foreign import MeasuredFleet, MeasuredSeries
 from leakhunt.model.kinds import Kind
@@ -84,7 +84,7 @@ def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> J
 
 def course_of(run: Run, trend: Trend, verdict: Verdict) -> Course:
     """What memory does, by its trend and by what becomes of it."""
-    if trend.samples < FEWEST_SAMPLES:
+    if trend.samples < MIN_SAMPLES:
         return Course.TOO_SHORT
     if verdict.kind is Kind.OUTSIDE_GROWTH or trend.status is Status.LEAK:
         return Course.GROWS

@@ -1,4 +1,4 @@
-"""What the calls of a run take at their height. Pure."""
+"""What the calls of a run take at their peak. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def peak(run: Run) -> Peak | None:
 
 
 def _rows(run: Run) -> Sequence[Sequence[int]]:
-    """Of the calls after the run: input, RSS before, at its height, and after."""
+    """Of the calls after the run: input, RSS before, at its peak, and after."""
     note: Mapping[str, Any] | None
     note = next((each for each in run.notes if each.get("kind") == "peaks"), None)
     return [] if note is None else [row for row in note.get("calls", ()) if len(row) == 4]
@@ -86,7 +86,7 @@ def _sentence(
     if line is None:
         return message(
             "peak.call",
-            "Peak: highest RSS {highest}; a call takes up to {taken} at its height",
+            "Peak: highest RSS {highest}; a call takes up to {taken} at its peak",
             highest=Amount(highest),
             taken=Amount(call_bytes),
         )

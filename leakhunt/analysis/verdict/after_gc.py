@@ -13,7 +13,7 @@ from statistics import median_low
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, default_tolerance
-from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
+from leakhunt.analysis.verdict.trend import MIN_LATER_SHARE
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import GARBAGE_OBJECTS, LIVE_HEAP, PYTHON_LIVE, SERIES, Unit
@@ -22,11 +22,11 @@ from leakhunt.text.message import Text, joined, message
 
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
-_FEWEST_POINTS = 3
+_MIN_POINTS = 3
 # What collections left is level if they left nothing in so much of the judged calls, at the end,
 # after they had left something so often: rare events are not over because none came for a while.
 _LEVEL_SHARE = 0.5
-_FEWEST_GROWING_PIECES = 3
+_MIN_GROWING_PIECES = 3
 # The part of the tolerance that is clearly less than it.
 _CLEARLY_LESS = 0.5
 # Growth in every one of so many stretches between looks, which each are half as long again as the
@@ -75,7 +75,7 @@ def remains_between(points: Sequence[tuple[int, int]]) -> Remains | None:
     """`remains`, of calls made and reading after each collection; None with fewer than three."""
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     spans = [(calls, growth) for calls, growth in spans if calls > 0]
-    if len(spans) < _FEWEST_POINTS - 1:
+    if len(spans) < _MIN_POINTS - 1:
         return None
     calls, growth = (sum(column) for column in zip(*spans, strict=True))
     return Remains(
@@ -111,7 +111,7 @@ def leaves_cycles(run: Run) -> bool | None:
     What a collection frees beside is in the interpreter's free lists, which it empties.
     """
     points = collected_points(run, GARBAGE_OBJECTS)
-    if len(points) < _FEWEST_POINTS:
+    if len(points) < _MIN_POINTS:
         points = collected_points(run, GARBAGE_OBJECTS, first_sample=1)
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     rates = [objects / calls for calls, objects in spans if calls > 0]
@@ -174,7 +174,7 @@ def _not_live(trend: Trend, run: Run, left: Remains, rate: Rate) -> Trend:
 def _level_after(left: Remains, tolerance: float) -> int | None:
     """The piece from which on nothing is left any more, if that is long enough; else None."""
     growing = [number for number, piece in enumerate(left.pieces) if piece > tolerance]
-    if len(growing) < _FEWEST_GROWING_PIECES or growing[-1] == len(left.pieces) - 1:
+    if len(growing) < _MIN_GROWING_PIECES or growing[-1] == len(left.pieces) - 1:
         return None
     after = growing[-1] + 1
     return after if sum(left.spans[after:]) >= _LEVEL_SHARE * sum(left.spans) else None
@@ -183,7 +183,7 @@ def _level_after(left: Remains, tolerance: float) -> int | None:
 def _leak_without_garbage(trend: Trend, left: Remains, work: Work) -> Trend:
     left = left.later(1 - DISCARDED_SHARE)  # what fills before is left out by the trend, too
     rate = Rate(left.rate, trend.unit, work)
-    if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
+    if left.rate <= trend.tolerance or left.pieces[-1] < MIN_LATER_SHARE * left.pieces[0]:
         reason = message(
             "verdict.left_slows_down",
             "grows by {rate} after gc.collect(), slowing down: warm-up or a filling cache",
@@ -199,9 +199,7 @@ def _is_steady(left: Remains, tolerance: float) -> bool:
     """Whether growth showed evenly between so many looks that garbage need not be waited out."""
     least, most = min(left.pieces), max(left.pieces)
     return (
-        len(left.pieces) >= _STEADY_PIECES
-        and least > tolerance
-        and least >= LEAST_LATER_SHARE * most
+        len(left.pieces) >= _STEADY_PIECES and least > tolerance and least >= MIN_LATER_SHARE * most
     )
 
 

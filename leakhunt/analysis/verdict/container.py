@@ -7,7 +7,7 @@ from statistics import median
 
 from leakhunt.amounts import Amount
 from leakhunt.analysis.verdict.resampling import distance
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, judge_series
+from leakhunt.analysis.verdict.series import MIN_SAMPLES, judge_series
 from leakhunt.analysis.verdict.statements import growth
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -29,7 +29,7 @@ def with_container(run: Run, verdict: Verdict) -> Verdict:
 
 def _with_shared_memory(run: Run, verdict: Verdict) -> Verdict:
     values = run.samples.get(SHARED_FILES, ())[run.judged_from : run.samples_done]
-    if len(values) < FEWEST_SAMPLES:
+    if len(values) < MIN_SAMPLES:
         return verdict
     trend = judge_series(
         values,

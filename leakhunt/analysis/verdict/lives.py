@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from leakhunt.amounts import Rate
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, interim_check
+from leakhunt.analysis.verdict.series import MIN_SAMPLES, interim_check
 from leakhunt.analysis.verdict.trend import ALPHA, FINE_BLOCKS, Floats
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
@@ -37,11 +37,11 @@ _SHORTEST_LIFE = 8
 _SHORTEST_SHARE = 0.4
 # Where one life goes over into the next, so much of each says at what height.
 _EDGE_SHARE = 1 / 3
-_FEWEST_FOR_A_LINE = 6
+_MIN_FOR_A_LINE = 6
 # Samples that are so many times as far apart as they should be have a gap between them. It is
 # filled where that makes so many times as many samples at most.
 _GAP = 1.9
-_MOST_TIMES = 4.0
+_MAX_TIMES = 4.0
 # Dips of up to so many samples are left out, where a series has so many that a block of the trend
 # has several times as many; in the curve that is judged, dips of a part of its smallest blocks.
 _NEAR = 2
@@ -55,10 +55,10 @@ _SHORT_SHARE = 0.5
 _DAY = 86_400.0
 # Growth of this share of what a process takes in a day takes months to be seen by anybody.
 _UNIMPORTANT_A_DAY = 0.01
-_FEWEST_DAYS = 2.0
-_FEWEST_A_DAY = 12
+_MIN_DAYS = 2.0
+_MIN_A_DAY = 12
 _HARMONICS = 4
-_LEAST_TIDE_SHARE = 0.3
+_MIN_TIDE_SHARE = 0.3
 # The tide of a day is at most so many times as strong as that of all days.
 _STRONGEST = 2.0
 # What a life may do by its age, beside growing: time constants of warm-ups and caches.
@@ -94,7 +94,7 @@ def lives_curve(run: Run, name: str) -> LivesCurve:
     first, end = run.judged_from, run.samples_done
     heights = np.asarray(run.samples[name][first:end], dtype=float)
     seconds = np.asarray(run.calls[first:end], dtype=float)
-    if len(heights) < FEWEST_SAMPLES:
+    if len(heights) < MIN_SAMPLES:
         return LivesCurve(heights)
     heights = _middles(heights, _NEAR) if len(heights) >= _LONG else heights
     born = births(run, first)
@@ -125,7 +125,7 @@ def _without_gaps(
     each = max(run.calls_per_sample, 1)
     wide = [np.diff(seconds[life]).max(initial=0.0) > _GAP * each for life in lives]
     total = sum(seconds[life][-1] - seconds[life][0] for life in lives) / each
-    if not any(wide) or total > _MOST_TIMES * len(heights):
+    if not any(wide) or total > _MAX_TIMES * len(heights):
         return heights, seconds, lives, known
     values: list[Floats] = []
     times: list[Floats] = []
@@ -181,7 +181,7 @@ def _edge(piece: Floats, place: int) -> float:
     """
     count = max(int(len(piece) * _EDGE_SHARE), min(3, len(piece)))
     near = piece[:count] if place == 0 else piece[-count:]
-    if len(near) < _FEWEST_FOR_A_LINE:
+    if len(near) < _MIN_FOR_A_LINE:
         return float(np.median(near))
     slope, height = np.polyfit(np.arange(len(near), dtype=float), near, 1)
     return float(height + slope * (0 if place == 0 else len(near) - 1))
@@ -217,7 +217,7 @@ def mean_life(heights: Floats, lives: Sequence[slice]) -> Floats:
 def without_tide(heights: Floats, seconds: Floats, lives: Sequence[slice]) -> Floats:
     """The series less what recurs every day; itself where nothing much does."""
     span = float(seconds[-1] - seconds[0])
-    if span < _FEWEST_DAYS * _DAY or len(heights) / (span / _DAY) < _FEWEST_A_DAY:
+    if span < _MIN_DAYS * _DAY or len(heights) / (span / _DAY) < _MIN_A_DAY:
         return heights
     ages = np.concatenate([seconds[each] - seconds[each.start] for each in lives])
     columns = [np.ones_like(ages), (seconds - seconds[0]) / span, ages / span]
@@ -231,7 +231,7 @@ def without_tide(heights: Floats, seconds: Floats, lives: Sequence[slice]) -> Fl
     found = np.linalg.lstsq(whole, target, rcond=None)[0]
     left = target - whole @ found
     before, after = float(rest @ rest), float(left @ left)
-    if before <= 0 or (before - after) / before < _LEAST_TIDE_SHARE:
+    if before <= 0 or (before - after) / before < _MIN_TIDE_SHARE:
         return heights
     wave_of_day: Floats = np.stack(tide, axis=1) @ found[-2 * _HARMONICS :]
     return heights - wave_of_day * _strengths(wave_of_day, left, seconds)
@@ -244,7 +244,7 @@ def _strengths(wave_of_day: Floats, left: Floats, seconds: Floats) -> Floats:
     strengths: list[float] = []
     for day in np.unique(days):
         rows = days == day
-        if rows.sum() < _FEWEST_A_DAY:
+        if rows.sum() < _MIN_A_DAY:
             continue
         wave = wave_of_day[rows] - wave_of_day[rows].mean()
         rest = left[rows] - left[rows].mean()

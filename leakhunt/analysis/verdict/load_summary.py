@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.report import LoadSummary
 from leakhunt.model.run import Run
 from leakhunt.model.series import ELAPSED, FAILURES, P50, P95, P99
@@ -86,7 +86,7 @@ def fell(run: Run) -> bool:
     Every block of the last third has to be slower than every one of the first.
     """
     judged = _judged(evenly(run))
-    if judged is None or len(judged.requests) < FEWEST_SAMPLES:
+    if judged is None or len(judged.requests) < MIN_SAMPLES:
         return False
     first, last = judged.pace_of_thirds()
     third = len(judged.requests) // 3

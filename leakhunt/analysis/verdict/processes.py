@@ -32,10 +32,10 @@ _SHARED_OUT = (LIVE_HEAP, ANONYMOUS, RSS)
 # Private pages that rise by so much at least while no more memory is taken are copies of shared
 # ones; what was taken besides, as a share of that rise.
 _COPIED_BYTES = 8 << 20
-_MOST_TAKEN_SHARE = 0.25
+_MAX_TAKEN_SHARE = 0.25
 # The height of a noisy series at its beginning and its end is the median of so many readings.
 _ENDS = 5
-_MOST_NAMED = 4
+_MAX_NAMED = 4
 
 
 def with_shares(judged: Sequence[JudgedProcess]) -> tuple[JudgedProcess, ...]:
@@ -105,12 +105,12 @@ def _hidden(
 def _which(growing: Sequence[JudgedProcess], judged: Sequence[JudgedProcess], work: Work) -> Text:
     """Which processes grow and by how much, and which do not."""
     ordered = sorted(growing, key=lambda each: -(each.share or 0.0))
-    told: list[Text] = [_grows(each, work) for each in ordered[:_MOST_NAMED]]
-    if len(ordered) > _MOST_NAMED:
-        more = len(ordered) - _MOST_NAMED
+    told: list[Text] = [_grows(each, work) for each in ordered[:_MAX_NAMED]]
+    if len(ordered) > _MAX_NAMED:
+        more = len(ordered) - _MAX_NAMED
         told.append(message("verdict.more_processes", "{count} more processes", count=more))
     level = [each for each in judged if not each.grows and each.process.role is ProcessRole.WORKER]
-    if level and len(level) <= _MOST_NAMED:
+    if level and len(level) <= _MAX_NAMED:
         names = tuple(each.process.title for each in level)
         told.append(message("verdict.process_level", "no growth in {names}", names=names))
     elif level:
@@ -216,7 +216,7 @@ def _copied(each: ProcessSamples) -> int | None:
     before, after = _ends(each, PRIVATE_DIRTY, rows)
     had, has = _ends(each, ANONYMOUS, rows)
     risen = after - before
-    if risen < _COPIED_BYTES or has - had > _MOST_TAKEN_SHARE * risen:
+    if risen < _COPIED_BYTES or has - had > _MAX_TAKEN_SHARE * risen:
         return None
     return round(risen - max(has - had, 0))
 

@@ -29,15 +29,15 @@ from leakhunt.model.verdict import Status
 # Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
 # free lists take 80 to 160 calls to fill.
 WARM_UP_STEP = FIRST_SAMPLES
-MOST_WARM_UP_STEPS = 5
+MAX_WARM_UP_STEPS = 5
 # A clean verdict is not given before this look: a leak may start late.
 EARLIEST_CLEAN = LOOKS[2]
 # `--resolve` gives up here.
-MOST_SAMPLES = 20_000
+MAX_SAMPLES = 20_000
 # A sample stands for at least this much work, so that reading costs little beside it and a leak of
 # 32 bytes a call adds up to more than a process creeps by.
 SAMPLE_NANOSECONDS = 1_000_000
-MOST_CALLS_PER_SAMPLE = 1000
+MAX_CALLS_PER_SAMPLE = 1000
 # Growth that shows plainly in one sample; more calls would only fill the memory.
 SAMPLE_GROWTH_BYTES = 64 << 10
 # A collection before each reading may cost as much as the calls, or this much in any case.
@@ -89,7 +89,7 @@ def _extension(run: Run) -> Phase | None:
     """
     wanted = ceil((run.samples_done - run.judged_from) * (LOOK_RATIO - 1))
     more = min(wanted, affordable_samples(run))
-    if 2 * more < wanted or run.samples_done >= MOST_SAMPLES:
+    if 2 * more < wanted or run.samples_done >= MAX_SAMPLES:
         return None
     if judge(run, power=False).status is not Status.INCONCLUSIVE:
         return None
@@ -127,7 +127,7 @@ def _following_look(run: Run, judged: int) -> int | None:
     if judged < LOOKS[1]:
         return next(look for look in LOOKS if look > judged)
     status = judge(run, power=False).status
-    further = min(ceil(judged * LOOK_RATIO), MOST_SAMPLES)
+    further = min(ceil(judged * LOOK_RATIO), MAX_SAMPLES)
     if status is Status.NO_LEAK and judged >= EARLIEST_CLEAN:
         return None
     if status is Status.LEAK:
@@ -162,7 +162,7 @@ def _calls_per_sample(run: Run) -> int:
     by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
     growth = max(typical_growth(run, name) for name in (LIVE_HEAP, RSS))
     by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
-    return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
+    return min(by_time, by_growth, MAX_CALLS_PER_SAMPLE)
 
 
 def _counts(series: Series) -> bool:
@@ -179,7 +179,7 @@ def _is_warm(run: Run, calls_per_sample: int) -> bool:
     phases = run.phases
     if phases[-1].calls_per_sample != calls_per_sample:
         return False  # the way of sampling has only now been chosen
-    return len(phases) >= MOST_WARM_UP_STEPS or is_quiet(run, phases[-1])
+    return len(phases) >= MAX_WARM_UP_STEPS or is_quiet(run, phases[-1])
 
 
 def is_quiet(run: Run, phase: Phase) -> bool:

@@ -24,7 +24,7 @@ from leakhunt.analysis.verdict.trend import (
     ALPHA,
     BLOCKS,
     FINE_BLOCKS,
-    LEAST_LATER_SHARE,
+    MIN_LATER_SHARE,
     SLOWEST_WARM_UP_SHARE,
     Floats,
     Slope,
@@ -45,9 +45,9 @@ from leakhunt.text.message import Text, message
 LOOKS = (100, 150, 225, 338, 507)
 LOOK_RATIO = 1.5
 # Fewer say nothing; with fewer than two looks' worth growth is not called a leak.
-FEWEST_SAMPLES = 50
-FEWEST_FOR_LEAK = LOOKS[1]
-FEWEST_FOR_CLEAN = LOOKS[0]
+MIN_SAMPLES = 50
+MIN_FOR_LEAK = LOOKS[1]
+MIN_FOR_CLEAN = LOOKS[0]
 # The first part of every series is warm-up, whatever was dropped before it.
 DISCARDED_SHARE = 0.25
 # What the look before must have seen is less than what this one must: the full test at both loses a
@@ -65,7 +65,7 @@ _HALVINGS = 9
 # A leak must show in the first two thirds as well, and the orders keep no correlation between
 # blocks: calibrated on simulated curves of seven kinds of noise (`tests/truth`).
 _POWER_MARGIN = 3.0
-_MOST_TIMES_LONGER = 100
+_MAX_TIMES_LONGER = 100
 # Where all but the first quarter is not level, these parts from the start on may be what filled:
 # the rest is judged alone. What rose in so few events that none came in the rest by chance, at this
 # level, is not over.
@@ -128,7 +128,7 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
     judgement = _Judgement(
         heights, unit, tolerance * calls_per_sample, calls_per_sample, alpha, work
     )
-    if len(readings) < FEWEST_SAMPLES:
+    if len(readings) < MIN_SAMPLES:
         return judgement.too_few(name, net)
     return judgement.trend(name, net, power)
 
@@ -177,7 +177,7 @@ def _check_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> S
         return Sight(slope, _NOT_CERTAIN)
     if mostly_one_step(heights):
         return Sight(slope, _ONE_STEP)
-    if later_share(heights) < LEAST_LATER_SHARE:
+    if later_share(heights) < MIN_LATER_SHARE:
         return Sight(slope, _SLOWS_DOWN)
     if not slope_beyond_warm_up(fine, width) > tolerance:
         return Sight(slope, _WARM_UP_FITS)
@@ -211,13 +211,13 @@ class _Judgement:
             rate_high=None,
             upper_bound=None,
             detection_limit=None,
-            calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
+            calls_needed=round((MIN_FOR_LEAK - samples) * calls),
             reason=message(
                 "verdict.too_few_samples",
                 "{samples} samples; needs {fewest_samples}, for a leak {fewest_for_leak}",
                 samples=samples,
-                fewest_samples=FEWEST_SAMPLES,
-                fewest_for_leak=FEWEST_FOR_LEAK,
+                fewest_samples=MIN_SAMPLES,
+                fewest_for_leak=MIN_FOR_LEAK,
             ),
         )
 
@@ -267,7 +267,7 @@ class _Judgement:
     def _filled(self) -> int | None:
         """The sample from which on it is level, though it rose for longer than a warm-up."""
         lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
-        for share in _FILLED_SHARES if len(self.heights) >= FEWEST_FOR_CLEAN else ():
+        for share in _FILLED_SHARES if len(self.heights) >= MIN_FOR_CLEAN else ():
             first = int(len(self.heights) * share)
             if self._bound(first) > self.tolerance:
                 continue
@@ -279,7 +279,7 @@ class _Judgement:
         """Calls until it was level; None: it did not rise by anything that can be seen."""
         level = float(np.median(self.heights[first:]))
         noise = 3 * float(np.std(self.heights[first:]))
-        if level <= max(noise, self.tolerance * FEWEST_SAMPLES):
+        if level <= max(noise, self.tolerance * MIN_SAMPLES):
             return None
         lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
         end = float(np.median(lasting[first:]))
@@ -294,9 +294,9 @@ class _Judgement:
         return SLOWEST_WARM_UP_SHARE * judged * self.calls_per_sample
 
     def _status(self, sight: Sight, bound: float) -> Status:
-        if bound <= self.tolerance and len(self.heights) >= FEWEST_FOR_CLEAN:
+        if bound <= self.tolerance and len(self.heights) >= MIN_FOR_CLEAN:
             return Status.NO_LEAK
-        if sight.obstacle is None and len(self.heights) >= FEWEST_FOR_LEAK:
+        if sight.obstacle is None and len(self.heights) >= MIN_FOR_LEAK:
             before = self.heights[: int(len(self.heights) / LOOK_RATIO)]
             if was_growing(before, self.tolerance):
                 return Status.LEAK
@@ -317,8 +317,8 @@ class _Judgement:
         gap = abs(self.tolerance - rate)
         doubt = bound - rate if rate < self.tolerance else rate - sight.slope.low
         if gap > 0 and doubt > gap:
-            target = max(target, done * min((doubt / gap) ** (2 / 3), _MOST_TIMES_LONGER))
-        return max(ceil(target), FEWEST_FOR_LEAK) - done
+            target = max(target, done * min((doubt / gap) ** (2 / 3), _MAX_TIMES_LONGER))
+        return max(ceil(target), MIN_FOR_LEAK) - done
 
     def _detection_limit(self, fine: Floats, width: int) -> float:
         """The slope that 95 % of the orders of this series' own noise would have shown."""

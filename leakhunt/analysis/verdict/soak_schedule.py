@@ -15,7 +15,7 @@ from statistics import median
 from leakhunt.analysis.verdict.resampling import evenly
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
-    MOST_WARM_UP_STEPS,
+    MAX_WARM_UP_STEPS,
     SAMPLE_GROWTH_BYTES,
     WARM_UP_STEP,
     decided,
@@ -45,10 +45,10 @@ PLAIN = 4
 # Where nothing ends it but the verdict, it is given time as if so much were to be judged.
 USUAL_SECONDS = 450.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
-MOST_WARM_UP_SHARE = 0.25
+MAX_WARM_UP_SHARE = 0.25
 # So many samples where a number of requests or a duration is asked for: enough for the last look
 # and the warm-up.
-WANTED_SAMPLES = LOOKS[-1] + MOST_WARM_UP_STEPS * WARM_UP_STEP
+WANTED_SAMPLES = LOOKS[-1] + MAX_WARM_UP_STEPS * WARM_UP_STEP
 
 
 def next_phase(
@@ -78,8 +78,8 @@ def _warm_up(
         each = calls_per_sample(run, load, reading_seconds)
     if (
         is_quiet(run, last)
-        or len(run.phases) >= MOST_WARM_UP_STEPS
-        or _share_done(run, load) >= MOST_WARM_UP_SHARE
+        or len(run.phases) >= MAX_WARM_UP_STEPS
+        or _share_done(run, load) >= MAX_WARM_UP_SHARE
     ):
         apart = None
         if pause_seconds is not None and not _stands_out(run, each):
@@ -120,7 +120,7 @@ def _between_pauses(run: Run, load: PlannedLoad, pause_seconds: float) -> int | 
         *([load.duration_seconds] if load.duration_seconds else []),
         *([run.plan.calls / per_second] if run.plan.calls else []),
     ]
-    judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else USUAL_SECONDS
+    judged = (1 - MAX_WARM_UP_SHARE) * min(ends) if ends else USUAL_SECONDS
     seconds = min(PAUSE_SPACING * pause_seconds, judged / EARLIEST_CLEAN)
     seconds = max(CLOSEST_PAUSE_SPACING * pause_seconds, seconds)
     return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None

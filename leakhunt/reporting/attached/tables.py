@@ -13,7 +13,7 @@ from leakhunt.text.language import mark, tr
 from leakhunt.text.message import said
 
 # So many holders are told here; all are in the JSON.
-MOST_HOLDERS = 15
+MAX_HOLDERS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _grower_row(grower: Grower) -> tuple[str, ...]:
 
 def _holders(report: AttachReport) -> Section:
     heap = report.heap
-    rows = tuple(holder_rows(heap))[:MOST_HOLDERS] if heap is not None else ()
+    rows = tuple(holder_rows(heap))[:MAX_HOLDERS] if heap is not None else ()
     explained = tr("What would be freed if a holder were gone. No memory counts twice.")
     return Section(tr("Largest holders"), tuple(map(tr, HOLDER_HEADINGS)), rows, (explained,), 2)
 

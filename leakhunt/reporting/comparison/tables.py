@@ -41,7 +41,7 @@ _TIME_WORDS = {
     Conclusion.DECREASE: mark("takes less time"),
 }
 # Less is rounded to nothing, not to less than nothing.
-_LEAST_BYTES = 0.05
+_MIN_BYTES = 0.05
 _PER = {
     Work.CALL: mark("{title} per call"),
     Work.REQUEST: mark("{title} per request"),
@@ -139,7 +139,7 @@ def _amount(line: Metric, value: float | None) -> str:
         return NOTHING
     if line.name == TIME:
         return format_seconds(value)
-    if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
+    if line.unit is Unit.BYTES and abs(value) < _MIN_BYTES:
         value = 0.0
     return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
 

@@ -11,7 +11,7 @@ from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 # So many instances are told one by one; the table has all.
-_MOST_TOLD = 20
+_MAX_TOLD = 20
 
 
 def render(report: FleetReport) -> bytes:
@@ -30,14 +30,14 @@ def _lines(report: FleetReport) -> Iterator[str]:
     for row in rows(report):
         yield f"| {' | '.join(map(escaped, row))} |"
     told = list(details(report))
-    for instance, sentences in told[:_MOST_TOLD]:
+    for instance, sentences in told[:_MAX_TOLD]:
         yield ""
         yield f"## {escaped(instance)}"
         yield ""
         for sentence in sentences:
             yield f"- {escaped(sentence)}"
-    if len(told) > _MOST_TOLD:
+    if len(told) > _MAX_TOLD:
         yield ""
-        yield tr("{count} more in analyze.json", count=len(told) - _MOST_TOLD)
+        yield tr("{count} more in analyze.json", count=len(told) - _MAX_TOLD)
     yield ""
     yield escaped(report.generator)

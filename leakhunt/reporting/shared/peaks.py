@@ -29,7 +29,7 @@ _TIMES = {
 
 
 def peak_lines(entry: JudgedRun) -> Iterator[str]:
-    """What a call takes at its height, and the limit that allows for it."""
+    """What a call takes at its peak, and the limit that allows for it."""
     if entry.peak is not None:
         yield tr("{sentence}.", sentence=str(entry.peak.sentence))
     if entry.recommended_limit is not None:

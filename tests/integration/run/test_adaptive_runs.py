@@ -9,7 +9,7 @@ from pathlib import Path
 from conftest import Leakhunt, WriteScenario, only_run
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN, MOST_SAMPLES
+from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN, MAX_SAMPLES
 from leakhunt.analysis.verdict.series import LOOKS
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Purpose
@@ -95,4 +95,4 @@ def test_what_is_inconclusive_says_how_many_calls_more_and_resolving_takes_them(
     leakhunt("run", file, *words, "--resolve", "--out", "long")
     longer = only_run(tmp_path / "long")
     assert judge(longer).status is Status.NO_LEAK
-    assert run.samples_done < longer.samples_done < MOST_SAMPLES
+    assert run.samples_done < longer.samples_done < MAX_SAMPLES

@@ -17,8 +17,8 @@ from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
     HORIZON_CALLS,
-    MOST_SAMPLES,
-    MOST_WARM_UP_STEPS,
+    MAX_SAMPLES,
+    MAX_WARM_UP_STEPS,
     WARM_UP_STEP,
     next_phase,
 )
@@ -127,7 +127,7 @@ def test_a_quiet_service_is_warm_after_one_step_and_clean_at_the_first_look_for_
 
 def test_a_leak_is_never_quiet_and_is_known_at_the_second_look() -> None:
     run = played(leaking)
-    assert run.judged_from == MOST_WARM_UP_STEPS * WARM_UP_STEP
+    assert run.judged_from == MAX_WARM_UP_STEPS * WARM_UP_STEP
     assert judged_samples(run) == LOOKS[1]
 
 
@@ -143,7 +143,7 @@ def test_what_stays_inconclusive_ends_with_the_last_look() -> None:
 
 def test_resolving_goes_on_until_it_is_known() -> None:
     run = played(filling, resolve=True)
-    assert LOOKS[-1] < judged_samples(run) < MOST_SAMPLES
+    assert LOOKS[-1] < judged_samples(run) < MAX_SAMPLES
     assert judge(run).status is Status.NO_LEAK
 
 

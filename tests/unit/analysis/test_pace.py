@@ -11,7 +11,7 @@ import pytest
 from conftest import plan
 
 from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
+from leakhunt.analysis.verdict.schedule import MAX_WARM_UP_STEPS, WARM_UP_STEP
 from leakhunt.analysis.verdict.series import LOOKS
 from leakhunt.analysis.verdict.soak_schedule import PAUSE_SPACING, next_phase
 from leakhunt.model.plan import PlannedLoad
@@ -132,7 +132,7 @@ def test_reading_takes_little_of_the_time() -> None:
 def test_a_leaking_service_warms_up_for_so_many_steps_and_no_more() -> None:
     run = soaked(leaking, per_second=50)
     warm = [phase for phase in run.phases if phase.purpose is Purpose.WARM_UP]
-    assert len(warm) == MOST_WARM_UP_STEPS
+    assert len(warm) == MAX_WARM_UP_STEPS
 
 
 @pytest.mark.parametrize("requests", [200, 2000, 100_000])

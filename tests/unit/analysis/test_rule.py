@@ -12,9 +12,9 @@ from conftest import MakeRun
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.analysis.attribution.windows import (
     DEAR_HEAP_CALLS,
-    FEWEST_CALLS,
     HEAP_CALLS,
-    MOST_CALLS,
+    MAX_CALLS,
+    MIN_CALLS,
     instrumented_plan,
     next_stretch,
     prime_from,
@@ -150,7 +150,7 @@ def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
         assert plan.calls is not None and plan.warmup is not None
         lengths.append(plan.calls - plan.warmup)
     assert lengths[0] < 60
-    assert 200 < lengths[1] <= MOST_CALLS
+    assert 200 < lengths[1] <= MAX_CALLS
 
 
 def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
@@ -173,7 +173,7 @@ def test_what_begins_late_is_watched_late(make_run: MakeRun) -> None:
 
 def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> None:
     plan = instrumented_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
-    assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 2, 2)
+    assert (plan.calls, plan.warmup) == (MIN_CALLS + 2, 2)
 
 
 def test_what_grew_faster_at_first_is_watched_where_it_grows_as_in_the_end(

@@ -470,7 +470,7 @@ def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstru
 def test_memray_says_that_the_disk_was_full(
     start: Callable[..., ActiveInstrument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("leakhunt.instruments.native_heap._MIN_FREE_BYTES", 1 << 62)
     state = State()
     native = start(Instrument.MEMRAY, state)
     found = hunted(native, state, lambda s, i: s.kept.append(bytearray(5000)))

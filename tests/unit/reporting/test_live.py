@@ -18,7 +18,7 @@ from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.model.series import Unit
-from leakhunt.reporting.live.curve import MOST_BUCKETS, Curve, Growing
+from leakhunt.reporting.live.curve import MAX_BUCKETS, Curve, Growing
 from leakhunt.reporting.live.frame import LiveState, Panel, frame
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import speaking
@@ -189,7 +189,7 @@ def test_a_long_run_takes_no_more_room_and_loses_no_spike() -> None:
         growing.add(call + 1, 10**9 if call == 54_321 else 5 if call == 77_777 else 1000)
     curve = growing.curve()
     assert curve is not None
-    assert MOST_BUCKETS // 2 <= len(curve.calls) <= MOST_BUCKETS
+    assert MAX_BUCKETS // 2 <= len(curve.calls) <= MAX_BUCKETS
     assert (max(curve.highs), min(curve.lows)) == (10**9, 5)
     assert list(curve.calls) == sorted(set(curve.calls))
     assert curve.calls[-1] == 100_000

@@ -21,7 +21,7 @@ from leakhunt.model.matrix import (
 )
 from leakhunt.model.run import Run
 from leakhunt.reporting.matrix import cells_table, html_page, json_file, markdown
-from leakhunt.reporting.matrix.curves import MOST_COLUMNS, heat_map_figure
+from leakhunt.reporting.matrix.curves import MAX_COLUMNS, heat_map_figure
 from leakhunt.reporting.matrix.tables import grid, heading, notebook_card, row, summary
 from leakhunt.reporting.matrix.terminal import matrix_parts
 from leakhunt.reporting.registry import MATRIX_RENDERERS
@@ -164,5 +164,5 @@ def test_a_picture_of_many_cells_shows_the_first_and_says_so(report: MatrixRepor
     evidence = [CellEvidence(cell, CellRecord(CellEnd.NOT_RUN)) for cell in plan.cells]
     figure = heat_map_figure(matrix_report(plan, evidence, "leakhunt 1"))
     (axes,) = figure.axes
-    assert axes.get_xlim() == (0, MOST_COLUMNS)
-    assert f"the first {MOST_COLUMNS} columns" in axes.get_xlabel()
+    assert axes.get_xlim() == (0, MAX_COLUMNS)
+    assert f"the first {MAX_COLUMNS} columns" in axes.get_xlabel()
