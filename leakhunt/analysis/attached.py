@@ -289,6 +289,12 @@ def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
             "{size} are swapped out, and not part of RSS.",
             size=Amount(values["swapped"]),
         )
+    if any(each.get("walked") for each in run.notes if each.get("kind") == _NOTE):
+        yield message(
+            "attach.walked",
+            "The objects were found from the roots, in slices: those that only C code refers to are"
+            " missing. --deep lists all objects in one pause.",
+        )
     if run.plan.visit is not None and not run.plan.visit.touches:
         yield message(
             "attach.not-touched",

@@ -231,6 +231,7 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
     limit: int | str | None = None,
     diff: float | str | None = None,
     memray: bool = True,
+    deep: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
@@ -247,6 +248,7 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
         limit: as for `run`.
         diff: look at it twice, this far apart, and compare the looks; not with `duration`.
         memray: trace with memray where it can be loaded in the process; it sees C code, too.
+        deep: list all objects in one pause, also those that only C code refers to.
         out: as for `run`.
         formats: as for `run`.
         events: as for `run`.
@@ -267,6 +269,7 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
         limit=limit,
         diff=diff,
         memray=memray,
+        deep=deep,
     )
     files = attach_renderers_named(formats) if formats else ()
     return attaching.attach(request, files, renderers_of(formats, events), events, out=path_of(out))

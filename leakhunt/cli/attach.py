@@ -30,6 +30,11 @@ from leakhunt.reporting.registry import RunRenderer
 )
 @click.option("--no-touch", is_flag=True, help="Neither collect garbage nor trim malloc in it")
 @click.option(
+    "--deep",
+    is_flag=True,
+    help="List all objects in one pause, also those that only C code refers to",
+)
+@click.option(
     "--trace",
     metavar="DURATION",
     help="At the end, trace allocations for this long, such as 30s (slows the process)",
@@ -46,6 +51,7 @@ def command(
     duration: str | None,
     diff: str | None,
     no_touch: bool,
+    deep: bool,
     trace: str | None,
     no_memray: bool,
     limit: str | None,
@@ -64,7 +70,7 @@ def command(
     from leakhunt.reporting.attached.terminal import attach_parts
 
     request = AttachRequest(process, duration=duration, touch=not no_touch, trace=trace,
-                            limit=limit, diff=diff, memray=not no_memray)  # fmt: skip
+                            limit=limit, diff=diff, memray=not no_memray, deep=deep)  # fmt: skip
     files = attach_renderers_named(",".join(each.format for each in renderers))
     with display.open() as events:
         result = attach(request, files, renderers, events, out=out)

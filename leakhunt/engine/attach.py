@@ -50,7 +50,8 @@ class AttachRequest:
     collected in it and malloc trimmed, to see what that gives back. `trace`: allocations are traced
     for so long at the end; by memray, where that can be loaded in the process and `memray` allows
     it. `limit` is the memory of a container to come. `diff`: it is looked at twice, so long apart,
-    and what changed is told.
+    and what changed is told. `deep`: all objects are listed in one call in which the process waits,
+    also where there are many.
     """
 
     process: str
@@ -61,6 +62,7 @@ class AttachRequest:
     limit: int | str | None = None
     diff: float | str | None = None
     memray: bool = True
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,11 @@ def attach(
     if sys.platform != "linux":
         raise MissingRequirement(message("attach.needs-linux", "attach needs Linux"))
     watched = Watched(
-        _seconds(request.duration), request.touch, _seconds(request.trace), request.memray
+        _seconds(request.duration),
+        request.touch,
+        _seconds(request.trace),
+        by_memray=request.memray,
+        lists_all=request.deep,
     )
     apart = _seconds(request.diff)
     if apart and watched.seconds:
@@ -172,6 +178,7 @@ def _look(
         "longest_pause_ns": run.cost.longest_ns,
         "objects": run.cost.objects,
         "lost_references": run.cost.lost,
+        "walked": bool(run.cost.walked),
         "text": _left(target, before, run.cost.memray_bytes),
     }
     run.note(facts)

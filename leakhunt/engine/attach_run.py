@@ -69,13 +69,15 @@ VISIT_NOTE = "visit"
 class Watched:
     """What is watched of a process: for how long, whether it is touched, how long it is traced.
 
-    `by_memray`: it may be traced by memray, where that can be loaded.
+    `by_memray`: it may be traced by memray, where that can be loaded. `lists_all`: all objects are
+    listed in one call, however long that takes.
     """
 
     seconds: float
     touches: bool
     trace_seconds: float
     by_memray: bool = True
+    lists_all: bool = False
 
 
 @dataclass(slots=True)
@@ -93,11 +95,13 @@ class _Cost:
     objects: int = 0
     longest_ns: int = 0
     lost: int = 0
+    walked: int = 0
     memray_bytes: int = 0
 
     def add(self, said: Mapping[str, int]) -> None:
         self.objects = max(self.objects, said.get("objects", 0))
         self.longest_ns = max(self.longest_ns, said.get("longest_ns", 0))
+        self.walked = max(self.walked, said.get("walked", 0))
 
 
 class AttachRun:
@@ -168,7 +172,7 @@ class AttachRun:
             except KeyboardInterrupt:  # what there is by then is looked at all the same
                 outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
             self._settle(watched, settle)
-            self._look_at_objects()
+            self._look_at_objects(watched)
             if watched.trace_seconds and outcome.ending is Ending.OK:
                 self._trace(watched)
         except KeyboardInterrupt:
@@ -204,7 +208,7 @@ class AttachRun:
         second = 0
         for number in range(wanted + 1):
             if number in marks:
-                self._mark(second)
+                self._mark(second, watched)
                 if watched.touches:
                     settle("look", "look")
                     settle("look_collected", "look_collected")
@@ -219,11 +223,11 @@ class AttachRun:
             row = [values[series.name] for series in self._series]
             write({"record": "sample", "call": second - 1, "values": row})
 
-    def _mark(self, second: int) -> None:
+    def _mark(self, second: int, watched: Watched) -> None:
         lengths: dict[int, int] = {}
         numbers: list[tuple[int, int]] = []
         names: dict[int, Any] = {}
-        for piece in self._visit.stream("lengths"):
+        for piece in self._visit.stream(_word("lengths", watched)):
             letter, data = piece[:1], piece[1:]
             match letter:
                 case b"C":
@@ -243,17 +247,17 @@ class AttachRun:
         self._marks.lengths.append(lengths)
         self._marks.kinds.append(kinds)
 
-    def _look_at_objects(self) -> None:
+    def _look_at_objects(self, watched: Watched) -> None:
         """The graph of all objects, and what it says; a file for each instrument it stands for."""
         self._events.noted(message("attach.reading-objects", "reading the objects, in slices"))
-        graph = heap_graph(self._visit.stream("graph"))
-        self.cost.add(graph.said)
+        graph = heap_graph(self._visit.stream(_word("graph", watched)))
         self.cost.lost = graph.lost
         self._write_findings(
             Instrument.RETAINED, list(holder_findings(graph, self._visit, self._places))
         )
         if len(self._marks.seconds) > 1:
             self._write_findings(Instrument.OBJGRAPH, list(self._growers(graph)))
+        self.cost.add(graph.said)  # with what the names took
 
     def _growers(self, graph: HeapGraph) -> Iterator[Finding]:
         """Containers that were longer at every mark, and types of which there was more."""
@@ -370,6 +374,11 @@ class AttachRun:
 def limits_of(pid: int) -> Callable[[], Mapping[str, int]]:
     """What may stop a process, read when it is asked for."""
     return lambda: memory_bounds_of(pid)
+
+
+def _word(word: str, watched: Watched) -> str:
+    """A word about all objects, as it is asked for."""
+    return f"{word} {looking.DEEP}" if watched.lists_all else word
 
 
 def _inside_view(visit: Visit) -> Text:

@@ -148,6 +148,26 @@ def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
     assert "__main__.table" in markdown.replace("\\", "")
 
 
+def test_a_large_process_waits_for_moments_only(tmp_path: Path) -> None:
+    """GIVEN 1,000,000 objects WHEN they are read THEN no pause is long; `deep` lists them all."""
+    rows = "[number, [str(number)]] for number in range(500_000)"
+    code = LEVEL.replace("(number, str(number)) for number in range(50_000)", rows)
+    with running(code) as made:
+        result = leakhunt.attach(made.pid, touch=False, out=tmp_path / "out", formats=None)
+        deep = leakhunt.attach(
+            made.pid, touch=False, deep=True, out=tmp_path / "deep", formats=None
+        )
+        assert made.poll() is None
+    for each in (result, deep):
+        assert each.report.cost is not None and each.report.heap is not None
+        assert each.report.cost.objects > 1_000_000
+        assert each.report.heap.holders[0].path == "__main__.table"
+    assert result.report.cost is not None
+    assert result.report.cost.longest_pause_seconds < 0.05
+    assert any("--deep lists all objects" in str(each) for each in result.report.caveats)
+    assert not any("--deep" in str(each) for each in deep.report.caveats)
+
+
 def test_a_process_that_must_not_be_touched_is_not(tmp_path: Path) -> None:
     code = LEVEL.replace(
         "import time\n",
