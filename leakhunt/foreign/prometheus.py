@@ -18,13 +18,13 @@ from typing import Any
 from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
 from leakhunt.foreign.credentials import Credentials
 from leakhunt.foreign.files import MAX_INSTANCES
-from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
-from leakhunt.foreign.streamed import MAX_STRETCHES, StreamedSeries
+from leakhunt.foreign.prometheus_server import PrometheusServer, QueryTooLarge
+from leakhunt.foreign.streamed import MAX_STEPS, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
 
 # A step that was not asked for gives so many points, of which the least of each stretch count.
-_POINTS = 2 * MAX_STRETCHES
+_POINTS = 2 * MAX_STEPS
 _MIN_STEP_SECONDS = 15.0
 # The server refuses more in one answer; the first piece finds out how many series there are.
 _MAX_STEPS = 10_000
@@ -125,7 +125,7 @@ def _pieces(
         until = min(at + (steps - 1) * step, asked.end)
         try:
             answer = server.ask("query_range", query=query, start=at, end=until, step=step)
-        except TooMuch as error:
+        except QueryTooLarge as error:
             if steps <= _MIN_STEPS:
                 raise _too_slow(server.place, asked.timeout_seconds) from error
             steps = max(steps // 4, _MIN_STEPS)

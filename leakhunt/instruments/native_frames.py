@@ -54,13 +54,13 @@ class SharedObjects:
         """The object of each frame of a native stack, the innermost first; empty: not known.
 
         Debug information makes several frames of an address, where functions are inlined. Without,
-        an address is one frame, whose file is not known: stretches of these are told one by one,
+        an address is one frame, whose file is not known: runs of these are reported one by one,
         from the innermost on, for as long as they agree.
         """
         found = [""] * len(native)
         at = 0
-        stretches = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
-        for is_plain, names in stretches:
+        runs = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
+        for is_plain, names in runs:
             length = sum(1 for _ in takewhile(partial(_is_plain, is_plain), native[at:]))
             if is_plain:
                 objects = list(names)

@@ -68,7 +68,7 @@ class Caller(Protocol):
         """Why it could not be brought into any process; None: it could, or nobody tried."""
 
 
-class Within:
+class ListeningAgents:
     """The processes of a service that listen; which those are may change.
 
     Those that do not are called by `caller`, if there is one.

@@ -241,7 +241,7 @@ def _holders(findings: Sequence[Finding], causes: Sequence[Cause]) -> Iterator[_
 
 
 def _average(finding: Finding) -> RetainedPerCall | None:
-    """What a holder got on the average, if it got something in every stretch.
+    """What a holder got on the average, if it got something in every window.
 
     How much of it is tracked may differ from call to call, where the bytes do not.
     """
