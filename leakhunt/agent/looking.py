@@ -1,8 +1,8 @@
 """What a visitor says of the objects in its process, in small slices; sent there as source text.
 
 It imports the standard library only, as `standalone` does, and keeps no object longer than one
-pass takes. The names of what it finds are made by `leakhunt.instruments.reference_chains`, whose
-source comes first, into the same namespace.
+pass takes. What objects refer to is said, and the names of what it finds are made, by
+`leakhunt.instruments.reference_chains`, whose source comes first, into the same namespace.
 
 Every word that looks at all objects is answered by pieces: arrays of 64-bit numbers, each after a
 letter. Between two slices, other threads run.
@@ -35,6 +35,8 @@ _STORAGE = 1 << 63
 # Frames have no address that lasts: they are told by small numbers.
 _MOST_FRAMES = 4000
 _HEAD_BYTES = max(sys.getsizeof([]) - [].__sizeof__(), 0)
+if "referents_of" not in globals():  # imported, not sent
+    from leakhunt.instruments.reference_chains import referents_of
 
 
 class _Slices:
@@ -117,7 +119,7 @@ def _roots() -> Iterator[bytes]:
             number += 1
             if number >= _MOST_FRAMES:
                 return
-            found = [*gc.get_referents(each), *_variables(each)]
+            found = [*referents_of(each), *_variables(each)]
             yield _piece(
                 b"F", json.dumps([number, f"frame of {each.f_code.co_qualname}()"]).encode()
             )
@@ -177,7 +179,7 @@ def _referents(each: Any) -> list[Any]:
     """
     if type(each) is _ndarray():
         return [each.base] if each.base is not None else []
-    found = gc.get_referents(each)
+    found = referents_of(each)
     if type(each) is dict and len(found) == len(each) >= _LEAST_LENGTH:
         found += list(each)
     return found
@@ -277,7 +279,7 @@ def lengths() -> Iterator[bytes]:
     kinds: Counter[type] = Counter()
     for batch in _batches(objects, slices):
         kinds.update(map(type, batch))
-        below = gc.get_referents(*batch)
+        below = referents_of(*batch)
         loose = [each for each in below if type(each) is dict and not gc.is_tracked(each)]
         rows = [value for each in (*batch, *loose) if _is_sized(type(each))
                 and (length := len(each)) >= _LEAST_LENGTH
@@ -366,7 +368,7 @@ def _walked(addresses: Sequence[int]) -> list[Any]:
         if not links:
             return []
         above = links[-1]
-        below = list(gc.get_referents(above))
+        below = list(referents_of(above))
         if type(above) is types.FrameType:
             below += _variables(above)
         found = next((each for each in below if id(each) == address), _MISSING)

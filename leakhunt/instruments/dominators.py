@@ -28,7 +28,12 @@ from leakhunt.instruments.object_facts import (
     inside,
     size_function,
 )
-from leakhunt.instruments.reference_chains import LINKS_BEFORE_THREADS, own_frames, roots
+from leakhunt.instruments.reference_chains import (
+    LINKS_BEFORE_THREADS,
+    own_frames,
+    referents_of,
+    roots,
+)
 
 # The node above all roots.
 TOP = 0
@@ -207,7 +212,7 @@ class _Walk:
             if id(each) not in self.numbers and id(each) not in ours:
                 rest.append(each)
         for each in rest:
-            for below in gc.get_referents(each):
+            for below in referents_of(each):
                 if below is not each:
                     held.add(id(below))
         for each in rest:
@@ -229,8 +234,8 @@ def _reached(each: Any, way: int) -> list[Any]:
     """What an object refers to; a running frame says so by its variables only."""
     if type(each) is types.FrameType:
         above = (each.f_back,) if each.f_back is not None else ()
-        return [*gc.get_referents(each), *each.f_locals.values(), *above]
-    found = gc.get_referents(each)
+        return [*referents_of(each), *each.f_locals.values(), *above]
+    found = referents_of(each)
     return found + hidden_referents(each) if way & _HIDES else found
 
 
@@ -265,7 +270,7 @@ class _Owned:
     def add(self, node: int, each: Any) -> None:
         """Count an object, and what hangs on it."""
         way = self._way_of(type(each))
-        found = gc.get_referents(each)
+        found = referents_of(each)
         self._bytes[node] += _size_of(each, way)
         if way & _MANAGED:
             self._bytes[node] += _POINTER_BYTES * (2 + len(found))

@@ -25,6 +25,7 @@ from leakhunt.instruments.reference_chains import (
     are_attributes,
     owner_file,
     path_of,
+    referents_of,
     type_name,
     type_name_of,
 )
@@ -104,7 +105,7 @@ class GrowingHolders:
         objects = gc.get_objects()
         for at in np.flatnonzero(np.isin(ids_of(objects), self._since(-2)))[-_MAX_PLACED:].tolist():
             each = objects[at]
-            leaves = (below for below in gc.get_referents(each) if not gc.is_tracked(below))
+            leaves = (below for below in referents_of(each) if not gc.is_tracked(below))
             traces = (object_traceback(one) for one in (each, *leaves))
             if found := tuple(dict.fromkeys(trace for trace in traces if trace is not None)):
                 self._tracebacks[id(each)] = found

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from leakhunt.instruments.object_facts import buffers, inside, is_plain_tensors
+from leakhunt.instruments.reference_chains import referents_of
 
 # Longer ones are types, whose many fields are known.
 _MOST_BYTES = 4096
@@ -50,7 +51,7 @@ class HiddenFields:
         found: Counter[int] = Counter()
         for name, address in self._wanted.items():
             if address in data:
-                told = gc.get_referents(each) if gc.is_tracked(each) else inside(each)
+                told = referents_of(each) if gc.is_tracked(each) else inside(each)
                 untold = data.count(address) - sum(id(below) == name for below in told)
                 found[name] += max(untold, 0)
         return found

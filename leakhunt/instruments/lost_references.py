@@ -24,7 +24,7 @@ from leakhunt.instruments import Call
 from leakhunt.instruments.hidden_fields import HiddenFields, held_by_tensors
 from leakhunt.instruments.object_facts import Hides, inside, is_plain_tensors
 from leakhunt.instruments.objects import is_everybodys
-from leakhunt.instruments.reference_chains import type_name
+from leakhunt.instruments.reference_chains import referents_of, type_name
 
 # What hangs on an input is followed so deep, and to so many objects.
 _LEVELS = 3
@@ -255,7 +255,7 @@ def _references(objects: list[Any], but: Collection[int] = ()) -> Counter[int]:
     # A frame that runs is not tracked, and so is none of them; one that an exception keeps is.
     for each in gc.get_referrers(*objects):
         if id(each) not in ours:
-            found.update(name for name in map(id, gc.get_referents(each)) if name in wanted)
+            found.update(name for name in map(id, referents_of(each)) if name in wanted)
     return found
 
 
@@ -286,7 +286,7 @@ def _all_objects(fields: HiddenFields) -> Iterator[tuple[Any, bool]]:
     seen: set[int] = set()
     for each in gc.get_objects():
         yield each, True
-        waiting += _with_some_inside(gc.get_referents(each), hides, fields)
+        waiting += _with_some_inside(referents_of(each), hides, fields)
         while waiting:
             hidden = waiting.pop()
             if id(hidden) in seen or gc.is_tracked(hidden):
@@ -352,7 +352,7 @@ def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
             yield each
             if len(seen) > _MOST_WATCHED:
                 return
-            following += gc.get_referents(each)
+            following += referents_of(each)
         level = following
 
 

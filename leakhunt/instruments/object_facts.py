@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from leakhunt.instruments.reference_chains import referents_of
+
 # A view that keeps this many times its own size alive pins it.
 _PINS_TIMES = 4
 # Autograd graphs are counted to so many nodes.
@@ -61,8 +63,8 @@ def referents(each: Any) -> list[Any]:
     """What an object refers to, and of an array what it is a view of, which numpy does not say."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(type(each), numpy.ndarray) and each.base is not None:
-        return [*gc.get_referents(each), each.base]
-    return gc.get_referents(each)
+        return [*referents_of(each), each.base]
+    return referents_of(each)
 
 
 def hidden_referents(each: Any) -> list[Any]:
@@ -91,7 +93,7 @@ def inside(leaf: Any) -> list[Any]:
     """What hangs on something that is not tracked."""
     kind = type(leaf)
     if kind is tuple or kind is dict:
-        return gc.get_referents(leaf)
+        return referents_of(leaf)
     if kind is types.CodeType:
         return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
     return hidden_referents(leaf)

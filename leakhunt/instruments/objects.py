@@ -43,7 +43,13 @@ from leakhunt.instruments.object_facts import (
     traits,
 )
 from leakhunt.instruments.object_ids import among, ids_of
-from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
+from leakhunt.instruments.reference_chains import (
+    Holders,
+    owner_file,
+    path_of,
+    referents_of,
+    type_name,
+)
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text, message
@@ -184,7 +190,7 @@ class Objects:
                 for item in cached_items(owning_cache(container, items), items):
                     self._record(self._reached(item, [container], _MAX_RECORDED))
         for example in examples:
-            self._record([example, *gc.get_referents(example)])
+            self._record([example, *referents_of(example)])
 
     def _record(self, objects: Iterable[Any]) -> None:
         for each in objects:
@@ -300,7 +306,7 @@ class Objects:
 
     def _type(self, name: str, example: Any, holders: Holders, sites: Sites) -> Finding:
         links = holders.chain(example)
-        traces = self._traces([[example, *gc.get_referents(example)]])
+        traces = self._traces([[example, *referents_of(example)]])
         return Finding(
             instrument=self._instrument,
             sort=FindingKind.TYPE,
