@@ -161,13 +161,13 @@ def _set_starts(
     query = asked.starts or starts_for(asked.query)
     if query is None:
         return
-    told: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+    starts_of: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
     step = max(asked.step, asked.seconds / _MOMENTS_OF_STARTS)
     try:
         for result in _pieces(server, asked, query, step, noted):
             for each in result:
                 labels = _labels(each)
-                _, moments = told.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                _, moments = starts_of.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
                 for when, value in each["values"]:
                     # Of those that tell the same, the last one says until when.
                     moment = (float(when), float(value))
@@ -182,7 +182,7 @@ def _set_starts(
     for each in series:
         fitting = [
             (agreed, moments)
-            for labels, moments in told.values()
+            for labels, moments in starts_of.values()
             if (agreed := _agreement(labels, each.labels or {})) is not None
         ]
         if fitting:
@@ -245,8 +245,8 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
-            caveats.append(told)
+            caveat = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
+            caveats.append(caveat)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 
 

@@ -119,8 +119,8 @@ class PrometheusServer:
         if code == 400 and b"HTTPS" in body and self.place.startswith("http:"):
             raise _unreachable_by_http(self.place)
         try:
-            told = json.loads(body)
-            reason, sort = " ".join(str(told["error"]).split())[:200], told.get("errorType")
+            answer = json.loads(body)
+            reason, sort = " ".join(str(answer["error"]).split())[:200], answer.get("errorType")
         except (ValueError, KeyError, TypeError, RecursionError):
             if code >= 500:
                 raise _unreachable(self.place, f"HTTP {code}") from None

@@ -227,8 +227,8 @@ class CyclicGarbage:
 
         An object does not tell all that it takes: its attributes lie beside it.
         """
-        told = sum(tally.size for tally in added.values())
-        scale = max(freed / told, 1.0) if told else 1.0
+        counted = sum(tally.size for tally in added.values())
+        scale = max(freed / counted, 1.0) if counted else 1.0
         for key, tally in added.items():
             total = self._tallies[key]
             total.count += tally.count

@@ -81,7 +81,7 @@ class SharedObjects:
 def shared_objects(capture: Path) -> SharedObjects:
     """Those of a capture file; none where memray cannot write it out."""
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", _DUMP, str(capture)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -91,7 +91,7 @@ def shared_objects(capture: Path) -> SharedObjects:
         )
     except (OSError, subprocess.SubprocessError):
         return SharedObjects(())
-    return SharedObjects(told.stdout.decode("utf-8", "replace").splitlines())
+    return SharedObjects(result.stdout.decode("utf-8", "replace").splitlines())
 
 
 def with_objects(

@@ -227,8 +227,8 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        told = self._told(sites, len(marks) - 2)
-        by_key = {keys[key]: each for key, each in told.items()}
+        shown = self._told(sites, len(marks) - 2)
+        by_key = {keys[key]: each for key, each in shown.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
             owned = self._of_lost(each, [by_key[key] for key in keeps])
@@ -238,7 +238,7 @@ class BothHeaps:
             if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
                 yield found
         for key, site in sites.items():
-            distribution = told[key].distribution
+            distribution = shown[key].distribution
             facts = {"distribution": distribution} if distribution else {}
             yield Finding(
                 instrument=Instrument.MEMRAY,
@@ -247,7 +247,7 @@ class BothHeaps:
                 calls=tuple(marks),
                 counts=_added_up(site.counts[: len(marks) - 1]),
                 sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=told[key].frames,
+                stack=shown[key].frames,
                 key=keys[key],
                 facts={"apart": True, **facts},
             )
@@ -364,7 +364,7 @@ class BothHeaps:
     def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _ShownStack]:
         """The stacks, with the shared objects of their native frames: all of the last window."""
         objects = shared_objects(self._file(last)) if sites else SharedObjects(())
-        told = {}
+        shown = {}
         for key, site in sites.items():
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
@@ -374,10 +374,10 @@ class BothHeaps:
             is_known = tells_evaluation(native) or not has_python(hybrid)
             below = below_python(native) if is_known else certain_of(native, named)
             along = list(objects.along(site.record.native_stack_id))
-            told[key] = _ShownStack(
+            shown[key] = _ShownStack(
                 self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
             )
-        return told
+        return shown
 
 
 class _Feeding:

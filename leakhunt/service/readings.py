@@ -257,9 +257,9 @@ class Readings:
                 "record": "process-reading",
                 "number": self.roles.number_of(pid),
                 "step": step,
-                "values": {name: told[name] for name in PROCESS_READING if name in told},
+                "values": {name: values[name] for name in PROCESS_READING if name in values},
             }
-            for pid, told in self._told.items()
+            for pid, values in self._told.items()
             if self.roles.has_several and self.roles.number_of(pid) is not None
         ]
 

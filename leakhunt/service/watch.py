@@ -238,9 +238,9 @@ class Watch:
                 self._origin = self._clock.seconds() - self._last_call - apart
             if same_boot:
                 self._birth = ProcessBirth(int(note["pid"]), int(note["ticks"]))
-        told = [note for note in run.notes if note.get("kind") == VERDICT_NOTE]
-        self._state = str(told[-1]["state"]) if told else ""
-        self._alarmed = bool(told) and bool(told[-1]["alarmed"])
+        verdicts = [note for note in run.notes if note.get("kind") == VERDICT_NOTE]
+        self._state = str(verdicts[-1]["state"]) if verdicts else ""
+        self._alarmed = bool(verdicts) and bool(verdicts[-1]["alarmed"])
         alarms = [note for note in run.notes if note.get("kind") == ALARM_NOTE]
         self._is_short = bool(alarms) and bool(alarms[-1]["short"])
         run_writer.reopen(file)
@@ -348,10 +348,10 @@ class Watch:
         run = self._so_far(self._hooks.limits(reading))
         verdict = judge(run, power=False)
         state = f"{verdict.status}/{verdict.kind}"
-        told: list[Text] = [verdict.sentence]
+        parts: list[Text] = [verdict.sentence]
         if verdict.forecast is not None and verdict.forecast.limit_bytes is not None:
-            told.append(verdict.forecast.sentence)
-        text = sentences(told)
+            parts.append(verdict.forecast.sentence)
+        text = sentences(parts)
         if verdict.status is Status.NO_LEAK:
             self._alarmed = False
         is_alarm = grows(verdict) and not self._alarmed

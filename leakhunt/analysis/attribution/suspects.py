@@ -62,7 +62,7 @@ def suspect_of(
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     closing = closed_at(cluster.lead)
-    told = _evidence_of_cycle if cluster.lead.sort is FindingKind.CYCLE else _evidence
+    evidence_of = _evidence_of_cycle if cluster.lead.sort is FindingKind.CYCLE else _evidence
     where = own_frame([closing]) if closing is not None else None
     where = where or cluster.where
     stack = stack_of(cluster) or ((closing,) if closing is not None else ())
@@ -90,7 +90,7 @@ def suspect_of(
         cause=cause,
         ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
         ceiling_calls=round(ends) if ends is not None else None,
-        evidence=tuple(told(cluster)),
+        evidence=tuple(evidence_of(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
         cycle=cycle_of(cluster.lead),
         distribution=distribution_of(cluster.lead),

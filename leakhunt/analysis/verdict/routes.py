@@ -164,11 +164,11 @@ def with_routes(run: Run, verdict: Verdict, judged: Sequence[JudgedRoute]) -> Ve
     guilty = [each for each in judged if each.grows]
     if not grows or not guilty:
         return verdict
-    told: list[Text] = [_grows(each, run.plan.work) for each in guilty[:_MAX_NAMED]]
+    parts: list[Text] = [_grows(each, run.plan.work) for each in guilty[:_MAX_NAMED]]
     others = len(judged) - len(guilty)
     if others:
-        told.append(message("verdict.other_routes", "no growth in {count} others", count=others))
-    by_route = message("verdict.by_route", "By route: {routes}", routes=joined(told, "; ", ""))
+        parts.append(message("verdict.other_routes", "no growth in {count} others", count=others))
+    by_route = message("verdict.by_route", "By route: {routes}", routes=joined(parts, "; ", ""))
     return replace(verdict, sentence=sentences([verdict.sentence, by_route]))
 
 

@@ -116,10 +116,12 @@ def _facts_of_cycle(cycle: Cycle, where: Frame | None) -> Iterator[tuple[str, st
     if cycle.closed_at is not None and cycle.closed_at != where:
         yield tr("closed at"), _with_source(cycle.closed_at)
     if cycle.cut:
-        told = " + ".join(cycle.cut)
+        references = " + ".join(cycle.cut)
         if cycle.weak_reference:
-            told = tr("{references} (or a weak reference in its place)", references=told)
-        yield tr("reference to cut"), told
+            references = tr(
+                "{references} (or a weak reference in its place)", references=references
+            )
+        yield tr("reference to cut"), references
     elif cycle.kind is not CycleKind.CLASS:
         yield tr("reference to cut"), tr("no single one: take the objects apart when they are done")
 
