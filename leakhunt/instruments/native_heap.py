@@ -1,7 +1,7 @@
 """Python's heap and the native one together: memray, and the objects that grow.
 
-memray tells each block that was allocated in a window of calls and still lives at its end, by the
-stack of Python and C. Which block an object is, it does not tell: in a last, short window
+memray tells each block that was allocated in a stretch of calls and still lives at its end, by the
+stack of Python and C. Which block an object is, it does not tell: in a last, short stretch
 tracemalloc says at which line the items of a growing container come into being.
 """
 
@@ -41,7 +41,7 @@ from leakhunt.instruments.native_frames import (
 from leakhunt.instruments.objects import Objects
 from leakhunt.instruments.python_heap import FRAMES, is_own
 from leakhunt.model.attribution import (
-    MEMRAY_WINDOWS,
+    MEMRAY_STRETCHES,
     Finding,
     FindingKind,
     Frame,
@@ -94,16 +94,16 @@ def make(run: InstrumentedRun) -> BothHeaps:
 
 @dataclass
 class _Site:
-    """What one stack left, by window: blocks and bytes."""
+    """What one stack left, by stretch: blocks and bytes."""
 
     lines: _Lines
-    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_WINDOWS)
-    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_WINDOWS)
+    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
+    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
     record: Any = None
 
 
 @dataclass(frozen=True)
-class _ShownStack:
+class _Told:
     """A stack as it is shown, and as memray tells it.
 
     `distribution` is that of the innermost shared object below Python's innermost frame, `of_all`
@@ -117,7 +117,7 @@ class _ShownStack:
 
 
 class BothHeaps:
-    """A tracker for each window, then a window under tracemalloc; objects at every mark."""
+    """A tracker for each stretch, then a stretch under tracemalloc; objects at every mark."""
 
     def __init__(self, run: InstrumentedRun) -> None:
         self._places = run.places
@@ -137,7 +137,7 @@ class BothHeaps:
         return [*self._failures, *self._objects.caveats]
 
     def start(self, call: Call) -> Call:
-        """Nothing to start: the first window begins at the first mark.
+        """Nothing to start: the first stretch begins at the first mark.
 
         The first tracker imports modules: later, they would be growth of `sys.modules`.
         """
@@ -147,9 +147,9 @@ class BothHeaps:
         return self._free_lists.wrapped(self._lost.wrapped(call))
 
     def mark(self, calls: int) -> None:
-        """End a window, look at the objects, and begin the next window.
+        """End a stretch, look at the objects, and begin the next stretch.
 
-        What a collection frees belongs to the window that ends.
+        What a collection frees belongs to the stretch that ends.
         """
         self._free_lists.thaw()
         gc.collect()
@@ -157,7 +157,7 @@ class BothHeaps:
         if not self._is_over:
             self._calls.append(calls)
         self._objects.mark(calls)
-        if len(self._calls) > MEMRAY_WINDOWS:
+        if len(self._calls) > MEMRAY_STRETCHES:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
             self._lost.is_on = self._ends == []
@@ -179,7 +179,7 @@ class BothHeaps:
             )
             return
         self._tracker = self._made(len(self._calls) - 1)
-        # The interpreter's free lists, which all this has filled, would feed the window.
+        # The interpreter's free lists, which all this has filled, would feed the stretch.
         gc.collect()
         self._free_lists.is_on = True
         self._tracker.__enter__()
@@ -187,13 +187,13 @@ class BothHeaps:
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._capture.parent).free >= _MIN_FREE_BYTES
 
-    def _made(self, window: int) -> Any:
-        """The tracker of a window, which does not track yet."""
+    def _made(self, stretch: int) -> Any:
+        """The tracker of a stretch, which does not track yet."""
         import memray
 
         return memray.Tracker(
             destination=memray.FileDestination(
-                self._file(window), overwrite=True, compress_on_exit=False
+                self._file(stretch), overwrite=True, compress_on_exit=False
             ),
             native_traces=True,
             trace_python_allocators=True,
@@ -206,14 +206,14 @@ class BothHeaps:
             self._tracker = None
             self._free_lists.is_on = False  # of frozen objects nobody can tell who refers to them
 
-    def _file(self, window: int) -> Path:
-        return self._capture.with_suffix(f".{window}{SUFFIX}")
+    def _file(self, stretch: int) -> Path:
+        return self._capture.with_suffix(f".{stretch}{SUFFIX}")
 
     def findings(self) -> Iterator[Finding]:
-        """Every stack that left blocks in each window, and the containers and types that grow."""
+        """Every stack that left blocks in each stretch, and the containers and types that grow."""
         self._free_lists.thaw()
         self._stop()
-        marks = self._calls[: MEMRAY_WINDOWS + 1]
+        marks = self._calls[: MEMRAY_STRETCHES + 1]
         if len(marks) < 2:
             return
         traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
@@ -227,8 +227,8 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        shown = self._told(sites, len(marks) - 2)
-        by_key = {keys[key]: each for key, each in shown.items()}
+        told = self._told(sites, len(marks) - 2)
+        by_key = {keys[key]: each for key, each in told.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
             owned = self._of_lost(each, [by_key[key] for key in keeps])
@@ -238,7 +238,7 @@ class BothHeaps:
             if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
                 yield found
         for key, site in sites.items():
-            distribution = shown[key].distribution
+            distribution = told[key].distribution
             facts = {"distribution": distribution} if distribution else {}
             yield Finding(
                 instrument=Instrument.MEMRAY,
@@ -247,12 +247,12 @@ class BothHeaps:
                 calls=tuple(marks),
                 counts=_added_up(site.counts[: len(marks) - 1]),
                 sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=shown[key].frames,
+                stack=told[key].frames,
                 key=keys[key],
                 facts={"apart": True, **facts},
             )
 
-    def _of_lost(self, lost: Lost, stacks: Sequence[_ShownStack]) -> _Owned | None:
+    def _of_lost(self, lost: Lost, stacks: Sequence[_Told]) -> _Owned | None:
         """The C function that lost it, and its distribution; None: it is not of an extension.
 
         Of what a callback returned, the stacks name the function that called the callback.
@@ -278,7 +278,7 @@ class BothHeaps:
         return None
 
     def _unowned_one(
-        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _ShownStack]
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _Told]
     ) -> Finding | None:
         """Objects that no object refers to: only C code can hold them.
 
@@ -308,7 +308,7 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _calling(self, made: _ShownStack) -> _Owned | None:
+    def _calling(self, made: _Told) -> _Owned | None:
         """The function of an extension that called the innermost Python function, if one did."""
         python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
         callback = next(python, NO_CALLBACK)
@@ -320,7 +320,7 @@ class BothHeaps:
         return owned if owned[1] else None
 
     def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
-        """Objects of `size` bytes that a C function kept, in every call of the last window."""
+        """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
         calls = len(lost.calls)
         function, distribution = owned
         caller = self._places.frame(lost.file, lost.line, lost.caller)
@@ -336,13 +336,13 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _sites(self, windows: int) -> Mapping[_StackKey, _Site]:
-        """What stayed in every window, the largest first."""
+    def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
+        """What stayed in every stretch, the largest first."""
         import memray
 
         found: dict[_StackKey, _Site] = {}
-        for window in range(windows):
-            with memray.FileReader(self._file(window)) as reader:
+        for stretch in range(stretches):
+            with memray.FileReader(self._file(stretch)) as reader:
                 records = list(reader.get_leaked_allocation_records(merge_threads=True))
             records.sort(key=lambda record: -record.size)
             for record in records[:_MAX_STACKS]:
@@ -354,17 +354,17 @@ class BothHeaps:
                 name = memray.AllocatorType(record.allocator).name
                 apart = () if tells_evaluation(native) else (name, *native)
                 site = found.setdefault((_heap(name), stack, apart), _Site(lines))
-                site.counts[window] += record.n_allocations
-                site.sizes[window] += record.size
+                site.counts[stretch] += record.n_allocations
+                site.sizes[stretch] += record.size
                 site.record = record
-        grown = [key for key, site in found.items() if all(site.counts[:windows])]
+        grown = [key for key, site in found.items() if all(site.counts[:stretches])]
         grown.sort(key=lambda key: -sum(found[key].sizes))
         return {key: found[key] for key in grown[:MAX_SITES]}
 
-    def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _ShownStack]:
-        """The stacks, with the shared objects of their native frames: all of the last window."""
+    def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _Told]:
+        """The stacks, with the shared objects of their native frames: all of the last stretch."""
         objects = shared_objects(self._file(last)) if sites else SharedObjects(())
-        shown = {}
+        told = {}
         for key, site in sites.items():
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
@@ -374,10 +374,10 @@ class BothHeaps:
             is_known = tells_evaluation(native) or not has_python(hybrid)
             below = below_python(native) if is_known else certain_of(native, named)
             along = list(objects.along(site.record.native_stack_id))
-            shown[key] = _ShownStack(
+            told[key] = _Told(
                 self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
             )
-        return shown
+        return told
 
 
 class _Feeding:
