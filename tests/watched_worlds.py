@@ -15,7 +15,7 @@ from pathlib import Path
 from leakhunt.model.plan import Plan, PlannedWatch
 from leakhunt.model.run import FREE_MEMORY, Outcome
 from leakhunt.model.series import ANONYMOUS, RSS, SERIES, Series
-from leakhunt.service.watch import Watch, WatchHooks, WatchNews, WatchPlace
+from leakhunt.service.watch import Watch, WatchEvent, WatchHooks, WatchPlace
 from leakhunt.service.watched_tree import ProcessBirth, WatchReading
 from leakhunt.text.message import Text
 
@@ -106,7 +106,7 @@ def watched(
     *,
     hours: float,
     limits: Mapping[str, int] | None = None,
-    told: Callable[[WatchNews], Text | None] = lambda news: None,
+    told: Callable[[WatchEvent], Text | None] = lambda news: None,
     interval: float = 10,
     wait: float = 600,
 ) -> Outcome:

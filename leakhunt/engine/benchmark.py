@@ -256,8 +256,8 @@ def _by_us(
     explain(order, at, stop)
     entries = assemble(tuple(runs_in(at)), GENERATOR).entries
     if not entries or entries[0].verdict.status is Status.INCONCLUSIVE:
-        told = entries[0].verdict.sentence if entries else record.reason
-        return replace(row, reason=str(told)[:_LONGEST])
+        reason = entries[0].verdict.sentence if entries else record.reason
+        return replace(row, reason=str(reason)[:_LONGEST])
     growing = entries[0].attribution.growing if entries[0].attribution else ()
     finding = ""
     if growing:
@@ -325,10 +325,10 @@ def _place_of(folder: Path, package: str, version: str, tool: str) -> Path:
 def _known(folder: Path, package: PublishedLeak, version: str, tool: str) -> ToolRow | None:
     """A row of before; None: there is none, or it said nothing."""
     try:
-        told: dict[str, Any] = json.loads(
+        fields: dict[str, Any] = json.loads(
             _place_of(folder, package.name, version, tool).read_text("utf-8")
         )
-        row = ToolRow(**told)
+        row = ToolRow(**fields)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return row if isinstance(row.says, bool) else None

@@ -173,14 +173,14 @@ def is_done(folder: Path) -> bool:
 def record_in(folder: Path) -> CellRecord | None:
     """What is noted of a cell; None: nothing that can be read."""
     try:
-        told = json.loads((folder / RECORD).read_text("utf-8"))
+        fields = json.loads((folder / RECORD).read_text("utf-8"))
         return CellRecord(
-            CellEnd(told["end"]),
-            read_text(told["reason"]),
-            float(told["seconds"]),
-            int(told["attempts"]),
-            str(told["node"]),
-            None if told["cpu_seconds"] is None else float(told["cpu_seconds"]),
+            CellEnd(fields["end"]),
+            read_text(fields["reason"]),
+            float(fields["seconds"]),
+            int(fields["attempts"]),
+            str(fields["node"]),
+            None if fields["cpu_seconds"] is None else float(fields["cpu_seconds"]),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -203,7 +203,7 @@ def write_record(folder: Path, record: CellRecord) -> None:
     Raises:
         CannotWrite: the disk does not take it.
     """
-    told = {
+    fields = {
         "format": _FORMAT,
         "end": record.end,
         "reason": to_record(record.reason),
@@ -212,7 +212,7 @@ def write_record(folder: Path, record: CellRecord) -> None:
         "node": record.node,
         "cpu_seconds": record.cpu_seconds,
     }
-    text = json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
     try:
         write_whole(folder / RECORD, text.encode("utf-8", "surrogatepass"))
     except OSError as error:

@@ -23,7 +23,7 @@ from leakhunt.engine.gate_variant import (
 )
 from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import GENERATOR
-from leakhunt.engine.revisions import Rival, make, prepared_scenario
+from leakhunt.engine.revisions import OtherRevision, make, prepared_scenario
 from leakhunt.engine.settings import plan_of
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
@@ -58,7 +58,7 @@ class GateContext:
     today: date
     events: Events
     against: BaselineComparison = without_baseline
-    rival: Rival | None = None
+    rival: OtherRevision | None = None
     jobs: int = JOBS
     stop: Event = field(default_factory=Event)
 
@@ -241,7 +241,7 @@ class _Measured:
         return carry
 
 
-def _with_rival(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measured:
+def _with_rival(measured: _Measured, rival: OtherRevision, lasting: ExitStack) -> _Measured:
     """With the other revision's scenario, or the reason why it cannot be measured."""
     variables = rival.revision.variables(os.environ)
     if not rival.has(measured.own.settings):

@@ -15,7 +15,7 @@ from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
-from leakhunt.analysis.verdict.series import LOOK_RATIO, MIN_FOR_LEAK
+from leakhunt.analysis.verdict.series import INTERIM_CHECK_RATIO, MIN_FOR_LEAK
 from leakhunt.engine.explain import Carrier, under_instruments
 from leakhunt.engine.interleave import interleaved
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
@@ -229,7 +229,7 @@ def _longer(plan: Plan, runs: Sequence[Run], answer: VariantResult, most_calls: 
     ]
     wanted = max(
         done + ceil(max(needed, default=0) * _MARGIN),
-        ceil(done * LOOK_RATIO),
+        ceil(done * INTERIM_CHECK_RATIO),
         ceil(MIN_FOR_LEAK * each / (1 - _WARM_UP_SHARE)),
     )
     calls = min(wanted, most_calls * each) // each * each

@@ -65,13 +65,13 @@ def plan_in(folder: Path) -> MatrixPlan:
         BadFile: it is damaged, or from a newer version.
     """
     try:
-        told = json.loads((folder / PLAN).read_text("utf-8"))
-        if told.pop("format") != _FORMAT:
+        fields = json.loads((folder / PLAN).read_text("utf-8"))
+        if fields.pop("format") != _FORMAT:
             raise ValueError("format")
-        axes = tuple(_axis(each) for each in told.pop("axes"))
-        exclude = tuple(told.pop("exclude"))
-        requirements = tuple(told.pop("requirements"))
-        plan = MatrixPlan(axes=axes, exclude=exclude, requirements=requirements, **told)
+        axes = tuple(_axis(each) for each in fields.pop("axes"))
+        exclude = tuple(fields.pop("exclude"))
+        requirements = tuple(fields.pop("requirements"))
+        plan = MatrixPlan(axes=axes, exclude=exclude, requirements=requirements, **fields)
         if not plan.cells:
             raise ValueError("cells")
         return plan
@@ -85,8 +85,8 @@ def plan_in(folder: Path) -> MatrixPlan:
         ) from error
 
 
-def _axis(told: Mapping[str, Any]) -> Axis:
-    return Axis(AxisKind(told["kind"]), tuple(map(str, told["values"])), str(told["key"]))
+def _axis(fields: Mapping[str, Any]) -> Axis:
+    return Axis(AxisKind(fields["kind"]), tuple(map(str, fields["values"])), str(fields["key"]))
 
 
 @contextmanager

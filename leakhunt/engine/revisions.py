@@ -19,7 +19,7 @@ from leakhunt.text.system import system_text
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class OtherRevision:
     """Another revision of the code; by which Python it runs, in how many pairs of runs."""
 
     revision: Revision
@@ -47,7 +47,7 @@ class Rival:
 
 def rival_of(
     against: str | None, interpreter: str, pairs: int, base: Path, lasting: ExitStack
-) -> Rival | None:
+) -> OtherRevision | None:
     """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
 
     Raises:
@@ -57,7 +57,7 @@ def rival_of(
         return None
     scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
     revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
-    return Rival(revision, interpreter, pairs)
+    return OtherRevision(revision, interpreter, pairs)
 
 
 @contextmanager

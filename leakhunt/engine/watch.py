@@ -29,7 +29,7 @@ from leakhunt.model.run import ADDRESS_SPACE
 from leakhunt.model.series import RSS
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.service.process_tree import Tree
-from leakhunt.service.watch import BootClock, Watch, WatchClock, WatchHooks, WatchNews, WatchPlace
+from leakhunt.service.watch import BootClock, Watch, WatchClock, WatchEvent, WatchHooks, WatchPlace
 from leakhunt.service.watched_tree import (
     ProcessBirth,
     ProcessName,
@@ -288,7 +288,7 @@ class _Alarm:
     events: Events
     looked_into: int = 0
 
-    def raised(self, news: WatchNews) -> Text | None:
+    def raised(self, news: WatchEvent) -> Text | None:
         """Tell everybody, look inside; what came of it."""
         forecast = news.verdict.forecast
         facts = {

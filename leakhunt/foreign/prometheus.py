@@ -18,13 +18,13 @@ from typing import Any
 from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
 from leakhunt.foreign.credentials import Credentials
 from leakhunt.foreign.files import MAX_INSTANCES
-from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
-from leakhunt.foreign.streamed import MAX_STRETCHES, StreamedSeries
+from leakhunt.foreign.prometheus_server import PrometheusServer, QueryTooLarge
+from leakhunt.foreign.streamed import MAX_STEPS, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
 
 # A step that was not asked for gives so many points, of which the least of each stretch count.
-_POINTS = 2 * MAX_STRETCHES
+_POINTS = 2 * MAX_STEPS
 _MIN_STEP_SECONDS = 15.0
 # The server refuses more in one answer; the first piece finds out how many series there are.
 _MAX_STEPS = 10_000
@@ -125,7 +125,7 @@ def _pieces(
         until = min(at + (steps - 1) * step, asked.end)
         try:
             answer = server.ask("query_range", query=query, start=at, end=until, step=step)
-        except TooMuch as error:
+        except QueryTooLarge as error:
             if steps <= _MIN_STEPS:
                 raise _too_slow(server.place, asked.timeout_seconds) from error
             steps = max(steps // 4, _MIN_STEPS)
@@ -161,13 +161,13 @@ def _set_starts(
     query = asked.starts or starts_for(asked.query)
     if query is None:
         return
-    told: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+    starts_of: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
     step = max(asked.step, asked.seconds / _MOMENTS_OF_STARTS)
     try:
         for result in _pieces(server, asked, query, step, noted):
             for each in result:
                 labels = _labels(each)
-                _, moments = told.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                _, moments = starts_of.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
                 for when, value in each["values"]:
                     # Of those that tell the same, the last one says until when.
                     moment = (float(when), float(value))
@@ -182,7 +182,7 @@ def _set_starts(
     for each in series:
         fitting = [
             (agreed, moments)
-            for labels, moments in told.values()
+            for labels, moments in starts_of.values()
             if (agreed := _agreement(labels, each.labels or {})) is not None
         ]
         if fitting:
@@ -245,8 +245,8 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
-            caveats.append(told)
+            caveat = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
+            caveats.append(caveat)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 
 

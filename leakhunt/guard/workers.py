@@ -256,8 +256,8 @@ def birth(pid: int) -> int:
     """
     try:
         if Path("/proc/self").exists():
-            told = _told(pid)
-            return -1 if told[0] in "ZX" else int(told[19])  # fields 3 and 22
+            fields = _told(pid)
+            return -1 if fields[0] in "ZX" else int(fields[19])  # fields 3 and 22
         process = psutil.Process(pid)
         is_over = process.status() == psutil.STATUS_ZOMBIE
         return -1 if is_over else round(process.create_time() * 100)

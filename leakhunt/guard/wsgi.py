@@ -180,5 +180,5 @@ def _answered(start_response: StartResponse, answer: OwnAnswer) -> Iterable[byte
 
 
 def _body_bytes(environ: Environ) -> int:
-    told = environ.get("CONTENT_LENGTH") or ""
-    return int(told) if told.isdigit() else 0
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdigit() else 0

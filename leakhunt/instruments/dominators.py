@@ -178,7 +178,7 @@ class _Walk:
     def _follow(self, nodes: Iterable[int]) -> None:
         """Number what these lead to."""
         numbers, edges, without = self.numbers, self._edges, self._without
-        way_of = _Ways().__getitem__
+        way_of = _TypeFacts().__getitem__
         for node in nodes:
             known = {node}
             found = _reached(self.objects[node], way_of(type(self.objects[node])))
@@ -265,7 +265,7 @@ class _Owned:
         self._owner: dict[int, int] = {}
         self._size: dict[int, int] = {}
         self._buffers: dict[tuple[str, int], tuple[int, int]] = {}
-        self._way_of = _Ways().__getitem__
+        self._way_of = _TypeFacts().__getitem__
 
     def add(self, node: int, each: Any) -> None:
         """Count an object, and what hangs on it."""
@@ -354,7 +354,7 @@ _PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES = 1, 2, 4, 8, 16, 32
 _HOLD_MUCH = (dict, bytes, bytearray, str)
 
 
-class _Ways(dict[type, int]):
+class _TypeFacts(dict[type, int]):
     """What there is to know of a type, found once."""
 
     def __missing__(self, kind: type) -> int:

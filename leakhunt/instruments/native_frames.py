@@ -56,13 +56,13 @@ class SharedObjects:
         """The object of each frame of a native stack, the innermost first; empty: not known.
 
         Debug information makes several frames of an address, where functions are inlined. Without,
-        an address is one frame, whose file is not known: stretches of these are told one by one,
+        an address is one frame, whose file is not known: runs of these are reported one by one,
         from the innermost on, for as long as they agree.
         """
         found = [""] * len(native)
         at = 0
-        stretches = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
-        for is_plain, names in stretches:
+        runs = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
+        for is_plain, names in runs:
             length = sum(1 for _ in takewhile(partial(_is_plain, is_plain), native[at:]))
             if is_plain:
                 objects = list(names)
@@ -83,7 +83,7 @@ class SharedObjects:
 def shared_objects(capture: Path) -> SharedObjects:
     """Those of a capture file; none where memray cannot write it out."""
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", _DUMP, str(capture)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -93,7 +93,7 @@ def shared_objects(capture: Path) -> SharedObjects:
         )
     except (OSError, subprocess.SubprocessError):
         return SharedObjects(())
-    return SharedObjects(told.stdout.decode("utf-8", "replace").splitlines())
+    return SharedObjects(result.stdout.decode("utf-8", "replace").splitlines())
 
 
 def with_objects(

@@ -213,7 +213,7 @@ class Objects:
         tensor = self._tensor_with_graph(objects)
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
-        told: list[tuple[Callable[[], Finding], int]] = [
+        findings: list[tuple[Callable[[], Finding], int]] = [
             *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
               for each in containers),
             *((partial(self._type, name, each, holders, sites), 0)
@@ -221,9 +221,9 @@ class Objects:
             *([(partial(self._graph, tensor, holders), 0)] if tensor is not None else []),
         ]  # fmt: skip
         found = []
-        for tell, name in told:
+        for make, name in findings:
             try:
-                found.append((tell(), name))
+                found.append((make(), name))
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
                     message(

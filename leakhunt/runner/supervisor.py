@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from leakhunt.analysis.attribution.windows import next_stretch
+from leakhunt.analysis.attribution.windows import next_window
 from leakhunt.analysis.verdict.schedule import next_phase
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
@@ -327,7 +327,7 @@ def _rss_of(pid: int) -> int:
 def _answer(worker: WorkerProcess, order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
     run = run_file.load(order.run_file)
-    send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
+    send(worker, write_phase(next_phase(run) if order.instrument is None else next_window(run)))
 
 
 def _hung(worker: WorkerProcess, tail: Tail, seconds: float) -> Outcome:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from operator import sub
 from typing import Any
 
-from leakhunt.analysis.attribution.windows import EXACT_WINDOWS, prime_from, stretches
+from leakhunt.analysis.attribution.windows import EXACT_WINDOWS, prime_from, windows
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
@@ -21,7 +21,7 @@ from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.supervisor import BY_THE_USER
-from leakhunt.service.agent_client import Within
+from leakhunt.service.agent_client import ListeningAgents
 from leakhunt.service.loop import Subject, ended_by, environment_of, paused
 from leakhunt.service.readings import Readings
 from leakhunt.storage import run_writer
@@ -123,7 +123,7 @@ class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
     def __init__(
-        self, subject: Subject, readings: Readings, within: Within, place: int | None
+        self, subject: Subject, readings: Readings, within: ListeningAgents, place: int | None
     ) -> None:
         self._subject = subject
         self._readings = readings
@@ -143,7 +143,7 @@ class _InstrumentedService:
             with paused(self._subject, closes_connections=True):
                 self._ask(f"watch {instrument} {capture}")
             phase = Phase(0, 1, Purpose.WARM_UP, 1, collects=False)
-            ends = stretches(before, calls, instrument)
+            ends = windows(before, calls, instrument)
             done = 0
             for end, length in zip(ends, (ends[0], *map(sub, ends[1:], ends)), strict=True):
                 appender.append(encode({"record": "phase", **asdict(phase)}))

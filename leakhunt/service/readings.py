@@ -26,7 +26,7 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.probes.allocator import mapped_allocator
-from leakhunt.service.agent_client import NO_INSIDE, Caller, Within, summed, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, Caller, ListeningAgents, summed, unavailable
 from leakhunt.service.agent_start import is_asked_for, not_started
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
@@ -44,7 +44,7 @@ _OUTSIDE = {RSS: RSS, ANONYMOUS: "rss_anonymous", PSS: PSS}
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ServiceSample:
     """A sample: the requests done by then, a value for each series, and a row for each process."""
 
     requests: int
@@ -71,7 +71,7 @@ class Readings:
         """
         self._tree = tree
         self._counters = counters
-        self._within = Within(caller)
+        self._within = ListeningAgents(caller)
         pids = tree.pids()
         self._pids = set(pids)
         self.roles = Roles()
@@ -121,7 +121,7 @@ class Readings:
         return len(self._pids)
 
     @property
-    def within(self) -> Within:
+    def within(self) -> ListeningAgents:
         """The processes that listen."""
         return self._within
 
@@ -149,7 +149,7 @@ class Readings:
         """So long a pause is no time of the next sample."""
         self._started += nanoseconds
 
-    def sample(self, pause: AbstractContextManager[object] | None = None) -> Taken:
+    def sample(self, pause: AbstractContextManager[object] | None = None) -> ServiceSample:
         """Requests done, the value of each of `series`, each process; a new interval starts.
 
         Within `pause`, where there is one, it is read from inside; from outside before that, under
@@ -179,7 +179,7 @@ class Readings:
         values = {**outside, **inside, **load}
         by_process = {pid: {**read, **self._each.get(pid, {})} for pid, read in each.items()}
         columns = [values[series.name] for series in self.series]
-        return Taken(done, columns, self.roles.rows(by_process))
+        return ServiceSample(done, columns, self.roles.rows(by_process))
 
     def _load(self) -> dict[str, int]:
         histogram = [
@@ -257,9 +257,9 @@ class Readings:
                 "record": "process-reading",
                 "number": self.roles.number_of(pid),
                 "step": step,
-                "values": {name: told[name] for name in PROCESS_READING if name in told},
+                "values": {name: values[name] for name in PROCESS_READING if name in values},
             }
-            for pid, told in self._told.items()
+            for pid, values in self._told.items()
             if self.roles.has_several and self.roles.number_of(pid) is not None
         ]
 

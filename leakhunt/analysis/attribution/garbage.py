@@ -85,8 +85,8 @@ def cycle_of(finding: Finding) -> Cycle | None:
 
 def closed_at(finding: Finding) -> Frame | None:
     """The line that closes a cycle; None: that is not known, or it is none."""
-    told = finding.facts.get("closed_at")
-    return Frame(**{**told, "origin": Origin(told["origin"])}) if told else None
+    frame = finding.facts.get("closed_at")
+    return Frame(**{**frame, "origin": Origin(frame["origin"])}) if frame else None
 
 
 def _cycles(findings: Sequence[Finding]) -> Sequence[Finding]:

@@ -192,8 +192,8 @@ def _told(frame: Frame) -> str:
 def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
     """The library's frame by which a cause was recognized."""
     for frame in stack:
-        told = _told(frame)
-        if frame.origin is Origin.LIBRARY and any(re.search(p, told) for p in cause.frames):
+        text = _told(frame)
+        if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):
             return frame
     return None
 

@@ -72,10 +72,10 @@ def _with_saving(trial: RemedyTrial, pairs: Sequence[tuple[Run, Run]]) -> Remedy
         [live_bytes_per_call(run) for run in side] for side in zip(*pairs, strict=True)
     )
     saved = interval([one - other for one, other in zip(before, after, strict=True)])
-    told = replace(trial, before=fmean(before), after=fmean(after), saved=saved)
+    measured = replace(trial, before=fmean(before), after=fmean(after), saved=saved)
     if len(_allocators(pairs)) < 2:
-        return told
-    return replace(told, rounding=ROUNDING_SHARE * max(*before, *after, 0.0))
+        return measured
+    return replace(measured, rounding=ROUNDING_SHARE * max(*before, *after, 0.0))
 
 
 def _allocators(pairs: Sequence[tuple[Run, Run]]) -> tuple[str, ...]:

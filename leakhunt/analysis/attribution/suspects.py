@@ -62,7 +62,7 @@ def suspect_of(
     if has_filled and cause is not None and not cause.is_bounded:
         cause = None
     closing = closed_at(cluster.lead)
-    told = _evidence_of_cycle if cluster.lead.sort is FindingKind.CYCLE else _evidence
+    evidence_of = _evidence_of_cycle if cluster.lead.sort is FindingKind.CYCLE else _evidence
     where = own_frame([closing]) if closing is not None else None
     where = where or cluster.where
     stack = stack_of(cluster) or ((closing,) if closing is not None else ())
@@ -90,7 +90,7 @@ def suspect_of(
         cause=cause,
         ceiling_bytes=ends * cluster.bytes_per_call if ends is not None else None,
         ceiling_calls=round(ends) if ends is not None else None,
-        evidence=tuple(told(cluster)),
+        evidence=tuple(evidence_of(cluster)),
         instruments=tuple(dict.fromkeys(each.instrument for each in cluster.findings)),
         cycle=cycle_of(cluster.lead),
         distribution=distribution_of(cluster.lead),
@@ -325,7 +325,7 @@ def _evidence_of_cycle(cluster: Cluster) -> Iterator[Text]:
             1 if f"{per_call:.3g}" == "1" else 2,
             count=per_call,
         ),
-        "how": _stretches(lead),
+        "how": _windows_of(lead),
     }
     if cluster.retained.exact:
         yield message(
@@ -352,14 +352,14 @@ def _evidence_of_cycle(cluster: Cluster) -> Iterator[Text]:
 
 
 def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
-    stretches = _stretches(lead)
+    windows = _windows_of(lead)
     if lead.sort is FindingKind.LINE:
         return message(
             "attribution.counted-at-line",
             "{instrument}: {per_call} at this line, {how}",
             instrument=lead.instrument,
             per_call=Rate(per_call),
-            how=stretches,
+            how=windows,
         )
     what = _noun(lead, 1 if f"{per_call:.3g}" == "1" else 2)
     if exact:
@@ -369,7 +369,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
             instrument=lead.instrument,
             per_call=per_call,
             what=what,
-            how=stretches,
+            how=windows,
         )
     return message(
         "attribution.counted",
@@ -377,7 +377,7 @@ def _counted(lead: Finding, per_call: float, exact: bool) -> Text:
         instrument=lead.instrument,
         per_call=per_call,
         what=what,
-        how=stretches,
+        how=windows,
     )
 
 
@@ -426,7 +426,7 @@ def _resource(what: str, n: int) -> Message:
     return plural_message("attribution.open-things", "open resource", "open resources", n)
 
 
-def _stretches(lead: Finding) -> Message:
+def _windows_of(lead: Finding) -> Message:
     """Over which calls it was counted, and since when there are any."""
     count, calls = len(lead.calls) - 1, lead.calls[-1] - lead.calls[0]
     since = lead.facts.get("since_call")

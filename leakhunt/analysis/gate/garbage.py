@@ -28,7 +28,7 @@ def garbage(entry: JudgedRun, budget: Budget) -> BudgetResult:
         return BudgetResult(budget, Unit.COUNT, GateAnswer.NOT_MEASURED, reason)
     low, high = min(left.pieces), max(left.pieces)
     answer = answer_between(low, high, budget.amount)
-    told = message(
+    text = message(
         "gate.garbage",
         "objects of cyclic garbage: {rate} ({low} to {high} between collections)",
         rate=Rate(left.rate, Unit.COUNT, run.plan.work),
@@ -37,4 +37,4 @@ def garbage(entry: JudgedRun, budget: Budget) -> BudgetResult:
     )
     if run.outcome.ending is not Ending.OK and answer is GateAnswer.WITHIN_BUDGET:
         answer = GateAnswer.INCONCLUSIVE
-    return BudgetResult(budget, Unit.COUNT, answer, with_ending(told, run), left.rate, low, high)
+    return BudgetResult(budget, Unit.COUNT, answer, with_ending(text, run), left.rate, low, high)

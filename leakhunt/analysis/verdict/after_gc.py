@@ -29,7 +29,7 @@ _LEVEL_SHARE = 0.5
 _MIN_GROWING_PIECES = 3
 # The part of the tolerance that is clearly less than it.
 _CLEARLY_LESS = 0.5
-# Growth in every one of so many stretches between looks, which each are half as long again as the
+# Growth in every one of so many segments between checks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
 # Garbage recurs from this number of objects per call on: what is made once leaves some as well.
@@ -196,7 +196,7 @@ def _leak_without_garbage(trend: Trend, left: Remains, work: Work) -> Trend:
 
 
 def _is_steady(left: Remains, tolerance: float) -> bool:
-    """Whether growth showed evenly between so many looks that garbage need not be waited out."""
+    """Whether growth showed evenly between so many checks that garbage need not be waited out."""
     least, most = min(left.pieces), max(left.pieces)
     return (
         len(left.pieces) >= _STEADY_PIECES and least > tolerance and least >= MIN_LATER_SHARE * most
@@ -247,7 +247,7 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
 
 
 def garbage_matters(run: Run) -> bool:
-    """Whether a collection at a look freed so much that it could hide a leak or look like one."""
+    """Whether a collection at a check freed so much that it could hide a leak or look like one."""
     return any(
         before.get(facts.name, 0) - after.get(facts.name, 0) > facts.least_garbage
         for before, after in _looks(run)
@@ -257,7 +257,7 @@ def garbage_matters(run: Run) -> bool:
 
 
 def freed_by_collections(run: Run) -> int:
-    """The most bytes of the live heap and of Python that a collection at a look freed."""
+    """The most bytes of the live heap and of Python that a collection at a check freed."""
     names = (LIVE_HEAP, PYTHON_LIVE)
     freed = (
         sum(before.get(name, 0) - after.get(name, 0) for name in names)
@@ -267,7 +267,7 @@ def freed_by_collections(run: Run) -> int:
 
 
 def _looks(run: Run) -> Iterator[tuple[Mapping[str, int], Mapping[str, int]]]:
-    """The readings before and after the collection at each look."""
+    """The readings before and after the collection at each check."""
     before = {r.sample: r.values for r in run.readings if r.step == "look"}
     after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
     return ((before[sample], after[sample]) for sample in before.keys() & after.keys())

@@ -84,9 +84,9 @@ _FILLED_SHARE = 0.5
 # A leak of malloc memory is Python's if about one block comes with each leaking call: one that
 # adds as much as a call does in the mean...
 _BLOCKS_PER_LEAK = 0.75
-# ... in the stretches between collections that grew by this share of the mean; in others, such as
+# ... in the segments between collections that grew by this share of the mean; in others, such as
 # one before a leak starts, rises are noise.
-_LEAKING_STRETCH_SHARE = 0.5
+_LEAKING_SEGMENT_SHARE = 0.5
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
@@ -280,7 +280,7 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
         ever = remains(run, PYTHON_BLOCKS, first_sample=1) or left
         early = ever.pieces[0] - BLOCKS_OF_LOOKING / ever.spans[0]
         lasts = left.pieces[-1] >= _LASTING_SHARE * early
-        leaks = list(_leaking_stretches(run, leaking))
+        leaks = list(_leaking_segments(run, leaking))
         rises, blocks = (sum(column) for column in zip(*leaks, strict=True)) if leaks else (0, 0)
         follow = blocks >= _BLOCKS_PER_LEAK * rises > 0
         throughout = all(came >= _BLOCKS_PER_LEAK * rose / 2 for rose, came in leaks)
@@ -291,7 +291,7 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     return low is not None and low >= _BLOCKS_PER_LEAK * rises_a_call > 0
 
 
-def _leaking_stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
+def _leaking_segments(run: Run, amount: float) -> Iterator[tuple[int, int]]:
     """Between two collections each: the calls that leaked, and the blocks that came.
 
     One by one: nearly all of a leak that starts late may be in the last.
@@ -299,7 +299,7 @@ def _leaking_stretches(run: Run, amount: float) -> Iterator[tuple[int, int]]:
     for (before, had), (after, has) in pairwise(collected_points(run, PYTHON_BLOCKS)):
         first, end = (bisect_right(run.calls, calls) for calls in (before, after))
         heights = run.samples[LIVE_HEAP][max(first - 1, 0) : end]
-        least = _LEAKING_STRETCH_SHARE * amount * (len(heights) - 1)
+        least = _LEAKING_SEGMENT_SHARE * amount * (len(heights) - 1)
         if len(heights) > 1 and heights[-1] - heights[0] >= least:
             yield _rises(heights, amount), has - had
 

@@ -196,8 +196,8 @@ def _slows(heights: Floats, lives: Sequence[slice]) -> bool:
     grown = float(np.median(profile[-5:]) - np.median(profile[:5]))
     if grown <= 3 * noise:
         return False
-    sight = interim_check(profile, 0.0, ALPHA)
-    return sight.obstacle is not None and sight.slope.low > 0
+    check = interim_check(profile, 0.0, ALPHA)
+    return check.obstacle is not None and check.slope.low > 0
 
 
 def mean_life(heights: Floats, lives: Sequence[slice]) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leakhunt.model.comparison import Comparison, Pair
 from leakhunt.reporting.comparison.differences import (
     MISMATCH_HEADINGS,
-    Box,
+    FactTable,
     alone_lines,
     refusal_box,
     shown_box,
@@ -66,7 +66,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"{escaped(tr(HOW_IT_IS_READ))} ({escaped(comparison.generator)})"
 
 
-def _box_rows(box: Box) -> Iterator[str]:
+def _box_rows(box: FactTable) -> Iterator[str]:
     yield ""
     yield from table(tuple(map(tr, MISMATCH_HEADINGS)), box.rows)
 

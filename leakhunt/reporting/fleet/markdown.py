@@ -29,15 +29,15 @@ def _lines(report: FleetReport) -> Iterator[str]:
     yield f"| {' | '.join('---' if is_text else '---:' for is_text in WORDS)} |"
     for row in rows(report):
         yield f"| {' | '.join(map(escaped, row))} |"
-    told = list(details(report))
-    for instance, sentences in told[:_MAX_TOLD]:
+    instances = list(details(report))
+    for instance, sentences in instances[:_MAX_TOLD]:
         yield ""
         yield f"## {escaped(instance)}"
         yield ""
         for sentence in sentences:
             yield f"- {escaped(sentence)}"
-    if len(told) > _MAX_TOLD:
+    if len(instances) > _MAX_TOLD:
         yield ""
-        yield tr("{count} more in analyze.json", count=len(told) - _MAX_TOLD)
+        yield tr("{count} more in analyze.json", count=len(instances) - _MAX_TOLD)
     yield ""
     yield escaped(report.generator)

@@ -123,8 +123,8 @@ def details(report: FleetReport) -> Iterator[tuple[str, tuple[str, ...]]]:
     for each in report.instances:
         if each.course in _CLEAN and not each.caveats:
             continue
-        told = [said(each.verdict.sentence)]
+        texts = [said(each.verdict.sentence)]
         forecast = each.verdict.forecast
         if forecast is not None and forecast.limit_bytes is not None:
-            told.append(said(forecast.sentence))
-        yield each.instance, (*told, *map(said, each.caveats))
+            texts.append(said(forecast.sentence))
+        yield each.instance, (*texts, *map(said, each.caveats))

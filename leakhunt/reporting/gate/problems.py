@@ -34,8 +34,8 @@ def problem_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
 
 
 def _told(row: GateRow) -> str:
-    told = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
+    line = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
     suspect = next(iter(row.variant.suspects), None)
     if suspect is None or row.answer is GateAnswer.WITHIN_BUDGET:
-        return told
-    return f"{told}; {suspect_line(suspect, row.variant)}"
+        return line
+    return f"{line}; {suspect_line(suspect, row.variant)}"

@@ -84,8 +84,8 @@ def frame(state: LiveState, width: int, height: int) -> str:
     curves shows the figures alone.
     """
     lines = [_styled(_BOLD, heading(state), width)]
-    told = _told(state, width, height)
-    height -= len(told)
+    verdict = _told(state, width, height)
+    height -= len(verdict)
     panels = state.panels[: _panels_that_fit(len(state.panels), width, height)]
     if not panels:
         lines += [_cut(figures(panel, width, state.work), width) for panel in state.panels]
@@ -96,7 +96,7 @@ def frame(state: LiveState, width: int, height: int) -> str:
             lines += _drawn(panel, _right_edge(state), width, share - 1, state.work)
     if state.panels:
         lines.append(_styled(_DIM, closing(state), width))
-    return "\n".join([*lines[: max(height, 0)], *told])
+    return "\n".join([*lines[: max(height, 0)], *verdict])
 
 
 def _told(state: LiveState, width: int, height: int) -> list[str]:

@@ -23,7 +23,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.run import FREE_MEMORY, Ending, Run
 from leakhunt.model.series import RSS
 from leakhunt.model.verdict import Status
-from leakhunt.service.watch import SAMPLES_A_PHASE, WatchNews, grows
+from leakhunt.service.watch import SAMPLES_A_PHASE, WatchEvent, grows
 from leakhunt.service.watched_tree import ProcessBirth
 from leakhunt.storage import run_file as store
 from leakhunt.storage.schema_files import schema_text
@@ -37,8 +37,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "watch.run.jsonl"
 
 
-def told_by(news: list[WatchNews]) -> object:
-    def told(each: WatchNews) -> Text | None:
+def told_by(news: list[WatchEvent]) -> object:
+    def told(each: WatchEvent) -> Text | None:
         news.append(each)
         return "told"
 
@@ -97,7 +97,7 @@ def test_every_line_is_as_the_schema_says(file: Path) -> None:
 
 
 def test_a_leak_raises_one_alarm(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     source = ToldSource(clock, lambda second: wavy(second) + 2000 * (second - START))
     watched(file, clock, source, hours=24, told=told_by(news))  # type: ignore[arg-type]
     assert len(news) == 1
@@ -108,13 +108,13 @@ def test_a_leak_raises_one_alarm(file: Path) -> None:
 
 
 def test_what_is_level_raises_none(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     watched(file, clock, ToldSource(clock, wavy), hours=24, told=told_by(news))  # type: ignore[arg-type]
     assert news == []
 
 
 def test_memory_that_gets_short_raises_an_alarm_before_any_verdict(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     source = ToldSource(clock, lambda second: 300 * MIB + (second - START) * MIB // 2)
     limits = {FREE_MEMORY: 400 * MIB}
     watched(file, clock, source, hours=0.1, limits=limits, told=told_by(news))  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ def test_memory_that_gets_short_raises_an_alarm_before_any_verdict(file: Path) -
 
 
 def test_a_restart_is_marked_and_what_it_takes_back_hides_no_leak(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     life = 5 * HOUR
 
     def memory(second: int) -> int:
