@@ -24,6 +24,7 @@ from leakhunt.analysis.attached import TRACE_COST, TRACE_WHY
 from leakhunt.engine.events import Events
 from leakhunt.injection.visit import Visit
 from leakhunt.instruments.frames import Places
+from leakhunt.instruments.native_frames import shared_objects
 from leakhunt.instruments.native_sites import site_finding, sites_in, told_stacks
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Message, Text, message
@@ -230,10 +231,10 @@ class TraceRun:
             if not any(file == standalone.FILE for file, _ in site.lines)
         }
         largest = dict(islice(sites.items(), _MAX_SITES))
-        stacks = told_stacks(largest, self._capture, self._places)
+        stacks = told_stacks(largest, shared_objects(self._capture), self._places)
         for number, (key, site) in enumerate(largest.items()):
-            objects = list(stacks[key].objects)
-            yield site_finding(str(number), key[0], site, stacks[key], calls, objects=objects)
+            files = list(stacks[key].objects)
+            yield site_finding(str(number), key[0], site, stacks[key], calls, objects=files)
 
     def _of_places(self, told: _Told, calls: tuple[int, int]) -> Iterator[Finding]:
         for number, (stack, size, count) in enumerate(told.places):

@@ -24,15 +24,18 @@ from leakhunt.instruments.distributions import distribution_of, read_records
 from leakhunt.instruments.free_lists import FreeLists
 from leakhunt.instruments.growing_holders import Unowned
 from leakhunt.instruments.lost_references import NO_CALLBACK, Lost, LostReferences
-from leakhunt.instruments.native_frames import is_python
+from leakhunt.instruments.native_frames import SharedObjects, is_python, shared_objects
 from leakhunt.instruments.native_sites import (
     PYTHON,
     Lines,
     ToldStack,
     WholeStack,
     before_loop,
+    heap_name,
+    is_arena,
     site_finding,
     sites_in,
+    stack_of,
     told_stacks,
 )
 from leakhunt.instruments.objects import Objects
@@ -50,6 +53,9 @@ from leakhunt.text.message import Text, message
 # memray itself stops when it cannot write, and says so in its log only.
 _MIN_FREE_BYTES = 1 << 20
 SUFFIX = ".memray.bin"
+# Stacks of a peak: what is held at the top is mostly held by a few.
+_MAX_AT_PEAK = 100
+_MIN_SHARE_OF_PEAK = 0.002
 # A C function, and name and version of its distribution.
 _Owned = tuple[Frame, str]
 
@@ -185,7 +191,8 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        told = told_stacks(sites, captures[-1], self._places)
+        objects = shared_objects(captures[-1]) if sites else SharedObjects(())
+        told = told_stacks(sites, objects, self._places)
         by_key = {keys[key]: each for key, each in told.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
@@ -197,6 +204,34 @@ class BothHeaps:
                 yield found
         for key, site in sites.items():
             yield site_finding(keys[key], key[0], site, told[key], marks)
+
+        yield from self._at_peak(len(marks) - 2, objects)
+
+    def _at_peak(self, stretch: int, objects: SharedObjects) -> Iterator[Finding]:
+        """What the calls of a stretch held when they held most, beside what was there before."""
+        import memray
+
+        with memray.FileReader(self._file(stretch)) as reader:
+            records = list(reader.get_high_watermark_allocation_records(merge_threads=True))
+        records.sort(key=lambda record: -record.size)
+        whole = sum(record.size for record in records)
+        for record in records[:_MAX_AT_PEAK]:
+            if record.size < whole * _MIN_SHARE_OF_PEAK:
+                return
+            stack = stack_of(record, objects)
+            if is_arena([frame for frame, _ in stack]):
+                whole -= record.size  # the blocks in it count themselves
+                continue
+            yield Finding(
+                instrument=Instrument.MEMRAY,
+                sort=FindingKind.PEAK,
+                what=heap_name(memray.AllocatorType(record.allocator).name),
+                calls=(self._calls[stretch], self._calls[stretch + 1]),
+                counts=(0, record.n_allocations),
+                sizes=(0, record.size),
+                stack=tuple(frame for frame, _ in self._places.hybrid(stack)),
+                facts={"whole": whole},
+            )
 
     def _of_lost(self, lost: Lost, stacks: Sequence[ToldStack]) -> _Owned | None:
         """The C function that lost it, and its distribution; None: it is not of an extension.

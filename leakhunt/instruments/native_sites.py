@@ -17,7 +17,6 @@ from leakhunt.instruments.native_frames import (
     certain_of,
     has_python,
     is_python,
-    shared_objects,
     tells_evaluation,
     whole_stack,
     with_objects,
@@ -86,7 +85,7 @@ def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
                 continue
             name = memray.AllocatorType(record.allocator).name
             apart = () if tells_evaluation(native) else (name, *native)
-            site = found.setdefault((_heap(name), stack, apart), StackSite(lines))
+            site = found.setdefault((heap_name(name), stack, apart), StackSite(lines))
             site.counts[stretch] += record.n_allocations
             site.sizes[stretch] += record.size
             site.record = record
@@ -96,18 +95,16 @@ def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
 
 
 def told_stacks(
-    sites: Mapping[StackKey, StackSite], capture: Path, places: Places
+    sites: Mapping[StackKey, StackSite], objects: SharedObjects, places: Places
 ) -> Mapping[StackKey, ToldStack]:
-    """The stacks, with the shared objects of their native frames: all of the last `capture`."""
-    objects = shared_objects(capture) if sites else SharedObjects(())
+    """The stacks, with the `objects` of the last stretch: all of them are in it."""
     told = {}
     for key, site in sites.items():
         native = site.record.native_stack_trace()
         named = objects.of_stack(site.record.native_stack_id, native)
-        hybrid = site.record.hybrid_stack_trace()
-        whole = tuple(with_objects(whole_stack(hybrid, native, named), native, named))
+        whole = stack_of(site.record, objects)
         # What calls Python code is not what allocates there.
-        is_known = tells_evaluation(native) or not has_python(hybrid)
+        is_known = tells_evaluation(native) or not has_python(site.record.hybrid_stack_trace())
         below = below_python(native) if is_known else certain_of(native, named)
         along = list(objects.along(site.record.native_stack_id))
         shown = places.hybrid(whole)
@@ -144,6 +141,14 @@ def site_finding(
     )
 
 
+def stack_of(record: Any, objects: SharedObjects) -> WholeStack:
+    """The stack of a record of memray, each frame with its shared object."""
+    native = record.native_stack_trace()
+    named = objects.of_stack(record.native_stack_id, native)
+    stack = whole_stack(record.hybrid_stack_trace(), native, named)
+    return tuple(with_objects(stack, native, named))
+
+
 def before_loop(lines: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """The files and lines of a stack down to the loop that calls what is watched."""
     for file, line in lines:
@@ -164,7 +169,8 @@ def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
     return before_loop(islice(python, FRAMES))
 
 
-def _heap(allocator: str) -> str:
+def heap_name(allocator: str) -> str:
+    """Whose memory it is that an allocator of memray's hands out."""
     if allocator.startswith("PYMALLOC"):
         return PYTHON
     return _MAPPING if allocator == "MMAP" else _MALLOC
