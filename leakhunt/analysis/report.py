@@ -81,7 +81,7 @@ def _judged(
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
-    height = peak(run)
+    height = peak(run, watched)
     return JudgedRun(
         run=run,
         verdict=verdict,

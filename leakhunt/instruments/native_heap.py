@@ -62,6 +62,9 @@ _ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
 _DATA_STACK = ("_PyObject_VirtualAlloc", "allocate_chunk", "push_chunk")
 # Its hooks stand innermost in some stacks.
 _OWN = "memray"
+# Stacks of a peak: what is held at the top is mostly held by a few.
+_MAX_AT_PEAK = 100
+_MIN_SHARE_OF_PEAK = 0.002
 _MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
 # File and line of each Python frame, the innermost first.
 _Lines = tuple[tuple[str, int], ...]
@@ -227,7 +230,8 @@ class BothHeaps:
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        told = self._told(sites, len(marks) - 2)
+        objects = shared_objects(self._file(len(marks) - 2)) if sites else SharedObjects(())
+        told = self._told(sites, objects)
         by_key = {keys[key]: each for key, each in told.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
@@ -250,6 +254,34 @@ class BothHeaps:
                 stack=told[key].frames,
                 key=keys[key],
                 facts={"apart": True, **facts},
+            )
+
+        yield from self._at_peak(len(marks) - 2, objects)
+
+    def _at_peak(self, stretch: int, objects: SharedObjects) -> Iterator[Finding]:
+        """What the calls of a stretch held when they held most, beside what was there before."""
+        import memray
+
+        with memray.FileReader(self._file(stretch)) as reader:
+            records = list(reader.get_high_watermark_allocation_records(merge_threads=True))
+        records.sort(key=lambda record: -record.size)
+        whole = sum(record.size for record in records)
+        for record in records[:_MAX_AT_PEAK]:
+            if record.size < whole * _MIN_SHARE_OF_PEAK:
+                return
+            stack = _stack_of(record, objects)
+            if is_arena([frame for frame, _ in stack]):
+                whole -= record.size  # the blocks in it count themselves
+                continue
+            yield Finding(
+                instrument=Instrument.MEMRAY,
+                sort=FindingKind.PEAK,
+                what=_heap(memray.AllocatorType(record.allocator).name),
+                calls=(self._calls[stretch], self._calls[stretch + 1]),
+                counts=(0, record.n_allocations),
+                sizes=(0, record.size),
+                stack=self._places.hybrid(stack),
+                facts={"whole": whole},
             )
 
     def _of_lost(self, lost: Lost, stacks: Sequence[_Told]) -> _Owned | None:
@@ -361,23 +393,31 @@ class BothHeaps:
         grown.sort(key=lambda key: -sum(found[key].sizes))
         return {key: found[key] for key in grown[:MAX_SITES]}
 
-    def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _Told]:
-        """The stacks, with the shared objects of their native frames: all of the last stretch."""
-        objects = shared_objects(self._file(last)) if sites else SharedObjects(())
+    def _told(
+        self, sites: Mapping[_StackKey, _Site], objects: SharedObjects
+    ) -> Mapping[_StackKey, _Told]:
+        """The stacks, with the `objects` of the last stretch: all of them are in it."""
         told = {}
         for key, site in sites.items():
             native = site.record.native_stack_trace()
             named = objects.of_stack(site.record.native_stack_id, native)
-            hybrid = site.record.hybrid_stack_trace()
-            whole = tuple(with_objects(whole_stack(hybrid, native, named), native, named))
+            whole = _stack_of(site.record, objects)
             # What calls Python code is not what allocates there.
-            is_known = tells_evaluation(native) or not has_python(hybrid)
+            is_known = tells_evaluation(native) or not has_python(site.record.hybrid_stack_trace())
             below = below_python(native) if is_known else certain_of(native, named)
             along = list(objects.along(site.record.native_stack_id))
             told[key] = _Told(
                 self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
             )
         return told
+
+
+def _stack_of(record: Any, objects: SharedObjects) -> _Whole:
+    """The stack of a record of memray, each frame with its shared object."""
+    native = record.native_stack_trace()
+    named = objects.of_stack(record.native_stack_id, native)
+    stack = whole_stack(record.hybrid_stack_trace(), native, named)
+    return tuple(with_objects(stack, native, named))
 
 
 class _Feeding:

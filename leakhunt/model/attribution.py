@@ -50,6 +50,7 @@ class FindingKind(StrEnum):
     LOST = "lost"
     HOLDER = "holder"
     CYCLE = "cycle"
+    PEAK = "peak"
 
 
 class CycleKind(StrEnum):
@@ -134,7 +135,8 @@ class Finding:
     bytes alive at each. `stack` says where they came from, innermost frame first; `chain` who
     holds them, from a module, frame, thread or the scenario's state down. `key` names a site, and
     `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen; a
-    site is ``apart`` if each stretch was counted by itself, without what was there before.
+    site is ``apart`` if each stretch was counted by itself, without what was there before. Of a
+    peak, what was there of it when most was: `facts` have the ``whole``, in bytes.
     """
 
     instrument: Instrument
