@@ -106,13 +106,13 @@ def watched(
     *,
     hours: float,
     limits: Mapping[str, int] | None = None,
-    told: Callable[[WatchEvent], Text | None] = lambda news: None,
+    on_alarm: Callable[[WatchEvent], Text | None] = lambda news: None,
     interval: float = 10,
     wait: float = 600,
 ) -> Outcome:
     """Watch it for so many hours since the watch began."""
     bounds = {FREE_MEMORY: 64 << 30} if limits is None else limits
-    hooks = WatchHooks(limits=lambda reading: bounds, told=told)
+    hooks = WatchHooks(limits=lambda reading: bounds, on_alarm=on_alarm)
     place = WatchPlace(plan(interval), file, hours * HOUR, wait, {})
     return Watch(place, source, clock, hooks).carry_out()
 

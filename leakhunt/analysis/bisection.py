@@ -53,8 +53,10 @@ def next_place(low: int, high: int, tried: Mapping[int, BisectStep]) -> int | No
 
     Those that were tried and are not decided are gone around.
     """
-    left = [place for place in range(low + 1, high) if place not in tried]
-    return min(left, key=lambda place: (abs(place - (low + high) / 2), place)) if left else None
+    untried = [place for place in range(low + 1, high) if place not in tried]
+    return (
+        min(untried, key=lambda place: (abs(place - (low + high) / 2), place)) if untried else None
+    )
 
 
 def chance_of_all(steps: Sequence[BisectStep]) -> float:

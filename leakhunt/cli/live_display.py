@@ -221,5 +221,5 @@ class LiveFollower:
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
             work=self.work,
-            told=str(self._verdict),
+            verdict=str(self._verdict),
         )

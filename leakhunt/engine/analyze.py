@@ -130,7 +130,7 @@ def _fleet(request: AnalyzeRequest, events: Events, clock: Callable[[], float]) 
                 "--prometheus needs --query, such as 'process_resident_memory_bytes'",
             )
         )
-    asked = RangeQuery(
+    query = RangeQuery(
         url=request.prometheus,
         query=request.query,
         seconds=_seconds(request.since),
@@ -142,7 +142,7 @@ def _fleet(request: AnalyzeRequest, events: Events, clock: Callable[[], float]) 
         credentials=credentials(request.token_file, request.user_file),
         ca_file=request.ca_file,
     )
-    return fetched(asked, lambda text: events.noted(text, warning=True))
+    return fetched(query, lambda text: events.noted(text, warning=True))
 
 
 def _seconds(given: float | str) -> float:

@@ -114,7 +114,7 @@ def benchmark(
                 request, package, version, tool, folder
             )
             rows.append(row)
-            _tell(events, row, number, len(every))
+            _note_row(events, row, number, len(every))
     except KeyboardInterrupt:
         interrupted = True
     made = tuple(rows)
@@ -281,14 +281,14 @@ def _by_adapter(
     words = [python, "-m", "leakhunt.engine.adapters"]
     if tool is None:
         words = [each.replace(_PYTHON, python) for each in shlex.split(request.adapters[row.tool])]
-    asked = {
+    order = {
         "tool": row.tool, "workload": str(workload.resolve()), "function": "call",
         "calls": request.calls,
     }  # fmt: skip
     try:
         done = subprocess.run(
             words,
-            input=json.dumps(asked) + "\n",
+            input=json.dumps(order) + "\n",
             cwd=workload.parent,
             env={**os.environ, **(tool.variables if tool else {}), "PYTHONUNBUFFERED": "1"},
             capture_output=True,
@@ -354,7 +354,7 @@ def _cannot_write(place: Path, error: OSError) -> CannotWrite:
     )
 
 
-def _tell(events: Events, row: ToolRow, number: int, count: int) -> None:
+def _note_row(events: Events, row: ToolRow, number: int, count: int) -> None:
     events.noted(
         message(
             "benchmark.row",
@@ -364,13 +364,13 @@ def _tell(events: Events, row: ToolRow, number: int, count: int) -> None:
             package=row.package,
             version=row.version,
             tool=row.tool,
-            told=_told(row),
+            told=_row_text(row),
             seconds=row.seconds,
         )
     )
 
 
-def _told(row: ToolRow) -> Text:
+def _row_text(row: ToolRow) -> Text:
     if row.says is None:
         return message("benchmark.nothing", "no answer, {reason}", reason=row.reason)
     if row.says:

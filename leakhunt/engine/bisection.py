@@ -340,10 +340,10 @@ class _Search:
         folder = self._place_of(place, max(len(runs), 1)).relative_to(self._folder).as_posix()
         step = replace(step, seconds=round(time.monotonic() - begun, 3), folder=folder)
         self._tried[place] = step
-        self._tell(step)
+        self._note_step(step)
         return step
 
-    def _tell(self, step: BisectStep) -> None:
+    def _note_step(self, step: BisectStep) -> None:
         number = len(self._tried)
         seconds = Seconds(step.seconds)
         if step.status is None:

@@ -63,18 +63,18 @@ def retained_renderers_named(names: str) -> tuple[RetainedRenderer, ...]:
     Raises:
         UsageError: there is none of any of them.
     """
-    asked = {name.strip().lower() for name in names.split(",")}
+    requested = {name.strip().lower() for name in names.split(",")}
     known = tuple(dict.fromkeys(each.format for each in RETAINED_RENDERERS))
-    found = [each for each in RETAINED_RENDERERS if ALL in asked or each.format in asked]
+    found = [each for each in RETAINED_RENDERERS if ALL in requested or each.format in requested]
     if not found:
-        names_among(",".join(sorted(asked)), known)
+        names_among(",".join(sorted(requested)), known)
     return tuple(found)
 
 
 def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
     """The files of a visit, of the formats in `names`; others have none."""
-    asked = {name.strip().lower() for name in names.split(",")}
-    return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
+    requested = {name.strip().lower() for name in names.split(",")}
+    return tuple(each for each in ATTACH_RENDERERS if ALL in requested or each.format in requested)
 
 
 def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:

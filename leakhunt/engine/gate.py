@@ -289,8 +289,8 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     jobs = jobs_of(policy, request.scenarios, base)
     if limit is not None:
         jobs = [replace(job, settings=replace(job.settings, limit_bytes=limit)) for job in jobs]
-    with ExitStack() as lasting:
-        rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
+    with ExitStack() as exit_stack:
+        rival = rival_of(request.against, request.against_python, request.pairs, base, exit_stack)
         folder = new_folder(request.out, "gate")
         jobs = [replace(job, folder=folder / job.folder) for job in jobs]
         context = GateContext(

@@ -99,10 +99,10 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
     Raises:
         CannotWrite: the disk does not take them.
     """
-    with ExitStack() as lasting:
+    with ExitStack() as exit_stack:
         try:
             context.go_on()
-            own = lasting.enter_context(prepared_scenario(job.settings, job.folder))
+            own = exit_stack.enter_context(prepared_scenario(job.settings, job.folder))
             fit = variants_for(own.settings, own.prepared.device)
         except CannotWrite:
             raise
@@ -113,7 +113,7 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
             return _nothing_measured(job, INTERRUPTED)
         measured = _Measured(job, context, own)
         if context.rival is not None and not context.stop.is_set():
-            measured = _with_rival(measured, context.rival, lasting)
+            measured = _with_rival(measured, context.rival, exit_stack)
         answers = in_parallel(measured.answer, fit, context.jobs, context.stop)
         return _result(measured, fit, answers)
 
@@ -241,7 +241,7 @@ class _Measured:
         return carry
 
 
-def _with_rival(measured: _Measured, rival: OtherRevision, lasting: ExitStack) -> _Measured:
+def _with_rival(measured: _Measured, rival: OtherRevision, exit_stack: ExitStack) -> _Measured:
     """With the other revision's scenario, or the reason why it cannot be measured."""
     variables = rival.revision.variables(os.environ)
     if not rival.has(measured.own.settings):
@@ -251,7 +251,7 @@ def _with_rival(measured: _Measured, rival: OtherRevision, lasting: ExitStack) -
         there = prepared_scenario(
             settings, measured.job.folder / AGAINST, rival.interpreter, variables
         )
-        return replace(measured, other=lasting.enter_context(there))
+        return replace(measured, other=exit_stack.enter_context(there))
     except CannotWrite:
         raise
     except LeakhuntError as error:

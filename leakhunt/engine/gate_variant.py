@@ -128,13 +128,13 @@ class Gate:
             for turn, (carry, runs) in interleaved(own, other, pairs, 1 + attempts * pairs):
                 runs.append(carry(plan, f"{plan.variant}.round-{turn}"))
             attempts += 1
-            again = partial(self._compared, others=other[1], label=label, attempts=attempts)
-            result = again(own[1])
+            remeasure = partial(self._compared, others=other[1], label=label, attempts=attempts)
+            result = remeasure(own[1])
             if result.answer is not GateAnswer.INCONCLUSIVE or attempts > self.effort.retries:
                 break
             if not all(map(_lasted, [*own[1], *other[1]])):
                 break
-        return self._hunted(result, own[1], again)
+        return self._hunted(result, own[1], remeasure)
 
     def _repeats(self, plan: Plan, name: str) -> list[Run]:
         names = [name, *(f"{name}.repeat-{turn}" for turn in range(2, self.effort.repeats + 1))]

@@ -126,17 +126,17 @@ def left_to_do(folder: Path, plan: MatrixPlan) -> list[Cell]:
     Raises:
         CannotWrite: it cannot be moved.
     """
-    left = []
+    remaining = []
     for cell in plan.cells:
         place = place_of(folder, cell)
         if not place.exists():
-            left.append(cell)
+            remaining.append(cell)
         elif is_done(place):
             _set_halves_aside(folder, place)
         else:
             set_aside(folder, place)
-            left.append(cell)
-    return left
+            remaining.append(cell)
+    return remaining
 
 
 def set_aside(folder: Path, place: Path) -> None:

@@ -46,17 +46,17 @@ class OtherRevision:
 
 
 def rival_of(
-    against: str | None, interpreter: str, pairs: int, base: Path, lasting: ExitStack
+    against: str | None, interpreter: str, pairs: int, base: Path, exit_stack: ExitStack
 ) -> OtherRevision | None:
-    """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
+    """The revision `against`, checked out for as long as `exit_stack` lasts; None: there is none.
 
     Raises:
         LeakhuntError: it cannot be.
     """
     if against is None:
         return None
-    scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
-    revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
+    scratch = exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
+    revision = exit_stack.enter_context(checked_out(against, base, Path(scratch) / "revision"))
     return OtherRevision(revision, interpreter, pairs)
 
 

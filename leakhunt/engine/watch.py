@@ -117,7 +117,7 @@ def watch(
         hooks = WatchHooks(
             limits=limits_of_tree,
             shown=partial(events.sampled, VARIANT),
-            told=alarm.raised,
+            on_alarm=alarm.raise_alarm,
             noted=events.noted,
         )
         events.started(RunStart(VARIANT, None if duration is None else int(duration)))
@@ -288,24 +288,24 @@ class _Alarm:
     events: Events
     looked_into: int = 0
 
-    def raised(self, news: WatchEvent) -> Text | None:
+    def raise_alarm(self, event: WatchEvent) -> Text | None:
         """Tell everybody, look inside; what came of it."""
-        forecast = news.verdict.forecast
+        forecast = event.verdict.forecast
         facts = {
-            "pid": news.reading.birth.pid,
-            "largest_pid": news.reading.largest,
-            "rss_bytes": news.reading.values.get(RSS),
-            "status": str(news.verdict.status),
-            "kind": str(news.verdict.kind),
+            "pid": event.reading.birth.pid,
+            "largest_pid": event.reading.largest,
+            "rss_bytes": event.reading.values.get(RSS),
+            "status": str(event.verdict.status),
+            "kind": str(event.verdict.kind),
             "seconds_left": None if forecast is None else forecast.calls,
             "folder": str(self.folder),
         }
-        for text in self.alerts.raised(str(news.text), facts):
+        for text in self.alerts.raised(str(event.text), facts):
             self.events.noted(text, warning=True)
-        if not self.attaches or self.looked_into == news.reading.largest:
+        if not self.attaches or self.looked_into == event.reading.largest:
             return None
-        self.looked_into = news.reading.largest
-        return self._look_into(news.reading.largest)
+        self.looked_into = event.reading.largest
+        return self._look_into(event.reading.largest)
 
     def _look_into(self, pid: int) -> Text:
         number = 1 + sum(1 for _ in self.folder.glob("attach-*"))

@@ -74,7 +74,7 @@ class RangeQuery:
         return self.step_seconds or max(_MIN_STEP_SECONDS, ceil(self.seconds / _POINTS))
 
 
-def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
+def fetched(query: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
     """The series that the query gives.
 
     Raises:
@@ -83,7 +83,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         BadFile: what answers is no Prometheus.
         NothingMeasured: the query gives nothing.
     """
-    server = PrometheusServer(asked.url, asked.timeout_seconds, asked.credentials, asked.ca_file)
+    server = PrometheusServer(query.url, query.timeout_seconds, query.credentials, query.ca_file)
     if server.tells_all:
         noted(
             message(
@@ -94,7 +94,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         )
     found: dict[str, StreamedSeries] = {}
     backwards = 0
-    for result in _pieces(server, asked, asked.query, asked.step, noted):
+    for result in _pieces(server, query, query.query, query.step, noted):
         for each in result:
             backwards += _take(each, found)
     if not found:
@@ -102,13 +102,13 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
             message(
                 "analyze.no-series",
                 "{query!r} gives no series in that time. Check it in the server's own page",
-                query=asked.query,
+                query=query.query,
             )
         )
-    if asked.limits is not None:
-        _set_limits(found.values(), server.ask("query", query=asked.limits, time=asked.end))
-    _set_starts(found.values(), asked, server, noted)
-    return _fleet(asked, server, found, backwards)
+    if query.limits is not None:
+        _set_limits(found.values(), server.ask("query", query=query.limits, time=query.end))
+    _set_starts(found.values(), query, server, noted)
+    return _fleet(query, server, found, backwards)
 
 
 def _pieces(

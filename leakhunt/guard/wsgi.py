@@ -84,12 +84,12 @@ class GuardWsgiMiddleware:
     def _drain(self, environ: Environ) -> None:
         most = self.guard.config.drain_bytes
         assert not isinstance(most, str)
-        left, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
-        while left > 0 and source is not None:
-            read = len(source.read(min(left, _CHUNK_BYTES)))
+        remaining, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
+        while remaining > 0 and source is not None:
+            read = len(source.read(min(remaining, _CHUNK_BYTES)))
             if not read:
                 return
-            left -= read
+            remaining -= read
 
     def ended(self, ticket: Ticket, response: _Response, error: BaseException | None) -> None:
         """A response is closed, or its request failed."""

@@ -123,7 +123,7 @@ def dominators(state: Any, without: Iterable[Any] = ()) -> Dominators:
         for node, each in enumerate(walk.objects):
             if node != TOP:
                 owned.add(node, each)
-        own, native = owned.told()
+        own, native = owned.totals()
         unowned = tuple(walk.unowned)
         return Dominators(walk.objects, walk.found_from, above, order, own, native, unowned)
     finally:
@@ -203,9 +203,9 @@ class _Walk:
     def _rest(self) -> None:
         """What only C code holds: first what no other such object refers to, then cycles."""
         # Without a comprehension, whose own objects would refer to ours.
-        held: set[int] = set()
+        owned: set[int] = set()
         rest: list[Any] = []
-        own = [self, vars(self), *vars(self).values(), held, rest]
+        own = [self, vars(self), *vars(self).values(), owned, rest]
         ours = self._without.union(map(id, own))
         ours |= {id(own), id(ours)}
         for each in gc.get_objects():
@@ -214,9 +214,9 @@ class _Walk:
         for each in rest:
             for below in referents_of(each):
                 if below is not each:
-                    held.add(id(below))
+                    owned.add(id(below))
         for each in rest:
-            if id(each) not in held and id(each) not in self.numbers:
+            if id(each) not in owned and id(each) not in self.numbers:
                 self._start_at(each)
                 self.unowned.append(self.numbers[id(each)])
         self._follow(self._found())
@@ -280,7 +280,7 @@ class _Owned:
         if way & _HIDES:
             self._leaves(hidden_referents(each), node, is_shared=True)
 
-    def told(self) -> tuple[array[int], array[int]]:
+    def totals(self) -> tuple[array[int], array[int]]:
         """The bytes of each node, and those of them that Python did not allocate."""
         for name, owner in self._owner.items():
             self._bytes[owner] += self._size[name]

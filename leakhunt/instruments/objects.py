@@ -361,8 +361,12 @@ class Objects:
 
     def _description(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
-        held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
-        return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
+        item_types = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
+        return (
+            (path_of(links, self._state), type_name(links[-1]), *item_types)
+            if links
+            else item_types
+        )
 
 
 def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:

@@ -365,8 +365,8 @@ def _ended(worker: WorkerProcess, tail: Tail, limit: MemoryLimit) -> Outcome:
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, reason, name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
-        left = message("run.exit-code", "exited with code {code}", code=code)
-        how = tail.notes.get("error", left)
+        exit_text = message("run.exit-code", "exited with code {code}", code=code)
+        how = tail.notes.get("error", exit_text)
         return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
     if "stopped" in tail.notes:
         return Outcome(

@@ -83,7 +83,7 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
     plan = subject.plan
     assert plan.instrument is not None and plan.calls is not None and plan.warmup is not None
     readings = Readings(subject.service.tree, subject.load.counters, caller=subject.caller)
-    within = readings.within
+    agents = readings.agents
     try:
         if not readings.listening:
             raise ScenarioFailed(
@@ -93,7 +93,7 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
-        work = _InstrumentedService(subject, readings, within, place)
+        work = _InstrumentedService(subject, readings, agents, place)
         started = time.monotonic()
         try:
             outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
@@ -123,11 +123,11 @@ class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
     def __init__(
-        self, subject: Subject, readings: Readings, within: ListeningAgents, place: int | None
+        self, subject: Subject, readings: Readings, agents: ListeningAgents, place: int | None
     ) -> None:
         self._subject = subject
         self._readings = readings
-        self._within = within
+        self._agents = agents
         self._place = place
 
     def carry_out(self, instrument: Instrument, before: int, calls: int) -> Outcome:
@@ -136,7 +136,7 @@ class _InstrumentedService:
         try:
             self._subject.load.wait_until_it_runs()
             unwatched = before * _UNWATCHED_BEFORE // (_UNWATCHED_BEFORE + _WATCHED_BEFORE)
-            sizes = self._within.live_sizes()
+            sizes = self._agents.live_sizes()
             self._wait_for(unwatched)
             self._choose(sizes)
             capture = self._subject.run_file.with_suffix("").resolve()
@@ -187,11 +187,11 @@ class _InstrumentedService:
             ProcessLookupError: no process listens any more.
         """
         pids = self._subject.service.tree.pids()
-        listening = self._within.find(pids)
+        listening = self._agents.find(pids)
         roles = self._readings.roles
         roles.update(pids)
-        at_place = [pid for pid in self._within.pids if roles.number_of(pid) == self._place]
-        chosen = at_place[0] if at_place else self._within.grew_most(sizes)
+        at_place = [pid for pid in self._agents.pids if roles.number_of(pid) == self._place]
+        chosen = at_place[0] if at_place else self._agents.grew_most(sizes)
         if chosen is None:
             raise ProcessLookupError
         self._pid = chosen
@@ -208,7 +208,7 @@ class _InstrumentedService:
             )
 
     def _ask(self, words: str) -> Mapping[str, Any]:
-        return self._within.ask_one(self._pid, words, _PATIENCE_SECONDS)
+        return self._agents.ask_one(self._pid, words, _PATIENCE_SECONDS)
 
     def _wait_for(self, requests: int) -> None:
         timeout = self._subject.plan.timeout_seconds

@@ -451,7 +451,7 @@ class _Soak:
         tree, roles = self._subject.service.tree, self._readings.roles
         files = tree.container.largest(tree.pids())
         if files:
-            text = joined([each.told(roles.title_of) for each in files], ", ", "")
+            text = joined([each.sentence(roles.title_of) for each in files], ", ", "")
             rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]
             self._append({"record": "note", "kind": "shared-files", "text": text, "growth": rows})
 

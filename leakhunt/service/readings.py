@@ -71,13 +71,13 @@ class Readings:
         """
         self._tree = tree
         self._counters = counters
-        self._within = ListeningAgents(caller)
+        self._agents = ListeningAgents(caller)
         pids = tree.pids()
         self._pids = set(pids)
         self.roles = Roles()
         self.roles.update(pids)
-        self.listening = self._within.find(sorted(self._pids))
-        in_process = self._within.series()
+        self.listening = self._agents.find(sorted(self._pids))
+        in_process = self._agents.series()
         readable = (*tree.series, *in_process, *(SERIES[name].series for name in _OF_LOAD))
         self.series = tuple(readable if wanted is None else wanted)
         for series in self.series:
@@ -91,12 +91,12 @@ class Readings:
                 )
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in in_process if series.name in names}
-        allocators = self._within.allocators() if self.listening else []
+        allocators = self._agents.allocators() if self.listening else []
         # Why nothing is read from inside.
         self.no_agent = NO_INSIDE
         if not self.listening and is_asked_for(tree.variables()):
             self.no_agent = not_started(pids)
-        elif not self.listening and (why := self._within.why_not()) is not None:
+        elif not self.listening and (why := self._agents.why_not()) is not None:
             self.no_agent = why
         self.unavailable = {
             **unavailable(self.series, allocators, self.no_agent),
@@ -110,7 +110,7 @@ class Readings:
         self.seconds = 0.0
         # What each process told from inside for the last sample, and in the last full reading.
         self._each: Mapping[int, Mapping[str, int]] = {}
-        self._told: Mapping[int, Mapping[str, int]] = {}
+        self._process_readings: Mapping[int, Mapping[str, int]] = {}
         self._spent = self._failed = 0
         self._histogram = [0] * len(counters.histogram())
         self.start_clock()
@@ -121,9 +121,9 @@ class Readings:
         return len(self._pids)
 
     @property
-    def within(self) -> ListeningAgents:
+    def agents(self) -> ListeningAgents:
         """The processes that listen."""
-        return self._within
+        return self._agents
 
     @property
     def has_inside(self) -> bool:
@@ -132,7 +132,7 @@ class Readings:
 
     def close(self) -> None:
         """Hang up."""
-        self._within.close()
+        self._agents.close()
 
     def start_clock(self) -> None:
         """The time of the next sample runs from now on."""
@@ -206,8 +206,8 @@ class Readings:
         """The numbers of all processes that listen; None where none does."""
         if not self._inside:
             return self._inside
-        self._within.find(pids)
-        self._each = self._within.ask_each("numbers")
+        self._agents.find(pids)
+        self._each = self._agents.ask_each("numbers")
         numbers = summed(self._each)
         if not numbers:
             return None
@@ -244,8 +244,8 @@ class Readings:
         Raises:
             ProcessLookupError: the service is gone.
         """
-        self._told = self._within.ask_each(step) if self._inside else {}
-        inside = summed(self._told)
+        self._process_readings = self._agents.ask_each(step) if self._inside else {}
+        inside = summed(self._process_readings)
         outside = self._tree.read()
         external = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
         return Reading(step, {**inside, **external})
@@ -259,7 +259,7 @@ class Readings:
                 "step": step,
                 "values": {name: values[name] for name in PROCESS_READING if name in values},
             }
-            for pid, values in self._told.items()
+            for pid, values in self._process_readings.items()
             if self.roles.has_several and self.roles.number_of(pid) is not None
         ]
 

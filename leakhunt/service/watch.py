@@ -102,7 +102,7 @@ class WatchHooks:
 
     limits: Callable[[WatchReading], Mapping[str, int]]
     shown: Callable[[Tail], None] = lambda tail: None
-    told: Callable[[WatchEvent], Text | None] = lambda news: None
+    on_alarm: Callable[[WatchEvent], Text | None] = lambda event: None
     noted: Callable[[Text], None] = lambda text: None
 
 
@@ -360,7 +360,7 @@ class Watch:
         note = {"kind": VERDICT_NOTE, "state": state, "alarmed": self._alarmed, "text": text}
         self._write({"record": "note", **note})
         if changed:
-            self._tell(WatchEvent(text, is_alarm, verdict, run, reading), short=self._is_short)
+            self._report(WatchEvent(text, is_alarm, verdict, run, reading), short=self._is_short)
 
     def _so_far(self, limits: Mapping[str, int]) -> Run:
         """What there is, as if it ended now by itself."""
@@ -384,7 +384,7 @@ class Watch:
             )
             self._flush()
             run = self._so_far({name: limit})
-            self._tell(WatchEvent(text, True, judge(run, power=False), run, reading), short=True)
+            self._report(WatchEvent(text, True, judge(run, power=False), run, reading), short=True)
         elif self._is_short and used < (1 - 2 * SHORT_SHARE) * limit:
             self._write({"record": "note", "kind": ALARM_NOTE, "short": False, "text": _ENOUGH})
             short = False
@@ -396,12 +396,12 @@ class Watch:
         given = self._place.plan.limit_bytes
         return {"": given} if given is not None else self._hooks.limits(reading)
 
-    def _tell(self, news: WatchEvent, short: bool) -> None:
-        self._hooks.noted(news.text)
-        if not news.is_alarm:
+    def _report(self, event: WatchEvent, short: bool) -> None:
+        self._hooks.noted(event.text)
+        if not event.is_alarm:
             return
-        self._write({"record": "note", "kind": ALARM_NOTE, "short": short, "text": news.text})
-        done = self._hooks.told(news)
+        self._write({"record": "note", "kind": ALARM_NOTE, "short": short, "text": event.text})
+        done = self._hooks.on_alarm(event)
         if done is not None:
             self._write({"record": "note", "kind": "alarm-raised", "text": done})
 

@@ -200,9 +200,9 @@ def grows_visibly(run: Run, verdict: Verdict) -> bool:
     if verdict.status is Status.LEAK or rss_alone(verdict) is not None:
         return True
     rising = {name for name, trend in verdict.trends.items() if trend.rises_undecided}
-    left = remains(run, PYTHON_LIVE)
-    if rising == {PYTHON_BLOCKS} and left is not None:
-        return left.pieces[-1] > tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
+    remaining = remains(run, PYTHON_LIVE)
+    if rising == {PYTHON_BLOCKS} and remaining is not None:
+        return remaining.pieces[-1] > tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
     return bool(rising)
 
 
@@ -233,10 +233,10 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
         trend = verdict.trends.get(name)
         if trend is not None and trend.status is not Status.NO_LEAK:
             total += max(trend.rate or 0.0, 0.0)
-    left = remains(run, PYTHON_LIVE)
+    remaining = remains(run, PYTHON_LIVE)
     blocks = verdict.trends.get(PYTHON_BLOCKS)
-    if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
-        total += max(left.rate, 0.0)
+    if remaining is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
+        total += max(remaining.rate, 0.0)
     if (alone := rss_alone(verdict)) is not None:
         total += max(alone.rate or 0.0, 0.0)
     if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):

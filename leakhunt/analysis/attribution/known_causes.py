@@ -174,7 +174,7 @@ def matches(finding: Finding, cause: Cause) -> bool:
         _has_all(cause.types, types)
         and _has_all(cause.own_types, [finding.what])
         and (not cause.chain or _has_all((cause.chain,), finding.chain))
-        and (not cause.frames or _has_all(cause.frames, map(_told, finding.stack)))
+        and (not cause.frames or _has_all(cause.frames, map(_frame_text, finding.stack)))
     )
 
 
@@ -184,7 +184,7 @@ def _has_all(patterns: Sequence[str], texts: Iterable[str]) -> bool:
     return all(re.search(pattern, lines, re.MULTILINE) for pattern in patterns)
 
 
-def _told(frame: Frame) -> str:
+def _frame_text(frame: Frame) -> str:
     """A frame as the patterns of causes see it."""
     return f"{frame.file}:{frame.function}:{frame.source}"
 
@@ -192,7 +192,7 @@ def _told(frame: Frame) -> str:
 def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
     """The library's frame by which a cause was recognized."""
     for frame in stack:
-        text = _told(frame)
+        text = _frame_text(frame)
         if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):
             return frame
     return None

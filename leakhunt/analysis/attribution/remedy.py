@@ -93,8 +93,8 @@ def interval(values: Sequence[float]) -> Interval:
 
 def live_bytes_per_call(run: Run) -> float:
     """Growth of live memory per call over the judged calls, by what the collections left."""
-    left = (remains(run, facts.name) for facts in live_bytes())
-    return sum(each.rate for each in left if each is not None)
+    remaining = (remains(run, facts.name) for facts in live_bytes())
+    return sum(each.rate for each in remaining if each is not None)
 
 
 def _seconds(run: Run) -> float:

@@ -87,8 +87,8 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
 def _garbage_plan(run: Run) -> Plan:
     """Few calls: each leaves its own garbage, whatever came before."""
     seconds = _seconds_per_call(run) * _GARBAGE_SLOWED_BY * GARBAGE_CALLS
-    left = garbage_objects(run)
-    is_long = seconds > _GARBAGE_SECONDS or (left is not None and left.rate > _MUCH_GARBAGE)
+    objects = garbage_objects(run)
+    is_long = seconds > _GARBAGE_SECONDS or (objects is not None and objects.rate > _MUCH_GARBAGE)
     watched = sum(EXACT_WINDOWS) if is_long else GARBAGE_CALLS
     before = max(min(run.calls_done - watched, _BEFORE_GARBAGE), 2)
     return replace(
@@ -133,10 +133,16 @@ def next_window(run: Run) -> Phase | None:
             return Phase(run.samples_done, samples, Purpose.WARM_UP, each, collects=False)
     for end in windows(before, plan.calls, plan.instrument):
         if run.calls_done < end:
-            left = end - run.calls_done
+            remaining = end - run.calls_done
             # Long windows of short calls are one sample each: their readings are not judged.
-            taken = left if each > 1 else 1
-            return Phase(run.samples_done, left // taken, Purpose.JUDGED, taken, collects=False)
+            per_sample = remaining if each > 1 else 1
+            return Phase(
+                run.samples_done,
+                remaining // per_sample,
+                Purpose.JUDGED,
+                per_sample,
+                collects=False,
+            )
     return None
 
 

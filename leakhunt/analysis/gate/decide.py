@@ -135,8 +135,8 @@ def _accepted_growth(
         return check
     if check.unit is Unit.COUNT and not _explain_count(check, [suspect for suspect, _ in accepted]):
         return check
-    left = sum(_counts_as(suspect, check) for suspect in counting)
-    if left > max(check.budget.amount, default_tolerance(check.unit, 1)):
+    remaining = sum(_counts_as(suspect, check) for suspect in counting)
+    if remaining > max(check.budget.amount, default_tolerance(check.unit, 1)):
         return check
     reason = message(
         "gate.accepted",

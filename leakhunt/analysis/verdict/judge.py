@@ -275,11 +275,11 @@ def _blocks_follow(run: Run, trends: Mapping[str, Trend]) -> bool:
     heap = run.samples[LIVE_HEAP]
     each = distance(run)
     leaking = (trends[LIVE_HEAP].rate or 0.0) * each
-    left = remains(run, PYTHON_BLOCKS)
-    if left is not None:
-        ever = remains(run, PYTHON_BLOCKS, first_sample=1) or left
+    remaining = remains(run, PYTHON_BLOCKS)
+    if remaining is not None:
+        ever = remains(run, PYTHON_BLOCKS, first_sample=1) or remaining
         early = ever.pieces[0] - BLOCKS_OF_LOOKING / ever.spans[0]
-        lasts = left.pieces[-1] >= _LASTING_SHARE * early
+        lasts = remaining.pieces[-1] >= _LASTING_SHARE * early
         leaks = list(_leaking_segments(run, leaking))
         rises, blocks = (sum(column) for column in zip(*leaks, strict=True)) if leaks else (0, 0)
         follow = blocks >= _BLOCKS_PER_LEAK * rises > 0

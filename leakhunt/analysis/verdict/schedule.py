@@ -77,8 +77,8 @@ def _fixed_phase(run: Run) -> Phase | None:
     for end in (min(WARM_UP_STEP, warm_up), warm_up, half, total):
         if run.samples_done < end:
             purpose = Purpose.WARM_UP if end <= warm_up else Purpose.JUDGED
-            left = end - run.samples_done
-            return Phase(run.samples_done, left, purpose, each, plan.collect == "always")
+            remaining = end - run.samples_done
+            return Phase(run.samples_done, remaining, purpose, each, plan.collect == "always")
     return _extension(run)
 
 
@@ -101,9 +101,13 @@ def _adaptive_phase(run: Run) -> Phase | None:
     each = run.plan.calls_per_sample or _calls_per_sample(run)
     last = run.phases[-1] if run.phases else None
     if has_dear_calls(run):
-        left = DEAR_CALLS - run.samples_done
+        remaining = DEAR_CALLS - run.samples_done
         collects = run.plan.collect == "always"
-        return Phase(run.samples_done, left, Purpose.JUDGED, 1, collects) if left > 0 else None
+        return (
+            Phase(run.samples_done, remaining, Purpose.JUDGED, 1, collects)
+            if remaining > 0
+            else None
+        )
     if last is None or (last.purpose is Purpose.WARM_UP and not _is_warm(run, each)):
         return Phase(
             run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, run.plan.collect == "always"

@@ -266,12 +266,12 @@ class _Judgement:
 
     def _filled(self) -> int | None:
         """The sample from which on it is level, though it rose for longer than a warm-up."""
-        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
+        suffix_minimum = np.minimum.accumulate(self.heights[::-1])[::-1]
         for share in _FILLED_SHARES if len(self.heights) >= MIN_FOR_CLEAN else ():
             first = int(len(self.heights) * share)
             if self._bound(first) > self.tolerance:
                 continue
-            if share ** _events(np.diff(lasting[: first + 1])) <= _MISSING_BY_CHANCE:
+            if share ** _events(np.diff(suffix_minimum[: first + 1])) <= _MISSING_BY_CHANCE:
                 return first
         return None
 
@@ -281,9 +281,9 @@ class _Judgement:
         noise = 3 * float(np.std(self.heights[first:]))
         if level <= max(noise, self.tolerance * MIN_SAMPLES):
             return None
-        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
-        end = float(np.median(lasting[first:]))
-        return int(np.argmax(lasting >= _LEVEL_SHARE * end)) * self.calls_per_sample
+        suffix_minimum = np.minimum.accumulate(self.heights[::-1])[::-1]
+        end = float(np.median(suffix_minimum[first:]))
+        return int(np.argmax(suffix_minimum >= _LEVEL_SHARE * end)) * self.calls_per_sample
 
     def _discarded(self) -> int:
         return int(len(self.heights) * DISCARDED_SHARE)

@@ -112,10 +112,10 @@ def hunted(
 def opened(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
     """The same in a fork: an audit hook stays with its process, and `id()` raises an event."""
     fork = multiprocessing.get_context("fork")
-    answer, told = fork.Pipe(duplex=False)
-    child = fork.Process(target=lambda: told.send(hunted(active, state, call)))
+    answer, totals = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: totals.send(hunted(active, state, call)))
     child.start()
-    told.close()
+    totals.close()
     found: list[Finding] = answer.recv()
     child.join()
     return found
@@ -446,11 +446,11 @@ print(sorted(set(sys.modules) - before))
 
 def test_memray_imports_nothing_while_it_counts(tmp_path: Path) -> None:
     """It would be growth of `sys.modules`, and no count would be the same at every call."""
-    told = subprocess.run(
+    totals = subprocess.run(
         [sys.executable, "-c", _IMPORTS_WHILE_COUNTING, str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == "[]"
+    assert totals.stdout.strip() == "[]"
 
 
 def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstrument]) -> None:

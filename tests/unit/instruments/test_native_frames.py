@@ -68,13 +68,13 @@ def traced(library: Path, capture: Path) -> tuple[list[str], list[str]]:
         records = reader.get_leaked_allocation_records(merge_threads=True)
         (record,) = (each for each in records if each.size == 7 * 12_345)
         native = record.native_stack_trace()
-        told = shared_objects(capture)
-        objects = told.of_stack(record.native_stack_id, native)
+        totals = shared_objects(capture)
+        objects = totals.of_stack(record.native_stack_id, native)
         whole = whole_stack(record.hybrid_stack_trace(), native, objects)
         stack = with_objects(whole, native, objects)
         is_known = tells_evaluation(native)
         below = below_python(native) if is_known else certain_of(native, objects)
-        along = islice(told.along(record.native_stack_id), len(below))
+        along = islice(totals.along(record.native_stack_id), len(below))
     return [str(frame) for frame, _ in Places(__file__).hybrid(stack)], list(along)
 
 

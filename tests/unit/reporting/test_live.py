@@ -307,7 +307,7 @@ def test_a_second_that_is_looked_on_has_no_time(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("width", [20, 40, 80])
 @pytest.mark.parametrize("height", [8, 12, 24])
 def test_what_is_told_fits_into_the_frame(width: int, height: int) -> None:
-    shown = frame(state(leak(), told="word " * 200), width, height)
+    shown = frame(state(leak(), verdict="word " * 200), width, height)
     assert len(lines(shown)) <= height
     assert max(map(columns, lines(shown))) <= width
 
