@@ -6,6 +6,7 @@ The address itself is only in the capture file, which memray writes out as text.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from bisect import bisect_right
@@ -23,8 +24,9 @@ _LINES = b".debug_line"
 _LONGEST_NAMES = 1 << 16
 # What evaluates Python code, in whose place a stack of both languages has the Python frame.
 _EVALUATES = ("_PyEval_EvalFrameDefault", "_TAIL_CALL_")
-# The interpreter's own shared object, or its program.
+# The interpreter's own shared object, or its program; that of another process is another one.
 _INTERPRETER = "libpython"
+_ANY_PROGRAM = re.compile(r"python3(\.\d+)?t?")
 _PROGRAM = Path(sys.executable).resolve().name
 # Function, file and line.
 NativeFrame = tuple[str, str, int]
@@ -156,7 +158,8 @@ def _is_certain(frame: NativeFrame, name: str) -> bool:
 
 def is_interpreter(name: str) -> bool:
     """Whether a shared object is the interpreter's own, or its program."""
-    return name.rpartition("/")[2].startswith((_INTERPRETER, _PROGRAM))
+    file = name.rpartition("/")[2]
+    return file.startswith((_INTERPRETER, _PROGRAM)) or _ANY_PROGRAM.fullmatch(file) is not None
 
 
 @cache

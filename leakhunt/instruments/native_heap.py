@@ -12,8 +12,7 @@ import shutil
 import sys
 import tracemalloc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,25 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
-from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.free_lists import FreeLists
 from leakhunt.instruments.growing_holders import Unowned
 from leakhunt.instruments.lost_references import NO_CALLBACK, Lost, LostReferences
-from leakhunt.instruments.native_frames import (
-    NativeFrame,
-    SharedObjects,
-    below_python,
-    certain_of,
-    has_python,
-    is_python,
-    shared_objects,
-    tells_evaluation,
-    whole_stack,
-    with_objects,
+from leakhunt.instruments.native_frames import SharedObjects, is_python, shared_objects
+from leakhunt.instruments.native_sites import (
+    PYTHON,
+    Lines,
+    ToldStack,
+    WholeStack,
+    before_loop,
+    heap_name,
+    is_arena,
+    site_finding,
+    sites_in,
+    stack_of,
+    told_stacks,
 )
 from leakhunt.instruments.objects import Objects
-from leakhunt.instruments.python_heap import FRAMES, is_own
+from leakhunt.instruments.python_heap import FRAMES
 from leakhunt.model.attribution import (
     MEMRAY_STRETCHES,
     Finding,
@@ -52,26 +52,10 @@ from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
 _MIN_FREE_BYTES = 1 << 20
-MAX_SITES = 400
-# Stacks of addresses that are looked up: many of them are the same functions.
-_MAX_STACKS = 40_000
 SUFFIX = ".memray.bin"
-# Where pymalloc gets its arenas, of which it tells the blocks.
-_ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
-# And what else comes from there: the data stack of each thread and greenlet.
-_DATA_STACK = ("_PyObject_VirtualAlloc", "allocate_chunk", "push_chunk")
-# Its hooks stand innermost in some stacks.
-_OWN = "memray"
 # Stacks of a peak: what is held at the top is mostly held by a few.
 _MAX_AT_PEAK = 100
 _MIN_SHARE_OF_PEAK = 0.002
-_MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
-# File and line of each Python frame, the innermost first.
-_Lines = tuple[tuple[str, int], ...]
-# The heap, the stack; and where that has no native frames, what is known of these apart.
-_StackKey = tuple[str, tuple[NativeFrame, ...], tuple[str | NativeFrame, ...]]
-# A stack as memray tells it, each frame with its shared object.
-_Whole = tuple[tuple[NativeFrame, str], ...]
 # A C function, and name and version of its distribution.
 _Owned = tuple[Frame, str]
 
@@ -93,30 +77,6 @@ def make(run: InstrumentedRun) -> BothHeaps:
             )
         ) from error
     return BothHeaps(run)
-
-
-@dataclass
-class _Site:
-    """What one stack left, by stretch: blocks and bytes."""
-
-    lines: _Lines
-    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
-    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
-    record: Any = None
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A stack as it is shown, and as memray tells it.
-
-    `distribution` is that of the innermost shared object below Python's innermost frame, `of_all`
-    that of the innermost in the whole stack; empty: none is of a distribution.
-    """
-
-    frames: tuple[Frame, ...]
-    distribution: str
-    whole: _Whole
-    of_all: str
 
 
 class BothHeaps:
@@ -226,12 +186,13 @@ class BothHeaps:
             (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
         ]
         self._lost.forget_examples()  # which we hold: they would be owned by nobody else
-        sites = self._sites(len(marks) - 1)
+        captures = [self._file(stretch) for stretch in range(len(marks) - 1)]
+        sites = sites_in(captures)
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        objects = shared_objects(self._file(len(marks) - 2)) if sites else SharedObjects(())
-        told = self._told(sites, objects)
+        objects = shared_objects(captures[-1]) if sites else SharedObjects(())
+        told = told_stacks(sites, objects, self._places)
         by_key = {keys[key]: each for key, each in told.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
@@ -242,19 +203,7 @@ class BothHeaps:
             if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
                 yield found
         for key, site in sites.items():
-            distribution = told[key].distribution
-            facts = {"distribution": distribution} if distribution else {}
-            yield Finding(
-                instrument=Instrument.MEMRAY,
-                sort=FindingKind.SITE,
-                what=key[0],
-                calls=tuple(marks),
-                counts=_added_up(site.counts[: len(marks) - 1]),
-                sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=told[key].frames,
-                key=keys[key],
-                facts={"apart": True, **facts},
-            )
+            yield site_finding(keys[key], key[0], site, told[key], marks)
 
         yield from self._at_peak(len(marks) - 2, objects)
 
@@ -269,22 +218,22 @@ class BothHeaps:
         for record in records[:_MAX_AT_PEAK]:
             if record.size < whole * _MIN_SHARE_OF_PEAK:
                 return
-            stack = _stack_of(record, objects)
+            stack = stack_of(record, objects)
             if is_arena([frame for frame, _ in stack]):
                 whole -= record.size  # the blocks in it count themselves
                 continue
             yield Finding(
                 instrument=Instrument.MEMRAY,
                 sort=FindingKind.PEAK,
-                what=_heap(memray.AllocatorType(record.allocator).name),
+                what=heap_name(memray.AllocatorType(record.allocator).name),
                 calls=(self._calls[stretch], self._calls[stretch + 1]),
                 counts=(0, record.n_allocations),
                 sizes=(0, record.size),
-                stack=self._places.hybrid(stack),
+                stack=tuple(frame for frame, _ in self._places.hybrid(stack)),
                 facts={"whole": whole},
             )
 
-    def _of_lost(self, lost: Lost, stacks: Sequence[_Told]) -> _Owned | None:
+    def _of_lost(self, lost: Lost, stacks: Sequence[ToldStack]) -> _Owned | None:
         """The C function that lost it, and its distribution; None: it is not of an extension.
 
         Of what a callback returned, the stacks name the function that called the callback.
@@ -298,7 +247,7 @@ class BothHeaps:
                 return caller, distribution or each.of_all
         return (function, distribution) if distribution else None
 
-    def _caller_of(self, callback: tuple[str, str], stack: _Whole) -> Frame | None:
+    def _caller_of(self, callback: tuple[str, str], stack: WholeStack) -> Frame | None:
         """The function of an extension that called a Python function, by a stack with it."""
         outside = dropwhile(lambda each: (each[0][1], each[0][0]) != callback, stack)
         for (name, file, line), shared_object in islice(outside, 1, None):
@@ -310,7 +259,7 @@ class BothHeaps:
         return None
 
     def _unowned_one(
-        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _Told]
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, ToldStack]
     ) -> Finding | None:
         """Objects that no object refers to: only C code can hold them.
 
@@ -340,7 +289,7 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _calling(self, made: _Told) -> _Owned | None:
+    def _calling(self, made: ToldStack) -> _Owned | None:
         """The function of an extension that called the innermost Python function, if one did."""
         python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
         callback = next(python, NO_CALLBACK)
@@ -368,57 +317,6 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
-        """What stayed in every stretch, the largest first."""
-        import memray
-
-        found: dict[_StackKey, _Site] = {}
-        for stretch in range(stretches):
-            with memray.FileReader(self._file(stretch)) as reader:
-                records = list(reader.get_leaked_allocation_records(merge_threads=True))
-            records.sort(key=lambda record: -record.size)
-            for record in records[:_MAX_STACKS]:
-                native = record.native_stack_trace()
-                stack = whole_stack(record.hybrid_stack_trace(), native)
-                lines = tuple(_lines(stack))
-                if is_arena(stack) or (lines and is_own(lines[0][0])):
-                    continue
-                name = memray.AllocatorType(record.allocator).name
-                apart = () if tells_evaluation(native) else (name, *native)
-                site = found.setdefault((_heap(name), stack, apart), _Site(lines))
-                site.counts[stretch] += record.n_allocations
-                site.sizes[stretch] += record.size
-                site.record = record
-        grown = [key for key, site in found.items() if all(site.counts[:stretches])]
-        grown.sort(key=lambda key: -sum(found[key].sizes))
-        return {key: found[key] for key in grown[:MAX_SITES]}
-
-    def _told(
-        self, sites: Mapping[_StackKey, _Site], objects: SharedObjects
-    ) -> Mapping[_StackKey, _Told]:
-        """The stacks, with the `objects` of the last stretch: all of them are in it."""
-        told = {}
-        for key, site in sites.items():
-            native = site.record.native_stack_trace()
-            named = objects.of_stack(site.record.native_stack_id, native)
-            whole = _stack_of(site.record, objects)
-            # What calls Python code is not what allocates there.
-            is_known = tells_evaluation(native) or not has_python(site.record.hybrid_stack_trace())
-            below = below_python(native) if is_known else certain_of(native, named)
-            along = list(objects.along(site.record.native_stack_id))
-            told[key] = _Told(
-                self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
-            )
-        return told
-
-
-def _stack_of(record: Any, objects: SharedObjects) -> _Whole:
-    """The stack of a record of memray, each frame with its shared object."""
-    native = record.native_stack_trace()
-    named = objects.of_stack(record.native_stack_id, native)
-    stack = whole_stack(record.hybrid_stack_trace(), native, named)
-    return tuple(with_objects(stack, native, named))
-
 
 class _Feeding:
     """Which sites feed a container, by the lines at which its items were allocated.
@@ -426,44 +324,19 @@ class _Feeding:
     Python's blocks without a line are the loop's, which makes the number of a call.
     """
 
-    def __init__(self, places: Mapping[str, tuple[str, _Lines]]) -> None:
-        self._whole: dict[_Lines, list[str]] = defaultdict(list)
-        self._innermost: dict[_Lines, list[str]] = defaultdict(list)
+    def __init__(self, places: Mapping[str, tuple[str, Lines]]) -> None:
+        self._whole: dict[Lines, list[str]] = defaultdict(list)
+        self._innermost: dict[Lines, list[str]] = defaultdict(list)
         for key, (heap, lines) in places.items():
-            if lines or heap == _PYTHON:
+            if lines or heap == PYTHON:
                 self._whole[lines].append(key)
             if lines:
                 self._innermost[lines[:1]].append(key)
 
     def sites(self, traceback: tracemalloc.Traceback) -> Sequence[str]:
         """The sites of the same stack; where none is, those of the same line."""
-        lines = tuple(_cut((frame.filename, frame.lineno) for frame in reversed(traceback)))
+        lines = tuple(before_loop((frame.filename, frame.lineno) for frame in reversed(traceback)))
         return self._whole.get(lines) or self._innermost.get(lines[:1]) or ()
-
-
-def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
-    """Those of Python: memray's own Python stacks lack what is no deeper than its start."""
-    python = ((file, line) for _, file, line in stack if is_python(file))
-    return _cut(islice(python, FRAMES))
-
-
-def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    for file, line in lines:
-        if is_of_the_loop(file):
-            return
-        yield file, line
-
-
-def is_arena(stack: Sequence[NativeFrame]) -> bool:
-    """Whether pymalloc gets memory for its blocks."""
-    inner = [function for function, _, _ in stack[:8]]
-    return any(each.startswith(_ARENAS) for each in inner) and not set(_DATA_STACK) & set(inner)
-
-
-def _heap(allocator: str) -> str:
-    if allocator.startswith("PYMALLOC"):
-        return _PYTHON
-    return _MAPPING if allocator == "MMAP" else _MALLOC
 
 
 def _c_function(name: str, module: str) -> _Owned:
@@ -472,16 +345,3 @@ def _c_function(name: str, module: str) -> _Owned:
     known = "" if is_python(file) else file.rpartition("/")[2]  # a package passes its parts' on
     frame = Frame(known, 0, name, "", Origin.LIBRARY)
     return frame, " ".join(distribution_of(file) or ())
-
-
-def _owner(objects: Iterable[str]) -> str:
-    """Name and version of the distribution of the innermost shared object that is of one."""
-    found = (distribution_of(name) for name in objects if name)
-    return next((" ".join(each) for each in found if each is not None and each[0] != _OWN), "")
-
-
-def _added_up(amounts: Sequence[int]) -> tuple[int, ...]:
-    total = [0]
-    for amount in amounts:
-        total.append(total[-1] + amount)
-    return tuple(total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 import jsonschema
 import pytest
+from visited_processes import running, settles, state
 
 import leakhunt
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed, UsageError
@@ -89,25 +88,6 @@ while True:
 """
 
 
-@contextmanager
-def running(code: str | Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `code`, or a file of it; it has said that it is ready."""
-    program = [str(code)] if isinstance(code, Path) else ["-c", code]
-    words = [*(command or (sys.executable,)), *program]
-    made = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")
-    try:
-        assert made.stdout is not None
-        assert made.stdout.readline() == "ready\n"
-        yield made
-    finally:
-        if made.poll() is None:
-            made.send_signal(signal.SIGCONT)
-        made.kill()
-        made.wait()
-        assert made.stdout is not None
-        made.stdout.close()
-
-
 def interpreters() -> list[tuple[str, ...]]:
     """Commands of the interpreters to be visited: this one, and those of the roots."""
     found: list[tuple[str, ...]] = [(sys.executable,)]
@@ -115,25 +95,6 @@ def interpreters() -> list[tuple[str, ...]]:
         for python in sorted(Path(root, "usr", "bin").glob("python3.1[0-9]")):
             found.append(("chroot", root, python.name))
     return found
-
-
-def state(pid: int) -> tuple[list[str], int]:
-    """Descriptors by what they lead to, without the one that libffi keeps; threads."""
-    folder = Path("/proc", str(pid))
-    places = []
-    for each in (folder / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            place = os.fspath(each.readlink())
-            if "libffi" not in place:
-                places.append(place)
-    return sorted(places), len(list((folder / "task").iterdir()))
-
-
-def settles(pid: int, before: tuple[list[str], int]) -> bool:
-    deadline = time.monotonic() + 10
-    while state(pid) != before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return state(pid) == before
 
 
 @pytest.mark.parametrize("command", interpreters(), ids=lambda words: "-".join(words[-1:])[-12:])
@@ -185,6 +146,26 @@ def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
     assert "__main__.table" in page
     markdown = (tmp_path / "out" / "attach.md").read_text("utf-8")
     assert "__main__.table" in markdown.replace("\\", "")
+
+
+def test_a_large_process_waits_for_moments_only(tmp_path: Path) -> None:
+    """GIVEN 1,000,000 objects WHEN they are read THEN no pause is long; `deep` lists them all."""
+    rows = "[number, [str(number)]] for number in range(500_000)"
+    code = LEVEL.replace("(number, str(number)) for number in range(50_000)", rows)
+    with running(code) as made:
+        result = leakhunt.attach(made.pid, touch=False, out=tmp_path / "out", formats=None)
+        deep = leakhunt.attach(
+            made.pid, touch=False, deep=True, out=tmp_path / "deep", formats=None
+        )
+        assert made.poll() is None
+    for each in (result, deep):
+        assert each.report.cost is not None and each.report.heap is not None
+        assert each.report.cost.objects > 1_000_000
+        assert each.report.heap.holders[0].path == "__main__.table"
+    assert result.report.cost is not None
+    assert result.report.cost.longest_pause_seconds < 0.05
+    assert any("--deep lists all objects" in str(each) for each in result.report.caveats)
+    assert not any("--deep" in str(each) for each in deep.report.caveats)
 
 
 def test_a_process_that_must_not_be_touched_is_not(tmp_path: Path) -> None:

@@ -379,7 +379,7 @@ def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstru
     assert is_one or (sys.version_info >= (3, 14) and 1 < stays.per_call < 1.2)
     own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
     assert own.source == "s.kept.append(bytearray(100_000))"
-    assert not any("200_000" in frame.source for each in found for frame in each.stack)
+    assert not any("200_000" in frame.source for each in sites for frame in each.stack)
 
 
 def test_memray_tells_the_container_and_the_sites_that_feed_it(

@@ -22,7 +22,7 @@ from leakhunt.instruments.native_frames import (
     whole_stack,
     with_objects,
 )
-from leakhunt.instruments.native_heap import is_arena
+from leakhunt.instruments.native_sites import is_arena
 from leakhunt.model.attribution import STRIPPED, Origin
 
 SOURCE = """
@@ -75,7 +75,7 @@ def traced(library: Path, capture: Path) -> tuple[list[str], list[str]]:
         is_known = tells_evaluation(native)
         below = below_python(native) if is_known else certain_of(native, objects)
         along = islice(totals.along(record.native_stack_id), len(below))
-    return [str(frame) for frame in Places(__file__).hybrid(stack)], list(along)
+    return [str(frame) for frame, _ in Places(__file__).hybrid(stack)], list(along)
 
 
 @pytest.mark.parametrize("options", [("-s",), (), ("-g",)], ids=["stripped", "symbols", "lines"])
