@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import pairwise
 
 from leakhunt.amounts import Amount, Rate
@@ -173,9 +172,8 @@ def _were_together(entries: Sequence[JudgedRun]) -> bool:
 
 def _span(entry: JudgedRun) -> tuple[float, float] | None:
     """When a run began and, at the earliest, its calls were done; in seconds."""
-    try:
-        start = datetime.fromisoformat(entry.run.started_at).timestamp()
-    except ValueError:
+    start = entry.run.started_seconds
+    if start is None:
         return None
     return start, start + sum(entry.run.samples.get(DURATION, ())) / _NANOSECONDS
 
