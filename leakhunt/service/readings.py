@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,7 +31,7 @@ from leakhunt.service.agent_start import is_asked_for, not_started
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
 from leakhunt.service.shared_counters import Counters, percentile_ns
-from leakhunt.text.message import message
+from leakhunt.text.message import Message, message
 
 _PERCENTILES = {P50: 0.5, P95: 0.95, P99: 0.99}
 # What is read of the load; the time of the requests comes last.
@@ -80,24 +80,12 @@ class Readings:
         in_process = self._agents.series()
         readable = (*tree.series, *in_process, *(SERIES[name].series for name in _OF_LOAD))
         self.series = tuple(readable if wanted is None else wanted)
-        for series in self.series:
-            if series.name not in {each.name for each in readable}:
-                raise UsageError(
-                    message(
-                        "soak.series-gone",
-                        "{name} can no longer be read. Start a new soak",
-                        name=series.name,
-                    )
-                )
+        _check_readable(self.series, {each.name for each in readable})
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in in_process if series.name in names}
         allocators = self._agents.allocators() if self.listening else []
         # Why nothing is read from inside.
-        self.no_agent = NO_INSIDE
-        if not self.listening and is_asked_for(tree.variables()):
-            self.no_agent = not_started(pids)
-        elif not self.listening and (why := self._agents.why_not()) is not None:
-            self.no_agent = why
+        self.no_agent = NO_INSIDE if self.listening else self._why_no_agent(pids)
         self.unavailable = {
             **unavailable(self.series, allocators, self.no_agent),
             **tree.container.unavailable,
@@ -114,6 +102,12 @@ class Readings:
         self._spent = self._failed = 0
         self._histogram = [0] * len(counters.histogram())
         self.start_clock()
+
+    def _why_no_agent(self, pids: list[int]) -> Message:
+        if is_asked_for(self._tree.variables()):
+            return not_started(pids)
+        why = self._agents.why_not()
+        return why if why is not None else NO_INSIDE
 
     @property
     def processes(self) -> int:
@@ -285,3 +279,16 @@ def _allocator_facts(answers: Sequence[Mapping[str, Any]], pids: Sequence[int]) 
     if not facts[ALLOCATOR]:
         facts[ALLOCATOR] = " / ".join(dict.fromkeys(filter(None, map(mapped_allocator, pids))))
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _check_readable(series: Sequence[Series], readable: Collection[str]) -> None:
+    """Raise where a series of an earlier soak cannot be read any more."""
+    for each in series:
+        if each.name not in readable:
+            raise UsageError(
+                message(
+                    "soak.series-gone",
+                    "{name} can no longer be read. Start a new soak",
+                    name=each.name,
+                )
+            )

@@ -95,13 +95,6 @@ def attribute(
     then replaces something. `has_filled`: `run` is the part in which a cache filled that was level
     later.
     """
-    instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
-    caveats = (
-        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
-    )
-    blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
-    lines = tuple(_lines(each for one in instrumented for each in one.findings))
-    growth = growth_per_call(run, verdict)
     # Of few calls it is not known what they grow by.
     mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
@@ -112,21 +105,23 @@ def attribute(
     closed = list(told_cycles(found, garbage))
     all_garbage = share_base(garbage, closed) if garbage is not None else None
     cycles = tuple(suspect_of(each, all_garbage, run.calls_done, causes) for each in closed)
+    of_garbage = Attribution(
+        suspects=cycles,
+        growth=None,
+        explained=None,
+        bounded=False,
+        ceiling_bytes=None,
+        ceiling_calls=None,
+        sentence=_of_garbage(cycles, garbage, run.plan.work),
+        retained=_retained(run, verdict),
+        blind_spots=_blind_spots(instrumented),
+        instruments=_instruments(instrumented),
+        lines=tuple(_lines(each for one in instrumented for each in one.findings)),
+        garbage=garbage,
+    )
     if not (is_growing(verdict) or has_dear_calls(run)):
-        return Attribution(
-            suspects=cycles,
-            growth=None,
-            explained=None,
-            bounded=False,
-            ceiling_bytes=None,
-            ceiling_calls=None,
-            sentence=_of_garbage(cycles, garbage, run.plan.work),
-            retained=_retained(run, verdict),
-            blind_spots=blind_spots,
-            instruments=instruments,
-            lines=lines,
-            garbage=garbage,
-        )
+        return of_garbage
+    growth = growth_per_call(run, verdict)
     grown = [each for each in found if not is_cycle(each)]
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
@@ -139,25 +134,32 @@ def attribute(
         for each in ranked[:MAX_SUSPECTS]
     ]
     total = accounted(ranked)
-    attribution = Attribution(
+    attribution = replace(
+        of_garbage,
         suspects=(*suspects, *cycles),
         growth=growth,
         explained=min(total, growth) if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
         ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
-        sentence="",
-        retained=_retained(run, verdict),
-        blind_spots=blind_spots,
-        instruments=instruments,
-        lines=lines,
-        garbage=garbage,
     )
     rest = (growth or 0.0) - (attribution.explained or 0.0)
     findings = [each for one in instrumented for each in one.findings]
-    open_still = possibly(rest, ranked, findings, instruments, mappings=mappings)
+    open_still = possibly(rest, ranked, findings, attribution.instruments, mappings=mappings)
     sentence = _sentence(attribution, run.plan.work, total, open_still)
     return replace(attribution, sentence=sentence)
+
+
+def _instruments(instrumented: Sequence[Run]) -> tuple[Instrument, ...]:
+    return tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
+
+
+def _blind_spots(instrumented: Sequence[Run]) -> tuple[Text, ...]:
+    """What the instruments cannot see, and what they said of themselves."""
+    caveats = (
+        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
+    )
+    return (*(BLIND_TO[instrument] for instrument in _instruments(instrumented)), *caveats)
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from leakhunt.errors import BadFile
 from leakhunt.model.attribution import Bound, Cause, Finding, FindingKind, Frame, Origin, Remedy
 from leakhunt.model.libraries import library_versions
-from leakhunt.text.message import Message, message
+from leakhunt.text.message import Message, Text, message
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
 _ASKS = ("frames", "types", "own_types", "chain", "facts", "sorts", "shows")
@@ -69,6 +69,22 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
 
 def _cause(entry: Mapping[str, Any], name: str) -> Cause:
     named = entry.get("id", message("cause.without-id", "without an id"))
+    _check_keys(entry, name, named)
+    try:
+        return _built(entry)
+    except (TypeError, ValueError, re.error, InvalidRequirement) as error:
+        raise BadFile(
+            message(
+                "cause.bad-entry",
+                "{name}: cause {cause}: {error}",
+                name=name,
+                cause=named,
+                error=error,
+            )
+        ) from error
+
+
+def _check_keys(entry: Mapping[str, Any], name: str, named: Text) -> None:
     missing = [word for word in _NEEDED if not entry.get(word)]
     if missing:
         raise BadFile(
@@ -100,34 +116,26 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
                 cause=named,
             )
         )
-    try:
-        remedy = Remedy(**entry["remedy"])
-        bound = Bound(**entry["bound"]) if "bound" in entry else None
-        patterns = [each for word in _PATTERNS for each in entry.get(word, ())]
-        patterns.append(entry.get("chain", ""))
-        for pattern in [*patterns, *([bound.frame] if bound else [])]:
-            re.compile(pattern)
-        return Cause(
-            **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
-            | {"remedy": remedy, "bound": bound},
-            sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
-            frames=tuple(entry.get("frames", ())),
-            types=tuple(entry.get("types", ())),
-            own_types=tuple(entry.get("own_types", ())),
-            facts=tuple(entry.get("facts", ())),
-            shows=tuple(entry.get("shows", ())),
-            distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
-        )
-    except (TypeError, ValueError, re.error, InvalidRequirement) as error:
-        raise BadFile(
-            message(
-                "cause.bad-entry",
-                "{name}: cause {cause}: {error}",
-                name=name,
-                cause=named,
-                error=error,
-            )
-        ) from error
+
+
+def _built(entry: Mapping[str, Any]) -> Cause:
+    remedy = Remedy(**entry["remedy"])
+    bound = Bound(**entry["bound"]) if "bound" in entry else None
+    patterns = [each for word in _PATTERNS for each in entry.get(word, ())]
+    patterns.append(entry.get("chain", ""))
+    for pattern in [*patterns, *([bound.frame] if bound else [])]:
+        re.compile(pattern)
+    return Cause(
+        **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
+        | {"remedy": remedy, "bound": bound},
+        sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
+        frames=tuple(entry.get("frames", ())),
+        types=tuple(entry.get("types", ())),
+        own_types=tuple(entry.get("own_types", ())),
+        facts=tuple(entry.get("facts", ())),
+        shows=tuple(entry.get("shows", ())),
+        distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
+    )
 
 
 def causes_for(environment: Mapping[str, str]) -> tuple[Cause, ...]:

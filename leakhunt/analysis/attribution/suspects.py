@@ -216,21 +216,44 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
     lead = cluster.lead
     yield _counted(lead, cluster.retained.per_call, cluster.retained.exact)
     if cluster.sites:
-        blocks = sum(per_call for _, per_call in cluster.sites)
-        size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
-        first = cluster.sites[0][0]
-        calls, instrument = first.calls[-1] - first.calls[0], first.instrument
-        stacks = plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites))
-        yield message(
-            "attribution.sites",
-            "{instrument}: {blocks}, {rate}, on {stacks}",
-            instrument=instrument,
-            blocks=Amount(blocks, Unit.BLOCKS),
-            rate=Rate(size / calls),
-            stacks=stacks,
-        )
+        yield _of_sites(cluster)
     yield from _dominated(cluster)
     yield from _elsewhere(cluster)
+    yield from _of_lead(lead)
+    for other in cluster.more:
+        if other.sort is FindingKind.TYPE:
+            gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
+            yield message(
+                "attribution.types",
+                "types: {gained:.3g} more {what} per call",
+                gained=gained,
+                what=other.what,
+            )
+        elif other.instrument is not lead.instrument:
+            yield message(
+                "attribution.seen-by-another",
+                "{instrument} finds it too",
+                instrument=other.instrument,
+            )
+
+
+def _of_sites(cluster: Cluster) -> Message:
+    """What all stacks of a cluster come to."""
+    blocks = sum(per_call for _, per_call in cluster.sites)
+    size = sum(site.sizes[-1] - site.sizes[0] for site, _ in cluster.sites)
+    first = cluster.sites[0][0]
+    return message(
+        "attribution.sites",
+        "{instrument}: {blocks}, {rate}, on {stacks}",
+        instrument=first.instrument,
+        blocks=Amount(blocks, Unit.BLOCKS),
+        rate=Rate(size / (first.calls[-1] - first.calls[0])),
+        stacks=plural_message("attribution.stacks", "{n} stack", "{n} stacks", len(cluster.sites)),
+    )
+
+
+def _of_lead(lead: Finding) -> Iterator[Text]:
+    """What the leading finding says by itself."""
     if lead.sort is FindingKind.LOST:
         yield message(
             "attribution.lost",
@@ -267,21 +290,6 @@ def _evidence(cluster: Cluster) -> Iterator[Text]:
             "not in a growing container: retained by native code, a chain of objects, or a"
             " lost reference",
         )
-    for other in cluster.more:
-        if other.sort is FindingKind.TYPE:
-            gained = (other.counts[-1] - other.counts[0]) / (other.calls[-1] - other.calls[0])
-            yield message(
-                "attribution.types",
-                "types: {gained:.3g} more {what} per call",
-                gained=gained,
-                what=other.what,
-            )
-        elif other.instrument is not lead.instrument:
-            yield message(
-                "attribution.seen-by-another",
-                "{instrument} finds it too",
-                instrument=other.instrument,
-            )
 
 
 def _dominated(cluster: Cluster) -> Iterator[Text]:
