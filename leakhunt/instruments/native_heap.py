@@ -120,7 +120,7 @@ class BothHeaps:
         self._stop()
         if not self._is_over:
             self._calls.append(calls)
-        self._objects.mark(calls)
+        self._objects.mark(calls, is_collected=True)
         if len(self._calls) > MEMRAY_STRETCHES:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
