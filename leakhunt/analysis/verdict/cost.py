@@ -30,6 +30,12 @@ def cost(run: Run, reference: Run | None) -> Cost | None:
     return Cost(middle, lower, upper, ratio)
 
 
+def median_seconds(run: Run) -> float:
+    """Seconds per call after the warm-up; above 0, so that there are ratios of it."""
+    spent = cost(run, None)
+    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
+
+
 def _seconds(run: Run) -> list[float]:
     if run.plan.load is not None:
         return _seconds_of_requests(evenly(run))
