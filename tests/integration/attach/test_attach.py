@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +23,7 @@ import leakhunt
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import examine, find
 from leakhunt.injection.visit import attached
-from leakhunt.injection.ways import Way
+from leakhunt.injection.ways import Way, first_way
 from leakhunt.model.verdict import Status
 from leakhunt.storage.schema_files import schema_text
 
@@ -111,13 +112,31 @@ def test_the_agent_gets_in_answers_and_leaves_nothing(code: str, command: Sequen
         assert made.poll() is None
 
 
-@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
-def test_gdb_brings_it_in_where_ptrace_cannot() -> None:
+@pytest.mark.parametrize("way", [Way.GDB, Way.LLDB])
+def test_a_debugger_brings_it_in_where_ptrace_cannot(way: Way) -> None:
+    if shutil.which(way) is None:
+        pytest.skip(f"{way} is not installed")
     with running(BUSY) as made:
         before = state(made.pid)
-        with attached(examine(made.pid), way=Way.GDB) as visit:
+        with attached(examine(made.pid), way=way) as visit:
             assert visit.ask("numbers")["python_blocks"] > 5000
         assert settles(made.pid, before)
+
+
+def test_without_gdb_lldb_is_taken_and_without_both_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(WAITING) as made:
+        target = replace(examine(made.pid), version=(3, 12, 1), machine="aarch64")
+        for there, way in (({"gdb", "lldb"}, Way.GDB), ({"lldb"}, Way.LLDB), (set(), Way.GDB)):
+            monkeypatch.setattr(shutil, "which", lambda name, there=there: name in there or None)
+            assert first_way(target) is way
+        with (
+            pytest.raises(MissingRequirement, match=r"Python 3\.12 on aarch64 needs gdb or lldb"),
+            attached(target),
+        ):
+            pass
+        assert made.poll() is None
 
 
 def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
