@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 
 from leakhunt.amounts import Seconds
-from leakhunt.analysis.bisection import chance_of_all, judged_step, next_place
+from leakhunt.analysis.bisection import joint_probability, judged_step, next_place
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.cells import CellOrder, carry_out, explain, record_of, run_in, runs_in
 from leakhunt.engine.environments import PackageSet
@@ -306,7 +306,7 @@ class _Search:
             last=self._versions[low] if found else "",
             first=self._versions[high] if found else "",
             between=between if found else (),
-            confidence=chance_of_all(deciding) if found else None,
+            confidence=joint_probability(deciding) if found else None,
             suspect=self._suspect,
             interrupted=self.interrupted,
         )

@@ -89,7 +89,7 @@ def _axis(fields: Mapping[str, Any]) -> Axis:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, so that no second matrix writes into it; a killed one holds nothing.
 
     Raises:
@@ -119,7 +119,7 @@ def place_of(folder: Path, cell: Cell) -> Path:
     return folder / CELLS / cell.name
 
 
-def left_to_do(folder: Path, plan: MatrixPlan) -> list[Cell]:
+def remaining_cells(folder: Path, plan: MatrixPlan) -> list[Cell]:
     """The cells that are not done; what was begun of them is set aside.
 
     Raises:

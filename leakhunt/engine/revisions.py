@@ -43,7 +43,7 @@ class OtherRevision:
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 
-def rival_of(
+def other_revision_of(
     against: str | None, interpreter: str, pairs: int, base: Path, exit_stack: ExitStack
 ) -> OtherRevision | None:
     """The revision `against`, checked out for as long as `exit_stack` lasts; None: there is none.

@@ -116,7 +116,9 @@ def main(arguments: list[str]) -> int:
     for row in cache_rows() if caches else rows(from_json(Path(arguments[0]).read_bytes())):
         print(row, flush=True)
         table.append(row)
-    (CACHES if caches else DATA).write_text(json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    (CACHES if caches else DATA).write_text(
+        json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return 0
 
 

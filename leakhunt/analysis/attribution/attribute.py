@@ -8,11 +8,11 @@ from dataclasses import replace
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
 from leakhunt.analysis.attribution.dominance import led_by_holder
-from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
+from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, reported_cycles
 from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
-from leakhunt.analysis.attribution.unexplained import possibly
+from leakhunt.analysis.attribution.unexplained import possible_explanation
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.effort import has_dear_calls
 from leakhunt.analysis.verdict.judge import tolerance_of
@@ -102,7 +102,7 @@ def attribute(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
     )
     garbage = garbage_per_call(instrumented)
-    closed = list(told_cycles(found, garbage))
+    closed = list(reported_cycles(found, garbage))
     all_garbage = share_base(garbage, closed) if garbage is not None else None
     cycles = tuple(suspect_of(each, all_garbage, run.calls_done, causes) for each in closed)
     of_garbage = Attribution(
@@ -145,7 +145,9 @@ def attribute(
     )
     rest = (growth or 0.0) - (attribution.explained or 0.0)
     findings = [each for one in instrumented for each in one.findings]
-    open_still = possibly(rest, ranked, findings, attribution.instruments, mappings=mappings)
+    open_still = possible_explanation(
+        rest, ranked, findings, attribution.instruments, mappings=mappings
+    )
     sentence = _sentence(attribution, run.plan.work, total, open_still)
     return replace(attribution, sentence=sentence)
 

@@ -30,13 +30,13 @@ from leakhunt.analysis.verdict.cross_checks import (
     is_outside,
     mapping_evidence,
 )
-from leakhunt.analysis.verdict.external import from_outside, is_external_only, outside_trends
+from leakhunt.analysis.verdict.external import external_trends, external_verdict, is_external_only
 from leakhunt.analysis.verdict.forecast import with_forecast
 from leakhunt.analysis.verdict.lives import between_drops, lives_curve, slowing, unimportant
 from leakhunt.analysis.verdict.load_summary import load_statements, load_summary, mostly_failed
 from leakhunt.analysis.verdict.process_runs import runs_of_processes
 from leakhunt.analysis.verdict.processes import with_processes, with_shares
-from leakhunt.analysis.verdict.resampling import distance, evenly
+from leakhunt.analysis.verdict.resampling import distance, resampled
 from leakhunt.analysis.verdict.routes import judge_routes, with_routes
 from leakhunt.analysis.verdict.series import default_tolerance, judge_series
 from leakhunt.analysis.verdict.spike import spike_statements
@@ -100,7 +100,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
     Of a soak all samples are judged, at one distance, and how the load landed is part of it; of a
     service with several processes, what each of them does.
     """
-    even = evenly(run)
+    even = resampled(run)
     verdict = _verdict(even, power)
     if run.processes:
         verdict = with_processes(even, verdict, _processes(even))
@@ -110,7 +110,7 @@ def judge(run: Run, power: bool = True) -> Verdict:
 
 def judge_processes(run: Run) -> tuple[JudgedProcess, ...]:
     """What each process of a service does, in the order of their places; none of a single one."""
-    return _processes(evenly(run))
+    return _processes(resampled(run))
 
 
 def _processes(run: Run) -> tuple[JudgedProcess, ...]:
@@ -153,7 +153,7 @@ def _not_a_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
         failed = message("verdict.mostly_failed", "Inconclusive: most requests failed")
         return _inconclusive(trends, [failed])
     if is_external_only(run, trends, live_memory()):
-        return from_outside(run, trends, judged_series(SeriesRole.RESOURCE))
+        return external_verdict(run, trends, judged_series(SeriesRole.RESOURCE))
     return _unclear(run, trends) or _clean(run, trends)
 
 
@@ -248,7 +248,7 @@ def _grows_outside(run: Run, trends: Mapping[str, Trend]) -> list[Trend]:
     """What the processes of a service take, where it grows and only that is seen of its memory."""
     if not is_external_only(run, trends, live_memory()):
         return []
-    return [trend for trend in outside_trends(trends) if trend.status is Status.LEAK]
+    return [trend for trend in external_trends(trends) if trend.status is Status.LEAK]
 
 
 def _leak_kinds(run: Run, trends: Mapping[str, Trend], live: set[str]) -> Iterator[Kind]:
