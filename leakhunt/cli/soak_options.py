@@ -152,5 +152,10 @@ def _words(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise UsageError(
-            message("soak.locust-options", "--locust {text!r}: {error}", text=text, error=error)
+            message(
+                "soak.locust-options",
+                "--locust {text!r}: {error}. Fix the quoting",
+                text=text,
+                error=error,
+            )
         ) from None

@@ -89,7 +89,11 @@ def analyze(
     fleet = _fleet(request, events, clock)
     if not fleet.series:
         raise NothingMeasured(
-            message("analyze.nothing", "{source}: no number to judge", source=fleet.source)
+            message(
+                "analyze.nothing",
+                "{source}: no number to judge. Check what was measured",
+                source=fleet.source,
+            )
         )
     report = fleet_report(fleet, GENERATOR, size)
     folder = new_folder(out, "analyze")

@@ -163,7 +163,9 @@ def _versions(request: BisectRequest) -> tuple[str, ...]:
             )
     first, last = sorted((known.index(request.good), known.index(request.bad)))
     if first == last:
-        raise UsageError(message("bisect.same", "--good and --bad are the same"))
+        raise UsageError(
+            message("bisect.same", "--good and --bad are the same. Name two different versions")
+        )
     return known[first : last + 1]
 
 
@@ -181,7 +183,8 @@ def _commits(request: BisectRequest) -> tuple[str, ...]:
     raise UsageError(
         message(
             "bisect.no-line",
-            "--good {good} and --bad {bad}: the same, or neither is an ancestor of the other",
+            "--good {good} and --bad {bad}: the same, or neither is an ancestor of the other."
+            " Name two commits of one branch",
             good=request.good,
             bad=request.bad,
         )

@@ -290,7 +290,7 @@ def _preloaded(allocator: str) -> Mapping[str, str]:
         raise MissingRequirement(
             message(
                 "matrix.no-allocator",
-                "allocator {name} is not installed on this machine",
+                "allocator {name} is not installed on this machine. Install it, or leave it out",
                 name=allocator,
             )
         )

@@ -116,7 +116,11 @@ def matrix(
     with locked(folder), ExitStack() as exit_stack:
         if plan_in(folder) != plan:
             raise CannotWrite(
-                message("matrix.other-plan-now", "{out}: holds another matrix", out=folder)
+                message(
+                    "matrix.other-plan-now",
+                    "{out}: holds another matrix. Choose another place with --out",
+                    out=folder,
+                )
             )
         work = _MatrixWork(plan, folder, request, events)
         engine = _engine(request, work, exit_stack)
