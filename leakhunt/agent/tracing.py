@@ -29,6 +29,8 @@ _PIECE_BYTES = 1 << 20
 _MAX_PLACES = 200
 # How often memray notes RSS, which nobody reads here.
 _RSS_MILLISECONDS = 1000
+# The level of logging above which memray writes to standard error.
+_CRITICAL = 50
 # The memory that a capture is in, as the kernel names it.
 _MEMORY = "leakhunt-trace"
 # What memray is made of, and what it imports that is not of the standard library.
@@ -138,15 +140,24 @@ def _loaded(folder: str, suffix: str) -> tuple[str, str] | None:
     try:
         if importlib.util.find_spec(_MEMRAY) is not None:
             importlib.import_module(_MEMRAY)
+            _silence()
         elif not folder:
             return "missing", ""
         elif suffix not in importlib.machinery.EXTENSION_SUFFIXES:
             return "other-build", suffix
         else:
             _borrow(folder)
+            _silence()
     except Exception as error:
         return "failed", f"{type(error).__name__}: {error}"
     return None
+
+
+def _silence() -> None:
+    """What memray warns of is written to the standard error of the process."""
+    silence = getattr(sys.modules[_MEMRAY], "set_log_level", None)
+    if silence is not None:
+        silence(_CRITICAL)
 
 
 def _borrow(folder: str) -> None:
@@ -197,12 +208,12 @@ def traced(order: str) -> Iterator[bytes]:
 
 
 def _timed(longest: list[float], step: Callable[[], Any]) -> Any:
-    """What a step says that lets no other thread run."""
-    since = time.thread_time()
+    """What a step says that lets no other thread run, by the clock: the process waits."""
+    since = time.perf_counter()
     try:
         return step()
     finally:
-        longest[0] = max(longest[0], time.thread_time() - since)
+        longest[0] = max(longest[0], time.perf_counter() - since)
 
 
 def _forks() -> dict[str, Any]:

@@ -125,7 +125,8 @@ class AttachRun:
             *(SERIES[name].series for name in _INSIDE if name in numbers),
             SERIES[DURATION].series,
         )
-        self._places = Places(self._facts["main"] or "main.py")
+        self._main: str = self._facts["main"] or "main.py"
+        self._places = Places(self._main)
 
     def carry_out(self, watched: Watched, limits: Callable[[], Mapping[str, int]]) -> Outcome:
         """All of it; what ended it early is the outcome."""
@@ -311,7 +312,7 @@ class AttachRun:
 
     def _trace(self, watched: Watched) -> None:
         """Trace allocations for a stretch; what was made in it and is alive at its end."""
-        run = TraceRun(self._visit, self._places, self._file, self._events)
+        run = TraceRun(self._visit, self._main, self._file, self._events)
         stretch = run.carry_out(watched.trace_seconds, by_memray=watched.by_memray)
         self.cost.add({"longest_ns": stretch.longest_ns})
         self.cost.memray_bytes = stretch.stays_bytes

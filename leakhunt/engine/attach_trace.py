@@ -9,30 +9,33 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as distribution_version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from leakhunt.agent import standalone, tracing
+from leakhunt.agent import tracing
 from leakhunt.analysis.attached import TRACE_COST, TRACE_WHY
 from leakhunt.engine.events import Events
+from leakhunt.injection.capture_reader import (
+    CaptureOrder,
+    UnreadableCaptureError,
+    read_capture,
+)
 from leakhunt.injection.visit import Visit
 from leakhunt.instruments.frames import Places
-from leakhunt.instruments.native_frames import shared_objects
-from leakhunt.instruments.native_sites import site_finding, sites_in, told_stacks
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.storage.run_file import finding_of
 from leakhunt.text.message import Message, Text, message
 
 _FRAMES = 12
 # What tracing costs is set beside so many seconds without it.
 _UNTRACED_SECONDS = 3.0
-_MAX_SITES = 200
 # How the report on a run knows the capture of its longest stretch.
 _CAPTURE = ".0.memray.bin"
 # A word of the agent on why it is not memray, and what is said of it.
@@ -56,6 +59,10 @@ _WHY_NOT: Mapping[str, Message] = {
         "attach.trace.format",
         "memray {version} of the process writes captures that memray {ours} cannot read",
     ),
+    "other-root": message(
+        "attach.trace.other-root",
+        "the process has another root, which only root can enter to read the names of C functions",
+    ),
     "failed": message("attach.trace.failed", "memray failed ({detail})"),
 }
 _VALUES = ("detail", "version", "ours")
@@ -70,7 +77,8 @@ _WHOSE: Mapping[bool, Message] = {
 _COSTS: Mapping[Instrument, Message] = {
     Instrument.MEMRAY: message(
         "attach.trace.costs-memray",
-        "Python code that allocates is some 10 to 25 times slower meanwhile",
+        "Python code that allocates is some 10 to 25 times slower meanwhile, and the process pauses"
+        " at both ends: some milliseconds, 0.3 s with torch",
     ),
     Instrument.TRACEMALLOC: message(
         "attach.trace.costs-tracemalloc",
@@ -97,8 +105,9 @@ class TracedStretch:
 class TraceRun:
     """Traces the allocations of a visited process; `run_file` is that of the visit."""
 
-    def __init__(self, visit: Visit, places: Places, run_file: Path, events: Events) -> None:
-        self._visit, self._places, self._events = visit, places, events
+    def __init__(self, visit: Visit, main: str, run_file: Path, events: Events) -> None:
+        self._visit, self._main, self._events = visit, main, events
+        self._places = Places(main)
         self._capture = run_file.with_name(run_file.name.partition(".")[0] + _CAPTURE)
 
     def carry_out(self, seconds: float, *, by_memray: bool = True) -> TracedStretch:
@@ -132,7 +141,10 @@ class TraceRun:
         if here is None or not here.submodule_search_locations:
             return {**other, "why": "not-here"}
         folder = ""
-        if self._visit.target.sees_our_files():
+        if not self._visit.target.sees_our_files():
+            if os.geteuid():
+                return {**other, "why": "other-root"}
+        else:
             folder = str(Path(next(iter(here.submodule_search_locations))).parent)
         suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
         choice = self._visit.ask(f"tracer {json.dumps({'folder': folder, 'suffix': suffix})}")
@@ -218,23 +230,24 @@ class TraceRun:
         )
         calls = (0, max(round(seconds), 1))
         find = self._of_capture if told.tool is Instrument.MEMRAY else self._of_places
-        stretch.findings = list(find(told, calls))
+        try:
+            stretch.findings = list(find(told, calls))
+        except UnreadableCaptureError as error:
+            refusal = {"why": "failed", "detail": str(error)}
+            stretch.facts = {TRACE_WHY: _refused(refusal)}
         return stretch
 
     def _of_capture(self, told: _Told, calls: tuple[int, int]) -> Iterator[Finding]:
-        """The sites of memray's capture, but for those of the agent itself."""
-        if not told.has_capture:
-            return
-        sites = {
-            key: site
-            for key, site in sites_in([self._capture]).items()
-            if not any(file == standalone.FILE for file, _ in site.lines)
-        }
-        largest = dict(islice(sites.items(), _MAX_SITES))
-        stacks = told_stacks(largest, shared_objects(self._capture), self._places)
-        for number, (key, site) in enumerate(largest.items()):
-            files = list(stacks[key].objects)
-            yield site_finding(str(number), key[0], site, stacks[key], calls, objects=files)
+        """The sites of memray's capture.
+
+        Raises:
+            UnreadableCaptureError: it cannot be read.
+        """
+        if told.has_capture:
+            target = self._visit.target
+            root = "" if target.sees_our_files() else str(target.root)
+            order = CaptureOrder(str(self._capture), self._main, calls, root)
+            yield from map(finding_of, read_capture(order))
 
     def _of_places(self, told: _Told, calls: tuple[int, int]) -> Iterator[Finding]:
         for number, (stack, size, count) in enumerate(told.places):

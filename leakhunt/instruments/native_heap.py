@@ -33,8 +33,9 @@ from leakhunt.instruments.native_sites import (
     before_loop,
     heap_name,
     is_arena,
+    records_in,
     site_finding,
-    sites_in,
+    sites_of,
     stack_of,
     told_stacks,
 )
@@ -119,7 +120,7 @@ class BothHeaps:
         self._stop()
         if not self._is_over:
             self._calls.append(calls)
-        self._objects.mark(calls)
+        self._objects.mark(calls, is_collected=True)
         if len(self._calls) > MEMRAY_STRETCHES:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
@@ -187,7 +188,7 @@ class BothHeaps:
         ]
         self._lost.forget_examples()  # which we hold: they would be owned by nobody else
         captures = [self._file(stretch) for stretch in range(len(marks) - 1)]
-        sites = sites_in(captures)
+        sites = sites_of(map(records_in, captures))
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)

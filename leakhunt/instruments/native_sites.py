@@ -68,16 +68,25 @@ class ToldStack:
     of_all: str
 
 
-def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
-    """What stayed in every stretch, of which each has its capture; the largest first."""
+def records_in(capture: Path) -> list[Any]:
+    """What a capture has that is alive at its end, the largest first; the stacks are not read."""
+    import memray
+
+    with memray.FileReader(capture) as reader:
+        records = list(reader.get_leaked_allocation_records(merge_threads=True))
+    records.sort(key=lambda record: -record.size)
+    return records[:_MAX_STACKS]
+
+
+def sites_of(stretches: Iterable[Sequence[Any]]) -> Mapping[StackKey, StackSite]:
+    """What stayed in every stretch, by the records of each; the largest first."""
     import memray
 
     found: dict[StackKey, StackSite] = {}
-    for stretch, capture in enumerate(captures):
-        with memray.FileReader(capture) as reader:
-            records = list(reader.get_leaked_allocation_records(merge_threads=True))
-        records.sort(key=lambda record: -record.size)
-        for record in records[:_MAX_STACKS]:
+    count = 0
+    for stretch, records in enumerate(stretches):
+        count = stretch + 1
+        for record in records:
             native = record.native_stack_trace()
             stack = whole_stack(record.hybrid_stack_trace(), native)
             lines = tuple(_lines(stack))
@@ -89,7 +98,7 @@ def sites_in(captures: Sequence[Path]) -> Mapping[StackKey, StackSite]:
             site.counts[stretch] += record.n_allocations
             site.sizes[stretch] += record.size
             site.record = record
-    grown = [key for key, site in found.items() if all(site.counts[: len(captures)])]
+    grown = [key for key, site in found.items() if all(site.counts[:count])]
     grown.sort(key=lambda key: -sum(found[key].sizes))
     return {key: found[key] for key in grown[:MAX_SITES]}
 

@@ -114,13 +114,14 @@ class Objects:
         self.caveats: list[Text] = []
         self.unowned: tuple[Unowned, ...] = ()
 
-    def mark(self, calls: int) -> None:
+    def mark(self, calls: int, is_collected: bool = False) -> None:
         """The length of every container, the number of objects of every type."""
-        gc.collect()
+        if not is_collected:
+            gc.collect()
         objects = gc.get_objects()
         # A snapshot's tracebacks, and our lengths, are what the watching itself keeps.
         own_kinds = (tracemalloc.Traceback, _Lengths)
-        objects = [each for each in objects if type(each) not in own_kinds]
+        objects = list(of_kinds(objects, lambda kind: kind not in own_kinds))
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,13 @@ for number in range(100_000):
 """
 
 
+def forgetting(library: Path) -> str:
+    """A program that loses memory in a library made of `SHARED_OBJECT`."""
+    lost = f"ctypes.CDLL({str(library)!r}).forget_block"
+    code = LOSING.replace("ctypes.CDLL(None).strdup", lost)
+    return code.replace("[ctypes.c_char_p]", "[ctypes.c_size_t]").replace('b"x" * 2000', "3000")
+
+
 def tracing_visit(visit: Visit) -> None:
     folder = Path(leakhunt.__file__).parent / "agent"
     visit.load((folder / "looking.py").read_text("utf-8"))
@@ -141,15 +149,39 @@ def test_an_extension_of_the_process_is_named(tmp_path: Path) -> None:
     (tmp_path / "leak.c").write_text(SHARED_OBJECT, encoding="utf-8")
     words = ["cc", "-shared", "-fPIC", "-O1", "leak.c", "-o", "libforgets.so"]
     subprocess.run(words, cwd=tmp_path, check=True)
-    code = LOSING.replace(
-        "ctypes.CDLL(None).strdup", f"ctypes.CDLL('{tmp_path}/libforgets.so').forget_block"
-    )
-    code = code.replace("[ctypes.c_char_p]", "[ctypes.c_size_t]").replace('b"x" * 2000', "3000")
-    with running(code) as made:
+    with running(forgetting(tmp_path / "libforgets.so")) as made:
         result = leakhunt.attach(made.pid, trace=3.0, out=tmp_path / "out", formats=None)
     first = result.report.places[0]
     assert first.place == "forget_block (libforgets.so)"
     assert first.size_bytes == 3000 * first.blocks > 100 * 3000
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare"
+)
+def test_c_functions_are_named_by_the_files_of_the_process(tmp_path: Path) -> None:
+    """GIVEN other mounts, as in a container WHEN it is traced THEN its own files name functions."""
+    (tmp_path / "there").mkdir()
+    words = ["unshare", "-m", "sh", "-c",
+             f"mount -t tmpfs none {tmp_path}/there && cp $0 {tmp_path}/there/libforgets.so && "
+             f"exec {sys.executable} -c \"$1\""]  # fmt: skip
+    (tmp_path / "leak.c").write_text(SHARED_OBJECT, encoding="utf-8")
+    built = ["cc", "-shared", "-fPIC", "-O1", "leak.c", "-o", "built.so"]
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    subprocess.run(built, cwd=tmp_path, check=True)
+    code = forgetting(tmp_path / "there" / "libforgets.so")
+    made = subprocess.Popen(
+        [*words, str(tmp_path / "built.so"), code], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert made.stdout is not None and made.stdout.readline() == "ready\n"
+        assert not (tmp_path / "there" / "libforgets.so").exists()
+        result = leakhunt.attach(made.pid, trace=3.0, out=tmp_path / "out", formats=None)
+    finally:
+        made.kill()
+        made.communicate()
+    assert result.report.places[0].place == "forget_block (libforgets.so)"
 
 
 def test_what_can_be_traced_by_tracemalloc_only_says_why(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from leakhunt.analysis.attached import TRACE_COST, TRACE_WHY
 from leakhunt.engine import attach_trace
 from leakhunt.engine.attach_trace import TracedStretch, TraceRun
 from leakhunt.engine.events import Silent
-from leakhunt.instruments.frames import Places
 from leakhunt.model.attribution import Instrument
 from leakhunt.text.message import Text
 
@@ -64,16 +63,19 @@ def traced(
     visit: FakeVisit, tmp_path: Path, *, by_memray: bool = True
 ) -> tuple[TracedStretch, list[str]]:
     events = Told()
-    run = TraceRun(visit, Places("/srv/app.py"), tmp_path / "attached.run.jsonl", events)  # type: ignore[arg-type]
+    run = TraceRun(visit, "/srv/app.py", tmp_path / "attached.run.jsonl", events)  # type: ignore[arg-type]
     return run.carry_out(5.0, by_memray=by_memray), events.notes
 
 
-def test_tracemalloc_says_why_it_is_not_memray(tmp_path: Path) -> None:
+def test_tracemalloc_says_why_it_is_not_memray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     visit = FakeVisit(
         {"tool": "tracemalloc", "why": "missing", "detail": "", "stays": 0},
         [b"G", b"G", PLACES, SAID],
         ours=False,
     )
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     stretch, notes = traced(visit, tmp_path)
     assert visit.asked[0]["folder"] == ""  # it could not open our files
     assert visit.asked[1] == {"tool": "tracemalloc", "seconds": 5.0, "frames": 12}
@@ -90,6 +92,22 @@ def test_tracemalloc_says_why_it_is_not_memray(tmp_path: Path) -> None:
     (found,) = stretch.findings
     assert (found.sizes, found.counts, found.calls) == ((0, 4000), (0, 4), (0, 5))
     assert [each.line for each in found.stack] == [9, 3]
+
+
+def test_the_names_of_another_root_need_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    visit = FakeVisit({}, [b"G", PLACES, SAID], ours=False)
+    stretch, _ = traced(visit, tmp_path)
+    assert [each.get("tool") for each in visit.asked] == ["tracemalloc"]
+    assert "the process has another root" in str(stretch.facts[TRACE_WHY])
+
+
+def test_a_capture_that_is_broken_is_told(tmp_path: Path) -> None:
+    stretch, _ = traced(FakeVisit(OWN, [b"G", b"Mno capture", SAID]), tmp_path)
+    assert set(stretch.facts) == {TRACE_WHY}
+    assert "Allocations were not traced: OSError" in str(stretch.facts[TRACE_WHY])
 
 
 def test_who_does_not_want_memray_has_tracemalloc(tmp_path: Path) -> None:
