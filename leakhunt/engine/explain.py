@@ -12,11 +12,12 @@ from importlib.util import find_spec
 from threading import Event
 from time import monotonic
 
-from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
+from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.few_calls import growing_resources
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.growth import grows_visibly
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
 from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
