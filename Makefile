@@ -65,7 +65,6 @@ truth: $(STAMP)
 	$(BIN)/python tests/truth/cache_runs.py --repeats 2 --jobs 2
 	$(BIN)/python tests/truth/early_runs.py --jobs 4
 	$(BIN)/python tests/truth/psleak_table.py reports/truth/zoo.json
-	$(BIN)/python tests/truth/psleak_table.py --caches
 	$(BIN)/python tests/truth/curve_table.py
 	$(BIN)/python tests/truth/forecast_table.py
 	$(BIN)/python tests/truth/fleet_table.py

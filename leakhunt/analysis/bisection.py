@@ -59,6 +59,6 @@ def next_place(low: int, high: int, tried: Mapping[int, BisectStep]) -> int | No
     )
 
 
-def chance_of_all(steps: Sequence[BisectStep]) -> float:
+def joint_probability(steps: Sequence[BisectStep]) -> float:
     """The chance that all of these are right, at least: whatever one has to do with another."""
     return max(1 - sum(1 - (step.confidence or 0.0) for step in steps), 0.0)

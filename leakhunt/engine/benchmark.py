@@ -27,7 +27,14 @@ from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.environment import describe_environment
-from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError, NothingMeasured, UsageError
+from leakhunt.errors import (
+    INTERRUPTED,
+    CannotWrite,
+    LeakhuntError,
+    NothingMeasured,
+    UsageError,
+    cannot_write_to,
+)
 from leakhunt.model.benchmark import CALLS, BenchmarkReport, PublishedLeak, ToolRow, score_of
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS
@@ -226,7 +233,7 @@ def _asked(
     except LeakhuntError as error:
         row = replace(row, reason=str(error))
     except OSError as error:
-        raise _cannot_write(place, error) from error
+        raise cannot_write_to(place, error) from error
     _keep(folder, row)
     return row
 
@@ -340,18 +347,7 @@ def _keep(folder: Path, row: ToolRow) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, json.dumps(asdict(row), ensure_ascii=False, indent=1).encode("utf-8"))
     except OSError as error:
-        raise _cannot_write(place, error) from error
-
-
-def _cannot_write(place: Path, error: OSError) -> CannotWrite:
-    return CannotWrite(
-        message(
-            "file.cannot-write-to",
-            "{where}: {strerror}. Choose another place with --out",
-            where=place,
-            strerror=system_text(error),
-        )
-    )
+        raise cannot_write_to(place, error) from error
 
 
 def _note_row(events: Events, row: ToolRow, number: int, count: int) -> None:

@@ -19,7 +19,7 @@ from leakhunt.engine.claim_runs import ClaimRunResult, NeededRun, folder_name, m
 from leakhunt.engine.command_line import COMMAND_LINES, CommandLine
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
-from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
+from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured, cannot_write_to
 from leakhunt.model.claims import (
     CheckedScenario,
     Claims,
@@ -35,7 +35,6 @@ from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.
@@ -114,14 +113,7 @@ def _folder_for(out: Path | None) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         names = [made.file_name for made in CLAIMS_RENDERERS if (out / made.file_name).exists()]
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=out,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(out, error) from error
     if names and not _is_ours(out):
         raise CannotWrite(
             message(

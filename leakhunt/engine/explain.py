@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from threading import Event
 from time import monotonic
 
-from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
+from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.few_calls import growing_resources
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.growth import grows_visibly
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
-from leakhunt.analysis.attribution.same_growth import growth_apart
+from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
@@ -193,7 +194,7 @@ def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
         return first is None
     if has_dear_calls(run):
         return True
-    return grows_visibly(run, verdict) and (first is None or growth_apart(run, first) is None)
+    return grows_visibly(run, verdict) and (first is None or growth_difference(run, first) is None)
 
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:

@@ -83,8 +83,7 @@ def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in ANALYZE_RENDERERS))
-    return possible(ANALYZE_RENDERERS, names_among(names, known))
+    return _named(ANALYZE_RENDERERS, names)
 
 
 def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:
@@ -94,8 +93,7 @@ def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixR
         UsageError: there is no such format.
         MissingRequirement: a format that was named needs what is not installed.
     """
-    known = tuple(dict.fromkeys(each.format for each in MATRIX_RENDERERS))
-    return possible(MATRIX_RENDERERS, names_among(names, known), events)
+    return _named(MATRIX_RENDERERS, names, events)
 
 
 def benchmark_renderers_named(names: str) -> tuple[BenchmarkRenderer, ...]:
@@ -104,8 +102,7 @@ def benchmark_renderers_named(names: str) -> tuple[BenchmarkRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in BENCHMARK_RENDERERS))
-    return possible(BENCHMARK_RENDERERS, names_among(names, known))
+    return _named(BENCHMARK_RENDERERS, names)
 
 
 def bisect_renderers_named(names: str) -> tuple[BisectRenderer, ...]:
@@ -114,8 +111,14 @@ def bisect_renderers_named(names: str) -> tuple[BisectRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in BISECT_RENDERERS))
-    return possible(BISECT_RENDERERS, names_among(names, known))
+    return _named(BISECT_RENDERERS, names)
+
+
+def _named(
+    renderers: Sequence[Renderer[Noun]], names: str, events: Events = SILENT
+) -> tuple[Renderer[Noun], ...]:
+    known = tuple(dict.fromkeys(each.format for each in renderers))
+    return possible(renderers, names_among(names, known), events)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

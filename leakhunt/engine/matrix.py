@@ -23,12 +23,12 @@ from leakhunt.engine.environments import is_built
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.executors.local_cells import CellJob, Effort, LocalCells
 from leakhunt.engine.matrix_folder import (
-    alone_in,
     folder_for,
     has_plan,
-    left_to_do,
+    locked,
     place_of,
     plan_in,
+    remaining_cells,
 )
 from leakhunt.engine.matrix_plan import MatrixRequest, order_of, plan_of_request
 from leakhunt.engine.report import GENERATOR, rendered
@@ -113,10 +113,14 @@ def matrix(
             message("matrix.resume-elsewhere", "a matrix goes on in its own folder. Remove --out")
         )
     folder = place if resumes else folder_for(out, plan)
-    with alone_in(folder), ExitStack() as exit_stack:
+    with locked(folder), ExitStack() as exit_stack:
         if plan_in(folder) != plan:
             raise CannotWrite(
-                message("matrix.other-plan-now", "{out}: holds another matrix", out=folder)
+                message(
+                    "matrix.other-plan-now",
+                    "{out}: holds another matrix. Choose another place with --out",
+                    out=folder,
+                )
             )
         work = _MatrixWork(plan, folder, request, events)
         engine = _engine(request, work, exit_stack)
@@ -190,7 +194,7 @@ class _MatrixWork:
 
     def go(self, engine: CellEngine) -> bool:
         """Carry out what is left; whether the user ended it."""
-        remaining = left_to_do(self._folder, self._plan)
+        remaining = remaining_cells(self._folder, self._plan)
         to_do = {cell.name for cell in remaining}
         done = [cell for name, cell in self._cells.items() if name not in to_do]
         records = [record_of(place_of(self._folder, cell)) for cell in done]

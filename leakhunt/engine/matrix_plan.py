@@ -292,7 +292,11 @@ def _with_axes(plan: MatrixPlan, written: Sequence[tuple[str, tuple[str, ...]]])
     for number, axis in enumerate(axes):
         if any(axis.name == other.name for other in axes[:number]):
             raise UsageError(
-                message("matrix.axis-twice", "axis {name} is given twice", name=axis.name)
+                message(
+                    "matrix.axis-twice",
+                    "axis {name} is given twice. Put all values into one",
+                    name=axis.name,
+                )
             )
     exclude = tuple(_exclusion(each, axes, scenario) for each in plan.exclude)
     return replace(plan, target=place, axes=tuple(axes), exclude=exclude)
@@ -333,7 +337,7 @@ def _axis(name: str, values: tuple[str, ...], scenario: Scenario) -> Axis:
         raise UsageError(
             message(
                 "matrix.value-twice",
-                "axis {name}: value {value!r} is given twice",
+                "axis {name}: value {value!r} is given twice. Remove one",
                 name=axis.name,
                 value=twice,
             )
@@ -420,7 +424,9 @@ def _refuse_no_variable(name: str) -> None:
     if not _VARIABLE.fullmatch(name):
         raise UsageError(
             message(
-                "matrix.no-variable", "{name!r} is no name of an environment variable", name=name
+                "matrix.no-variable",
+                "invalid environment variable {name!r}; example: 'OMP_NUM_THREADS'",
+                name=name,
             )
         )
 
@@ -431,7 +437,9 @@ def _versions(package: str, value: str) -> Iterator[str]:
 
     if not _PACKAGE.fullmatch(package):
         raise UsageError(
-            message("matrix.no-package", "{name!r} is no name of a package", name=package)
+            message(
+                "matrix.no-package", "invalid package name {name!r}; example: 'numpy'", name=package
+            )
         )
     if value == INSTALLED:
         yield value

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leakhunt.engine.settings import refuse_what_cannot_be
-from leakhunt.errors import CannotWrite
+from leakhunt.errors import cannot_write_to
 from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
-from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class OtherRevision:
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 
-def rival_of(
+def other_revision_of(
     against: str | None, interpreter: str, pairs: int, base: Path, exit_stack: ExitStack
 ) -> OtherRevision | None:
     """The revision `against`, checked out for as long as `exit_stack` lasts; None: there is none.
@@ -90,11 +88,4 @@ def make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=folder,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(folder, error) from error

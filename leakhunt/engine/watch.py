@@ -13,11 +13,11 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 
-from leakhunt.amounts import parse_duration
 from leakhunt.engine.alerts import Alerts
 from leakhunt.engine.attach import AttachRequest, attach
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.given_limit import limit_bytes
+from leakhunt.engine.given_values import positive_seconds
 from leakhunt.engine.report import report_of, write_files
 from leakhunt.engine.run import FolderResult, exit_code
 from leakhunt.environment import available_cores, describe_environment_of_service
@@ -96,13 +96,13 @@ def watch(
     if sys.platform != "linux":
         raise MissingRequirement(message("watch.needs-linux", "watch needs Linux"))
     alerts = Alerts.of(request.alert_command, request.webhook)
-    interval = _seconds(request.interval)
+    interval = positive_seconds(request.interval)
     if not 1 <= interval <= _LONGEST:
         raise UsageError(
             message("watch.interval", "--interval: expected 1s to 1h, got {given}",
                     given=request.interval)
         )  # fmt: skip
-    duration = None if request.duration is None else _seconds(request.duration)
+    duration = None if request.duration is None else positive_seconds(request.duration)
     with _subject(request) as subject:
         folder = _folder(out, subject.name)
         plan = _plan(subject, interval, limit_bytes(request.limit))
@@ -110,7 +110,7 @@ def watch(
             plan,
             folder / f"{VARIANT}{store.SUFFIX}",
             duration,
-            0.0 if request.command else _seconds(request.wait),
+            0.0 if request.command else positive_seconds(request.wait),
             describe_environment_of_service(subject.source.variables, False),
         )
         alarm = _Alarm(alerts, request.attach, folder, events)
@@ -132,15 +132,6 @@ def watch(
         exit_code=exit_code([outcome], [run.calls_done]),
         report=report,
     )
-
-
-def _seconds(given: float | str) -> float:
-    seconds = parse_duration(given) if isinstance(given, str) else float(given)
-    if not 0 < seconds < float("inf"):
-        raise UsageError(
-            message("argument.above-nothing", "{given}: times must be above 0", given=given)
-        )
-    return seconds
 
 
 def _folder(out: Path | None, name: str) -> Path:

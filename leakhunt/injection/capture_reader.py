@@ -23,9 +23,9 @@ from leakhunt.instruments.frames import Places
 from leakhunt.instruments.native_frames import shared_objects
 from leakhunt.instruments.native_sites import (
     records_in,
+    shown_stacks,
     site_finding,
     sites_of,
-    told_stacks,
 )
 
 _MAX_SITES = 200
@@ -86,7 +86,7 @@ def _sites(order: CaptureOrder) -> list[dict[str, Any]]:
         if not any(file == standalone.FILE for file, _ in site.lines)
     }
     largest = dict(islice(sites.items(), _MAX_SITES))
-    stacks = told_stacks(largest, objects, Places(order.main))
+    stacks = shown_stacks(largest, objects, Places(order.main))
     return [
         asdict(
             site_finding(

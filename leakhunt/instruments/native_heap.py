@@ -1,7 +1,7 @@
 """Python's heap and the native one together: memray, and the objects that grow.
 
-memray tells each block that was allocated in a stretch of calls and still lives at its end, by the
-stack of Python and C. Which block an object is, it does not tell: in a last, short stretch
+memray tells each block that was allocated in a window of calls and still lives at its end, by the
+stack of Python and C. Which block an object is, it does not tell: in a last, short window
 tracemalloc says at which line the items of a growing container come into being.
 """
 
@@ -28,21 +28,21 @@ from leakhunt.instruments.native_frames import SharedObjects, is_python, shared_
 from leakhunt.instruments.native_sites import (
     PYTHON,
     Lines,
-    ToldStack,
+    ShownStack,
     WholeStack,
     before_loop,
     heap_name,
     is_arena,
     records_in,
+    shown_stacks,
     site_finding,
     sites_of,
     stack_of,
-    told_stacks,
 )
 from leakhunt.instruments.objects import Objects
 from leakhunt.instruments.python_heap import FRAMES
 from leakhunt.model.attribution import (
-    MEMRAY_STRETCHES,
+    MEMRAY_WINDOWS,
     Finding,
     FindingKind,
     Frame,
@@ -81,7 +81,7 @@ def make(run: InstrumentedRun) -> BothHeaps:
 
 
 class BothHeaps:
-    """A tracker for each stretch, then a stretch under tracemalloc; objects at every mark."""
+    """A tracker for each window, then a window under tracemalloc; objects at every mark."""
 
     def __init__(self, run: InstrumentedRun) -> None:
         self._places = run.places
@@ -101,7 +101,7 @@ class BothHeaps:
         return [*self._failures, *self._objects.caveats]
 
     def start(self, call: Call) -> Call:
-        """Nothing to start: the first stretch begins at the first mark.
+        """Nothing to start: the first window begins at the first mark.
 
         The first tracker imports modules: later, they would be growth of `sys.modules`.
         """
@@ -111,9 +111,9 @@ class BothHeaps:
         return self._free_lists.wrapped(self._lost.wrapped(call))
 
     def mark(self, calls: int) -> None:
-        """End a stretch, look at the objects, and begin the next stretch.
+        """End a window, look at the objects, and begin the next window.
 
-        What a collection frees belongs to the stretch that ends.
+        What a collection frees belongs to the window that ends.
         """
         self._free_lists.thaw()
         gc.collect()
@@ -121,7 +121,7 @@ class BothHeaps:
         if not self._is_over:
             self._calls.append(calls)
         self._objects.mark(calls, is_collected=True)
-        if len(self._calls) > MEMRAY_STRETCHES:
+        if len(self._calls) > MEMRAY_WINDOWS:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
             self._lost.is_on = self._ends == []
@@ -143,7 +143,7 @@ class BothHeaps:
             )
             return
         self._tracker = self._made(len(self._calls) - 1)
-        # The interpreter's free lists, which all this has filled, would feed the stretch.
+        # The interpreter's free lists, which all this has filled, would feed the window.
         gc.collect()
         self._free_lists.is_on = True
         self._tracker.__enter__()
@@ -151,13 +151,13 @@ class BothHeaps:
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._capture.parent).free >= _MIN_FREE_BYTES
 
-    def _made(self, stretch: int) -> Any:
-        """The tracker of a stretch, which does not track yet."""
+    def _made(self, window: int) -> Any:
+        """The tracker of a window, which does not track yet."""
         import memray
 
         return memray.Tracker(
             destination=memray.FileDestination(
-                self._file(stretch), overwrite=True, compress_on_exit=False
+                self._file(window), overwrite=True, compress_on_exit=False
             ),
             native_traces=True,
             trace_python_allocators=True,
@@ -170,14 +170,14 @@ class BothHeaps:
             self._tracker = None
             self._free_lists.is_on = False  # of frozen objects nobody can tell who refers to them
 
-    def _file(self, stretch: int) -> Path:
-        return self._capture.with_suffix(f".{stretch}{SUFFIX}")
+    def _file(self, window: int) -> Path:
+        return self._capture.with_suffix(f".{window}{SUFFIX}")
 
     def findings(self) -> Iterator[Finding]:
-        """Every stack that left blocks in each stretch, and the containers and types that grow."""
+        """Every stack that left blocks in each window, and the containers and types that grow."""
         self._free_lists.thaw()
         self._stop()
-        marks = self._calls[: MEMRAY_STRETCHES + 1]
+        marks = self._calls[: MEMRAY_WINDOWS + 1]
         if len(marks) < 2:
             return
         traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
@@ -187,14 +187,14 @@ class BothHeaps:
             (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
         ]
         self._lost.forget_examples()  # which we hold: they would be owned by nobody else
-        captures = [self._file(stretch) for stretch in range(len(marks) - 1)]
+        captures = [self._file(window) for window in range(len(marks) - 1)]
         sites = sites_of(map(records_in, captures))
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
         objects = shared_objects(captures[-1]) if sites else SharedObjects(())
-        told = told_stacks(sites, objects, self._places)
-        by_key = {keys[key]: each for key, each in told.items()}
+        shown = shown_stacks(sites, objects, self._places)
+        by_key = {keys[key]: each for key, each in shown.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
             owned = self._of_lost(each, [by_key[key] for key in keeps])
@@ -204,15 +204,15 @@ class BothHeaps:
             if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
                 yield found
         for key, site in sites.items():
-            yield site_finding(keys[key], key[0], site, told[key], marks)
+            yield site_finding(keys[key], key[0], site, shown[key], marks)
 
         yield from self._at_peak(len(marks) - 2, objects)
 
-    def _at_peak(self, stretch: int, objects: SharedObjects) -> Iterator[Finding]:
-        """What the calls of a stretch held when they held most, beside what was there before."""
+    def _at_peak(self, window: int, objects: SharedObjects) -> Iterator[Finding]:
+        """What the calls of a window held when they held most, beside what was there before."""
         import memray
 
-        with memray.FileReader(self._file(stretch)) as reader:
+        with memray.FileReader(self._file(window)) as reader:
             records = list(reader.get_high_watermark_allocation_records(merge_threads=True))
         records.sort(key=lambda record: -record.size)
         whole = sum(record.size for record in records)
@@ -227,14 +227,14 @@ class BothHeaps:
                 instrument=Instrument.MEMRAY,
                 sort=FindingKind.PEAK,
                 what=heap_name(memray.AllocatorType(record.allocator).name),
-                calls=(self._calls[stretch], self._calls[stretch + 1]),
+                calls=(self._calls[window], self._calls[window + 1]),
                 counts=(0, record.n_allocations),
                 sizes=(0, record.size),
                 stack=tuple(frame for frame, _ in self._places.hybrid(stack)),
                 facts={"whole": whole},
             )
 
-    def _of_lost(self, lost: Lost, stacks: Sequence[ToldStack]) -> _Owned | None:
+    def _of_lost(self, lost: Lost, stacks: Sequence[ShownStack]) -> _Owned | None:
         """The C function that lost it, and its distribution; None: it is not of an extension.
 
         Of what a callback returned, the stacks name the function that called the callback.
@@ -260,7 +260,7 @@ class BothHeaps:
         return None
 
     def _unowned_one(
-        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, ToldStack]
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, ShownStack]
     ) -> Finding | None:
         """Objects that no object refers to: only C code can hold them.
 
@@ -290,7 +290,7 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _calling(self, made: ToldStack) -> _Owned | None:
+    def _calling(self, made: ShownStack) -> _Owned | None:
         """The function of an extension that called the innermost Python function, if one did."""
         python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
         callback = next(python, NO_CALLBACK)
@@ -302,7 +302,7 @@ class BothHeaps:
         return owned if owned[1] else None
 
     def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
-        """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
+        """Objects of `size` bytes that a C function kept, in every call of the last window."""
         calls = len(lost.calls)
         function, distribution = owned
         caller = self._places.frame(lost.file, lost.line, lost.caller)

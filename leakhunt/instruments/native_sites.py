@@ -1,4 +1,4 @@
-"""Allocation sites in capture files of memray: what is alive at the end of each stretch."""
+"""Allocation sites in capture files of memray: what is alive at the end of each window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from leakhunt.instruments.native_frames import (
     with_objects,
 )
 from leakhunt.instruments.python_heap import FRAMES, is_own
-from leakhunt.model.attribution import MEMRAY_STRETCHES, Finding, FindingKind, Frame, Instrument
+from leakhunt.model.attribution import MEMRAY_WINDOWS, Finding, FindingKind, Frame, Instrument
 
 MAX_SITES = 400
 # Stacks of addresses that are looked up: many of them are the same functions.
@@ -44,16 +44,16 @@ WholeStack = tuple[tuple[NativeFrame, str], ...]
 
 @dataclass
 class StackSite:
-    """What one stack left, by stretch: blocks and bytes."""
+    """What one stack left, by window: blocks and bytes."""
 
     lines: Lines
-    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
-    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
+    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_WINDOWS)
+    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_WINDOWS)
     record: Any = None
 
 
 @dataclass(frozen=True)
-class ToldStack:
+class ShownStack:
     """A stack as it is shown, and as memray tells it.
 
     `objects` are the shared objects of its `frames`, without folders. `distribution` is that of the
@@ -78,14 +78,14 @@ def records_in(capture: Path) -> list[Any]:
     return records[:_MAX_STACKS]
 
 
-def sites_of(stretches: Iterable[Sequence[Any]]) -> Mapping[StackKey, StackSite]:
-    """What stayed in every stretch, by the records of each; the largest first."""
+def sites_of(windows: Iterable[Sequence[Any]]) -> Mapping[StackKey, StackSite]:
+    """What stayed in every window, by the records of each; the largest first."""
     import memray
 
     found: dict[StackKey, StackSite] = {}
     count = 0
-    for stretch, records in enumerate(stretches):
-        count = stretch + 1
+    for window, records in enumerate(windows):
+        count = window + 1
         for record in records:
             native = record.native_stack_trace()
             stack = whole_stack(record.hybrid_stack_trace(), native)
@@ -95,19 +95,19 @@ def sites_of(stretches: Iterable[Sequence[Any]]) -> Mapping[StackKey, StackSite]
             name = memray.AllocatorType(record.allocator).name
             apart = () if tells_evaluation(native) else (name, *native)
             site = found.setdefault((heap_name(name), stack, apart), StackSite(lines))
-            site.counts[stretch] += record.n_allocations
-            site.sizes[stretch] += record.size
+            site.counts[window] += record.n_allocations
+            site.sizes[window] += record.size
             site.record = record
     grown = [key for key, site in found.items() if all(site.counts[:count])]
     grown.sort(key=lambda key: -sum(found[key].sizes))
     return {key: found[key] for key in grown[:MAX_SITES]}
 
 
-def told_stacks(
+def shown_stacks(
     sites: Mapping[StackKey, StackSite], objects: SharedObjects, places: Places
-) -> Mapping[StackKey, ToldStack]:
-    """The stacks, with the `objects` of the last stretch: all of them are in it."""
-    told = {}
+) -> Mapping[StackKey, ShownStack]:
+    """The stacks, with the `objects` of the last window: all of them are in it."""
+    stacks = {}
     for key, site in sites.items():
         native = site.record.native_stack_trace()
         named = objects.of_stack(site.record.native_stack_id, native)
@@ -121,30 +121,30 @@ def told_stacks(
         if native and whole[0] == (native[0], "") and places.hybrid(whole[:1]):
             # Not known by the frames: debug information is a file of its own.
             files[:1] = along[:1] or [""]
-        told[key] = ToldStack(
+        stacks[key] = ShownStack(
             frames=tuple(frame for frame, _ in shown),
             objects=tuple(file.rpartition("/")[2] for file in files),
             distribution=_owner(along[: len(below)]),
             whole=whole,
             of_all=_owner(along),
         )
-    return told
+    return stacks
 
 
 def site_finding(
-    key: str, heap: str, site: StackSite, told: ToldStack, calls: Sequence[int], **facts: Any
+    key: str, heap: str, site: StackSite, shown: ShownStack, calls: Sequence[int], **facts: Any
 ) -> Finding:
     """What a site left between these calls, as a finding."""
-    distribution = {"distribution": told.distribution} if told.distribution else {}
-    stretches = len(calls) - 1
+    distribution = {"distribution": shown.distribution} if shown.distribution else {}
+    windows = len(calls) - 1
     return Finding(
         instrument=Instrument.MEMRAY,
         sort=FindingKind.SITE,
         what=heap,
         calls=tuple(calls),
-        counts=_added_up(site.counts[:stretches]),
-        sizes=_added_up(site.sizes[:stretches]),
-        stack=told.frames,
+        counts=_added_up(site.counts[:windows]),
+        sizes=_added_up(site.sizes[:windows]),
+        stack=shown.frames,
         key=key,
         facts={"apart": True, **distribution, **facts},
     )

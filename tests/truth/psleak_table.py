@@ -2,7 +2,7 @@
 
 ``python tests/truth/psleak_table.py TRIALS.json`` (what ``leakhunt truth --out`` wrote) runs psleak
 with its defaults on every workload of those trials, each in a fresh process, and writes the table
-as data. With ``--caches`` it is given the caches and what looks like one, a table of its own.
+as data.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cache_bounds import workloads
-
 from leakhunt.model.evaluation import Trial
 from leakhunt.reporting.evaluation.tables import from_json
 from leakhunt.scenario import find
 from leakhunt.scenario.contract import Context
 
 DATA = Path(__file__).parents[2] / "reports" / "truth" / "psleak.json"
-CACHES = DATA.with_name("cache_psleak.json")
 TIMEOUT_SECONDS = 120
 # Without these psleak skips its tests: it watches malloc, so Python's objects must come from there.
 PSLEAK_ENVIRONMENT = {"PYTHONMALLOC": "malloc", "PYTHONUNBUFFERED": "1"}
@@ -98,27 +95,18 @@ def rows(trials: list[Trial]) -> Iterator[dict[str, Any]]:
         }
 
 
-def cache_rows() -> Iterator[dict[str, Any]]:
-    """One a cache: whether it leaks in truth, and what psleak says."""
-    for workload, rate in workloads():
-        answer = _in_a_process(*workload.split(":"))
-        yield {"workload": workload, "leaks": rate > 0, "psleak": answer}
-
-
 def main(arguments: list[str]) -> int:
     """Make the table; with ``--one``, answer for one workload."""
     if arguments[0] == "--one":
         answer = by_psleak(arguments[1], arguments[2])
         print(json.dumps(answer), flush=True)
         os._exit(0)  # threads that a workload left would keep the process
-    caches = arguments[0] == "--caches"
+    trials = from_json(Path(arguments[0]).read_bytes())
     table = []
-    for row in cache_rows() if caches else rows(from_json(Path(arguments[0]).read_bytes())):
+    for row in rows(trials):
         print(row, flush=True)
         table.append(row)
-    (CACHES if caches else DATA).write_text(
-        json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    DATA.write_text(json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 
 

@@ -209,20 +209,7 @@ def _cache_figures(document: dict[str, Any]) -> Iterator[str]:
         f" {figures['ceilings_verified']}, within a quarter of the ground truth in"
         f" {figures['ceilings_within_a_quarter']}."
     )
-    yield from _caches_by_psleak()
     yield ""
-
-
-def _caches_by_psleak() -> Iterator[str]:
-    """What psleak says of the same workloads."""
-    table: list[dict[str, Any]] = json.loads((FOLDER / "cache_psleak.json").read_bytes())
-    answers = [(row["leaks"], row["psleak"]["leak"]) for row in table]
-    clean = sum(not leaks for leaks, _ in answers)
-    yield (
-        f"- psleak 0.1.6 with its defaults, each once: {answers.count((False, True))} of {clean}"
-        f" bounded caches called a leak, {answers.count((True, True))} of {len(answers) - clean}"
-        f" leaks found; no answer in {sum(leak is None for _, leak in answers)}."
-    )
 
 
 def _cache_row(row: dict[str, Any], runs: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from leakhunt.model.attribution import (
     Finding,
     FindingKind,
     Frame,
+    Installed,
     Instrument,
     Origin,
 )
@@ -99,6 +100,12 @@ def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause
     else:
         found += _by_line(rest)
     return _with_types(found, findings)
+
+
+def distribution_of(finding: Finding) -> Installed | None:
+    """The distribution whose extension it is, which a finding has as ``name version``."""
+    name, _, version = str(finding.facts.get("distribution", "")).rpartition(" ")
+    return Installed(name, version) if name else None
 
 
 def own_frame(stack: Sequence[Frame]) -> Frame | None:

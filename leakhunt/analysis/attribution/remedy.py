@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
-from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.cost import median_seconds
 from leakhunt.analysis.verdict.cross_checks import heap_unread
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.allocators import ROUNDING_SHARE, TRY_ALLOCATORS, allocator_of
@@ -44,7 +44,7 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
 
 
 def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> RemedyTrial:
-    ratios = [_seconds(other) / _seconds(one) for one, other in pairs]
+    ratios = [median_seconds(other) / median_seconds(one) for one, other in pairs]
     compared = [difference(one, other) for one, other in pairs]
     logs = interval([log(ratio) for ratio in ratios])
     trial = RemedyTrial(
@@ -95,11 +95,6 @@ def live_bytes_per_call(run: Run) -> float:
     """Growth of live memory per call over the judged calls, by what the collections left."""
     remaining = (remains(run, facts.name) for facts in live_bytes())
     return sum(each.rate for each in remaining if each is not None)
-
-
-def _seconds(run: Run) -> float:
-    spent = cost(run, None)
-    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
 
 
 def _rss_growth(run: Run) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leakhunt.amounts import Rate
-from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
+from leakhunt.analysis.attribution.coverage import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
 from leakhunt.analysis.verdict.series import default_tolerance

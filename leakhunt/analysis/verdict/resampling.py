@@ -21,7 +21,7 @@ from leakhunt.model.series import P50, P95, P99, SERIES
 _QUANTILES = (P50, P95, P99)
 
 
-def evenly(run: Run) -> Run:
+def resampled(run: Run) -> Run:
     """`run` with one distance between its judged samples; itself if it is no soak, or is even.
 
     Of the denser samples those are kept that stand nearest to every `calls_per_sample` requests of

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import ceil
 from statistics import median
 
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
     MAX_WARM_UP_STEPS,
@@ -131,7 +131,7 @@ def _between_pauses(run: Run, load: PlannedLoad, pause_seconds: float) -> int | 
 def _judged(run: Run, load: PlannedLoad, can_pause: bool) -> Phase | None:
     """To the next interim check, or twice as far; None: it is known."""
     each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses and can_pause
-    even = evenly(run)
+    even = resampled(run)
     judged = even.samples_done - even.judged_from
     is_fixed = run.plan.calls is not None or load.duration_seconds is not None
     if not is_fixed and judged >= INTERIM_CHECKS[1] and decided(even, judged):

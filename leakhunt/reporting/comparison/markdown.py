@@ -25,14 +25,13 @@ from leakhunt.reporting.comparison.tables import (
     suspect_row,
     title,
 )
-from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, table
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, markdown_bytes, table
 from leakhunt.text.language import tr
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(comparison)) + "\n")
+    return markdown_bytes(_lines(comparison))
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:

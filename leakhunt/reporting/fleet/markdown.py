@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from leakhunt.model.fleet import FleetReport
 from leakhunt.reporting.fleet.tables import HEADINGS, WORDS, details, heading, rows, summary
-from leakhunt.reporting.formats.markdown_escape import escaped
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, markdown_bytes
 from leakhunt.text.language import tr
 
 # So many instances are told one by one; the table has all.
@@ -16,7 +15,7 @@ _MAX_TOLD = 20
 
 def render(report: FleetReport) -> bytes:
     """UTF-8 Markdown. Every text from outside is escaped."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: FleetReport) -> Iterator[str]:

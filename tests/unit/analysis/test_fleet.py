@@ -208,8 +208,8 @@ def test_restarts_are_those_that_are_told() -> None:
     level[seconds >= 1 * DAY] += 120 * MIB
     level[seconds >= 5 * DAY] -= 120 * MIB
     told = judged_instance(with_starts(level, -DAY, 3 * DAY), 2048 * MIB)
-    untold = judged_instance(series(level), 2048 * MIB)
-    assert (told.restarts, untold.restarts) == (1, 1)
+    not_measurable = judged_instance(series(level), 2048 * MIB)
+    assert (told.restarts, not_measurable.restarts) == (1, 1)
     run = foreign_run(with_starts(level, -DAY, 3 * DAY)).run
     (birth,) = [each for each in run.readings if each.step == RESTARTED]
     assert run.calls[birth.sample] == pytest.approx(3 * DAY, abs=600)

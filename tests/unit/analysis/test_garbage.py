@@ -8,7 +8,7 @@ import pytest
 from conftest import MakeRun
 from made_findings import CALLS, KIB, MINE, SETS_PARENT, attributed, cycle, watched
 
-from leakhunt.analysis.attribution.attribute import is_explained
+from leakhunt.analysis.attribution.coverage import is_explained
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
 from leakhunt.analysis.attribution.joined import joined_verdict

@@ -20,7 +20,7 @@ from leakhunt.analysis.attribution.windows import (
     prime_from,
     windows,
 )
-from leakhunt.model.attribution import MEMRAY_STRETCHES, Instrument
+from leakhunt.model.attribution import MEMRAY_WINDOWS, Instrument
 from leakhunt.model.run import Phase, Purpose
 
 MARKS = (200, 210, 222, 237)
@@ -126,8 +126,8 @@ def test_memrays_stretches_are_of_different_lengths_before_the_last() -> None:
     for watched in (DEAR_HEAP_CALLS, HEAP_CALLS, 251, 1009):
         ends = windows(60, 60 + watched, Instrument.MEMRAY)
         lengths = [later - earlier for earlier, later in pairwise(ends)]
-        assert len(lengths) == MEMRAY_STRETCHES + 1
-        assert len(set(lengths[:-1])) == MEMRAY_STRETCHES
+        assert len(lengths) == MEMRAY_WINDOWS + 1
+        assert len(set(lengths[:-1])) == MEMRAY_WINDOWS
         assert min(lengths) >= 5
 
 
