@@ -111,6 +111,8 @@ def _batches(slices: _Slices) -> Iterator[list[Any]]:
 def _listed(slices: _Slices) -> Iterator[list[Any]]:
     """All of them, as the collector lists them."""
     objects = slices.call(gc.get_objects)
+    if _IMMORTAL:
+        objects += [each for each in list(sys.modules.values()) if not gc.is_tracked(each)]
     slices.end()
     while objects:
         yield objects[-_TOGETHER:]
@@ -147,7 +149,7 @@ def _walk(slices: _Slices) -> Iterator[list[Any]]:
         del waiting[-_TOGETHER:]
         for found in _below(batch, slices):
             put(found)
-        yield [each for each in batch if tracked(each)]
+        yield [each for each in batch if tracked(each) or type(each) in _IMMORTAL]
 
 
 def _walked_from() -> Iterator[list[Any]]:
@@ -288,7 +290,12 @@ def _ndarray() -> Any:
 
 
 # What is not tracked, and refers to others all the same.
-_OPENED = (tuple, dict, frozenset, types.CodeType)
+_OPENED: tuple[type, ...] = (tuple, dict, frozenset, types.CodeType)
+# Free-threaded builds may make these immortal, and track them no more.
+_IMMORTAL: tuple[type, ...] = ()
+if "free-threading" in sys.version:
+    _IMMORTAL = (types.ModuleType, types.FunctionType, type)
+    _OPENED += _IMMORTAL
 
 
 class _Sizes:
