@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from leakhunt.cli.common_options import at_least, seed_option
+from leakhunt.cli.common_options import Command, at_least, seed_option, with_options
 from leakhunt.cli.format_option import formats_option
 from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, DEVICES, TIMEOUT_SECONDS
 from leakhunt.reporting.registry import BISECT_RENDERERS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--package", default="", metavar="NAME", help="Package whose published versions are tried"
@@ -83,8 +80,6 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def bisect_options(command: _Command) -> _Command:
+def bisect_options(command: Command) -> Command:
     """Give a command the options of a bisection."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)

@@ -21,7 +21,7 @@ from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import DURATION, SERIES
-from leakhunt.reporting.live.curve import Curve, Growing
+from leakhunt.reporting.live.curve import Curve, CurveBuilder
 from leakhunt.reporting.live.frame import LiveState, Panel, frame, live_series
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
@@ -143,7 +143,7 @@ class LiveFollower:
         self._planned = run.calls
         self._afterwards = str(run.afterwards)
         self._judged_from: int | None = None
-        self._growing: dict[str, Growing] = {}
+        self._growing: dict[str, CurveBuilder] = {}
         self._seconds: float | None = None
         self._verdict: Text = ""
         self._drawn = (0, (0, 0))
@@ -167,7 +167,7 @@ class LiveFollower:
     def _take(self, tail: Tail) -> None:
         if not self._growing:
             read = (facts.name for facts in live_series() if facts.name in tail.names)
-            self._growing = {name: Growing() for name in read}
+            self._growing = {name: CurveBuilder() for name in read}
         if tail.judged_from != self._judged_from:
             self._judged_from = tail.judged_from
             for growing in self._growing.values():
@@ -221,5 +221,5 @@ class LiveFollower:
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
             work=self.work,
-            told=str(self._verdict),
+            verdict=str(self._verdict),
         )

@@ -112,7 +112,9 @@ def _reader_of(text: TextIO, file: Path) -> Callable[[Iterable[str], str], Point
     text.seek(0)
     lines = [line for line in start.splitlines() if line.strip()]
     if not lines:
-        raise BadFile(message("analyze.empty", "{file}: empty", file=file.name))
+        raise BadFile(
+            message("analyze.empty", "{file}: empty. Name a file with measurements", file=file.name)
+        )
     for looks, reader in (
         (logs.is_mprof, logs.mprof),
         (logs.is_psrecord, logs.psrecord),
@@ -150,5 +152,9 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
                 )
             )
     if not series:
-        raise BadFile(message("analyze.no-rows", "{file}: no row of numbers", file=file.name))
+        raise BadFile(
+            message(
+                "analyze.no-rows", "{file}: no row of numbers. Check its columns", file=file.name
+            )
+        )
     return list(series.values())

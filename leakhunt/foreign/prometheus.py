@@ -18,13 +18,13 @@ from typing import Any
 from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
 from leakhunt.foreign.credentials import Credentials
 from leakhunt.foreign.files import MAX_INSTANCES
-from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
-from leakhunt.foreign.streamed import MAX_STRETCHES, StreamedSeries
+from leakhunt.foreign.prometheus_server import PrometheusServer, QueryTooLarge
+from leakhunt.foreign.streamed import MAX_STEPS, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
 
 # A step that was not asked for gives so many points, of which the least of each stretch count.
-_POINTS = 2 * MAX_STRETCHES
+_POINTS = 2 * MAX_STEPS
 _MIN_STEP_SECONDS = 15.0
 # The server refuses more in one answer; the first piece finds out how many series there are.
 _MAX_STEPS = 10_000
@@ -74,7 +74,7 @@ class RangeQuery:
         return self.step_seconds or max(_MIN_STEP_SECONDS, ceil(self.seconds / _POINTS))
 
 
-def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
+def fetched(query: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
     """The series that the query gives.
 
     Raises:
@@ -83,7 +83,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         BadFile: what answers is no Prometheus.
         NothingMeasured: the query gives nothing.
     """
-    server = PrometheusServer(asked.url, asked.timeout_seconds, asked.credentials, asked.ca_file)
+    server = PrometheusServer(query.url, query.timeout_seconds, query.credentials, query.ca_file)
     if server.tells_all:
         noted(
             message(
@@ -94,7 +94,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         )
     found: dict[str, StreamedSeries] = {}
     backwards = 0
-    for result in _pieces(server, asked, asked.query, asked.step, noted):
+    for result in _pieces(server, query, query.query, query.step, noted):
         for each in result:
             backwards += _take(each, found)
     if not found:
@@ -102,13 +102,13 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
             message(
                 "analyze.no-series",
                 "{query!r} gives no series in that time. Check it in the server's own page",
-                query=asked.query,
+                query=query.query,
             )
         )
-    if asked.limits is not None:
-        _set_limits(found.values(), server.ask("query", query=asked.limits, time=asked.end))
-    _set_starts(found.values(), asked, server, noted)
-    return _fleet(asked, server, found, backwards)
+    if query.limits is not None:
+        _set_limits(found.values(), server.ask("query", query=query.limits, time=query.end))
+    _set_starts(found.values(), query, server, noted)
+    return _fleet(query, server, found, backwards)
 
 
 def _pieces(
@@ -125,7 +125,7 @@ def _pieces(
         until = min(at + (steps - 1) * step, asked.end)
         try:
             answer = server.ask("query_range", query=query, start=at, end=until, step=step)
-        except TooMuch as error:
+        except QueryTooLarge as error:
             if steps <= _MIN_STEPS:
                 raise _too_slow(server.place, asked.timeout_seconds) from error
             steps = max(steps // 4, _MIN_STEPS)
@@ -161,13 +161,13 @@ def _set_starts(
     query = asked.starts or starts_for(asked.query)
     if query is None:
         return
-    told: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+    starts_of: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
     step = max(asked.step, asked.seconds / _MOMENTS_OF_STARTS)
     try:
         for result in _pieces(server, asked, query, step, noted):
             for each in result:
                 labels = _labels(each)
-                _, moments = told.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                _, moments = starts_of.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
                 for when, value in each["values"]:
                     # Of those that tell the same, the last one says until when.
                     moment = (float(when), float(value))
@@ -182,7 +182,7 @@ def _set_starts(
     for each in series:
         fitting = [
             (agreed, moments)
-            for labels, moments in told.values()
+            for labels, moments in starts_of.values()
             if (agreed := _agreement(labels, each.labels or {})) is not None
         ]
         if fitting:
@@ -245,8 +245,8 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
-            caveats.append(told)
+            caveat = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
+            caveats.append(caveat)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 
 

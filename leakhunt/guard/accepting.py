@@ -62,8 +62,8 @@ def _closed_servers(loop: asyncio.AbstractEventLoop) -> list[int]:
     when the worker ends, takes no harm.
     """
     found: list[int] = []
-    for held in gc.get_referents(loop):
-        for each in list(held) if isinstance(held, set) else ():
+    for referents in gc.get_referents(loop):
+        for each in list(referents) if isinstance(referents, set) else ():
             if hasattr(each, "is_serving") and hasattr(each, "sockets") and each.is_serving():
                 found.extend(listener.fileno() for listener in each.sockets)
                 each.close()

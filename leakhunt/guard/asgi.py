@@ -120,13 +120,13 @@ class GuardMiddleware:
 
     async def _drain(self, receive: Receive) -> None:
         """Read the body and drop it: who is still sending would see a broken connection."""
-        left = self.guard.config.drain_bytes
-        assert not isinstance(left, str)
-        while left > 0:
+        remaining = self.guard.config.drain_bytes
+        assert not isinstance(remaining, str)
+        while remaining > 0:
             event = await receive()
             if event["type"] != "http.request" or not event.get("more_body", False):
                 return
-            left -= len(event.get("body", b""))
+            remaining -= len(event.get("body", b""))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.guard.status().is_ready:

@@ -139,8 +139,8 @@ def _of_the_service() -> bytes:
 
 def _without(text: bytes, names: Sequence[str]) -> bytes:
     """The text without these metrics."""
-    told = _lines_of(names)
-    return b"".join(line for line in text.splitlines(keepends=True) if not told.match(line))
+    removed = _lines_of(names)
+    return b"".join(line for line in text.splitlines(keepends=True) if not removed.match(line))
 
 
 def _lines_of(names: Sequence[str]) -> re.Pattern[bytes]:
@@ -207,8 +207,8 @@ def _digits(value: float) -> int:
 
 
 def _labels(labels: dict[str, str]) -> str:
-    told = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{told}}}"
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}"
 
 
 def _escaped(value: str) -> str:

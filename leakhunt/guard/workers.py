@@ -151,7 +151,7 @@ class WorkerFiles:
             if self._sockets is not None and self._sockets.isdisjoint(header["sockets"]):
                 return None
             counts = _counts(data)
-            version, again = counts.points()[0], _counts(file.read_bytes()).points()[0]
+            version, version_after = counts.points()[0], _counts(file.read_bytes()).points()[0]
             process = psutil.Process(pid)
             memory = process.memory_info()
             return PeerWorker(
@@ -159,7 +159,7 @@ class WorkerFiles:
                 parent_pid=header["parent"],
                 counts=counts,
                 steps=tuple(header["steps"]),
-                points_are_whole=version == again and not version % 2,
+                points_are_whole=version == version_after and not version % 2,
                 rss_bytes=memory.rss,
                 address_space_bytes=memory.vms,
                 started_seconds=process.create_time(),
@@ -239,11 +239,11 @@ def _stack(pid: int) -> int:
     0: not known, or not for us to know.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(_told(pid)[25])  # field 28 of proc(5) stat
+        return int(_stat_fields(pid)[25])  # field 28 of proc(5) stat
     return 0
 
 
-def _told(pid: int) -> list[str]:
+def _stat_fields(pid: int) -> list[str]:
     """The fields of proc(5) stat from the third on; the name in the second may hold spaces."""
     text = Path("/proc", str(pid), "stat").read_text(encoding="latin-1")
     return text.rpartition(")")[2].split()
@@ -256,8 +256,8 @@ def birth(pid: int) -> int:
     """
     try:
         if Path("/proc/self").exists():
-            told = _told(pid)
-            return -1 if told[0] in "ZX" else int(told[19])  # fields 3 and 22
+            fields = _stat_fields(pid)
+            return -1 if fields[0] in "ZX" else int(fields[19])  # fields 3 and 22
         process = psutil.Process(pid)
         is_over = process.status() == psutil.STATUS_ZOMBIE
         return -1 if is_over else round(process.create_time() * 100)

@@ -84,12 +84,12 @@ class GuardWsgiMiddleware:
     def _drain(self, environ: Environ) -> None:
         most = self.guard.config.drain_bytes
         assert not isinstance(most, str)
-        left, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
-        while left > 0 and source is not None:
-            read = len(source.read(min(left, _CHUNK_BYTES)))
+        remaining, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
+        while remaining > 0 and source is not None:
+            read = len(source.read(min(remaining, _CHUNK_BYTES)))
             if not read:
                 return
-            left -= read
+            remaining -= read
 
     def ended(self, ticket: Ticket, response: _Response, error: BaseException | None) -> None:
         """A response is closed, or its request failed."""
@@ -180,5 +180,5 @@ def _answered(start_response: StartResponse, answer: OwnAnswer) -> Iterable[byte
 
 
 def _body_bytes(environ: Environ) -> int:
-    told = environ.get("CONTENT_LENGTH") or ""
-    return int(told) if told.isdigit() else 0
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdigit() else 0

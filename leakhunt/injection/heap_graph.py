@@ -57,7 +57,7 @@ class HeapGraph:
     unrooted: NDArray[np.bool_]
     objects: int
     lost: int
-    said: Mapping[str, int]
+    said: dict[str, int]
 
     def sums(self, values: Numbers) -> Numbers:
         """Of each node, the values of all that would be freed with it, its own included."""

@@ -123,7 +123,7 @@ def dominators(state: Any, without: Iterable[Any] = ()) -> Dominators:
         for node, each in enumerate(walk.objects):
             if node != TOP:
                 owned.add(node, each)
-        own, native = owned.told()
+        own, native = owned.totals()
         unowned = tuple(walk.unowned)
         return Dominators(walk.objects, walk.found_from, above, order, own, native, unowned)
     finally:
@@ -178,7 +178,7 @@ class _Walk:
     def _follow(self, nodes: Iterable[int]) -> None:
         """Number what these lead to."""
         numbers, edges, without = self.numbers, self._edges, self._without
-        way_of = _Ways().__getitem__
+        way_of = _TypeFacts().__getitem__
         for node in nodes:
             known = {node}
             found = _reached(self.objects[node], way_of(type(self.objects[node])))
@@ -203,9 +203,9 @@ class _Walk:
     def _rest(self) -> None:
         """What only C code holds: first what no other such object refers to, then cycles."""
         # Without a comprehension, whose own objects would refer to ours.
-        held: set[int] = set()
+        owned: set[int] = set()
         rest: list[Any] = []
-        own = [self, vars(self), *vars(self).values(), held, rest]
+        own = [self, vars(self), *vars(self).values(), owned, rest]
         ours = self._without.union(map(id, own))
         ours |= {id(own), id(ours)}
         for each in gc.get_objects():
@@ -214,9 +214,9 @@ class _Walk:
         for each in rest:
             for below in referents_of(each):
                 if below is not each:
-                    held.add(id(below))
+                    owned.add(id(below))
         for each in rest:
-            if id(each) not in held and id(each) not in self.numbers:
+            if id(each) not in owned and id(each) not in self.numbers:
                 self._start_at(each)
                 self.unowned.append(self.numbers[id(each)])
         self._follow(self._found())
@@ -265,7 +265,7 @@ class _Owned:
         self._owner: dict[int, int] = {}
         self._size: dict[int, int] = {}
         self._buffers: dict[tuple[str, int], tuple[int, int]] = {}
-        self._way_of = _Ways().__getitem__
+        self._way_of = _TypeFacts().__getitem__
 
     def add(self, node: int, each: Any) -> None:
         """Count an object, and what hangs on it."""
@@ -280,7 +280,7 @@ class _Owned:
         if way & _HIDES:
             self._leaves(hidden_referents(each), node, is_shared=True)
 
-    def told(self) -> tuple[array[int], array[int]]:
+    def totals(self) -> tuple[array[int], array[int]]:
         """The bytes of each node, and those of them that Python did not allocate."""
         for name, owner in self._owner.items():
             self._bytes[owner] += self._size[name]
@@ -354,7 +354,7 @@ _PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES = 1, 2, 4, 8, 16, 32
 _HOLD_MUCH = (dict, bytes, bytearray, str)
 
 
-class _Ways(dict[type, int]):
+class _TypeFacts(dict[type, int]):
     """What there is to know of a type, found once."""
 
     def __missing__(self, kind: type) -> int:

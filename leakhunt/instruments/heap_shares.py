@@ -66,12 +66,12 @@ class HeapShares(ABC):
     def findings(
         self,
         calls: int,
-        told: Callable[[int], tuple[str, str, dict[str, Any]]],
+        describe: Callable[[int], tuple[str, str, dict[str, Any]]],
         holders: Sequence[int],
     ) -> Iterator[Finding]:
         """All objects together first, then holders, then packages.
 
-        Of a holder `told` gives the type, the path and more facts.
+        Of a holder `describe` gives the type, the path and more facts.
         """
 
         def finding(what: str, objects: int, size: int, native: int, **more: Any) -> Finding:
@@ -88,7 +88,7 @@ class HeapShares(ABC):
 
         yield finding(ALL_OBJECTS, self.objects[TOP], self.bytes[TOP], self.native[TOP])
         for number, node in enumerate(holders):
-            kind, path, facts = told(node)
+            kind, path, facts = describe(node)
             yield finding(
                 kind,
                 self.objects[node],

@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from leakhunt.instruments.reference_chains import referents_of
@@ -209,8 +210,9 @@ def graph_nodes(tensor: Any) -> int:
 
 def of_kinds(objects: Sequence[Any], accepts: Callable[[type], bool]) -> Iterator[Any]:
     """The objects of types that are accepted; each type is asked for once."""
-    kinds = {kind for kind in set(map(type, objects)) if accepts(kind)}
-    return (each for each in objects if type(each) in kinds)
+    kinds = list(map(type, objects))  # once: each object's type is far from the last one's
+    accepted = {kind for kind in set(kinds) if accepts(kind)}
+    return compress(objects, map(accepted.__contains__, kinds))
 
 
 def _has_finished(each: Any) -> bool:

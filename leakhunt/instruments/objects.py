@@ -114,13 +114,14 @@ class Objects:
         self.caveats: list[Text] = []
         self.unowned: tuple[Unowned, ...] = ()
 
-    def mark(self, calls: int) -> None:
+    def mark(self, calls: int, is_collected: bool = False) -> None:
         """The length of every container, the number of objects of every type."""
-        gc.collect()
+        if not is_collected:
+            gc.collect()
         objects = gc.get_objects()
         # A snapshot's tracebacks, and our lengths, are what the watching itself keeps.
         own_kinds = (tracemalloc.Traceback, _Lengths)
-        objects = [each for each in objects if type(each) not in own_kinds]
+        objects = list(of_kinds(objects, lambda kind: kind not in own_kinds))
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))
@@ -213,7 +214,7 @@ class Objects:
         tensor = self._tensor_with_graph(objects)
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
-        told: list[tuple[Callable[[], Finding], int]] = [
+        findings: list[tuple[Callable[[], Finding], int]] = [
             *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
               for each in containers),
             *((partial(self._type, name, each, holders, sites), 0)
@@ -221,9 +222,9 @@ class Objects:
             *([(partial(self._graph, tensor, holders), 0)] if tensor is not None else []),
         ]  # fmt: skip
         found = []
-        for tell, name in told:
+        for make, name in findings:
             try:
-                found.append((tell(), name))
+                found.append((make(), name))
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
                     message(
@@ -361,8 +362,12 @@ class Objects:
 
     def _description(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
-        held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
-        return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
+        item_types = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
+        return (
+            (path_of(links, self._state), type_name(links[-1]), *item_types)
+            if links
+            else item_types
+        )
 
 
 def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leakhunt.model.attribution import Frame
 from leakhunt.model.plan import Work
 from leakhunt.text.message import Text
 
@@ -52,13 +53,36 @@ class PredictedPeak:
 
 
 @dataclass(frozen=True, slots=True)
+class PeakHolder:
+    """A place that holds `size_bytes`, in so many `blocks`, when the calls hold most.
+
+    `whole_bytes` are all that they hold then, beside what was there before. `place` is the
+    innermost line of Python, or a native function where there is none; `caller` the innermost line
+    of the user's code that called it, if `place` is not that.
+    """
+
+    size_bytes: int
+    whole_bytes: int
+    blocks: int
+    place: Frame
+    caller: Frame | None
+    sentence: Text
+
+    @property
+    def share(self) -> float:
+        """The part of the peak."""
+        return self.size_bytes / self.whole_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Peak:
     """What the calls of a run take at their peak.
 
     `highest_bytes` is the highest RSS of a sample, reached by `call`; `call_bytes` the most that
     one call took: over live memory where calls were measured after the run (`points`), else over
     RSS before the sample. `unit` is what inputs are measured in (empty: nobody says). `line`: peak
-    over input size, where it depends on it. `predicted` are peaks of larger inputs.
+    over input size, where it depends on it. `predicted` are peaks of larger inputs. `holders`, of
+    a run that was also made under memray, are the places that hold most of it.
     """
 
     highest_bytes: int
@@ -69,6 +93,7 @@ class Peak:
     line: PeakLine | None
     predicted: tuple[PredictedPeak, ...]
     sentence: Text
+    holders: tuple[PeakHolder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

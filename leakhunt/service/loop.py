@@ -451,9 +451,9 @@ class _Soak:
         tree, roles = self._subject.service.tree, self._readings.roles
         files = tree.container.largest(tree.pids())
         if files:
-            told = joined([each.told(roles.title_of) for each in files], ", ", "")
+            text = joined([each.sentence(roles.title_of) for each in files], ", ", "")
             rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]
-            self._append({"record": "note", "kind": "shared-files", "text": told, "growth": rows})
+            self._append({"record": "note", "kind": "shared-files", "text": text, "growth": rows})
 
     def _note(self, kind: str, text: Text) -> None:
         self._append({"record": "note", "kind": kind, "text": text})

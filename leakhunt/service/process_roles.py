@@ -103,9 +103,9 @@ class Roles:
             return
         parent = self.number_of(origin.parent)
         key = (parent, _NUMBER.sub("#", origin.command))
-        held = {place.number for place in self._holders.values()}
+        used = {place.number for place in self._holders.values()}
         place = next(
-            (each for each in self._places if each.key == key and each.number not in held), None
+            (each for each in self._places if each.key == key and each.number not in used), None
         )
         if place is None:
             if len(self._places) >= MAX_PLACES:

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from leakhunt.amounts import Amount
 from leakhunt.analysis.attribution.remedy import interval
-from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.cost import median_seconds
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.allocators import (
     ALLOCATOR,
@@ -74,7 +74,7 @@ def _trial(rounds: _Rounds, base: _Rounds | None) -> AllocatorTrial:
         runs=len(runs),
         rss_bytes=interval([_at_end(run, RSS) for run in runs]),
         live_bytes=_live_bytes(runs),
-        seconds=interval([_seconds(run) for run in runs]),
+        seconds=interval([median_seconds(run) for run in runs]),
         saved_rss_bytes=_saved(pairs),
         time_ratio=_time_ratio(pairs),
         compared=sum(each.compared for each in compared),
@@ -116,11 +116,6 @@ def _live_bytes(runs: Sequence[Run]) -> float | None:
     return fmean(_at_end(run, LIVE_HEAP) + _at_end(run, PYTHON_LIVE) for run in runs)
 
 
-def _seconds(run: Run) -> float:
-    spent = cost(run, None)
-    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
-
-
 def _saved(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
     if len(pairs) < 2:
         return None
@@ -130,7 +125,7 @@ def _saved(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
 def _time_ratio(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
     if len(pairs) < 2:
         return None
-    logs = interval([log(_seconds(other) / _seconds(one)) for one, other in pairs])
+    logs = interval([log(median_seconds(other) / median_seconds(one)) for one, other in pairs])
     return Interval(exp(logs.estimate), exp(logs.low), exp(logs.high))
 
 

@@ -20,7 +20,8 @@ from leakhunt.amounts import Count, Rate
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
 from leakhunt.analysis.attribution.windows import EXACT_END, EXACT_WINDOWS
 from leakhunt.analysis.verdict.after_gc import collected_points
-from leakhunt.analysis.verdict.judge import BLOCKS_OF_LOOKING, tolerance_of
+from leakhunt.analysis.verdict.judge import tolerance_of
+from leakhunt.analysis.verdict.leak import BLOCKS_OF_LOOKING
 from leakhunt.analysis.verdict.statements import LEADS
 from leakhunt.model.attribution import Attribution, Instrument, Suspect
 from leakhunt.model.kinds import Kind

@@ -55,7 +55,7 @@ def garbage_per_call(instrumented: Sequence[Run]) -> float | None:
     return first.facts["garbage_bytes"] / (first.calls[-1] - first.calls[0]) if first else 0.0
 
 
-def told_cycles(found: Sequence[Cluster], garbage: float | None) -> list[Cluster]:
+def reported_cycles(found: Sequence[Cluster], garbage: float | None) -> list[Cluster]:
     """The clusters of cycles that matter, the largest first."""
     least = _MIN_SHARE * (garbage or 0.0)
     cycles = [each for each in found if is_cycle(each) and each.bytes_per_call >= least]
@@ -85,8 +85,8 @@ def cycle_of(finding: Finding) -> Cycle | None:
 
 def closed_at(finding: Finding) -> Frame | None:
     """The line that closes a cycle; None: that is not known, or it is none."""
-    told = finding.facts.get("closed_at")
-    return Frame(**{**told, "origin": Origin(told["origin"])}) if told else None
+    frame = finding.facts.get("closed_at")
+    return Frame(**{**frame, "origin": Origin(frame["origin"])}) if frame else None
 
 
 def _cycles(findings: Sequence[Finding]) -> Sequence[Finding]:

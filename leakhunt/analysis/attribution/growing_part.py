@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import replace
 
-from leakhunt.analysis.attribution.attribute import is_growing
-from leakhunt.analysis.verdict.judge import judge, level_after, live_growth
+from leakhunt.analysis.attribution.growth import is_growing
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.no_leak import level_after, live_growth
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict

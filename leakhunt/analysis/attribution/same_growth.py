@@ -28,7 +28,7 @@ def same_inputs(one: Plan, other: Plan) -> bool:
     return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
 
 
-def growth_apart(run: Run, other: Run) -> float | None:
+def growth_difference(run: Run, other: Run) -> float | None:
     """By how many bytes per call two runs grow apart at most; None: not certainly alike.
 
     Both are of the same inputs in the same order, so that what an input leaves is the same, and

@@ -17,7 +17,7 @@ _BESIDE_A_BLOCK_BYTES = 32
 _MAJORITY_SHARE = 0.5
 
 
-def possibly(
+def possible_explanation(
     rest: float,
     found: Sequence[Cluster],
     findings: Sequence[Finding],

@@ -7,7 +7,7 @@ from math import exp, hypot, log, sqrt
 from statistics import median
 
 from leakhunt.amounts import Seconds
-from leakhunt.analysis.claims.evidence import MeasureContext, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, not_measurable
 from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.analysis.student import student
@@ -33,10 +33,12 @@ def time_ratio(context: MeasureContext) -> ClaimMeasurement:
     judged calls.
     """
     if context.reference is None:
-        return untold(message("claims.no-reference", "the reference was not run"), "ratio")
+        return not_measurable(message("claims.no-reference", "the reference was not run"), "ratio")
     base, own = context.reference.run, context.run
     if not all(each.samples.get(DURATION) for each in (base, own)):
-        return untold(message("claims.no-times", "times were not recorded in both runs"), "ratio")
+        return not_measurable(
+            message("claims.no-times", "times were not recorded in both runs"), "ratio"
+        )
     compared = log_ratio(base, own)
     if compared is not None:
         before, after, mean = compared
@@ -47,7 +49,7 @@ def time_ratio(context: MeasureContext) -> ClaimMeasurement:
 def _apart(before: Sequence[float], after: Sequence[float]) -> ClaimMeasurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
     if min(len(before), len(after)) < MIN_TIMES:
-        return untold(
+        return not_measurable(
             message("claims.few-calls", "fewer than {n} measured calls", n=MIN_TIMES), "ratio"
         )
     widths = [_half_width(each) for each in (before, after)]
@@ -68,7 +70,7 @@ def slowdown(context: MeasureContext) -> ClaimMeasurement:
     first = [each for call, each in times if call <= tenth]
     last = [each for call, each in times if call > run.calls_done - tenth]
     if min(len(first), len(last)) < MIN_TIMES:
-        return untold(
+        return not_measurable(
             message(
                 "claims.short-tenth",
                 "one tenth of the calls has fewer than {n} samples",
@@ -91,7 +93,7 @@ def time_per_minute(context: MeasureContext) -> ClaimMeasurement:
     work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
     if len(heard) < MIN_TIMES:
-        return untold(
+        return not_measurable(
             message("claims.no-audio", "the scenario does not report the length of its audio")
         )
     total = sum(each for _, each in heard)

@@ -71,13 +71,13 @@ def growth(before: Profile, after: Profile, series: str) -> Growth | None:
     measured = _by_floors(before, after, series)
     if measured is None or not any(course.by_collections for course in courses):
         return measured
-    left = _by_collections(*courses)
-    if left is None:
+    collected = _by_collections(*courses)
+    if collected is None:
         return measured
     return Growth(
-        left.before,
-        left.after,
-        _corrected(measured.difference, left.difference.value),
+        collected.before,
+        collected.after,
+        _corrected(measured.difference, collected.difference.value),
         message(
             "comparison.corrected",
             "{rests_on}, corrected for cyclic garbage",

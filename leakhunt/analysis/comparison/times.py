@@ -53,7 +53,7 @@ def log_ratio(before: Run, after: Run) -> tuple[float, float, Mean] | None:
     """
     common = common_samples(before, after)
     if common is None:
-        return ratio_apart(times(before), times(after))
+        return ratio_difference(times(before), times(after))
     return paired_ratio(times_over(before, common[0]), times_over(after, common[1]))
 
 
@@ -69,7 +69,7 @@ def paired_ratio(before: Times, after: Times) -> tuple[float, float, Mean] | Non
     return _ratio(before, after, ratios.half_width)
 
 
-def ratio_apart(before: Times, after: Times) -> tuple[float, float, Mean] | None:
+def ratio_difference(before: Times, after: Times) -> tuple[float, float, Mean] | None:
     """As `paired_ratio`, of runs whose samples stand at other calls: each varies by itself."""
     if not (before.blocks and after.blocks):
         return None

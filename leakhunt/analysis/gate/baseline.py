@@ -14,7 +14,7 @@ from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.profiles import profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.baseline import (
     DEVICE,
@@ -97,7 +97,7 @@ def baseline_variant(entries: Sequence[JudgedRun]) -> BaselineVariant:
 
     None of them has an `unfit_reason`.
     """
-    entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
+    entries = [replace(entry, run=resampled(entry.run)) for entry in entries]
     profiles = [profile(entry) for entry in entries]
     if len(profiles) > 1:
         profiles = [_as_repeat(each) for each in profiles]

@@ -184,7 +184,7 @@ def seconds_each(results: Sequence[CellRecord]) -> float | None:
     return median(taken) if taken else None
 
 
-def cell_told(result: CellResult) -> Text:
+def cell_sentence(result: CellResult) -> Text:
     """What a cell came to, in a few words: ``leak, 4.00 KiB/call (8.1 s)``."""
     seconds = Seconds(result.record.seconds)
     if result.status is None:

@@ -14,7 +14,7 @@ from math import exp, log
 import numpy as np
 
 from leakhunt.analysis.verdict.judge import tolerance_of
-from leakhunt.analysis.verdict.resampling import distance, evenly
+from leakhunt.analysis.verdict.resampling import distance, resampled
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, MIN_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS, Floats, fine_floors, floors, kendall_tail
 from leakhunt.model.run import Run
@@ -26,7 +26,7 @@ def p_value(run: Run) -> float | None:
 
     The smallest of its series, times their number.
     """
-    even = evenly(run)
+    even = resampled(run)
     found = [
         _of_series(even, series.name, tolerance_of(series.name, series.unit, distance(even)))
         for series in even.series

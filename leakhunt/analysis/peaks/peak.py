@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from leakhunt.amounts import Amount
+from leakhunt.analysis.peaks.holders import peak_holders
 from leakhunt.analysis.peaks.line import fitted, predicted
 from leakhunt.model.peaks import Peak, PeakLine, PeakPoint, PredictedPeak
 from leakhunt.model.run import Run
@@ -23,8 +24,8 @@ _HALF_AN_HOUR = 1800.0
 _LARGER = 5.0
 
 
-def peak(run: Run) -> Peak | None:
-    """The peak of a run; None where no peaks were read."""
+def peak(run: Run, instrumented: Sequence[Run] = ()) -> Peak | None:
+    """The peak of a run, with what runs of it under instruments saw; None: no peaks were read."""
     heights = run.samples.get(PEAK_RSS, ())[: run.samples_done]
     if not heights:
         return None
@@ -47,6 +48,7 @@ def peak(run: Run) -> Peak | None:
         line=line,
         predicted=larger,
         sentence=_sentence(highest, max(call_bytes, 0), line, larger),
+        holders=peak_holders(instrumented),
     )
 
 

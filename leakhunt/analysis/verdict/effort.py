@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.run import Run
 from leakhunt.model.series import DURATION, FAILURES, RSS, Unit
 
@@ -64,5 +64,5 @@ def has_dear_calls(run: Run) -> bool:
         return False
     if len(first) < FIRST_SAMPLES or run.calls[FIRST_SAMPLES - 1] >= 2 * FIRST_SAMPLES:
         return False
-    least = (FIRST_SAMPLES + LOOKS[1]) * median(first) / _NANOSECONDS
+    least = (FIRST_SAMPLES + INTERIM_CHECKS[1]) * median(first) / _NANOSECONDS
     return least > _DEAR_BUDGETS * plan.budget_seconds

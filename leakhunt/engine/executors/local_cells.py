@@ -69,16 +69,16 @@ class LocalCells:
         Raises:
             CannotWrite: the disk does not take the results.
         """
-        left = list(jobs)
-        while left and not self._is_known and not stop.is_set():
-            self._try_room(left.pop(0), stop, ended)
+        waiting = list(jobs)
+        while waiting and not self._is_known and not stop.is_set():
+            self._try_room(waiting.pop(0), stop, ended)
 
         def work(job: CellJob) -> None:
             if not stop.is_set():
                 self._carry_out(job, stop, ended)
 
-        if left and not stop.is_set():
-            in_parallel(work, left, min(self.jobs, len(left)), stop)
+        if waiting and not stop.is_set():
+            in_parallel(work, waiting, min(self.jobs, len(waiting)), stop)
 
     def _carry_out(
         self, job: CellJob, stop: Event, ended: Callable[[CellJob, CellRecord], None]

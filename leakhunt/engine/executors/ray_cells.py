@@ -25,11 +25,10 @@ from leakhunt.engine.cells import (
     write_record,
 )
 from leakhunt.engine.executors.local_cells import CellJob, peak_bytes
-from leakhunt.errors import CannotWrite, MissingRequirement, UsageError
+from leakhunt.errors import MissingRequirement, UsageError, cannot_write_to
 from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.scenario import find
 from leakhunt.text.message import Text, message, plural_message
-from leakhunt.text.system import system_text
 
 # A task whose node goes is begun again so often.
 MAX_RETRIES = 5
@@ -312,14 +311,7 @@ def _put(job: CellJob, files: Mapping[str, bytes], record: CellRecord | None) ->
                 write_record(whole, record)
             whole.rename(job.folder)
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=job.folder,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(job.folder, error) from error
 
 
 def _write(file: Path, content: bytes) -> None:

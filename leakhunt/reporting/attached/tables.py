@@ -205,11 +205,17 @@ def _holders(report: AttachReport) -> Section:
 
 
 def _places(report: AttachReport) -> Section:
+    """Where C code is among them, each has the file it is in, and its Python caller."""
+    is_native = any(each.shared_object or each.called_from for each in report.places)
+    further = (tr("shared object"), tr("called from")) if is_native else ()
     rows = tuple(
-        (each.place, format_bytes(each.size_bytes), f"{each.blocks:,}") for each in report.places
-    )
-    headings = (tr("allocation site"), tr("size"), tr("blocks"))
-    return Section(tr("Allocated while traced, and alive"), headings, rows)
+        (each.place, *((each.shared_object, each.called_from) if is_native else ()),
+         format_bytes(each.size_bytes), f"{each.blocks:,}")
+        for each in report.places
+    )  # fmt: skip
+    headings = (tr("allocation site"), *further, tr("size"), tr("blocks"))
+    title = tr("Allocated while traced, and alive")
+    return Section(title, headings, rows, (), 1 + len(further))
 
 
 def _causes(report: AttachReport) -> Section:

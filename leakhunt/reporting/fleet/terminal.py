@@ -28,11 +28,11 @@ def fleet_parts(report: FleetReport) -> Iterator[Table | Text]:
     for sentence in summary(report):
         yield Text(visible(sentence))
     yield _table(report)
-    left = len(report.instances) - _MAX_ROWS
-    if left > 0:
-        yield Text(tr("{count} more instances in the report", count=left), "dim")
-    told = [(name, lines) for name, lines in details(report)][:_MAX_TOLD]
-    for instance, sentences in told:
+    hidden = len(report.instances) - _MAX_ROWS
+    if hidden > 0:
+        yield Text(tr("{count} more instances in the report", count=hidden), "dim")
+    shown = [(name, lines) for name, lines in details(report)][:_MAX_TOLD]
+    for instance, sentences in shown:
         yield Text("")
         yield Text(visible(instance), "bold")
         for sentence in sentences:

@@ -95,7 +95,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedFolder:
     """A folder of the listing.
 
     `place` is its path below the served folder, in whole names; () is that folder itself. `files`
@@ -218,7 +218,7 @@ def _words(table: Mapping[str, Any], name: str) -> str:
     return value[:_MAX_CHARACTERS] if isinstance(value, str) else ""
 
 
-def render_index(listed: Sequence[Listed], folder: str) -> bytes:
+def render_index(listed: Sequence[ListedFolder], folder: str) -> bytes:
     """The page as UTF-8 HTML; `folder` is what it is a listing of."""
     from markupsafe import Markup
 

@@ -39,7 +39,7 @@ class Curve:
         return self.first if self.judged_value is None else self.judged_value
 
 
-class Growing:
+class CurveBuilder:
     """Collects the samples of one series into a `Curve`."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ _MIN_PANEL_LINES = 5
 _MAX_PANEL_LINES = 16
 # The line on top and the one below.
 _OTHER_LINES = 2
-_MAX_TOLD_LINES = 6
+_MAX_VERDICT_LINES = 6
 # No panel shows less than this from bottom to top, so that a few bytes of noise stay small.
 _MIN_SPAN = 1024.0
 _MARGIN = 0.08
@@ -62,8 +62,8 @@ _NANOSECONDS = 1e9
 class LiveState:
     """A run as it stands. `doing` says what it is at; `planned` is None where that is open.
 
-    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests. `told` is
-    what is known by now of a run that goes on for days: its verdict, and the time to its limit.
+    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests. `verdict`
+    is that so far of a run that goes on for days, with the time to its limit.
     """
 
     name: str
@@ -74,7 +74,7 @@ class LiveState:
     panels: tuple[Panel, ...] = ()
     faint: tuple[str, ...] = ()
     work: Work = Work.CALL
-    told: str = ""
+    verdict: str = ""
 
 
 def frame(state: LiveState, width: int, height: int) -> str:
@@ -84,8 +84,8 @@ def frame(state: LiveState, width: int, height: int) -> str:
     curves shows the figures alone.
     """
     lines = [_styled(_BOLD, heading(state), width)]
-    told = _told(state, width, height)
-    height -= len(told)
+    verdict = _verdict_lines(state, width, height)
+    height -= len(verdict)
     panels = state.panels[: _panels_that_fit(len(state.panels), width, height)]
     if not panels:
         lines += [_cut(figures(panel, width, state.work), width) for panel in state.panels]
@@ -96,16 +96,16 @@ def frame(state: LiveState, width: int, height: int) -> str:
             lines += _drawn(panel, _right_edge(state), width, share - 1, state.work)
     if state.panels:
         lines.append(_styled(_DIM, closing(state), width))
-    return "\n".join([*lines[: max(height, 0)], *told])
+    return "\n".join([*lines[: max(height, 0)], *verdict])
 
 
-def _told(state: LiveState, width: int, height: int) -> list[str]:
+def _verdict_lines(state: LiveState, width: int, height: int) -> list[str]:
     """The verdict so far, where there is room for it besides a panel."""
-    room = min(height - _MIN_PANEL_LINES - _OTHER_LINES, _MAX_TOLD_LINES)
-    if not state.told or width < _NARROWEST_COLUMNS or room < 1:
+    room = min(height - _MIN_PANEL_LINES - _OTHER_LINES, _MAX_VERDICT_LINES)
+    if not state.verdict or width < _NARROWEST_COLUMNS or room < 1:
         return []
     lines: list[str] = [""]
-    for shown in visible(state.told):
+    for shown in visible(state.verdict):
         if sum(map(_columns, lines[-1])) + _columns(shown) > width:
             head, space, rest = lines[-1].rpartition(" ")
             lines[-1:] = [head, rest] if space and shown != " " else [lines[-1], ""]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# The loader writes a line for whatever is opened with LD_DEBUG=files; from glibc 2.43 on not for the
+# The loader writes a line for whatever is opened with LD_DEBUG=files; glibc 2.43 writes none for the
 # program itself.
 READER = """
 import os

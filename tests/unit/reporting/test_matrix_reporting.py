@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.matrix.report import CellEvidence, cell_told, matrix_report
+from leakhunt.analysis.matrix.report import CellEvidence, cell_sentence, matrix_report
 from leakhunt.model.matrix import (
     Axis,
     AxisKind,
@@ -84,7 +84,7 @@ def test_every_cell_has_a_square_and_a_row(report: MatrixReport) -> None:
     assert row(report.results[0])[:4] == (
         report.results[0].cell.name, "▲ Leak", "4.00 KiB/call", "4.00 KiB to 4.00 KiB",
     )  # fmt: skip
-    assert str(cell_told(report.results[0])).endswith("4.00 KiB/call (2.5 s)")
+    assert str(cell_sentence(report.results[0])).endswith("4.00 KiB/call (2.5 s)")
 
 
 def test_repeats_that_disagree_are_inconclusive(report: MatrixReport) -> None:

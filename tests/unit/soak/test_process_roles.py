@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from leakhunt.model.processes import PROCESS_SERIES
-from leakhunt.service.agent_client import Within
+from leakhunt.service.agent_client import ListeningAgents
 from leakhunt.service.process_roles import MAX_PLACES, ProcessOrigin, Roles, origin_of
 
 COMMANDS = {
@@ -60,7 +60,7 @@ def test_where_this_process_comes_from() -> None:
     assert origin_of(2**22 + 1) is None
 
 
-class Told(Within):
+class Told(ListeningAgents):
     """What processes say, without any."""
 
     def __init__(self, *sizes: dict[int, int]) -> None:
