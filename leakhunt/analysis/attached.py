@@ -297,8 +297,7 @@ def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
         yield message(
             "attach.free-threaded",
             "Free-threaded build: its allocator does not report memory in use, so Python objects"
-            " are not attributed. In Python 3.13 the collector no longer lists modules, classes and"
-            " functions once a thread was started: paths may begin below them.",
+            " are not attributed.",
         )
     if values.get("swapped"):
         yield message(

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-# The loader writes a line for whatever is opened with LD_DEBUG=files; that of glibc 2.43 writes none
-# for the program itself.
+# With LD_DEBUG=files the loader writes a line for whatever is opened; glibc 2.43 writes none for
+# the program itself.
 READER = """
 import os
 from array import array
