@@ -621,7 +621,8 @@ def _function_of_a_connection(made: ModuleType) -> Any:
 
 
 def _field_of_records(made: ModuleType) -> Any:
-    records, body = np.zeros(2, dtype=[("body", "O"), ("size", "i4")]), bytearray(300)
+    records: Any = np.zeros(2, dtype=[("body", "O"), ("size", "i4")])
+    body = bytearray(300)
     records[0] = (body, 1)
     operator.setitem(records, 1, (body, 2))
     return records
