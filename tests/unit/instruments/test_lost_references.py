@@ -611,7 +611,7 @@ def _image_of_array(made: ModuleType) -> Any:
 
 def _exchanged_array(made: ModuleType) -> Any:
     array = np.zeros(300)
-    return np.from_dlpack(array)  # type: ignore[arg-type]
+    return np.from_dlpack(array)
 
 
 def _function_of_a_connection(made: ModuleType) -> Any:
